@@ -1,0 +1,130 @@
+//! What an owner allows, what a trainer asks for, and how the owner's node answered.
+//!
+//! Terms are codes of the Data Use Ontology (GA4GH DUO). What follows from them is decided in crate `access`.
+
+use alloy_primitives::{Address, B256};
+use serde::{Deserialize, Serialize};
+
+use crate::record::Record;
+
+/// The terms under which an institution lets its data be used; the ledger holds the hash of these bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsentPolicy {
+    /// The owner's account.
+    pub owner: Address,
+    /// Country of the data, ISO 3166-1 alpha-2.
+    pub country: String,
+    /// DUO codes: one permission and any modifiers.
+    pub terms: Vec<String>,
+    /// Purposes allowed beyond the terms (DUO codes), trainers or model names.
+    pub allow: Vec<String>,
+    /// Purposes (DUO codes), trainers or model names refused whatever the terms say.
+    pub deny: Vec<String>,
+}
+
+impl Record for ConsentPolicy {
+    const KIND: &'static str = "consent-policy";
+}
+
+/// How a model's income is divided, in basis points that sum to 10,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// All donors together, by weight.
+    pub donors: u16,
+    /// The trainer.
+    pub trainer: u16,
+    /// The runner of the query enclave.
+    pub runner: u16,
+}
+
+/// A proposed model: what it predicts, what it needs, what it pays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhitePaper {
+    /// Short name.
+    pub name: String,
+    /// What is predicted, for people.
+    pub predicts: String,
+    /// The trainer's account, which must sign the record.
+    pub trainer: Address,
+    /// The trainer's name.
+    pub trainer_name: String,
+    /// DUO code of the purpose.
+    pub purpose: String,
+    /// Disease (MONDO code), where the purpose is disease specific.
+    pub disease: Option<String>,
+    /// Whether the use is commercial.
+    pub commercial: bool,
+    /// Country in which the trained model is run, ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Feature columns in order.
+    pub features: Vec<String>,
+    /// Label column.
+    pub label: String,
+    /// Rows that a site must have.
+    pub min_rows: u32,
+    /// Paid to each donor once the model is trained, in millionths of a token.
+    pub instant_payment: u64,
+    /// Price of a query, in millionths of a token.
+    pub query_price: u64,
+    /// Division of the price.
+    pub split: Split,
+    /// Measurements of the programs that will see the data.
+    pub programs: Vec<B256>,
+}
+
+impl Record for WhitePaper {
+    const KIND: &'static str = "white-paper";
+}
+
+/// Everything a consent decision rests on: with the rules (crate `access`) it can be decided again by anybody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionFacts {
+    /// The owner's terms at the time.
+    pub policy: ConsentPolicy,
+    /// What was asked.
+    pub paper: WhitePaper,
+    /// The ledger's number of the model.
+    pub model_id: u64,
+    /// The dataset in question.
+    pub dataset: B256,
+    /// Whether the owner's data has every feature and the label, and enough rows.
+    pub data_matches: bool,
+    /// Whether the ledger shows the dataset as registered and not withdrawn.
+    pub dataset_in_force: bool,
+    /// Unix seconds of the decision.
+    pub time: u64,
+}
+
+/// Outcome of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The use is allowed.
+    Permit,
+    /// The use is refused.
+    Deny,
+    /// A person must decide.
+    Review,
+}
+
+/// A decision with its facts, signed by the owner: it can be re-run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionRecord {
+    /// What was known.
+    pub facts: DecisionFacts,
+    /// Version of the rules.
+    pub rules: String,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Why, one sentence a rule that applied.
+    pub reasons: Vec<String>,
+}
+
+impl Record for DecisionRecord {
+    const KIND: &'static str = "consent-decision";
+}

@@ -1,0 +1,39 @@
+//! What crosses a process: ids, keys, sealed and signed messages, evidence, consent, receipts.
+//!
+//! Every other crate speaks in these types, so that a party needs this crate alone to check what another one said:
+//!
+//! 1. [`hash`]: a blob is named by its BLAKE3 hash; everything else is hashed with SHA-256 under a domain tag.
+//! 2. [`keys`]: a party signs with secp256k1 (the ledger's curve) and receives under X25519 ([`seal`], RFC 9180).
+//! 3. [`record`]: a public statement is canonical JSON with a version, signed as the bytes that are stored.
+//! 4. [`receipt`]: what a contract must check is EIP-712 typed data, signed inside an enclave.
+//! 5. [`evidence`]: what an enclave shows about itself. [`consent`]: what an owner allows, what a trainer asks for.
+//! 6. [`commitment`]: a dataset on the ledger is one Merkle root over salted rows.
+//! 7. [`program`]: kinds of program and the measurement that names one.
+//!
+//! Deliberately absent: IO, clocks and random number generators (they are handed in), policy (crate `access`),
+//! appraisal (crate `attestation`). The crate builds for wasm32.
+//!
+//! ```
+//! use histone_protocol::keys::SigningKey;
+//! use histone_protocol::record::{Record, Signed};
+//! # #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq)]
+//! # struct Hello { text: String }
+//! # impl Record for Hello { const KIND: &'static str = "hello"; }
+//! let key = SigningKey::from_bytes(&[7; 32])?;
+//! let signed = Signed::sign(&Hello { text: "hi".into() }, &key)?;
+//! let (hello, signer) = Signed::<Hello>::from_bytes(&signed.to_bytes())?.open()?;
+//! assert_eq!((hello.text.as_str(), signer), ("hi", key.address()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod commitment;
+pub mod consent;
+pub mod evidence;
+pub mod hash;
+pub mod keys;
+pub mod program;
+pub mod receipt;
+pub mod record;
+pub mod seal;
+
+pub use alloy_primitives::{Address, B256, U256};
