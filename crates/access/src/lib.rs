@@ -11,7 +11,7 @@
 
 pub mod duo;
 
-use duo::{Stated, TermKind};
+use duo::{DataUse, TermKind};
 use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict};
 use histone_protocol::{Address, B256};
 
@@ -21,14 +21,14 @@ pub const RULES: &str = "duo-matching/1";
 /// Why a policy or a request cannot be decided on at all.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AccessError {
-    /// A code that is not a DUO permission or modifier.
-    #[error("`{0}` is not a DUO permission or modifier; codes look like DUO:0000006")]
-    UnknownTerm(String),
+    /// A code that is not a complete DUO permission or modifier.
+    #[error("the consent policy has an unusable term: {0}")]
+    Term(String),
     /// None or several permissions.
     #[error("a consent policy has exactly one DUO permission, this one has {0}")]
     Permissions(usize),
-    /// The purpose of a request must be a permission term.
-    #[error("the purpose `{0}` is not a DUO permission such as DUO:0000006 or DUO:0000007")]
+    /// The purpose of a request is not one.
+    #[error("the white paper has an unusable purpose: {0}")]
     Purpose(String),
 }
 
@@ -82,21 +82,40 @@ pub fn check_policy(policy: &ConsentPolicy) -> Result<(), AccessError> {
     permission(policy).map(|_| ())
 }
 
-fn stated(text: &str) -> Result<Stated<'_>, AccessError> {
-    duo::parse(text).ok_or_else(|| AccessError::UnknownTerm(text.to_string()))
+fn terms(policy: &ConsentPolicy) -> Result<Vec<DataUse>, AccessError> {
+    policy.terms.iter().map(|text| duo::parse_consent(text).map_err(AccessError::Term)).collect()
 }
 
-fn permission(policy: &ConsentPolicy) -> Result<Stated<'_>, AccessError> {
-    let mut found = Vec::new();
-    for text in &policy.terms {
-        let term = stated(text)?;
-        if term.term.kind == TermKind::Permission {
-            found.push(term);
-        }
+fn permission(policy: &ConsentPolicy) -> Result<DataUse, AccessError> {
+    let mut found = terms(policy)?;
+    found.retain(|t| t.term.kind == TermKind::Permission);
+    match <[DataUse; 1]>::try_from(found) {
+        Ok([one]) => Ok(one),
+        Err(found) => Err(AccessError::Permissions(found.len())),
     }
-    match found[..] {
-        [one] => Ok(one),
-        _ => Err(AccessError::Permissions(found.len())),
+}
+
+/// Whether a permission covers a purpose, after the GA4GH consent matching: a permission covers itself and what is
+/// narrower, a disease-specific one only its own disease, and an investigation counts as the purpose that it serves.
+fn covers(permission: &DataUse, purpose: &DataUse, disease: Option<&str>) -> bool {
+    let same_disease = permission.value.is_some() && permission.value.as_deref() == disease;
+    let health = matches!(
+        (purpose.term.short, purpose.term.id),
+        ("HMB" | "DS" | "CC", _)
+            // Age, gender, biomedical, genetic, drug development and disease category research.
+            | (_, "DUO:0000034" | "DUO:0000035" | "DUO:0000037" | "DUO:0000038" | "DUO:0000039" | "DUO:0000040")
+    );
+    let of_disease = matches!((purpose.term.short, purpose.term.id), ("DS", _) | (_, "DUO:0000040"));
+    let ancestry =
+        matches!((purpose.term.short, purpose.term.id), ("POA", _) | (_, "DUO:0000032" | "DUO:0000033"));
+    // Developing methods is covered by every permission; NMDS takes it away.
+    let methods = purpose.term.id == "DUO:0000031";
+    match permission.term.short {
+        "NRES" | "GRU" => true,
+        "HMB" => health || methods,
+        "DS" => (of_disease && same_disease) || methods,
+        "POA" => ancestry || methods,
+        _ => false,
     }
 }
 
@@ -109,10 +128,7 @@ fn permission(policy: &ConsentPolicy) -> Result<Stated<'_>, AccessError> {
 pub fn decide(facts: &DecisionFacts) -> Result<DecisionRecord, AccessError> {
     let (policy, paper) = (&facts.policy, &facts.paper);
     let permission = permission(policy)?;
-    let purpose = stated(&paper.purpose).map_err(|_| AccessError::Purpose(paper.purpose.clone()))?;
-    if purpose.term.kind != TermKind::Permission {
-        return Err(AccessError::Purpose(paper.purpose.clone()));
-    }
+    let purpose = duo::parse_purpose(&paper.purpose).map_err(AccessError::Purpose)?;
     let names = |list: &[String]| {
         list.iter()
             .find(|e| [paper.purpose.as_str(), purpose.term.id, &paper.trainer_name, &paper.name].contains(&e.as_str()))
@@ -134,18 +150,12 @@ pub fn decide(facts: &DecisionFacts) -> Result<DecisionRecord, AccessError> {
     match names(&policy.allow) {
         Some(entry) => grounds.push(format!("the owner's list allows `{entry}`")),
         None => {
-            let disease = purpose.disease.or(paper.disease.as_deref());
-            let covered = match (permission.term.short, purpose.term.short) {
-                ("NRES" | "GRU", _) => true,
-                ("HMB", "HMB" | "DS") => true,
-                ("DS", "DS") => permission.disease.is_some() && permission.disease == disease,
-                ("POA", "POA") => true,
-                _ => false,
-            };
+            let disease = purpose.value.as_deref().or(paper.disease.as_deref());
+            let covered = covers(&permission, &purpose, disease);
             let sentence = |verb: &str| {
                 format!(
-                    "{} ({}) {verb} the purpose {} ({})",
-                    permission.term.short, permission.term.label, purpose.term.short, purpose.term.label
+                    "{permission} ({}) {verb} the purpose {purpose} ({})",
+                    permission.term.label, purpose.term.label
                 )
             };
             if covered {
@@ -156,19 +166,25 @@ pub fn decide(facts: &DecisionFacts) -> Result<DecisionRecord, AccessError> {
         }
     }
     let named = [&paper.trainer_name, &paper.name].iter().any(|n| policy.allow.contains(n));
-    for text in &policy.terms {
-        let modifier = stated(text)?.term;
-        let line = |what: &str| format!("{} ({}): {what}", modifier.short, modifier.label);
+    let ancestry = ["DUO:0000011", "DUO:0000032", "DUO:0000033"].contains(&purpose.term.id);
+    for stated in terms(policy)? {
+        let modifier = stated.term;
+        let line = |what: &str| format!("{stated} ({}): {what}", modifier.label);
         match modifier.short {
             _ if modifier.kind == TermKind::Permission => {}
             "NPU" | "NCU" | "NPUNCU" if paper.commercial => denials.push(line("the use is commercial")),
             "NPU" | "NCU" | "NPUNCU" => grounds.push(line("the use is not commercial")),
-            "GS" if paper.country != policy.country => {
-                denials.push(line(&format!("the model is run in {}, the data is in {}", paper.country, policy.country)));
+            "GS" => {
+                let allowed = stated.value.iter().flat_map(|v| v.split(',')).any(|c| c == paper.country);
+                let list = if allowed { &mut grounds } else { &mut denials };
+                list.push(line(&format!("the model is run in {}", paper.country)));
             }
-            "GS" => grounds.push(line(&format!("the model is run in {}", paper.country))),
-            "NPOA" if purpose.term.short == "POA" => denials.push(line("the purpose is ancestry research")),
+            "NPOA" if ancestry => denials.push(line("the purpose is ancestry research")),
             "NPOA" => grounds.push(line("the purpose is another one")),
+            "NMDS" if purpose.term.id == "DUO:0000031" => {
+                denials.push(line("the purpose is the development of methods"));
+            }
+            "NMDS" => grounds.push(line("the purpose is another one")),
             _ if named => grounds.push(line("the owner's list names this model or trainer")),
             _ => reviews.push(line("a person must check this condition")),
         }
@@ -251,10 +267,10 @@ mod tests {
             ("DUO:0000004", "YYYY"),
             ("DUO:0000042", "YYYY"),
             ("DUO:0000006", "nYYn"),
-            ("DUO:0000007:MONDO:0007254", "nnYn"),
+            ("DUO:0000007 MONDO:0007254", "nnYn"),
             ("DUO:0000011", "nnnY"),
         ];
-        let purposes = ["DUO:0000042", "DUO:0000006", "DUO:0000007:MONDO:0007254", "DUO:0000011"];
+        let purposes = ["DUO:0000042", "DUO:0000006", "DUO:0000007 MONDO:0007254", "DUO:0000011"];
         for (permission, row) in table {
             for (purpose, expected) in purposes.iter().zip(row.chars()) {
                 let verdict = if expected == 'Y' { Verdict::Permit } else { Verdict::Deny };
@@ -269,9 +285,9 @@ mod tests {
                 f.paper.disease = disease.clone();
             }
         };
-        check(&["DUO:0000007:MONDO:1"], ds(Some("MONDO:1")), Verdict::Permit, "covers");
-        check(&["DUO:0000007:MONDO:1"], ds(Some("MONDO:2")), Verdict::Deny, "does not cover");
-        check(&["DUO:0000007"], ds(None), Verdict::Deny, "does not cover");
+        check(&["DUO:0000007 MONDO:0000001"], ds(Some("MONDO:0000001")), Verdict::Permit, "covers");
+        check(&["DUO:0000007 MONDO:0000001"], ds(Some("MONDO:0000002")), Verdict::Deny, "does not cover");
+        check(&["DUO:0000007 MONDO:0000001"], ds(None), Verdict::Deny, "does not cover");
     }
 
     #[test]
@@ -282,8 +298,13 @@ mod tests {
             check(&["DUO:0000042", modifier], |_| {}, Verdict::Permit, "not commercial");
         }
         check(&["DUO:0000042"], commercial, Verdict::Permit, "covers");
-        check(&["DUO:0000042", "DUO:0000022"], |f| f.paper.country = "US".into(), Verdict::Deny, "run in US");
-        check(&["DUO:0000042", "DUO:0000022"], |_| {}, Verdict::Permit, "run in DE");
+        check(&["DUO:0000042", "DUO:0000022 FR,DE"], |f| f.paper.country = "US".into(), Verdict::Deny, "run in US");
+        check(&["DUO:0000042", "DUO:0000022 FR,DE"], |_| {}, Verdict::Permit, "run in DE");
+        let ancestry = |f: &mut DecisionFacts| f.paper.purpose = "DUO:0000033".into();
+        check(&["DUO:0000042", "DUO:0000044"], ancestry, Verdict::Deny, "ancestry research");
+        let methods = |f: &mut DecisionFacts| f.paper.purpose = "DUO:0000031".into();
+        check(&["DUO:0000006"], methods, Verdict::Permit, "covers");
+        check(&["DUO:0000006", "DUO:0000015"], methods, Verdict::Deny, "development of methods");
         check(&["DUO:0000042", "DUO:0000021"], |_| {}, Verdict::Review, "a person must check");
         let named = |f: &mut DecisionFacts| f.policy.allow = vec!["trainer".into()];
         check(&["DUO:0000042", "DUO:0000021"], named, Verdict::Permit, "names this model or trainer");
@@ -299,11 +320,11 @@ mod tests {
 
     #[test]
     fn undecidable_requests_are_errors() {
-        assert_eq!(decide(&facts(&["DUO:9"])).unwrap_err(), AccessError::UnknownTerm("DUO:9".into()));
+        assert_eq!(decide(&facts(&["DUO:9"])).unwrap_err(), AccessError::Term("`DUO:9` is not a data use code; codes look like DUO:0000006 and docs/study-file.md lists them".into()));
         assert_eq!(decide(&facts(&["DUO:0000046"])).unwrap_err(), AccessError::Permissions(0));
         assert_eq!(decide(&facts(&["DUO:0000042", "DUO:0000004"])).unwrap_err(), AccessError::Permissions(2));
         let mut f = facts(&["DUO:0000042"]);
         f.paper.purpose = "DUO:0000046".into();
-        assert_eq!(decide(&f).unwrap_err(), AccessError::Purpose("DUO:0000046".into()));
+        assert!(matches!(decide(&f).unwrap_err(), AccessError::Purpose(_)));
     }
 }

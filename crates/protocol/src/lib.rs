@@ -7,8 +7,8 @@
 //! 3. [`record`]: a public statement is canonical JSON with a version, signed as the bytes that are stored.
 //! 4. [`receipt`]: what a contract must check is EIP-712 typed data, signed inside an enclave.
 //! 5. [`evidence`]: what an enclave shows about itself. [`consent`]: what an owner allows, what a trainer asks for.
-//! 6. [`commitment`]: a dataset on the ledger is one Merkle root over salted rows.
-//! 7. [`program`]: kinds of program and the measurement that names one.
+//! 6. [`commitment`]: a dataset on the ledger is one Merkle root over salted rows; [`dataset`]: it travels encrypted.
+//! 7. [`program`]: kinds of program and the audit of one. [`report`]: what enclaves state about data and models.
 //!
 //! Deliberately absent: IO, clocks and random number generators (they are handed in), policy (crate `access`),
 //! appraisal (crate `attestation`). The crate builds for wasm32.
@@ -28,12 +28,14 @@
 
 pub mod commitment;
 pub mod consent;
+pub mod dataset;
 pub mod evidence;
 pub mod hash;
 pub mod keys;
 pub mod program;
 pub mod receipt;
 pub mod record;
+pub mod report;
 pub mod seal;
 
-pub use alloy_primitives::{Address, B256, U256};
+pub use alloy_primitives::{Address, B256, U256, keccak256};

@@ -1,0 +1,227 @@
+//! The chain that a program holds.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use alloy_consensus::Header;
+use alloy_primitives::B256;
+
+use crate::execution::{Executed, propose, validate};
+use crate::rpc::Filters;
+use crate::store::{Store, View};
+use crate::{Block, BlockRecord, ChainError, Clock, Genesis, Sequencer, Transaction};
+
+/// A header and its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockHeader {
+    /// Keccak-256 of the encoded header.
+    pub hash: B256,
+    /// The Ethereum header.
+    pub header: Header,
+}
+
+impl From<Header> for BlockHeader {
+    fn from(header: Header) -> BlockHeader {
+        BlockHeader { hash: header.hash_slow(), header }
+    }
+}
+
+/// An open chain. Clones share it; it closes with the last clone. Safe to use from several threads: reads see a
+/// consistent snapshot and do not wait for the writer.
+#[derive(Clone)]
+pub struct Chain {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    genesis: Genesis,
+    sequencer: Option<Sequencer>,
+    clock: Arc<dyn Clock>,
+    /// Held from reading the head to the commit, so that blocks are made one after another.
+    writer: Mutex<()>,
+    filters: Mutex<Filters>,
+}
+
+impl Chain {
+    /// Makes a new chain in `dir`, which is created when missing, and opens it. Block 0 is on disk on return.
+    ///
+    /// # Errors
+    /// [`ChainError::Exists`] when the directory already holds a chain, [`ChainError::Genesis`] when the genesis is not
+    /// usable, [`ChainError::WrongSequencer`] when it names another sequencer, and errors of the file system.
+    pub fn create(
+        dir: &Path,
+        genesis: Genesis,
+        sequencer: Sequencer,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Chain, ChainError> {
+        genesis.check()?;
+        check_sequencer(&genesis, &sequencer)?;
+        let signature = sequencer.sign(genesis.header().hash_slow())?;
+        let store = Store::create(dir, &genesis, &signature)?;
+        Ok(Chain::new(store, genesis, Some(sequencer), clock))
+    }
+
+    /// Opens the chain in `dir` for reading and writing. After a crash the file is repaired first; every block that
+    /// was acknowledged is there. Waits up to two seconds for the lock of a process that has just died.
+    ///
+    /// # Errors
+    /// [`ChainError::Missing`], [`ChainError::Locked`] when another process holds the chain,
+    /// [`ChainError::WrongSequencer`] when the key is not the one in the genesis, [`ChainError::Version`] and
+    /// [`ChainError::Corrupt`] when the file is not readable.
+    pub fn open(dir: &Path, sequencer: Sequencer, clock: Arc<dyn Clock>) -> Result<Chain, ChainError> {
+        let store = Store::open(dir)?;
+        let genesis = store.view()?.genesis()?;
+        check_sequencer(&genesis, &sequencer)?;
+        Ok(Chain::new(store, genesis, Some(sequencer), clock))
+    }
+
+    /// Opens the chain in `dir` without a key. Reads work, writes give [`ChainError::ReadOnly`]. The file is never
+    /// changed: one that a crash left unclean is copied to the temporary directory, and the copy is read. Several
+    /// readers can hold a chain, but not beside a writer. The clock only dates `eth_call` and `eth_estimateGas`.
+    ///
+    /// # Errors
+    /// As for [`Chain::open`].
+    pub fn open_read_only(dir: &Path, clock: Arc<dyn Clock>) -> Result<Chain, ChainError> {
+        let store = Store::open_read_only(dir)?;
+        let genesis = store.view()?.genesis()?;
+        Ok(Chain::new(store, genesis, None, clock))
+    }
+
+    fn new(store: Store, genesis: Genesis, sequencer: Option<Sequencer>, clock: Arc<dyn Clock>) -> Chain {
+        let inner =
+            Inner { store, genesis, sequencer, clock, writer: Mutex::default(), filters: Mutex::default() };
+        Chain { inner: Arc::new(inner) }
+    }
+
+    /// What the chain started from.
+    #[must_use]
+    pub fn genesis(&self) -> &Genesis {
+        &self.inner.genesis
+    }
+
+    /// The newest block.
+    ///
+    /// # Errors
+    /// When the store fails or is damaged; the same holds for the other readers.
+    pub fn head(&self) -> Result<BlockHeader, ChainError> {
+        Ok(self.view()?.head()?.into())
+    }
+
+    /// Block `number`, or `None` when it has not been made yet.
+    ///
+    /// # Errors
+    /// When the store fails or is damaged.
+    pub fn block(&self, number: u64) -> Result<Option<BlockRecord>, ChainError> {
+        self.view()?.block(number)
+    }
+
+    /// A digest of the contract state at the head: Keccak-256 over all accounts, slots and code in key order. Equal
+    /// states have equal digests, whatever way led there. It reads the whole state, so it takes time that grows with it.
+    ///
+    /// # Errors
+    /// When the store fails or is damaged.
+    pub fn state_digest(&self) -> Result<B256, ChainError> {
+        self.view()?.digest()
+    }
+
+    /// Makes one block from EIP-2718 encoded transactions, in this order, and commits it. All or nothing: when one
+    /// transaction is refused no block is made. Without transactions the block is empty.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::decode`], [`propose`] and [`Chain::commit`], with the position of the transaction.
+    pub fn produce<T: AsRef<[u8]>>(&self, transactions: &[T]) -> Result<Executed, ChainError> {
+        if self.inner.sequencer.is_none() {
+            return Err(ChainError::ReadOnly);
+        }
+        // Signature recovery is the slow part and needs no lock.
+        let transactions = transactions
+            .iter()
+            .enumerate()
+            .map(|(index, raw)| Transaction::decode(raw.as_ref(), self.inner.genesis.chain_id, index))
+            .collect::<Result<Vec<_>, _>>()?;
+        let guard = self.lock_writer();
+        let executed = self.propose(transactions)?;
+        self.commit_locked(&guard, &executed)?;
+        Ok(executed)
+    }
+
+    /// Makes, but does not commit, the block that follows the head, dated by the clock.
+    ///
+    /// # Errors
+    /// Those of [`propose`].
+    pub fn propose(&self, transactions: Vec<Transaction>) -> Result<Executed, ChainError> {
+        let view = self.view()?;
+        let parent = view.head()?;
+        let timestamp = self.next_timestamp(&parent);
+        propose(&self.inner.genesis, &view, &parent, transactions, timestamp)
+    }
+
+    /// Executes a block from elsewhere on the head and checks all of its header.
+    ///
+    /// # Errors
+    /// Those of [`validate`].
+    pub fn validate(&self, block: Block) -> Result<Executed, ChainError> {
+        let view = self.view()?;
+        validate(&self.inner.genesis, &view, &view.head()?, block)
+    }
+
+    /// Signs an executed block and makes it the head. On return it is on disk.
+    ///
+    /// # Errors
+    /// [`ChainError::ReadOnly`] without a key, [`ChainError::StaleParent`] when another block was committed since this
+    /// one was executed, and errors of the store; none of them leaves a trace.
+    pub fn commit(&self, executed: &Executed) -> Result<(), ChainError> {
+        self.commit_locked(&self.lock_writer(), executed)
+    }
+
+    fn commit_locked(&self, _writer: &MutexGuard<'_, ()>, executed: &Executed) -> Result<(), ChainError> {
+        let sequencer = self.inner.sequencer.as_ref().ok_or(ChainError::ReadOnly)?;
+        let head = self.head()?;
+        if executed.block().header.parent_hash != head.hash {
+            let block = executed.block().header.number;
+            return Err(ChainError::StaleParent { block, head: head.header.number });
+        }
+        self.inner.store.append(executed, &sequencer.sign(executed.hash())?)
+    }
+
+    pub(crate) fn view(&self) -> Result<View, ChainError> {
+        self.inner.store.view()
+    }
+
+    pub(crate) fn clock_now(&self) -> u64 {
+        self.inner.clock.now()
+    }
+
+    /// Never earlier than one second after the parent, whatever the clock says.
+    pub(crate) fn next_timestamp(&self, parent: &Header) -> u64 {
+        self.clock_now().max(parent.timestamp.saturating_add(1))
+    }
+
+    pub(crate) fn filters(&self) -> MutexGuard<'_, Filters> {
+        // A panic while the lock was held leaves a valid list of filters behind.
+        self.inner.filters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_writer(&self) -> MutexGuard<'_, ()> {
+        // The lock guards no data; the store is consistent after every commit.
+        self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check_sequencer(genesis: &Genesis, sequencer: &Sequencer) -> Result<(), ChainError> {
+    if genesis.sequencer == sequencer.address() {
+        return Ok(());
+    }
+    Err(ChainError::WrongSequencer { expected: genesis.sequencer, found: sequencer.address() })
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chain")
+            .field("chain_id", &self.inner.genesis.chain_id)
+            .field("sequencer", &self.inner.sequencer)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,135 @@
+//! What can go wrong, in words for the operator.
+
+use std::io;
+use std::path::PathBuf;
+
+use alloy_primitives::Address;
+
+/// An error of the chain: its files, its blocks or a transaction.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// `create` found a chain already.
+    #[error("`{}` already holds a chain; open it, or choose an empty directory", .0.display())]
+    Exists(PathBuf),
+    /// `open` found nothing.
+    #[error("`{}` holds no chain; create one first", .0.display())]
+    Missing(PathBuf),
+    /// The file is locked.
+    #[error("another process holds this chain: `{}`; stop that process and try again", .0.display())]
+    Locked(PathBuf),
+    /// The file is not what this program writes.
+    #[error("the chain store is damaged: {what}: {detail}; restore the file from a copy")]
+    Corrupt {
+        /// Which entry.
+        what: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The file was written by another version.
+    #[error("the chain store has format version {found}, this program reads version {supported}")]
+    Version {
+        /// Version in the file.
+        found: u64,
+        /// Version that this program reads and writes.
+        supported: u64,
+    },
+    /// The store failed.
+    #[error("cannot {action} the chain store")]
+    Store {
+        /// What was being done.
+        action: &'static str,
+        /// Cause.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// The file system failed.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The key is not a secp256k1 key.
+    #[error("the sequencer key is not a valid secp256k1 secret key")]
+    SequencerKey,
+    /// The key is another one than the genesis names.
+    #[error("the genesis names the sequencer {expected}, but this key belongs to {found}")]
+    WrongSequencer {
+        /// Address in the genesis.
+        expected: Address,
+        /// Address of the key.
+        found: Address,
+    },
+    /// A write to a chain without a key.
+    #[error("this chain was opened read-only; open it with the sequencer key to add transactions")]
+    ReadOnly,
+    /// The genesis makes no sense.
+    #[error("the genesis is not usable: {0}")]
+    Genesis(String),
+    /// A transaction that is not one, or not one for this chain.
+    #[error("transaction {index} is not acceptable: {reason}")]
+    TransactionMalformed {
+        /// Position in the list handed in, from 0.
+        index: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A well-formed transaction that the state refuses. It leaves no trace.
+    #[error("transaction {index} is refused: {reason}")]
+    TransactionRefused {
+        /// Position in the list handed in, from 0.
+        index: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The engine failed without blaming the transaction.
+    #[error("the engine could not execute transaction {index}: {reason}")]
+    Engine {
+        /// Position in the list handed in, from 0.
+        index: usize,
+        /// What it said.
+        reason: String,
+    },
+    /// A block that does not follow from its parent.
+    #[error("block {block} is not valid: its {field} is {found}, re-execution gives {computed}")]
+    BlockInvalid {
+        /// Number of the block.
+        block: u64,
+        /// Which part differs.
+        field: &'static str,
+        /// What the block says.
+        found: String,
+        /// What it should say.
+        computed: String,
+    },
+    /// A block was executed on a head that has moved since.
+    #[error("block {block} does not follow the head, block {head}; propose it again")]
+    StaleParent {
+        /// Number of the block.
+        block: u64,
+        /// Number of the head.
+        head: u64,
+    },
+}
+
+impl ChainError {
+    pub(crate) fn store(action: &'static str, source: impl Into<redb::Error>) -> ChainError {
+        ChainError::Store { action, source: Box::new(source.into()) }
+    }
+
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> ChainError {
+        ChainError::Io { action, path: path.into(), source }
+    }
+
+    pub(crate) fn corrupt(what: impl Into<String>, detail: impl ToString) -> ChainError {
+        ChainError::Corrupt { what: what.into(), detail: detail.to_string() }
+    }
+}
+
+// revm asks for this marker on the errors of a database.
+impl revm::database_interface::DBErrorMarker for ChainError {}

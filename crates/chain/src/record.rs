@@ -1,0 +1,117 @@
+//! How a block is written down: one version byte, then RLP.
+
+use alloy_consensus::Header;
+use alloy_consensus::TxEnvelope;
+use alloy_consensus::transaction::Recovered;
+use alloy_eips::Decodable2718;
+use alloy_primitives::{Address, B256, Bytes, Log, Signature};
+use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
+
+use crate::{ChainError, Transaction, TransactionReceipt};
+
+/// Version of the encoding below.
+const VERSION: u8 = 1;
+
+/// A block as it lies in the store, with what its execution gave and the signature of the sequencer.
+#[derive(Clone, Debug)]
+pub struct BlockRecord {
+    /// The header.
+    pub header: Header,
+    /// The hash of the header.
+    pub hash: B256,
+    /// The transactions with the senders that were recovered when the block was made.
+    pub transactions: Vec<Recovered<TxEnvelope>>,
+    /// The EIP-2718 encodings of the transactions, as signed.
+    pub raw_transactions: Vec<Bytes>,
+    /// One receipt for each transaction.
+    pub receipts: Vec<TransactionReceipt>,
+    /// The sequencer's signature over `hash`.
+    pub signature: Signature,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct Encoded {
+    header: Header,
+    transactions: Vec<StoredTransaction>,
+    signature: Bytes,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct StoredTransaction {
+    raw: Bytes,
+    sender: Address,
+    success: bool,
+    gas_used: u64,
+    logs: Vec<Log>,
+}
+
+impl BlockRecord {
+    pub(crate) fn encode(
+        header: &Header,
+        transactions: &[Transaction],
+        receipts: &[TransactionReceipt],
+        signature: &Signature,
+    ) -> Vec<u8> {
+        let transactions =
+            transactions.iter().zip(receipts).map(|(transaction, receipt)| StoredTransaction {
+                raw: transaction.raw().clone(),
+                sender: transaction.sender(),
+                success: receipt.success,
+                gas_used: receipt.gas_used,
+                logs: receipt.logs.clone(),
+            });
+        let encoded = Encoded {
+            header: header.clone(),
+            transactions: transactions.collect(),
+            signature: Bytes::copy_from_slice(&signature.as_bytes()),
+        };
+        let mut bytes = Vec::with_capacity(1 + encoded.length());
+        bytes.push(VERSION);
+        encoded.encode(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn decode(number: u64, bytes: &[u8]) -> Result<BlockRecord, ChainError> {
+        let damaged =
+            |error: &dyn ToString| ChainError::corrupt(format!("block {number}"), error.to_string());
+        let encoded: Encoded =
+            alloy_rlp::decode_exact(content(number, bytes)?).map_err(|error| damaged(&error))?;
+        let mut record = BlockRecord {
+            hash: encoded.header.hash_slow(),
+            header: encoded.header,
+            transactions: Vec::with_capacity(encoded.transactions.len()),
+            raw_transactions: Vec::with_capacity(encoded.transactions.len()),
+            receipts: Vec::with_capacity(encoded.transactions.len()),
+            signature: Signature::from_raw(&encoded.signature).map_err(|error| damaged(&error))?,
+        };
+        for stored in encoded.transactions {
+            let envelope = TxEnvelope::decode_2718_exact(&stored.raw).map_err(|error| damaged(&error))?;
+            record.transactions.push(Recovered::new_unchecked(envelope, stored.sender));
+            record.raw_transactions.push(stored.raw);
+            record.receipts.push(TransactionReceipt {
+                success: stored.success,
+                gas_used: stored.gas_used,
+                logs: stored.logs,
+            });
+        }
+        Ok(record)
+    }
+}
+
+/// The header of an encoded block, without decoding what follows.
+pub(crate) fn decode_header(number: u64, bytes: &[u8]) -> Result<Header, ChainError> {
+    let mut content = content(number, bytes)?;
+    let decode = |content: &mut &[u8]| -> alloy_rlp::Result<Header> {
+        let mut list = alloy_rlp::Header::decode_bytes(content, true)?;
+        Header::decode(&mut list)
+    };
+    decode(&mut content).map_err(|error| ChainError::corrupt(format!("block {number}"), error))
+}
+
+fn content(number: u64, bytes: &[u8]) -> Result<&[u8], ChainError> {
+    match bytes.split_first() {
+        Some((&VERSION, content)) => Ok(content),
+        Some((&found, _)) => Err(ChainError::Version { found: found.into(), supported: VERSION.into() }),
+        None => Err(ChainError::corrupt(format!("block {number}"), "it is empty")),
+    }
+}

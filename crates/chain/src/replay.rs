@@ -1,0 +1,262 @@
+//! A stranger's check of a stored chain: no key, no trust in what the file says.
+
+use std::path::Path;
+
+use alloy_primitives::{B256, hex};
+
+use crate::execution::validate;
+use crate::store::{Store, View};
+use crate::{AccountState, Block, BlockRecord, ChainError, Genesis, MemoryState, Transaction};
+
+/// What a chain that passed the check contains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayReport {
+    /// Number of blocks, block 0 included.
+    pub blocks: u64,
+    /// Number of transactions.
+    pub transactions: u64,
+    /// Gas used by all transactions.
+    pub gas: u64,
+    /// Hash of the newest block. Compare it with a hash that was published or anchored: replay proves that the file is
+    /// consistent, not that it is the only one its operator made.
+    pub head: B256,
+    /// The [state digest](crate::Chain::state_digest) of the re-executed state.
+    pub state_digest: B256,
+    /// What the chain started from; names the sequencer that signed every block.
+    pub genesis: Genesis,
+}
+
+/// Why a chain did not pass.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The file cannot be opened or read.
+    #[error("the chain cannot be read")]
+    Store(#[from] ChainError),
+    /// A block cannot be decoded or executed.
+    #[error("block {block} cannot be executed again")]
+    Execution {
+        /// The first such block.
+        block: u64,
+        /// Cause.
+        #[source]
+        source: ChainError,
+    },
+    /// A block says something else than re-execution gives.
+    #[error("block {block} differs: its {field} is {stored}, re-execution gives {computed}")]
+    Block {
+        /// The first such block.
+        block: u64,
+        /// Which part.
+        field: &'static str,
+        /// What the file says.
+        stored: String,
+        /// What it should say.
+        computed: String,
+    },
+    /// The stored state is not the one that the blocks lead to.
+    #[error("the stored state differs: {key} is {stored}, re-execution gives {computed}")]
+    State {
+        /// Which account, slot, code or index entry.
+        key: String,
+        /// What the file says.
+        stored: String,
+        /// What it should say.
+        computed: String,
+    },
+}
+
+/// Executes the chain in `dir` again from its genesis and compares everything that is stored: every header field, block
+/// hash, signature, transaction, sender and receipt, the indexes, and at the end every account, slot and code. The file
+/// is opened read-only; one that a crash left unclean is copied first.
+///
+/// The whole state is held in memory, and blocks are read one at a time.
+///
+/// # Errors
+/// [`ReplayError`] naming the first block, and the field in it, that differs.
+pub fn replay(dir: &Path) -> Result<ReplayReport, ReplayError> {
+    let store = Store::open_read_only(dir)?;
+    let view = store.view()?;
+    let genesis = view.genesis()?;
+    let head = view.head_number()?;
+    let mut state = MemoryState::default();
+    let mut report = ReplayReport {
+        blocks: 0,
+        transactions: 0,
+        gas: 0,
+        head: B256::ZERO,
+        state_digest: B256::ZERO,
+        genesis: genesis.clone(),
+    };
+    let mut parent = genesis.header();
+    for number in 0..=head {
+        let record = view
+            .block(number)
+            .and_then(|record| {
+                record.ok_or_else(|| ChainError::corrupt(format!("block {number}"), "it is missing"))
+            })
+            .map_err(|source| ReplayError::Execution { block: number, source })?;
+        if number == 0 {
+            same(0, "hash", record.hash, parent.hash_slow())?;
+            same(0, "number of transactions", record.transactions.len(), 0)?;
+            state.apply(&genesis.diff(), record.hash);
+        }
+        same(number, "sequencer signature", signer(&record), genesis.sequencer.to_string())?;
+        if number > 0 {
+            execute(&genesis, &mut state, &parent, &record)?;
+        }
+        check_index(&view, number, &record)?;
+        report.blocks += 1;
+        report.transactions += record.transactions.len() as u64;
+        report.gas = report.gas.saturating_add(record.header.gas_used);
+        report.head = record.hash;
+        parent = record.header;
+    }
+    compare_state(&view, &state)?;
+    compare_indexes(&view, &report)?;
+    report.state_digest = state.digest();
+    Ok(report)
+}
+
+fn signer(record: &BlockRecord) -> String {
+    match record.signature.recover_address_from_prehash(&record.hash) {
+        Ok(address) => address.to_string(),
+        Err(_) => "not a signature".into(),
+    }
+}
+
+/// Runs one block on `state` and applies it.
+fn execute(
+    genesis: &Genesis,
+    state: &mut MemoryState,
+    parent: &alloy_consensus::Header,
+    record: &BlockRecord,
+) -> Result<(), ReplayError> {
+    let number = parent.number.saturating_add(1);
+    let failed = |error| match error {
+        ChainError::BlockInvalid { block, field, found, computed } => {
+            ReplayError::Block { block, field, stored: found, computed }
+        }
+        source => ReplayError::Execution { block: number, source },
+    };
+    let mut transactions = Vec::with_capacity(record.transactions.len());
+    for (index, (raw, stored)) in record.raw_transactions.iter().zip(&record.transactions).enumerate() {
+        let transaction = Transaction::decode(raw, genesis.chain_id, index).map_err(failed)?;
+        same(number, "stored sender", stored.signer(), transaction.sender())?;
+        transactions.push(transaction);
+    }
+    let block = Block { header: record.header.clone(), transactions };
+    let executed = validate(genesis, state, parent, block).map_err(failed)?;
+    for (stored, computed) in record.receipts.iter().zip(executed.receipts()) {
+        same(number, "stored receipt", format!("{stored:?}"), format!("{computed:?}"))?;
+    }
+    state.apply(executed.diff(), executed.hash());
+    Ok(())
+}
+
+fn same<T: PartialEq + ToString>(
+    block: u64,
+    field: &'static str,
+    stored: T,
+    computed: T,
+) -> Result<(), ReplayError> {
+    if stored == computed {
+        return Ok(());
+    }
+    Err(ReplayError::Block { block, field, stored: stored.to_string(), computed: computed.to_string() })
+}
+
+/// The block and its transactions can be found under their hashes.
+fn check_index(view: &View, number: u64, record: &BlockRecord) -> Result<(), ReplayError> {
+    let shown = |place: Option<u64>| place.map_or("missing".to_owned(), |number| number.to_string());
+    same(number, "block hash index", shown(view.number_of(record.hash)?), number.to_string())?;
+    for (index, transaction) in record.transactions.iter().enumerate() {
+        let stored = view.find_transaction(*transaction.inner().tx_hash())?;
+        same(number, "transaction index", format!("{stored:?}"), format!("{:?}", Some((number, index))))?;
+    }
+    Ok(())
+}
+
+/// Everything in the indexes that should be there was found; this finds what should not.
+fn compare_indexes(view: &View, report: &ReplayReport) -> Result<(), ReplayError> {
+    let (mut blocks, mut transactions) = (0_u64, 0_u64);
+    view.each_block_number(|_, _| {
+        blocks += 1;
+        Ok(())
+    })?;
+    view.each_transaction(|_, _, _| {
+        transactions += 1;
+        Ok(())
+    })?;
+    let count = |key: &str, stored: u64, computed: u64| {
+        if stored == computed {
+            return Ok(());
+        }
+        let key = format!("the number of entries of the {key} index");
+        Err(ReplayError::State { key, stored: stored.to_string(), computed: computed.to_string() })
+    };
+    count("block hash", blocks, report.blocks)?;
+    count("transaction", transactions, report.transactions)
+}
+
+/// Compares the tables with the re-executed state, entry by entry.
+fn compare_state(view: &View, state: &MemoryState) -> Result<(), ReplayError> {
+    let mut first = None;
+    let account = |account: Option<&AccountState>| match account {
+        Some(account) => format!("{account:?}"),
+        None => "absent".into(),
+    };
+    let mut accounts = state.accounts.clone();
+    view.each_account(|address, stored| {
+        let computed = accounts.remove(&address);
+        note(&mut first, computed.as_ref() == Some(&stored), || {
+            (format!("account {address}"), account(Some(&stored)), account(computed.as_ref()))
+        });
+        Ok(())
+    })?;
+    for (address, computed) in &accounts {
+        note(&mut first, false, || (format!("account {address}"), account(None), account(Some(computed))));
+    }
+
+    let value = |value: Option<B256>| value.map_or("absent".to_owned(), |value| value.to_string());
+    let mut slots = state.slots.clone();
+    view.each_slot(|address, key, stored| {
+        let computed = slots.remove(&(address, key));
+        note(&mut first, computed == Some(stored), || {
+            (format!("slot {key} of {address}"), value(Some(stored)), value(computed))
+        });
+        Ok(())
+    })?;
+    for ((address, key), computed) in &slots {
+        note(&mut first, false, || (format!("slot {key} of {address}"), value(None), value(Some(*computed))));
+    }
+
+    let code = |code: Option<&[u8]>| match code {
+        Some(code) => format!("{} bytes with hash {}", code.len(), alloy_primitives::keccak256(code)),
+        None => "absent".into(),
+    };
+    let mut codes = state.code.clone();
+    view.each_code(|hash, stored| {
+        let computed = codes.remove(&hash);
+        note(&mut first, computed.as_ref().is_some_and(|code| code.as_ref() == stored), || {
+            (
+                format!("code {}", hex::encode_prefixed(hash)),
+                code(Some(stored)),
+                code(computed.as_ref().map(AsRef::as_ref)),
+            )
+        });
+        Ok(())
+    })?;
+    for (hash, computed) in &codes {
+        note(&mut first, false, || (format!("code {hash}"), code(None), code(Some(computed))));
+    }
+    first.map_or(Ok(()), Err)
+}
+
+/// Keeps the first difference.
+fn note(first: &mut Option<ReplayError>, equal: bool, describe: impl FnOnce() -> (String, String, String)) {
+    if !equal && first.is_none() {
+        let (key, stored, computed) = describe();
+        *first = Some(ReplayError::State { key, stored, computed });
+    }
+}

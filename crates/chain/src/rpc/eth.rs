@@ -1,0 +1,384 @@
+//! The methods.
+
+use alloy_consensus::Transaction as _;
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U256};
+use alloy_rpc_types_eth::{FeeHistory, Filter, FilterBlockOption, Log, TransactionRequest};
+use revm::context::result::ExecutionResult;
+use serde_json::{Value, json as literal};
+
+use super::shapes::{self, json};
+use super::{MAX_LOGS, Params, RpcError};
+use crate::execution::{Call, simulate};
+use crate::store::View;
+use crate::{BlockRecord, Chain, MAX_INPUT_BYTES, StateReader as _};
+
+/// Most blocks of one `eth_feeHistory`.
+const MAX_FEE_HISTORY: u64 = 1024;
+/// Most percentiles of one `eth_feeHistory`.
+const MAX_PERCENTILES: usize = 100;
+/// Most blocks that one `eth_getLogs` looks at.
+const MAX_LOG_RANGE: u64 = 100_000;
+/// Gas of a plain transfer.
+const TRANSFER_GAS: u64 = 21_000;
+
+impl Chain {
+    pub(super) fn dispatch(&self, method: &str, params: Value) -> Result<Value, RpcError> {
+        let params = |most| Params::new(params, most);
+        match method {
+            "web3_clientVersion" => {
+                params(0)?;
+                Ok(concat!("histone-chain/", env!("CARGO_PKG_VERSION")).into())
+            }
+            "net_version" => params(0).map(|_| self.genesis().chain_id.to_string().into()),
+            "net_listening" => params(0).map(|_| Value::Bool(false)),
+            "eth_chainId" => params(0).and_then(|_| json(U64::from(self.genesis().chain_id))),
+            "eth_syncing" => params(0).map(|_| Value::Bool(false)),
+            "eth_accounts" => params(0).map(|_| literal!([])),
+            // Nothing needs to be paid: the base fee is zero and no block is full of better offers.
+            "eth_gasPrice" | "eth_maxPriorityFeePerGas" | "eth_blobBaseFee" => {
+                params(0).map(|_| "0x0".into())
+            }
+            "eth_blockNumber" => params(0).and_then(|_| json(U64::from(self.view()?.head_number()?))),
+            "eth_getBlockByNumber" => self.block_by_number(&params(2)?),
+            "eth_getBlockByHash" => self.block_by_hash(&params(2)?),
+            "eth_getBlockReceipts" => self.block_receipts(&params(1)?),
+            "eth_getBlockTransactionCountByNumber" => self.count_by_number(&params(1)?),
+            "eth_getTransactionByHash" => self.transaction_by_hash(&params(1)?),
+            "eth_getTransactionReceipt" => self.transaction_receipt(&params(1)?),
+            "eth_sendRawTransaction" => self.send_raw_transaction(&params(1)?),
+            "eth_getTransactionCount" => self.transaction_count(&params(2)?),
+            "eth_getBalance" => self.balance(&params(2)?),
+            "eth_getCode" => self.code(&params(2)?),
+            "eth_getStorageAt" => self.storage_at(&params(3)?),
+            // State and block overrides are not supported and refused by the parameter count.
+            "eth_call" => self.call(&params(2)?),
+            "eth_estimateGas" => self.estimate_gas(&params(2)?),
+            "eth_feeHistory" => self.fee_history(&params(3)?),
+            "eth_getLogs" => self.get_logs(&params(1)?),
+            "eth_newFilter" => self.new_filter(Some(params(1)?.required(0, "filter")?)),
+            "eth_newBlockFilter" => params(0).and_then(|_| self.new_filter(None)),
+            "eth_getFilterChanges" => self.filter_changes(&params(1)?),
+            "eth_getFilterLogs" => self.filter_logs(&params(1)?),
+            "eth_uninstallFilter" => self.uninstall_filter(&params(1)?),
+            _ => Err(RpcError::new(-32601, format!("the method `{}` does not exist", shown(method)))),
+        }
+    }
+
+    fn block_by_number(&self, params: &Params) -> Result<Value, RpcError> {
+        let view = self.view()?;
+        let number = resolve_tag(&view, params.required(0, "block")?)?;
+        let full = params.optional(1, "full transactions")?.unwrap_or(false);
+        view.block(number)?.map_or(Ok(Value::Null), |record| shapes::block(&record, full))
+    }
+
+    fn block_by_hash(&self, params: &Params) -> Result<Value, RpcError> {
+        let view = self.view()?;
+        let hash: B256 = params.required(0, "block hash")?;
+        let full = params.optional(1, "full transactions")?.unwrap_or(false);
+        let Some(number) = view.number_of(hash)? else { return Ok(Value::Null) };
+        view.block(number)?.map_or(Ok(Value::Null), |record| shapes::block(&record, full))
+    }
+
+    fn block_receipts(&self, params: &Params) -> Result<Value, RpcError> {
+        let view = self.view()?;
+        let Some(number) = resolve(&view, params.required(0, "block")?)? else { return Ok(Value::Null) };
+        view.block(number)?.map_or(Ok(Value::Null), |record| json(shapes::receipts(&record)))
+    }
+
+    fn count_by_number(&self, params: &Params) -> Result<Value, RpcError> {
+        let view = self.view()?;
+        let number = resolve_tag(&view, params.required(0, "block")?)?;
+        view.block(number)?.map_or(Ok(Value::Null), |record| json(U64::from(record.transactions.len())))
+    }
+
+    fn transaction_by_hash(&self, params: &Params) -> Result<Value, RpcError> {
+        let Some((record, index)) = self.locate(params)? else { return Ok(Value::Null) };
+        json(shapes::transaction(&record, index))
+    }
+
+    fn transaction_receipt(&self, params: &Params) -> Result<Value, RpcError> {
+        let Some((record, index)) = self.locate(params)? else { return Ok(Value::Null) };
+        json(shapes::receipts(&record).into_iter().nth(index))
+    }
+
+    fn locate(&self, params: &Params) -> Result<Option<(BlockRecord, usize)>, RpcError> {
+        let view = self.view()?;
+        let hash: B256 = params.required(0, "transaction hash")?;
+        let Some((number, index)) = view.find_transaction(hash)? else { return Ok(None) };
+        Ok(view.block(number)?.map(|record| (record, index)))
+    }
+
+    /// Makes a block at once; the receipt is there when this returns.
+    fn send_raw_transaction(&self, params: &Params) -> Result<Value, RpcError> {
+        let raw: Bytes = params.required(0, "signed transaction")?;
+        let executed = self.produce(&[raw])?;
+        json(executed.block().transactions.first().map(|transaction| transaction.hash()))
+    }
+
+    fn transaction_count(&self, params: &Params) -> Result<Value, RpcError> {
+        let view = self.state_view(params, 1)?;
+        let account = view.account(params.required(0, "address")?)?;
+        json(U64::from(account.map_or(0, |account| account.nonce)))
+    }
+
+    fn balance(&self, params: &Params) -> Result<Value, RpcError> {
+        let view = self.state_view(params, 1)?;
+        let account = view.account(params.required(0, "address")?)?;
+        json(account.map_or(U256::ZERO, |account| account.balance))
+    }
+
+    fn code(&self, params: &Params) -> Result<Value, RpcError> {
+        let view = self.state_view(params, 1)?;
+        let account = view.account(params.required(0, "address")?)?.unwrap_or_default();
+        json(view.code(account.code_hash)?.unwrap_or_default())
+    }
+
+    fn storage_at(&self, params: &Params) -> Result<Value, RpcError> {
+        let view = self.state_view(params, 2)?;
+        let address: Address = params.required(0, "address")?;
+        let slot: U256 = params.required(1, "slot")?;
+        json(view.slot(address, slot.into())?)
+    }
+
+    /// A snapshot for a method whose parameter `index` may name a block, which must be the head.
+    fn state_view(&self, params: &Params, index: usize) -> Result<View, RpcError> {
+        let view = self.view()?;
+        let Some(block) = params.optional::<BlockId>(index, "block")? else { return Ok(view) };
+        let head = view.head_number()?;
+        match resolve(&view, block)? {
+            Some(number) if number == head => Ok(view),
+            Some(number) if number < head => Err(RpcError::refused(format!(
+                "the state after block {number} is not kept, only that after the latest, {head}; ask for \"latest\""
+            ))),
+            _ => Err(RpcError::refused(format!("block not found; the latest is {head}"))),
+        }
+    }
+
+    fn call(&self, params: &Params) -> Result<Value, RpcError> {
+        let request: TransactionRequest = params.required(0, "call")?;
+        let view = self.state_view(params, 1)?;
+        let head = view.head()?;
+        let gas_price = request.gas_price.or(request.max_fee_per_gas).unwrap_or_default();
+        let call = Call { gas_price, ..self.read_call(request)? };
+        // An idle chain makes no blocks: a view that looks at expiry must not be shown the time of an old one.
+        let timestamp = self.clock_now().max(head.timestamp);
+        match simulate(self.genesis(), &view, head.number, timestamp, call)? {
+            ExecutionResult::Success { output, .. } => json(output.into_data()),
+            failed => Err(failure(failed)),
+        }
+    }
+
+    fn read_call(&self, request: TransactionRequest) -> Result<Call, RpcError> {
+        let input = request
+            .input
+            .try_into_unique_input()
+            .map_err(|_| RpcError::invalid_params("`input` and `data` differ; give one of them"))?
+            .unwrap_or_default();
+        if input.len() > MAX_INPUT_BYTES {
+            return Err(RpcError::invalid_params(format!(
+                "the input has {} bytes, the limit is {MAX_INPUT_BYTES}",
+                input.len()
+            )));
+        }
+        if request.chain_id.is_some_and(|id| id != self.genesis().chain_id) {
+            return Err(RpcError::invalid_params("the call names another chain id"));
+        }
+        if request.blob_versioned_hashes.is_some() || request.sidecar.is_some() {
+            return Err(RpcError::invalid_params("blobs are not supported"));
+        }
+        let limit = self.genesis().gas_limit;
+        Ok(Call {
+            from: request.from.unwrap_or_default(),
+            to: request.to.unwrap_or(TxKind::Create),
+            value: request.value.unwrap_or_default(),
+            input,
+            gas_limit: request.gas.unwrap_or(limit).min(limit),
+            gas_price: 0,
+            access_list: request.access_list.unwrap_or_default(),
+            authorizations: request.authorization_list.unwrap_or_default(),
+            needs_funds: false,
+        })
+    }
+
+    /// The smallest gas limit with which the call succeeds, to about one percent, in the next block.
+    fn estimate_gas(&self, params: &Params) -> Result<Value, RpcError> {
+        let request: TransactionRequest = params.required(0, "call")?;
+        let view = self.state_view(params, 1)?;
+        let head = view.head()?;
+        let (number, timestamp) = (head.number.saturating_add(1), self.next_timestamp(&head));
+        // The value must be there, the fee need not: nothing has to be paid for gas.
+        let call = Call { needs_funds: true, ..self.read_call(request)? };
+        let run = |gas_limit| {
+            simulate(self.genesis(), &view, number, timestamp, Call { gas_limit, ..call.clone() })
+        };
+        let first = run(call.gas_limit)?;
+        if !first.is_success() {
+            return Err(failure(first));
+        }
+        // The gas used is not enough in general: calls keep back one part in 64, and refunds come at the end.
+        let mut enough = call.gas_limit;
+        let mut too_little = first.tx_gas_used().saturating_sub(1).max(TRANSFER_GAS - 1);
+        let guess = first.gas().total_gas_spent().saturating_mul(64) / 63 + 2_300;
+        for gas_limit in [first.tx_gas_used(), guess] {
+            if (too_little..enough).contains(&gas_limit) {
+                match run(gas_limit) {
+                    Ok(result) if result.is_success() => enough = gas_limit,
+                    _ => too_little = gas_limit,
+                }
+            }
+        }
+        while enough.saturating_sub(too_little) > enough / 100 + 1 {
+            let middle = too_little + (enough - too_little) / 2;
+            match run(middle) {
+                Ok(result) if result.is_success() => enough = middle,
+                _ => too_little = middle,
+            }
+        }
+        json(U64::from(enough))
+    }
+
+    fn fee_history(&self, params: &Params) -> Result<Value, RpcError> {
+        let count: U64 = params.required(0, "block count")?;
+        let view = self.view()?;
+        let newest = resolve_tag(&view, params.required(1, "newest block")?)?;
+        let percentiles: Vec<f64> = params.optional(2, "percentiles")?.unwrap_or_default();
+        if percentiles.len() > MAX_PERCENTILES || !percentiles.iter().all(|p| (0.0..=100.0).contains(p)) {
+            return Err(RpcError::invalid_params("at most 100 percentiles, each from 0 to 100"));
+        }
+        if newest > view.head_number()? {
+            return Err(RpcError::refused("the newest block does not exist yet"));
+        }
+        let count = count.to::<u64>().min(MAX_FEE_HISTORY).min(newest.saturating_add(1));
+        let oldest_block = newest.saturating_add(1).saturating_sub(count);
+        let mut history = FeeHistory { oldest_block, ..FeeHistory::default() };
+        let mut rewards = Vec::new();
+        for number in oldest_block..oldest_block.saturating_add(count) {
+            let Some(record) = view.block(number)? else { break };
+            history.base_fee_per_gas.push(0);
+            history.base_fee_per_blob_gas.push(0);
+            history.blob_gas_used_ratio.push(0.0);
+            history.gas_used_ratio.push(record.header.gas_used as f64 / record.header.gas_limit as f64);
+            rewards.push(tips(&record, &percentiles));
+        }
+        history.base_fee_per_gas.push(0);
+        history.base_fee_per_blob_gas.push(0);
+        history.reward = (!percentiles.is_empty()).then_some(rewards);
+        json(history)
+    }
+
+    fn get_logs(&self, params: &Params) -> Result<Value, RpcError> {
+        let filter: Filter = params.required(0, "filter")?;
+        let view = self.view()?;
+        let (from, to) = log_range(&view, &filter)?;
+        json(collect_logs(&view, &filter, from, to)?)
+    }
+}
+
+/// The tip paid at each percentile of the gas used in the block; zeros for an empty one.
+fn tips(record: &BlockRecord, percentiles: &[f64]) -> Vec<u128> {
+    let mut paid: Vec<(u128, u64)> = record
+        .transactions
+        .iter()
+        .zip(&record.receipts)
+        .map(|(transaction, receipt)| {
+            (transaction.effective_tip_per_gas(0).unwrap_or_default(), receipt.gas_used)
+        })
+        .collect();
+    paid.sort_unstable();
+    let at = |percentile: &f64| {
+        let threshold = record.header.gas_used as f64 * percentile / 100.0;
+        let mut gas = 0_u64;
+        for (tip, used) in &paid {
+            gas = gas.saturating_add(*used);
+            if gas as f64 >= threshold {
+                return *tip;
+            }
+        }
+        0
+    };
+    percentiles.iter().map(at).collect()
+}
+
+/// First and last block that `filter` means, both included.
+pub(super) fn log_range(view: &View, filter: &Filter) -> Result<(u64, u64), RpcError> {
+    match filter.block_option {
+        FilterBlockOption::AtBlockHash(hash) => {
+            let number = view.number_of(hash)?.ok_or_else(|| RpcError::refused("block not found"))?;
+            Ok((number, number))
+        }
+        FilterBlockOption::Range { from_block, to_block } => {
+            let from = resolve_tag(view, from_block.unwrap_or(BlockNumberOrTag::Latest))?;
+            let to = resolve_tag(view, to_block.unwrap_or(BlockNumberOrTag::Latest))?;
+            Ok((from, to))
+        }
+    }
+}
+
+/// The events in blocks `from` to `to`; blocks that do not exist yet have none.
+pub(super) fn collect_logs(view: &View, filter: &Filter, from: u64, to: u64) -> Result<Vec<Log>, RpcError> {
+    let to = to.min(view.head_number()?);
+    if to.saturating_sub(from) >= MAX_LOG_RANGE {
+        return Err(RpcError::limit(format!("the range has more than {MAX_LOG_RANGE} blocks; ask in parts")));
+    }
+    let mut found = Vec::new();
+    for number in from..=to {
+        // The bloom filter in the header tells most blocks apart without decoding them.
+        let Some(header) = view.header(number)? else { break };
+        if !filter.matches_bloom(header.logs_bloom) {
+            continue;
+        }
+        let Some(record) = view.block(number)? else { break };
+        found.extend(shapes::logs(&record, filter));
+        if found.len() > MAX_LOGS {
+            return Err(RpcError::limit(format!(
+                "more than {MAX_LOGS} events match up to block {number}; ask for a smaller range"
+            )));
+        }
+    }
+    Ok(found)
+}
+
+/// There is no queue and no reorganization, so all the moving tags mean the head.
+fn resolve_tag(view: &View, tag: BlockNumberOrTag) -> Result<u64, RpcError> {
+    match tag {
+        BlockNumberOrTag::Number(number) => Ok(number),
+        BlockNumberOrTag::Earliest => Ok(0),
+        _ => Ok(view.head_number()?),
+    }
+}
+
+fn resolve(view: &View, block: BlockId) -> Result<Option<u64>, RpcError> {
+    match block {
+        BlockId::Number(tag) => resolve_tag(view, tag).map(Some),
+        BlockId::Hash(hash) => Ok(view.number_of(hash.block_hash)?),
+    }
+}
+
+fn failure(result: ExecutionResult) -> RpcError {
+    match result {
+        ExecutionResult::Revert { output, .. } => {
+            let reason = revert_text(&output).map_or(String::new(), |reason| format!(": {reason}"));
+            RpcError {
+                code: 3,
+                message: format!("execution reverted{reason}"),
+                data: Some(Value::String(output.to_string())),
+            }
+        }
+        ExecutionResult::Halt { reason, .. } => RpcError::refused(format!("execution halted: {reason:?}")),
+        ExecutionResult::Success { .. } => RpcError::internal("a success was taken for a failure"),
+    }
+}
+
+/// The text of a Solidity `Error(string)`, when the revert data are one.
+fn revert_text(data: &[u8]) -> Option<String> {
+    let body = data.strip_prefix(&[0x08, 0xc3, 0x79, 0xa0])?;
+    let length = usize::try_from(U256::try_from_be_slice(body.get(32..64)?)?).ok()?;
+    let text = body.get(64..)?.get(..length)?;
+    Some(String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).collect())
+}
+
+/// Enough of a method name to recognize it; a client can send megabytes.
+fn shown(method: &str) -> String {
+    method.chars().filter(|c| !c.is_control()).take(64).collect()
+}

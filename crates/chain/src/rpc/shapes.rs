@@ -1,0 +1,104 @@
+//! Blocks, transactions and receipts as Ethereum clients expect them in JSON.
+
+use alloy_consensus::transaction::TransactionInfo;
+use alloy_consensus::{Transaction as _, TxEnvelope};
+use alloy_eips::eip4895::Withdrawals;
+use alloy_primitives::{Sealable as _, TxKind, U256};
+use alloy_rpc_types_eth::{Block, BlockTransactions, Filter, Header, Log, Transaction, TransactionReceipt};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::RpcError;
+use crate::BlockRecord;
+use crate::execution::consensus_receipts;
+
+pub(super) fn json(value: impl Serialize) -> Result<Value, RpcError> {
+    serde_json::to_value(value).map_err(RpcError::internal)
+}
+
+/// A block as `eth_getBlockByNumber` shows it, with one member more: `sequencerSignature`, 65 bytes over the hash.
+pub(super) fn block(record: &BlockRecord, full: bool) -> Result<Value, RpcError> {
+    let transactions = if full {
+        BlockTransactions::Full(
+            (0..record.transactions.len()).filter_map(|i| transaction(record, i)).collect(),
+        )
+    } else {
+        BlockTransactions::Hashes(record.transactions.iter().map(|tx| *tx.inner().tx_hash()).collect())
+    };
+    let raw: usize = record.raw_transactions.iter().map(|raw| raw.len()).sum();
+    let size = U256::from(record.header.size().saturating_add(raw));
+    let header = Header::from_consensus(
+        record.header.clone().seal_unchecked(record.hash),
+        Some(U256::ZERO),
+        Some(size),
+    );
+    let withdrawals = Some(Withdrawals::default());
+    let mut value = json(Block { header, uncles: Vec::new(), transactions, withdrawals })?;
+    if let Some(members) = value.as_object_mut() {
+        let signature = alloy_primitives::hex::encode_prefixed(record.signature.as_bytes());
+        members.insert("sequencerSignature".into(), Value::String(signature));
+    }
+    Ok(value)
+}
+
+pub(super) fn transaction(record: &BlockRecord, index: usize) -> Option<Transaction<TxEnvelope>> {
+    let transaction = record.transactions.get(index)?.clone();
+    let info = TransactionInfo {
+        hash: Some(*transaction.inner().tx_hash()),
+        index: Some(index as u64),
+        block_hash: Some(record.hash),
+        block_number: Some(record.header.number),
+        base_fee: record.header.base_fee_per_gas,
+        block_timestamp: Some(record.header.timestamp),
+    };
+    Some(Transaction::from_transaction(transaction, info))
+}
+
+pub(super) fn receipts(record: &BlockRecord) -> Vec<TransactionReceipt> {
+    let envelopes = consensus_receipts(record.transactions.iter().map(|tx| tx.inner()), &record.receipts);
+    // Positions of events count through the whole block.
+    let mut log_index = 0_u64;
+    let mut shown = Vec::with_capacity(envelopes.len());
+    for (index, (envelope, transaction)) in envelopes.into_iter().zip(&record.transactions).enumerate() {
+        let transaction_hash = *transaction.inner().tx_hash();
+        let created = matches!(transaction.kind(), TxKind::Create) && envelope.status();
+        let inner = envelope.map_logs(|log| {
+            let position = log_index;
+            log_index = log_index.saturating_add(1);
+            Log {
+                inner: log,
+                block_hash: Some(record.hash),
+                block_number: Some(record.header.number),
+                block_timestamp: Some(record.header.timestamp),
+                transaction_hash: Some(transaction_hash),
+                transaction_index: Some(index as u64),
+                log_index: Some(position),
+                removed: false,
+            }
+        });
+        shown.push(TransactionReceipt {
+            inner,
+            transaction_hash,
+            transaction_index: Some(index as u64),
+            block_hash: Some(record.hash),
+            block_number: Some(record.header.number),
+            gas_used: record.receipts.get(index).map_or(0, |receipt| receipt.gas_used),
+            effective_gas_price: transaction.effective_gas_price(record.header.base_fee_per_gas),
+            blob_gas_used: None,
+            blob_gas_price: None,
+            from: transaction.signer(),
+            to: transaction.to(),
+            contract_address: created.then(|| transaction.signer().create(transaction.nonce())),
+        });
+    }
+    shown
+}
+
+/// The events of one block that `filter` asks for, in order.
+pub(super) fn logs(record: &BlockRecord, filter: &Filter) -> Vec<Log> {
+    receipts(record)
+        .into_iter()
+        .flat_map(|receipt| receipt.inner.logs().to_vec())
+        .filter(|log| filter.matches(&log.inner))
+        .collect()
+}

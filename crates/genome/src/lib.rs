@@ -1,0 +1,40 @@
+//! Formats and validation of the data that owners bring to a study.
+//!
+//! A data owner has a file; a training program wants numbers that it can trust. This crate is everything between
+//! the two: it reads the file strictly, says exactly where something is wrong, and turns the result into a value with
+//! **one** canonical encoding, so that a commitment to the encoding is a commitment to the data.
+//!
+//! Steps, in the order of a study:
+//!
+//! 1. [`table::RawTable::read`] takes bytes from any [`std::io::Read`] and checks that they are a table at all: UTF-8,
+//!    a header of unique names, rows of equal length, quotes closed, sizes within [`table::Limits`].
+//! 2. [`table::RawTable::select`] takes the columns that the study asks for and makes a [`table::Table`]: finite
+//!    numbers of bounded size, `NaN` for missing, one label per row.
+//! 3. [`table::Table::encode`] and [`table::Table::row_bytes`] give the canonical bytes that are committed to, encrypted
+//!    and sent; [`table::Table::decode`] accepts exactly those bytes.
+//!
+//! ```
+//! use histone_genome::table::{Features, Limits, MissingRules, RawTable, Selection, Table};
+//!
+//! let file = "age,chol,num\n63,233,0\n67,,3\n";
+//! let raw = RawTable::read("cleveland.csv", file.as_bytes(), &Limits::default())?;
+//! let table = raw.select(&Selection {
+//!     label: "num".into(),
+//!     positive: "> 0".parse()?,
+//!     features: Features::AllNumeric,
+//!     ignore: vec![],
+//!     missing: MissingRules::default(),
+//! })?;
+//! assert_eq!(table.columns(), ["age", "chol"]);
+//! assert_eq!(table.labels(), [false, true]);
+//! assert!(table.row(1).is_some_and(|row| row[1].is_nan()));
+//! assert_eq!(Table::decode(&table.encode())?, table);
+//! # Ok::<(), histone_genome::table::TableError>(())
+//! ```
+//!
+//! Deliberately not here: no IO beyond `Read`, no clock, no randomness, no statistics on the data (filling missing
+//! cells with a median is the training program's business, because the median of a study is not the median of a
+//! hospital). **No error carries the content of a cell**: it names file, line and column, and the owner looks there.
+//! The crate builds for `wasm32-unknown-unknown`. Genotype formats are to come as modules beside [`table`].
+
+pub mod table;

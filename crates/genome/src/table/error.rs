@@ -1,0 +1,260 @@
+//! What can be wrong with a table, written for the person who owns the file.
+
+use std::fmt;
+
+use super::MAX_ABS_VALUE;
+
+/// The place of one cell in a file. Displays as ``file.csv, line 3, column 5 (`chol`)``.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CellPlace {
+    /// Name of the file as given to the reader.
+    pub file: String,
+    /// Line of the file on which the row starts, from 1; the header is on line 1.
+    pub line: u64,
+    /// Column number, from 1.
+    pub column: usize,
+    /// Name of the column in the header.
+    pub name: String,
+}
+
+impl fmt::Display for CellPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, line {}, column {} (`{}`)", self.file, self.line, self.column, self.name)
+    }
+}
+
+/// Why a cell cannot be used. Never carries the cell: error texts travel further than data may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CellProblem {
+    /// No text where a number is needed, and an empty cell is not one of the study's missing codes.
+    Empty,
+    /// Text that is not a number.
+    Text,
+    /// A number with blanks before or after it.
+    Spaces,
+    /// A number written with a decimal comma.
+    DecimalComma,
+    /// `inf`, `nan` and the like, or a number too large for 64 bits.
+    NotFinite,
+    /// A hexadecimal number.
+    Hexadecimal,
+    /// Absolute value above [`MAX_ABS_VALUE`].
+    OutOfRange,
+    /// The label of a row is missing.
+    LabelMissing,
+    /// A feature is missing and the study refuses missing cells.
+    MissingRefused,
+    /// A feature of a query is missing in a study that leaves incomplete rows out.
+    MissingInQuery,
+}
+
+impl fmt::Display for CellProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the cell is empty; write a number, or add \"\" to the missing codes of the study",
+            Self::Text => {
+                "the cell is not a number; write a plain decimal such as -1.5 or 2e3, or add its text to the missing codes of the study"
+            }
+            Self::Spaces => "the number has blanks around it; remove them",
+            Self::DecimalComma => "the number has a decimal comma; write a decimal point",
+            Self::NotFinite => "the number is not finite; write a finite number or a missing code",
+            Self::Hexadecimal => "the number is hexadecimal; write a plain decimal",
+            Self::OutOfRange => {
+                return write!(
+                    f,
+                    "the number is beyond ±{MAX_ABS_VALUE:e}, the range of the fixed-point sums; rescale the column, or add it to `ignore`"
+                );
+            }
+            Self::LabelMissing => "the label is missing; every row needs one, remove the row or fill it in",
+            Self::MissingInQuery => {
+                "the cell is missing, and a query cannot be left out as an incomplete row is (`missing = \"drop\"`); fill it in"
+            }
+            Self::MissingRefused => "the cell is missing and the study refuses missing cells (`missing = \"refuse\"`)",
+        })
+    }
+}
+
+/// What is wrong with the shape of a file on one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LineProblem {
+    /// Nothing on the line.
+    Blank,
+    /// A quote opened on this line is never closed.
+    UnclosedQuote,
+    /// A quote inside a cell that does not start with one.
+    StrayQuote,
+    /// Something between a closing quote and the next comma.
+    TextAfterQuote,
+    /// A carriage return that is not followed by a line feed.
+    BareCarriageReturn,
+    /// Bytes that are not UTF-8.
+    NotUtf8,
+}
+
+impl fmt::Display for LineProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Blank => "the line is blank; remove it",
+            Self::UnclosedQuote => "a quote opened here is never closed; close it, or write the quote twice",
+            Self::StrayQuote => "a quote stands inside an unquoted cell; put the whole cell in quotes and write the quote twice",
+            Self::TextAfterQuote => "text follows a closing quote; only a comma or the end of the line may",
+            Self::BareCarriageReturn => "a carriage return stands alone; end lines with LF or CR LF",
+            Self::NotUtf8 => "the text is not UTF-8; save the file as UTF-8",
+        })
+    }
+}
+
+/// Why a table was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// The reader failed.
+    #[error("{file}: cannot be read")]
+    Read {
+        /// Name of the file.
+        file: String,
+        /// What the reader said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// One of the [`Limits`](super::Limits) is exceeded.
+    #[error("{file}: has more than {limit} {what}, the limit of this program; split the file")]
+    TooLarge {
+        /// Name of the file.
+        file: String,
+        /// What there is too much of: `bytes`, `rows`, `columns`.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// A line is not a line of a table.
+    #[error("{file}, line {line}: {problem}")]
+    Line {
+        /// Name of the file.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// What is wrong.
+        problem: LineProblem,
+    },
+    /// A row has more or fewer cells than the header.
+    #[error(
+        "{file}, line {line}: has {found} cells, the header has {expected}; every row needs the same number"
+    )]
+    RowLength {
+        /// Name of the file.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// Cells on this line.
+        found: usize,
+        /// Cells in the header.
+        expected: usize,
+    },
+    /// A column has no usable name.
+    #[error("{file}, line 1, column {column}: {reason}")]
+    ColumnName {
+        /// Name of the file.
+        file: String,
+        /// Column number, from 1.
+        column: usize,
+        /// What is wrong with the name.
+        reason: &'static str,
+    },
+    /// Two columns have one name.
+    #[error("{file}, line 1: columns {first} and {second} are both named `{name}`; rename one")]
+    DuplicateColumn {
+        /// Name of the file.
+        file: String,
+        /// The name.
+        name: String,
+        /// First column, from 1.
+        first: usize,
+        /// Second column, from 1.
+        second: usize,
+    },
+    /// The file has no row besides the header, or nothing at all.
+    #[error("{file}: has no rows below the header line; a table needs at least one")]
+    Empty {
+        /// Name of the file.
+        file: String,
+    },
+    /// All rows went away with their missing cells.
+    #[error(
+        "{file}: every row misses a cell, so dropping incomplete rows leaves nothing; choose another `missing` policy"
+    )]
+    AllDropped {
+        /// Name of the file.
+        file: String,
+    },
+    /// A column that was asked for is not in the file.
+    #[error("{file}: has no column `{name}`; the header has: {header}")]
+    NoColumn {
+        /// Name of the file.
+        file: String,
+        /// The name asked for.
+        name: String,
+        /// The names in the header, shortened when there are many.
+        header: String,
+    },
+    /// A list of columns contradicts itself.
+    #[error("column `{name}` {reason}")]
+    Selection {
+        /// Name of the column.
+        name: String,
+        /// What is contradictory.
+        reason: &'static str,
+    },
+    /// No column is left as a feature.
+    #[error("{file}: no numeric column is left as a feature; name the features or repair the columns")]
+    NoFeatures {
+        /// Name of the file.
+        file: String,
+    },
+    /// A cell cannot be used.
+    #[error("{at}: {problem}")]
+    Cell {
+        /// Where.
+        at: CellPlace,
+        /// Why.
+        problem: CellProblem,
+    },
+    /// All rows are of one class, so nothing can be learned from them.
+    #[error(
+        "{file}: all {rows} rows are {class} by the rule `{label} {rule}`; both classes are needed, check the rule"
+    )]
+    OneClass {
+        /// Name of the file.
+        file: String,
+        /// Rows looked at.
+        rows: usize,
+        /// `positive` or `negative`.
+        class: &'static str,
+        /// Label column.
+        label: String,
+        /// Rule for a positive label.
+        rule: String,
+    },
+    /// A rule for positive labels that cannot be read.
+    #[error(
+        "`{text}` is not a rule for positive labels; write one of > >= == != < <= and a number, such as `> 0`"
+    )]
+    Rule {
+        /// The text.
+        text: String,
+    },
+    /// Values that do not form a table.
+    #[error("these values are not a table: {reason}")]
+    Values {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Bytes that are not the canonical encoding of a table.
+    #[error("these bytes are not an encoded table: {reason}")]
+    Encoding {
+        /// What is wrong.
+        reason: String,
+    },
+}

@@ -1,0 +1,415 @@
+//! The file as text, and what a study takes from it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Read;
+
+use super::error::{CellPlace, CellProblem, LineProblem, TableError};
+use super::lexer::{End, Lexer};
+use super::{Features, Limits, MAX_ABS_VALUE, MissingCells, MissingRules, Positive, Selection, Table};
+use super::{check_name, number};
+
+/// A file that is a table: named columns and rows of text cells, all of one length, with their line numbers.
+///
+/// `Debug` prints the shape only, because the cells are people's data.
+pub struct RawTable {
+    file: String,
+    columns: Vec<String>,
+    /// All cells one after the other; a million small strings would cost ten times the file.
+    text: String,
+    /// End of each cell in `text`, row by row.
+    ends: Vec<usize>,
+    /// Line on which each row starts.
+    lines: Vec<u64>,
+}
+
+/// Whether a column can be a feature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Every cell is a number or missing.
+    Numeric,
+    /// At least one cell is neither.
+    Text {
+        /// The first such cell.
+        at: CellPlace,
+        /// What it is instead.
+        problem: CellProblem,
+    },
+}
+
+impl RawTable {
+    /// Reads a comma-separated file with a header line. `file` is its name in error messages.
+    ///
+    /// # Errors
+    /// [`TableError::Read`], [`TooLarge`](TableError::TooLarge), [`Line`](TableError::Line),
+    /// [`RowLength`](TableError::RowLength), [`ColumnName`](TableError::ColumnName),
+    /// [`DuplicateColumn`](TableError::DuplicateColumn), [`Empty`](TableError::Empty).
+    pub fn read(file: &str, reader: impl Read, limits: &Limits) -> Result<Self, TableError> {
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells a file of the largest size from a larger one.
+        let most = u64::try_from(limits.bytes).unwrap_or(u64::MAX).saturating_add(1);
+        reader
+            .take(most)
+            .read_to_end(&mut bytes)
+            .map_err(|source| TableError::Read { file: file.to_owned(), source })?;
+        check_limit(file, "bytes", bytes.len(), limits.bytes)?;
+        let line_error = |(line, problem)| TableError::Line { file: file.to_owned(), line, problem };
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            line_error((1 + good.iter().filter(|byte| **byte == b'\n').count() as u64, LineProblem::NotUtf8))
+        })?;
+
+        let mut lexer = Lexer::new(text);
+        if lexer.is_done() {
+            return Err(TableError::Empty { file: file.to_owned() });
+        }
+        let columns = read_header(file, &mut lexer, limits)?;
+        let mut table =
+            Self { file: file.to_owned(), columns, text: String::new(), ends: vec![], lines: vec![] };
+        while !lexer.is_done() {
+            let line = lexer.line();
+            if lexer.at_blank_line() {
+                return Err(line_error((line, LineProblem::Blank)));
+            }
+            let mut found = 0;
+            loop {
+                let end = lexer.cell(&mut table.text).map_err(line_error)?;
+                table.ends.push(table.text.len());
+                found += 1;
+                if end != End::Comma {
+                    break;
+                }
+            }
+            if found != table.columns.len() {
+                let expected = table.columns.len();
+                return Err(TableError::RowLength { file: file.to_owned(), line, found, expected });
+            }
+            table.lines.push(line);
+            check_limit(file, "rows", table.lines.len(), limits.rows)?;
+        }
+        if table.lines.is_empty() {
+            return Err(TableError::Empty { file: file.to_owned() });
+        }
+        Ok(table)
+    }
+
+    /// Name of the file as given to [`read`](Self::read).
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Names of the columns in file order.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Number of rows below the header.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Line of the file on which a row starts, from 1.
+    #[must_use]
+    pub fn line(&self, row: usize) -> Option<u64> {
+        self.lines.get(row).copied()
+    }
+
+    /// Whether each column could be a feature, in the order of [`columns`](Self::columns).
+    #[must_use]
+    pub fn column_kinds(&self, missing: &MissingRules) -> Vec<ColumnKind> {
+        (0..self.columns.len())
+            .map(|column| {
+                let first_problem = (0..self.rows()).find_map(|row| {
+                    let cell = self.cell(row, column);
+                    if is_missing(cell, missing) {
+                        return None;
+                    }
+                    number::parse(cell).err().map(|problem| (row, problem))
+                });
+                match first_problem {
+                    None => ColumnKind::Numeric,
+                    Some((row, problem)) => ColumnKind::Text { at: self.place(row, column), problem },
+                }
+            })
+            .collect()
+    }
+
+    /// Takes label and features out of the file.
+    ///
+    /// # Errors
+    /// [`NoColumn`](TableError::NoColumn) for a name that the file lacks, [`Selection`](TableError::Selection) for a list
+    /// that contradicts itself, [`Cell`](TableError::Cell) for the first cell that cannot be used,
+    /// [`NoFeatures`](TableError::NoFeatures), [`AllDropped`](TableError::AllDropped),
+    /// [`OneClass`](TableError::OneClass).
+    pub fn select(&self, selection: &Selection) -> Result<Table, TableError> {
+        let columns = self.features(selection)?;
+        let labels = self.labels(&selection.label, &selection.positive, &selection.missing)?;
+        let refusal =
+            (selection.missing.cells == MissingCells::Refuse).then_some(CellProblem::MissingRefused);
+        let values = self.values(&columns, &selection.missing, refusal)?;
+        let table = Table::new(columns, values, labels)?;
+        let table = match selection.missing.cells {
+            MissingCells::Keep | MissingCells::Refuse => table,
+            MissingCells::Drop => {
+                let is_complete =
+                    |row: &usize| table.row(*row).is_some_and(|row| row.iter().all(|v| !v.is_nan()));
+                let complete: Vec<usize> = (0..table.rows()).filter(is_complete).collect();
+                if complete.is_empty() {
+                    return Err(TableError::AllDropped { file: self.file.clone() });
+                }
+                table.subset(&complete).unwrap_or(table)
+            }
+        };
+        let positives = table.positives();
+        if positives == 0 || positives == table.rows() {
+            return Err(TableError::OneClass {
+                file: self.file.clone(),
+                rows: table.rows(),
+                class: if positives == 0 { "negative" } else { "positive" },
+                label: selection.label.clone(),
+                rule: selection.positive.to_string(),
+            });
+        }
+        Ok(table)
+    }
+
+    /// Names of the columns that `selection` makes features, in their order.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select), for names only.
+    pub fn features(&self, selection: &Selection) -> Result<Vec<String>, TableError> {
+        let label = self.index(&selection.label)?;
+        let refuse = |name: &str, reason| Err(TableError::Selection { name: name.to_owned(), reason });
+        let features = match &selection.features {
+            Features::AllNumeric => {
+                let kinds = self.column_kinds(&selection.missing);
+                let wanted = self.columns.iter().zip(kinds).enumerate().filter(|(index, (name, kind))| {
+                    *index != label && !selection.ignore.contains(name) && *kind == ColumnKind::Numeric
+                });
+                wanted.map(|(_, (name, _))| name.clone()).collect()
+            }
+            Features::Named(names) => {
+                for (index, name) in names.iter().enumerate() {
+                    if *name == selection.label {
+                        return refuse(name, "is the label and cannot be a feature");
+                    }
+                    if selection.ignore.contains(name) {
+                        return refuse(name, "is both a feature and ignored; remove it from one list");
+                    }
+                    if names.iter().take(index).any(|earlier| earlier == name) {
+                        return refuse(name, "is listed twice as a feature; remove one");
+                    }
+                    self.index(name)?;
+                }
+                names.clone()
+            }
+        };
+        if features.is_empty() {
+            return Err(TableError::NoFeatures { file: self.file.clone() });
+        }
+        if let Some(name) = selection.missing.zero_is_missing.iter().find(|name| !features.contains(name)) {
+            return refuse(
+                name,
+                "is named in `zero_is_missing` and is not a numeric feature; remove it there",
+            );
+        }
+        Ok(features)
+    }
+
+    /// One label per row: true where the cell of column `label` satisfies `positive`.
+    ///
+    /// # Errors
+    /// [`NoColumn`](TableError::NoColumn), or [`Cell`](TableError::Cell) for a label that is missing or not a number.
+    pub fn labels(
+        &self,
+        label: &str,
+        positive: &Positive,
+        missing: &MissingRules,
+    ) -> Result<Vec<bool>, TableError> {
+        let column = self.index(label)?;
+        (0..self.rows())
+            .map(|row| {
+                let cell = self.cell(row, column);
+                if is_missing(cell, missing) {
+                    return Err(self.refuse(row, column, CellProblem::LabelMissing));
+                }
+                number::parse(cell)
+                    .map(|value| positive.holds(value))
+                    .map_err(|problem| self.refuse(row, column, problem))
+            })
+            .collect()
+    }
+
+    /// Rows of features without labels, as a query brings them: one `Vec` of `columns.len()` values per row.
+    ///
+    /// No row may be lost here, so [`MissingCells::Drop`] refuses a missing cell as [`MissingCells::Refuse`] does.
+    ///
+    /// # Errors
+    /// [`NoColumn`](TableError::NoColumn) or [`Cell`](TableError::Cell).
+    pub fn query_rows(
+        &self,
+        columns: &[String],
+        missing: &MissingRules,
+    ) -> Result<Vec<Vec<f64>>, TableError> {
+        let refusal = match missing.cells {
+            MissingCells::Keep => None,
+            MissingCells::Refuse => Some(CellProblem::MissingRefused),
+            MissingCells::Drop => Some(CellProblem::MissingInQuery),
+        };
+        let values = self.values(columns, missing, refusal)?;
+        Ok(values.chunks(columns.len().max(1)).map(<[f64]>::to_vec).collect())
+    }
+
+    /// `refusal` is the complaint about a missing cell; without one, missing cells are `NaN`.
+    fn values(
+        &self,
+        columns: &[String],
+        missing: &MissingRules,
+        refusal: Option<CellProblem>,
+    ) -> Result<Vec<f64>, TableError> {
+        let columns: Vec<(usize, bool)> = columns
+            .iter()
+            .map(|name| Ok((self.index(name)?, missing.zero_is_missing.contains(name))))
+            .collect::<Result<_, TableError>>()?;
+        let mut values = Vec::with_capacity(self.rows().saturating_mul(columns.len()));
+        for row in 0..self.rows() {
+            for (column, zero_is_missing) in &columns {
+                let cell = self.cell(row, *column);
+                let value = if is_missing(cell, missing) {
+                    f64::NAN
+                } else {
+                    number::parse(cell).map_err(|problem| self.refuse(row, *column, problem))?
+                };
+                let value = if *zero_is_missing && value == 0.0 { f64::NAN } else { value };
+                if value.abs() > MAX_ABS_VALUE {
+                    return Err(self.refuse(row, *column, CellProblem::OutOfRange));
+                }
+                if let (true, Some(problem)) = (value.is_nan(), refusal) {
+                    return Err(self.refuse(row, *column, problem));
+                }
+                values.push(value);
+            }
+        }
+        Ok(values)
+    }
+
+    fn index(&self, name: &str) -> Result<usize, TableError> {
+        self.columns.iter().position(|column| column == name).ok_or_else(|| {
+            let mut header: Vec<&str> = self.columns.iter().map(String::as_str).take(20).collect();
+            if self.columns.len() > header.len() {
+                header.push("…");
+            }
+            TableError::NoColumn { file: self.file.clone(), name: name.to_owned(), header: header.join(", ") }
+        })
+    }
+
+    fn cell(&self, row: usize, column: usize) -> &str {
+        let index = row * self.columns.len() + column;
+        let start = index.checked_sub(1).and_then(|index| self.ends.get(index)).copied().unwrap_or(0);
+        // Every row was read with `columns.len()` cells, so the default is never taken.
+        self.ends.get(index).and_then(|end| self.text.get(start..*end)).unwrap_or_default()
+    }
+
+    fn place(&self, row: usize, column: usize) -> CellPlace {
+        CellPlace {
+            file: self.file.clone(),
+            line: self.line(row).unwrap_or_default(),
+            column: column + 1,
+            name: self.columns.get(column).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn refuse(&self, row: usize, column: usize, problem: CellProblem) -> TableError {
+        TableError::Cell { at: self.place(row, column), problem }
+    }
+}
+
+impl fmt::Debug for RawTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawTable")
+            .field("file", &self.file)
+            .field("columns", &self.columns.len())
+            .field("rows", &self.rows())
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_header(file: &str, lexer: &mut Lexer<'_>, limits: &Limits) -> Result<Vec<String>, TableError> {
+    let line_error = |(line, problem)| TableError::Line { file: file.to_owned(), line, problem };
+    if lexer.at_blank_line() {
+        return Err(line_error((1, LineProblem::Blank)));
+    }
+    let mut columns = Vec::new();
+    let mut seen = HashMap::new();
+    loop {
+        let mut name = String::new();
+        let end = lexer.cell(&mut name).map_err(line_error)?;
+        let column = columns.len() + 1;
+        check_name(&name).map_err(|reason| TableError::ColumnName {
+            file: file.to_owned(),
+            column,
+            reason,
+        })?;
+        if let Some(first) = seen.insert(name.clone(), column) {
+            return Err(TableError::DuplicateColumn { file: file.to_owned(), name, first, second: column });
+        }
+        columns.push(name);
+        check_limit(file, "columns", columns.len(), limits.columns)?;
+        if end != End::Comma {
+            return Ok(columns);
+        }
+    }
+}
+
+fn check_limit(file: &str, what: &'static str, found: usize, limit: usize) -> Result<(), TableError> {
+    if found > limit {
+        return Err(TableError::TooLarge { file: file.to_owned(), what, limit });
+    }
+    Ok(())
+}
+
+fn is_missing(cell: &str, rules: &MissingRules) -> bool {
+    rules.codes.iter().any(|code| code == cell)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What the `csv` crate writes is read back cell by cell, with the right line numbers.
+        #[test]
+        fn agrees_with_the_csv_crate(
+            rows in prop::collection::vec(prop::collection::vec("[a1 ,\"\n\r.é]{0,6}", 3), 1..8),
+            always_quoted in any::<bool>(),
+            crlf in any::<bool>(),
+        ) {
+            let style = if always_quoted { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary };
+            let end = if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
+            let mut writer =
+                csv::WriterBuilder::new().quote_style(style).terminator(end).from_writer(vec![]);
+            writer.write_record(["x", "y", "z"]).unwrap();
+            for row in &rows {
+                writer.write_record(row).unwrap();
+            }
+            let file = writer.into_inner().unwrap();
+            let raw = RawTable::read("p.csv", file.as_slice(), &Limits::default()).unwrap();
+            prop_assert_eq!(raw.rows(), rows.len());
+            let mut line = 2;
+            for (index, row) in rows.iter().enumerate() {
+                prop_assert_eq!(raw.line(index), Some(line));
+                for (column, cell) in row.iter().enumerate() {
+                    prop_assert_eq!(raw.cell(index, column), cell);
+                    line += cell.matches('\n').count() as u64;
+                }
+                line += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a file may look like, and where each complaint points.
+
+use std::io::Read;
+
+use histone_genome::table::{Limits, MissingRules, RawTable, TableError};
+use proptest::prelude::*;
+
+fn check(file: &str, expected: &str) {
+    check_bytes(file.as_bytes(), &Limits::default(), expected);
+}
+
+fn check_bytes(file: &[u8], limits: &Limits, expected: &str) {
+    let message = match RawTable::read("a.csv", file, limits) {
+        Ok(table) => format!("{} x {}", table.rows(), table.columns().len()),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(message, expected, "{}", String::from_utf8_lossy(file));
+}
+
+#[test]
+fn accepts_tables() {
+    check("a,b\n1,2\n3,4\n", "2 x 2");
+    check("a,b\n1,2\n3,4", "2 x 2");
+    check("a,b\r\n1,2\r\n", "1 x 2");
+    check("\u{feff}a,b\n,\n", "1 x 2");
+    check("a,\"b, c\"\n\"x\n\"\"y\"\"\",2\n", "1 x 2");
+    check("a\n\"\"\n", "1 x 1");
+}
+
+#[test]
+fn refuses_what_is_not_a_table() {
+    let empty = "a.csv: has no rows below the header line; a table needs at least one";
+    check("", empty);
+    check("a,b\n", empty);
+    check("\na,b\n1,2\n", "a.csv, line 1: the line is blank; remove it");
+    check("a,b\n1,2\n\n3,4\n", "a.csv, line 3: the line is blank; remove it");
+    check("a,b\r\n1,2\r\n\r\n", "a.csv, line 3: the line is blank; remove it");
+    check("a,b\n1,2\n3\n", "a.csv, line 3: has 1 cells, the header has 2; every row needs the same number");
+    check(
+        "a,b\n1,\"2\n2\"\n3,4,5\n",
+        "a.csv, line 4: has 3 cells, the header has 2; every row needs the same number",
+    );
+    check("a,,b\n1,2,3\n", "a.csv, line 1, column 2: the column has no name; name it in the header line");
+    check("a, b\n1,2\n", "a.csv, line 1, column 2: the name of the column has blanks around it; remove them");
+    check("a,b,a\n1,2,3\n", "a.csv, line 1: columns 1 and 3 are both named `a`; rename one");
+    check(
+        "a,b\n1,\"2\n3,4\n",
+        "a.csv, line 2: a quote opened here is never closed; close it, or write the quote twice",
+    );
+    check(
+        "a,b\n1,2\"\n",
+        "a.csv, line 2: a quote stands inside an unquoted cell; put the whole cell in quotes and write the quote twice",
+    );
+    check(
+        "a,b\n\"1\"x,2\n",
+        "a.csv, line 2: text follows a closing quote; only a comma or the end of the line may",
+    );
+    check("a,b\n1,2\r3,4\n", "a.csv, line 2: a carriage return stands alone; end lines with LF or CR LF");
+    check_bytes(
+        b"a,b\n1,2\n\xff,4\n",
+        &Limits::default(),
+        "a.csv, line 3: the text is not UTF-8; save the file as UTF-8",
+    );
+}
+
+#[test]
+fn limits_hold() {
+    let limits = Limits { bytes: 12, rows: 2, columns: 3 };
+    check_bytes(b"a,b\n1,2\n3,4\n", &limits, "2 x 2");
+    let message = |what| format!("a.csv: has more than {what}, the limit of this program; split the file");
+    check_bytes(b"a,b\n1,2\n3,4\n\n", &limits, &message("12 bytes"));
+    check_bytes(b"a\n1\n2\n3\n", &limits, &message("2 rows"));
+    check_bytes(b"a,b,c,d\n", &limits, &message("3 columns"));
+}
+
+#[test]
+fn a_failing_reader_is_reported_with_its_cause() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("the disk is gone"))
+        }
+    }
+    let error = RawTable::read("a.csv", Broken, &Limits::default()).unwrap_err();
+    assert_eq!(error.to_string(), "a.csv: cannot be read");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "the disk is gone");
+}
+
+#[test]
+fn errors_never_carry_cells() {
+    let secret = "Ada Lovelace";
+    let file = format!("name,age\n{secret},36\n");
+    let raw = RawTable::read("a.csv", file.as_bytes(), &Limits::default()).unwrap();
+    let error: TableError = raw.query_rows(&["name".into()], &MissingRules::default()).unwrap_err();
+    assert!(error.to_string().starts_with("a.csv, line 2, column 1 (`name`): the cell is not a number"));
+    for text in [format!("{error}"), format!("{error:?}"), format!("{raw:?}")] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+proptest! {
+    /// Any bytes at all give a table or an error, never a panic.
+    #[test]
+    fn never_panics(file in prop::collection::vec(prop::sample::select(b"a1,\"\r\n\xc3\xa9 .".to_vec()), 0..60)) {
+        if let Ok(raw) = RawTable::read("p.csv", file.as_slice(), &Limits::default()) {
+            let _ = raw.column_kinds(&MissingRules::default());
+            let _ = raw.query_rows(raw.columns(), &MissingRules::default());
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Public statements of enclaves about data and models: counts and flags, nothing of a row.
+
+use alloy_primitives::{Address, B256};
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::Platform;
+use crate::record::Record;
+
+/// What a validation enclave says of a dataset; signed by its receipt key, its blob hash is on the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidationReport {
+    /// What vouches for the enclave.
+    pub platform: Platform,
+    /// Owner of the dataset.
+    pub owner: Address,
+    /// Commitment over its rows.
+    pub root: B256,
+    /// Number of rows.
+    pub rows: u32,
+    /// 1 = poor, 2 = usable with flags, 3 = good.
+    pub quality: u8,
+    /// Whether rows repeat earlier rows exactly.
+    pub has_duplicates: bool,
+    /// Flagged columns.
+    pub flagged: Vec<ColumnFlags>,
+}
+
+impl Record for ValidationReport {
+    const KIND: &'static str = "validation-report";
+}
+
+/// Flags of one column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnFlags {
+    /// Name of the column.
+    pub column: String,
+    /// What is unusual, in words.
+    pub flags: Vec<String>,
+}
+
+/// What a training enclave says of the finished model on its own evaluation rows; signed by its receipt key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteEvaluation {
+    /// What vouches for the enclave.
+    pub platform: Platform,
+    /// The ledger's number of the model.
+    pub model_id: u64,
+    /// The donor's number in the model.
+    pub donor: u16,
+    /// Hash of the finished training state.
+    pub model_hash: B256,
+    /// Rows evaluated.
+    pub rows: u32,
+    /// Of these with label 1.
+    pub positives: u32,
+    /// Area under the curve of the federated model; none when a class is absent.
+    pub federated_auc: Option<f64>,
+    /// Area under the curve of a model trained at this site alone.
+    pub local_auc: Option<f64>,
+}
+
+impl Record for SiteEvaluation {
+    const KIND: &'static str = "site-evaluation";
+}
