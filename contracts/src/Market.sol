@@ -1,0 +1,595 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
+import {Datasets} from "./Datasets.sol";
+import {Enclaves} from "./Enclaves.sol";
+import {IRounds, RoundStatus} from "./IRounds.sol";
+import {Members, Roles} from "./Members.sol";
+import {Kinds} from "./Programs.sol";
+import {Purse} from "./Purse.sol";
+import {Signed} from "./Signed.sol";
+
+/// @title Models from proposal to paid queries. This contract holds all the money.
+/// @notice Money is pulled by those it is owed to. Price and split of a model never change, so all that has to be kept
+/// about the revenue of its donors is how many queries were settled, and of a donor how many were paid: no step costs
+/// more when there are more donors.
+contract Market is AccessManaged, Signed, Purse {
+    using SafeCast for uint256;
+    using BitMaps for BitMaps.BitMap;
+
+    /// @notice Where a model stands.
+    enum State {
+        None,
+        Recruiting,
+        Training,
+        Trained,
+        Serving,
+        Retired,
+        Aborted
+    }
+
+    /// @notice Where a query stands.
+    enum QueryState {
+        None,
+        Funded,
+        Settled,
+        Refunded
+    }
+
+    /// @notice What a trainer offers. It never changes after the proposal.
+    /// @param instantPayment Units of the token for each donor when training is finished.
+    /// @param queryPrice Units of the token for one query.
+    /// @param donorsBps Part of the price for all donors together, in 1/10,000.
+    /// @param trainerBps Part of the price for the trainer, in 1/10,000.
+    /// @param runnerBps Part of the price for the operator of the query enclave, in 1/10,000.
+    /// @param minDonors Training does not start with fewer.
+    /// @param maxDonors No more are accepted; the deposit covers the instant payment of this many.
+    /// @param queryTimeout Seconds after which an unanswered query is refunded.
+    struct Terms {
+        uint96 instantPayment;
+        uint96 queryPrice;
+        uint16 donorsBps;
+        uint16 trainerBps;
+        uint16 runnerBps;
+        uint16 minDonors;
+        uint16 maxDonors;
+        uint32 queryTimeout;
+    }
+
+    /// @notice All about a model, for readers.
+    /// @param trainer Who proposed it.
+    /// @param state Where it stands.
+    /// @param donors Number of donors so far; they are numbered from 1.
+    /// @param totalWeight Sum of the weights of the donors.
+    /// @param servings Number of times that an enclave was named; the last one serves.
+    /// @param settled Number of queries settled so far.
+    /// @param queryEnclave The enclave that serves, zero before.
+    /// @param whitePaperHash Hash of the proposal document.
+    /// @param modelHash Hash of the trained model, 0 before.
+    /// @param terms What the trainer offers.
+    struct ModelInfo {
+        address trainer;
+        State state;
+        uint16 donors;
+        uint48 totalWeight;
+        uint16 servings;
+        uint32 settled;
+        address queryEnclave;
+        bytes32 whitePaperHash;
+        bytes32 modelHash;
+        Terms terms;
+    }
+
+    /// @notice One donor of one model, for readers.
+    /// @param payee Account that is paid; a pseudonym for this model.
+    /// @param weight Share in the donors' part, relative to `totalWeight`.
+    /// @param enclave The training enclave which took the data.
+    /// @param instantPaid Whether the instant payment was paid out.
+    /// @param queriesPaid Of how many settled queries the share was paid out.
+    struct DonorInfo {
+        address payee;
+        uint32 weight;
+        address enclave;
+        bool instantPaid;
+        uint32 queriesPaid;
+    }
+
+    /// @notice One query, in one storage slot. Its price is in the terms of the model.
+    /// @param user Who paid.
+    /// @param deadline Unix seconds; up to then it can be settled, after it refunded.
+    /// @param modelId The model.
+    /// @param serving Which enclave answers: the one that served when the query was bought.
+    /// @param state Where it stands.
+    struct Query {
+        address user;
+        uint40 deadline;
+        uint32 modelId;
+        uint16 serving;
+        QueryState state;
+    }
+
+    // Three slots which most calls touch one or two of; the order of fields is for that.
+    struct Model {
+        address trainer;
+        State state;
+        uint16 donors;
+        uint48 totalWeight;
+        uint16 servings;
+        // second slot: all that a query needs
+        uint96 instantPayment;
+        uint96 queryPrice;
+        uint16 donorsBps;
+        uint16 trainerBps;
+        uint32 queryTimeout;
+        // third slot
+        uint16 minDonors;
+        uint16 maxDonors;
+        uint32 settled;
+        bytes32 whitePaperHash;
+        bytes32 modelHash;
+    }
+
+    // One slot, so that donating costs one. `enclave` is the running number of the enclave. `paid` is 0 before the first
+    // payment, which includes the instant payment, and then 1 + the number of queries whose share was paid.
+    struct Donor {
+        address payee;
+        uint32 weight;
+        uint32 enclave;
+        uint32 paid;
+    }
+
+    bytes32 private constant DONATION_TYPEHASH =
+        keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,address payee,uint32 weight)");
+    bytes32 private constant QUERY_TYPEHASH =
+        keccak256("QueryReceipt(bytes32 queryId,uint256 modelId,bytes32 jobId,bytes32 outputHash)");
+    uint256 private constant BPS = 10_000;
+
+    /// @notice The register of members.
+    Members public immutable members;
+    /// @notice The register of datasets.
+    Datasets public immutable datasets;
+    /// @notice The register of enclaves.
+    Enclaves public immutable enclaves;
+    /// @notice The training rounds; set once.
+    IRounds public rounds;
+    /// @notice How many models were ever proposed; ids run from 1.
+    uint32 public modelCount;
+
+    mapping(uint256 modelId => Model) private _models;
+    mapping(uint256 modelId => mapping(uint256 index => Donor)) private _donors;
+    mapping(uint256 modelId => BitMaps.BitMap) private _donated;
+    mapping(uint256 modelId => mapping(uint256 serving => address enclave)) private _servings;
+    mapping(bytes32 queryId => Query) private _queries;
+
+    /// @notice The contract with the training rounds was set.
+    event RoundsSet(address rounds);
+    /// @notice A model was proposed and its deposit taken.
+    event ModelProposed(
+        uint256 indexed modelId, address indexed trainer, bytes32 whitePaperHash, Terms terms, uint256 deposit
+    );
+    /// @notice A dataset was donated to a model.
+    event Donated(
+        uint256 indexed modelId,
+        bytes32 indexed datasetId,
+        address indexed payee,
+        uint16 donorIndex,
+        uint32 weight,
+        address enclave
+    );
+    /// @notice Recruiting is over.
+    event TrainingStarted(uint256 indexed modelId, uint16 donors, uint48 totalWeight);
+    /// @notice Donors can claim their instant payments; the unused deposit went back to the trainer.
+    event TrainingFinished(uint256 indexed modelId, bytes32 modelHash, uint256 depositReturned);
+    /// @notice The model will not be trained; the whole deposit went back to the trainer.
+    event TrainingAborted(uint256 indexed modelId, address indexed by, uint256 depositReturned);
+    /// @notice An enclave answers queries from now on.
+    event ModelServed(uint256 indexed modelId, address indexed enclave, address indexed runner, uint16 serving);
+    /// @notice No new queries are sold.
+    event ModelRetired(uint256 indexed modelId);
+    /// @notice A query was paid for.
+    event QueryBought(
+        bytes32 indexed queryId,
+        uint256 indexed modelId,
+        address indexed user,
+        bytes32 codeHash,
+        uint256 price,
+        uint64 deadline,
+        address enclave
+    );
+    /// @notice A query was answered and its price shared out.
+    event QuerySettled(
+        bytes32 indexed queryId,
+        uint256 indexed modelId,
+        bytes32 indexed jobId,
+        bytes32 outputHash,
+        uint256 donorsShare,
+        uint256 trainerShare,
+        uint256 runnerShare
+    );
+    /// @notice A query was not answered in time and its price returned.
+    event QueryRefunded(bytes32 indexed queryId, uint256 indexed modelId, address indexed user, uint256 price);
+    /// @notice A donor was paid.
+    event DonorPaid(uint256 indexed modelId, uint16 indexed donorIndex, address indexed payee, uint256 amount);
+
+    /// @notice An address that must be given is zero.
+    error ZeroAddress();
+    /// @notice A hash that must be given is zero.
+    error ZeroHash();
+    /// @notice The rounds contract is set already.
+    error RoundsAlreadySet(address rounds);
+    /// @notice The rounds contract is not set yet.
+    error RoundsNotSet();
+    /// @notice The shares add up to `sum` and not to 10,000.
+    error SharesDoNotAddUp(uint256 sum);
+    /// @notice `minDonors` must be at least 1 and at most `maxDonors`.
+    error InvalidDonorLimits(uint16 minDonors, uint16 maxDonors);
+    /// @notice A query needs time to be answered.
+    error ZeroTimeout();
+    /// @notice No model has this id.
+    error UnknownModel(uint256 modelId);
+    /// @notice The model is in a state in which this is not possible.
+    error WrongState(uint256 modelId, State state);
+    /// @notice Only the trainer of the model may do this.
+    error NotTrainer(uint256 modelId, address account);
+    /// @notice Only the owner of the dataset may donate it.
+    error NotDatasetOwner(bytes32 datasetId, address account);
+    /// @notice The dataset was donated to this model already.
+    error AlreadyDonated(uint256 modelId, bytes32 datasetId);
+    /// @notice The model has all the donors that it wanted.
+    error DonorsFull(uint256 modelId, uint16 maxDonors);
+    /// @notice A donation must have a weight.
+    error ZeroWeight();
+    /// @notice The model has `donors` and needs `minDonors`.
+    error TooFewDonors(uint256 modelId, uint16 donors, uint16 minDonors);
+    /// @notice The latest round has not produced this model.
+    error NotFinal(uint256 modelId, uint32 round, RoundStatus status, bytes32 roundModelHash);
+    /// @notice This user bought a query with this code before.
+    error CodeUsed(bytes32 queryId);
+    /// @notice No query has this id.
+    error UnknownQuery(bytes32 queryId);
+    /// @notice The query was settled or refunded already.
+    error QueryDone(bytes32 queryId, QueryState state);
+    /// @notice The deadline has passed; the query can only be refunded.
+    error TooLate(bytes32 queryId, uint64 deadline);
+    /// @notice The deadline has not passed; the query can still be settled.
+    error TooEarly(bytes32 queryId, uint64 deadline);
+    /// @notice The model has no donor with this number.
+    error UnknownDonor(uint256 modelId, uint16 donorIndex);
+
+    constructor(address manager, IERC20 token_, Members members_, Datasets datasets_, Enclaves enclaves_)
+        AccessManaged(manager)
+        Purse(token_)
+    {
+        members = members_;
+        datasets = datasets_;
+        enclaves = enclaves_;
+    }
+
+    /// @notice Names the contract with the training rounds, which needs the address of this one first. Once only.
+    /// Restricted by the access manager.
+    function setRounds(IRounds rounds_) external restricted {
+        if (address(rounds_) == address(0)) revert ZeroAddress();
+        if (address(rounds) != address(0)) revert RoundsAlreadySet(address(rounds));
+        rounds = rounds_;
+        emit RoundsSet(address(rounds_));
+    }
+
+    /// @notice Proposes a model and pays the deposit, `instantPayment * maxDonors`. TRAINER only.
+    /// @param whitePaperHash Hash of the document which says what it predicts and which data it needs.
+    /// @param t What is offered; it never changes afterwards.
+    /// @return modelId Running number from 1.
+    function propose(bytes32 whitePaperHash, Terms calldata t) external nonReentrant returns (uint256 modelId) {
+        members.requireRole(msg.sender, Roles.TRAINER);
+        if (address(rounds) == address(0)) revert RoundsNotSet();
+        if (whitePaperHash == 0) revert ZeroHash();
+        uint256 sum = uint256(t.donorsBps) + t.trainerBps + t.runnerBps;
+        if (sum != BPS) revert SharesDoNotAddUp(sum);
+        if (t.minDonors == 0 || t.maxDonors < t.minDonors) revert InvalidDonorLimits(t.minDonors, t.maxDonors);
+        if (t.queryTimeout == 0) revert ZeroTimeout();
+
+        modelId = ++modelCount;
+        Model storage m = _models[modelId];
+        m.trainer = msg.sender;
+        m.state = State.Recruiting;
+        m.instantPayment = t.instantPayment;
+        m.queryPrice = t.queryPrice;
+        m.donorsBps = t.donorsBps;
+        m.trainerBps = t.trainerBps;
+        m.queryTimeout = t.queryTimeout;
+        m.minDonors = t.minDonors;
+        m.maxDonors = t.maxDonors;
+        m.whitePaperHash = whitePaperHash;
+        // The proposer pays for the slot which the next donors will most likely share.
+        _donated[modelId].set(_bucket(datasets.count()));
+        uint256 deposit = uint256(t.instantPayment) * t.maxDonors;
+        emit ModelProposed(modelId, msg.sender, whitePaperHash, t, deposit);
+        _take(deposit);
+    }
+
+    /// @notice Records a donation. The owner of the dataset calls, once per dataset and model.
+    /// @param modelId A model that recruits.
+    /// @param datasetId A dataset of the caller that is not withdrawn.
+    /// @param payee Account to be paid; better a fresh one for this model than the caller's.
+    /// @param weight Share in the donors' part, as measured by the enclave.
+    /// @param enclave The live training enclave which has the data.
+    /// @param signature EIP-712 `DonationReceipt` by that enclave.
+    /// @return donorIndex Number of the donor, from 1.
+    function donate(
+        uint256 modelId,
+        bytes32 datasetId,
+        address payee,
+        uint32 weight,
+        address enclave,
+        bytes calldata signature
+    ) external returns (uint16 donorIndex) {
+        Model storage m = _inState(modelId, State.Recruiting);
+        if (payee == address(0)) revert ZeroAddress();
+        if (weight == 0) revert ZeroWeight();
+        if (m.donors == m.maxDonors) revert DonorsFull(modelId, m.maxDonors);
+        (address owner, uint32 number) = datasets.requireUsable(datasetId);
+        if (owner != msg.sender) revert NotDatasetOwner(datasetId, msg.sender);
+        BitMaps.BitMap storage donated = _donated[modelId];
+        uint256 bit = _bucket(number) + 1 + number % 255;
+        if (donated.get(bit)) revert AlreadyDonated(modelId, datasetId);
+        donated.set(bit);
+        (, uint32 enclaveNumber) = enclaves.requireLive(enclave, Kinds.TRAINING);
+        _checkSignature(enclave, keccak256(abi.encode(DONATION_TYPEHASH, modelId, datasetId, payee, weight)), signature);
+
+        donorIndex = m.donors + 1;
+        m.donors = donorIndex;
+        m.totalWeight += weight;
+        _donors[modelId][donorIndex] = Donor(payee, weight, enclaveNumber, 0);
+        emit Donated(modelId, datasetId, payee, donorIndex, weight, enclave);
+    }
+
+    /// @notice Ends recruiting. Trainer only; needs `minDonors`.
+    function startTraining(uint256 modelId) external {
+        Model storage m = _inState(modelId, State.Recruiting);
+        _onlyTrainer(modelId, m);
+        if (m.donors < m.minDonors) revert TooFewDonors(modelId, m.donors, m.minDonors);
+        m.state = State.Training;
+        emit TrainingStarted(modelId, m.donors, m.totalWeight);
+    }
+
+    /// @notice Ends training. Trainer only; the latest round must be final with this model. From then on each donor
+    /// can claim the instant payment, and the trainer the rest of the deposit.
+    function finishTraining(uint256 modelId, bytes32 modelHash) external {
+        Model storage m = _inState(modelId, State.Training);
+        _onlyTrainer(modelId, m);
+        (uint32 round, RoundStatus status, bytes32 roundModelHash) = rounds.outcome(modelId);
+        if (status != RoundStatus.Final || roundModelHash != modelHash) {
+            revert NotFinal(modelId, round, status, roundModelHash);
+        }
+        m.state = State.Trained;
+        m.modelHash = modelHash;
+        uint256 rest = uint256(m.instantPayment) * (m.maxDonors - m.donors);
+        _credit(m.trainer, rest);
+        emit TrainingFinished(modelId, modelHash, rest);
+    }
+
+    /// @notice Gives a model up; the whole deposit goes back to the trainer. The trainer may, as long as it is not
+    /// trained; anybody may, while the latest round has failed.
+    function abortTraining(uint256 modelId) external {
+        Model storage m = _known(modelId);
+        if (m.state != State.Recruiting && m.state != State.Training) revert WrongState(modelId, m.state);
+        if (msg.sender != m.trainer) {
+            (, RoundStatus status,) = rounds.outcome(modelId);
+            if (status != RoundStatus.Failed) revert NotTrainer(modelId, msg.sender);
+        }
+        m.state = State.Aborted;
+        uint256 deposit = uint256(m.instantPayment) * m.maxDonors;
+        _credit(m.trainer, deposit);
+        emit TrainingAborted(modelId, msg.sender, deposit);
+    }
+
+    /// @notice Names the enclave that answers from now on. Trainer only. Queries sold before stay with the enclave
+    /// which they were sold for.
+    /// @param queryEnclave A live query enclave; its operator is the runner and gets the runner's part.
+    function serve(uint256 modelId, address queryEnclave) external {
+        Model storage m = _known(modelId);
+        _onlyTrainer(modelId, m);
+        if (m.state != State.Trained && m.state != State.Serving) revert WrongState(modelId, m.state);
+        (address runner,) = enclaves.requireLive(queryEnclave, Kinds.QUERY);
+        m.state = State.Serving;
+        uint16 serving = m.servings + 1;
+        m.servings = serving;
+        _servings[modelId][serving] = queryEnclave;
+        // Opens the account of the runner here, so that the first settlement costs no more than the others.
+        _credit(runner, 0);
+        emit ModelServed(modelId, queryEnclave, runner, serving);
+    }
+
+    /// @notice Sells no more queries. Trainer only. Queries sold before can still be settled or refunded.
+    function retire(uint256 modelId) external {
+        Model storage m = _known(modelId);
+        _onlyTrainer(modelId, m);
+        if (m.state != State.Trained && m.state != State.Serving) revert WrongState(modelId, m.state);
+        m.state = State.Retired;
+        emit ModelRetired(modelId);
+    }
+
+    /// @notice Pays for one query; the price stays here until the query is settled or refunded.
+    /// @param codeHash Hash of an access code that only the caller knows. The id of the query also covers the caller,
+    /// so whoever copies a pending `codeHash` gets a query of their own and blocks nobody.
+    /// @return queryId `queryIdOf(caller, codeHash)`; it can be used once.
+    function buy(uint256 modelId, bytes32 codeHash) external nonReentrant returns (bytes32 queryId) {
+        Model storage m = _inState(modelId, State.Serving);
+        if (codeHash == 0) revert ZeroHash();
+        queryId = queryIdOf(msg.sender, codeHash);
+        if (_queries[queryId].state != QueryState.None) revert CodeUsed(queryId);
+        uint40 deadline = (block.timestamp + m.queryTimeout).toUint40();
+        uint16 serving = m.servings;
+        _queries[queryId] = Query(msg.sender, deadline, modelId.toUint32(), serving, QueryState.Funded);
+        uint256 price = m.queryPrice;
+        emit QueryBought(queryId, modelId, msg.sender, codeHash, price, deadline, _servings[modelId][serving]);
+        _take(price);
+    }
+
+    /// @notice Shares out the price of an answered query. Anybody may deliver the receipt, until the deadline.
+    /// @param jobId The job in which the enclave answered.
+    /// @param outputHash Hash of the sealed answer.
+    /// @param signature EIP-712 `QueryReceipt` by the enclave for which the query was sold; it must still be live.
+    function settle(bytes32 queryId, bytes32 jobId, bytes32 outputHash, bytes calldata signature) external {
+        Query memory q = _funded(queryId);
+        if (block.timestamp > q.deadline) revert TooLate(queryId, q.deadline);
+        address enclave = _servings[q.modelId][q.serving];
+        (address runner,) = enclaves.requireLive(enclave, Kinds.QUERY);
+        _checkSignature(
+            enclave, keccak256(abi.encode(QUERY_TYPEHASH, queryId, uint256(q.modelId), jobId, outputHash)), signature
+        );
+        _queries[queryId].state = QueryState.Settled;
+
+        Model storage m = _models[q.modelId];
+        (uint256 donorsShare, uint256 trainerShare, uint256 runnerShare) = _split(m);
+        m.settled += 1;
+        _credit(m.trainer, trainerShare);
+        _credit(runner, runnerShare);
+        emit QuerySettled(queryId, q.modelId, jobId, outputHash, donorsShare, trainerShare, runnerShare);
+    }
+
+    /// @notice Returns the full price of a query that was not answered in time to the user. Anybody may ask for it.
+    function refund(bytes32 queryId) external nonReentrant {
+        Query memory q = _funded(queryId);
+        if (block.timestamp <= q.deadline) revert TooEarly(queryId, q.deadline);
+        _queries[queryId].state = QueryState.Refunded;
+        uint256 price = _models[q.modelId].queryPrice;
+        emit QueryRefunded(queryId, q.modelId, q.user, price);
+        _pay(q.user, price);
+    }
+
+    /// @notice Pays a donor what is owed. Anybody may call, the money goes to the payee: a fresh account needs no
+    /// funds for fees.
+    function claimDonor(uint256 modelId, uint16 donorIndex) external nonReentrant returns (uint256 amount) {
+        Donor storage d = _donor(modelId, donorIndex);
+        Model storage m = _models[modelId];
+        amount = _owedDonor(m, d);
+        if (amount == 0) revert NothingOwed(d.payee);
+        d.paid = m.settled + 1;
+        emit DonorPaid(modelId, donorIndex, d.payee, amount);
+        _pay(d.payee, amount);
+    }
+
+    /// @notice Units owed to a donor now.
+    function owedDonor(uint256 modelId, uint16 donorIndex) external view returns (uint256) {
+        return _owedDonor(_models[modelId], _donor(modelId, donorIndex));
+    }
+
+    /// @notice All about a model.
+    function model(uint256 modelId) external view returns (ModelInfo memory) {
+        Model storage m = _known(modelId);
+        // forge-lint: disable-next-line(unsafe-typecast) the three parts add up to BPS, which fits.
+        uint16 runnerBps = uint16(BPS - m.donorsBps - m.trainerBps);
+        return ModelInfo({
+            trainer: m.trainer,
+            state: m.state,
+            donors: m.donors,
+            totalWeight: m.totalWeight,
+            servings: m.servings,
+            settled: m.settled,
+            queryEnclave: _servings[modelId][m.servings],
+            whitePaperHash: m.whitePaperHash,
+            modelHash: m.modelHash,
+            terms: Terms({
+                instantPayment: m.instantPayment,
+                queryPrice: m.queryPrice,
+                donorsBps: m.donorsBps,
+                trainerBps: m.trainerBps,
+                runnerBps: runnerBps,
+                minDonors: m.minDonors,
+                maxDonors: m.maxDonors,
+                queryTimeout: m.queryTimeout
+            })
+        });
+    }
+
+    /// @notice What the rounds contract needs: one slot of a model.
+    function standing(uint256 modelId) external view returns (address trainer, State state, uint16 donors) {
+        Model storage m = _known(modelId);
+        return (m.trainer, m.state, m.donors);
+    }
+
+    /// @notice All about a donor.
+    function donor(uint256 modelId, uint16 donorIndex) external view returns (DonorInfo memory) {
+        Donor storage d = _donor(modelId, donorIndex);
+        uint32 paid = d.paid;
+        return DonorInfo(d.payee, d.weight, enclaves.signerOf(d.enclave), paid != 0, paid == 0 ? 0 : paid - 1);
+    }
+
+    /// @notice The running number of the training enclave which took the data of a donor.
+    function donorEnclave(uint256 modelId, uint16 donorIndex) external view returns (uint32) {
+        return _donor(modelId, donorIndex).enclave;
+    }
+
+    /// @notice All about a query; all zero when it is unknown.
+    function query(bytes32 queryId) external view returns (Query memory) {
+        return _queries[queryId];
+    }
+
+    /// @notice The enclave that answers queries bought with this serving number.
+    function servingEnclave(uint256 modelId, uint16 serving) external view returns (address) {
+        return _servings[modelId][serving];
+    }
+
+    /// @notice The id of the query which `user` buys with `codeHash`: keccak256(abi.encode(user, codeHash)).
+    function queryIdOf(address user, bytes32 codeHash) public pure returns (bytes32) {
+        return keccak256(abi.encode(user, codeHash));
+    }
+
+    function _known(uint256 modelId) private view returns (Model storage m) {
+        m = _models[modelId];
+        if (m.state == State.None) revert UnknownModel(modelId);
+    }
+
+    function _inState(uint256 modelId, State state) private view returns (Model storage m) {
+        m = _known(modelId);
+        if (m.state != state) revert WrongState(modelId, m.state);
+    }
+
+    function _onlyTrainer(uint256 modelId, Model storage m) private view {
+        if (m.trainer != msg.sender) revert NotTrainer(modelId, msg.sender);
+    }
+
+    function _donor(uint256 modelId, uint16 donorIndex) private view returns (Donor storage d) {
+        d = _donors[modelId][donorIndex];
+        if (d.payee == address(0)) revert UnknownDonor(modelId, donorIndex);
+    }
+
+    function _funded(bytes32 queryId) private view returns (Query memory q) {
+        q = _queries[queryId];
+        if (q.state == QueryState.None) revert UnknownQuery(queryId);
+        if (q.state != QueryState.Funded) revert QueryDone(queryId, q.state);
+    }
+
+    function _owedDonor(Model storage m, Donor storage d) private view returns (uint256) {
+        State state = m.state;
+        if (state != State.Trained && state != State.Serving && state != State.Retired) return 0;
+        (uint256 donorsShare,,) = _split(m);
+        uint256 paid = d.paid;
+        // Both sums are rounded down from the very beginning, so that rounding never adds up.
+        uint256 earned = donorsShare * m.settled * d.weight / m.totalWeight;
+        if (paid == 0) return m.instantPayment + earned;
+        return earned - donorsShare * (paid - 1) * d.weight / m.totalWeight;
+    }
+
+    // How the price of one query is shared out; the same for every query of a model.
+    function _split(Model storage m)
+        private
+        view
+        returns (uint256 donorsShare, uint256 trainerShare, uint256 runnerShare)
+    {
+        uint256 price = m.queryPrice;
+        trainerShare = price * m.trainerBps / BPS;
+        runnerShare = price * (BPS - m.donorsBps - m.trainerBps) / BPS;
+        // Whatever rounding leaves belongs to the donors.
+        donorsShare = price - trainerShare - runnerShare;
+    }
+
+    // A slot of `_donated` holds 255 datasets; bit 0, whose index this is, belongs to none of them.
+    function _bucket(uint32 datasetNumber) private pure returns (uint256) {
+        return uint256(datasetNumber) / 255 * 256;
+    }
+}

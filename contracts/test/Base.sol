@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {Datasets} from "../src/Datasets.sol";
+import {Enclaves} from "../src/Enclaves.sol";
+import {Market} from "../src/Market.sol";
+import {Members, Roles} from "../src/Members.sol";
+import {Kinds, Programs} from "../src/Programs.sol";
+import {Rounds} from "../src/Rounds.sol";
+import {TestToken} from "../src/TestToken.sol";
+
+/// The few cheat codes that are used here.
+interface Vm {
+    struct Gas {
+        uint64 gasLimit;
+        uint64 gasTotalUsed;
+        uint64 gasMemoryUsed;
+        int64 gasRefunded;
+        uint64 gasRemaining;
+    }
+
+    function addr(uint256 key) external pure returns (address);
+    function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function startPrank(address sender) external;
+    function stopPrank() external;
+    function warp(uint256 timestamp) external;
+    function chainId(uint256 id) external;
+    function expectRevert(bytes calldata data) external;
+    function lastCallGas() external view returns (Gas memory);
+}
+
+/// Deploys everything and plays all parties; each helper is one step of a collaboration.
+abstract contract Base {
+    Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+    uint256 internal constant VALIDATION_KEY = 101;
+    uint256 internal constant TRAINING_KEY = 102;
+    uint256 internal constant QUERY_KEY = 103;
+    uint256 internal constant STRANGER_KEY = 104;
+    bytes32 internal constant WHITE_PAPER = keccak256("white paper");
+    bytes32 internal constant MODEL_HASH = keccak256("model");
+    bytes32 internal constant HEADER = keccak256("header");
+
+    address internal trainer = vm.addr(1);
+    address internal runner = vm.addr(2);
+    address internal auditor = vm.addr(3);
+    address internal author = vm.addr(4);
+    address internal committee = vm.addr(5);
+    address internal user = vm.addr(6);
+    address internal stranger = vm.addr(7);
+
+    TestToken internal token;
+    Members internal members;
+    Programs internal programs;
+    Enclaves internal enclaves;
+    Datasets internal datasets;
+    Market internal market;
+    Rounds internal rounds;
+
+    function setUp() public virtual {
+        vm.warp(1_000_000);
+        address manager = address(new AccessManager(address(this)));
+        token = new TestToken(address(this));
+        members = new Members(manager);
+        programs = new Programs(members);
+        enclaves = new Enclaves(members, programs);
+        datasets = new Datasets(members, enclaves);
+        market = new Market(manager, IERC20(address(token)), members, datasets, enclaves);
+        rounds = new Rounds(members, enclaves, market);
+        market.setRounds(rounds);
+
+        members.add(trainer, Roles.TRAINER, bytes32(uint256(1)), 0);
+        members.add(runner, Roles.RUNNER, bytes32(uint256(2)), 0);
+        members.add(auditor, Roles.AUDITOR, bytes32(uint256(3)), 0);
+        members.add(author, Roles.TRAINER, bytes32(uint256(4)), 0);
+        members.add(committee, Roles.COMMITTEE, bytes32(uint256(5)), 0);
+        fund(trainer, 1e12);
+        fund(user, 1e12);
+        for (uint8 kind = Kinds.VALIDATION; kind <= Kinds.QUERY; ++kind) {
+            addProgram(kind);
+            addEnclave(100 + kind, kind);
+        }
+    }
+
+    // ---------------------------------------------------------------- steps
+
+    function fund(address account, uint256 amount) internal {
+        token.mint(account, amount);
+        vm.startPrank(account);
+        token.approve(address(market), type(uint256).max);
+        vm.stopPrank();
+    }
+
+    function measurementOf(uint8 kind) internal pure returns (bytes32) {
+        return keccak256(abi.encode("measurement", kind));
+    }
+
+    function addProgram(uint8 kind) internal {
+        vm.startPrank(author);
+        programs.register(measurementOf(kind), keccak256("source"), keccak256("wasm"), kind);
+        vm.stopPrank();
+        vm.startPrank(auditor);
+        programs.audit(measurementOf(kind), keccak256("report"));
+        vm.stopPrank();
+    }
+
+    function addEnclave(uint256 key, uint8 kind) internal {
+        Enclaves.Enclave memory e = Enclaves.Enclave(
+            vm.addr(key),
+            keccak256("seal"),
+            measurementOf(kind),
+            0,
+            keccak256("evidence"),
+            uint64(block.timestamp + 30 days)
+        );
+        bytes memory signature = signEnclave(key, runner, e);
+        vm.startPrank(runner);
+        enclaves.register(e, signature);
+        vm.stopPrank();
+    }
+
+    /// A member with one dataset of its own.
+    function addDataset(uint256 n) internal returns (address owner, bytes32 id) {
+        owner = vm.addr(10_000 + n);
+        members.add(owner, Roles.OWNER, bytes32(n), 0);
+        bytes32 root = keccak256(abi.encode("root", n));
+        bytes memory signature = signValidation(VALIDATION_KEY, owner, root);
+        vm.startPrank(owner);
+        id = datasets.register(
+            root, keccak256("report"), keccak256("policy"), 100, 3, vm.addr(VALIDATION_KEY), signature
+        );
+        vm.stopPrank();
+    }
+
+    function payeeOf(uint256 n) internal pure returns (address) {
+        return vm.addr(50_000 + n);
+    }
+
+    function terms() internal pure returns (Market.Terms memory) {
+        return Market.Terms({
+            instantPayment: 5e6,
+            queryPrice: 10e6,
+            donorsBps: 6_000,
+            trainerBps: 3_000,
+            runnerBps: 1_000,
+            minDonors: 2,
+            maxDonors: 4,
+            queryTimeout: 1 hours
+        });
+    }
+
+    function propose(Market.Terms memory t) internal returns (uint256 modelId) {
+        vm.startPrank(trainer);
+        modelId = market.propose(WHITE_PAPER, t);
+        vm.stopPrank();
+    }
+
+    function donate(uint256 modelId, uint256 n, uint32 weight) internal returns (uint16 index) {
+        (address owner, bytes32 id) = addDataset(n);
+        bytes memory signature = signDonation(TRAINING_KEY, modelId, id, payeeOf(n), weight);
+        vm.startPrank(owner);
+        index = market.donate(modelId, id, payeeOf(n), weight, vm.addr(TRAINING_KEY), signature);
+        vm.stopPrank();
+    }
+
+    function start(uint256 modelId) internal {
+        vm.startPrank(trainer);
+        market.startTraining(modelId);
+        vm.stopPrank();
+    }
+
+    function open(uint256 modelId, uint16 minSurvivors) internal returns (uint32 round) {
+        vm.startPrank(trainer);
+        round = rounds.open(modelId, HEADER, uint64(block.timestamp + 1 days), minSurvivors, 1);
+        vm.stopPrank();
+    }
+
+    function anchor(uint256 modelId, uint32 round, uint16 index) internal {
+        bytes32 blob = keccak256(abi.encode("blob", index));
+        bytes memory signature = signUpdate(TRAINING_KEY, modelId, round, blob, index);
+        rounds.anchor(modelId, round, blob, index, vm.addr(TRAINING_KEY), signature);
+    }
+
+    function finishRound(uint256 modelId, uint32 round) internal {
+        vm.startPrank(trainer);
+        rounds.close(modelId, round);
+        vm.stopPrank();
+        vm.startPrank(committee);
+        rounds.postPartial(modelId, round, keccak256("partial"));
+        vm.stopPrank();
+        vm.startPrank(trainer);
+        rounds.finalize(modelId, round, keccak256("aggregate"), MODEL_HASH);
+        vm.stopPrank();
+    }
+
+    /// Two donors with weights 1 and 3, one round, and the query enclave in service.
+    function served() internal returns (uint256 modelId) {
+        modelId = propose(terms());
+        donate(modelId, 1, 1);
+        donate(modelId, 2, 3);
+        trainAndServe(modelId, 2);
+    }
+
+    function trainAndServe(uint256 modelId, uint16 donors) internal {
+        start(modelId);
+        uint32 round = open(modelId, donors);
+        for (uint16 i = 1; i <= donors; ++i) {
+            anchor(modelId, round, i);
+        }
+        finishRound(modelId, round);
+        vm.startPrank(trainer);
+        market.finishTraining(modelId, MODEL_HASH);
+        market.serve(modelId, vm.addr(QUERY_KEY));
+        vm.stopPrank();
+    }
+
+    function buy(uint256 modelId, bytes32 code) internal returns (bytes32 queryId) {
+        vm.startPrank(user);
+        queryId = market.buy(modelId, keccak256(abi.encode(code)));
+        vm.stopPrank();
+    }
+
+    function settle(uint256 modelId, bytes32 queryId) internal {
+        market.settle(queryId, "job", "output", signQuery(QUERY_KEY, queryId, modelId));
+    }
+
+    // ---------------------------------------------------------------- signatures, made as a client makes them
+
+    function signEnclave(uint256 key, address operator, Enclaves.Enclave memory e)
+        internal
+        view
+        returns (bytes memory)
+    {
+        bytes32 typehash = keccak256(
+            "EnclaveRegistration(address operator,bytes32 sealKey,bytes32 measurement,uint8 platform,bytes32 evidenceHash,uint64 expiresAt)"
+        );
+        bytes32 hash = keccak256(
+            abi.encode(typehash, operator, e.sealKey, e.measurement, e.platform, e.evidenceHash, e.expiresAt)
+        );
+        return sign(key, address(enclaves), hash);
+    }
+
+    function signValidation(uint256 key, address owner, bytes32 root) internal view returns (bytes memory) {
+        bytes32 typehash =
+            keccak256("ValidationReceipt(address owner,bytes32 root,bytes32 reportHash,uint32 rows,uint8 quality)");
+        return sign(
+            key,
+            address(datasets),
+            keccak256(abi.encode(typehash, owner, root, keccak256("report"), uint32(100), uint8(3)))
+        );
+    }
+
+    function signDonation(uint256 key, uint256 modelId, bytes32 id, address payee, uint32 weight)
+        internal
+        view
+        returns (bytes memory)
+    {
+        bytes32 typehash = keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,address payee,uint32 weight)");
+        return sign(key, address(market), keccak256(abi.encode(typehash, modelId, id, payee, weight)));
+    }
+
+    function signQuery(uint256 key, bytes32 queryId, uint256 modelId) internal view returns (bytes memory) {
+        bytes32 typehash = keccak256("QueryReceipt(bytes32 queryId,uint256 modelId,bytes32 jobId,bytes32 outputHash)");
+        return sign(
+            key, address(market), keccak256(abi.encode(typehash, queryId, modelId, bytes32("job"), bytes32("output")))
+        );
+    }
+
+    function signUpdate(uint256 key, uint256 modelId, uint32 round, bytes32 blob, uint16 index)
+        internal
+        view
+        returns (bytes memory)
+    {
+        bytes32 typehash = keccak256(
+            "UpdateReceipt(uint256 modelId,uint32 round,bytes32 headerHash,bytes32 blobHash,uint16 donorIndex)"
+        );
+        return sign(key, address(rounds), keccak256(abi.encode(typehash, modelId, round, HEADER, blob, index)));
+    }
+
+    function sign(uint256 key, address verifier, bytes32 structHash) internal view returns (bytes memory) {
+        bytes32 domain = keccak256(
+            abi.encode(
+                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
+                keccak256("Histone"),
+                keccak256("1"),
+                block.chainid,
+                verifier
+            )
+        );
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, keccak256(abi.encodePacked(hex"1901", domain, structHash)));
+        return abi.encodePacked(r, s, v);
+    }
+
+    /// The signer which a contract recovers for a signature over something else: what `BadSignature` will name.
+    function recovered(address verifier, bytes32 structHash, bytes memory signature, uint256 chain)
+        internal
+        pure
+        returns (address)
+    {
+        bytes32 domain = keccak256(
+            abi.encode(
+                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
+                keccak256("Histone"),
+                keccak256("1"),
+                chain,
+                verifier
+            )
+        );
+        (bytes32 r, bytes32 s) = abi.decode(signature, (bytes32, bytes32));
+        return ecrecover(keccak256(abi.encodePacked(hex"1901", domain, structHash)), uint8(signature[64]), r, s);
+    }
+
+    // ---------------------------------------------------------------- checks
+
+    error NotEqual(string what, uint256 got, uint256 expected);
+
+    function equal(string memory what, uint256 got, uint256 expected) internal pure {
+        if (got != expected) revert NotEqual(what, got, expected);
+    }
+
+    error TooMuch(string what, uint256 got, uint256 limit);
+
+    function atMost(string memory what, uint256 got, uint256 limit) internal pure {
+        if (got > limit) revert TooMuch(what, got, limit);
+    }
+
+    /// What a step is refused with, and then that it is refused.
+    function refused(address sender, bytes memory reason, address target, bytes memory call) internal {
+        vm.startPrank(sender);
+        (bool ok, bytes memory answer) = target.call(call);
+        vm.stopPrank();
+        if (ok) revert NotRefused(reason);
+        if (keccak256(answer) != keccak256(reason)) revert RefusedOtherwise(answer, reason);
+    }
+
+    error NotRefused(bytes expected);
+    error RefusedOtherwise(bytes got, bytes expected);
+}

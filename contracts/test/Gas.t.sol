@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Base} from "./Base.sol";
+import {Market} from "../src/Market.sol";
+
+/// Every call is a transaction of its own (`isolate`), so the numbers are what a network charges.
+contract GasTest is Base {
+    event Gas(string step, uint256 gas);
+
+    function gas(string memory step) private returns (uint256 used) {
+        used = vm.lastCallGas().gasTotalUsed;
+        emit Gas(step, used);
+    }
+
+    function run(uint16 donors) private returns (uint256 buying, uint256 settling) {
+        Market.Terms memory t = terms();
+        t.maxDonors = donors;
+        uint256 modelId = propose(t);
+        for (uint256 n = 1; n < donors; ++n) {
+            donate(modelId, n, 1);
+        }
+        (address owner, bytes32 id) = addDataset(donors);
+        bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, payeeOf(donors), 1);
+        vm.startPrank(owner);
+        market.donate(modelId, id, payeeOf(donors), 1, vm.addr(TRAINING_KEY), receipt);
+        atMost("donate", gas("donate"), 90_000);
+        vm.stopPrank();
+        start(modelId);
+        uint32 round = open(modelId, donors);
+        for (uint16 i = 1; i <= donors; ++i) {
+            bytes32 blob = keccak256(abi.encode("blob", i));
+            receipt = signUpdate(TRAINING_KEY, modelId, round, blob, i);
+            rounds.anchor(modelId, round, blob, i, vm.addr(TRAINING_KEY), receipt);
+            if (i == 1 || i == 127) atMost("anchor", gas("anchor"), 60_000);
+            else if (i == donors) gas("anchor, last");
+        }
+        finishRound(modelId, round);
+        vm.startPrank(trainer);
+        market.finishTraining(modelId, MODEL_HASH);
+        market.serve(modelId, vm.addr(QUERY_KEY));
+        vm.stopPrank();
+
+        // The first one may cost no more than the second.
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.startPrank(user);
+            bytes32 queryId = market.buy(modelId, keccak256(abi.encode(i)));
+            buying = gas("buy");
+            vm.stopPrank();
+            receipt = signQuery(QUERY_KEY, queryId, modelId);
+            market.settle(queryId, "job", "output", receipt);
+            settling = gas("settle");
+            atMost("buy + settle", buying + settling, 160_000);
+        }
+        market.claimDonor(modelId, 1);
+        gas("claimDonor, fresh account");
+        vm.startPrank(user);
+        bytes32 third = market.buy(modelId, "third");
+        vm.stopPrank();
+        settle(modelId, third);
+        market.claimDonor(modelId, 1);
+        atMost("claimDonor", gas("claimDonor"), 60_000);
+        vm.startPrank(runner);
+        market.claim();
+        gas("claim");
+        vm.stopPrank();
+    }
+
+    function test_gas_is_within_budget_and_independent_of_donors() public {
+        (uint256 buying, uint256 settling) = run(2);
+        setUp();
+        (uint256 buyingMany, uint256 settlingMany) = run(130);
+        // Hashes in calldata have more or fewer zero bytes; nothing else may differ.
+        atMost("buy", buyingMany, buying + 200);
+        atMost("settle", settlingMany, settling + 500);
+    }
+}

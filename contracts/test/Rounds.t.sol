@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Base} from "./Base.sol";
+import {RoundStatus} from "../src/IRounds.sol";
+import {Market} from "../src/Market.sol";
+import {Members, Roles} from "../src/Members.sol";
+import {Kinds} from "../src/Programs.sol";
+import {Rounds} from "../src/Rounds.sol";
+import {Signed} from "../src/Signed.sol";
+
+contract RoundsTest is Base {
+    function training(uint16 donors) private returns (uint256 modelId) {
+        Market.Terms memory t = terms();
+        t.maxDonors = donors;
+        modelId = propose(t);
+        for (uint256 n = 1; n <= donors; ++n) {
+            donate(modelId, n, 1);
+        }
+        start(modelId);
+    }
+
+    function status(uint256 modelId, uint32 round) private view returns (uint256) {
+        return uint256(rounds.roundInfo(modelId, round).status);
+    }
+
+    function test_survivors_are_those_who_anchored() public {
+        uint256 modelId = training(3);
+        uint32 round = open(modelId, 2);
+        anchor(modelId, round, 1);
+        anchor(modelId, round, 3);
+        uint64 deadline = uint64(rounds.roundInfo(modelId, round).deadline);
+        refused(
+            trainer,
+            abi.encodeWithSelector(Rounds.StillOpen.selector, modelId, round, uint16(2), deadline),
+            address(rounds),
+            abi.encodeCall(rounds.close, (modelId, round))
+        );
+        refused(
+            stranger,
+            abi.encodeWithSelector(Rounds.NotTrainer.selector, modelId, stranger),
+            address(rounds),
+            abi.encodeCall(rounds.close, (modelId, round))
+        );
+        vm.warp(deadline + 1);
+        bytes memory late = signUpdate(TRAINING_KEY, modelId, round, "blob", 2);
+        refused(
+            stranger,
+            abi.encodeWithSelector(Rounds.DeadlinePassed.selector, modelId, round, deadline),
+            address(rounds),
+            abi.encodeCall(rounds.anchor, (modelId, round, "blob", 2, vm.addr(TRAINING_KEY), late))
+        );
+        vm.startPrank(stranger);
+        rounds.close(modelId, round);
+        vm.stopPrank();
+        (uint256[] memory bitmap, uint16 count) = rounds.survivors(modelId, round);
+        equal("words", bitmap.length, 1);
+        equal("bitmap", bitmap[0], 2 + 8);
+        equal("count", count, 2);
+        equal("recorded", rounds.roundInfo(modelId, round).survivors, 2);
+        equal("status", status(modelId, round), uint256(RoundStatus.Closed));
+    }
+
+    function test_many_donors_are_in_the_bitmap() public {
+        uint256 modelId = training(260);
+        uint32 round = open(modelId, 1);
+        uint16[6] memory some = [uint16(1), 127, 128, 255, 256, 260];
+        for (uint256 i = 0; i < some.length; ++i) {
+            anchor(modelId, round, some[i]);
+        }
+        (uint256[] memory bitmap, uint16 count) = rounds.survivors(modelId, round);
+        equal("words", bitmap.length, 2);
+        equal("first", bitmap[0], 2 | (1 << 127) | (1 << 128) | (1 << 255));
+        equal("second", bitmap[1], 1 | (1 << 4));
+        equal("count", count, 6);
+        bytes memory receipt = signUpdate(TRAINING_KEY, modelId, round, "again", 256);
+        refused(
+            stranger,
+            abi.encodeWithSelector(Rounds.AlreadyAnchored.selector, modelId, round, uint16(256)),
+            address(rounds),
+            abi.encodeCall(rounds.anchor, (modelId, round, "again", 256, vm.addr(TRAINING_KEY), receipt))
+        );
+    }
+
+    function test_updates_are_checked() public {
+        uint256 modelId = training(2);
+        uint32 round = open(modelId, 1);
+        address enclave = vm.addr(TRAINING_KEY);
+        anchor(modelId, round, 1);
+        bytes memory receipt = signUpdate(TRAINING_KEY, modelId, round, "again", 1);
+        refused(
+            stranger,
+            abi.encodeWithSelector(Rounds.AlreadyAnchored.selector, modelId, round, uint16(1)),
+            address(rounds),
+            abi.encodeCall(rounds.anchor, (modelId, round, "again", 1, enclave, receipt))
+        );
+        // Another live training enclave does not speak for this donor.
+        addEnclave(STRANGER_KEY, Kinds.TRAINING);
+        receipt = signUpdate(STRANGER_KEY, modelId, round, "blob", 2);
+        refused(
+            stranger,
+            abi.encodeWithSelector(
+                Rounds.ForeignEnclave.selector, uint16(2), enclaves.enclave(enclave).number, vm.addr(STRANGER_KEY)
+            ),
+            address(rounds),
+            abi.encodeCall(rounds.anchor, (modelId, round, "blob", 2, vm.addr(STRANGER_KEY), receipt))
+        );
+        // Nor does its signature under the right name.
+        refused(
+            stranger,
+            abi.encodeWithSelector(Signed.BadSignature.selector, enclave, vm.addr(STRANGER_KEY)),
+            address(rounds),
+            abi.encodeCall(rounds.anchor, (modelId, round, "blob", 2, enclave, receipt))
+        );
+        receipt = signUpdate(TRAINING_KEY, modelId, round, "blob", 3);
+        refused(
+            stranger,
+            abi.encodeWithSelector(Market.UnknownDonor.selector, modelId, uint16(3)),
+            address(rounds),
+            abi.encodeCall(rounds.anchor, (modelId, round, "blob", 3, enclave, receipt))
+        );
+    }
+
+    function test_receipts_do_not_travel_between_rounds() public {
+        uint256 modelId = training(2);
+        uint32 first = open(modelId, 2);
+        bytes memory receipt = signUpdate(TRAINING_KEY, modelId, first, "blob", 1);
+        vm.warp(2_000_000);
+        rounds.close(modelId, first);
+        equal("failed", status(modelId, first), uint256(RoundStatus.Failed));
+        uint32 second = open(modelId, 2);
+        bytes32 typehash = keccak256(
+            "UpdateReceipt(uint256 modelId,uint32 round,bytes32 headerHash,bytes32 blobHash,uint16 donorIndex)"
+        );
+        bytes32 hash = keccak256(abi.encode(typehash, modelId, second, HEADER, bytes32("blob"), uint16(1)));
+        address enclave = vm.addr(TRAINING_KEY);
+        refused(
+            stranger,
+            abi.encodeWithSelector(
+                Signed.BadSignature.selector, enclave, recovered(address(rounds), hash, receipt, block.chainid)
+            ),
+            address(rounds),
+            abi.encodeCall(rounds.anchor, (modelId, second, "blob", 1, enclave, receipt))
+        );
+        refused(
+            stranger,
+            abi.encodeWithSelector(Rounds.WrongRoundStatus.selector, modelId, first, RoundStatus.Failed),
+            address(rounds),
+            abi.encodeCall(rounds.anchor, (modelId, first, "blob", 1, enclave, receipt))
+        );
+    }
+
+    function test_one_round_at_a_time_by_the_trainer() public {
+        uint256 modelId = training(2);
+        uint64 deadline = uint64(block.timestamp + 1);
+        bytes memory call = abi.encodeCall(rounds.open, (modelId, HEADER, deadline, 1, 1));
+        refused(stranger, abi.encodeWithSelector(Rounds.NotTrainer.selector, modelId, stranger), address(rounds), call);
+        uint32 round = open(modelId, 1);
+        bytes memory running =
+            abi.encodeWithSelector(Rounds.PreviousRoundRunning.selector, modelId, round, RoundStatus.Open);
+        refused(trainer, running, address(rounds), call);
+        anchor(modelId, round, 1);
+        anchor(modelId, round, 2);
+        finishRound(modelId, round);
+        equal("second", open(modelId, 1), 2);
+        equal("last", rounds.lastRound(modelId), 2);
+    }
+
+    function test_bad_rounds_are_refused() public {
+        uint256 modelId = training(2);
+        uint64 deadline = uint64(block.timestamp + 1);
+        _bad(modelId, HEADER, deadline, 3, 1, abi.encodeWithSelector(Rounds.InvalidMinSurvivors.selector, 3, 2));
+        _bad(modelId, HEADER, deadline, 0, 1, abi.encodeWithSelector(Rounds.InvalidMinSurvivors.selector, 0, 2));
+        _bad(modelId, HEADER, deadline, 1, 0, abi.encodeWithSelector(Rounds.ZeroQuorum.selector));
+        _bad(modelId, 0, deadline, 1, 1, abi.encodeWithSelector(Rounds.ZeroHash.selector));
+        _bad(
+            modelId, HEADER, deadline - 1, 1, 1, abi.encodeWithSelector(Rounds.DeadlineTooEarly.selector, deadline - 1)
+        );
+        uint256 recruiting = propose(terms());
+        bytes memory reason = abi.encodeWithSelector(Rounds.NotTraining.selector, recruiting, Market.State.Recruiting);
+        _bad(recruiting, HEADER, deadline, 1, 1, reason);
+    }
+
+    function _bad(uint256 modelId, bytes32 header, uint64 deadline, uint16 min, uint8 quorum, bytes memory reason)
+        private
+    {
+        bytes memory call = abi.encodeCall(rounds.open, (modelId, header, deadline, min, quorum));
+        refused(trainer, reason, address(rounds), call);
+    }
+
+    function test_the_committee_opens_closed_rounds_only() public {
+        uint256 modelId = training(2);
+        vm.startPrank(trainer);
+        uint32 round = rounds.open(modelId, HEADER, uint64(block.timestamp + 1), 2, 2);
+        vm.stopPrank();
+        bytes memory post = abi.encodeCall(rounds.postPartial, (modelId, round, "partial"));
+        refused(
+            committee,
+            abi.encodeWithSelector(Rounds.WrongRoundStatus.selector, modelId, round, RoundStatus.Open),
+            address(rounds),
+            post
+        );
+        anchor(modelId, round, 1);
+        anchor(modelId, round, 2);
+        vm.startPrank(trainer);
+        rounds.close(modelId, round);
+        vm.stopPrank();
+        refused(
+            runner,
+            abi.encodeWithSelector(Members.MissingRole.selector, runner, Roles.COMMITTEE, Roles.RUNNER),
+            address(rounds),
+            post
+        );
+        vm.startPrank(committee);
+        rounds.postPartial(modelId, round, "partial");
+        vm.stopPrank();
+        refused(
+            committee,
+            abi.encodeWithSelector(Rounds.AlreadyPosted.selector, modelId, round, committee),
+            address(rounds),
+            post
+        );
+        refused(
+            trainer,
+            abi.encodeWithSelector(Rounds.QuorumMissing.selector, modelId, round, uint8(1), uint8(2)),
+            address(rounds),
+            abi.encodeCall(rounds.finalize, (modelId, round, "aggregate", MODEL_HASH))
+        );
+        members.add(stranger, Roles.COMMITTEE, 0, 0);
+        vm.startPrank(stranger);
+        rounds.postPartial(modelId, round, "another");
+        vm.stopPrank();
+        vm.startPrank(trainer);
+        rounds.finalize(modelId, round, "aggregate", MODEL_HASH);
+        vm.stopPrank();
+        equal("partial", uint256(rounds.partialOf(modelId, round, committee)), uint256(bytes32("partial")));
+        equal("status", status(modelId, round), uint256(RoundStatus.Final));
+    }
+}

@@ -1,0 +1,40 @@
+//! Repository chores, run as `cargo xtask <command>`.
+//!
+//! A chore either rebuilds files that are committed (contract artifacts, wasm programs) or, with `--check`,
+//! proves that the committed files are what their sources give. One command is one module; this file only
+//! dispatches.
+
+mod contracts;
+mod programs;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "xtask", about = "Repository chores")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compile the Solidity contracts and write contracts/artifacts/*.json (needs Node.js and npm).
+    Contracts {
+        /// Write nothing; exit 1 and name the files that differ from a fresh build.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the wasm guest programs.
+    Programs {
+        /// Write nothing; exit 1 and name the files that differ from a fresh build.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Contracts { check } => contracts::run(check),
+        Command::Programs { check } => programs::run(check),
+    }
+}
