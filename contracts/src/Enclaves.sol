@@ -108,6 +108,8 @@ contract Enclaves is Signed {
         members.requireRole(msg.sender, Roles.RUNNER | Roles.OWNER);
         if (e.signer == address(0) || e.sealKey == 0 || e.measurement == 0 || e.evidenceHash == 0) revert ZeroValue();
         if (_enclaves[e.signer].operator != address(0)) revert EnclaveAlreadyRegistered(e.signer);
+        // A program that nobody audited, or that was revoked, gets no enclave at all.
+        programs.requireUsable(e.measurement, programs.program(e.measurement).kind);
         if (e.expiresAt <= block.timestamp) revert ExpiryTooEarly(e.expiresAt, uint64(block.timestamp) + 1);
         uint32 number = ++count;
         Instance memory i = Instance({

@@ -4,6 +4,7 @@
 //! proves that the committed files are what their sources give. One command is one module; this file only
 //! dispatches.
 
+mod bans;
 mod contracts;
 mod programs;
 
@@ -24,6 +25,10 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Check the dependency tree of the product: no banned crate, no licence outside of the list.
+    Bans,
+    /// Run what CI runs.
+    Ci,
     /// Build the wasm guest programs.
     Programs {
         /// Write nothing; exit 1 and name the files that differ from a fresh build.
@@ -34,6 +39,12 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Bans => bans::run(),
+        Command::Ci => {
+            let status = std::process::Command::new("bash").arg(".ci/run").status()?;
+            anyhow::ensure!(status.success(), "CI failed: {status}");
+            Ok(())
+        }
         Command::Contracts { check } => contracts::run(check),
         Command::Programs { check } => programs::run(check),
     }

@@ -1,0 +1,304 @@
+//! Layout of a run folder.
+//!
+//! | path | content |
+//! |---|---|
+//! | `ledger/` | the chain: every raw transaction, block and the state |
+//! | `blobs/` | files named by the BLAKE3 hash of their bytes: programs, sources, audits, evidence, policies, papers, decisions, headers, updates, partial sums, models, evaluations |
+//! | `run.json` | [`RunRecord`], signed by the operator: which blob is what |
+//! | `result.json` | the table that the run printed |
+//! | `manifest.json` | [`Manifest`], signed by the operator: every file with its hash |
+//! | `UNFINISHED` | there while a run is going on, and after one that did not end |
+//!
+//! Private state of the parties lies elsewhere (`<folder>.private/<party>`), so that this folder can be given away.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use histone_ledger::Deployment;
+use histone_network::{StoreError, write_whole};
+use histone_protocol::evidence::Platform;
+use histone_protocol::hash::blob_hash;
+use histone_protocol::keys::SigningKey;
+use histone_protocol::record::{Record, RecordError, Signed};
+use histone_protocol::{Address, B256};
+use serde::{Deserialize, Serialize};
+
+/// Version of the layout and of the documents in it.
+pub const FORMAT: &str = "histone-run/1";
+
+/// Why a folder cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The file system refuses.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A signed document is not valid.
+    #[error("`{path}` is not valid")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: RecordError,
+    },
+}
+
+/// Paths of a run folder.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// The folder at `root`; nothing is created.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Directory of the chain.
+    pub fn ledger(&self) -> PathBuf {
+        self.root.join("ledger")
+    }
+
+    /// Directory of the blobs.
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    /// The run record.
+    pub fn record(&self) -> PathBuf {
+        self.root.join("run.json")
+    }
+
+    /// The printed result.
+    pub fn result(&self) -> PathBuf {
+        self.root.join("result.json")
+    }
+
+    /// The list of files.
+    pub fn manifest(&self) -> PathBuf {
+        self.root.join("manifest.json")
+    }
+
+    /// The mark of an unfinished run.
+    pub fn unfinished(&self) -> PathBuf {
+        self.root.join("UNFINISHED")
+    }
+
+    /// Writes a signed document whole or not at all.
+    pub fn write<T: Record>(&self, path: &Path, record: &T, key: &SigningKey) -> Result<(), FolderError> {
+        let signed = Signed::sign(record, key)
+            .map_err(|source| FolderError::Record { path: path.to_owned(), source })?;
+        Ok(write_whole(path, &signed.to_bytes())?)
+    }
+
+    /// Reads a signed document and checks its signature; gives it with its signer.
+    pub fn read<T: Record>(&self, path: &Path) -> Result<(T, Address), FolderError> {
+        let bytes = fs::read(path).map_err(io("read", path))?;
+        Signed::from_bytes(&bytes)
+            .and_then(|signed| signed.open())
+            .map_err(|source| FolderError::Record { path: path.to_owned(), source })
+    }
+
+    /// Hashes every file below the folder but the manifest and the mark of an unfinished run. Paths are relative with
+    /// `/` between their parts.
+    pub fn hash_files(&self) -> Result<BTreeMap<String, FileEntry>, FolderError> {
+        let mut files = BTreeMap::new();
+        let mut directories = vec![self.root.clone()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(&directory).map_err(io("list", &directory))? {
+                let path = entry.map_err(io("list", &directory))?.path();
+                if path.is_dir() {
+                    directories.push(path);
+                    continue;
+                }
+                if path == self.manifest() || path == self.unfinished() {
+                    continue;
+                }
+                let bytes = fs::read(&path).map_err(io("read", &path))?;
+                let name = path.strip_prefix(&self.root).unwrap_or(&path).components();
+                let name: Vec<_> = name.map(|c| c.as_os_str().to_string_lossy()).collect();
+                files.insert(
+                    name.join("/"),
+                    FileEntry { bytes: bytes.len() as u64, blake3: blob_hash(&bytes) },
+                );
+            }
+        }
+        Ok(files)
+    }
+}
+
+fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> FolderError {
+    let path = path.to_owned();
+    move |source| FolderError::Io { action, path: path.clone(), source }
+}
+
+/// One file of the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Its length.
+    pub bytes: u64,
+    /// BLAKE3 of its bytes.
+    pub blake3: B256,
+}
+
+/// Every file of a finished run, and the head of its chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: String,
+    /// Hash of the last block.
+    pub head: B256,
+    /// Digest of the contract state.
+    pub state_digest: B256,
+    /// Files by relative path.
+    pub files: BTreeMap<String, FileEntry>,
+}
+
+impl Record for Manifest {
+    const KIND: &'static str = "run-manifest";
+}
+
+/// A party of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartyRecord {
+    /// Its name in the study file.
+    pub name: String,
+    /// What it does: `operator`, `participant`, `trainer`, `runner`, `auditor`, `committee member`, `end user`.
+    pub role: String,
+    /// Its account.
+    pub account: Address,
+    /// Further accounts that belong to it: per-model pseudonyms that are paid.
+    pub pseudonyms: Vec<Address>,
+}
+
+/// A registered program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramRecord {
+    /// Its name.
+    pub name: String,
+    /// Its measurement, the ledger's key.
+    pub measurement: B256,
+    /// Blob of the wasm module.
+    pub wasm: B256,
+    /// Blob of the canonical source listing.
+    pub source: B256,
+    /// Blob of the signed audit report.
+    pub audit: B256,
+}
+
+/// A registered dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetRecord {
+    /// The ledger's key.
+    pub id: B256,
+    /// Blob of the signed consent policy.
+    pub policy: B256,
+    /// Blob of the signed validation report.
+    pub report: B256,
+}
+
+/// A proposed model with the owners' answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRecord {
+    /// The ledger's number.
+    pub model_id: u64,
+    /// Blob of the signed white paper.
+    pub paper: B256,
+    /// Blobs of the owners' signed decisions.
+    pub decisions: Vec<B256>,
+}
+
+/// A training round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoundRecord {
+    /// Its number from 1.
+    pub round: u32,
+    /// Stage of the plan.
+    pub stage: String,
+    /// Blob of the header.
+    pub header: B256,
+    /// Blob of each survivor's update, by donor number.
+    pub updates: BTreeMap<u16, B256>,
+    /// Blobs of the committee's partial sums.
+    pub partials: Vec<B256>,
+}
+
+/// A query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueryRecord {
+    /// The ledger's key.
+    pub query_id: B256,
+    /// Blob of the sealed question, whose hash is the job id.
+    pub question: B256,
+    /// Blob of the sealed answer; none for a query that was never answered.
+    pub answer: Option<B256>,
+}
+
+/// What a run left, and which blob is what. Everything in it is checked against the ledger or recomputed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRecord {
+    /// [`FORMAT`].
+    pub format: String,
+    /// Name of the study.
+    pub study: String,
+    /// What vouches for the enclaves of this run.
+    pub platform: Platform,
+    /// Root account of the SIMULATED vendor.
+    pub vendor: Address,
+    /// Oldest evidence that the owners accept, in seconds.
+    pub evidence_max_age: u64,
+    /// Where the contracts are.
+    pub deployment: Deployment,
+    /// The canonical training plan, in hexadecimal.
+    pub plan: String,
+    /// Everybody with an account.
+    pub parties: Vec<PartyRecord>,
+    /// Programs.
+    pub programs: Vec<ProgramRecord>,
+    /// Blobs of the evidence of every registered enclave.
+    pub evidence: Vec<B256>,
+    /// Datasets.
+    pub datasets: Vec<DatasetRecord>,
+    /// Models; the first one is trained, the others only recruited.
+    pub models: Vec<ModelRecord>,
+    /// Rounds of the first model.
+    pub rounds: Vec<RoundRecord>,
+    /// Blob of the finished model.
+    pub model: B256,
+    /// Blobs of the sites' signed evaluations.
+    pub evaluations: Vec<B256>,
+    /// Queries to the model.
+    pub queries: Vec<QueryRecord>,
+}
+
+impl Record for RunRecord {
+    const KIND: &'static str = "run-record";
+}

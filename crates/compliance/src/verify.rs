@@ -1,0 +1,251 @@
+//! A stranger's check of a run folder: no key, no network, no trust in whoever made it.
+//!
+//! [`verify`] makes the checks in this order and tells each to an observer as soon as it is made:
+//!
+//! | check | holds when |
+//! |---|---|
+//! | `folder` | there is a folder of a run that ended |
+//! | `manifest` | every file has the bytes that the operator signed for, and there is no other file |
+//! | `chain` | every transaction, executed again, gives the stored blocks and state; the operator signed this head |
+//! | `record` | the operator signed what is what; the contracts are ours, made with our code |
+//! | `programs` | each module has the measurement on the ledger and an audit by the auditor on the ledger |
+//! | `enclaves` | the evidence of each enclave binds its keys, program, configuration and operator |
+//! | `datasets` | each dataset has its owner's policy and a validation report by a registered enclave |
+//! | `decisions` | each consent decision comes out again from its facts, and only permitted data was donated |
+//! | `rounds` | each sum, training state and the model come out again from the public blobs |
+//! | `evaluations` | each donor's enclave reports on this model, and the reports add up |
+//! | `queries` | each settled query has its question and answer, each other one has none |
+//! | `money` | all money is where the rules put it |
+//! | `result` | the printed result is what was recomputed |
+//!
+//! Then come the things that nobody can check from a folder, each with the reason: [`Outcome::NotCheckable`].
+//!
+//! A failed check does not hide the later ones, unless they rest on what failed: nothing can be said of contracts on a
+//! chain that does not execute.
+
+mod datasets;
+mod decisions;
+mod enclaves;
+mod evaluations;
+mod files;
+mod findings;
+mod history;
+mod money;
+mod programs;
+mod queries;
+mod record;
+mod result;
+mod rounds;
+mod run;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::folder::Folder;
+
+/// What came out of one check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is so.
+    Holds,
+    /// It is not so; the detail names what.
+    Fails,
+    /// Nobody can tell from a run folder; the detail says why.
+    NotCheckable,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Outcome::Holds => "holds",
+            Outcome::Fails => "FAILS",
+            Outcome::NotCheckable => "not checkable",
+        })
+    }
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Short and stable.
+    pub name: &'static str,
+    /// What came out.
+    pub outcome: Outcome,
+    /// What was checked, or what is wrong with which file, blob, party, block, model or round. One line.
+    pub detail: String,
+}
+
+/// All checks of a folder, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The checks that were made, and what cannot be checked.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// Whether nothing failed.
+    pub fn holds(&self) -> bool {
+        !self.checks.is_empty() && self.first_failure().is_none()
+    }
+
+    /// The first check that failed.
+    pub fn first_failure(&self) -> Option<&Check> {
+        self.checks.iter().find(|check| check.outcome == Outcome::Fails)
+    }
+}
+
+/// Why there is nothing to verify.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// No such directory.
+    #[error("`{}` is not a directory; give the folder that a run left", .0.display())]
+    NotADirectory(PathBuf),
+    /// A directory of something else.
+    #[error("`{}` is not the folder of a run: it has neither `manifest.json` nor `run.json`", .0.display())]
+    NotARun(PathBuf),
+    /// The run is going on or was broken off.
+    #[error(
+        "the run in `{}` did not end: `UNFINISHED` is there; check its ledger alone with `histone chain replay {}`",
+        .0.root().display(), .0.ledger().display()
+    )]
+    Unfinished(Folder),
+}
+
+/// Collects checks and tells them on.
+struct Reporter<'a> {
+    checks: Vec<Check>,
+    observer: &'a mut dyn FnMut(&Check),
+}
+
+impl Reporter<'_> {
+    fn add(&mut self, check: Check) {
+        (self.observer)(&check);
+        self.checks.push(check);
+    }
+}
+
+/// Checks the run folder `dir`. The observer hears each check as soon as it is made.
+///
+/// The chain is executed again and every sum is opened again, so this takes about as long as a part of the run itself.
+///
+/// # Errors
+/// [`VerifyError`] when there is no folder of a finished run. Whatever is wrong inside such a folder is a failed check.
+pub async fn verify(dir: &Path, observer: &mut dyn FnMut(&Check)) -> Result<Report, VerifyError> {
+    let folder = Folder::at(dir);
+    if !dir.is_dir() {
+        return Err(VerifyError::NotADirectory(dir.to_owned()));
+    }
+    // Also a dangling link called UNFINISHED counts: a finished run has nothing of this name.
+    if folder.unfinished().symlink_metadata().is_ok() {
+        return Err(VerifyError::Unfinished(folder));
+    }
+    if !folder.manifest().exists() && !folder.record().exists() {
+        return Err(VerifyError::NotARun(dir.to_owned()));
+    }
+    let mut reporter = Reporter { checks: Vec::new(), observer };
+    let detail = format!("`{}` is the folder of a run that ended", dir.display());
+    reporter.add(Check { name: "folder", outcome: Outcome::Holds, detail });
+    contents(&folder, &mut reporter).await;
+    Ok(Report { checks: reporter.checks })
+}
+
+async fn contents(folder: &Folder, reporter: &mut Reporter<'_>) {
+    let (check, manifest) = files::check(folder);
+    reporter.add(check);
+    let (check, replayed) = record::chain(folder, manifest.as_ref());
+    reporter.add(check);
+    let Some(replayed) = replayed else { return };
+    let (check, run) = record::check(folder, &replayed);
+    reporter.add(check);
+    let Some(run) = run else { return };
+
+    reporter.add(programs::check(&run));
+    let (check, enclaves) = enclaves::check(&run);
+    reporter.add(check);
+    let (check, datasets) = datasets::check(&run, &enclaves);
+    reporter.add(check);
+    let (check, models) = decisions::check(&run, &enclaves, &datasets);
+    reporter.add(check);
+    let (check, trained) = rounds::check(&run, &models);
+    reporter.add(check);
+    reporter.add(evaluations::check(&run, &models, trained.as_ref()));
+    reporter.add(queries::check(&run, &enclaves));
+    let (check, balances) = money::check(&run).await;
+    reporter.add(check);
+    reporter.add(result::check(&run, trained.as_ref(), &balances));
+    for (name, detail) in NOT_CHECKABLE {
+        reporter.add(Check { name, outcome: Outcome::NotCheckable, detail: detail.into() });
+    }
+}
+
+/// What a folder cannot show.
+const NOT_CHECKABLE: [(&str, &str); 5] = [
+    (
+        "hardware",
+        "the enclaves are SIMULATED: their evidence is consistent, but no hardware vouches for what ran in them",
+    ),
+    ("rows", "the rows behind the commitments are private; that they are true is the owners' word"),
+    (
+        "builds",
+        "that the modules come from the listed sources is the auditor's word here; build the programs again to see it",
+    ),
+    (
+        "one history",
+        "a replay shows that this chain is consistent, not that its operator made no other; compare the head with one that others noted",
+    ),
+    ("comparison", "the local and pooled figures beside the federated one need the private rows"),
+];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use super::*;
+
+    async fn run(dir: &Path) -> Result<Report, VerifyError> {
+        let mut heard = 0;
+        let report = verify(dir, &mut |_| heard += 1).await?;
+        assert_eq!(heard, report.checks.len());
+        Ok(report)
+    }
+
+    #[tokio::test]
+    async fn says_what_is_no_run_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = run(&dir.path().join("none")).await.unwrap_err();
+        assert!(error.to_string().contains("is not a directory"), "{error}");
+        let error = run(dir.path()).await.unwrap_err();
+        assert!(error.to_string().contains("neither `manifest.json` nor `run.json`"), "{error}");
+        fs::write(dir.path().join("run.json"), b"{}").unwrap();
+        fs::write(dir.path().join("UNFINISHED"), b"").unwrap();
+        let error = run(dir.path()).await.unwrap_err();
+        let ledger = dir.path().join("ledger");
+        assert!(error.to_string().ends_with(&format!("`histone chain replay {}`", ledger.display())), "{error}");
+    }
+
+    #[tokio::test]
+    async fn rubbish_fails_and_stops_at_the_chain() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("run.json"), b"{}").unwrap();
+        fs::create_dir(dir.path().join("ledger")).unwrap();
+        fs::write(dir.path().join("ledger").join(histone_chain::FILE_NAME), [7; 5000]).unwrap();
+        let report = run(dir.path()).await.unwrap();
+        let outcomes: Vec<_> = report.checks.iter().map(|c| (c.name, c.outcome)).collect();
+        assert_eq!(
+            outcomes,
+            [("folder", Outcome::Holds), ("manifest", Outcome::Fails), ("chain", Outcome::Fails)]
+        );
+        assert!(!report.holds());
+        assert_eq!(report.first_failure().unwrap().name, "manifest");
+        assert_eq!(serde_json::to_value(&report).unwrap()["checks"][0]["outcome"], "holds");
+    }
+
+    #[test]
+    fn nothing_checked_is_not_in_order() {
+        assert!(!Report { checks: Vec::new() }.holds());
+    }
+}

@@ -1,0 +1,193 @@
+//! Models and consent: every decision is decided again, and only what was permitted was donated.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::U256;
+use histone_access::decide;
+use histone_ledger::Contract;
+use histone_ledger::contracts::Market;
+use histone_protocol::consent::{DecisionRecord, Verdict, WhitePaper};
+use histone_protocol::{Address, B256};
+
+use super::Check;
+use super::datasets::Dataset;
+use super::enclaves::{Appraised, Purpose};
+use super::findings::{Findings, count, told};
+use super::history::Seen;
+use super::run::Run;
+use crate::folder::ModelRecord;
+
+/// A donation on the ledger.
+#[derive(Debug, Clone)]
+pub(super) struct Donor {
+    pub(super) enclave: Address,
+    pub(super) owner: Address,
+    dataset: B256,
+    /// The program that runs in the enclave, where its evidence holds.
+    program: Option<B256>,
+}
+
+/// Donors by model and number.
+pub(super) type Donors = BTreeMap<u64, BTreeMap<u16, Donor>>;
+
+pub(super) fn check(run: &Run, enclaves: &Appraised, datasets: &BTreeMap<B256, Dataset>) -> (Check, Donors) {
+    let mut findings = Findings::new("decisions");
+    let donors = donors(run, enclaves, datasets, &mut findings);
+    let proposed = run.events::<Market::ModelProposed>(Contract::Market);
+    let mut verdicts = [0usize; 3];
+    for entry in &proposed {
+        // The market counts models from 1.
+        let id = u64::try_from(entry.event.modelId).unwrap_or(0);
+        let mut listed = run.record.models.iter().filter(|m| m.model_id == id);
+        let Some(model) = listed.next() else {
+            findings.fail(format!("model {id}, proposed in block {}, is not in run.json", entry.block));
+            continue;
+        };
+        findings.expect(listed.next().is_none(), || format!("model {id} is in run.json twice"));
+        if let Some(paper) = paper(run, entry, model, &mut findings) {
+            let none = BTreeMap::new();
+            let donors = donors.get(&id).unwrap_or(&none);
+            decisions(run, model, &paper, donors, datasets, &mut verdicts, &mut findings);
+        }
+    }
+    for model in &run.record.models {
+        findings.expect(proposed.iter().any(|s| s.event.modelId == U256::from(model.model_id)), || {
+            format!("model {} in run.json is not on the ledger", model.model_id)
+        });
+    }
+    let [permit, deny, review] = verdicts;
+    let holds = format!(
+        "{}, {} decided again: {permit} permit, {deny} deny, {review} review; only permitted data was donated",
+        count(proposed.len(), "white paper", "white papers"),
+        count(permit + deny + review, "consent decision", "consent decisions"),
+    );
+    (findings.check(holds), donors)
+}
+
+fn donors(run: &Run, enclaves: &Appraised, datasets: &BTreeMap<B256, Dataset>, findings: &mut Findings) -> Donors {
+    let mut donors = Donors::new();
+    for s in run.events::<Market::Donated>(Contract::Market) {
+        let (e, id) = (&s.event, u64::try_from(s.event.modelId).unwrap_or(0));
+        let what = || format!("donor {} of model {id} (block {})", e.donorIndex, s.block);
+        let trains = enclaves.get(&e.enclave).is_some_and(|x| x.purpose == Purpose::Training(id));
+        findings.expect(trains, || {
+            format!("{}: {} is no appraised training enclave of this model", what(), e.enclave)
+        });
+        let Some(dataset) = datasets.get(&e.datasetId) else {
+            findings.fail(format!("{}: the dataset {} is not registered", what(), e.datasetId));
+            continue;
+        };
+        let weight = dataset.rows.saturating_mul(u32::from(dataset.quality));
+        findings.expect(e.weight == weight, || {
+            format!("{}: its weight is {}, rows and quality give {weight}", what(), e.weight)
+        });
+        let program = enclaves.get(&e.enclave).map(|x| x.measurement);
+        let donor = Donor { enclave: e.enclave, owner: dataset.owner, dataset: e.datasetId, program };
+        donors.entry(id).or_default().insert(e.donorIndex, donor);
+    }
+    donors
+}
+
+fn paper(
+    run: &Run,
+    entry: &Seen<Market::ModelProposed>,
+    model: &ModelRecord,
+    findings: &mut Findings,
+) -> Option<WhitePaper> {
+    let (e, id) = (&entry.event, model.model_id);
+    findings.expect(model.paper == e.whitePaperHash, || {
+        format!("the white paper of model {id} is {} in run.json, {} on the ledger", model.paper, e.whitePaperHash)
+    });
+    let read = run.signed::<WhitePaper>(model.paper);
+    let (paper, signer) = findings.take(read, || format!("the white paper of model {id}"))?;
+    findings.expect(signer == e.trainer && paper.trainer == e.trainer, || {
+        format!("the white paper of model {id} is signed by `{}`, not by its trainer", run.name(signer))
+    });
+    let (terms, split) = (&e.terms, paper.split);
+    let agrees = U256::from(terms.instantPayment) == U256::from(paper.instant_payment)
+        && U256::from(terms.queryPrice) == U256::from(paper.query_price)
+        && (terms.donorsBps, terms.trainerBps, terms.runnerBps) == (split.donors, split.trainer, split.runner);
+    findings.expect(agrees, || {
+        format!("the white paper of model {id} promises other payments or another split than the ledger")
+    });
+    for program in &paper.programs {
+        findings.expect(run.program_kind(*program).is_some(), || {
+            format!("the white paper of model {id} names the program {program}, which is not on the ledger")
+        });
+    }
+    // Only the first model is trained, and so only for it there is a plan.
+    if run.record.models.first().is_some_and(|first| first.model_id == id) {
+        let (features, columns) = (paper.features.len(), run.plan.columns);
+        findings.expect(features == columns as usize, || {
+            format!("the white paper of model {id} has {features} features, the training plan {columns} columns")
+        });
+    }
+    Some(paper)
+}
+
+fn decisions(
+    run: &Run,
+    model: &ModelRecord,
+    paper: &WhitePaper,
+    donors: &BTreeMap<u16, Donor>,
+    datasets: &BTreeMap<B256, Dataset>,
+    verdicts: &mut [usize; 3],
+    findings: &mut Findings,
+) {
+    let id = model.model_id;
+    let mut decided: BTreeMap<B256, Verdict> = BTreeMap::new();
+    for &blob in &model.decisions {
+        let read = run.signed::<DecisionRecord>(blob);
+        let Some((record, signer)) = findings.take(read, || format!("a decision on model {id}")) else { continue };
+        let what = || format!("the decision of `{}` on model {id} (blob {blob})", run.name(signer));
+        let facts = &record.facts;
+        let Some(dataset) = datasets.get(&facts.dataset) else {
+            findings.fail(format!("{}: the dataset {} is not registered", what(), facts.dataset));
+            continue;
+        };
+        findings.expect(signer == dataset.owner && signer == facts.policy.owner, || {
+            format!("{}: the dataset is of `{}`", what(), run.name(dataset.owner))
+        });
+        findings.expect(dataset.policy.as_ref() == Some(&facts.policy), || {
+            format!("{}: the policy in it is not the registered one", what())
+        });
+        findings.expect(facts.paper == *paper && facts.model_id == id, || {
+            format!("{}: it answers another white paper", what())
+        });
+        // When exactly a withdrawal took effect is not compared: the market refuses data that is withdrawn.
+        findings.expect(facts.dataset_in_force || dataset.withdrawn, || {
+            format!("{}: it takes the dataset for withdrawn", what())
+        });
+        findings.expect(!facts.data_matches || dataset.rows >= paper.min_rows, || {
+            format!("{}: {} rows are taken for enough, {} are asked for", what(), dataset.rows, paper.min_rows)
+        });
+        let again = decide(facts).map_err(|e| told(&e));
+        if let Some(again) = findings.take(again, || format!("{} cannot be decided again", what())) {
+            findings.expect(again == record, || {
+                format!("{}: it says {:?}, the facts give {:?}", what(), record.verdict, again.verdict)
+            });
+        }
+        findings.expect(decided.insert(facts.dataset, record.verdict).is_none(), || {
+            format!("{}: there are two for one dataset", what())
+        });
+        let [permit, deny, review] = verdicts;
+        *match record.verdict {
+            Verdict::Permit => permit,
+            Verdict::Deny => deny,
+            Verdict::Review => review,
+        } += 1;
+    }
+    for (index, donor) in donors {
+        findings.expect(donor.program.is_none_or(|p| paper.programs.contains(&p)), || {
+            format!("donor {index} of model {id} gave its data to a program that the white paper does not name")
+        });
+        let verdict = decided.get(&donor.dataset);
+        findings.expect(verdict == Some(&Verdict::Permit), || {
+            let owner = run.name(donor.owner);
+            match verdict {
+                Some(verdict) => format!("`{owner}` is donor {index} of model {id}, but its decision is {verdict:?}"),
+                None => format!("`{owner}` is donor {index} of model {id} without a decision"),
+            }
+        });
+    }
+}

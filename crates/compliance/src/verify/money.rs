@@ -1,0 +1,334 @@
+//! Money: what everybody should have by the rules of the market is what everybody has.
+//!
+//! Deposits, prices, shares and refunds are computed here from the terms of the models and from who did what; only
+//! payments between other accounts are taken as the token reports them. The sums are compared with the balances.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy_primitives::U256;
+use histone_ledger::contracts::{Enclaves, Market, TestToken};
+use histone_ledger::{Contract, LedgerError};
+use histone_protocol::Address;
+
+use super::Check;
+use super::findings::{Findings, told};
+use super::history::Seen;
+use super::run::Run;
+
+/// Balances of the parties' accounts and of the market at the end, in millionths of a token.
+pub(super) type Balances = BTreeMap<Address, U256>;
+
+pub(super) async fn check(run: &Run) -> (Check, Balances) {
+    let mut findings = Findings::new("money");
+    let balances = match balances(run).await {
+        Ok(balances) => balances,
+        Err(error) => {
+            findings.fail(told(&error));
+            return (findings.check(String::new()), Balances::new());
+        }
+    };
+    let mut book = Book::default();
+    let mut summary = Summary::default();
+    book.transfers(run, &balances, &mut findings);
+    let market = book.market(run, &mut summary, &mut findings);
+    let told_by_market = match owed(run, &market).await {
+        Ok(owed) => owed,
+        Err(error) => {
+            findings.fail(told(&error));
+            return (findings.check(String::new()), balances);
+        }
+    };
+    compare(run, &book, &market, &told_by_market, &balances, &mut findings);
+    let holds = format!(
+        "{} tokens add up over {} accounts and the market; donors were paid {}, trainers and runners {}, refunds {}; the market still owes {}, of it {} left by rounding",
+        tokens(told_by_market.supply),
+        balances.len().saturating_sub(1),
+        tokens(summary.donors),
+        tokens(summary.others),
+        tokens(summary.refunds),
+        tokens(told_by_market.obligations),
+        tokens(market.dust),
+    );
+    (findings.check(holds), balances)
+}
+
+/// What came in and what went out of each account, by the rules.
+#[derive(Default)]
+struct Book {
+    got: BTreeMap<Address, U256>,
+    gave: BTreeMap<Address, U256>,
+}
+
+/// What was paid out, for the reader.
+#[derive(Default)]
+struct Summary {
+    donors: U256,
+    others: U256,
+    refunds: U256,
+}
+
+/// What the market should hold and owe.
+#[derive(Default)]
+struct Holdings {
+    /// Owed to trainers and runners.
+    accounts: BTreeMap<Address, U256>,
+    /// Owed to donors, by model and number.
+    donors: BTreeMap<(U256, u16), U256>,
+    /// Deposits of models that are not trained yet, prices of open queries.
+    held: U256,
+    /// What rounding left.
+    dust: U256,
+}
+
+/// What the contracts say.
+struct Told {
+    accounts: BTreeMap<Address, U256>,
+    donors: BTreeMap<(U256, u16), U256>,
+    obligations: U256,
+    supply: U256,
+}
+
+async fn balances(run: &Run) -> Result<Balances, LedgerError> {
+    let mut balances = Balances::new();
+    for party in &run.record.parties {
+        for &account in std::iter::once(&party.account).chain(&party.pseudonyms) {
+            let balance = run.ledger.read(Contract::Token, TestToken::balanceOfCall { account }).await?;
+            balances.insert(account, balance);
+        }
+    }
+    let account = run.deployment().market;
+    let balance = run.ledger.read(Contract::Token, TestToken::balanceOfCall { account }).await?;
+    balances.insert(account, balance);
+    Ok(balances)
+}
+
+async fn owed(run: &Run, market: &Holdings) -> Result<Told, LedgerError> {
+    let ledger = &run.ledger;
+    let mut accounts = BTreeMap::new();
+    for &account in market.accounts.keys() {
+        accounts.insert(account, ledger.read(Contract::Market, Market::owedCall { account }).await?);
+    }
+    let mut donors = BTreeMap::new();
+    for &(model, index) in market.donors.keys() {
+        let call = Market::owedDonorCall { modelId: model, donorIndex: index };
+        donors.insert((model, index), ledger.read(Contract::Market, call).await?);
+    }
+    Ok(Told {
+        accounts,
+        donors,
+        obligations: ledger.read(Contract::Market, Market::obligationsCall {}).await?,
+        supply: ledger.read(Contract::Token, TestToken::totalSupplyCall {}).await?,
+    })
+}
+
+impl Book {
+    fn got(&mut self, account: Address, amount: U256) {
+        *self.got.entry(account).or_default() += amount;
+    }
+
+    fn gave(&mut self, account: Address, amount: U256) {
+        *self.gave.entry(account).or_default() += amount;
+    }
+
+    /// Prints, and payments that the market has no part in.
+    fn transfers(&mut self, run: &Run, balances: &Balances, findings: &mut Findings) {
+        let market = run.deployment().market;
+        let mut strangers = BTreeSet::new();
+        for s in run.events::<TestToken::Transfer>(Contract::Token) {
+            let TestToken::Transfer { from, to, value } = s.event;
+            for account in [from, to] {
+                let known = account.is_zero() || balances.contains_key(&account);
+                if !known && strangers.insert(account) {
+                    findings.fail(format!("block {} moves tokens of {account}, which is nobody's in run.json", s.block));
+                }
+            }
+            if from != market && to != market {
+                if !to.is_zero() {
+                    self.got(to, value);
+                }
+                if !from.is_zero() {
+                    self.gave(from, value);
+                }
+            }
+        }
+    }
+
+    /// What the market took and paid, and what it should hold now.
+    fn market(&mut self, run: &Run, summary: &mut Summary, findings: &mut Findings) -> Holdings {
+        let mut holdings = Holdings::default();
+        let finished = run.events::<Market::TrainingFinished>(Contract::Market);
+        let aborted = run.events::<Market::TrainingAborted>(Contract::Market);
+        let bought = run.events::<Market::QueryBought>(Contract::Market);
+        let settled = run.events::<Market::QuerySettled>(Contract::Market);
+        let refunded = run.events::<Market::QueryRefunded>(Contract::Market);
+        let donated = run.events::<Market::Donated>(Contract::Market);
+        let operators: BTreeMap<Address, Address> = run
+            .events::<Enclaves::EnclaveRegistered>(Contract::Enclaves)
+            .into_iter()
+            .map(|s| (s.event.signer, s.event.operator))
+            .collect();
+
+        let mut paid: BTreeMap<(U256, u16), U256> = BTreeMap::new();
+        for s in run.events::<Market::DonorPaid>(Contract::Market) {
+            let e = &s.event;
+            *paid.entry((e.modelId, e.donorIndex)).or_default() += e.amount;
+            self.got(e.payee, e.amount);
+            summary.donors += e.amount;
+        }
+
+        for s in run.events::<Market::ModelProposed>(Contract::Market) {
+            let (e, terms) = (&s.event, &s.event.terms);
+            let (id, trainer) = (e.modelId, e.trainer);
+            let instant = U256::from(terms.instantPayment);
+            let deposit = instant * U256::from(terms.maxDonors);
+            self.gave(trainer, deposit);
+            let donors: Vec<&Seen<Market::Donated>> = donated.iter().filter(|s| s.event.modelId == id).collect();
+            let split = Split::of(terms);
+            let count = settled.iter().filter(|s| s.event.modelId == id).count();
+            if finished.iter().any(|s| s.event.modelId == id) {
+                let rest = deposit.saturating_sub(instant * U256::from(donors.len()));
+                *holdings.accounts.entry(trainer).or_default() += rest;
+                let earned = split.donors * U256::from(count);
+                let mut given = U256::ZERO;
+                let weights = donors.iter().fold(U256::ZERO, |sum, s| sum + U256::from(s.event.weight));
+                for s in &donors {
+                    // The market takes no donation without a weight, so that the sum is not zero.
+                    let part = (earned * U256::from(s.event.weight)).checked_div(weights).unwrap_or_default();
+                    given += part;
+                    let (due, key) = (instant + part, (id, s.event.donorIndex));
+                    let paid = paid.remove(&key).unwrap_or_default();
+                    findings.expect(paid <= due, || {
+                        let (paid, due) = (tokens(paid), tokens(due));
+                        format!("donor {} of model {id} was paid {paid}, the rules give {due}", s.event.donorIndex)
+                    });
+                    holdings.donors.insert(key, due.saturating_sub(paid));
+                }
+                holdings.dust += earned.saturating_sub(given);
+            } else if aborted.iter().any(|s| s.event.modelId == id) {
+                *holdings.accounts.entry(trainer).or_default() += deposit;
+            } else {
+                holdings.held += deposit;
+            }
+            for s in bought.iter().filter(|s| s.event.modelId == id) {
+                self.gave(s.event.user, split.price);
+                let query = s.event.queryId;
+                if settled.iter().any(|s| s.event.queryId == query) {
+                    *holdings.accounts.entry(trainer).or_default() += split.trainer;
+                    let runner = operators.get(&s.event.enclave).copied().unwrap_or_default();
+                    *holdings.accounts.entry(runner).or_default() += split.runner;
+                } else if refunded.iter().any(|s| s.event.queryId == query) {
+                    self.got(s.event.user, split.price);
+                    summary.refunds += split.price;
+                } else {
+                    holdings.held += split.price;
+                }
+            }
+        }
+        for (model, index) in paid.keys() {
+            findings.fail(format!("donor {index} of model {model} was paid although nothing was owed"));
+        }
+        for s in run.events::<Market::Paid>(Contract::Market) {
+            let (account, amount) = (s.event.account, s.event.amount);
+            self.got(account, amount);
+            summary.others += amount;
+            let due = holdings.accounts.entry(account).or_default();
+            let (before, covered) = (*due, amount <= *due);
+            *due = due.saturating_sub(amount);
+            findings.expect(covered, || {
+                let (amount, before) = (tokens(amount), tokens(before));
+                format!("block {} pays `{}` {amount}, the rules leave {before}", s.block, run.name(account))
+            });
+        }
+        holdings
+    }
+}
+
+/// How the price of one query is divided, rounded as the market does.
+struct Split {
+    price: U256,
+    donors: U256,
+    trainer: U256,
+    runner: U256,
+}
+
+impl Split {
+    fn of(terms: &Market::Terms) -> Self {
+        let price = U256::from(terms.queryPrice);
+        let part = |bps: u16| price * U256::from(bps) / U256::from(10_000);
+        let (trainer, runner) = (part(terms.trainerBps), part(terms.runnerBps));
+        // What rounding leaves of a price belongs to the donors.
+        Self { price, donors: price.saturating_sub(trainer + runner), trainer, runner }
+    }
+}
+
+fn compare(
+    run: &Run,
+    book: &Book,
+    market: &Holdings,
+    told: &Told,
+    balances: &Balances,
+    findings: &mut Findings,
+) {
+    let in_market = run.deployment().market;
+    for (&account, &balance) in balances.iter().filter(|(account, _)| **account != in_market) {
+        let got = book.got.get(&account).copied().unwrap_or_default();
+        let gave = book.gave.get(&account).copied().unwrap_or_default();
+        findings.expect(got == gave + balance, || {
+            format!(
+                "`{}` ({account}) has {}, but got {} and gave {} by the rules",
+                run.name(account),
+                tokens(balance),
+                tokens(got),
+                tokens(gave)
+            )
+        });
+    }
+    for (account, due) in &market.accounts {
+        let owed = told.accounts.get(account).copied().unwrap_or_default();
+        findings.expect(*due == owed, || {
+            format!("the market owes `{}` {}, the rules give {}", run.name(*account), tokens(owed), tokens(*due))
+        });
+    }
+    for ((model, index), due) in &market.donors {
+        let owed = told.donors.get(&(*model, *index)).copied().unwrap_or_default();
+        findings.expect(*due == owed, || {
+            format!("the market owes donor {index} of model {model} {}, the rules give {}", tokens(owed), tokens(*due))
+        });
+    }
+    let sum = |amounts: &mut dyn Iterator<Item = &U256>| amounts.fold(U256::ZERO, |sum, a| sum + *a);
+    let due = sum(&mut market.accounts.values()) + sum(&mut market.donors.values()) + market.held + market.dust;
+    findings.expect(told.obligations == due, || {
+        format!("the market owes {}, the rules give {}", tokens(told.obligations), tokens(due))
+    });
+    let balance = balances.get(&in_market).copied().unwrap_or_default();
+    findings.expect(balance == told.obligations, || {
+        format!("the market has {} and owes {}", tokens(balance), tokens(told.obligations))
+    });
+    let total = sum(&mut balances.values());
+    findings.expect(total == told.supply, || {
+        format!("the accounts and the market have {}, {} were printed", tokens(total), tokens(told.supply))
+    });
+}
+
+/// Millionths as a decimal number of tokens.
+fn tokens(micro: U256) -> String {
+    let million = U256::from(1_000_000);
+    let (whole, rest) = (micro / million, micro % million);
+    let fraction = format!("{:06}", rest.saturating_to::<u64>());
+    match fraction.trim_end_matches('0') {
+        "" => whole.to_string(),
+        fraction => format!("{whole}.{fraction}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_in_tokens() {
+        for (micro, shown) in [(0u64, "0"), (1, "0.000001"), (2_500_000, "2.5"), (50_000_000, "50")] {
+            assert_eq!(tokens(U256::from(micro)), shown);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Queries: each settled one has its question and answer, each other one has none.
+
+use std::collections::BTreeSet;
+
+use histone_ledger::Contract;
+use histone_ledger::contracts::Market;
+
+use super::Check;
+use super::enclaves::{Appraised, Purpose};
+use super::findings::{Findings, count};
+use super::run::Run;
+
+pub(super) fn check(run: &Run, enclaves: &Appraised) -> Check {
+    let mut findings = Findings::new("queries");
+    let settled = run.events::<Market::QuerySettled>(Contract::Market);
+    let refunded = run.events::<Market::QueryRefunded>(Contract::Market);
+    let bought = run.events::<Market::QueryBought>(Contract::Market);
+    for s in &bought {
+        let e = &s.event;
+        let what = || format!("query {} of `{}`, bought in block {}", e.queryId, run.name(e.user), s.block);
+        let model = u64::try_from(e.modelId).unwrap_or(0);
+        let serves = enclaves.get(&e.enclave).is_some_and(|x| x.purpose == Purpose::Query(model));
+        findings.expect(serves, || format!("{}: {} is no appraised query enclave of its model", what(), e.enclave));
+        let Some(query) = run.record.queries.iter().find(|q| q.query_id == e.queryId) else {
+            findings.fail(format!("{} is not in run.json", what()));
+            continue;
+        };
+        findings.take(run.blob(query.question), || format!("{}: the question", what()));
+        let answered = settled.iter().find(|s| s.event.queryId == e.queryId);
+        match (answered, query.answer) {
+            (Some(done), Some(answer)) => {
+                findings.expect(done.event.jobId == query.question, || {
+                    format!("{}: the question is {}, settled was {}", what(), query.question, done.event.jobId)
+                });
+                findings.expect(done.event.outputHash == answer, || {
+                    format!("{}: the answer is {answer}, settled was {}", what(), done.event.outputHash)
+                });
+                findings.take(run.blob(answer), || format!("{}: the answer", what()));
+            }
+            (Some(_), None) => findings.fail(format!("{}: it was settled, but there is no answer", what())),
+            (None, Some(_)) => findings.fail(format!("{}: it has an answer, but was not settled", what())),
+            (None, None) => {}
+        }
+    }
+    let mut listed = BTreeSet::new();
+    for query in &run.record.queries {
+        let id = query.query_id;
+        findings.expect(listed.insert(id), || format!("query {id} is in run.json twice"));
+        findings.expect(bought.iter().any(|s| s.event.queryId == id), || {
+            format!("query {id} in run.json was never bought")
+        });
+    }
+    let open = bought.len().saturating_sub(settled.len() + refunded.len());
+    findings.check(format!(
+        "{} bought: {} answered and settled, {} refunded, {open} open",
+        count(bought.len(), "query", "queries"),
+        settled.len(),
+        refunded.len()
+    ))
+}

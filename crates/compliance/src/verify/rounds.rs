@@ -1,0 +1,296 @@
+//! Rounds: every sum is opened again from the public blobs, every state of the training follows from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy_primitives::U256;
+use histone_enclave::training::RoundTranscript;
+use histone_federation::committee::{Member, PartialSum};
+use histone_federation::header::{RoundHeader, Seat};
+use histone_federation::plan::{Finished, Step, Training};
+use histone_ledger::Contract;
+use histone_ledger::contracts::{Market, Rounds};
+use histone_protocol::{Address, B256};
+
+use super::Check;
+use super::decisions::{Donor, Donors};
+use super::findings::{Findings, count, told};
+use super::history::Seen;
+use super::run::Run;
+use crate::folder::RoundRecord;
+
+/// What the rounds led to.
+#[derive(Debug)]
+pub(super) struct Trained {
+    /// The number of the model.
+    pub(super) model_id: u64,
+    /// Model and evaluation, recomputed.
+    pub(super) finished: Finished,
+    /// Donors whose rows are in the evaluation, the last sum.
+    pub(super) donors: Vec<u16>,
+    /// Rounds that gave a sum.
+    pub(super) rounds: usize,
+}
+
+/// The events of the model's rounds.
+struct Log {
+    opened: Vec<Seen<Rounds::RoundOpened>>,
+    /// Blob hashes by round and donor; the contract takes one each.
+    anchored: BTreeMap<(u32, u16), B256>,
+    closed: Vec<Seen<Rounds::RoundClosed>>,
+    posted: Vec<Seen<Rounds::PartialPosted>>,
+    last: Vec<Seen<Rounds::RoundFinal>>,
+}
+
+pub(super) fn check(run: &Run, donors: &Donors) -> (Check, Option<Trained>) {
+    let mut findings = Findings::new("rounds");
+    let trained = trained(run, donors, &mut findings);
+    let holds = trained.as_ref().map_or_else(String::new, |t| {
+        let rounds = count(t.rounds, "round", "rounds");
+        let hash = B256::from(t.finished.model.hash());
+        format!("the sums of {rounds} opened again; they lead to the model {hash} of donors {:?}", t.donors)
+    });
+    (findings.check(holds), trained)
+}
+
+fn trained(run: &Run, donors: &Donors, findings: &mut Findings) -> Option<Trained> {
+    let Some(model_id) = run.record.models.first().map(|m| m.model_id) else {
+        findings.fail("run.json names no model");
+        return None;
+    };
+    let none = BTreeMap::new();
+    let donors = donors.get(&model_id).unwrap_or(&none);
+    let id = U256::from(model_id);
+    let anchored = run.events::<Rounds::UpdateAnchored>(Contract::Rounds).into_iter().map(|s| s.event);
+    let log = Log {
+        opened: run.events(Contract::Rounds),
+        anchored: anchored
+            .filter(|e| e.modelId == id)
+            .map(|e| ((e.round, e.donorIndex), e.blobHash))
+            .collect(),
+        closed: run.events(Contract::Rounds),
+        posted: run.events(Contract::Rounds),
+        last: run.events(Contract::Rounds),
+    };
+    for opened in log.opened.iter().filter(|s| s.event.modelId != id) {
+        let (round, other) = (opened.event.round, opened.event.modelId);
+        findings.fail(format!("round {round} of model {other} is not in run.json"));
+    }
+    let mut training = findings.take(Training::start(run.plan.clone()).map_err(|e| told(&e)), || "the plan".into())?;
+    let mut listed: BTreeMap<u32, &RoundRecord> = BTreeMap::new();
+    for round in &run.record.rounds {
+        findings.expect(listed.insert(round.round, round).is_none(), || {
+            format!("round {} is in run.json twice", round.round)
+        });
+    }
+    let mut sums = 0;
+    let mut finished = None;
+    for opened in log.opened.iter().filter(|s| s.event.modelId == id) {
+        let number = opened.event.round;
+        let Some(record) = listed.remove(&number) else {
+            findings.fail(format!("round {number}, opened in block {}, is not in run.json", opened.block));
+            return None;
+        };
+        // What follows rests on this round, so that one broken round ends the check.
+        let step = one(run, &training, record, opened, &log, donors);
+        let step = findings.take(step, || format!("round {number}"))?;
+        let over = finished.is_some();
+        findings.expect(!over, || format!("round {number} was opened although the training was finished"));
+        let Some((step, survivors)) = step else { continue };
+        sums += 1;
+        match step {
+            Step::Next(next) => training = next,
+            Step::Finished(done) => finished = Some((done, survivors)),
+        }
+    }
+    for number in listed.keys() {
+        findings.fail(format!("round {number} in run.json was never opened"));
+    }
+    let Some((finished, donors)) = finished else {
+        findings.fail(format!("model {model_id} was not trained to its end: the next stage is `{}`", training.stage()));
+        return None;
+    };
+    model(run, model_id, &finished, findings);
+    Some(Trained { model_id, finished, donors, rounds: sums })
+}
+
+/// The finished model is the blob that is named and the hash that the market sells.
+fn model(run: &Run, model_id: u64, finished: &Finished, findings: &mut Findings) {
+    if let Some(bytes) = findings.take(run.blob(run.record.model), || format!("model {model_id}")) {
+        findings.expect(bytes == finished.model.encode(), || {
+            format!("the blob {} is not the model that the rounds lead to", run.record.model)
+        });
+    }
+    let hash = B256::from(finished.model.hash());
+    let sold: Vec<B256> = run
+        .events::<Market::TrainingFinished>(Contract::Market)
+        .iter()
+        .filter(|s| s.event.modelId == U256::from(model_id))
+        .map(|s| s.event.modelHash)
+        .collect();
+    findings.expect(sold == [hash], || {
+        format!("the market has {sold:?} as model {model_id}, the rounds lead to {hash}")
+    });
+}
+
+/// Recomputes one round: the step that its sum leads to and the donors in it, or nothing for a round that failed.
+fn one(
+    run: &Run,
+    training: &Training,
+    record: &RoundRecord,
+    opened: &Seen<Rounds::RoundOpened>,
+    log: &Log,
+    donors: &BTreeMap<u16, Donor>,
+) -> Result<Option<(Step, Vec<u16>)>, String> {
+    let e = &opened.event;
+    let header = RoundHeader::decode(&run.blob(record.header)?).map_err(|e| told(&e))?;
+    check_header(run, training, &header, opened, donors)?;
+    if record.stage != training.stage() {
+        return Err(format!("run.json calls its stage `{}`, it is `{}`", record.stage, training.stage()));
+    }
+    let here = |model: U256, round: u32| model == e.modelId && round == e.round;
+    let mut updates = Vec::new();
+    for (&donor, &hash) in &record.updates {
+        if log.anchored.get(&(e.round, donor)) != Some(&hash) {
+            return Err(format!("the update {hash} of donor {donor} is not anchored on the ledger"));
+        }
+        updates.push((donor, hash));
+    }
+    let closed = log.closed.iter().find(|s| here(s.event.modelId, s.event.round));
+    let last = log.last.iter().find(|s| here(s.event.modelId, s.event.round));
+    let (Some(closed), Some(last)) = (closed, last) else {
+        return match record.partials.is_empty() {
+            true => Ok(None),
+            false => Err("it has partial sums, but was never finished on the ledger".into()),
+        };
+    };
+    let survivors = donors_in(&closed.event.bitmap);
+    if !survivors.iter().copied().eq(record.updates.keys().copied()) {
+        let listed: Vec<u16> = record.updates.keys().copied().collect();
+        return Err(format!("run.json has the updates of donors {listed:?}, the ledger closed with {survivors:?}"));
+    }
+    let partials = partials(run, &header, record, log, here)?;
+    let mut blobs = Vec::new();
+    for (donor, hash) in updates {
+        blobs.push((donor, run.blob(hash).map_err(|e| format!("the update of donor {donor}: {e}"))?));
+    }
+    let aggregate = RoundTranscript { header, survivors: blobs, partials }.open().map_err(|e| told(&*e))?;
+    let sum = B256::from(aggregate.hash());
+    if sum != last.event.aggregateHash {
+        return Err(format!("its sum hashes to {sum}, the ledger has {}", last.event.aggregateHash));
+    }
+    let step = training.advance(&survivors, aggregate.values()).map_err(|e| told(&e))?;
+    let state = B256::from(match &step {
+        Step::Next(next) => next.state_hash(),
+        Step::Finished(finished) => finished.model.hash(),
+    });
+    if state != last.event.modelHash {
+        return Err(format!("it leads to the state {state}, the ledger has {}", last.event.modelHash));
+    }
+    Ok(Some((step, survivors)))
+}
+
+/// The header is the one on the ledger, for this model, this state, these donors and this committee.
+fn check_header(
+    run: &Run,
+    training: &Training,
+    header: &RoundHeader,
+    opened: &Seen<Rounds::RoundOpened>,
+    donors: &BTreeMap<u16, Donor>,
+) -> Result<(), String> {
+    let (e, f, deployment) = (&opened.event, header.fields(), run.deployment());
+    let hash = B256::from(header.hash());
+    if hash != e.headerHash {
+        return Err(format!("its header hashes to {hash}, the ledger has {}", e.headerHash));
+    }
+    if f.chain_id != deployment.chain_id
+        || f.market != deployment.market.into_array()
+        || f.model_id != e.modelId.to_be_bytes::<32>()
+        || f.round != e.round
+    {
+        return Err("its header is for another chain, market, model or round".into());
+    }
+    if f.min_survivors != e.minSurvivors || f.threshold > e.quorum {
+        return Err("its header has another minimum of survivors than the ledger, or a threshold above its quorum".into());
+    }
+    for d in &f.cohort {
+        if donors.get(&d.index).map(|known| known.enclave) != Some(Address::from(d.enclave)) {
+            return Err(format!(
+                "its header names {} as donor {}, the market does not",
+                Address::from(d.enclave),
+                d.index
+            ));
+        }
+    }
+    // The header names each donor once, so that the counts tell whether one is left out.
+    if f.cohort.len() != donors.len() {
+        return Err(format!("its header invites {} of {} donors", f.cohort.len(), donors.len()));
+    }
+    training.check_header(header).map_err(|e| told(&e))?;
+    let seats: BTreeMap<Address, B256> =
+        f.committee.iter().map(|s: &Seat| (Address::from(s.address), B256::from(s.seal_key))).collect();
+    let members = run.history.committee(deployment, opened.order);
+    if seats != members {
+        let shown = |m: &BTreeMap<Address, B256>| m.keys().map(|a| run.name(*a)).collect::<Vec<_>>().join(", ");
+        return Err(format!(
+            "its committee ({}) or their keys are not the committee members of the ledger ({})",
+            shown(&seats),
+            shown(&members)
+        ));
+    }
+    Ok(())
+}
+
+/// The partial sums that the committee posted: the ones in the record, each by the member whose seat it names.
+fn partials(
+    run: &Run,
+    header: &RoundHeader,
+    record: &RoundRecord,
+    log: &Log,
+    here: impl Fn(U256, u32) -> bool,
+) -> Result<Vec<Vec<u8>>, String> {
+    let mut posted: BTreeMap<B256, Address> = BTreeMap::new();
+    for s in log.posted.iter().filter(|s| here(s.event.modelId, s.event.round)) {
+        posted.insert(s.event.partialHash, s.event.member);
+    }
+    let listed: BTreeSet<B256> = record.partials.iter().copied().collect();
+    if listed.len() != record.partials.len() {
+        return Err("run.json names a partial sum twice".into());
+    }
+    for (hash, member) in &posted {
+        if !listed.contains(hash) {
+            return Err(format!("the partial sum {hash} of `{}` is not in run.json", run.name(*member)));
+        }
+    }
+    let mut partials = Vec::new();
+    for hash in &record.partials {
+        let member = posted.get(hash).ok_or_else(|| format!("the partial sum {hash} is not on the ledger"))?;
+        let bytes = run.blob(*hash)?;
+        let what = |e: &(dyn std::error::Error + 'static)| format!("the partial sum of `{}`: {}", run.name(*member), told(e));
+        let sum = PartialSum::decode(&bytes, header).map_err(|e| what(&e))?;
+        let seat = Member::by_address(header, &member.into_array()).map_err(|e| what(&e))?;
+        if sum.member() != seat.index() {
+            return Err(format!("`{}` posted a partial sum that says it is of seat {}", run.name(*member), sum.member()));
+        }
+        partials.push(bytes);
+    }
+    Ok(partials)
+}
+
+/// Donor i is bit i % 256 of word i / 256.
+fn donors_in(bitmap: &[U256]) -> Vec<u16> {
+    (0..=u16::MAX)
+        .filter(|&i| bitmap.get(usize::from(i / 256)).is_some_and(|word| word.bit(usize::from(i % 256))))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_bitmap_of_survivors() {
+        let bit = |i: u8| U256::from(1) << i;
+        assert_eq!(donors_in(&[bit(1) | bit(3) | bit(255), bit(0) | bit(7)]), [1, 3, 255, 256, 263]);
+        assert_eq!(donors_in(&[]), [0u16; 0]);
+    }
+}

@@ -1,0 +1,75 @@
+//! What the later checks look at together.
+
+use std::fmt;
+
+use alloy_sol_types::SolEvent;
+use histone_chain::ReplayReport;
+use histone_federation::plan::Plan;
+use histone_ledger::contracts::Programs;
+use histone_ledger::{Contract, Deployment, Ledger};
+use histone_network::BlobStore;
+use histone_protocol::program::ProgramKind;
+use histone_protocol::record::{Record, Signed};
+use histone_protocol::{Address, B256};
+
+use super::findings::told;
+use super::history::{History, Seen};
+use crate::folder::{Folder, RunRecord};
+
+/// A run whose chain was executed again and whose contracts are ours.
+pub(super) struct Run {
+    pub(super) folder: Folder,
+    pub(super) blobs: BlobStore,
+    pub(super) record: RunRecord,
+    pub(super) plan: Plan,
+    pub(super) replayed: ReplayReport,
+    pub(super) history: History,
+    pub(super) ledger: Ledger,
+}
+
+impl Run {
+    /// Where the contracts are.
+    pub(super) fn deployment(&self) -> &Deployment {
+        &self.record.deployment
+    }
+
+    /// All events of type `E` of a contract, oldest first.
+    pub(super) fn events<E: SolEvent>(&self, contract: Contract) -> Vec<Seen<E>> {
+        self.history.events(self.deployment(), contract)
+    }
+
+    /// The bytes of a blob, which have this hash.
+    pub(super) fn blob(&self, hash: B256) -> Result<Vec<u8>, String> {
+        self.blobs.get(hash).map_err(|e| told(&e))
+    }
+
+    /// The statement in a blob, and who signed it.
+    pub(super) fn signed<T: Record>(&self, hash: B256) -> Result<(T, Address), String> {
+        let bytes = self.blob(hash)?;
+        let opened = Signed::from_bytes(&bytes).and_then(|signed| signed.open());
+        opened.map_err(|e| format!("blob {hash}: {}", told(&e)))
+    }
+
+    /// The name of the party that an account belongs to, or the account.
+    pub(super) fn name(&self, account: Address) -> String {
+        let owns = |p: &&crate::folder::PartyRecord| p.account == account || p.pseudonyms.contains(&account);
+        self.record.parties.iter().find(owns).map_or_else(|| account.to_string(), |p| p.name.clone())
+    }
+
+    /// Kind of a program that is registered on the ledger.
+    pub(super) fn program_kind(&self, measurement: B256) -> Option<u8> {
+        let registered = self.events::<Programs::ProgramRegistered>(Contract::Programs);
+        registered.into_iter().find(|s| s.event.measurement == measurement).map(|s| s.event.kind)
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Run({})", self.folder.root().display())
+    }
+}
+
+/// What a run calls a kind of program.
+pub(super) fn kind_of(code: u8) -> Option<ProgramKind> {
+    [ProgramKind::Validation, ProgramKind::Training, ProgramKind::Query].into_iter().find(|k| k.code() == code)
+}

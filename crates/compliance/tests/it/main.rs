@@ -1,0 +1,4 @@
+//! Run folders as runs leave them, and as forgers would.
+
+mod forged;
+mod support;

@@ -1,0 +1,128 @@
+//! One run, made once for all tests, and copies of its folder to do damage to.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use histone_compliance::folder::{Folder, Manifest, RunRecord};
+use histone_compliance::verify::{Check, Outcome, Report, verify};
+use histone_network::BlobStore;
+use histone_node::party::Entropy;
+use histone_node::run::{Observer, Options, run};
+use histone_node::study::Study;
+use histone_protocol::keys::SigningKey;
+use histone_protocol::record::{Record, Signed};
+use histone_protocol::{Address, B256};
+
+struct Silent;
+
+impl Observer for Silent {
+    fn step(&mut self, _: usize, _: usize, _: &str) {}
+    fn note(&mut self, _: &str) {}
+    fn round(&mut self, _: u32, _: u32, _: &str) {}
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+/// The folder of one finished run of the bundled study.
+fn original() -> &'static Path {
+    static RUN: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = RUN.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("run");
+        let options = Options {
+            out: out.clone(),
+            entropy: Entropy::Seed(1),
+            start_time: 1_800_000_000,
+            drop_outs: Vec::new(),
+        };
+        block_on(run(&Study::bundled().unwrap(), &options, &mut Silent)).unwrap();
+        (dir, out)
+    });
+    path
+}
+
+/// A copy of the run, with every key that its parties had.
+pub struct Copy {
+    _dir: tempfile::TempDir,
+    pub folder: Folder,
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy(&path, &target) } else { drop(fs::copy(&path, &target).unwrap()) }
+    }
+}
+
+impl Copy {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        copy(original(), &dir.path().join("run"));
+        let folder = Folder::at(dir.path().join("run"));
+        Self { _dir: dir, folder }
+    }
+
+    pub fn verify(&self) -> Report {
+        let mut heard = Vec::new();
+        let report = block_on(verify(self.folder.root(), &mut |c: &Check| heard.push(c.clone()))).unwrap();
+        assert_eq!(heard, report.checks);
+        report
+    }
+
+    /// The key of a party, which a forger who is that party has.
+    pub fn key(&self, party: &str) -> SigningKey {
+        let private = original().with_file_name("run.private");
+        let bytes = fs::read(private.join(party).join("signing.key")).unwrap();
+        SigningKey::from_bytes(&bytes.try_into().unwrap()).unwrap()
+    }
+
+    pub fn record(&self) -> RunRecord {
+        self.folder.read(&self.folder.record()).unwrap().0
+    }
+
+    pub fn blobs(&self) -> BlobStore {
+        BlobStore::at(self.folder.blobs())
+    }
+
+    pub fn open<T: Record>(&self, blob: B256) -> (T, Address) {
+        Signed::from_bytes(&self.blobs().get(blob).unwrap()).unwrap().open().unwrap()
+    }
+
+    pub fn sign<T: Record>(&self, statement: &T, party: &str) -> B256 {
+        self.blobs().put(&Signed::sign(statement, &self.key(party)).unwrap().to_bytes()).unwrap()
+    }
+
+    /// Changes the run record and signs everything again, as an operator who lies would.
+    pub fn rewrite(&self, change: impl FnOnce(&mut RunRecord)) {
+        let mut record = self.record();
+        change(&mut record);
+        self.folder.write(&self.folder.record(), &record, &self.key("operator")).unwrap();
+        self.seal();
+    }
+
+    /// Signs a manifest over the files as they are now.
+    pub fn seal(&self) {
+        let (manifest, _) = self.folder.read::<Manifest>(&self.folder.manifest()).unwrap();
+        let manifest = Manifest { files: self.folder.hash_files().unwrap(), ..manifest };
+        self.folder.write(&self.folder.manifest(), &manifest, &self.key("operator")).unwrap();
+    }
+
+    /// Demands that exactly these checks fail, the first of them with this text.
+    #[track_caller]
+    pub fn fails(&self, names: &[&str], part: &str) {
+        let report = self.verify();
+        let failed: Vec<&Check> = report.checks.iter().filter(|c| c.outcome == Outcome::Fails).collect();
+        let found: Vec<&str> = failed.iter().map(|c| c.name).collect();
+        assert_eq!(found, names, "{failed:#?}");
+        assert!(!report.holds());
+        let detail = &report.first_failure().unwrap().detail;
+        assert!(detail.contains(part), "expected `{part}` in `{detail}`");
+    }
+}

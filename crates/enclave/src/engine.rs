@@ -1,0 +1,364 @@
+//! Runs admitted programs: the same input gives the same bytes, and a run uses no more than its limits.
+//!
+//! What makes runs equal on every machine: NaN results are made canonical, relaxed vector instructions are not
+//! accepted, memory starts empty and has a fixed maximum, there is nothing to read but the input, and fuel is counted
+//! by instruction and not by time. The one thing that the engine and not the wasm text decides is the depth of the
+//! call stack; it is fixed here at 512 KiB.
+//!
+//! No type of the wasm engine is in this interface, so that another engine can take its place.
+
+use core::fmt;
+
+use histone_program_sdk::abi;
+use histone_program_sdk::refusal::Refusal;
+use wasmtime::{Caller, Config, Extern, InstancePre, Linker, Memory, Module, ResourceLimiter, Store, Trap};
+
+use crate::program::{Limits, Program};
+
+/// Call stack of a program in bytes.
+const STACK_BYTES: usize = 512 << 10;
+
+/// Bytes that cross the border for one unit of fuel.
+const BYTES_PER_FUEL: u64 = 8;
+
+/// Why a run gave no output.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The engine itself failed; not the program's doing.
+    #[error("the wasm engine failed: {what}")]
+    Engine {
+        /// The engine's own words.
+        what: String,
+    },
+    /// The input is larger than the program's limits allow; nothing was run.
+    #[error("the input has {bytes} bytes; this program takes at most {limit}")]
+    InputTooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The fuel of the limits is used up.
+    #[error("the program did not end within {fuel} units of fuel")]
+    OutOfFuel {
+        /// The limit.
+        fuel: u64,
+    },
+    /// The program asked for more memory than its maximum.
+    #[error("the program asked for more than its {limit} bytes of memory")]
+    MemoryLimit {
+        /// The limit.
+        limit: u64,
+    },
+    /// The program did something impossible.
+    #[error("the program was stopped: {0}")]
+    Trap(TrapKind),
+    /// The program said that it gives no answer.
+    #[error("the program gave no answer: {}", aborted(*.0))]
+    Aborted(
+        /// A code of [`Refusal`], or one of the program's own.
+        u32,
+    ),
+    /// The program asked the host for bytes outside of its memory or input.
+    #[error("the program called `{call}` with a range outside of its memory or input")]
+    BadRange {
+        /// The host call.
+        call: &'static str,
+    },
+    /// The program ended without an output.
+    #[error("the program ended without an output")]
+    NoOutput,
+    /// The program handed over a second output; both are lost.
+    #[error("the program handed over a second output")]
+    SecondOutput,
+    /// The output is larger than the limits allow.
+    #[error("the output has {bytes} bytes; at most {limit} are accepted")]
+    OutputTooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+fn aborted(code: u32) -> String {
+    match Refusal::from_code(code) {
+        Some(refusal) => refusal.to_string(),
+        None => format!("its own code {code}"),
+    }
+}
+
+/// What a program did that cannot be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrapKind {
+    /// Calls nested too deep.
+    StackOverflow,
+    /// Memory or table access out of bounds.
+    OutOfBounds,
+    /// An indirect call of nothing or with another signature.
+    IndirectCall,
+    /// Integer division by zero, or a result that does not fit.
+    Arithmetic,
+    /// Code that its compiler marked as never reached; a panic ends here.
+    Unreachable,
+    /// Anything else.
+    Other,
+}
+
+impl fmt::Display for TrapKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TrapKind::StackOverflow => "its calls are nested too deep",
+            TrapKind::OutOfBounds => "it accessed memory or a table out of bounds",
+            TrapKind::IndirectCall => "it called a function that is not there or has another signature",
+            TrapKind::Arithmetic => "it divided by zero or an integer result did not fit",
+            TrapKind::Unreachable => "it panicked or reached code marked unreachable",
+            TrapKind::Other => "the engine gave no known reason",
+        })
+    }
+}
+
+/// Compiles admitted programs. Costly to make; one serves a whole process.
+#[derive(Clone)]
+pub struct Engine(wasmtime::Engine);
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+impl Engine {
+    /// An engine with the fixed settings of this module. Error: the machine is not supported.
+    pub fn new() -> Result<Self, RunError> {
+        let mut config = Config::new();
+        config
+            .consume_fuel(true)
+            .cranelift_nan_canonicalization(true)
+            .max_wasm_stack(STACK_BYTES)
+            // The static check has refused all of these already; a second lock on the same door.
+            .wasm_relaxed_simd(false)
+            .wasm_memory64(false)
+            .wasm_multi_memory(false)
+            .wasm_tail_call(false)
+            .wasm_custom_page_sizes(false)
+            // A backtrace would say where in the data-dependent control flow a program stopped.
+            .wasm_backtrace_max_frames(None);
+        wasmtime::Engine::new(&config).map(Engine).map_err(engine_error)
+    }
+
+    /// Compiles a program once, for any number of runs.
+    pub fn load(&self, program: Program) -> Result<LoadedProgram, RunError> {
+        let module = Module::from_binary(&self.0, program.wasm()).map_err(engine_error)?;
+        let instance =
+            linker(&self.0).and_then(|linker| linker.instantiate_pre(&module)).map_err(engine_error)?;
+        Ok(LoadedProgram { program, instance })
+    }
+}
+
+fn engine_error(error: wasmtime::Error) -> RunError {
+    RunError::Engine { what: format!("{error:#}") }
+}
+
+/// A compiled program.
+#[derive(Clone)]
+pub struct LoadedProgram {
+    program: Program,
+    instance: InstancePre<State>,
+}
+
+impl fmt::Debug for LoadedProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LoadedProgram").field(&self.program).finish()
+    }
+}
+
+/// What a program handed over, not yet past the output gate.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The raw bytes.
+    pub bytes: Vec<u8>,
+    /// Fuel that the run used; the same for the same input.
+    pub fuel_used: u64,
+}
+
+impl fmt::Debug for Output {
+    /// Without the bytes: before the gate they may be anything.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Output({} bytes, {} fuel)", self.bytes.len(), self.fuel_used)
+    }
+}
+
+impl LoadedProgram {
+    /// The program, with its kind and measurement.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Runs the program on `input` in fresh memory. Nothing of a run is left for the next.
+    pub fn run(&self, input: &[u8]) -> Result<Output, RunError> {
+        let limits = self.program.limits();
+        let bytes = input.len() as u64;
+        if bytes > limits.input_bytes {
+            return Err(RunError::InputTooLarge { bytes, limit: limits.input_bytes });
+        }
+        let state = State { input: input.to_vec(), output: None, limits };
+        let mut store = Store::new(self.instance.module().engine(), state);
+        store.limiter(|state| state);
+        store.set_fuel(limits.fuel).map_err(engine_error)?;
+        let entry = self.program.kind().entry();
+        let ended = self
+            .instance
+            .instantiate(&mut store)
+            .and_then(|instance| instance.get_typed_func::<(), ()>(&mut store, entry))
+            .and_then(|entry| entry.call(&mut store, ()));
+        if let Err(error) = ended {
+            return Err(stopped(&error, limits));
+        }
+        let left = store.get_fuel().map_err(engine_error)?;
+        let bytes = store.into_data().output.ok_or(RunError::NoOutput)?;
+        Ok(Output { bytes, fuel_used: limits.fuel.saturating_sub(left) })
+    }
+}
+
+/// What the error of a run means.
+fn stopped(error: &wasmtime::Error, limits: Limits) -> RunError {
+    if let Some(stop) = error.downcast_ref::<Stop>() {
+        return stop.0.clone();
+    }
+    let kind = match error.downcast_ref::<Trap>() {
+        None => return RunError::Engine { what: format!("{error:#}") },
+        Some(Trap::OutOfFuel) => return RunError::OutOfFuel { fuel: limits.fuel },
+        Some(Trap::StackOverflow) => TrapKind::StackOverflow,
+        Some(Trap::MemoryOutOfBounds | Trap::TableOutOfBounds) => TrapKind::OutOfBounds,
+        Some(Trap::IndirectCallToNull | Trap::BadSignature) => TrapKind::IndirectCall,
+        Some(Trap::IntegerOverflow | Trap::IntegerDivisionByZero | Trap::BadConversionToInteger) => {
+            TrapKind::Arithmetic
+        }
+        Some(Trap::UnreachableCodeReached) => TrapKind::Unreachable,
+        Some(_) => TrapKind::Other,
+    };
+    RunError::Trap(kind)
+}
+
+/// A decision of the host to end a run, carried through the engine.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Stop(RunError);
+
+fn stop<T>(error: RunError) -> wasmtime::Result<T> {
+    Err(Stop(error).into())
+}
+
+/// What the host holds for one run.
+struct State {
+    input: Vec<u8>,
+    output: Option<Vec<u8>>,
+    limits: Limits,
+}
+
+impl ResourceLimiter for State {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired as u64 > self.limits.memory_bytes {
+            return stop(RunError::MemoryLimit { limit: self.limits.memory_bytes });
+        }
+        Ok(true)
+    }
+
+    /// Growth beyond the module's own maximum, or the machine has no memory left: in both cases the answer must not
+    /// be left to the program, which could go on and give another result than elsewhere.
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        stop(RunError::MemoryLimit { limit: self.limits.memory_bytes })
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        // Called once with the declared size, which admission has bounded; no accepted instruction grows a table.
+        Ok(desired as u64 <= crate::program::MAX_TABLE_ENTRIES)
+    }
+
+    fn instances(&self) -> usize {
+        1
+    }
+
+    fn tables(&self) -> usize {
+        1
+    }
+
+    fn memories(&self) -> usize {
+        1
+    }
+}
+
+const INPUT_READ: &str = "input_read";
+const OUTPUT_EMIT: &str = "output_emit";
+
+/// The host's four calls.
+fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    linker
+        .func_wrap(abi::MODULE, "input_len", |caller: Caller<'_, State>| caller.data().input.len() as u32)?;
+    linker.func_wrap(
+        abi::MODULE,
+        INPUT_READ,
+        |mut caller: Caller<'_, State>, to: u32, from: u32, len: u32| -> wasmtime::Result<()> {
+            charge(&mut caller, len)?;
+            let memory = memory(&mut caller, INPUT_READ)?;
+            let (target, state) = memory.data_and_store_mut(&mut caller);
+            match (range(to, len, target.len()), range(from, len, state.input.len())) {
+                (Some(to), Some(from)) => target[to].copy_from_slice(&state.input[from]),
+                _ => return stop(RunError::BadRange { call: INPUT_READ }),
+            }
+            Ok(())
+        },
+    )?;
+    linker.func_wrap(
+        abi::MODULE,
+        OUTPUT_EMIT,
+        |mut caller: Caller<'_, State>, from: u32, len: u32| -> wasmtime::Result<()> {
+            let limit = caller.data().limits.output_bytes;
+            if caller.data().output.is_some() {
+                return stop(RunError::SecondOutput);
+            }
+            if u64::from(len) > limit {
+                return stop(RunError::OutputTooLarge { bytes: u64::from(len), limit });
+            }
+            charge(&mut caller, len)?;
+            let memory = memory(&mut caller, OUTPUT_EMIT)?;
+            let (source, state) = memory.data_and_store_mut(&mut caller);
+            let Some(from) = range(from, len, source.len()) else {
+                return stop(RunError::BadRange { call: OUTPUT_EMIT });
+            };
+            state.output = Some(source[from].to_vec());
+            Ok(())
+        },
+    )?;
+    linker.func_wrap(abi::MODULE, "abort", |code: u32| -> wasmtime::Result<()> {
+        stop(RunError::Aborted(code))
+    })?;
+    Ok(linker)
+}
+
+/// `start..start + len` when it lies within `size`.
+fn range(start: u32, len: u32, size: usize) -> Option<core::ops::Range<usize>> {
+    let (start, len) = (start as usize, len as usize);
+    let end = start.checked_add(len)?;
+    (end <= size).then_some(start..end)
+}
+
+/// Copies cost fuel: else a loop over one large copy would be a run without end at no price.
+fn charge(caller: &mut Caller<'_, State>, len: u32) -> wasmtime::Result<()> {
+    let cost = 1 + u64::from(len) / BYTES_PER_FUEL;
+    match caller.get_fuel()?.checked_sub(cost) {
+        Some(left) => caller.set_fuel(left),
+        None => stop(RunError::OutOfFuel { fuel: caller.data().limits.fuel }),
+    }
+}
+
+fn memory(caller: &mut Caller<'_, State>, call: &'static str) -> wasmtime::Result<Memory> {
+    match caller.get_export(abi::MEMORY) {
+        Some(Extern::Memory(memory)) => Ok(memory),
+        _ => stop(RunError::BadRange { call }),
+    }
+}

@@ -1,0 +1,257 @@
+//! One running enclave: a loaded program, keys made at the start, and the evidence that binds them.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::SeedableRng;
+use histone_attestation::simulated::SimulatedDevice;
+use histone_ledger::Deployment;
+use histone_protocol::dataset::{SealedKey, release_aad};
+use histone_protocol::evidence::{EnclaveKeys, Platform};
+use histone_protocol::hash::blob_hash;
+use histone_protocol::keys::{SignatureBytes, SigningKey};
+use histone_protocol::receipt::{self, EnclaveRegistration};
+use histone_protocol::seal::SealKey;
+use histone_protocol::{Address, B256};
+use zeroize::Zeroizing;
+
+use crate::engine::{LoadedProgram, RunError};
+use crate::gate::{Admitted, GateError, OutputSchema};
+use crate::program::Kind;
+
+/// Why an enclave refuses or fails. Nothing of the data is in any message.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnclaveError {
+    /// The program is of another kind than the service needs.
+    #[error("a {needed:?} enclave cannot run a {found:?} program")]
+    Kind {
+        /// Kind of the service.
+        needed: Kind,
+        /// Kind of the program.
+        found: Kind,
+    },
+    /// The evidence could not be made.
+    #[error("the platform could not quote the enclave")]
+    Evidence(#[source] histone_protocol::record::RecordError),
+    /// The released key or the dataset does not open.
+    #[error("the dataset does not open in this enclave")]
+    Dataset(#[from] histone_protocol::dataset::DatasetError),
+    /// The decrypted bytes are no table.
+    #[error("the dataset is not a table in its canonical encoding")]
+    Table(#[source] histone_genome::table::TableError),
+    /// The rows are not those that were committed to.
+    #[error("the rows do not have the commitment {expected}")]
+    Commitment {
+        /// On the ledger.
+        expected: B256,
+    },
+    /// The validation program refuses the data. Deliberately without a reason: a refusal must not answer questions.
+    #[error("the validation program refuses the dataset")]
+    Refused,
+    /// The program failed.
+    #[error("the program failed")]
+    Run(#[from] RunError),
+    /// The output gate refuses.
+    #[error("the output gate refuses the program's output")]
+    Gate(#[from] GateError),
+    /// The round header is not what the plan, the ledger or the donation says.
+    #[error("the round header is refused: {0}")]
+    Header(String),
+    /// A step of the training plan does not follow.
+    #[error("the training plan does not continue from this sum")]
+    Plan(#[from] histone_federation::plan::PlanError),
+    /// A round cannot be recomputed from its public blobs.
+    #[error("the round cannot be recomputed from its blobs: {0}")]
+    Round(String),
+    /// The update could not be encrypted.
+    #[error("the update could not be encrypted")]
+    Update(#[from] histone_federation::update::UpdateError),
+    /// The ledger says otherwise.
+    #[error("the ledger does not back the request: {0}")]
+    NotBacked(String),
+    /// The ledger could not be asked.
+    #[error("the ledger could not be asked")]
+    Ledger(#[from] histone_ledger::LedgerError),
+    /// A sealed message does not open or cannot be sealed.
+    #[error("a sealed message is refused")]
+    Seal(#[from] histone_protocol::seal::SealError),
+    /// A statement could not be signed.
+    #[error("a statement could not be signed")]
+    Record(#[from] histone_protocol::record::RecordError),
+    /// The request is not well formed.
+    #[error("the request is refused: {0}")]
+    Request(&'static str),
+}
+
+/// An encrypted dataset and the key that the owner's node released to this enclave.
+#[derive(Debug, Clone)]
+pub struct SealedDataset {
+    /// The ledger's key of the dataset.
+    pub id: B256,
+    /// Its owner.
+    pub owner: Address,
+    /// The encrypted table.
+    pub ciphertext: Vec<u8>,
+    /// The released key.
+    pub key: SealedKey,
+}
+
+/// A running enclave.
+pub struct Instance {
+    program: LoadedProgram,
+    receipt_key: SigningKey,
+    seal_key: SealKey,
+    storage_key: Zeroizing<[u8; 32]>,
+    operator: Address,
+    init_data: B256,
+    evidence: Vec<u8>,
+    rng: Mutex<ChaCha20Rng>,
+}
+
+impl Instance {
+    /// Starts a program as an enclave on a SIMULATED device: makes its keys from `seed` (in hardware: from the
+    /// processor's random numbers) and its evidence at `now`.
+    pub fn start(
+        program: LoadedProgram,
+        device: &SimulatedDevice,
+        operator: Address,
+        init_data: B256,
+        now: u64,
+        seed: Zeroizing<[u8; 32]>,
+    ) -> Result<Self, EnclaveError> {
+        use chacha20::rand_core::Rng;
+        let mut rng = ChaCha20Rng::from_seed(*seed);
+        let receipt_key = SigningKey::generate(&mut rng);
+        let seal_key = SealKey::generate(&mut rng);
+        let mut storage_key = Zeroizing::new([0; 32]);
+        rng.fill_bytes(&mut *storage_key);
+        let keys = EnclaveKeys { receipt: receipt_key.address(), seal: seal_key.public() };
+        let measurement = B256::from(program.program().measurement());
+        let evidence = device
+            .evidence(keys, operator, measurement, init_data, now)
+            .map_err(EnclaveError::Evidence)?
+            .to_bytes();
+        Ok(Self {
+            program,
+            receipt_key,
+            seal_key,
+            storage_key,
+            operator,
+            init_data,
+            evidence,
+            rng: Mutex::new(rng),
+        })
+    }
+
+    /// The public keys.
+    pub fn keys(&self) -> EnclaveKeys {
+        EnclaveKeys { receipt: self.receipt_key.address(), seal: self.seal_key.public() }
+    }
+
+    /// The evidence, as it is published.
+    pub fn evidence(&self) -> &[u8] {
+        &self.evidence
+    }
+
+    /// Which program runs.
+    pub fn measurement(&self) -> B256 {
+        B256::from(self.program.program().measurement())
+    }
+
+    /// What vouches for this enclave.
+    pub fn platform(&self) -> Platform {
+        Platform::Simulated
+    }
+
+    /// The configuration that it was started with.
+    pub fn init_data(&self) -> B256 {
+        self.init_data
+    }
+
+    /// Agrees to be registered by its operator until `expires_at` (Unix seconds).
+    pub fn registration(
+        &self,
+        ledger: &Deployment,
+        expires_at: u64,
+    ) -> (EnclaveRegistration, SignatureBytes) {
+        let registration = EnclaveRegistration {
+            operator: self.operator,
+            sealKey: self.seal_key.public().0,
+            measurement: self.measurement(),
+            platform: self.platform().code(),
+            evidenceHash: blob_hash(&self.evidence),
+            expiresAt: expires_at,
+        };
+        let domain = receipt::domain(ledger.chain_id, ledger.enclaves);
+        let signature = receipt::sign(&registration, &domain, &self.receipt_key);
+        (registration, signature)
+    }
+
+    pub(crate) fn need(&self, needed: Kind) -> Result<(), EnclaveError> {
+        let found = self.program.program().kind();
+        if found == needed { Ok(()) } else { Err(EnclaveError::Kind { needed, found }) }
+    }
+
+    pub(crate) fn receipt_key(&self) -> &SigningKey {
+        &self.receipt_key
+    }
+
+    pub(crate) fn seal_key(&self) -> &SealKey {
+        &self.seal_key
+    }
+
+    pub(crate) fn storage_key(&self) -> &[u8; 32] {
+        &self.storage_key
+    }
+
+    /// Uses the enclave's own random numbers.
+    pub(crate) fn with_rng<T>(&self, use_rng: impl FnOnce(&mut ChaCha20Rng) -> T) -> T {
+        use_rng(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs the program and passes its output through the gate.
+    pub(crate) fn run(&self, job: &[u8], schema: OutputSchema) -> Result<Admitted, EnclaveError> {
+        let output = self.program.run(job)?;
+        Ok(schema.admit(&output.bytes)?)
+    }
+
+    /// Decrypts a dataset whose key was released to this enclave, and checks its commitment.
+    pub(crate) fn open(&self, dataset: &SealedDataset) -> Result<OpenedDataset, EnclaveError> {
+        let aad = release_aad(dataset.id, self.measurement(), blob_hash(&self.evidence));
+        let keys = dataset.key.open(&self.seal_key, aad)?;
+        let plain = keys.data.decrypt(&dataset.ciphertext)?;
+        let table = histone_genome::table::Table::decode(&plain).map_err(EnclaveError::Table)?;
+        let rows = (0..table.rows()).filter_map(|i| table.row_bytes(i));
+        let root = histone_protocol::commitment::dataset_root(&keys.salt, rows);
+        if histone_ledger::dataset_id(dataset.owner, root) != dataset.id {
+            return Err(EnclaveError::Commitment { expected: dataset.id });
+        }
+        Ok(OpenedDataset { table, root })
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Instance({:?}, {})", self.program.program().kind(), self.receipt_key.address())
+    }
+}
+
+/// A decrypted dataset; never leaves this crate.
+pub(crate) struct OpenedDataset {
+    pub(crate) table: histone_genome::table::Table,
+    pub(crate) root: B256,
+}
+
+impl OpenedDataset {
+    /// The table as programs take it.
+    pub(crate) fn job_table(&self) -> histone_program_sdk::job::Table {
+        histone_program_sdk::job::Table {
+            // A table with 2^32 columns or more cannot be constructed.
+            columns: self.table.columns().len() as u32,
+            values: self.table.values().to_vec(),
+            labels: self.table.labels().iter().map(|&l| u8::from(l)).collect(),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The query service: holds a trained model sealed, answers paid queries, signs what settles them.
+
+use std::collections::BTreeMap;
+
+use histone_federation::plan::Model;
+use histone_ledger::contracts::{Contract, Market};
+use histone_ledger::{Deployment, Ledger};
+use histone_program_sdk::job::QueryJob;
+use histone_program_sdk::wire::{Reader, Writer};
+use histone_protocol::dataset::DataKey;
+use histone_protocol::hash::{blob_hash, tagged_hash};
+use histone_protocol::keys::SignatureBytes;
+use histone_protocol::receipt::{self, QueryReceipt};
+use histone_protocol::seal::SealPublicKey;
+use histone_protocol::{Address, B256, U256};
+
+use crate::gate::OutputSchema;
+use crate::instance::{EnclaveError, Instance};
+use crate::program::Kind;
+
+/// HPKE `info` of a query to an enclave.
+pub const QUERY_INFO: &str = "histone/query/v1";
+/// HPKE `info` of an answer to a user.
+pub const ANSWER_INFO: &str = "histone/answer/v1";
+/// Decimals of a probability that leaves.
+const DECIMALS: u32 = 4;
+/// State of a query that is paid and open, in the market's code.
+const FUNDED: u8 = 1;
+
+/// What a query enclave is started with: the model on which market.
+pub fn init_data(ledger: &Deployment, model_id: u64, model_hash: B256) -> B256 {
+    tagged_hash(
+        "histone/query-init/v1",
+        &[
+            &ledger.chain_id.to_le_bytes(),
+            ledger.market.as_slice(),
+            &model_id.to_le_bytes(),
+            model_hash.as_slice(),
+        ],
+    )
+}
+
+/// What a user sends, sealed: the access code, where to answer, and the row.
+#[derive(Debug, Clone)]
+pub struct QueryRequest {
+    /// The user's account on the ledger.
+    pub user: Address,
+    /// The access code whose Keccak-256 hash was bought.
+    pub code: B256,
+    /// Key to which the answer is sealed.
+    pub reply_to: SealPublicKey,
+    /// One value a feature, NaN = missing.
+    pub row: Vec<f64>,
+}
+
+impl QueryRequest {
+    /// The bytes to seal.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::default();
+        w.u8(1);
+        w.0.extend_from_slice(self.user.as_slice());
+        w.0.extend_from_slice(self.code.as_slice());
+        w.0.extend_from_slice(self.reply_to.0.as_slice());
+        w.f64s(&self.row);
+        w.0
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, EnclaveError> {
+        let read = || {
+            let mut r = Reader(bytes);
+            if r.u8()? != 1 {
+                return Err(histone_program_sdk::wire::WireError::Invalid("version"));
+            }
+            let user = Address::from_slice(r.take(20)?);
+            let code = B256::from_slice(r.take(32)?);
+            let reply_to = SealPublicKey(B256::from_slice(r.take(32)?));
+            let row = r.f64s()?;
+            r.end()?;
+            Ok(Self { user, code, reply_to, row })
+        };
+        read().map_err(|_| EnclaveError::Request("it is not a query"))
+    }
+
+    /// The hash by which the code is bought.
+    pub fn code_hash(&self) -> B256 {
+        code_hash(self.code)
+    }
+}
+
+/// The hash by which an access code is bought.
+pub fn code_hash(code: B256) -> B256 {
+    histone_protocol::keccak256(code)
+}
+
+/// An answer that only the user can read, with the receipt that settles the payment.
+#[derive(Debug)]
+pub struct QueryAnswer {
+    /// The sealed answer.
+    pub sealed: Vec<u8>,
+    /// What the market takes.
+    pub receipt: QueryReceipt,
+    /// The enclave's signature on it.
+    pub signature: SignatureBytes,
+}
+
+/// Opens an answer with the user's key: the probability of the positive class.
+pub fn open_answer(
+    key: &histone_protocol::seal::SealKey,
+    query_id: B256,
+    sealed: &[u8],
+) -> Result<f64, EnclaveError> {
+    let plain = key.open(ANSWER_INFO, query_id.as_slice(), sealed)?;
+    match histone_program_sdk::wire::decode_vector(&plain).as_deref() {
+        Ok([p]) => Ok(*p),
+        _ => Err(EnclaveError::Request("the answer is not one number")),
+    }
+}
+
+/// An enclave that answers queries to one model.
+pub struct QueryEnclave {
+    instance: Instance,
+    model_id: u64,
+    model: Model,
+    /// Sealed answers by query: the same question again gets the same bytes, a used code with another row is refused.
+    answered: BTreeMap<B256, B256>,
+}
+
+impl std::fmt::Debug for QueryEnclave {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "QueryEnclave({:?}, model {})", self.instance, self.model_id)
+    }
+}
+
+impl QueryEnclave {
+    /// Takes a model into a started enclave. Its hash must be the one on the ledger.
+    pub async fn install(
+        instance: Instance,
+        model_id: u64,
+        model: &[u8],
+        ledger: &Ledger,
+    ) -> Result<Self, EnclaveError> {
+        instance.need(Kind::Query)?;
+        let model = Model::decode(model)?;
+        let hash = B256::from(model.hash());
+        if instance.init_data() != init_data(ledger.deployment(), model_id, hash) {
+            return Err(EnclaveError::Request("the enclave was started for another model"));
+        }
+        let on_ledger =
+            ledger.read(Contract::Market, Market::modelCall { modelId: U256::from(model_id) }).await?;
+        if on_ledger.modelHash != hash {
+            return Err(EnclaveError::NotBacked("the ledger names another model hash".into()));
+        }
+        Ok(Self { instance, model_id, model, answered: BTreeMap::new() })
+    }
+
+    /// The running enclave.
+    pub fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// The model encrypted under the enclave's own storage key, for the operator to keep.
+    pub fn sealed_model(&self) -> Vec<u8> {
+        let key = DataKey::from_bytes(*self.instance.storage_key());
+        self.instance.with_rng(|rng| key.encrypt(&self.model.encode(), rng))
+    }
+
+    /// Answers a sealed query when the ledger shows that its code is paid for, unused and in time.
+    pub async fn answer(&mut self, sealed: &[u8], ledger: &Ledger) -> Result<QueryAnswer, EnclaveError> {
+        let plain = self.instance.seal_key().open(QUERY_INFO, self.aad().as_slice(), sealed)?;
+        let request = QueryRequest::decode(&plain)?;
+        let query_id = histone_ledger::query_id(request.user, request.code_hash());
+        let not_backed = |what: &str| EnclaveError::NotBacked(what.to_string());
+        let query = ledger
+            .read(Contract::Market, Market::queryCall { queryId: query_id })
+            .await
+            .map_err(|_| not_backed("nobody has bought this access code"))?;
+        if u64::from(query.modelId) != self.model_id {
+            return Err(not_backed("the access code was bought for another model"));
+        }
+        match query.state {
+            FUNDED => {}
+            0 => return Err(not_backed("nobody has bought this access code")),
+            _ => return Err(not_backed("the access code is used or refunded")),
+        }
+        if ledger.time().await? > query.deadline.to::<u64>() {
+            return Err(not_backed("the deadline of the access code has passed"));
+        }
+        let serving = ledger
+            .read(
+                Contract::Market,
+                Market::servingEnclaveCall { modelId: U256::from(self.model_id), serving: query.serving },
+            )
+            .await?;
+        if serving != self.instance.keys().receipt {
+            return Err(not_backed("the access code was bought from another enclave"));
+        }
+        let job_id = blob_hash(sealed);
+        if self.answered.get(&query_id).is_some_and(|earlier| *earlier != job_id) {
+            return Err(not_backed("the access code was used for another question"));
+        }
+        let zero_is_missing = &self.model.zero_is_missing;
+        let row: Vec<f64> = (0u32..)
+            .zip(&request.row)
+            .map(|(i, &v)| if v == 0.0 && zero_is_missing.contains(&i) { f64::NAN } else { v })
+            .collect();
+        if row.len() != self.model.columns() {
+            return Err(EnclaveError::Request("the row has another number of values than the model"));
+        }
+        let job = QueryJob { pre: self.model.pre.clone(), weights: self.model.weights.clone(), row };
+        let schema = OutputSchema::Probability { decimals: DECIMALS };
+        let answer = self.instance.run(&job.encode(), schema)?.encode();
+        let sealed_answer = self
+            .instance
+            .with_rng(|rng| request.reply_to.seal(ANSWER_INFO, query_id.as_slice(), &answer, rng))?;
+        self.answered.insert(query_id, job_id);
+        let receipt = QueryReceipt {
+            queryId: query_id,
+            modelId: U256::from(self.model_id),
+            jobId: job_id,
+            outputHash: blob_hash(&sealed_answer),
+        };
+        let deployment = ledger.deployment();
+        let domain = receipt::domain(deployment.chain_id, deployment.market);
+        let signature = receipt::sign(&receipt, &domain, self.instance.receipt_key());
+        Ok(QueryAnswer { sealed: sealed_answer, receipt, signature })
+    }
+
+    fn aad(&self) -> B256 {
+        query_aad(self.model_id, self.instance.keys().receipt)
+    }
+}
+
+/// What a query is bound to: the model and the enclave that answers.
+pub fn query_aad(model_id: u64, enclave: Address) -> B256 {
+    tagged_hash("histone/query/v1", &[&model_id.to_le_bytes(), enclave.as_slice()])
+}

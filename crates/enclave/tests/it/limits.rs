@@ -1,0 +1,129 @@
+//! Programs that do not keep to the rules while they run.
+
+use histone_enclave::engine::{RunError, TrapKind};
+
+use crate::support::{SMALL, load, module, run};
+
+#[test]
+fn a_run_reads_its_input_and_writes_its_output() {
+    let echo = "(call $input_read (i32.const 100) (i32.const 0) (call $input_len))
+                (call $output_emit (i32.const 100) (call $input_len))";
+    assert_eq!(run(echo, b"same").unwrap().bytes, b"same");
+    assert_eq!(run(echo, b"").unwrap().bytes, b"");
+}
+
+#[test]
+fn endless_loops_run_out_of_fuel() {
+    let out_of_fuel = Err(RunError::OutOfFuel { fuel: SMALL.fuel });
+    assert_eq!(run("(loop $l (br $l))", b""), out_of_fuel);
+    // Neither bulk instructions nor host calls are a way to work without fuel.
+    let fill = "(drop (memory.grow (i32.const 60)))
+                (loop $l (memory.fill (i32.const 0) (i32.const 7) (i32.const 3900000)) (br $l))";
+    assert_eq!(run(fill, b""), out_of_fuel);
+    let read = "(drop (memory.grow (i32.const 60)))
+                (loop $l (call $input_read (i32.const 0) (i32.const 0) (call $input_len)) (br $l))";
+    assert_eq!(run(read, &[0; 1 << 20]), out_of_fuel);
+    assert_eq!(run("(loop $l (drop (call $input_len)) (br $l))", b""), out_of_fuel);
+}
+
+#[test]
+fn memory_stops_at_its_maximum() {
+    let limit = Err(RunError::MemoryLimit { limit: SMALL.memory_bytes });
+    assert_eq!(run("(drop (memory.grow (i32.const 64)))", b""), limit);
+    assert_eq!(run("(loop $l (drop (memory.grow (i32.const 1))) (br $l))", b""), limit);
+    assert_eq!(run("(drop (memory.grow (i32.const 63)))", b""), Err(RunError::NoOutput));
+}
+
+#[test]
+fn exactly_one_output_of_bounded_size() {
+    let emit = "(call $output_emit (i32.const 0) (i32.const 8))";
+    assert_eq!(run(emit, b"").unwrap().bytes, [0; 8]);
+    assert_eq!(run("", b""), Err(RunError::NoOutput));
+    assert_eq!(run(&format!("{emit} {emit}"), b""), Err(RunError::SecondOutput));
+    let limit = SMALL.output_bytes;
+    assert_eq!(
+        run("(call $output_emit (i32.const 0) (i32.const 1025))", b""),
+        Err(RunError::OutputTooLarge { bytes: 1025, limit })
+    );
+    assert_eq!(run("(call $output_emit (i32.const 0) (i32.const 1024))", b"").unwrap().bytes.len(), 1024);
+}
+
+#[test]
+fn an_output_before_a_failure_is_lost() {
+    let emit = "(call $output_emit (i32.const 0) (i32.const 8))";
+    assert_eq!(run(&format!("{emit} unreachable"), b""), Err(RunError::Trap(TrapKind::Unreachable)));
+    assert_eq!(run(&format!("{emit} (call $abort (i32.const 9))"), b""), Err(RunError::Aborted(9)));
+    assert_eq!(run(&format!("{emit} (loop $l (br $l))"), b""), Err(RunError::OutOfFuel { fuel: SMALL.fuel }));
+}
+
+#[test]
+fn ranges_are_checked() {
+    for (body, call) in [
+        ("(call $input_read (i32.const 0) (i32.const 0) (i32.const 5))", "input_read"),
+        ("(call $input_read (i32.const 0) (i32.const 5) (i32.const 0))", "input_read"),
+        ("(call $input_read (i32.const 65533) (i32.const 0) (i32.const 4))", "input_read"),
+        ("(call $input_read (i32.const -1) (i32.const -1) (i32.const 4))", "input_read"),
+        ("(call $output_emit (i32.const 65533) (i32.const 4))", "output_emit"),
+        ("(call $output_emit (i32.const -1) (i32.const 4))", "output_emit"),
+    ] {
+        assert_eq!(run(body, b"four"), Err(RunError::BadRange { call }), "{body}");
+    }
+    // A negative length is a huge one, and a huge copy has its price before its range is looked at.
+    let huge = "(call $input_read (i32.const 0) (i32.const 0) (i32.const -1))";
+    assert_eq!(run(huge, b"four"), Err(RunError::OutOfFuel { fuel: SMALL.fuel }));
+}
+
+#[test]
+fn traps_have_names() {
+    let trap = |kind| Err(RunError::Trap(kind));
+    assert_eq!(run("unreachable", b""), trap(TrapKind::Unreachable));
+    assert_eq!(run("(drop (i32.div_u (i32.const 1) (i32.const 0)))", b""), trap(TrapKind::Arithmetic));
+    assert_eq!(run("(drop (i32.load (i32.const 65536)))", b""), trap(TrapKind::OutOfBounds));
+    let nested = module(r#"(func $f (export "query") (call $f))"#);
+    assert_eq!(load(&nested, SMALL).run(b""), trap(TrapKind::StackOverflow));
+    let indirect = module(
+        r#"(type $t (func)) (table 1 funcref)
+           (func (export "query") (call_indirect (type $t) (i32.const 0)))"#,
+    );
+    assert_eq!(load(&indirect, SMALL).run(b""), trap(TrapKind::IndirectCall));
+}
+
+#[test]
+fn a_large_input_is_refused_before_the_run() {
+    let limit = SMALL.input_bytes;
+    let input = vec![0; limit as usize + 1];
+    assert_eq!(run("unreachable", &input), Err(RunError::InputTooLarge { bytes: limit + 1, limit }));
+}
+
+#[test]
+fn nothing_of_a_run_is_left_for_the_next() {
+    // Counts in memory and in a global, and answers both.
+    let counting = module(
+        r#"(global $g (mut i32) (i32.const 0))
+           (func (export "query")
+             (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
+             (global.set $g (i32.add (global.get $g) (i32.const 1)))
+             (i32.store (i32.const 4) (global.get $g))
+             (call $output_emit (i32.const 0) (i32.const 8)))"#,
+    );
+    let program = load(&counting, SMALL);
+    for _ in 0..3 {
+        assert_eq!(program.run(b"").unwrap().bytes, [1, 0, 0, 0, 1, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn nan_bits_are_canonical() {
+    // 0/0 has its sign set on some processors; the program reads its bits.
+    let body = "(f64.store (i32.const 0) (f64.div (f64.const 0) (f64.const 0)))
+                (f64.store (i32.const 8) (f64.mul (f64.const nan:0x123) (f64.const 1)))
+                (call $output_emit (i32.const 0) (i32.const 16))";
+    let canonical = 0x7ff8_0000_0000_0000_u64.to_le_bytes();
+    assert_eq!(run(body, b"").unwrap().bytes, [canonical, canonical].concat());
+}
+
+#[test]
+fn raw_output_does_not_print() {
+    let output = run("(call $output_emit (i32.const 0) (i32.const 8))", b"").unwrap();
+    assert!(format!("{output:?}").starts_with("Output(8 bytes, "));
+}

@@ -1,0 +1,8 @@
+//! The host against the committed programs and against modules written to break it.
+
+#![allow(clippy::unwrap_used)]
+
+mod admission;
+mod limits;
+mod programs;
+mod support;

@@ -1,0 +1,51 @@
+//! What the tests share.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use histone_enclave::engine::{Engine, LoadedProgram, Output, RunError};
+use histone_enclave::program::{Limits, Program};
+
+/// Small limits, so that a run against them ends soon.
+pub const SMALL: Limits =
+    Limits { memory_bytes: 4 << 20, fuel: 10_000_000, input_bytes: 1 << 20, output_bytes: 1 << 10 };
+
+/// The committed module of a program.
+pub fn artifact(name: &str) -> Vec<u8> {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/artifacts").join(format!("{name}.wasm"));
+    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// A committed program, compiled once for all tests.
+pub fn committed(name: &'static str) -> &'static LoadedProgram {
+    static LOADED: [OnceLock<LoadedProgram>; 3] = [OnceLock::new(), OnceLock::new(), OnceLock::new()];
+    let place = ["validate", "train", "query"].iter().position(|n| *n == name).unwrap();
+    LOADED[place].get_or_init(|| load(&artifact(name), Limits::STANDARD))
+}
+
+/// Admits and compiles.
+pub fn load(wasm: &[u8], limits: Limits) -> LoadedProgram {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    let engine = ENGINE.get_or_init(|| Engine::new().unwrap());
+    engine.load(Program::admit(wasm, limits).unwrap()).unwrap()
+}
+
+/// A query program around a body, with all four imports and 64 pages at the most.
+pub fn module(body: &str) -> Vec<u8> {
+    wat::parse_str(format!(
+        r#"(module
+            (import "histone" "input_len" (func $input_len (result i32)))
+            (import "histone" "input_read" (func $input_read (param i32 i32 i32)))
+            (import "histone" "output_emit" (func $output_emit (param i32 i32)))
+            (import "histone" "abort" (func $abort (param i32)))
+            (memory (export "memory") 1 64)
+            {body})"#
+    ))
+    .unwrap()
+}
+
+/// Runs the body of an entry `query` on an input, with the small limits.
+pub fn run(body: &str, input: &[u8]) -> Result<Output, RunError> {
+    load(&module(&format!(r#"(func (export "query") {body})"#)), SMALL).run(input)
+}

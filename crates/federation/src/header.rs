@@ -1,0 +1,395 @@
+//! The header of a round: everything that the parties must agree on before anybody speaks, under one hash.
+//!
+//! The header goes on the ledger first. Blobs, partial sums and aggregates carry its hash, so that none of them is of
+//! use in another round, for another model or on another chain.
+
+use histone_program_sdk::job::{TrainSpec, TrainTask};
+use histone_program_sdk::wire::{Reader, WireError, Writer};
+
+use crate::codec;
+use crate::fixed::MAX_FRACTIONAL_BITS;
+
+const VERSION: u8 = 1;
+
+/// The longest vector of a round: a share of it for one member is 16 MiB.
+pub const MAX_DIMENSION: usize = 1 << 20;
+
+/// One member of the cohort: a donor whose enclave may contribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Donor {
+    /// Number of the donor in the model's market.
+    pub index: u16,
+    /// Address that signs for the donor's enclave.
+    pub enclave: [u8; 20],
+}
+
+/// One member of the aggregation committee. Its number is its position, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    /// Address that signs for the member.
+    pub address: [u8; 20],
+    /// X25519 public key to which the member's shares are sealed.
+    pub seal_key: [u8; 32],
+}
+
+/// The fields of a header, not yet checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoundFields {
+    /// Chain on which the market contract lives.
+    pub chain_id: u64,
+    /// Address of the market contract.
+    pub market: [u8; 20],
+    /// The model, a big-endian 256-bit number as in the contract.
+    pub model_id: [u8; 32],
+    /// Number of the round within the training of this model.
+    pub round: u32,
+    /// What every site computes.
+    pub spec: TrainSpec,
+    /// [`Training::state_hash`](crate::plan::Training::state_hash) of the state that asks for this round.
+    pub previous: [u8; 32],
+    /// The donors who may contribute, ascending by index, at least two.
+    pub cohort: Vec<Donor>,
+    /// The committee, 2 to 255 seats.
+    pub committee: Vec<Seat>,
+    /// Partial sums that open the round; more than half of the committee.
+    pub threshold: u8,
+    /// Fewer survivors than this are never opened; at least two.
+    pub min_survivors: u16,
+    /// Resolution of the numbers, at most [`MAX_FRACTIONAL_BITS`].
+    pub fractional_bits: u8,
+}
+
+/// Why a header is not one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// The bytes are not the encoding of a header.
+    #[error("the round header cannot be read; take it again from the ledger")]
+    Encoding(#[source] WireError),
+    /// The task must not be summed, or its answer is too long.
+    #[error("the training task cannot be a round: {0}")]
+    Task(&'static str),
+    /// The cohort is too small, not ascending, or two donors share an enclave.
+    #[error("the cohort is refused: {0}")]
+    Cohort(&'static str),
+    /// The committee is too small or too large, or two seats share a key or an address.
+    #[error("the committee is refused: {0}")]
+    Committee(&'static str),
+    /// A threshold that would not protect.
+    #[error(
+        "a threshold of {threshold} of {members} is refused; it must be more than half of the committee, so that two different sums cannot both be opened by honest members, and at most all of it"
+    )]
+    Threshold {
+        /// The threshold.
+        threshold: u8,
+        /// Seats in the committee.
+        members: u8,
+    },
+    /// A minimum number of survivors below 2 or above the cohort.
+    #[error(
+        "a minimum of {minimum} survivors is refused for a cohort of {cohort}; it must be between 2 and the size of the cohort"
+    )]
+    MinSurvivors {
+        /// The minimum.
+        minimum: u16,
+        /// Donors in the cohort.
+        cohort: usize,
+    },
+    /// Too many fractional bits.
+    #[error("{0} fractional bits are refused; at most 60 leave room for the sum")]
+    FractionalBits(u8),
+}
+
+/// A header that was checked; the only way to get one is [`RoundHeader::new`] or [`RoundHeader::decode`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoundHeader {
+    fields: RoundFields,
+    dimension: usize,
+    hash: [u8; 32],
+}
+
+impl RoundHeader {
+    /// Checks the fields.
+    pub fn new(fields: RoundFields) -> Result<Self, HeaderError> {
+        let dimension = check(&fields)?;
+        let mut header = RoundHeader { fields, dimension, hash: [0; 32] };
+        // A specification that cannot be read back would be a header that only its author can use.
+        TrainSpec::decode(&header.fields.spec.encode()).map_err(HeaderError::Encoding)?;
+        header.hash = codec::hash("histone/round-header/v1", &[&header.encode()]);
+        Ok(header)
+    }
+
+    /// The fields.
+    pub fn fields(&self) -> &RoundFields {
+        &self.fields
+    }
+
+    /// How many numbers every site contributes.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// Seats in the committee, 2 to 255.
+    pub fn members(&self) -> u8 {
+        // `check` refuses more than 255.
+        self.fields.committee.len() as u8
+    }
+
+    /// How many members may work with the coordinator without learning more than the one sum: below the threshold, and
+    /// too few to make both of two different survivor sets reach it.
+    pub fn colluders_tolerated(&self) -> u8 {
+        let (t, m) = (u16::from(self.fields.threshold), u16::from(self.members()));
+        (t - 1).min((2 * t).saturating_sub(m + 1)) as u8
+    }
+
+    /// Whether this donor is in the cohort.
+    pub fn has_donor(&self, donor: u16) -> bool {
+        self.fields.cohort.binary_search_by_key(&donor, |d| d.index).is_ok()
+    }
+
+    /// SHA-256 of the encoding with the domain `histone/round-header/v1`.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    /// Names the round whatever its header says: chain, market, model and number. A member opens a round id once.
+    pub fn round_id(&self) -> [u8; 32] {
+        let f = &self.fields;
+        let (chain, round) = (f.chain_id.to_le_bytes(), f.round.to_le_bytes());
+        codec::hash("histone/round-id/v1", &[&chain, &f.market, &f.model_id, &round])
+    }
+
+    /// Names the computation: chain, market, model and specification. A member opens it for one set of donors only,
+    /// whatever the number of the round: two exact sums of one computation would differ by single donors' numbers.
+    pub fn computation_id(&self) -> [u8; 32] {
+        let f = &self.fields;
+        codec::hash(
+            "histone/computation/v1",
+            &[&f.chain_id.to_le_bytes(), &f.market, &f.model_id, &f.spec.encode()],
+        )
+    }
+
+    /// The canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let f = &self.fields;
+        let mut w = Writer::default();
+        w.u8(VERSION);
+        codec::put_u64(&mut w, f.chain_id);
+        w.0.extend_from_slice(&f.market);
+        w.0.extend_from_slice(&f.model_id);
+        w.u32(f.round).bytes(&f.spec.encode());
+        w.0.extend_from_slice(&f.previous);
+        w.u32(f.cohort.len() as u32);
+        for d in &f.cohort {
+            codec::put_u16(&mut w, d.index);
+            w.0.extend_from_slice(&d.enclave);
+        }
+        w.u8(self.members());
+        for m in &f.committee {
+            w.0.extend_from_slice(&m.address);
+            w.0.extend_from_slice(&m.seal_key);
+        }
+        w.u8(f.threshold);
+        codec::put_u16(&mut w, f.min_survivors);
+        w.u8(f.fractional_bits);
+        w.0
+    }
+
+    /// Reads and checks a header.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
+        RoundHeader::new(read(bytes).map_err(HeaderError::Encoding)?)
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<RoundFields, WireError> {
+    let mut r = Reader(bytes);
+    match r.u8()? {
+        VERSION => {}
+        v => return Err(WireError::Version(v)),
+    }
+    let chain_id = codec::u64(&mut r)?;
+    let market = codec::array(&mut r)?;
+    let model_id = codec::array(&mut r)?;
+    let round = r.u32()?;
+    let spec_bytes = r.bytes()?;
+    let spec = TrainSpec::decode(spec_bytes)?;
+    if spec.encode() != spec_bytes {
+        return Err(WireError::Invalid("training specification"));
+    }
+    let previous = codec::array(&mut r)?;
+    let mut cohort = Vec::new();
+    for _ in 0..r.u32()? {
+        cohort.push(Donor { index: codec::u16(&mut r)?, enclave: codec::array(&mut r)? });
+    }
+    let mut committee = Vec::new();
+    for _ in 0..r.u8()? {
+        committee.push(Seat { address: codec::array(&mut r)?, seal_key: codec::array(&mut r)? });
+    }
+    let (threshold, min_survivors, fractional_bits) = (r.u8()?, codec::u16(&mut r)?, r.u8()?);
+    r.end()?;
+    Ok(RoundFields {
+        chain_id,
+        market,
+        model_id,
+        round,
+        spec,
+        previous,
+        cohort,
+        committee,
+        threshold,
+        min_survivors,
+        fractional_bits,
+    })
+}
+
+/// Gives the number of numbers of the round.
+fn check(f: &RoundFields) -> Result<usize, HeaderError> {
+    if matches!(f.spec.task, TrainTask::Report { .. }) {
+        return Err(HeaderError::Task("a site's report is its own and is never summed"));
+    }
+    // Before `output_len`, whose squares would overflow on absurd widths.
+    let columns = f.spec.columns as usize;
+    if columns > MAX_DIMENSION {
+        return Err(HeaderError::Task("too many columns"));
+    }
+    let dimension = f.spec.task.output_len(columns);
+    if !(1..=MAX_DIMENSION).contains(&dimension) {
+        return Err(HeaderError::Task("its answer must have between 1 and 1,048,576 numbers"));
+    }
+    if f.cohort.len() < 2 {
+        return Err(HeaderError::Cohort("a sum over fewer than two donors hides nobody"));
+    }
+    if !f.cohort.is_sorted_by(|a, b| a.index < b.index) {
+        return Err(HeaderError::Cohort("the donors must be ascending and each named once"));
+    }
+    if repeats(f.cohort.iter().map(|d| d.enclave).collect()) {
+        return Err(HeaderError::Cohort("two donors have the same enclave, which would be counted twice"));
+    }
+    let Ok(members) = u8::try_from(f.committee.len()) else {
+        return Err(HeaderError::Committee("at most 255 seats are possible"));
+    };
+    if members < 2 {
+        return Err(HeaderError::Committee("a single member could open every update"));
+    }
+    if repeats(f.committee.iter().map(|m| m.address).collect())
+        || repeats(f.committee.iter().map(|m| m.seal_key).collect())
+    {
+        return Err(HeaderError::Committee(
+            "two seats have the same address or key, which would give one party two shares",
+        ));
+    }
+    let threshold = f.threshold;
+    if threshold < 2 || threshold > members || u16::from(threshold) * 2 <= u16::from(members) {
+        return Err(HeaderError::Threshold { threshold, members });
+    }
+    if f.min_survivors < 2 || usize::from(f.min_survivors) > f.cohort.len() {
+        return Err(HeaderError::MinSurvivors { minimum: f.min_survivors, cohort: f.cohort.len() });
+    }
+    if f.fractional_bits > MAX_FRACTIONAL_BITS {
+        return Err(HeaderError::FractionalBits(f.fractional_bits));
+    }
+    Ok(dimension)
+}
+
+fn repeats<T: Ord>(mut items: Vec<T>) -> bool {
+    items.sort_unstable();
+    items.windows(2).any(|w| w.first() == w.last())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use histone_program_sdk::job::Missing;
+    use proptest::prelude::*;
+
+    fn fields() -> RoundFields {
+        let task = TrainTask::Describe;
+        RoundFields {
+            chain_id: 31337,
+            market: [1; 20],
+            model_id: [2; 32],
+            round: 3,
+            spec: TrainSpec {
+                columns: 2,
+                missing: Missing::Mean,
+                zero_is_missing: vec![1],
+                holdout_every: 5,
+                task,
+            },
+            previous: [4; 32],
+            cohort: (1..=3u8).map(|i| Donor { index: u16::from(i) * 10, enclave: [i; 20] }).collect(),
+            committee: (1..=4u8).map(|i| Seat { address: [i; 20], seal_key: [i; 32] }).collect(),
+            threshold: 3,
+            min_survivors: 2,
+            fractional_bits: 60,
+        }
+    }
+
+    #[test]
+    fn round_trip_and_every_field_is_hashed() {
+        let header = RoundHeader::new(fields()).unwrap();
+        assert_eq!(RoundHeader::decode(&header.encode()).unwrap(), header);
+        assert_eq!(header.dimension(), 8);
+        assert_eq!(header.colluders_tolerated(), 1);
+        let changes: [fn(&mut RoundFields); 11] = [
+            |f| f.chain_id = 1,
+            |f| f.market[19] = 0,
+            |f| f.model_id[0] = 0,
+            |f| f.round = 4,
+            |f| f.spec.holdout_every = 0,
+            |f| f.previous[5] = 0,
+            |f| f.cohort[0].enclave[3] = 0,
+            |f| f.committee[1].seal_key[31] = 0,
+            |f| f.threshold = 4,
+            |f| f.min_survivors = 3,
+            |f| f.fractional_bits = 40,
+        ];
+        let mut hashes = vec![header.hash()];
+        for change in changes {
+            let mut f = fields();
+            change(&mut f);
+            hashes.push(RoundHeader::new(f).unwrap().hash());
+        }
+        assert!(!repeats(hashes));
+    }
+
+    #[test]
+    fn unsafe_headers_are_refused() {
+        let refused = |change: fn(&mut RoundFields)| {
+            let mut f = fields();
+            change(&mut f);
+            RoundHeader::new(f).unwrap_err().to_string()
+        };
+        let check = |message: String, part: &str| assert!(message.contains(part), "{message}");
+        check(refused(|f| f.cohort.truncate(1)), "fewer than two donors");
+        check(refused(|f| f.cohort.swap(0, 1)), "ascending");
+        check(refused(|f| f.cohort[1].index = 10), "ascending");
+        check(refused(|f| f.cohort[1].enclave = [1; 20]), "same enclave");
+        check(refused(|f| f.committee.truncate(1)), "single member");
+        check(refused(|f| f.committee[1].seal_key = [1; 32]), "same address or key");
+        check(refused(|f| f.threshold = 2), "more than half");
+        check(refused(|f| f.threshold = 5), "more than half");
+        check(refused(|f| f.min_survivors = 1), "between 2");
+        check(refused(|f| f.min_survivors = 4), "between 2");
+        check(refused(|f| f.fractional_bits = 61), "fractional bits");
+        check(refused(|f| f.spec.columns = u32::MAX), "too many columns");
+        check(refused(|f| f.spec.task = TrainTask::Ranks { thresholds: vec![vec![0.0]] }), "cannot be read");
+        check(
+            refused(|f| f.spec.task = TrainTask::Ranks { thresholds: vec![vec![], vec![]] }),
+            "between 1 and",
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0usize..400, flip: u8) {
+            let _ = RoundHeader::decode(&bytes);
+            let mut good = RoundHeader::new(fields()).unwrap().encode();
+            let at = at % good.len();
+            good[at] ^= flip;
+            if let Ok(h) = RoundHeader::decode(&good) { prop_assert_eq!(h.encode(), good); }
+            let good = RoundHeader::new(fields()).unwrap().encode();
+            prop_assert!(RoundHeader::decode(&good[..at]).is_err());
+        }
+    }
+}

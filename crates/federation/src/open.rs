@@ -1,0 +1,123 @@
+//! Anybody opens the sum: public blobs and partial sums in, numbers out. No secret is needed here.
+
+use crate::codec;
+use crate::committee::PartialSum;
+use crate::field::Fp;
+use crate::fixed;
+use crate::header::RoundHeader;
+use crate::share::{self, ShareError};
+use crate::update::{Survivors, UpdateError};
+
+/// Why a sum does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The survivor set was checked against another header.
+    #[error("the survivor set belongs to another round header")]
+    OtherRound,
+    /// A blob is missing or wrong.
+    #[error("a survivor's blob is refused")]
+    Blob(#[source] UpdateError),
+    /// A partial sum is of another round or another survivor set.
+    #[error(
+        "the partial sum of committee member {member} is for another round or another survivor set; ask it again"
+    )]
+    OtherSum {
+        /// The member.
+        member: u8,
+    },
+    /// Too few partial sums, or contradicting ones.
+    #[error("the partial sums do not open the mask")]
+    Partials(#[source] ShareError),
+    /// The sum lies outside of what the cohort could have sent.
+    #[error(
+        "number {index} of the sum is outside of the range of this round; a donor or a member did not follow the protocol"
+    )]
+    OutOfRange {
+        /// Position in the vector.
+        index: usize,
+    },
+}
+
+/// The opened sum of a round.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aggregate {
+    header: [u8; 32],
+    survivors: [u8; 32],
+    integers: Vec<i128>,
+    values: Vec<f64>,
+    redundancy: u8,
+}
+
+impl Aggregate {
+    /// The sums as real numbers: the integers divided by `2^fractional_bits`.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The exact sums.
+    pub fn integers(&self) -> &[i128] {
+        &self.integers
+    }
+
+    /// How many partial sums were given beyond the threshold, all of which agreed. With 0 a single lying member could
+    /// have shifted the sum unseen; whoever decides on money or a model asks for at least 1.
+    pub fn redundancy(&self) -> u8 {
+        self.redundancy
+    }
+
+    /// SHA-256 over header hash, survivors hash, count and integers (16 bytes little-endian each) with the domain
+    /// `histone/aggregate/v1`. It does not depend on which members answered.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut bytes = (self.integers.len() as u32).to_le_bytes().to_vec();
+        for i in &self.integers {
+            bytes.extend_from_slice(&i.to_le_bytes());
+        }
+        codec::hash("histone/aggregate/v1", &[&self.header, &self.survivors, &bytes])
+    }
+}
+
+/// Sums the masked updates, takes off the sum of the masks, and decodes.
+///
+/// `blobs` are in the order of the survivors. Every partial sum given is checked against the others; wrong ones are
+/// named in [`ShareError::Wrong`] when enough were given, to be left out of the next try.
+pub fn open(
+    header: &RoundHeader,
+    survivors: &Survivors,
+    blobs: &[&[u8]],
+    partials: &[PartialSum],
+) -> Result<Aggregate, OpenError> {
+    if !survivors.belongs_to(header) {
+        return Err(OpenError::OtherRound);
+    }
+    for p in partials {
+        if p.header != header.hash() || p.survivors != survivors.hash() || p.member > header.members() {
+            return Err(OpenError::OtherSum { member: p.member });
+        }
+    }
+    let mut sum = vec![Fp::ZERO; header.dimension()];
+    for update in survivors.read_blobs(header, blobs).map_err(OpenError::Blob)? {
+        for (s, &c) in sum.iter_mut().zip(update.ciphertext()) {
+            *s += c;
+        }
+    }
+    let shares: Vec<(u8, &[Fp])> = partials.iter().map(|p| (p.member, p.vector.as_slice())).collect();
+    let threshold = header.fields().threshold;
+    let mask = share::reconstruct(&shares, threshold).map_err(OpenError::Partials)?;
+    if mask.len() != sum.len() {
+        let member = partials.first().map_or(0, |p| p.member);
+        return Err(OpenError::OtherSum { member });
+    }
+    let bits = header.fields().fractional_bits;
+    let integers: Vec<i128> = sum.iter().zip(&mask).map(|(&s, &m)| (s - m).to_signed()).collect();
+    if let Some(index) = integers.iter().position(|&i| !fixed::sum_in_range(i, bits)) {
+        return Err(OpenError::OutOfRange { index });
+    }
+    Ok(Aggregate {
+        header: header.hash(),
+        survivors: survivors.hash(),
+        values: integers.iter().map(|&i| fixed::to_real(i, bits)).collect(),
+        integers,
+        // Distinct members, at most 255 of them.
+        redundancy: (partials.len() - usize::from(threshold)) as u8,
+    })
+}

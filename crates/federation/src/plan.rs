@@ -1,0 +1,554 @@
+//! The training plan: which sums are asked for, in which order, and what becomes of them.
+//!
+//! [`Training`] is a pure state machine. Its state says what the next round must compute ([`Training::spec`]); the sum of
+//! that round gives the next state ([`Training::advance`]). Nothing else goes in, so that a stranger with the plan and
+//! the opened sums recomputes every state, every [`Training::state_hash`] and the model.
+//!
+//! | stage | asks for | gives |
+//! |---|---|---|
+//! | describe | rows, positives; present values, their sums and sums of squares | means, deviations, fill values (mean policy) |
+//! | ranks, 9 rounds, median policy only | counts below 15 thresholds a rank and column | fill values |
+//! | newton | gradient, curvature, loss at the current weights | the next weights |
+//! | evaluate | histogram of predicted probabilities | area under the curve |
+//!
+//! A column whose deviation is at most a millionth of its mean counts as constant and gets the weight 0, because its
+//! squares do not tell more. To be used it must be centered by its owner (a year of birth is fine, nanoseconds since 1970
+//! are not).
+//!
+//! # Drop-outs
+//!
+//! The cohort is the same in all rounds, and in each of them any [`Plan::min_survivors`] or more of it may answer; who
+//! missed a round may come back. The model then has the preprocessing of those who described, the medians of those who
+//! counted, the weights of those who took part in the last Newton rounds, and the evaluation of those who evaluated.
+//! Every round asks for something that no round before it asked for, and members of the committee open one computation
+//! for one set of donors. A round with too few survivors ends the training: asking it again would be the same computation
+//! for other donors.
+//!
+//! **What remains.** Rounds that ask for different things can still be functions of one another. Sums are public, so
+//! when one donor takes part in one of two such rounds and not in the other, their difference tells *aggregates of that
+//! donor* to everybody:
+//!
+//! - The first Newton round, at weights 0, holds the same information as the description, on the standardized scale (and
+//!   covariances beside it). Whoever leaves between the two gives away its number of rows and of positives and, for each
+//!   filled column, sum and sum of squares about the common mean: exactly, but for rounding.
+//! - Two Newton rounds near convergence are computed at nearly the same weights: the difference is that donor's gradient,
+//!   curvature and loss, nearly.
+//! - The counts of present values of two rank rounds, or of one and the description, differ by its number of present
+//!   values in each column; an evaluation over training rows by its number of positives.
+//!
+//! These are aggregates of a donor and not rows, as long as it has many rows: the guard against this is a minimum number
+//! of rows a donor, which whoever admits donors has to set (nothing here knows how many rows are in a sum), and, later,
+//! noise. A donor of one row that drops out gives away the row. A coordinator that suppresses a donor's update can cause
+//! all of this.
+
+mod describe;
+mod error;
+mod median;
+mod model;
+mod newton;
+
+use histone_program_sdk::job::{Missing, TrainSpec, TrainTask};
+use histone_program_sdk::wire::{Reader, WireError, Writer};
+
+use crate::codec;
+use crate::header::{Donor, RoundHeader};
+use describe::Described;
+pub use error::PlanError;
+pub use model::{Evaluation, Finished, Model};
+use newton::Newton;
+
+/// What a study fixes before the first round.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Number of feature columns, at least 1.
+    pub columns: u32,
+    /// What is done with missing values.
+    pub missing: Missing,
+    /// Columns in which a zero means missing, ascending.
+    pub zero_is_missing: Vec<u32>,
+    /// Of the rows of each class at a site every `holdout_every`-th is held out; 0 = none, 1 is refused.
+    pub holdout_every: u32,
+    /// Ridge penalty `0.5 * ridge * |w|^2` beside the sum of log losses; the intercept is not penalized.
+    pub ridge: f64,
+    /// Newton rounds at the most, 1 to 1,000.
+    pub max_newton_rounds: u32,
+    /// The training has converged when no weight changes by as much as this.
+    pub tolerance: f64,
+    /// Bins of the histogram from which the area under the curve is computed, 2 to 100,000.
+    pub bins: u32,
+    /// With fewer donors in any round the training ends, at least 2. Every header repeats it.
+    pub min_survivors: u16,
+}
+
+impl Plan {
+    /// Checks the ranges.
+    pub fn check(&self) -> Result<(), PlanError> {
+        let refuse = |what| Err(PlanError::Plan(what));
+        if self.columns == 0 || self.columns > 1024 {
+            return refuse("the number of columns must be between 1 and 1,024");
+        }
+        if !self.zero_is_missing.is_sorted_by(|a, b| a < b)
+            || self.zero_is_missing.iter().any(|&c| c >= self.columns)
+        {
+            return refuse("the zero-is-missing columns must be ascending and below the number of columns");
+        }
+        if self.holdout_every == 1 {
+            return refuse("holding out every row leaves none to train on");
+        }
+        if !self.ridge.is_finite() || self.ridge < 0.0 {
+            return refuse("the ridge penalty must be finite and not negative");
+        }
+        if !(1..=1000).contains(&self.max_newton_rounds) {
+            return refuse("the number of Newton rounds must be between 1 and 1,000");
+        }
+        if !self.tolerance.is_finite() || self.tolerance <= 0.0 {
+            return refuse("the tolerance must be finite and above 0");
+        }
+        if !(2..=100_000).contains(&self.bins) {
+            return refuse("the number of bins must be between 2 and 100,000");
+        }
+        if self.min_survivors < 2 {
+            return refuse("a sum over fewer than 2 survivors hides nobody");
+        }
+        Ok(())
+    }
+
+    fn spec(&self, task: TrainTask) -> TrainSpec {
+        TrainSpec {
+            columns: self.columns,
+            missing: self.missing,
+            zero_is_missing: self.zero_is_missing.clone(),
+            holdout_every: self.holdout_every,
+            task,
+        }
+    }
+
+    /// The canonical bytes: the first round's specification, then the rest.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::default();
+        w.bytes(&self.spec(TrainTask::Describe).encode());
+        w.f64(self.ridge).u32(self.max_newton_rounds).f64(self.tolerance).u32(self.bins);
+        codec::put_u16(&mut w, self.min_survivors);
+        w.0
+    }
+
+    /// Reads and checks a plan.
+    pub fn decode(bytes: &[u8]) -> Result<Plan, PlanError> {
+        let read = || {
+            let mut r = Reader(bytes);
+            let spec = TrainSpec::decode(r.bytes()?)?;
+            if spec.task != TrainTask::Describe {
+                return Err(WireError::Invalid("first task of a plan"));
+            }
+            let plan = Plan {
+                columns: spec.columns,
+                missing: spec.missing,
+                zero_is_missing: spec.zero_is_missing,
+                holdout_every: spec.holdout_every,
+                ridge: r.f64()?,
+                max_newton_rounds: r.u32()?,
+                tolerance: r.f64()?,
+                bins: r.u32()?,
+                min_survivors: codec::u16(&mut r)?,
+            };
+            r.end()?;
+            Ok(plan)
+        };
+        let plan = read().map_err(PlanError::Encoding)?;
+        plan.check()?;
+        Ok(plan)
+    }
+}
+
+/// The state of a training between two rounds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Training {
+    plan: Plan,
+    /// Sums used so far.
+    rounds: u32,
+    /// Donors of the last sum, ascending; empty before the first one.
+    donors: Vec<u16>,
+    /// What [`Training::with_cohort_of`] fixed. Not part of the state's hash: every header holds it anyway.
+    cohort: Option<Vec<Donor>>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Stage {
+    Describe,
+    Ranks { described: Described, searches: Vec<median::Search> },
+    Newton(Newton),
+    Evaluate(Model),
+}
+
+/// What a sum led to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Another round is needed.
+    Next(Training),
+    /// The model is done.
+    Finished(Finished),
+}
+
+impl Training {
+    /// The state before the first round.
+    pub fn start(plan: Plan) -> Result<Training, PlanError> {
+        plan.check()?;
+        Ok(Training { plan, rounds: 0, donors: Vec::new(), cohort: None, stage: Stage::Describe })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Sums used so far.
+    pub fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
+    /// Fixes the cohort: from now on [`Training::check_header`] and [`Training::advance`] accept donors and enclaves of
+    /// this header's only. The first call counts. Whoever follows a training over several rounds calls it with the first
+    /// header, so that a coordinator cannot exchange donors on the way.
+    pub fn with_cohort_of(mut self, header: &RoundHeader) -> Training {
+        self.cohort.get_or_insert_with(|| header.fields().cohort.clone());
+        self
+    }
+
+    /// Donors of the last sum, ascending; empty before the first one.
+    pub fn donors(&self) -> &[u16] {
+        &self.donors
+    }
+
+    /// Name of the stage, for people: `describe`, `ranks`, `newton` or `evaluate`.
+    pub fn stage(&self) -> &'static str {
+        match self.stage {
+            Stage::Describe => "describe",
+            Stage::Ranks { .. } => "ranks",
+            Stage::Newton(_) => "newton",
+            Stage::Evaluate(_) => "evaluate",
+        }
+    }
+
+    /// What the next round must compute.
+    pub fn spec(&self) -> TrainSpec {
+        self.plan.spec(match &self.stage {
+            Stage::Describe => TrainTask::Describe,
+            Stage::Ranks { searches, .. } => {
+                TrainTask::Ranks { thresholds: median::thresholds(searches, self.plan.columns as usize) }
+            }
+            Stage::Newton(n) => TrainTask::Newton { pre: n.pre.clone(), weights: n.weights.clone() },
+            Stage::Evaluate(m) => {
+                TrainTask::Evaluate { pre: m.pre.clone(), weights: m.weights.clone(), bins: self.plan.bins }
+            }
+        })
+    }
+
+    /// The model as it is trained, while only its evaluation is missing.
+    pub fn trained(&self) -> Option<&Model> {
+        if let Stage::Evaluate(model) = &self.stage { Some(model) } else { None }
+    }
+
+    /// Whether a header asks for exactly what this state needs, of the whole cohort and with the study's minimum of
+    /// survivors. Donors check it before they answer and members before they open; otherwise a coordinator could choose
+    /// what is computed, and over whom.
+    pub fn check_header(&self, header: &RoundHeader) -> Result<(), PlanError> {
+        let f = header.fields();
+        if f.previous != self.state_hash() {
+            return Err(PlanError::Header("it follows another state"));
+        }
+        if f.spec != self.spec() {
+            return Err(PlanError::Header("it asks for another computation"));
+        }
+        if f.min_survivors != self.plan.min_survivors {
+            return Err(PlanError::Header("its minimum of survivors is not the study's"));
+        }
+        let same = match &self.cohort {
+            Some(cohort) => *cohort == f.cohort,
+            // Who answered is in the cohort, that much is known.
+            None => self.donors.iter().all(|&d| header.has_donor(d)),
+        };
+        if !same {
+            return Err(self.other_cohort(f.cohort.iter().map(|d| d.index).collect()));
+        }
+        Ok(())
+    }
+
+    fn other_cohort(&self, got: Vec<u16>) -> PlanError {
+        let fixed = self.cohort.as_ref().map(|cohort| cohort.iter().map(|d| d.index).collect());
+        PlanError::Cohort { stage: self.stage(), got, expected: fixed.unwrap_or_else(|| self.donors.clone()) }
+    }
+
+    /// SHA-256 of the whole state with the domain `histone/training/v1`: what the next header names as `previous`.
+    pub fn state_hash(&self) -> [u8; 32] {
+        let mut w = Writer::default();
+        w.bytes(&self.plan.encode()).u32(self.rounds).u32(self.donors.len() as u32);
+        for &d in &self.donors {
+            codec::put_u16(&mut w, d);
+        }
+        // The specification holds the numbers that the sites see; the rest is what the state remembers beside it.
+        w.bytes(&self.spec().encode());
+        match &self.stage {
+            Stage::Describe => {}
+            Stage::Ranks { described, searches } => {
+                described.write(&mut w);
+                for s in searches {
+                    s.write(&mut w);
+                }
+            }
+            Stage::Newton(n) => n.write(&mut w),
+            Stage::Evaluate(m) => {
+                w.bytes(&m.encode());
+            }
+        }
+        codec::hash("histone/training/v1", &[&w.0])
+    }
+
+    /// The state after the sum of one round over the rows of `donors` (ascending): any of the cohort, at least
+    /// [`Plan::min_survivors`], whoever took part before.
+    pub fn advance(&self, donors: &[u16], sum: &[f64]) -> Result<Step, PlanError> {
+        let stage = self.stage();
+        let expected = self.spec().task.output_len(self.plan.columns as usize);
+        if sum.len() != expected {
+            return Err(PlanError::Length { stage, got: sum.len(), expected });
+        }
+        if sum.iter().any(|v| !v.is_finite()) {
+            return Err(PlanError::Implausible { stage, what: "a number is not finite" });
+        }
+        if donors.is_empty() || !donors.is_sorted_by(|a, b| a < b) {
+            return Err(PlanError::Implausible {
+                stage,
+                what: "the donors are not ascending or there are none",
+            });
+        }
+        let minimum = self.plan.min_survivors;
+        if donors.len() < usize::from(minimum) {
+            return Err(PlanError::TooFewDonors { stage, got: donors.len(), minimum });
+        }
+        if let Some(cohort) = &self.cohort
+            && donors.iter().any(|&d| cohort.iter().all(|c| c.index != d))
+        {
+            return Err(self.other_cohort(donors.to_vec()));
+        }
+        let next = |stage| Training {
+            plan: self.plan.clone(),
+            rounds: self.rounds + 1,
+            donors: donors.to_vec(),
+            cohort: self.cohort.clone(),
+            stage,
+        };
+        Ok(match &self.stage {
+            Stage::Describe => Step::Next(next(self.describe(sum)?)),
+            Stage::Ranks { described, searches } => {
+                let (described, mut searches) = (described.clone(), searches.clone());
+                let columns = self.plan.columns as usize;
+                median::narrow(&mut searches, columns, sum)?;
+                Step::Next(next(if searches.iter().all(median::Search::done) {
+                    newton(&described, median::fill(&searches, columns))?
+                } else {
+                    Stage::Ranks { described, searches }
+                }))
+            }
+            Stage::Newton(n) => Step::Next(next(match n.advance(&self.plan, donors, sum)? {
+                newton::Outcome::Ask(n) => Stage::Newton(n),
+                newton::Outcome::Stop { weights, converged } => Stage::Evaluate(Model {
+                    zero_is_missing: self.plan.zero_is_missing.clone(),
+                    pre: n.pre.clone(),
+                    weights,
+                    converged,
+                    newton_rounds: n.rounds + 1,
+                }),
+            })),
+            Stage::Evaluate(model) => {
+                let evaluation = Evaluation::from_histogram(sum)?;
+                Step::Finished(Finished { model: model.clone(), evaluation, rounds: self.rounds + 1 })
+            }
+        })
+    }
+
+    fn describe(&self, sum: &[f64]) -> Result<Stage, PlanError> {
+        let described = Described::read(self.plan.columns as usize, sum)?;
+        let (positives, negatives) = (described.positives, described.rows - described.positives);
+        if positives < 2 || negatives < 2 {
+            return Err(PlanError::TooFewOfAClass { positives, negatives });
+        }
+        if self.plan.missing == Missing::Median {
+            let searches = median::start(&described.present);
+            if !searches.is_empty() {
+                return Ok(Stage::Ranks { described, searches });
+            }
+        }
+        let lets_through = matches!(self.plan.missing, Missing::Mean | Missing::Median);
+        if !lets_through && described.present.iter().any(|&c| c != described.rows) {
+            return Err(PlanError::Implausible {
+                stage: "describe",
+                what: "values are missing although the plan lets none through",
+            });
+        }
+        // Without missing values it is never used.
+        newton(&described, described.means())
+    }
+}
+
+/// The first Newton round, with the preprocessing that follows from the description and the fill values.
+fn newton(described: &Described, fill: Vec<f64>) -> Result<Stage, PlanError> {
+    let (pre, constant) = described.preprocess(fill)?;
+    Ok(Stage::Newton(Newton::start(pre, constant)))
+}
+
+/// Only reached when a length check above it is wrong.
+const SHORT: PlanError = PlanError::Implausible { stage: "describe", what: "the sum is too short" };
+
+/// Reads counts: whole numbers from 0 to 2^53.
+fn counts(stage: &'static str, values: &[f64]) -> Result<Vec<u64>, PlanError> {
+    if values.iter().any(|&v| v < 0.0 || v.fract() != 0.0 || v > (1u64 << 53) as f64) {
+        return Err(PlanError::Implausible { stage, what: "a count is not a whole number" });
+    }
+    Ok(values.iter().map(|&v| v as u64).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use histone_program_sdk::job::Preprocessing;
+    use proptest::prelude::*;
+
+    fn plan(missing: Missing) -> Plan {
+        Plan {
+            columns: 2,
+            missing,
+            zero_is_missing: vec![],
+            holdout_every: 0,
+            ridge: 1.0,
+            max_newton_rounds: 5,
+            tolerance: 1e-8,
+            bins: 10,
+            min_survivors: 2,
+        }
+    }
+
+    fn next(step: Result<Step, PlanError>) -> Training {
+        match step.unwrap() {
+            Step::Next(t) => t,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Rows 1, 1, 1, 5 in the first column: mean 2, deviation sqrt(3).
+    const SUM: [f64; 8] = [4.0, 2.0, 4.0, 0.0, 8.0, 0.0, 28.0, 0.0];
+
+    #[test]
+    fn a_mean_plan_goes_from_description_to_newton() {
+        let t = Training::start(plan(Missing::Mean)).unwrap();
+        assert_eq!(t.spec().task, TrainTask::Describe);
+        // The second column is missing everywhere.
+        let t = next(t.advance(&[1, 2], &SUM));
+        let TrainTask::Newton { pre, weights } = t.spec().task else { panic!() };
+        let sd = vec![3f64.sqrt(), 1.0];
+        assert_eq!(pre, Preprocessing { fill: vec![2.0, 0.0], mean: vec![2.0, 0.0], sd });
+        assert_eq!(weights, vec![0.0; 3]);
+        assert_eq!((t.rounds(), t.stage()), (1, "newton"));
+    }
+
+    #[test]
+    fn any_donors_but_too_few_go_on_and_states_have_different_hashes() {
+        let t0 = Training::start(plan(Missing::Median)).unwrap();
+        let t1 = next(t0.advance(&[1, 2, 3], &SUM));
+        assert_eq!((t1.donors(), t1.stage()), (&[1, 2, 3][..], "ranks"));
+        let counts = vec![4.0; t1.spec().task.output_len(2)];
+        let t2 = next(t1.advance(&[1, 3], &counts));
+        assert_eq!(t2.donors(), [1, 3]);
+        assert!(t1.advance(&[1, 2, 3, 4], &counts).is_ok());
+        let few = PlanError::TooFewDonors { stage: "ranks", got: 1, minimum: 2 };
+        assert_eq!(t1.advance(&[1], &counts), Err(few));
+        assert!(t1.advance(&[], &counts).is_err() && t1.advance(&[2, 1], &counts).is_err());
+        let three = Training::start(Plan { min_survivors: 3, ..plan(Missing::Mean) }).unwrap();
+        assert!(three.advance(&[1, 2], &SUM).is_err() && three.advance(&[1, 2, 4], &SUM).is_ok());
+
+        let other = |donors: &[u16], at: usize, by: f64| {
+            let mut sum = SUM;
+            sum[at] += by;
+            next(t0.advance(donors, &sum)).state_hash()
+        };
+        let hashes = [
+            t0.state_hash(),
+            t1.state_hash(),
+            t2.state_hash(),
+            other(&[1, 2], 0, 0.0),
+            other(&[1, 2, 3], 6, 1.0),
+        ];
+        assert_eq!(hashes[1], other(&[1, 2, 3], 0, 0.0));
+        let mut distinct = hashes.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), 5);
+    }
+
+    #[test]
+    fn impossible_sums_are_refused() {
+        let check = |missing, sum: &[f64], part: &str| {
+            let e = Training::start(plan(missing)).unwrap().advance(&[1, 2], sum).unwrap_err().to_string();
+            assert!(e.contains(part), "{e}");
+        };
+        check(Missing::Mean, &[4.0, 2.0, 3.0], "3 numbers where the describe stage asks for 8");
+        check(Missing::Mean, &[4.0, 1.0, 4.0, 4.0, 0.0, 0.0, 9.0, 9.0], "1 positive and 3 negative");
+        check(Missing::Mean, &[4.5, 2.0, 4.0, 4.0, 0.0, 0.0, 9.0, 9.0], "whole number");
+        check(Missing::Mean, &[4.0, -2.0, 4.0, 4.0, 0.0, 0.0, 9.0, 9.0], "whole number");
+        check(Missing::Mean, &[4.0, 2.0, 5.0, 4.0, 0.0, 0.0, 9.0, 9.0], "than rows");
+        check(Missing::Mean, &[4.0, 2.0, 4.0, 4.0, f64::NAN, 0.0, 9.0, 9.0], "not finite");
+        check(Missing::Mean, &[4.0, 2.0, 4.0, 4.0, 8.0, 0.0, 15.0, 9.0], "less than their values allow");
+        check(Missing::Refuse, &[4.0, 2.0, 4.0, 3.0, 0.0, 0.0, 9.0, 9.0], "lets none through");
+    }
+
+    #[test]
+    fn bad_plans_are_refused() {
+        let changes: [fn(&mut Plan); 8] = [
+            |p| p.columns = 0,
+            |p| p.zero_is_missing = vec![1, 1],
+            |p| p.zero_is_missing = vec![2],
+            |p| p.holdout_every = 1,
+            |p| p.ridge = -1.0,
+            |p| p.max_newton_rounds = 0,
+            |p| p.tolerance = f64::NAN,
+            |p| p.bins = 1,
+        ];
+        for change in changes {
+            let mut p = plan(Missing::Mean);
+            change(&mut p);
+            assert!(Training::start(p).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn plans_round_trip_and_decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..80), at: usize, flip: u8) {
+            let _ = Plan::decode(&bytes);
+            let _ = Model::decode(&bytes);
+            let good = plan(Missing::Median);
+            prop_assert_eq!(Plan::decode(&good.encode()).unwrap(), good.clone());
+            let mut bytes = good.encode();
+            let at = at % bytes.len();
+            bytes[at] ^= flip;
+            let _ = Plan::decode(&bytes);
+        }
+
+        /// Whatever finite numbers a lying cohort produces, a state machine answers or refuses; it never panics.
+        #[test]
+        fn lies_do_not_panic(
+            numbers in proptest::collection::vec(prop_oneof![Just(0.0), Just(1.0), -1e9f64..1e9, (0u32..9).prop_map(f64::from)], 64),
+            median: bool,
+        ) {
+            let start = Training::start(plan(if median { Missing::Median } else { Missing::Mean })).unwrap();
+            let mut t = next(start.advance(&[1, 2], &[8.0, 4.0, 7.0, 8.0, 6.0, 0.0, 30.0, 9.0]));
+            for _ in 0..12 {
+                let len = t.spec().task.output_len(2);
+                let sum: Vec<f64> = numbers.iter().copied().cycle().take(len).collect();
+                match t.advance(&[1, 2], &sum) {
+                    Ok(Step::Next(n)) => t = n,
+                    _ => break,
+                }
+            }
+        }
+    }
+}

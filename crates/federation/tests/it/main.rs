@@ -1,0 +1,9 @@
+//! Rounds and trainings from end to end, with honest parties and with every adversary we name.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod adversary;
+mod decoders;
+mod dropouts;
+mod heart;
+mod training;
+mod world;

@@ -1,0 +1,244 @@
+//! A closed world for tests: sites with tables, a committee, and a toy encryption.
+
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::SeedableRng;
+use histone_federation::BoxError;
+use histone_federation::committee::{ForgetfulRounds, Member, PartialSum};
+use histone_federation::header::{Donor, RoundFields, RoundHeader, Seat};
+use histone_federation::open::{Aggregate, open};
+use histone_federation::plan::{Finished, Plan, PlanError, Step, Training};
+use histone_federation::update::{Sealer, Survivor, Survivors, Unsealer, blob_hash, seal_update};
+use histone_program_sdk::job::{Missing, Table, TrainJob};
+use rand_core::CryptoRng;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// Encryption for tests only: its key is the public key. It does bind key, info and associated data.
+pub struct ToySealerForTestsOnly;
+pub struct ToyUnsealerForTestsOnly(pub [u8; 32]);
+
+fn stream(key: &[u8; 32], nonce: &[u8], data: &[u8]) -> Vec<u8> {
+    let block = |i: usize| {
+        Sha256::new().chain_update(key).chain_update(nonce).chain_update(i.to_le_bytes()).finalize()
+    };
+    let xor = |(i, chunk): (usize, &[u8])| chunk.iter().zip(block(i)).map(|(a, b)| a ^ b).collect::<Vec<_>>();
+    data.chunks(32).enumerate().flat_map(xor).collect()
+}
+
+fn tag(key: &[u8; 32], parts: [&[u8]; 4]) -> [u8; 32] {
+    let mut h = Sha256::new_with_prefix(key);
+    for p in parts {
+        h.update(p.len().to_le_bytes());
+        h.update(p);
+    }
+    h.finalize().into()
+}
+
+impl Sealer for ToySealerForTestsOnly {
+    fn seal(
+        &self,
+        key: &[u8; 32],
+        info: &[u8],
+        aad: &[u8],
+        plain: &[u8],
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Vec<u8>, BoxError> {
+        let mut out = vec![0u8; 16];
+        rng.fill_bytes(&mut out);
+        let body = stream(key, &out, plain);
+        out.extend(tag(key, [info, aad, &out, &body]));
+        out.extend(body);
+        Ok(out)
+    }
+}
+
+impl Unsealer for ToyUnsealerForTestsOnly {
+    fn unseal(&self, info: &[u8], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, BoxError> {
+        let (nonce, rest) = sealed.split_at_checked(16).ok_or("short")?;
+        let (found, body) = rest.split_at_checked(32).ok_or("short")?;
+        if found != tag(&self.0, [info, aad, nonce, body]) {
+            return Err("the tag is wrong".into());
+        }
+        Ok(Zeroizing::new(stream(&self.0, nonce, body)))
+    }
+}
+
+pub fn plan(columns: u32, missing: Missing) -> Plan {
+    Plan {
+        columns,
+        missing,
+        zero_is_missing: vec![],
+        holdout_every: 0,
+        ridge: 1.0,
+        max_newton_rounds: 40,
+        tolerance: 1e-9,
+        bins: 2000,
+        min_survivors: 2,
+    }
+}
+
+pub struct World {
+    pub rng: ChaCha20Rng,
+    /// Donor `10 * (i + 1)` holds table `i`.
+    pub sites: Vec<Table>,
+    pub members: u8,
+    pub threshold: u8,
+    pub memories: Vec<ForgetfulRounds>,
+    /// Number of the next round.
+    pub next_round: u32,
+}
+
+impl World {
+    pub fn new(seed: u64, sites: Vec<Table>, members: u8, threshold: u8) -> World {
+        let memories = vec![ForgetfulRounds::default(); members.into()];
+        World { rng: ChaCha20Rng::seed_from_u64(seed), sites, members, threshold, memories, next_round: 0 }
+    }
+
+    pub fn donors(&self) -> Vec<u16> {
+        (1..=self.sites.len() as u16).map(|i| i * 10).collect()
+    }
+
+    pub fn fields(&self, training: &Training, cohort: &[u16]) -> RoundFields {
+        let donor = |&index: &u16| Donor { index, enclave: [(index / 10) as u8; 20] };
+        RoundFields {
+            chain_id: 31337,
+            market: [0xaa; 20],
+            model_id: [1; 32],
+            round: self.next_round,
+            spec: training.spec(),
+            previous: training.state_hash(),
+            cohort: cohort.iter().map(donor).collect(),
+            committee: (1..=self.members)
+                .map(|i| Seat { address: [i; 20], seal_key: [i ^ 0x55; 32] })
+                .collect(),
+            threshold: self.threshold,
+            min_survivors: training.plan().min_survivors,
+            fractional_bits: 60,
+        }
+    }
+
+    /// What the program of this donor's enclave answers.
+    pub fn answer(&self, header: &RoundHeader, donor: u16) -> Vec<f64> {
+        let table = self.sites[usize::from(donor / 10) - 1].clone();
+        histone_program_train::answer(&TrainJob { spec: header.fields().spec.clone(), table }).unwrap()
+    }
+
+    pub fn blob(&mut self, header: &RoundHeader, donor: u16) -> Vec<u8> {
+        let answer = self.answer(header, donor);
+        seal_update(header, donor, &answer, &ToySealerForTestsOnly, &mut self.rng).unwrap()
+    }
+
+    /// One blob for each of these donors, with the survivor set.
+    pub fn blobs(&mut self, header: &RoundHeader, donors: &[u16]) -> (Survivors, Vec<Vec<u8>>) {
+        let blobs: Vec<Vec<u8>> = donors.iter().map(|&d| self.blob(header, d)).collect();
+        (Survivors::new(header, list(donors, &blobs)).unwrap(), blobs)
+    }
+
+    pub fn ask(
+        &mut self,
+        member: u8,
+        header: &RoundHeader,
+        survivors: &Survivors,
+        blobs: &[Vec<u8>],
+    ) -> Result<PartialSum, histone_federation::committee::CommitteeError> {
+        let seat = Member::by_address(header, &[member; 20])?;
+        let unsealer = ToyUnsealerForTestsOnly([member ^ 0x55; 32]);
+        seat.open_sum(header, survivors, &refs(blobs), &unsealer, &mut self.memories[usize::from(member) - 1])
+    }
+
+    /// A whole round with these survivors; the sum travels through the encodings.
+    pub fn round(&mut self, header: &RoundHeader, donors: &[u16]) -> Aggregate {
+        let header = RoundHeader::decode(&header.encode()).unwrap();
+        let (survivors, blobs) = self.blobs(&header, donors);
+        let partials: Vec<PartialSum> = (1..=self.members)
+            .map(|m| self.ask(m, &header, &survivors, &blobs).unwrap())
+            .map(|p| PartialSum::decode(&p.encode(), &header).unwrap())
+            .collect();
+        open(&header, &survivors, &refs(&blobs), &partials).unwrap()
+    }
+
+    /// The header of the next round as an honest coordinator makes it: for all donors.
+    pub fn next_header(&mut self, training: &Training) -> RoundHeader {
+        let header = RoundHeader::new(self.fields(training, &self.donors())).unwrap();
+        self.next_round += 1;
+        training.check_header(&header).unwrap();
+        header
+    }
+
+    /// A whole training with these donors in every round.
+    pub fn train(&mut self, plan: Plan, donors: &[u16]) -> Result<Trained, PlanError> {
+        self.train_with(plan, |_| donors.to_vec())
+    }
+
+    /// A whole training with those donors in a round whom `who` names.
+    pub fn train_with(
+        &mut self,
+        plan: Plan,
+        who: impl Fn(&Training) -> Vec<u16>,
+    ) -> Result<Trained, PlanError> {
+        let mut training = Training::start(plan)?;
+        let mut states = vec![training.state_hash()];
+        let mut sums = Vec::new();
+        loop {
+            let header = self.next_header(&training);
+            training = training.with_cohort_of(&header);
+            let donors = who(&training);
+            let sum = self.round(&header, &donors);
+            sums.push((donors.clone(), sum.values().to_vec()));
+            match training.advance(&donors, sum.values())? {
+                Step::Next(t) => training = t,
+                Step::Finished(finished) => {
+                    states.push(finished.model.hash());
+                    return Ok(Trained { finished, states, sums });
+                }
+            }
+            states.push(training.state_hash());
+        }
+    }
+}
+
+pub struct Trained {
+    pub finished: Finished,
+    pub states: Vec<[u8; 32]>,
+    pub sums: Vec<(Vec<u16>, Vec<f64>)>,
+}
+
+pub fn list(donors: &[u16], blobs: &[Vec<u8>]) -> Vec<Survivor> {
+    donors.iter().zip(blobs).map(|(&donor, b)| Survivor { donor, blob: blob_hash(b) }).collect()
+}
+
+pub fn refs(blobs: &[Vec<u8>]) -> Vec<&[u8]> {
+    blobs.iter().map(Vec::as_slice).collect()
+}
+
+/// Uniform in [0, 1).
+pub fn uniform(rng: &mut ChaCha20Rng) -> f64 {
+    use rand_core::Rng;
+    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A table whose label depends on its columns, with a part of the values missing. `round_to` decimals keep values as
+/// measured ones are.
+pub fn table(rng: &mut ChaCha20Rng, rows: usize, columns: usize, missing: f64) -> Table {
+    let mut values = Vec::new();
+    let mut labels = Vec::new();
+    for _ in 0..rows {
+        let scale = |c: usize| [100.0, 3.0, 0.7, 12.0, 250.0][c % 5];
+        let row: Vec<f64> = (0..columns)
+            .map(|c| ((uniform(rng) + uniform(rng)) * scale(c) * 100.0).round() / 100.0)
+            .collect();
+        let score: f64 = row
+            .iter()
+            .enumerate()
+            .map(|(c, v)| (v / scale(c) - 1.0) * [2.0, -1.5, 0.3, 0.0, 1.0][c % 5])
+            .sum();
+        labels.push(u8::from(uniform(rng) < 1.0 / (1.0 + (-score - 0.3).exp())));
+        values.extend(row.into_iter().map(|v| if uniform(rng) < missing { f64::NAN } else { v }));
+    }
+    Table { columns: columns as u32, values, labels }
+}
+
+pub fn tables(seed: u64, sites: usize, columns: usize, missing: f64) -> Vec<Table> {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    (0..sites).map(|i| table(&mut rng, 40 + 25 * i, columns, missing)).collect()
+}

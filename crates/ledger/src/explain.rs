@@ -1,0 +1,41 @@
+//! Turns a failed call into the contract's own error name and arguments.
+
+use alloy::sol_types::SolInterface;
+use alloy::transports::TransportError;
+
+use crate::LedgerError;
+use crate::contracts::{AccessManager, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken};
+
+/// An error of a call named `name`.
+pub(crate) fn transport(name: &str, error: TransportError) -> LedgerError {
+    let name = name.to_string();
+    let Some(response) = error.as_error_resp() else {
+        return LedgerError::Transport { name, source: Box::new(error) };
+    };
+    let explanation = match response.as_revert_data() {
+        Some(data) => revert(&data),
+        None => response.message.to_string(),
+    };
+    LedgerError::Refused { name, explanation }
+}
+
+fn revert(data: &[u8]) -> String {
+    fn as_error<E: SolInterface + std::fmt::Debug>(data: &[u8]) -> Option<String> {
+        // `Debug` of the generated enum is `Variant(Struct { fields })`; the struct alone says all.
+        let text = format!("{:?}", E::abi_decode(data).ok()?);
+        let inner = text.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'))?;
+        Some(inner.to_string())
+    }
+    as_error::<Market::MarketErrors>(data)
+        .or_else(|| as_error::<Rounds::RoundsErrors>(data))
+        .or_else(|| as_error::<Datasets::DatasetsErrors>(data))
+        .or_else(|| as_error::<Enclaves::EnclavesErrors>(data))
+        .or_else(|| as_error::<Programs::ProgramsErrors>(data))
+        .or_else(|| as_error::<Members::MembersErrors>(data))
+        .or_else(|| as_error::<TestToken::TestTokenErrors>(data))
+        .or_else(|| as_error::<AccessManager::AccessManagerErrors>(data))
+        .or_else(|| alloy::sol_types::decode_revert_reason(data))
+        .unwrap_or_else(|| {
+            format!("an unknown error with selector 0x{}", alloy::hex::encode(data.get(..4).unwrap_or(data)))
+        })
+}

@@ -1,0 +1,61 @@
+//! The auditor: measures programs again and says so in public.
+
+use histone_enclave::program::{Limits, Program};
+use histone_ledger::contracts::{Contract, Programs};
+use histone_protocol::B256;
+use histone_protocol::hash::sha256;
+use histone_protocol::program::{AuditReport, ProgramKind};
+use histone_protocol::record::Signed;
+
+use crate::party::Party;
+use crate::run::{RunError, World};
+
+/// A published program as the auditor finds it: on the ledger and in public storage.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub kind: ProgramKind,
+    /// The ledger's key.
+    pub measurement: B256,
+    /// Blob of the module.
+    pub wasm: B256,
+    /// Blob of the source listing.
+    pub source: B256,
+}
+
+/// Fetches module and source, checks their hashes against the ledger, admits and measures the module, and registers a
+/// signed report. Gives the report's blob. A program that does not measure as registered is not audited.
+pub async fn audit(auditor: &Party, program: &Submission, world: &World) -> Result<B256, RunError> {
+    let ledger = &world.ledger;
+    let registered = ledger
+        .read(Contract::Programs, Programs::programCall { measurement: program.measurement })
+        .await?;
+    let wasm = world.blobs.get(program.wasm)?;
+    let source = world.blobs.get(program.source)?;
+    let refuse = |what: &str| RunError::Audit { program: program.name.clone(), what: what.to_string() };
+    if registered.wasmHash != sha256(&wasm) {
+        return Err(refuse("the module is not the registered one"));
+    }
+    if registered.sourceHash != sha256(&source) {
+        return Err(refuse("the source listing is not the registered one"));
+    }
+    let measured = Program::admit(&wasm, Limits::STANDARD).map_err(|e| refuse(&e.to_string()))?;
+    if B256::from(measured.measurement()) != program.measurement {
+        return Err(refuse("the module measures differently than registered"));
+    }
+    let report = AuditReport {
+        program: program.name.clone(),
+        kind: program.kind,
+        source_hash: registered.sourceHash,
+        wasm_hash: registered.wasmHash,
+        measurement: program.measurement,
+        method: "re-measured".into(),
+        time: ledger.time().await?,
+    };
+    let blob = world.blobs.put(&Signed::sign(&report, &auditor.key)?.to_bytes())?;
+    let call = Programs::auditCall { measurement: program.measurement, reportHash: blob };
+    ledger.send(&auditor.key, Contract::Programs, call).await?;
+    Ok(blob)
+}

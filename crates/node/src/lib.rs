@@ -1,0 +1,24 @@
+//! The parties of a collaboration, and the run that connects them.
+//!
+//! 1. [`study`]: the file that describes a collaboration, checked before anything starts.
+//! 2. [`party`]: what every party has: a name, keys, random numbers, a private directory.
+//! 3. The parties: [`owner`] (data and consent), [`trainer`] (the model), [`runner`] (validation and query enclaves),
+//!    [`auditor`] (programs), [`committee`] (opens sums), [`user`] (asks and pays).
+//! 4. [`release`]: the one function through which a data key leaves an owner.
+//! 5. [`run`]: a whole collaboration in one process. Each party acts through its own struct and reads its own
+//!    directory; what passes between them is the ledger, public blobs and sealed messages.
+//!
+//! Deliberately absent: rules. What may be used is decided in `access`, what is believed in `attestation`, what is paid
+//! in the contracts, how sums are made in `federation`.
+
+pub mod auditor;
+pub mod committee;
+pub mod owner;
+pub mod party;
+pub mod programs;
+pub mod release;
+pub mod run;
+pub mod runner;
+pub mod study;
+pub mod trainer;
+pub mod user;

@@ -1,0 +1,304 @@
+//! A whole collaboration in one process: every party with keys and a directory of its own, connected by the ledger,
+//! public blobs and sealed messages.
+//!
+//! [`run`] takes a study and leaves a run folder that a stranger can verify. The machines are SIMULATED and so is the
+//! clock: it starts at [`Options::start_time`], moves on with every block, and is moved past deadlines where the story
+//! needs one to pass.
+
+mod queries;
+mod recruiting;
+mod result;
+mod setup;
+mod training;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use histone_attestation::{AppraisalError, AppraisalPolicy};
+use histone_chain::{Chain, ManualClock};
+use histone_compliance::folder::{FORMAT, Folder, FolderError, Manifest, RunRecord};
+use histone_enclave::instance::{EnclaveError, Instance};
+use histone_ledger::contracts::{Contract, Enclaves};
+use histone_ledger::{Ledger, LedgerError};
+use histone_network::{BlobStore, StoreError};
+use histone_protocol::keys::SigningKey;
+
+use crate::party::{Entropy, PartyError};
+use crate::study::Study;
+pub use result::{
+    Balance, ChainSummary, Declined, QueryOutcome, Refusal, RoundSummary, RunResult, SiteAuc, Validation,
+};
+
+/// Oldest evidence that the owners of a run accept, and how long an enclave stays registered: 7 days, in seconds.
+pub const EVIDENCE_MAX_AGE: u64 = 7 * 24 * 3_600;
+
+/// Seconds that a round stays open, and in which a query must be answered.
+const DEADLINE: u32 = 3_600;
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The run folder; must not exist or be empty.
+    pub out: PathBuf,
+    /// Where keys and other secrets come from.
+    pub entropy: Entropy,
+    /// First moment of the SIMULATED clock, Unix seconds.
+    pub start_time: u64,
+    /// Participants that do not answer from a round on: SIMULATED failures.
+    pub drop_outs: Vec<DropOut>,
+}
+
+/// A participant that does not answer from a round on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DropOut {
+    /// Its name.
+    pub participant: String,
+    /// The first round that it misses.
+    pub round: u32,
+}
+
+/// Is told how the run goes on.
+pub trait Observer {
+    /// Step `number` of `total` begins.
+    fn step(&mut self, number: usize, total: usize, title: &str);
+    /// Something worth a line has happened.
+    fn note(&mut self, text: &str);
+    /// A round of training has ended; at the most so many follow.
+    fn round(&mut self, round: u32, at_most: u32, stage: &str);
+}
+
+/// Why a run stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The folder holds something already.
+    #[error("{0}")]
+    Occupied(String),
+    /// Something else, said in full.
+    #[error("{0}")]
+    Message(String),
+    /// Too few updates in a round.
+    #[error(
+        "training stopped: round {round} got updates from {survivors} of {donors} participants and needs {needed}; the deposit of {deposit} tokens went back to `{trainer}`"
+    )]
+    TooFewSurvivors {
+        /// The round.
+        round: u32,
+        /// Updates that came.
+        survivors: u16,
+        /// Participants.
+        donors: u16,
+        /// Updates needed.
+        needed: u16,
+        /// What was returned.
+        deposit: String,
+        /// To whom.
+        trainer: String,
+    },
+    /// An audit found something.
+    #[error("the audit of program `{program}` failed: {what}")]
+    Audit {
+        /// The program.
+        program: String,
+        /// What was found.
+        what: String,
+    },
+    /// A round cannot be made or recomputed.
+    #[error("a round of training failed: {0}")]
+    Round(String),
+    /// The ledger refused or failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The money is not there.
+    #[error(transparent)]
+    NotFunded(#[from] histone_ledger::NotFunded),
+    /// Evidence was refused.
+    #[error("attestation is refused")]
+    Appraisal(#[from] AppraisalError),
+    /// A key was not released.
+    #[error("the key is not released")]
+    Release(#[from] crate::release::ReleaseError),
+    /// Consent cannot be decided on.
+    #[error(transparent)]
+    Access(#[from] histone_access::AccessError),
+    /// An enclave refused or failed.
+    #[error(transparent)]
+    Enclave(#[from] EnclaveError),
+    /// A program cannot be used.
+    #[error(transparent)]
+    Program(#[from] crate::programs::ProgramError),
+    /// A signed statement is not valid.
+    #[error(transparent)]
+    Record(#[from] histone_protocol::record::RecordError),
+    /// A message could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] histone_protocol::seal::SealError),
+    /// A blob cannot be stored or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A party's directory cannot be used.
+    #[error(transparent)]
+    Party(#[from] PartyError),
+    /// The folder cannot be written.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The chain cannot be made or read.
+    #[error("the ledger's files cannot be used")]
+    Chain(#[from] histone_chain::ChainError),
+}
+
+impl RunError {
+    /// A failure of the round's arithmetic or protocol, with its causes.
+    pub(crate) fn round(error: impl std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        Self::Round(text)
+    }
+}
+
+/// What every party can reach: the ledger and public storage, and by which rule it believes in enclaves.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The contracts.
+    pub ledger: Ledger,
+    /// Public storage.
+    pub blobs: BlobStore,
+    /// The owners' appraisal policy.
+    pub appraisal: AppraisalPolicy,
+}
+
+impl World {
+    /// Publishes an enclave's evidence and registers it under its operator.
+    pub async fn register_enclave(&self, instance: &Instance, operator: &SigningKey) -> Result<(), RunError> {
+        self.blobs.put(instance.evidence())?;
+        let expires_at = self.ledger.time().await? + EVIDENCE_MAX_AGE;
+        let (registration, signature) = instance.registration(self.ledger.deployment(), expires_at);
+        let call = Enclaves::registerCall {
+            e: Enclaves::Enclave {
+                signer: instance.keys().receipt,
+                sealKey: registration.sealKey,
+                measurement: registration.measurement,
+                platform: registration.platform,
+                evidenceHash: registration.evidenceHash,
+                expiresAt: registration.expiresAt,
+            },
+            signature: signature.as_slice().to_vec().into(),
+        };
+        self.ledger.send(operator, Contract::Enclaves, call).await?;
+        Ok(())
+    }
+}
+
+/// The clock and chain behind a run, which only the run itself may move.
+struct Stage {
+    folder: Folder,
+    clock: Arc<ManualClock>,
+    chain: Chain,
+    started: Instant,
+}
+
+impl Stage {
+    /// Lets the SIMULATED clock pass `seconds` after the last block.
+    fn wait(&self, world_time: u64, seconds: u64) {
+        self.clock.set(world_time + seconds);
+    }
+
+    /// Notes in the folder how far the run has come, for whoever finds it unfinished.
+    fn mark(&self, step: &str) -> Result<(), RunError> {
+        let text = format!("This run has not ended. It was at: {step}\n");
+        Ok(histone_network::write_whole(&self.folder.unfinished(), text.as_bytes())?)
+    }
+}
+
+const STEPS: [&str; 9] = [
+    "start the ledger, deploy the contracts, admit the members",
+    "publish, audit and register the programs",
+    "attest a validation enclave; validate, commit and register each table",
+    "propose the models; each owner's node decides",
+    "train on encrypted updates; only sums are opened",
+    "evaluate the model at each site",
+    "serve the model: access codes, sealed questions and answers",
+    "try what must be refused",
+    "pay everybody out and close the books",
+];
+
+/// Runs a study from beginning to end and leaves a verifiable folder.
+pub async fn run(study: &Study, options: &Options, observer: &mut dyn Observer) -> Result<RunResult, RunError> {
+    let folder = Folder::at(&options.out);
+    setup::claim_folder(&folder)?;
+    let mut number = 0;
+    let mut step = |observer: &mut dyn Observer| {
+        number += 1;
+        let title = STEPS.get(number - 1).copied().unwrap_or_default();
+        observer.step(number, STEPS.len(), title);
+        title
+    };
+
+    let title = step(observer);
+    let mut cast = setup::start(study, options, folder).await?;
+    cast.stage.mark(title)?;
+    cast.stage.mark(step(observer))?;
+    let programs = setup::programs(&mut cast).await?;
+    cast.stage.mark(step(observer))?;
+    let validated = setup::datasets(study, &mut cast, observer).await?;
+    cast.stage.mark(step(observer))?;
+    let recruited = recruiting::recruit(study, &mut cast, observer).await?;
+    cast.stage.mark(step(observer))?;
+    let trained = training::train(study, options, &mut cast, &recruited, observer).await?;
+    cast.stage.mark(step(observer))?;
+    let evaluated = training::evaluate(study, &mut cast, &trained).await?;
+    cast.stage.mark(step(observer))?;
+    let mut served = queries::serve(study, &mut cast, &recruited, &trained, observer).await?;
+    cast.stage.mark(step(observer))?;
+    let refused = queries::refusals(&mut cast, &recruited, &mut served, observer).await?;
+    cast.stage.mark(step(observer))?;
+    let balances = result::pay_out(&mut cast, &recruited).await?;
+
+    let record = RunRecord {
+        format: FORMAT.into(),
+        study: study.name.clone(),
+        platform: histone_protocol::evidence::Platform::Simulated,
+        vendor: cast.vendor.address(),
+        evidence_max_age: EVIDENCE_MAX_AGE,
+        deployment: cast.world.ledger.deployment().clone(),
+        plan: trained.plan_hex.clone(),
+        parties: cast.parties(),
+        programs,
+        evidence: cast.evidence().await?,
+        datasets: validated.records.clone(),
+        models: recruited.records.clone(),
+        rounds: trained.records.clone(),
+        model: trained.model_blob,
+        evaluations: evaluated.blobs.clone(),
+        queries: served.records.clone(),
+    };
+    let folder = cast.stage.folder.clone();
+    folder.write(&folder.record(), &record, &cast.operator.key)?;
+    let result = result::assemble(
+        study, options, &cast, &recruited, &trained, evaluated, validated, served, refused, balances,
+    )?;
+    let text = serde_json::to_vec_pretty(&result).map_err(|e| RunError::Message(e.to_string()))?;
+    histone_network::write_whole(&folder.result(), &text)?;
+    let manifest = Manifest {
+        format: FORMAT.into(),
+        head: cast.stage.chain.head()?.hash,
+        state_digest: cast.stage.chain.state_digest()?,
+        files: Default::default(),
+    };
+    // The chain's file is complete only when it is closed: the last clones go with the cast.
+    let operator = cast.operator.key.clone();
+    drop(cast);
+    let manifest = Manifest { files: folder.hash_files()?, ..manifest };
+    folder.write(&folder.manifest(), &manifest, &operator)?;
+    std::fs::remove_file(folder.unfinished()).map_err(|source| FolderError::Io {
+        action: "remove",
+        path: folder.unfinished(),
+        source,
+    })?;
+    Ok(result)
+}

@@ -1,0 +1,192 @@
+//! Serving the trained model, and the attempts that must fail.
+
+use histone_attestation::{AppraisalPolicy, Expected, appraise};
+use histone_compliance::folder::QueryRecord;
+use histone_enclave::engine::Engine;
+use histone_enclave::instance::{EnclaveError, Instance};
+use histone_enclave::program::{Limits, Program};
+use histone_enclave::query::QueryEnclave;
+use histone_enclave::validation;
+use histone_ledger::contracts::{Contract, Market};
+use histone_protocol::hash::blob_hash;
+
+use super::recruiting::Recruited;
+use super::result::{QueryOutcome, Refusal};
+use super::setup::Cast;
+use super::training::{Trained, main_trainer};
+use super::{DEADLINE, EVIDENCE_MAX_AGE, Observer, RunError};
+use crate::programs::BUNDLED;
+use crate::study::Study;
+use crate::user::AccessCode;
+
+/// What serving left.
+pub(super) struct Served {
+    pub(super) records: Vec<QueryRecord>,
+    pub(super) outcomes: Vec<QueryOutcome>,
+    enclave: Option<QueryEnclave>,
+    last: Option<(AccessCode, Vec<f64>)>,
+}
+
+/// Every query of the study is bought, asked, answered and settled; one more is bought and never answered.
+pub(super) async fn serve(
+    study: &Study,
+    cast: &mut Cast,
+    recruited: &Recruited,
+    trained: &Trained,
+    observer: &mut dyn Observer,
+) -> Result<Served, RunError> {
+    let world = cast.world.clone();
+    let model_id = recruited.model_id;
+    let model = world.blobs.get(trained.model_blob)?;
+    let program = cast.loaded.query.clone();
+    let mut enclave = cast.runner.start_query(program, model_id, &model, trained.model_hash, &world).await?;
+    main_trainer(cast, study)?.serve(model_id, enclave.instance().keys().receipt, &world).await?;
+
+    let price = recruited.paper.query_price;
+    let mut served = Served { records: Vec::new(), outcomes: Vec::new(), enclave: None, last: None };
+    for (index, row) in study.end_user.queries.iter().enumerate() {
+        let code = cast.user.buy(model_id, price, &world).await?;
+        let question = cast.user.ask(code, row.clone(), &world).await?;
+        let answer = enclave.answer(&question, &world.ledger).await?;
+        cast.runner.settle(&answer, &world).await?;
+        let probability = cast.user.read(code, &answer.sealed)?;
+        served.records.push(QueryRecord {
+            query_id: code.query_id,
+            question: world.blobs.put(&question)?,
+            answer: Some(world.blobs.put(&answer.sealed)?),
+        });
+        served.outcomes.push(QueryOutcome {
+            query: index + 1,
+            probability: Some(probability),
+            truth: study.end_user.truth.as_ref().and_then(|t| t.get(index).copied()),
+            settled: true,
+        });
+        served.last = Some((code, row.clone()));
+    }
+
+    // One query whose enclave is stopped before it answers: the whole price comes back after the deadline.
+    let code = cast.user.buy(model_id, price, &world).await?;
+    let row = study.end_user.queries.first().cloned().unwrap_or_default();
+    let question = cast.user.ask(code, row, &world).await?;
+    served.records.push(QueryRecord {
+        query_id: code.query_id,
+        question: world.blobs.put(&question)?,
+        answer: None,
+    });
+    if cast.user.refund(code, &world).await.is_ok() {
+        return Err(RunError::Message("a query was refunded before its deadline".into()));
+    }
+    cast.wait(u64::from(DEADLINE) + 1).await?;
+    cast.user.refund(code, &world).await?;
+    observer.note("one query was not answered (its enclave was stopped on purpose): refunded in full after the deadline");
+    served.outcomes.push(QueryOutcome {
+        query: study.end_user.queries.len() + 1,
+        probability: None,
+        truth: None,
+        settled: false,
+    });
+    served.enclave = Some(enclave);
+    Ok(served)
+}
+
+/// Tries what must be refused and records by whom and why. An attempt that succeeds stops the run.
+pub(super) async fn refusals(
+    cast: &mut Cast,
+    recruited: &Recruited,
+    served: &mut Served,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Refusal>, RunError> {
+    let mut refusals = Vec::new();
+    let mut refused = |what: &str, by: &str, reason: String| {
+        observer.note(&format!("refused by {by}: {what}: {reason}"));
+        refusals.push(Refusal { attempt: what.into(), refused_by: by.into(), reason });
+    };
+    let succeeded = |what: &str| RunError::Message(format!("this must be refused and was not: {what}"));
+    let world = cast.world.clone();
+
+    // 1. A program with one byte changed measures differently, which no auditor has seen.
+    let what = "an enclave with a tampered program";
+    let instance = tampered_enclave(cast, world.ledger.time().await?)?;
+    match world.register_enclave(&instance, &cast.runner.party.key).await {
+        Ok(()) => return Err(succeeded(what)),
+        Err(e) => refused(what, "the ledger", e.to_string()),
+    }
+    // 2. The same, presented to an owner as if it ran the audited program.
+    let what = "a tampered program presented to an owner";
+    let audited = cast.loaded.validation.program().measurement().into();
+    let expected = Expected {
+        operator: cast.runner.party.account(),
+        evidence_hash: blob_hash(instance.evidence()),
+        measurement: audited,
+        init_data: validation::init_data(),
+    };
+    let now = world.ledger.time().await?;
+    match appraise(instance.evidence(), &expected, &world.appraisal, now) {
+        Ok(_) => return Err(succeeded(what)),
+        Err(e) => refused(what, "the owner's node", e.to_string()),
+    }
+    // 3. Good evidence that has become too old, and 4. the same evidence where only real hardware counts.
+    let good = Expected { measurement: instance.measurement(), ..expected };
+    let later = now + EVIDENCE_MAX_AGE + 1;
+    match appraise(instance.evidence(), &good, &world.appraisal, later) {
+        Ok(_) => return Err(succeeded("expired evidence")),
+        Err(e) => refused("expired evidence", "the owner's node", e.to_string()),
+    }
+    match appraise(instance.evidence(), &good, &AppraisalPolicy::production(EVIDENCE_MAX_AGE), now) {
+        Ok(_) => return Err(succeeded("SIMULATED evidence in production")),
+        Err(e) => refused("SIMULATED evidence under a production policy", "the owner's node", e.to_string()),
+    }
+
+    let Some(enclave) = &mut served.enclave else { return Ok(refusals) };
+    let Some((used, row)) = served.last.clone() else { return Ok(refusals) };
+    // 5. A code that was used before.
+    let question = cast.user.ask(used, row.clone(), &world).await?;
+    match enclave.answer(&question, &world.ledger).await {
+        Ok(_) => return Err(succeeded("a used access code")),
+        Err(e) => refused("a used access code", "the query enclave", backing(&e)),
+    }
+    // 6. A code that nobody has paid for.
+    let invented = cast.user.invent_code(recruited.model_id, used.enclave);
+    let question = cast.user.ask(invented, row.clone(), &world).await?;
+    match enclave.answer(&question, &world.ledger).await {
+        Ok(_) => return Err(succeeded("an unpaid access code")),
+        Err(e) => refused("an unpaid access code", "the query enclave", backing(&e)),
+    }
+    // 7. Another person's code.
+    let question = cast.stranger.ask(used, row, &world).await?;
+    match enclave.answer(&question, &world.ledger).await {
+        Ok(_) => return Err(succeeded("another user's access code")),
+        Err(e) => refused("another user's access code", "the query enclave", backing(&e)),
+    }
+    // 8. A settlement without the enclave's receipt for this query.
+    let call = Market::settleCall {
+        queryId: used.query_id,
+        jobId: blob_hash(b"job"),
+        outputHash: blob_hash(b"output"),
+        signature: vec![0; 65].into(),
+    };
+    match world.ledger.send(&cast.runner.party.key, Contract::Market, call).await {
+        Ok(_) => return Err(succeeded("a second settlement")),
+        Err(e) => refused("settling a query twice", "the market contract", e.to_string()),
+    }
+    Ok(refusals)
+}
+
+fn backing(error: &EnclaveError) -> String {
+    error.to_string()
+}
+
+/// A validation enclave whose module differs from the audited one in a custom section: the same code, another file.
+fn tampered_enclave(cast: &mut Cast, now: u64) -> Result<Instance, RunError> {
+    let mut wasm = BUNDLED[0].wasm.to_vec();
+    // Section id 0, length 6, name length 4 `name`, one empty subsection byte: harmless, and still another measurement.
+    wasm.extend_from_slice(&[0, 5, 4, b'n', b'a', b'm', b'e']);
+    let program = Program::admit(&wasm, Limits::STANDARD).map_err(crate::programs::ProgramError::from)?;
+    let loaded = Engine::new()
+        .and_then(|engine| engine.load(program))
+        .map_err(crate::programs::ProgramError::from)?;
+    let operator = cast.runner.party.account();
+    let seed = cast.runner.party.draw_seed();
+    let device = cast.vendor.make_device(&mut cast.operator.rng)?;
+    Ok(Instance::start(loaded, &device, operator, validation::init_data(), now, seed)?)
+}

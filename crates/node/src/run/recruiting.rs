@@ -1,0 +1,141 @@
+//! White papers, decisions and donations.
+
+use histone_compliance::folder::ModelRecord;
+use histone_federation::plan::Plan;
+use histone_ledger::contracts::{Contract, Market};
+use histone_protocol::B256;
+use histone_protocol::consent::{Split, Verdict, WhitePaper};
+
+use super::result::Declined;
+use super::setup::Cast;
+use super::{DEADLINE, Observer, RunError};
+use crate::study::{Model, Study};
+use crate::trainer::{Offer, plan};
+
+/// Rows that a site must have. Sums over sites are public: when a site leaves between two rounds, their difference
+/// tells totals of that site, and totals over fewer rows than this would come too near to persons.
+const MIN_ROWS: u32 = 20;
+
+/// What recruiting left.
+pub(super) struct Recruited {
+    /// The main model first.
+    pub(super) records: Vec<ModelRecord>,
+    pub(super) declined: Vec<Declined>,
+    /// The ledger's number of the main model.
+    pub(super) model_id: u64,
+    pub(super) plan: Plan,
+    pub(super) paper: WhitePaper,
+}
+
+fn white_paper(study: &Study, model: &Model, cast: &Cast) -> Result<WhitePaper, RunError> {
+    let trainer = cast
+        .trainers
+        .get(&model.trainer)
+        .ok_or_else(|| RunError::Message(format!("there is no trainer `{}`", model.trainer)))?;
+    let programs = [&cast.loaded.validation, &cast.loaded.training, &cast.loaded.query];
+    Ok(WhitePaper {
+        name: model.name.clone(),
+        predicts: model.predicts.clone(),
+        trainer: trainer.party.account(),
+        trainer_name: model.trainer.clone(),
+        purpose: model.purpose.to_string(),
+        disease: model.disease.clone(),
+        commercial: model.commercial,
+        // The run is one machine; the model is used where its first participant is.
+        country: study.participants.first().map(|p| p.country.clone()).unwrap_or_default(),
+        features: study.table.features.clone(),
+        label: study.table.label.clone(),
+        min_rows: MIN_ROWS,
+        instant_payment: model.instant_payment.micro(),
+        query_price: model.query_price.micro(),
+        split: Split {
+            donors: model.split.donors.get(),
+            trainer: model.split.trainer.get(),
+            runner: model.split.runner.get(),
+        },
+        programs: programs.iter().map(|p| B256::from(p.program().measurement())).collect(),
+    })
+}
+
+/// Proposes every model; each owner's node answers by itself; those who agree to the main model donate to it.
+pub(super) async fn recruit(
+    study: &Study,
+    cast: &mut Cast,
+    observer: &mut dyn Observer,
+) -> Result<Recruited, RunError> {
+    let plan = plan(study);
+    plan.check().map_err(RunError::round)?;
+    let offer = Offer {
+        min_donors: study.training.min_survivors as u16,
+        max_donors: study.participants.len() as u16,
+        query_timeout: DEADLINE,
+    };
+    let mut records = Vec::new();
+    let mut declined = Vec::new();
+    let mut main = None;
+    for (index, model) in std::iter::once(&study.model).chain(&study.other_models).enumerate() {
+        let paper = white_paper(study, model, cast)?;
+        let world = cast.world.clone();
+        let trainer = cast
+            .trainers
+            .get(&model.trainer)
+            .ok_or_else(|| RunError::Message(format!("there is no trainer `{}`", model.trainer)))?;
+        let (paper_blob, model_id) = trainer.propose(&paper, offer, &world).await?;
+        let mut decisions = Vec::new();
+        let mut donors = 0;
+        for owner in &mut cast.owners {
+            let answer = owner.consider(paper_blob, model_id, &world).await?;
+            decisions.push(answer.blob);
+            match answer.permit {
+                Some(permit) if index == 0 => {
+                    let name = owner.party.name.clone();
+                    let device = cast
+                        .devices
+                        .get(&name)
+                        .ok_or_else(|| RunError::Message(format!("`{name}` has no machine")))?;
+                    let program = cast.loaded.training.clone();
+                    owner
+                        .donate(permit, model_id, &plan, paper.instant_payment, program, device, &world)
+                        .await?;
+                    donors += 1;
+                }
+                Some(_) => observer.note(&format!("{} would take part in `{}`", owner.party.name, model.name)),
+                None => {
+                    let verb = match answer.decision.verdict {
+                        Verdict::Review => "leaves to a person",
+                        _ => "declines",
+                    };
+                    observer.note(&format!(
+                        "{} {verb} `{}`: {}",
+                        owner.party.name,
+                        model.name,
+                        answer.decision.reasons.join("; ")
+                    ));
+                    declined.push(Declined {
+                        model: model.name.clone(),
+                        participant: owner.party.name.clone(),
+                        verdict: answer.decision.verdict,
+                        reasons: answer.decision.reasons.clone(),
+                    });
+                }
+            }
+        }
+        records.push(ModelRecord { model_id, paper: paper_blob, decisions });
+        if index == 0 {
+            if donors < study.training.min_survivors {
+                trainer.abort(model_id, &world).await?;
+                world.ledger.send(&trainer.party.key, Contract::Market, Market::claimCall {}).await?;
+                return Err(RunError::Message(format!(
+                    "only {donors} participants agree to `{}`, it needs {}; the deposit went back to `{}`",
+                    model.name, study.training.min_survivors, model.trainer
+                )));
+            }
+            main = Some((model_id, paper));
+        } else {
+            // Recruited for and not trained: the deposit returns.
+            trainer.abort(model_id, &world).await?;
+        }
+    }
+    let (model_id, paper) = main.ok_or_else(|| RunError::Message("the study has no model".into()))?;
+    Ok(Recruited { records, declined, model_id, plan, paper })
+}

@@ -1,0 +1,392 @@
+//! The end of a run: money to everybody, and the table.
+
+use std::collections::BTreeMap;
+
+use histone_federation::pooled;
+use histone_ledger::contracts::{Contract, Market, TestToken};
+use histone_program_sdk::job::Table;
+use histone_protocol::consent::Verdict;
+use histone_protocol::evidence::Platform;
+use histone_protocol::report::ColumnFlags;
+use histone_protocol::{Address, B256, U256};
+use serde::Serialize;
+
+use super::queries::Served;
+use super::recruiting::Recruited;
+use super::setup::{Cast, Validated};
+use super::training::{Evaluated, Trained};
+use super::{Options, RunError};
+use crate::party::Entropy;
+use crate::study::Study;
+
+/// Version of the result document.
+pub const FORMAT: &str = "histone-result/1";
+
+/// What a run says at its end; `--json` prints it.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunResult {
+    /// [`FORMAT`].
+    pub format: &'static str,
+    /// Name of the study.
+    pub study: String,
+    /// Title of the study.
+    pub title: String,
+    /// What vouches for the enclaves.
+    pub platform: Platform,
+    /// The clock of the run is SIMULATED: it moves with the blocks and is moved past deadlines.
+    pub clock: &'static str,
+    /// Whether every secret follows from a seed (demonstration only).
+    pub seeded: bool,
+    /// The chain at the end.
+    pub chain: ChainSummary,
+    /// Areas under the curve on held-out rows.
+    pub auc: Auc,
+    /// The trained model.
+    pub model: ModelSummary,
+    /// Rounds of training.
+    pub rounds: Vec<RoundSummary>,
+    /// What validation found.
+    pub validation: Vec<Validation>,
+    /// Who declined which model, and why.
+    pub declined: Vec<Declined>,
+    /// Queries.
+    pub queries: Vec<QueryOutcome>,
+    /// Attempts that were refused, as they must be.
+    pub refused: Vec<Refusal>,
+    /// Tokens paid in, in millionths.
+    pub paid_in_micro: u64,
+    /// Tokens at the end; they sum to what was paid in.
+    pub balances: Vec<Balance>,
+    /// Wall-clock seconds of the run.
+    pub seconds: f64,
+}
+
+/// The chain at the end of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChainSummary {
+    /// Blocks, the first one included.
+    pub blocks: u64,
+    /// Transactions.
+    pub transactions: u64,
+    /// Gas of all transactions.
+    pub gas: u64,
+    /// Hash of the last block.
+    pub head: B256,
+    /// Digest of the contract state.
+    pub state_digest: B256,
+    /// Transactions and gas by `contract.function`.
+    pub by_function: BTreeMap<String, GasSummary>,
+}
+
+/// Transactions of one function.
+#[derive(Debug, Clone, Serialize)]
+pub struct GasSummary {
+    /// How many.
+    pub transactions: u64,
+    /// Their gas together.
+    pub gas: u64,
+}
+
+/// Areas under the curve, all on held-out rows.
+#[derive(Debug, Clone, Serialize)]
+pub struct Auc {
+    /// Federated model over the held-out rows of all sites, from the secure histogram.
+    pub federated: Option<f64>,
+    /// Federated model over the same rows, exactly; computed by the runner of the study from the files.
+    pub federated_exact: Option<f64>,
+    /// A model trained on the pooled training rows, over the same rows; computed by the runner of the study from the
+    /// files, which no party of a real collaboration could do.
+    pub pooled: Option<f64>,
+    /// Site by site.
+    pub sites: Vec<SiteAuc>,
+}
+
+/// Areas under the curve at one site, as its enclave signed them.
+#[derive(Debug, Clone, Serialize)]
+pub struct SiteAuc {
+    /// The participant.
+    pub participant: String,
+    /// Held-out rows.
+    pub evaluated_rows: u32,
+    /// Of these with label 1.
+    pub positives: u32,
+    /// Model trained at this site alone.
+    pub local: Option<f64>,
+    /// Federated model.
+    pub federated: Option<f64>,
+    /// Pooled model, computed by the runner of the study from the files.
+    pub pooled: Option<f64>,
+}
+
+/// The trained model.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelSummary {
+    /// Its hash on the ledger.
+    pub hash: B256,
+    /// Whether it converged.
+    pub converged: bool,
+    /// Newton rounds.
+    pub newton_rounds: u32,
+    /// Intercept on the standardized scale.
+    pub intercept: f64,
+    /// Coefficients on the standardized scale.
+    pub coefficients: BTreeMap<String, f64>,
+    /// Largest difference of a weight to the pooled fit, relative to the larger of 1 and the weight.
+    pub largest_difference_to_pooled: f64,
+}
+
+/// A round of training.
+#[derive(Debug, Clone, Serialize)]
+pub struct RoundSummary {
+    /// Number from 1.
+    pub round: u32,
+    /// Stage of the plan.
+    pub stage: String,
+    /// Updates in the sum.
+    pub survivors: u16,
+    /// Numbers in each update.
+    pub numbers: u64,
+    /// Bytes of all updates.
+    pub update_bytes: u64,
+    /// Bytes of all partial sums.
+    pub partial_bytes: u64,
+    /// Wall-clock time.
+    pub milliseconds: f64,
+}
+
+/// What validation found at one site.
+#[derive(Debug, Clone, Serialize)]
+pub struct Validation {
+    /// The participant.
+    pub participant: String,
+    /// Rows.
+    pub rows: u32,
+    /// 1 = poor, 2 = usable with flags, 3 = good.
+    pub quality: u8,
+    /// Whether rows repeat.
+    pub has_duplicates: bool,
+    /// Flagged columns.
+    pub flagged: Vec<ColumnFlags>,
+}
+
+/// A model that an owner did not agree to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Declined {
+    /// The model.
+    pub model: String,
+    /// The owner.
+    pub participant: String,
+    /// Denied, or left to a person.
+    pub verdict: Verdict,
+    /// Why.
+    pub reasons: Vec<String>,
+}
+
+/// A query and what came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct QueryOutcome {
+    /// Number from 1.
+    pub query: usize,
+    /// The answer, which only the user could read.
+    pub probability: Option<f64>,
+    /// The true label, where the study has it.
+    pub truth: Option<bool>,
+    /// Settled, or refunded.
+    pub settled: bool,
+}
+
+/// An attempt that was refused.
+#[derive(Debug, Clone, Serialize)]
+pub struct Refusal {
+    /// What was tried.
+    pub attempt: String,
+    /// Who refused.
+    pub refused_by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Tokens of one party.
+#[derive(Debug, Clone, Serialize)]
+pub struct Balance {
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: String,
+    /// Its accounts.
+    pub accounts: Vec<Address>,
+    /// Tokens in millionths.
+    pub tokens_micro: u64,
+}
+
+/// Everybody claims what is owed; gives the balances, the market's rest last. They must sum to what was paid in.
+pub(super) async fn pay_out(cast: &mut Cast, recruited: &Recruited) -> Result<Vec<Balance>, RunError> {
+    let world = cast.world.clone();
+    debug_assert!(!recruited.records.is_empty());
+    for owner in &mut cast.owners {
+        if owner.donation().is_some() {
+            owner.claim(&world).await?;
+        }
+    }
+    let mut keys = vec![cast.runner.party.key.clone()];
+    keys.extend(cast.trainers.values().map(|t| t.party.key.clone()));
+    for key in keys {
+        let owed = world.ledger.read(Contract::Market, Market::owedCall { account: key.address() }).await?;
+        if owed > U256::ZERO {
+            world.ledger.send(&key, Contract::Market, Market::claimCall {}).await?;
+        }
+    }
+    let mut balances = Vec::new();
+    let mut sum = 0u64;
+    let market = world.ledger.deployment().market;
+    let parties = cast.parties().into_iter().map(|p| {
+        let accounts: Vec<Address> = std::iter::once(p.account).chain(p.pseudonyms).collect();
+        (p.name, p.role, accounts)
+    });
+    let held = ("market (rounding left over)".to_string(), "contract".to_string(), vec![market]);
+    for (name, role, accounts) in parties.chain([held]) {
+        let mut tokens_micro = 0;
+        for &account in &accounts {
+            let balance = world.ledger.read(Contract::Token, TestToken::balanceOfCall { account }).await?;
+            tokens_micro += balance.saturating_to::<u64>();
+        }
+        sum += tokens_micro;
+        balances.push(Balance { name, role, accounts, tokens_micro });
+    }
+    if sum != cast.paid_in {
+        return Err(RunError::Message(format!(
+            "the balances sum to {sum} millionths, {} were paid in",
+            cast.paid_in
+        )));
+    }
+    Ok(balances)
+}
+
+/// Puts the result together, with the pooled comparison that only the runner of the study can make.
+#[allow(clippy::too_many_arguments)] // each is one chapter of the run
+pub(super) fn assemble(
+    study: &Study,
+    options: &Options,
+    cast: &Cast,
+    recruited: &Recruited,
+    trained: &Trained,
+    evaluated: Evaluated,
+    validated: Validated,
+    served: Served,
+    refused: Vec<Refusal>,
+    balances: Vec<Balance>,
+) -> Result<RunResult, RunError> {
+    let comparison = compare(study, cast, recruited, trained)?;
+    let model = &trained.finished.model;
+    let usage = cast.world.ledger.usage();
+    let head = cast.stage.chain.head()?;
+    let sites = evaluated
+        .sites
+        .iter()
+        .map(|(name, s)| SiteAuc {
+            participant: name.clone(),
+            evaluated_rows: s.rows,
+            positives: s.positives,
+            local: s.local_auc,
+            federated: s.federated_auc,
+            pooled: comparison.sites.get(name).copied().flatten(),
+        })
+        .collect();
+    Ok(RunResult {
+        format: FORMAT,
+        study: study.name.clone(),
+        title: study.title.clone(),
+        platform: Platform::Simulated,
+        clock: "SIMULATED",
+        seeded: matches!(options.entropy, Entropy::Seed(_)),
+        chain: ChainSummary {
+            blocks: head.header.number + 1,
+            transactions: usage.values().map(|u| u.count).sum(),
+            gas: usage.values().map(|u| u.gas).sum(),
+            head: head.hash,
+            state_digest: cast.stage.chain.state_digest()?,
+            by_function: usage
+                .into_iter()
+                .map(|(name, u)| (name, GasSummary { transactions: u.count, gas: u.gas }))
+                .collect(),
+        },
+        auc: Auc {
+            federated: trained.finished.evaluation.auc,
+            federated_exact: comparison.federated,
+            pooled: comparison.pooled,
+            sites,
+        },
+        model: ModelSummary {
+            hash: trained.model_hash,
+            converged: model.converged,
+            newton_rounds: model.newton_rounds,
+            intercept: model.weights.first().copied().unwrap_or_default(),
+            coefficients: study
+                .table
+                .features
+                .iter()
+                .cloned()
+                .zip(model.weights.iter().skip(1).copied())
+                .collect(),
+            largest_difference_to_pooled: comparison.largest_difference,
+        },
+        rounds: trained.summaries.clone(),
+        validation: validated.reports,
+        declined: recruited.declined.clone(),
+        queries: served.outcomes,
+        refused,
+        paid_in_micro: cast.paid_in,
+        balances,
+        seconds: cast.stage.started.elapsed().as_secs_f64(),
+    })
+}
+
+struct Comparison {
+    federated: Option<f64>,
+    pooled: Option<f64>,
+    sites: BTreeMap<String, Option<f64>>,
+    largest_difference: f64,
+}
+
+/// Fits the pooled tables of the donors and scores both models on the same held-out rows.
+fn compare(
+    study: &Study,
+    cast: &Cast,
+    recruited: &Recruited,
+    trained: &Trained,
+) -> Result<Comparison, RunError> {
+    let every = recruited.plan.holdout_every;
+    let mut train = Vec::new();
+    let mut test = BTreeMap::new();
+    for (owner, participant) in cast.owners.iter().zip(&study.participants) {
+        if owner.donation().is_none() {
+            continue;
+        }
+        let table = Table {
+            columns: recruited.plan.columns,
+            values: participant.table.values().to_vec(),
+            labels: participant.table.labels().iter().map(|&l| u8::from(l)).collect(),
+        };
+        let (training_rows, held_out) = pooled::split(&table, every);
+        train.push(training_rows);
+        let held_out = pooled::usable(&held_out, &recruited.plan).map_err(RunError::round)?;
+        test.insert(participant.name.clone(), held_out);
+    }
+    let train = pooled::concat(&train).ok_or_else(|| RunError::Message("nobody donated".into()))?;
+    let pooled_model = pooled::fit(&train, &recruited.plan).map_err(RunError::round)?;
+    let federated = &trained.finished.model;
+    let auc = |model: &histone_federation::plan::Model, table: &Table| {
+        pooled::auc(&pooled::scores(model, table), &table.labels)
+    };
+    let all: Vec<Table> = test.values().cloned().collect();
+    let all = pooled::concat(&all).ok_or_else(|| RunError::Message("nobody donated".into()))?;
+    let differences = federated.weights.iter().zip(&pooled_model.weights);
+    Ok(Comparison {
+        federated: auc(federated, &all),
+        pooled: auc(&pooled_model, &all),
+        sites: test.iter().map(|(name, table)| (name.clone(), auc(&pooled_model, table))).collect(),
+        largest_difference: differences
+            .map(|(f, p)| (f - p).abs() / p.abs().max(1.0))
+            .fold(0.0, f64::max),
+    })
+}

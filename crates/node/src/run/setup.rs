@@ -1,0 +1,335 @@
+//! The beginning of a run: folder, chain, parties, programs, datasets.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use histone_attestation::AppraisalPolicy;
+use histone_attestation::simulated::{SimulatedDevice, SimulatedVendor};
+use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
+use histone_compliance::folder::{DatasetRecord, Folder, PartyRecord, ProgramRecord};
+use histone_ledger::contracts::{Contract, Enclaves, Members, TestToken, roles};
+use histone_ledger::{Connection, Ledger};
+use histone_network::BlobStore;
+use histone_protocol::consent::ConsentPolicy;
+use histone_protocol::hash::tagged_hash;
+use histone_protocol::{Address, B256, U256};
+
+use super::result::Validation;
+use super::{EVIDENCE_MAX_AGE, Observer, Options, RunError, Stage, World};
+use crate::auditor::audit;
+use crate::committee::CommitteeMember;
+use crate::owner::Owner;
+use crate::party::{Party, create_private_dir};
+use crate::programs::{BUNDLED, Loaded};
+use crate::runner::Runner;
+use crate::study::{Denied, Participant, Study};
+use crate::trainer::Trainer;
+use crate::user::User;
+
+/// Chain id of the embedded chain of a run.
+const CHAIN_ID: u64 = 4_711;
+
+/// Everybody who takes part.
+pub(super) struct Cast {
+    pub(super) stage: Stage,
+    pub(super) world: World,
+    pub(super) loaded: Loaded,
+    pub(super) vendor: SimulatedVendor,
+    pub(super) devices: BTreeMap<String, SimulatedDevice>,
+    pub(super) operator: Party,
+    pub(super) owners: Vec<Owner>,
+    pub(super) trainers: BTreeMap<String, Trainer>,
+    pub(super) runner: Runner,
+    pub(super) auditor: Party,
+    pub(super) committee: Vec<CommitteeMember>,
+    pub(super) user: User,
+    /// A second user, who owns nothing and tries to use others' access codes.
+    pub(super) stranger: User,
+    /// Tokens that were made and given out, in millionths.
+    pub(super) paid_in: u64,
+}
+
+/// Makes sure that nothing is overwritten, and takes the folder.
+pub(super) fn claim_folder(folder: &Folder) -> Result<(), RunError> {
+    let root = folder.root();
+    let shown = root.display();
+    let occupied = |text: String| Err(RunError::Occupied(text));
+    if folder.manifest().exists() {
+        return occupied(format!(
+            "`{shown}` holds a finished run; check it with `histone verify {shown}`, name another folder with --out, or start over with --replace"
+        ));
+    }
+    if folder.unfinished().exists() {
+        let step = fs::read_to_string(folder.unfinished()).unwrap_or_default();
+        return occupied(format!(
+            "`{shown}` holds an unfinished run ({}); check its ledger with `histone chain replay {shown}/ledger`, start over with --replace, or name another folder with --out",
+            step.trim().trim_start_matches("This run has not ended. ")
+        ));
+    }
+    if root.exists() && fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some()) {
+        return occupied(format!("`{shown}` is not empty and holds no run; name another folder with --out"));
+    }
+    if private_dir(folder).exists() {
+        return occupied(format!(
+            "`{}` holds the secrets of an earlier run; remove it, start over with --replace, or name another folder with --out",
+            private_dir(folder).display()
+        ));
+    }
+    let io = |action, path: &std::path::Path| {
+        let path = path.to_owned();
+        move |source| crate::party::PartyError::Io { action, path, source }
+    };
+    fs::create_dir_all(root).map_err(io("create", root))?;
+    let mark = b"This run has not ended. It was at: its beginning\n";
+    if let Err(error) = histone_network::write_whole(&folder.unfinished(), mark) {
+        // Nothing half-made stays behind; the folder goes only when it is empty.
+        let _ = fs::remove_dir(root);
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+/// Where the parties' private directories are: beside the run folder, so that the folder can be given away.
+pub fn private_dir(folder: &Folder) -> PathBuf {
+    let mut name = folder.root().file_name().unwrap_or_default().to_os_string();
+    name.push(".private");
+    folder.root().with_file_name(name)
+}
+
+/// Starts the chain, deploys the contracts, makes the parties and gives them roles and money.
+pub(super) async fn start(study: &Study, options: &Options, folder: Folder) -> Result<Cast, RunError> {
+    let private = private_dir(&folder);
+    create_private_dir(&private)?;
+    let party = |name: &str| Party::create(name, &private, options.entropy);
+
+    let mut operator = party("operator")?;
+    let clock = Arc::new(ManualClock::new(options.start_time));
+    let sequencer = Sequencer::from_bytes(&operator.key.to_bytes())?;
+    let genesis = Genesis {
+        chain_id: CHAIN_ID,
+        timestamp: options.start_time,
+        sequencer: sequencer.address(),
+        alloc: Vec::new(),
+        gas_limit: Genesis::GAS_LIMIT,
+    };
+    let ledger_dir = folder.ledger();
+    fs::create_dir_all(&ledger_dir).map_err(|source| crate::party::PartyError::Io {
+        action: "create",
+        path: ledger_dir.clone(),
+        source,
+    })?;
+    let chain = Chain::create(&ledger_dir, genesis, sequencer, clock.clone())?;
+    let blobs = BlobStore::open(folder.blobs())?;
+    let ledger = Ledger::deploy(Connection::embedded(chain.clone()), &operator.key).await?;
+
+    let vendor = SimulatedVendor::generate(&mut operator.rng);
+    let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], EVIDENCE_MAX_AGE);
+    let world = World { ledger, blobs, appraisal };
+    let stage = Stage { folder, clock, chain, started: Instant::now() };
+
+    let mut devices = BTreeMap::new();
+    let mut owners = Vec::new();
+    for participant in &study.participants {
+        devices.insert(participant.name.clone(), vendor.make_device(&mut operator.rng)?);
+        let policy = policy(participant);
+        let owner = Owner::prepare(
+            party(&participant.name)?,
+            participant.table.clone(),
+            &study.table.label,
+            policy,
+        )?;
+        owners.push(owner);
+    }
+    let mut trainers = BTreeMap::new();
+    for model in std::iter::once(&study.model).chain(&study.other_models) {
+        if !trainers.contains_key(&model.trainer) {
+            trainers.insert(model.trainer.clone(), Trainer { party: party(&model.trainer)? });
+        }
+    }
+    let runner = Runner::new(party(&study.runner)?, vendor.make_device(&mut operator.rng)?);
+    let auditor = party(&study.auditor)?;
+    let committee = study
+        .committee
+        .members
+        .iter()
+        .map(|name| Ok(CommitteeMember { party: party(name)? }))
+        .collect::<Result<Vec<_>, RunError>>()?;
+    let user = User { party: party(&study.end_user.name)? };
+    let stranger = User { party: party("stranger")? };
+
+    let mut cast = Cast {
+        stage,
+        world,
+        loaded: Loaded::bundled()?,
+        vendor,
+        devices,
+        operator,
+        owners,
+        trainers,
+        runner,
+        auditor,
+        committee,
+        user,
+        stranger,
+        paid_in: 0,
+    };
+    cast.admit_members().await?;
+    cast.give_money(study).await?;
+    Ok(cast)
+}
+
+fn policy(participant: &Participant) -> ConsentPolicy {
+    ConsentPolicy {
+        owner: Address::ZERO, // the owner's node fills in its own account
+        country: participant.country.clone(),
+        terms: participant.consent.iter().map(ToString::to_string).collect(),
+        allow: participant.allow.iter().map(ToString::to_string).collect(),
+        deny: participant
+            .deny
+            .iter()
+            .map(|d| match d {
+                Denied::Purpose(data_use) => data_use.to_string(),
+                Denied::Requester(name) => name.clone(),
+            })
+            .collect(),
+    }
+}
+
+impl Cast {
+    /// Every party with its role in words and its bits on the ledger.
+    fn roles(&self) -> Vec<(&Party, &'static str, u8)> {
+        let mut list: Vec<(&Party, &'static str, u8)> = vec![(&self.operator, "operator", 0)];
+        list.extend(self.owners.iter().map(|o| (&o.party, "participant", roles::OWNER)));
+        list.extend(self.trainers.values().map(|t| (&t.party, "trainer", roles::TRAINER)));
+        list.push((&self.runner.party, "runner", roles::RUNNER));
+        list.push((&self.auditor, "auditor", roles::AUDITOR));
+        list.extend(self.committee.iter().map(|c| (&c.party, "committee member", roles::COMMITTEE)));
+        list.push((&self.user.party, "end user", 0));
+        list.push((&self.stranger.party, "stranger", 0));
+        list
+    }
+
+    /// Everybody for the run record.
+    pub(super) fn parties(&self) -> Vec<PartyRecord> {
+        let pseudonyms: BTreeMap<Address, Address> =
+            self.owners.iter().filter_map(|o| Some((o.account(), o.donation()?.0))).collect();
+        self.roles()
+            .into_iter()
+            .map(|(party, role, _)| PartyRecord {
+                name: party.name.clone(),
+                role: role.into(),
+                account: party.account(),
+                pseudonyms: pseudonyms.get(&party.account()).copied().into_iter().collect(),
+            })
+            .collect()
+    }
+
+    async fn admit_members(&mut self) -> Result<(), RunError> {
+        for (party, role, bits) in self.roles() {
+            if bits == 0 {
+                continue;
+            }
+            // Facts about an organization, not about a person.
+            let profile = tagged_hash("histone/profile/v1", &[party.name.as_bytes(), role.as_bytes()]);
+            let call = Members::addCall {
+                account: party.account(),
+                roles: bits,
+                profile,
+                sealKey: party.seal.public().0,
+            };
+            self.world.ledger.send(&self.operator.key, Contract::Members, call).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes just the TEST tokens that the story needs: the trainers' deposits and the end user's queries, one of which
+    /// will be refunded.
+    async fn give_money(&mut self, study: &Study) -> Result<(), RunError> {
+        let participants = study.participants.len() as u64;
+        let mut needs: BTreeMap<Address, u64> = BTreeMap::new();
+        for model in std::iter::once(&study.model).chain(&study.other_models) {
+            if let Some(trainer) = self.trainers.get(&model.trainer) {
+                *needs.entry(trainer.party.account()).or_default() += model.instant_payment.micro() * participants;
+            }
+        }
+        let queries = study.end_user.queries.len() as u64 + 1;
+        *needs.entry(self.user.party.account()).or_default() += study.model.query_price.micro() * queries;
+        for (account, amount) in needs {
+            let call = TestToken::mintCall { to: account, amount: U256::from(amount) };
+            self.world.ledger.send(&self.operator.key, Contract::Token, call).await?;
+            self.paid_in += amount;
+        }
+        Ok(())
+    }
+
+    /// Blobs of the evidence of every enclave on the ledger.
+    pub(super) async fn evidence(&self) -> Result<Vec<B256>, RunError> {
+        let events = self.world.ledger.events::<Enclaves::EnclaveRegistered>(Contract::Enclaves).await?;
+        Ok(events.iter().map(|e| e.evidenceHash).collect())
+    }
+
+    /// Lets the SIMULATED clock pass `seconds` from the last block.
+    pub(super) async fn wait(&self, seconds: u64) -> Result<(), RunError> {
+        self.stage.wait(self.world.ledger.time().await?, seconds);
+        Ok(())
+    }
+}
+
+/// The first trainer publishes the bundled programs, the auditor measures them again.
+pub(super) async fn programs(cast: &mut Cast) -> Result<Vec<ProgramRecord>, RunError> {
+    let loaded = [&cast.loaded.validation, &cast.loaded.training, &cast.loaded.query];
+    let mut records = Vec::new();
+    let author = cast.trainers.values().next().ok_or_else(|| RunError::Message("there is no trainer".into()))?;
+    for (program, loaded) in BUNDLED.iter().zip(loaded) {
+        let measurement = B256::from(loaded.program().measurement());
+        let submission = author.publish(program, measurement, &cast.world).await?;
+        let audit = audit(&cast.auditor, &submission, &cast.world).await?;
+        records.push(ProgramRecord {
+            name: program.name.into(),
+            measurement,
+            wasm: submission.wasm,
+            source: submission.source,
+            audit,
+        });
+    }
+    Ok(records)
+}
+
+/// What validation left.
+pub(super) struct Validated {
+    pub(super) records: Vec<DatasetRecord>,
+    pub(super) reports: Vec<Validation>,
+}
+
+/// Each owner has its table validated and registers it.
+pub(super) async fn datasets(
+    study: &Study,
+    cast: &mut Cast,
+    observer: &mut dyn Observer,
+) -> Result<Validated, RunError> {
+    let enclave = cast.runner.start_validation(cast.loaded.validation.clone(), &cast.world).await?;
+    let mut validated = Validated { records: Vec::new(), reports: Vec::new() };
+    for (owner, participant) in cast.owners.iter_mut().zip(&study.participants) {
+        let registered = owner.register(&enclave, &cast.world).await?;
+        let report = owner.report(registered.report, &cast.world)?;
+        for column in &report.flagged {
+            observer.note(&format!("{}: column `{}`: {}", participant.name, column.column, column.flags.join(", ")));
+        }
+        validated.records.push(DatasetRecord {
+            id: registered.dataset,
+            policy: registered.policy,
+            report: registered.report,
+        });
+        validated.reports.push(Validation {
+            participant: participant.name.clone(),
+            rows: report.rows,
+            quality: report.quality,
+            has_duplicates: report.has_duplicates,
+            flagged: report.flagged,
+        });
+    }
+    Ok(validated)
+}

@@ -1,0 +1,209 @@
+//! The rounds of training, and the evaluation at each site.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use histone_compliance::folder::RoundRecord;
+use histone_enclave::training::RoundTranscript;
+use histone_federation::plan::{Finished, Step, Training};
+use histone_ledger::contracts::{Contract, Market};
+use histone_protocol::record::Signed;
+use histone_protocol::report::SiteEvaluation;
+use histone_protocol::{B256, U256};
+
+use super::recruiting::Recruited;
+use super::result::RoundSummary;
+use super::setup::Cast;
+use super::{DEADLINE, Observer, Options, RunError};
+use crate::study::{Study, Tokens};
+use crate::trainer::Cohort;
+
+/// What training left.
+pub(super) struct Trained {
+    pub(super) plan_hex: String,
+    pub(super) finished: Finished,
+    pub(super) model_blob: B256,
+    pub(super) model_hash: B256,
+    pub(super) records: Vec<RoundRecord>,
+    pub(super) summaries: Vec<RoundSummary>,
+}
+
+/// Leads the main model through its rounds.
+pub(super) async fn train(
+    study: &Study,
+    options: &Options,
+    cast: &mut Cast,
+    recruited: &Recruited,
+    observer: &mut dyn Observer,
+) -> Result<Trained, RunError> {
+    let world = cast.world.clone();
+    let model_id = recruited.model_id;
+    let cohort = cohort(study, cast, recruited).await?;
+    let at_most = rounds_at_most(study);
+    let mut training = Training::start(recruited.plan.clone()).map_err(RunError::round)?;
+    let mut records = Vec::new();
+    let mut summaries = Vec::new();
+    main_trainer(cast, study)?.start(model_id, &world).await?;
+    let finished = loop {
+        let round = records.len() as u32 + 1;
+        let stage = training.stage();
+        let began = Instant::now();
+        let (header, header_blob) =
+            main_trainer(cast, study)?.open_round(&training, round, &cohort, &world).await?;
+        let mut absent = 0;
+        for owner in &mut cast.owners {
+            let dropped = options
+                .drop_outs
+                .iter()
+                .any(|d| d.participant == owner.party.name && round >= d.round);
+            if owner.donation().is_none() {
+                continue;
+            }
+            if dropped {
+                absent += 1;
+                continue;
+            }
+            owner.contribute(&header, &world).await?;
+        }
+        if absent > 0 {
+            observer.note(&format!("round {round}: {absent} participant(s) did not answer (SIMULATED failure)"));
+            cast.wait(u64::from(DEADLINE) + 1).await?;
+        }
+        let (survivors, enough) = main_trainer(cast, study)?.close_round(model_id, round, &world).await?;
+        if !enough {
+            return Err(give_up(study, cast, model_id, round, survivors, &cohort).await?);
+        }
+        let mut partials = Vec::new();
+        for member in &mut cast.committee {
+            partials.push(member.open(&header, &world).await?);
+        }
+        let (transcript, step) =
+            main_trainer(cast, study)?.finish_round(&training, &header, &partials, &world).await?;
+        for owner in &mut cast.owners {
+            if owner.donation().is_some() {
+                owner.observe(&transcript, &world).await?;
+            }
+        }
+        records.push(record(round, stage, header_blob, &transcript, &partials, cast)?);
+        summaries.push(RoundSummary {
+            round,
+            stage: stage.to_string(),
+            survivors,
+            numbers: header.dimension() as u64,
+            update_bytes: transcript.survivors.iter().map(|(_, blob)| blob.len() as u64).sum(),
+            partial_bytes: transcript.partials.iter().map(|p| p.len() as u64).sum(),
+            milliseconds: began.elapsed().as_secs_f64() * 1e3,
+        });
+        observer.round(round, at_most, stage);
+        match step {
+            Step::Next(next) => training = next,
+            Step::Finished(finished) => break finished,
+        }
+    };
+    let model_hash = B256::from(finished.model.hash());
+    let model_blob = world.blobs.put(&finished.model.encode())?;
+    main_trainer(cast, study)?.finish(model_id, model_hash, &world).await?;
+    Ok(Trained {
+        plan_hex: recruited.plan.encode().iter().map(|b| format!("{b:02x}")).collect(),
+        finished,
+        model_blob,
+        model_hash,
+        records,
+        summaries,
+    })
+}
+
+pub(super) fn main_trainer<'a>(cast: &'a Cast, study: &Study) -> Result<&'a crate::trainer::Trainer, RunError> {
+    cast.trainers
+        .get(&study.model.trainer)
+        .ok_or_else(|| RunError::Message(format!("there is no trainer `{}`", study.model.trainer)))
+}
+
+/// A bound on the rounds, for people who watch.
+fn rounds_at_most(study: &Study) -> u32 {
+    let ranks = if study.table.missing == crate::study::Missing::Median { 9 } else { 0 };
+    1 + ranks + study.training.rounds + 1
+}
+
+async fn cohort(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Cohort, RunError> {
+    let mut donors = BTreeMap::new();
+    let donated = cast.world.ledger.events::<Market::Donated>(Contract::Market).await?;
+    for event in donated.iter().filter(|e| e.modelId == U256::from(recruited.model_id)) {
+        donors.insert(event.donorIndex, event.enclave);
+    }
+    Ok(Cohort {
+        model_id: recruited.model_id,
+        donors,
+        committee: cast.committee.iter().map(|c| (c.party.account(), c.party.seal.public().0)).collect(),
+        // The study file allows at most 32 members.
+        threshold: study.committee.threshold as u8,
+        min_survivors: study.training.min_survivors as u16,
+        round_seconds: u64::from(DEADLINE),
+    })
+}
+
+/// Too few survivors: anybody may end the training; the deposit returns to the trainer.
+async fn give_up(
+    study: &Study,
+    cast: &Cast,
+    model_id: u64,
+    round: u32,
+    survivors: u16,
+    cohort: &Cohort,
+) -> Result<RunError, RunError> {
+    let trainer = main_trainer(cast, study)?;
+    trainer.abort(model_id, &cast.world).await?;
+    let owed = Market::owedCall { account: trainer.party.account() };
+    let owed = cast.world.ledger.read(Contract::Market, owed).await?;
+    cast.world.ledger.send(&trainer.party.key, Contract::Market, Market::claimCall {}).await?;
+    Ok(RunError::TooFewSurvivors {
+        round,
+        survivors,
+        // A model has at most 65,535 donors.
+        donors: cohort.donors.len() as u16,
+        needed: cohort.min_survivors,
+        deposit: Tokens::from_micro(owed.saturating_to()).to_string(),
+        trainer: trainer.party.name.clone(),
+    })
+}
+
+fn record(
+    round: u32,
+    stage: &str,
+    header: B256,
+    transcript: &RoundTranscript,
+    partials: &[B256],
+    cast: &Cast,
+) -> Result<RoundRecord, RunError> {
+    let mut updates = BTreeMap::new();
+    for (donor, blob) in &transcript.survivors {
+        // Stored already; storing again gives the name.
+        updates.insert(*donor, cast.world.blobs.put(blob)?);
+    }
+    Ok(RoundRecord { round, stage: stage.into(), header, updates, partials: partials.to_vec() })
+}
+
+/// What the sites say of the model.
+pub(super) struct Evaluated {
+    pub(super) blobs: Vec<B256>,
+    /// By participant name.
+    pub(super) sites: Vec<(String, SiteEvaluation)>,
+}
+
+/// Each donor's enclave evaluates the finished model on its own rows.
+pub(super) async fn evaluate(study: &Study, cast: &mut Cast, trained: &Trained) -> Result<Evaluated, RunError> {
+    debug_assert_eq!(B256::from(trained.finished.model.hash()), trained.model_hash);
+    let world = cast.world.clone();
+    let plan = crate::trainer::plan(study);
+    let mut evaluated = Evaluated { blobs: Vec::new(), sites: Vec::new() };
+    for owner in &mut cast.owners {
+        if owner.donation().is_none() {
+            continue;
+        }
+        let blob = owner.evaluate(&plan, &world)?;
+        let statement = Signed::<SiteEvaluation>::from_bytes(&world.blobs.get(blob)?)?.open()?.0;
+        evaluated.blobs.push(blob);
+        evaluated.sites.push((owner.party.name.clone(), statement));
+    }
+    Ok(evaluated)
+}

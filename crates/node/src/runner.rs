@@ -1,0 +1,72 @@
+//! The runner: operates the validation and query enclaves, and is paid for it.
+
+use histone_attestation::simulated::SimulatedDevice;
+use histone_enclave::engine::LoadedProgram;
+use histone_enclave::instance::Instance;
+use histone_enclave::query::{self, QueryAnswer, QueryEnclave};
+use histone_enclave::validation::{self, ValidationEnclave};
+use histone_ledger::contracts::{Contract, Market};
+use histone_protocol::B256;
+
+use crate::party::Party;
+use crate::run::{RunError, World};
+
+/// A runner's node.
+#[derive(Debug)]
+pub struct Runner {
+    /// Name, keys, directory.
+    pub party: Party,
+    device: SimulatedDevice,
+}
+
+impl Runner {
+    /// A runner with one SIMULATED machine.
+    pub fn new(party: Party, device: SimulatedDevice) -> Self {
+        Self { party, device }
+    }
+
+    /// Starts and registers a validation enclave.
+    pub async fn start_validation(
+        &mut self,
+        program: LoadedProgram,
+        world: &World,
+    ) -> Result<ValidationEnclave, RunError> {
+        let now = world.ledger.time().await?;
+        let seed = self.party.draw_seed();
+        let instance =
+            Instance::start(program, &self.device, self.party.account(), validation::init_data(), now, seed)?;
+        world.register_enclave(&instance, &self.party.key).await?;
+        Ok(ValidationEnclave::new(instance)?)
+    }
+
+    /// Starts and registers a query enclave with a trained model, and keeps the model sealed in the runner's directory.
+    pub async fn start_query(
+        &mut self,
+        program: LoadedProgram,
+        model_id: u64,
+        model: &[u8],
+        model_hash: B256,
+        world: &World,
+    ) -> Result<QueryEnclave, RunError> {
+        let now = world.ledger.time().await?;
+        let seed = self.party.draw_seed();
+        let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash);
+        let instance = Instance::start(program, &self.device, self.party.account(), init_data, now, seed)?;
+        world.register_enclave(&instance, &self.party.key).await?;
+        let enclave = QueryEnclave::install(instance, model_id, model, &world.ledger).await?;
+        self.party.keep(&format!("model-{model_id}.sealed"), &enclave.sealed_model())?;
+        Ok(enclave)
+    }
+
+    /// Settles an answered query with the enclave's receipt.
+    pub async fn settle(&self, answer: &QueryAnswer, world: &World) -> Result<(), RunError> {
+        let call = Market::settleCall {
+            queryId: answer.receipt.queryId,
+            jobId: answer.receipt.jobId,
+            outputHash: answer.receipt.outputHash,
+            signature: answer.signature.as_slice().to_vec().into(),
+        };
+        world.ledger.send(&self.party.key, Contract::Market, call).await?;
+        Ok(())
+    }
+}

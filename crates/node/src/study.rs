@@ -1,0 +1,274 @@
+//! The study file: one TOML file that describes a whole collaboration, and the tables it names.
+//!
+//! Every key is explained in `docs/study-file.md`. [`Study::parse`] is the only way from text to a [`Study`], and it
+//! checks everything it can before anything starts: unknown keys, names, codes, amounts, every data file, every column.
+//! Each complaint names file, line and column of the study file, and for data the file, line and column of the table.
+//!
+//! Files are reached through [`Files`], so the same code reads a folder ([`Disk`]) and the example inside the program
+//! ([`Bundled`]).
+//!
+//! Deliberately not here: who accepts which model (that is decided by each owner's own rules, later and elsewhere), and
+//! any change of the data: missing cells stay missing, zeros that mean missing stay zeros until a program replaces them.
+
+mod check;
+mod error;
+mod file;
+mod files;
+mod money;
+mod tables;
+
+use std::fmt;
+use std::path::Path;
+
+use histone_genome::table::{MissingRules, Positive, Table};
+
+pub use histone_access::duo::{DataUse, Takes, Term, TermKind, terms};
+pub use error::{Place, StudyError};
+pub use files::{BREAST_CANCER, Bundled, Disk, Files, data_root};
+pub use money::{BasisPoints, Tokens};
+
+/// Most participants of a study; the survivors of a round are a bitmap of this many bits on the ledger.
+pub const MAX_PARTICIPANTS: usize = 256;
+
+/// Most members of a committee.
+pub const MAX_COMMITTEE: usize = 32;
+
+/// A study that passed every check, with its tables loaded.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Study {
+    /// Short name, `[a-z0-9-]{1,32}`.
+    pub name: String,
+    /// Title for people, one line.
+    pub title: String,
+    /// The text of the study file, as read.
+    pub source: String,
+    /// What is read from every table.
+    pub table: TableRules,
+    /// The data owners in file order, 2 to [`MAX_PARTICIPANTS`].
+    pub participants: Vec<Participant>,
+    /// The model that is trained.
+    pub model: Model,
+    /// Further models that only recruit.
+    pub other_models: Vec<Model>,
+    /// How training runs.
+    pub training: Training,
+    /// Who opens sums.
+    pub committee: Committee,
+    /// Who asks, and what.
+    pub end_user: EndUser,
+    /// Name of the party that runs the query enclave.
+    pub runner: String,
+    /// Name of the party that audits programs.
+    pub auditor: String,
+}
+
+/// What is read from every table.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TableRules {
+    /// Name of the label column.
+    pub label: String,
+    /// Which labels are positive.
+    pub positive: Positive,
+    /// Names of the features in the order of every [`Table`] and query of the study.
+    pub features: Vec<String>,
+    /// The policy for missing cells. Refusing and dropping are done when a [`Study`] exists; filling in is left to the
+    /// training program.
+    pub missing: Missing,
+    /// The same as the reader of tables understands it.
+    pub rules: MissingRules,
+}
+
+/// The policy for missing cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// A missing cell is an error.
+    Refuse,
+    /// A row with a missing cell is left out.
+    Drop,
+    /// A missing cell is filled with the mean of its column.
+    Mean,
+    /// A missing cell is filled with the median of its column.
+    Median,
+}
+
+/// A data owner.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Participant {
+    /// Name, unique in the study.
+    pub name: String,
+    /// The data file as written in the study file.
+    pub data: String,
+    /// Country, ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Exactly one permission, then any modifiers.
+    pub consent: Vec<DataUse>,
+    /// Purposes allowed beyond the consent.
+    pub allow: Vec<DataUse>,
+    /// What is refused whatever the consent says.
+    pub deny: Vec<Denied>,
+    /// The rows, features in the order of [`TableRules::features`].
+    pub table: Table,
+    /// Rows left out because of [`Missing::Drop`].
+    pub dropped_rows: usize,
+}
+
+/// Something that an owner refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// A purpose.
+    Purpose(DataUse),
+    /// A requester by name.
+    Requester(String),
+}
+
+/// What a white paper says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Model {
+    /// Name, `[a-z0-9-]{1,32}`, unique in the study.
+    pub name: String,
+    /// What it predicts, one line.
+    pub predicts: String,
+    /// The purpose: a permission or an investigation; its `value` is [`disease`](Self::disease).
+    pub purpose: DataUse,
+    /// The disease (`MONDO:` and seven digits), required when the purpose is disease specific.
+    pub disease: Option<String>,
+    /// Whether the use is commercial.
+    pub commercial: bool,
+    /// Name of the trainer.
+    pub trainer: String,
+    /// Paid to each donor when training ends.
+    pub instant_payment: Tokens,
+    /// Paid for one query, more than zero.
+    pub query_price: Tokens,
+    /// How a query's price is divided.
+    pub split: Split,
+}
+
+/// How the price of a query is divided; the three add up to 100 %.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// To all donors together.
+    pub donors: BasisPoints,
+    /// To the trainer.
+    pub trainer: BasisPoints,
+    /// To the runner of the query enclave.
+    pub runner: BasisPoints,
+}
+
+/// How training runs.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Training {
+    /// Most rounds, 1 to 100.
+    pub rounds: u32,
+    /// Training stops when no coefficient moves by more; between 0 and 1, both exclusive.
+    pub tolerance: f64,
+    /// Strength of the ridge penalty `ridge / 2 · |w|²` on standardized features, 0 to 1e6.
+    pub ridge: f64,
+    /// Share of each table that is kept for testing, above 0 and at most 0.5.
+    pub holdout: f64,
+    /// A round with fewer updates fails; 2 to the number of participants, because a sum over one is no sum.
+    pub min_survivors: usize,
+}
+
+/// Who opens sums.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Committee {
+    /// Names, 2 to [`MAX_COMMITTEE`].
+    pub members: Vec<String>,
+    /// Members whose shares open a sum, 2 to all.
+    pub threshold: usize,
+}
+
+/// Who asks for predictions. `Debug` prints the shape only, because the rows are people's data.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct EndUser {
+    /// Name.
+    pub name: String,
+    /// The query file as written in the study file.
+    pub file: String,
+    /// One `Vec` per query, features in the order of [`TableRules::features`]; `NaN` is missing.
+    pub queries: Vec<Vec<f64>>,
+    /// The true label of each query, when the file has the label column. Only compared with answers, never sent.
+    pub truth: Option<Vec<bool>>,
+}
+
+impl Study {
+    /// Reads and checks the study at `path`, with data files relative to it.
+    ///
+    /// `data_root` replaces `${HISTONE_DATA}`; see [`data_root`](fn@data_root).
+    ///
+    /// # Errors
+    /// [`StudyError`], see [`parse`](Self::parse); [`StudyError::Unreadable`] when the file itself cannot be read.
+    pub fn load(path: &Path, data_root: Option<&Path>) -> Result<Self, StudyError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| StudyError::Unreadable { file: file.clone(), source })?;
+        Self::parse(&file, &text, &Disk::beside(path, data_root))
+    }
+
+    /// The study inside the program: [`BREAST_CANCER`].
+    ///
+    /// # Errors
+    /// None in a program whose tests passed.
+    pub fn bundled() -> Result<Self, StudyError> {
+        Self::parse("breast-cancer/study.toml", BREAST_CANCER.study(), &BREAST_CANCER)
+    }
+
+    /// Reads and checks a study from its text. `file` is its name in error messages; the tables come from `files`.
+    ///
+    /// # Errors
+    /// The first thing found wrong: [`StudyError::Syntax`] for text that is no study, [`StudyError::Rule`] for a study
+    /// that contradicts itself, [`StudyError::NoData`] and [`StudyError::Data`] for tables.
+    pub fn parse(file: &str, text: &str, files: &dyn Files) -> Result<Self, StudyError> {
+        let checker = check::Checker::new(file, text);
+        let parsed: file::StudyFile = toml::from_str(text).map_err(|error| checker.syntax(&error))?;
+        let outline = check::outline(&checker, &parsed)?;
+        tables::fill(&checker, &parsed, outline, files)
+    }
+
+    /// Names of all parties of the study with what they are, in the order of the study file.
+    #[must_use]
+    pub fn parties(&self) -> Vec<(&str, &'static str)> {
+        let mut parties: Vec<(&str, &'static str)> = Vec::new();
+        parties.extend(self.participants.iter().map(|p| (p.name.as_str(), "participant")));
+        for model in std::iter::once(&self.model).chain(&self.other_models) {
+            if !parties.contains(&(model.trainer.as_str(), "trainer")) {
+                parties.push((&model.trainer, "trainer"));
+            }
+        }
+        parties.extend(self.committee.members.iter().map(|name| (name.as_str(), "committee member")));
+        parties.push((&self.runner, "runner"));
+        parties.push((&self.auditor, "auditor"));
+        parties.push((&self.end_user.name, "end user"));
+        parties
+    }
+}
+
+impl fmt::Debug for EndUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndUser")
+            .field("name", &self.name)
+            .field("queries", &self.queries.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Compares values bit by bit, so that a missing value equals a missing value.
+impl PartialEq for EndUser {
+    fn eq(&self, other: &Self) -> bool {
+        let bits = |rows: &[Vec<f64>]| -> Vec<Vec<u64>> {
+            rows.iter().map(|row| row.iter().map(|value| value.to_bits()).collect()).collect()
+        };
+        self.name == other.name
+            && self.file == other.file
+            && self.truth == other.truth
+            && bits(&self.queries) == bits(&other.queries)
+    }
+}

@@ -1,0 +1,229 @@
+//! Loads the tables of a study and checks that they fit together.
+
+use histone_genome::table::{
+    ColumnKind, Features, Limits, MissingCells, MissingRules, RawTable, Selection, Table, TableError,
+};
+use toml::Spanned;
+
+use super::check::{Checker, Outline};
+use super::error::StudyError;
+use super::file::{ParticipantFile, StudyFile};
+use super::{EndUser, Files, Participant, Study, TableRules};
+
+pub(super) fn fill(
+    checker: &Checker<'_>,
+    file: &StudyFile,
+    outline: Outline,
+    files: &dyn Files,
+) -> Result<Study, StudyError> {
+    let mut raw = Vec::with_capacity(file.participant.len());
+    for participant in &file.participant {
+        raw.push(read(checker, participant.name.get_ref(), &participant.data, files)?);
+    }
+    let selection = Selection {
+        label: file.table.label.get_ref().clone(),
+        positive: outline.positive,
+        features: outline.features.clone(),
+        ignore: outline.ignore.clone(),
+        missing: outline.rules.clone(),
+    };
+    let features = common_features(checker, file, &raw, &selection)?;
+    check_column_lists(checker, file, &raw, &features)?;
+    let named = Selection { features: Features::Named(features.clone()), ignore: vec![], ..selection };
+    // Where missing cells stay, zeros that mean missing stay zeros too: the validation program is to see the data as it
+    // is, and the training programs apply the study's policy, the same at every site.
+    let mut kept = named.clone();
+    if kept.missing.cells == MissingCells::Keep {
+        kept.missing.zero_is_missing.clear();
+    }
+
+    let mut participants = Vec::with_capacity(raw.len());
+    for ((participant, rules), raw) in file.participant.iter().zip(outline.participants).zip(&raw) {
+        let table = raw
+            .select(&kept)
+            .map_err(|source| data_error(checker, participant.name.get_ref(), &participant.data, source))?;
+        check_classes(checker, participant, &table)?;
+        participants.push(Participant {
+            name: participant.name.get_ref().clone(),
+            data: participant.data.get_ref().clone(),
+            country: participant.country.get_ref().clone(),
+            consent: rules.consent,
+            allow: rules.allow,
+            deny: rules.deny,
+            dropped_rows: raw.rows().saturating_sub(table.rows()),
+            table,
+        });
+    }
+    if let Some(name) = features.iter().enumerate().find_map(|(index, name)| {
+        let mut values = participants.iter().flat_map(|participant| participant.table.column(index));
+        values.all(f64::is_nan).then_some(name)
+    }) {
+        let message = format!("the feature `{name}` is missing in every row of every participant; remove it");
+        return checker.refuse(&file.table.features.span(), message);
+    }
+    let end_user = end_user(checker, file, &outline.end_user, outline.count, &named, &features, files)?;
+    Ok(Study {
+        name: outline.name,
+        title: outline.title,
+        source: checker.text().to_owned(),
+        table: TableRules {
+            label: named.label,
+            positive: outline.positive,
+            features,
+            missing: outline.missing,
+            rules: outline.rules,
+        },
+        participants,
+        model: outline.model,
+        other_models: outline.other_models,
+        training: outline.training,
+        committee: outline.committee,
+        end_user,
+        runner: outline.runner,
+        auditor: outline.auditor,
+    })
+}
+
+fn read(
+    checker: &Checker<'_>,
+    party: &str,
+    path: &Spanned<String>,
+    files: &dyn Files,
+) -> Result<RawTable, StudyError> {
+    let name = path.get_ref();
+    let reader = files.open(name).map_err(|source| StudyError::NoData {
+        at: checker.place(&path.span()),
+        path: name.clone(),
+        source,
+    })?;
+    RawTable::read(name, reader, &Limits::default())
+        .map_err(|source| data_error(checker, party, path, source))
+}
+
+fn data_error(checker: &Checker<'_>, party: &str, path: &Spanned<String>, source: TableError) -> StudyError {
+    StudyError::Data { at: checker.place(&path.span()), party: party.to_owned(), source: Box::new(source) }
+}
+
+/// The features of the study in the order of the first participant; every other participant must have the same.
+fn common_features(
+    checker: &Checker<'_>,
+    file: &StudyFile,
+    raw: &[RawTable],
+    selection: &Selection,
+) -> Result<Vec<String>, StudyError> {
+    // `zero_is_missing` is checked against the result, with a place in the study file.
+    let rules = MissingRules { zero_is_missing: vec![], ..selection.missing.clone() };
+    let selection = Selection { missing: rules, ..selection.clone() };
+    let mut common: Option<(&ParticipantFile, &RawTable, Vec<String>)> = None;
+    for (participant, raw) in file.participant.iter().zip(raw) {
+        let features = raw
+            .features(&selection)
+            .map_err(|source| data_error(checker, participant.name.get_ref(), &participant.data, source))?;
+        let Some((first, first_raw, expected)) = &common else {
+            common = Some((participant, raw, features));
+            continue;
+        };
+        let lacking = expected.iter().find(|name| !features.contains(name));
+        let surplus = features.iter().find(|name| !expected.contains(name));
+        let difference = lacking
+            .map(|name| (name, *first, participant, raw))
+            .or(surplus.map(|name| (name, participant, *first, *first_raw)));
+        if let Some((name, with, without, without_raw)) = difference {
+            let message = format!(
+                "the features differ: `{}` has `{name}` and `{}` has not ({}); repair the file, add the column to `ignore`, or name the features",
+                with.name.get_ref(),
+                without.name.get_ref(),
+                why_no_feature(without_raw, name, &selection.missing),
+            );
+            return checker.refuse(&participant.data.span(), message);
+        }
+    }
+    Ok(common.map(|(_, _, features)| features).unwrap_or_default())
+}
+
+fn why_no_feature(raw: &RawTable, name: &str, rules: &MissingRules) -> String {
+    let kind = raw
+        .columns()
+        .iter()
+        .zip(raw.column_kinds(rules))
+        .find_map(|(column, kind)| (column == name).then_some(kind));
+    match kind {
+        Some(ColumnKind::Text { at, problem }) => format!("{at}: {problem}"),
+        Some(ColumnKind::Numeric) | None => format!("{} has no such column", raw.file()),
+    }
+}
+
+/// A name in a list that fits nothing is a slip of the pen.
+fn check_column_lists(
+    checker: &Checker<'_>,
+    file: &StudyFile,
+    raw: &[RawTable],
+    features: &[String],
+) -> Result<(), StudyError> {
+    for name in &file.table.ignore {
+        if *name.get_ref() == *file.table.label.get_ref() {
+            return checker.refuse(&name.span(), "the label cannot be ignored");
+        }
+        if !raw.iter().any(|raw| raw.columns().contains(name.get_ref())) {
+            let message =
+                format!("no participant has a column `{}` to ignore", name.get_ref().escape_debug());
+            return checker.refuse(&name.span(), message);
+        }
+    }
+    for name in &file.table.zero_is_missing {
+        if !features.contains(name.get_ref()) {
+            let message = format!("`{}` is not a feature of this study", name.get_ref().escape_debug());
+            return checker.refuse(&name.span(), message);
+        }
+    }
+    Ok(())
+}
+
+/// Each class is needed twice: once to train on, once to test with.
+fn check_classes(
+    checker: &Checker<'_>,
+    participant: &ParticipantFile,
+    table: &Table,
+) -> Result<(), StudyError> {
+    let positives = table.positives();
+    let fewest = positives.min(table.rows().saturating_sub(positives));
+    if fewest < 2 {
+        let message = format!(
+            "`{}` has {positives} positive of {} rows; training and testing need at least 2 of each class",
+            participant.name.get_ref(),
+            table.rows()
+        );
+        return checker.refuse(&participant.data.span(), message);
+    }
+    Ok(())
+}
+
+fn end_user(
+    checker: &Checker<'_>,
+    file: &StudyFile,
+    name: &str,
+    count: Option<usize>,
+    selection: &Selection,
+    features: &[String],
+    files: &dyn Files,
+) -> Result<EndUser, StudyError> {
+    let path = &file.end_user.queries;
+    let raw = read(checker, name, path, files)?;
+    let refuse = |source| data_error(checker, name, path, source);
+    let mut queries = raw.query_rows(features, &selection.missing).map_err(refuse)?;
+    let mut truth = match raw.columns().contains(&selection.label) {
+        true => Some(raw.labels(&selection.label, &selection.positive, &selection.missing).map_err(refuse)?),
+        false => None,
+    };
+    if let (Some(count), Some(written)) = (count, &file.end_user.count) {
+        if count > queries.len() {
+            let message = format!("`count` is {count} and {} has {} queries", path.get_ref(), queries.len());
+            return checker.refuse(&written.span(), message);
+        }
+        queries.truncate(count);
+        if let Some(truth) = &mut truth {
+            truth.truncate(count);
+        }
+    }
+    Ok(EndUser { name: name.to_owned(), file: path.get_ref().clone(), queries, truth })
+}

@@ -1,0 +1,250 @@
+//! The trainer: proposes a model, leads its rounds, publishes it.
+
+use std::collections::BTreeMap;
+
+use histone_enclave::training::RoundTranscript;
+use histone_federation::fixed::MAX_FRACTIONAL_BITS;
+use histone_federation::header::{Donor, RoundFields, RoundHeader, Seat};
+use histone_federation::plan::{Plan, Step, Training};
+use histone_ledger::contracts::{Contract, Market, Programs, Rounds, TestToken};
+use histone_protocol::consent::WhitePaper;
+use histone_protocol::hash::sha256;
+use histone_protocol::record::Signed;
+use histone_protocol::{Address, B256, U256};
+
+use crate::auditor::Submission;
+use crate::committee::transcript;
+use crate::party::Party;
+use crate::programs::PublishedProgram;
+use crate::run::{RunError, World};
+
+/// A trainer's node.
+#[derive(Debug)]
+pub struct Trainer {
+    /// Name, keys, directory.
+    pub party: Party,
+}
+
+/// What the market is told beside the white paper.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer {
+    /// Training starts with no fewer donors.
+    pub min_donors: u16,
+    /// The deposit covers this many.
+    pub max_donors: u16,
+    /// Seconds in which a query must be answered.
+    pub query_timeout: u32,
+}
+
+/// The fixed part of every round of a training.
+#[derive(Debug, Clone)]
+pub struct Cohort {
+    /// The ledger's number of the model.
+    pub model_id: u64,
+    /// Donor numbers with the receipt keys of their enclaves.
+    pub donors: BTreeMap<u16, Address>,
+    /// Accounts and seal keys of the committee.
+    pub committee: Vec<(Address, B256)>,
+    /// Members whose shares open a sum.
+    pub threshold: u8,
+    /// A round with fewer updates fails.
+    pub min_survivors: u16,
+    /// Seconds that a round stays open.
+    pub round_seconds: u64,
+}
+
+impl Cohort {
+    /// Partial sums that the contract demands: one more than open a sum, where there are as many, so that a wrong one
+    /// shows.
+    pub fn quorum(&self) -> u8 {
+        // A committee has at most 32 members.
+        let members = self.committee.len() as u8;
+        members.min(self.threshold.saturating_add(1))
+    }
+}
+
+impl Trainer {
+    /// Publishes a program and registers it under its measurement.
+    pub async fn publish(
+        &self,
+        program: &PublishedProgram,
+        measurement: B256,
+        world: &World,
+    ) -> Result<Submission, RunError> {
+        let wasm = world.blobs.put(program.wasm)?;
+        let source = world.blobs.put(program.source)?;
+        let call = Programs::registerCall {
+            measurement,
+            sourceHash: sha256(program.source),
+            wasmHash: sha256(program.wasm),
+            kind: program.kind.code(),
+        };
+        world.ledger.send(&self.party.key, Contract::Programs, call).await?;
+        Ok(Submission { name: program.name.into(), kind: program.kind, measurement, wasm, source })
+    }
+
+    /// Publishes a white paper and proposes its model with the deposit. Gives the paper's blob and the model's number.
+    pub async fn propose(
+        &self,
+        paper: &WhitePaper,
+        offer: Offer,
+        world: &World,
+    ) -> Result<(B256, u64), RunError> {
+        let ledger = &world.ledger;
+        let blob = world.blobs.put(&Signed::sign(paper, &self.party.key)?.to_bytes())?;
+        let deposit = U256::from(paper.instant_payment) * U256::from(offer.max_donors);
+        let approve = TestToken::approveCall { spender: ledger.deployment().market, value: deposit };
+        ledger.send(&self.party.key, Contract::Token, approve).await?;
+        let terms = Market::Terms {
+            instantPayment: paper.instant_payment.try_into().unwrap_or_default(),
+            queryPrice: paper.query_price.try_into().unwrap_or_default(),
+            donorsBps: paper.split.donors,
+            trainerBps: paper.split.trainer,
+            runnerBps: paper.split.runner,
+            minDonors: offer.min_donors,
+            maxDonors: offer.max_donors,
+            queryTimeout: offer.query_timeout,
+        };
+        let call = Market::proposeCall { whitePaperHash: blob, t: terms };
+        let receipt = ledger.send(&self.party.key, Contract::Market, call).await?;
+        let model_id = receipt.event::<Market::ModelProposed>()?.modelId;
+        Ok((blob, model_id.saturating_to()))
+    }
+
+    /// Stops recruiting and begins to train.
+    pub async fn start(&self, model_id: u64, world: &World) -> Result<(), RunError> {
+        let call = Market::startTrainingCall { modelId: U256::from(model_id) };
+        world.ledger.send(&self.party.key, Contract::Market, call).await?;
+        Ok(())
+    }
+
+    /// Gives a model up; the deposit becomes claimable.
+    pub async fn abort(&self, model_id: u64, world: &World) -> Result<(), RunError> {
+        let call = Market::abortTrainingCall { modelId: U256::from(model_id) };
+        world.ledger.send(&self.party.key, Contract::Market, call).await?;
+        Ok(())
+    }
+
+    /// Opens the plan's next round on the ledger. Gives the header and its blob.
+    pub async fn open_round(
+        &self,
+        training: &Training,
+        round: u32,
+        cohort: &Cohort,
+        world: &World,
+    ) -> Result<(RoundHeader, B256), RunError> {
+        let deployment = world.ledger.deployment();
+        let header = RoundHeader::new(RoundFields {
+            chain_id: deployment.chain_id,
+            market: deployment.market.into_array(),
+            model_id: U256::from(cohort.model_id).to_be_bytes(),
+            round,
+            spec: training.spec(),
+            previous: training.state_hash(),
+            cohort: cohort
+                .donors
+                .iter()
+                .map(|(&index, enclave)| Donor { index, enclave: enclave.into_array() })
+                .collect(),
+            committee: cohort
+                .committee
+                .iter()
+                .map(|(address, key)| Seat { address: address.into_array(), seal_key: key.0 })
+                .collect(),
+            threshold: cohort.threshold,
+            min_survivors: cohort.min_survivors,
+            fractional_bits: MAX_FRACTIONAL_BITS,
+        })
+        .map_err(RunError::round)?;
+        let blob = world.blobs.put(&header.encode())?;
+        let call = Rounds::openCall {
+            modelId: U256::from(cohort.model_id),
+            headerHash: B256::from(header.hash()),
+            deadline: world.ledger.time().await? + cohort.round_seconds,
+            minSurvivors: cohort.min_survivors,
+            quorum: cohort.quorum(),
+        };
+        world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
+        Ok((header, blob))
+    }
+
+    /// Closes a round. Gives the number of survivors, and whether they are enough.
+    pub async fn close_round(&self, model_id: u64, round: u32, world: &World) -> Result<(u16, bool), RunError> {
+        let model_id = U256::from(model_id);
+        let call = Rounds::closeCall { modelId: model_id, round };
+        let receipt = world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
+        match receipt.event::<Rounds::RoundClosed>() {
+            Ok(closed) => Ok((closed.survivors, true)),
+            Err(_) => Ok((receipt.event::<Rounds::RoundFailed>()?.survivors, false)),
+        }
+    }
+
+    /// Recomputes the sum of a closed round from its blobs, advances the plan, and puts the result on the ledger.
+    pub async fn finish_round(
+        &self,
+        training: &Training,
+        header: &RoundHeader,
+        partials: &[B256],
+        world: &World,
+    ) -> Result<(RoundTranscript, Step), RunError> {
+        let transcript = transcript(header, partials, world).await?;
+        let aggregate = transcript.open().map_err(|e| RunError::Round(e.to_string()))?;
+        let step = training.advance(&transcript.donors(), aggregate.values()).map_err(RunError::round)?;
+        let state = match &step {
+            Step::Next(next) => next.state_hash(),
+            Step::Finished(finished) => finished.model.hash(),
+        };
+        let f = header.fields();
+        let call = Rounds::finalizeCall {
+            modelId: U256::from_be_bytes(f.model_id),
+            round: f.round,
+            aggregateHash: B256::from(aggregate.hash()),
+            modelHash: B256::from(state),
+        };
+        world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
+        Ok((transcript, step))
+    }
+
+    /// Ends the training: donors' instant payments become claimable, the rest of the deposit returns.
+    pub async fn finish(&self, model_id: u64, model_hash: B256, world: &World) -> Result<(), RunError> {
+        let call = Market::finishTrainingCall { modelId: U256::from(model_id), modelHash: model_hash };
+        world.ledger.send(&self.party.key, Contract::Market, call).await?;
+        Ok(())
+    }
+
+    /// Names the enclave that answers queries.
+    pub async fn serve(&self, model_id: u64, enclave: Address, world: &World) -> Result<(), RunError> {
+        let call = Market::serveCall { modelId: U256::from(model_id), queryEnclave: enclave };
+        world.ledger.send(&self.party.key, Contract::Market, call).await?;
+        Ok(())
+    }
+}
+
+/// The training plan of a study.
+pub fn plan(study: &crate::study::Study) -> Plan {
+    use crate::study::Missing;
+    use histone_program_sdk::job;
+    let zero_is_missing = (0u32..)
+        .zip(&study.table.features)
+        .filter(|(_, name)| study.table.rules.zero_is_missing.contains(name))
+        .map(|(i, _)| i)
+        .collect();
+    Plan {
+        // A table has at most 4,096 columns.
+        columns: study.table.features.len() as u32,
+        missing: match study.table.missing {
+            Missing::Refuse => job::Missing::Refuse,
+            Missing::Drop => job::Missing::Drop,
+            Missing::Mean => job::Missing::Mean,
+            Missing::Median => job::Missing::Median,
+        },
+        zero_is_missing,
+        // The study file allows shares above 0 and up to a half: every second row or fewer.
+        holdout_every: (1.0 / study.training.holdout).round() as u32,
+        ridge: study.training.ridge,
+        max_newton_rounds: study.training.rounds,
+        tolerance: study.training.tolerance,
+        bins: 1_000,
+        min_survivors: study.training.min_survivors as u16,
+    }
+}
