@@ -77,7 +77,9 @@ mod tests {
 
     #[test]
     fn expressions() {
-        for good in ["MIT OR Apache-2.0", "MIT/Apache-2.0", "(MIT OR Apache-2.0) AND Unicode-3.0", "MPL-2.0 OR MIT"] {
+        for good in
+            ["MIT OR Apache-2.0", "MIT/Apache-2.0", "(MIT OR Apache-2.0) AND Unicode-3.0", "MPL-2.0 OR MIT"]
+        {
             assert!(licence_allowed(good), "{good}");
         }
         for bad in ["", "GPL-3.0", "MIT AND GPL-3.0", "AGPL-3.0-only"] {

@@ -131,7 +131,10 @@ pub fn decide(facts: &DecisionFacts) -> Result<DecisionRecord, AccessError> {
     let purpose = duo::parse_purpose(&paper.purpose).map_err(AccessError::Purpose)?;
     let names = |list: &[String]| {
         list.iter()
-            .find(|e| [paper.purpose.as_str(), purpose.term.id, &paper.trainer_name, &paper.name].contains(&e.as_str()))
+            .find(|e| {
+                [paper.purpose.as_str(), purpose.term.id, &paper.trainer_name, &paper.name]
+                    .contains(&e.as_str())
+            })
             .cloned()
     };
 
@@ -298,7 +301,12 @@ mod tests {
             check(&["DUO:0000042", modifier], |_| {}, Verdict::Permit, "not commercial");
         }
         check(&["DUO:0000042"], commercial, Verdict::Permit, "covers");
-        check(&["DUO:0000042", "DUO:0000022 FR,DE"], |f| f.paper.country = "US".into(), Verdict::Deny, "run in US");
+        check(
+            &["DUO:0000042", "DUO:0000022 FR,DE"],
+            |f| f.paper.country = "US".into(),
+            Verdict::Deny,
+            "run in US",
+        );
         check(&["DUO:0000042", "DUO:0000022 FR,DE"], |_| {}, Verdict::Permit, "run in DE");
         let ancestry = |f: &mut DecisionFacts| f.paper.purpose = "DUO:0000033".into();
         check(&["DUO:0000042", "DUO:0000044"], ancestry, Verdict::Deny, "ancestry research");

@@ -196,7 +196,9 @@ pub fn appraise(
     if quote.init_data != expected.init_data {
         return Err(AppraisalError::InitData { expected: expected.init_data, found: quote.init_data });
     }
-    if evidence.operator != expected.operator || quote.report_data != evidence.keys.report_data(expected.operator) {
+    if evidence.operator != expected.operator
+        || quote.report_data != evidence.keys.report_data(expected.operator)
+    {
         return Err(AppraisalError::Keys(expected.operator));
     }
     if quote.issued_at > now.saturating_add(CLOCK_SKEW) {
@@ -276,7 +278,13 @@ mod tests {
         check(&s.evidence, e, &policy, NOW + 3_601, "the evidence is 3601 s old");
         check(&s.evidence, e, &policy, NOW - 3_600, "the evidence was issued 3600 s in the future");
         let other = B256::repeat_byte(9);
-        check(&s.evidence, Expected { measurement: other, ..e }, &policy, NOW, "the enclave runs measurement");
+        check(
+            &s.evidence,
+            Expected { measurement: other, ..e },
+            &policy,
+            NOW,
+            "the enclave runs measurement",
+        );
         check(&s.evidence, Expected { init_data: other, ..e }, &policy, NOW, "the enclave was started with");
         let operator = Address::repeat_byte(9);
         check(&s.evidence, Expected { operator, ..e }, &policy, NOW, "the quote does not bind");

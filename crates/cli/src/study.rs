@@ -62,8 +62,7 @@ fn execute(study: &Study, args: &RunArgs) -> Result<bool> {
             (Entropy::System, now.as_secs())
         }
     };
-    let options =
-        Options { out: args.out.clone(), entropy, start_time, drop_outs: args.drop_out.clone() };
+    let options = Options { out: args.out.clone(), entropy, start_time, drop_outs: args.drop_out.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -88,7 +87,10 @@ fn remove_earlier(out: &Path) -> Result<()> {
     let is_run = out.join("manifest.json").exists() || out.join("UNFINISHED").exists();
     let is_empty = fs::read_dir(out).map_or(true, |mut d| d.next().is_none());
     if !is_run && !is_empty {
-        bail!("`{}` holds no run of histone, so --replace leaves it alone; name another folder with --out", out.display());
+        bail!(
+            "`{}` holds no run of histone, so --replace leaves it alone; name another folder with --out",
+            out.display()
+        );
     }
     for dir in [out.to_path_buf(), private(out)] {
         if dir.exists() {

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, Table};
 use histone_node::run::RunResult;
 use histone_node::study::{Study, Tokens};
 
 fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(head);
+    table.load_style(ASCII_MARKDOWN).set_header(head);
     for row in rows {
         table.add_row(row.into_iter().enumerate().map(|(i, text)| {
             let number = i > 0 && text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
@@ -27,7 +27,10 @@ fn auc(value: Option<f64>) -> String {
 /// What a run came to.
 pub fn result(r: &RunResult, out: &Path) {
     println!("\n{} ({})", r.title, r.study);
-    println!("machines SIMULATED, clock SIMULATED{}", if r.seeded { ", seeded: its secrets are not secret" } else { "" });
+    println!(
+        "machines SIMULATED, clock SIMULATED{}",
+        if r.seeded { ", seeded: its secrets are not secret" } else { "" }
+    );
 
     println!("\nArea under the curve on held-out rows");
     let mut rows: Vec<Vec<String>> = r
@@ -64,7 +67,10 @@ pub fn result(r: &RunResult, out: &Path) {
             format!("{:.0}", x.milliseconds),
         ]
     });
-    println!("{}", table(&["round", "stage", "updates", "numbers", "update bytes", "committee bytes", "ms"], rows));
+    println!(
+        "{}",
+        table(&["round", "stage", "updates", "numbers", "update bytes", "committee bytes", "ms"], rows)
+    );
 
     if !r.declined.is_empty() {
         println!("\nDeclined by owners");
@@ -93,9 +99,17 @@ pub fn result(r: &RunResult, out: &Path) {
         println!("  {}: {} ({})", x.attempt, x.reason, x.refused_by);
     }
 
-    println!("\nLedger: {} transactions in {} blocks, {} gas", r.chain.transactions, r.chain.blocks, r.chain.gas);
+    println!(
+        "\nLedger: {} transactions in {} blocks, {} gas",
+        r.chain.transactions, r.chain.blocks, r.chain.gas
+    );
     let rows = r.chain.by_function.iter().map(|(name, g)| {
-        vec![name.clone(), g.transactions.to_string(), g.gas.to_string(), (g.gas / g.transactions.max(1)).to_string()]
+        vec![
+            name.clone(),
+            g.transactions.to_string(),
+            g.gas.to_string(),
+            (g.gas / g.transactions.max(1)).to_string(),
+        ]
     });
     println!("{}", table(&["call", "transactions", "gas", "gas each"], rows));
 

@@ -13,11 +13,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use histone_ledger::Deployment;
-use histone_network::{StoreError, write_whole};
+use histone_network::{StoreError, io_error, write_whole};
 use histone_protocol::evidence::Platform;
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
@@ -31,18 +30,7 @@ pub const FORMAT: &str = "histone-run/1";
 /// Why a folder cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// The file system refuses.
-    #[error("cannot {action} `{path}`")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// A file cannot be written.
+    /// A file cannot be written or read.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A signed document is not valid.
@@ -112,7 +100,7 @@ impl Folder {
 
     /// Reads a signed document and checks its signature; gives it with its signer.
     pub fn read<T: Record>(&self, path: &Path) -> Result<(T, Address), FolderError> {
-        let bytes = fs::read(path).map_err(io("read", path))?;
+        let bytes = fs::read(path).map_err(io_error("read", path))?;
         Signed::from_bytes(&bytes)
             .and_then(|signed| signed.open())
             .map_err(|source| FolderError::Record { path: path.to_owned(), source })
@@ -124,8 +112,8 @@ impl Folder {
         let mut files = BTreeMap::new();
         let mut directories = vec![self.root.clone()];
         while let Some(directory) = directories.pop() {
-            for entry in fs::read_dir(&directory).map_err(io("list", &directory))? {
-                let path = entry.map_err(io("list", &directory))?.path();
+            for entry in fs::read_dir(&directory).map_err(io_error("list", &directory))? {
+                let path = entry.map_err(io_error("list", &directory))?.path();
                 if path.is_dir() {
                     directories.push(path);
                     continue;
@@ -133,7 +121,7 @@ impl Folder {
                 if path == self.manifest() || path == self.unfinished() {
                     continue;
                 }
-                let bytes = fs::read(&path).map_err(io("read", &path))?;
+                let bytes = fs::read(&path).map_err(io_error("read", &path))?;
                 let name = path.strip_prefix(&self.root).unwrap_or(&path).components();
                 let name: Vec<_> = name.map(|c| c.as_os_str().to_string_lossy()).collect();
                 files.insert(
@@ -144,11 +132,6 @@ impl Folder {
         }
         Ok(files)
     }
-}
-
-fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> FolderError {
-    let path = path.to_owned();
-    move |source| FolderError::Io { action, path: path.clone(), source }
 }
 
 /// One file of the manifest.

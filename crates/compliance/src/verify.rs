@@ -22,6 +22,19 @@
 //!
 //! A failed check does not hide the later ones, unless they rest on what failed: nothing can be said of contracts on a
 //! chain that does not execute.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), histone_compliance::verify::VerifyError> {
+//! use histone_compliance::verify::verify;
+//!
+//! let report = verify("run".as_ref(), &mut |check| println!("{:14} {} {}", check.outcome, check.name, check.detail)).await?;
+//! assert!(report.holds());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything in a folder is a stranger's: sizes are bounded before anything is read, links are not followed, and bytes
+//! that do not decode are a failed check.
 
 mod datasets;
 mod decisions;
@@ -182,7 +195,7 @@ async fn contents(folder: &Folder, reporter: &mut Reporter<'_>) {
 }
 
 /// What a folder cannot show.
-const NOT_CHECKABLE: [(&str, &str); 5] = [
+const NOT_CHECKABLE: [(&str, &str); 6] = [
     (
         "hardware",
         "the enclaves are SIMULATED: their evidence is consistent, but no hardware vouches for what ran in them",
@@ -195,6 +208,10 @@ const NOT_CHECKABLE: [(&str, &str); 5] = [
     (
         "one history",
         "a replay shows that this chain is consistent, not that its operator made no other; compare the head with one that others noted",
+    ),
+    (
+        "open questions",
+        "what was asked in a query that nobody answered: the ledger has only its price and what became of it",
     ),
     ("comparison", "the local and pooled figures beside the federated one need the private rows"),
 ];
@@ -224,7 +241,10 @@ mod tests {
         fs::write(dir.path().join("UNFINISHED"), b"").unwrap();
         let error = run(dir.path()).await.unwrap_err();
         let ledger = dir.path().join("ledger");
-        assert!(error.to_string().ends_with(&format!("`histone chain replay {}`", ledger.display())), "{error}");
+        assert!(
+            error.to_string().ends_with(&format!("`histone chain replay {}`", ledger.display())),
+            "{error}"
+        );
     }
 
     #[tokio::test]

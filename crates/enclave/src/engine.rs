@@ -208,7 +208,7 @@ impl LoadedProgram {
         let mut store = Store::new(self.instance.module().engine(), state);
         store.limiter(|state| state);
         store.set_fuel(limits.fuel).map_err(engine_error)?;
-        let entry = self.program.kind().entry();
+        let entry = crate::program::entry(self.program.kind());
         let ended = self
             .instance
             .instantiate(&mut store)

@@ -11,6 +11,7 @@ use histone_protocol::dataset::{SealedKey, release_aad};
 use histone_protocol::evidence::{EnclaveKeys, Platform};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::{SignatureBytes, SigningKey};
+use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, EnclaveRegistration};
 use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256};
@@ -18,7 +19,6 @@ use zeroize::Zeroizing;
 
 use crate::engine::{LoadedProgram, RunError};
 use crate::gate::{Admitted, GateError, OutputSchema};
-use crate::program::Kind;
 
 /// Why an enclave refuses or fails. Nothing of the data is in any message.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +28,9 @@ pub enum EnclaveError {
     #[error("a {needed:?} enclave cannot run a {found:?} program")]
     Kind {
         /// Kind of the service.
-        needed: Kind,
+        needed: ProgramKind,
         /// Kind of the program.
-        found: Kind,
+        found: ProgramKind,
     },
     /// The evidence could not be made.
     #[error("the platform could not quote the enclave")]
@@ -189,7 +189,7 @@ impl Instance {
         (registration, signature)
     }
 
-    pub(crate) fn need(&self, needed: Kind) -> Result<(), EnclaveError> {
+    pub(crate) fn need(&self, needed: ProgramKind) -> Result<(), EnclaveError> {
         let found = self.program.program().kind();
         if found == needed { Ok(()) } else { Err(EnclaveError::Kind { needed, found }) }
     }

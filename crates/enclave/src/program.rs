@@ -5,7 +5,7 @@
 //! - the module is valid with 128-bit vectors but without threads, relaxed vectors, garbage collection, exceptions,
 //!   tail calls, 64-bit or several memories, reference types and passive segments;
 //! - it imports nothing but the calls of [`histone_program_sdk::abi`], each at most once and with its signature;
-//! - it exports its memory and exactly one entry, which names its [`Kind`], and beside them at most two constants that
+//! - it exports its memory and exactly one entry, which names its [kind](ProgramKind), and beside them at most two constants that
 //!   the linker leaves;
 //! - its memory has a maximum within the limits, its table is small, and nothing runs before the entry.
 //!
@@ -16,6 +16,7 @@ use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 
 use histone_program_sdk::abi;
+use histone_protocol::program::ProgramKind;
 use sha2::{Digest as _, Sha256};
 use wasmparser::{
     BinaryReaderError, ExternalKind, FuncType, GlobalType, MemoryType, Parser, Payload, TypeRef, ValType,
@@ -36,30 +37,13 @@ const CUSTOM_SECTIONS: [&str; 3] = ["name", "producers", "target_features"];
 /// WebAssembly 1 with the small later additions that compilers take for granted, and 128-bit vectors.
 const FEATURES: WasmFeatures = WasmFeatures::LIME1.union(WasmFeatures::SIMD);
 
-/// What a program is for; its entry has the same name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Kind {
-    /// Looks at a table before it is registered; entry `validate`.
-    Validation = 1,
-    /// One step of training; entry `train`.
-    Training = 2,
-    /// Answers one user; entry `query`.
-    Query = 3,
-}
-
-impl Kind {
-    /// All kinds in the order of their numbers.
-    pub const ALL: [Kind; 3] = [Kind::Validation, Kind::Training, Kind::Query];
-
-    /// The name of the entry.
-    pub fn entry(self) -> &'static str {
-        let [validate, train, query] = abi::ENTRIES;
-        match self {
-            Kind::Validation => validate,
-            Kind::Training => train,
-            Kind::Query => query,
-        }
+/// The name of the entry of a kind of program.
+pub fn entry(kind: ProgramKind) -> &'static str {
+    let [validate, train, query] = abi::ENTRIES;
+    match kind {
+        ProgramKind::Validation => validate,
+        ProgramKind::Training => train,
+        ProgramKind::Query => query,
     }
 }
 
@@ -208,7 +192,7 @@ fn offered() -> String {
 #[derive(Clone)]
 pub struct Program {
     wasm: Vec<u8>,
-    kind: Kind,
+    kind: ProgramKind,
     limits: Limits,
     wasm_hash: [u8; 32],
     measurement: [u8; 32],
@@ -231,7 +215,7 @@ impl Program {
     }
 
     /// What the program is for.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ProgramKind {
         self.kind
     }
 
@@ -389,11 +373,11 @@ impl<'a> Facts<'a> {
     }
 
     /// The kind that the one entry names; nothing is exported that is not expected.
-    fn check_exports(&self) -> Result<Kind, AdmissionError> {
+    fn check_exports(&self) -> Result<ProgramKind, AdmissionError> {
         let mut kinds = Vec::new();
         let mut memory = false;
         for (&name, &(kind, index)) in &self.exports {
-            let entry = Kind::ALL.into_iter().find(|k| k.entry() == name);
+            let entry = ProgramKind::ALL.into_iter().find(|k| entry(*k) == name);
             match (kind, entry) {
                 (ExternalKind::Func, Some(entry)) => {
                     let ty = self.functions.get(index as usize).copied();

@@ -10,13 +10,13 @@ use histone_program_sdk::wire::{Reader, Writer};
 use histone_protocol::dataset::DataKey;
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
+use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, QueryReceipt};
 use histone_protocol::seal::SealPublicKey;
 use histone_protocol::{Address, B256, U256};
 
 use crate::gate::OutputSchema;
 use crate::instance::{EnclaveError, Instance};
-use crate::program::Kind;
 
 /// HPKE `info` of a query to an enclave.
 pub const QUERY_INFO: &str = "histone/query/v1";
@@ -139,7 +139,7 @@ impl QueryEnclave {
         model: &[u8],
         ledger: &Ledger,
     ) -> Result<Self, EnclaveError> {
-        instance.need(Kind::Query)?;
+        instance.need(ProgramKind::Query)?;
         let model = Model::decode(model)?;
         let hash = B256::from(model.hash());
         if instance.init_data() != init_data(ledger.deployment(), model_id, hash) {
@@ -170,17 +170,14 @@ impl QueryEnclave {
         let request = QueryRequest::decode(&plain)?;
         let query_id = histone_ledger::query_id(request.user, request.code_hash());
         let not_backed = |what: &str| EnclaveError::NotBacked(what.to_string());
-        let query = ledger
-            .read(Contract::Market, Market::queryCall { queryId: query_id })
-            .await
-            .map_err(|_| not_backed("nobody has bought this access code"))?;
-        if u64::from(query.modelId) != self.model_id {
-            return Err(not_backed("the access code was bought for another model"));
-        }
+        let query = ledger.read(Contract::Market, Market::queryCall { queryId: query_id }).await?;
         match query.state {
             FUNDED => {}
-            0 => return Err(not_backed("nobody has bought this access code")),
+            0 => return Err(not_backed("this user has not bought this access code")),
             _ => return Err(not_backed("the access code is used or refunded")),
+        }
+        if u64::from(query.modelId) != self.model_id {
+            return Err(not_backed("the access code was bought for another model"));
         }
         if ledger.time().await? > query.deadline.to::<u64>() {
             return Err(not_backed("the deadline of the access code has passed"));

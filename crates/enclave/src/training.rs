@@ -16,6 +16,7 @@ use histone_ledger::{Deployment, Ledger};
 use histone_program_sdk::job::{Table, TrainJob};
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
+use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, DonationReceipt, UpdateReceipt};
 use histone_protocol::record::Signed;
 use histone_protocol::report::SiteEvaluation;
@@ -25,7 +26,6 @@ use rand_core::CryptoRng;
 
 use crate::gate::{Admitted, OutputSchema};
 use crate::instance::{EnclaveError, Instance, SealedDataset};
-use crate::program::Kind;
 
 /// What a training enclave is started with beside the program: which model on which market, and the plan.
 pub fn init_data(ledger: &Deployment, model_id: u64, plan: &Plan) -> B256 {
@@ -122,7 +122,7 @@ impl TrainingEnclave {
         payee: Address,
         ledger: &Ledger,
     ) -> Result<(Self, Donation), EnclaveError> {
-        instance.need(Kind::Training)?;
+        instance.need(ProgramKind::Training)?;
         let deployment = ledger.deployment();
         if instance.init_data() != init_data(deployment, model_id, &plan) {
             return Err(EnclaveError::Request("the enclave was started for another model or plan"));
@@ -174,7 +174,7 @@ impl TrainingEnclave {
             return refuse("it is not the next round of this training");
         }
         // The next step of the plan, over the whole cohort of the first round, with the study's minimum of survivors.
-        training.check_header(header).map_err(|e| EnclaveError::Header(chain(&e)))?;
+        training.check_header(header).map_err(|e| EnclaveError::Header(histone_protocol::with_causes(&e)))?;
         let own = self.instance.keys().receipt.into_array();
         if !f.cohort.iter().any(|d| d.index == donor && d.enclave == own) {
             return refuse("this enclave is not in its cohort under this donor number");
@@ -223,7 +223,9 @@ impl TrainingEnclave {
         if f.round != self.observed + 1 {
             return Err(EnclaveError::Round("it is not the next round of this training".into()));
         }
-        training.check_header(&transcript.header).map_err(|e| EnclaveError::Round(chain(&e)))?;
+        training
+            .check_header(&transcript.header)
+            .map_err(|e| EnclaveError::Round(histone_protocol::with_causes(&e)))?;
         let model_id = U256::from(self.model_id);
         let info = ledger
             .read(Contract::Rounds, Rounds::roundInfoCall { modelId: model_id, round: f.round })
@@ -243,7 +245,8 @@ impl TrainingEnclave {
                 return Err(EnclaveError::Round(format!("the blob of donor {donor} is not anchored")));
             }
         }
-        let aggregate = transcript.open().map_err(|e| EnclaveError::Round(chain(&*e)))?;
+        let aggregate =
+            transcript.open().map_err(|e| EnclaveError::Round(histone_protocol::with_causes(&*e)))?;
         self.progress = match training.advance(&transcript.donors(), aggregate.values())? {
             Step::Next(next) => Progress::Running(Box::new(next.with_cohort_of(&transcript.header))),
             Step::Finished(finished) => {
@@ -277,17 +280,6 @@ impl TrainingEnclave {
         };
         Ok(Signed::sign(&statement, self.instance.receipt_key())?.to_bytes())
     }
-}
-
-/// The message of an error with its causes.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Seals shares to committee members with HPKE.

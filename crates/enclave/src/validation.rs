@@ -7,13 +7,13 @@ use histone_program_sdk::job::{
 use histone_protocol::B256;
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
+use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, ValidationReceipt};
 use histone_protocol::record::Signed;
 use histone_protocol::report::{ColumnFlags, ValidationReport};
 
 use crate::gate::{Admitted, OutputSchema};
 use crate::instance::{EnclaveError, Instance, SealedDataset};
-use crate::program::Kind;
 
 /// What a validation enclave is started with beside the program: nothing but its purpose.
 pub fn init_data() -> B256 {
@@ -40,7 +40,7 @@ pub struct ValidationEnclave(Instance);
 impl ValidationEnclave {
     /// Wraps a started enclave; its program must be a validation program.
     pub fn new(instance: Instance) -> Result<Self, EnclaveError> {
-        instance.need(Kind::Validation)?;
+        instance.need(ProgramKind::Validation)?;
         Ok(Self(instance))
     }
 

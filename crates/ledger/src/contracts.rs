@@ -1,6 +1,6 @@
 //! Types of the contracts' calls, events and errors, from the committed build artifacts.
 
-#![allow(missing_docs)] // generated from the ABI; the Solidity sources carry the documentation
+#![allow(missing_docs, clippy::too_many_arguments)] // generated from the ABI; the Solidity sources carry the documentation
 
 use std::fmt;
 
@@ -167,7 +167,6 @@ pub(crate) fn market_code(
 }
 
 pub(crate) fn rounds_code(members: Address, enclaves: Address, market: Address) -> Vec<u8> {
-    let constructor =
-        Rounds::constructorCall { members_: members, enclaves_: enclaves, market_: market };
+    let constructor = Rounds::constructorCall { members_: members, enclaves_: enclaves, market_: market };
     code(&Rounds::BYTECODE, &constructor)
 }

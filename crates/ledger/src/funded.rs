@@ -74,8 +74,7 @@ pub enum NotFunded {
 impl Ledger {
     /// Checks that a recruiting model has its donors' instant payments deposited, at least `stated` each.
     pub async fn funded_training(&self, model_id: u64, stated: u64) -> Result<Funded, NotFunded> {
-        let model =
-            self.read(Contract::Market, Market::modelCall { modelId: U256::from(model_id) }).await?;
+        let model = self.read(Contract::Market, Market::modelCall { modelId: U256::from(model_id) }).await?;
         if model.state != model_state::RECRUITING {
             return Err(NotFunded::State { model_id, state: model.state });
         }

@@ -118,9 +118,9 @@ pub struct Receipt(TransactionReceipt, String);
 impl Receipt {
     /// The first event of type `E` in the receipt.
     pub fn event<E: SolEvent>(&self) -> Result<E, LedgerError> {
-        self.0.inner.logs().iter().find_map(|log| E::decode_log(&log.inner).ok().map(|l| l.data)).ok_or_else(|| {
-            LedgerError::Decode { name: self.1.clone(), detail: format!("no event `{}`", E::SIGNATURE) }
-        })
+        self.0.inner.logs().iter().find_map(|log| E::decode_log(&log.inner).ok().map(|l| l.data)).ok_or_else(
+            || LedgerError::Decode { name: self.1.clone(), detail: format!("no event `{}`", E::SIGNATURE) },
+        )
     }
 
     /// Gas used.
@@ -228,7 +228,8 @@ impl Ledger {
         let request = TransactionRequest::default()
             .to(self.deployment.address(contract))
             .input(TransactionInput::new(call.abi_encode().into()));
-        let bytes = self.connection.provider().call(request).await.map_err(|e| explain::transport(&name, e))?;
+        let bytes =
+            self.connection.provider().call(request).await.map_err(|e| explain::transport(&name, e))?;
         C::abi_decode_returns(&bytes).map_err(|e| LedgerError::Decode { name, detail: e.to_string() })
     }
 
@@ -250,7 +251,12 @@ impl Ledger {
             .collect()
     }
 
-    async fn create(&self, from: &SigningKey, contract: Contract, code: Vec<u8>) -> Result<Address, LedgerError> {
+    async fn create(
+        &self,
+        from: &SigningKey,
+        contract: Contract,
+        code: Vec<u8>,
+    ) -> Result<Address, LedgerError> {
         let name = format!("{contract}.deploy");
         let receipt = self.transact(from, name.clone(), TxKind::Create, code.into()).await?;
         receipt

@@ -49,13 +49,15 @@ pub enum StoreError {
     TooLarge(u64),
 }
 
+/// What a refusal of the file system becomes: which action on which path.
+pub fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { action, path: path.clone(), source }
+}
+
 /// Writes a file whole or not at all: a temporary file beside it, synced, then renamed.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let partial = path.with_extension("partial");
-    let at = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| StoreError::Io { action, path, source }
-    };
     let written = File::create(&partial).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_data()
@@ -63,9 +65,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     if let Err(source) = written {
         // The partial file is of no use to anybody; that the write failed is what the caller must hear.
         let _ = fs::remove_file(&partial);
-        return Err(at("write", path)(source));
+        return Err(io_error("write", path)(source));
     }
-    fs::rename(&partial, path).map_err(at("write", path))
+    fs::rename(&partial, path).map_err(io_error("write", path))
 }
 
 /// A directory of blobs, each in a file named by the BLAKE3 hash of its bytes.
@@ -78,7 +80,7 @@ impl BlobStore {
     /// Opens the store in `dir`, which is created when it does not exist.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let dir = dir.into();
-        fs::create_dir_all(&dir).map_err(|source| StoreError::Io { action: "create", path: dir.clone(), source })?;
+        fs::create_dir_all(&dir).map_err(io_error("create", &dir))?;
         Ok(Self { dir })
     }
 

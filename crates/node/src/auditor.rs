@@ -29,9 +29,8 @@ pub struct Submission {
 /// signed report. Gives the report's blob. A program that does not measure as registered is not audited.
 pub async fn audit(auditor: &Party, program: &Submission, world: &World) -> Result<B256, RunError> {
     let ledger = &world.ledger;
-    let registered = ledger
-        .read(Contract::Programs, Programs::programCall { measurement: program.measurement })
-        .await?;
+    let registered =
+        ledger.read(Contract::Programs, Programs::programCall { measurement: program.measurement }).await?;
     let wasm = world.blobs.get(program.wasm)?;
     let source = world.blobs.get(program.source)?;
     let refuse = |what: &str| RunError::Audit { program: program.name.clone(), what: what.to_string() };

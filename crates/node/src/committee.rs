@@ -32,10 +32,8 @@ impl CommitteeMember {
     pub async fn open(&mut self, header: &RoundHeader, world: &World) -> Result<B256, RunError> {
         let f = header.fields();
         let (model_id, round) = (U256::from_be_bytes(f.model_id), f.round);
-        let info = world
-            .ledger
-            .read(Contract::Rounds, Rounds::roundInfoCall { modelId: model_id, round })
-            .await?;
+        let info =
+            world.ledger.read(Contract::Rounds, Rounds::roundInfoCall { modelId: model_id, round }).await?;
         if info.status != CLOSED || info.headerHash.0 != header.hash() {
             return Err(RunError::Message(format!("round {round} is not closed under this header")));
         }
@@ -78,7 +76,11 @@ pub async fn survivors(model_id: U256, round: u32, world: &World) -> Result<Vec<
 }
 
 /// Collects everything public about a round whose partial sums are posted.
-pub async fn transcript(header: &RoundHeader, partials: &[B256], world: &World) -> Result<RoundTranscript, RunError> {
+pub async fn transcript(
+    header: &RoundHeader,
+    partials: &[B256],
+    world: &World,
+) -> Result<RoundTranscript, RunError> {
     let f = header.fields();
     let survivors = survivors(U256::from_be_bytes(f.model_id), f.round, world).await?;
     Ok(RoundTranscript {

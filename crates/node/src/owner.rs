@@ -69,6 +69,15 @@ pub struct Registered {
     pub report: B256,
 }
 
+/// What the owner runs its training enclave on.
+#[derive(Debug)]
+pub struct Machine<'a> {
+    /// The training program.
+    pub program: LoadedProgram,
+    /// The SIMULATED device that quotes the enclave.
+    pub device: &'a SimulatedDevice,
+}
+
 /// How an owner answered a white paper.
 #[derive(Debug)]
 pub struct Answer {
@@ -121,10 +130,13 @@ impl Owner {
     }
 
     /// Has the table validated by an enclave that the owner has appraised, and registers what came out.
-    pub async fn register(&mut self, enclave: &ValidationEnclave, world: &World) -> Result<Registered, RunError> {
+    pub async fn register(
+        &mut self,
+        enclave: &ValidationEnclave,
+        world: &World,
+    ) -> Result<Registered, RunError> {
         let signer = enclave.instance().keys().receipt;
-        let attested =
-            self.appraise(signer, ProgramKind::Validation, validation::init_data(), world).await?;
+        let attested = self.appraise(signer, ProgramKind::Validation, validation::init_data(), world).await?;
         let permit = Permit::own_validation(self.account(), self.dataset, vec![attested.measurement()]);
         let funded = world.ledger.funded_validation(signer).await?;
         let sealed = self.release(permit, attested, funded, world).await?;
@@ -147,12 +159,12 @@ impl Owner {
     /// Matches a white paper against data and consent; publishes and records the decision either way.
     pub async fn consider(&mut self, paper: B256, model_id: u64, world: &World) -> Result<Answer, RunError> {
         let (paper, signer) = read_paper(paper, world)?;
-        let on_ledger = world
-            .ledger
-            .read(Contract::Market, Market::modelCall { modelId: U256::from(model_id) })
-            .await?;
+        let on_ledger =
+            world.ledger.read(Contract::Market, Market::modelCall { modelId: U256::from(model_id) }).await?;
         if paper.trainer != signer || on_ledger.trainer != signer {
-            return Err(RunError::Message(format!("the white paper of model {model_id} is not by its trainer")));
+            return Err(RunError::Message(format!(
+                "the white paper of model {model_id} is not by its trainer"
+            )));
         }
         let in_force = world
             .ledger
@@ -185,14 +197,13 @@ impl Owner {
         model_id: u64,
         plan: &Plan,
         instant_payment: u64,
-        program: LoadedProgram,
-        device: &SimulatedDevice,
+        machine: Machine<'_>,
         world: &World,
     ) -> Result<u16, RunError> {
         let init_data = training::init_data(world.ledger.deployment(), model_id, plan);
         let now = world.ledger.time().await?;
         let seed = self.party.draw_seed();
-        let instance = Instance::start(program, device, self.account(), init_data, now, seed)?;
+        let instance = Instance::start(machine.program, machine.device, self.account(), init_data, now, seed)?;
         world.register_enclave(&instance, &self.party.key).await?;
         let signer = instance.keys().receipt;
         let attested = self.appraise(signer, ProgramKind::Training, init_data, world).await?;
@@ -201,15 +212,9 @@ impl Owner {
         // A pseudonym for this model alone: payments do not link an owner's models.
         let payee = SigningKey::generate(&mut self.party.rng);
         self.party.keep(&format!("payee-{model_id}.key"), &*payee.to_bytes())?;
-        let (enclave, donation) = TrainingEnclave::admit(
-            instance,
-            plan.clone(),
-            model_id,
-            &sealed,
-            payee.address(),
-            &world.ledger,
-        )
-        .await?;
+        let (enclave, donation) =
+            TrainingEnclave::admit(instance, plan.clone(), model_id, &sealed, payee.address(), &world.ledger)
+                .await?;
         let call = Market::donateCall {
             modelId: donation.receipt.modelId,
             datasetId: donation.receipt.datasetId,
@@ -286,8 +291,7 @@ impl Owner {
         let ledger = &world.ledger;
         let registered = ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer }).await?;
         ledger.read(Contract::Enclaves, Enclaves::requireLiveCall { signer, kind: kind.code() }).await?;
-        let usable =
-            Programs::requireUsableCall { measurement: registered.measurement, kind: kind.code() };
+        let usable = Programs::requireUsableCall { measurement: registered.measurement, kind: kind.code() };
         ledger.read(Contract::Programs, usable).await?;
         let expected = Expected {
             operator: registered.operator,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
-use histone_network::write_whole;
+use histone_network::{io_error, write_whole};
 use histone_protocol::Address;
 use histone_protocol::hash::tagged_hash;
 use histone_protocol::keys::SigningKey;
@@ -30,18 +30,7 @@ pub enum PartyError {
     /// The operating system has no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Entropy(getrandom::Error),
-    /// The directory cannot be made or read.
-    #[error("cannot {action} `{path}`")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which path.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// A file cannot be written.
+    /// A file or directory cannot be made, written or read.
     #[error(transparent)]
     Store(#[from] histone_network::StoreError),
 }
@@ -111,7 +100,7 @@ impl Party {
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(PartyError::Io { action: "read", path, source }),
+            Err(error) => Err(io_error("read", &path)(error).into()),
         }
     }
 }
@@ -124,19 +113,15 @@ impl fmt::Debug for Party {
 
 /// Makes a directory that only its owner may enter.
 pub fn create_private_dir(dir: &Path) -> Result<(), PartyError> {
-    fs::create_dir_all(dir).map_err(|source| PartyError::Io {
-        action: "create",
-        path: dir.to_owned(),
-        source,
-    })?;
+    fs::create_dir_all(dir).map_err(io_error("create", dir))?;
     restrict(dir, 0o700)
 }
 
 #[cfg(unix)]
 fn restrict(path: &Path, mode: u32) -> Result<(), PartyError> {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-        .map_err(|source| PartyError::Io { action: "restrict", path: path.to_owned(), source })
+    let permissions = fs::Permissions::from_mode(mode);
+    Ok(fs::set_permissions(path, permissions).map_err(io_error("restrict", path))?)
 }
 
 #[cfg(not(unix))]

@@ -4,6 +4,24 @@
 //! money ([`Funded`]). None of them can be made without its check, none can be copied, so forgetting a check does not
 //! compile. Here they are only compared with each other: a permit for one dataset, an appraisal of one enclave and
 //! money for one model must speak of the same use.
+//!
+//! None of these compiles:
+//!
+//! ```compile_fail,E0451
+//! fn forged(dataset: histone_protocol::B256, usage: histone_access::Usage) -> histone_access::Permit {
+//!     histone_access::Permit { dataset, usage, measurements: vec![] }
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! fn forged(basis: histone_ledger::Basis) -> histone_ledger::Funded {
+//!     histone_ledger::Funded { basis }
+//! }
+//! ```
+//! ```compile_fail,E0599
+//! fn twice(attested: histone_attestation::Attested) -> histone_attestation::Attested {
+//!     attested.clone()
+//! }
+//! ```
 
 use histone_access::{Permit, Usage};
 use histone_attestation::Attested;
@@ -81,8 +99,11 @@ pub fn release(
         return Err(ReleaseError::Expired { valid_until: attested.valid_until(), now });
     }
     match (permit.usage(), funded.basis()) {
-        (Usage::Training { model_id: permitted }, Basis::Deposit { model_id, .. }) if permitted == model_id => {}
-        (Usage::Validation { owner }, Basis::NothingOwed { enclave }) if enclave == attested.keys().receipt => {
+        (Usage::Training { model_id: permitted }, Basis::Deposit { model_id, .. })
+            if permitted == model_id => {}
+        (Usage::Validation { owner }, Basis::NothingOwed { enclave })
+            if enclave == attested.keys().receipt =>
+        {
             if owner != key.owner {
                 return Err(ReleaseError::NotOwner(owner));
             }

@@ -21,7 +21,7 @@ use histone_compliance::folder::{FORMAT, Folder, FolderError, Manifest, RunRecor
 use histone_enclave::instance::{EnclaveError, Instance};
 use histone_ledger::contracts::{Contract, Enclaves};
 use histone_ledger::{Ledger, LedgerError};
-use histone_network::{BlobStore, StoreError};
+use histone_network::{BlobStore, StoreError, io_error};
 use histone_protocol::keys::SigningKey;
 
 use crate::party::{Entropy, PartyError};
@@ -150,14 +150,8 @@ pub enum RunError {
 
 impl RunError {
     /// A failure of the round's arithmetic or protocol, with its causes.
-    pub(crate) fn round(error: impl std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        Self::Round(text)
+    pub(crate) fn round(error: impl std::error::Error + 'static) -> Self {
+        Self::Round(histone_protocol::with_causes(&error))
     }
 }
 
@@ -228,7 +222,11 @@ const STEPS: [&str; 9] = [
 ];
 
 /// Runs a study from beginning to end and leaves a verifiable folder.
-pub async fn run(study: &Study, options: &Options, observer: &mut dyn Observer) -> Result<RunResult, RunError> {
+pub async fn run(
+    study: &Study,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<RunResult, RunError> {
     let folder = Folder::at(&options.out);
     setup::claim_folder(&folder)?;
     let mut number = 0;
@@ -295,10 +293,6 @@ pub async fn run(study: &Study, options: &Options, observer: &mut dyn Observer) 
     drop(cast);
     let manifest = Manifest { files: folder.hash_files()?, ..manifest };
     folder.write(&folder.manifest(), &manifest, &operator)?;
-    std::fs::remove_file(folder.unfinished()).map_err(|source| FolderError::Io {
-        action: "remove",
-        path: folder.unfinished(),
-        source,
-    })?;
+    std::fs::remove_file(folder.unfinished()).map_err(io_error("remove", &folder.unfinished()))?;
     Ok(result)
 }

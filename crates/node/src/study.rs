@@ -22,9 +22,9 @@ use std::path::Path;
 
 use histone_genome::table::{MissingRules, Positive, Table};
 
-pub use histone_access::duo::{DataUse, Takes, Term, TermKind, terms};
 pub use error::{Place, StudyError};
 pub use files::{BREAST_CANCER, Bundled, Disk, Files, data_root};
+pub use histone_access::duo::{DataUse, Takes, Term, TermKind, terms};
 pub use money::{BasisPoints, Tokens};
 
 /// Most participants of a study; the survivors of a round are a bitmap of this many bits on the ledger.

@@ -169,7 +169,12 @@ impl Trainer {
     }
 
     /// Closes a round. Gives the number of survivors, and whether they are enough.
-    pub async fn close_round(&self, model_id: u64, round: u32, world: &World) -> Result<(u16, bool), RunError> {
+    pub async fn close_round(
+        &self,
+        model_id: u64,
+        round: u32,
+        world: &World,
+    ) -> Result<(u16, bool), RunError> {
         let model_id = U256::from(model_id);
         let call = Rounds::closeCall { modelId: model_id, round };
         let receipt = world.ledger.send(&self.party.key, Contract::Rounds, call).await?;

@@ -40,7 +40,8 @@ impl User {
             TestToken::approveCall { spender: ledger.deployment().market, value: U256::from(price) };
         ledger.send(&self.party.key, Contract::Token, approve).await?;
         let call = Market::buyCall { modelId: U256::from(model_id), codeHash: code_hash(code) };
-        let bought = ledger.send(&self.party.key, Contract::Market, call).await?.event::<Market::QueryBought>()?;
+        let bought =
+            ledger.send(&self.party.key, Contract::Market, call).await?.event::<Market::QueryBought>()?;
         Ok(AccessCode { code, query_id: bought.queryId, model_id, enclave: bought.enclave })
     }
 
@@ -64,7 +65,12 @@ impl User {
             row,
         };
         let aad = query_aad(code.model_id, code.enclave);
-        Ok(SealPublicKey(seal_key).seal(QUERY_INFO, aad.as_slice(), &request.encode(), &mut self.party.rng)?)
+        Ok(SealPublicKey(seal_key).seal(
+            QUERY_INFO,
+            aad.as_slice(),
+            &request.encode(),
+            &mut self.party.rng,
+        )?)
     }
 
     /// Reads an answer: the probability of the positive class.

@@ -85,7 +85,9 @@ mod tests {
         let key = SaltKey::from_bytes([1; 32]);
         let root = dataset_root(&key, ["a", "b", "c"]);
         assert_eq!(root, dataset_root(&key, ["a", "b", "c"]));
-        for other in [vec!["a", "b"], vec!["a", "b", "c", "c"], vec!["b", "a", "c"], vec!["a", "b", "d"], vec![]] {
+        for other in
+            [vec!["a", "b"], vec!["a", "b", "c", "c"], vec!["b", "a", "c"], vec!["a", "b", "d"], vec![]]
+        {
             assert_ne!(root, dataset_root(&key, other.clone()), "{other:?}");
         }
         assert_ne!(root, dataset_root(&SaltKey::from_bytes([2; 32]), ["a", "b", "c"]));

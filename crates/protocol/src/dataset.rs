@@ -64,8 +64,7 @@ impl DataKey {
 
     /// Decrypts a dataset.
     pub fn decrypt(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, DatasetError> {
-        let (nonce, ciphertext) =
-            ciphertext.split_first_chunk::<NONCE>().ok_or(DatasetError::DoesNotOpen)?;
+        let (nonce, ciphertext) = ciphertext.split_first_chunk::<NONCE>().ok_or(DatasetError::DoesNotOpen)?;
         ChaCha20Poly1305::new((&*self.0).into())
             .decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: TABLE_AAD })
             .map(Zeroizing::new)
@@ -129,7 +128,10 @@ impl SealedKey {
 
 /// What a released key is bound to: the dataset, the program and the evidence that was appraised.
 pub fn release_aad(dataset: B256, measurement: B256, evidence_hash: B256) -> B256 {
-    tagged_hash("histone/key-release/v1", &[dataset.as_slice(), measurement.as_slice(), evidence_hash.as_slice()])
+    tagged_hash(
+        "histone/key-release/v1",
+        &[dataset.as_slice(), measurement.as_slice(), evidence_hash.as_slice()],
+    )
 }
 
 #[cfg(test)]

@@ -39,3 +39,18 @@ pub mod report;
 pub mod seal;
 
 pub use alloy_primitives::{Address, B256, U256, keccak256};
+
+/// The message of an error with its causes, from the outside to the innermost; a cause that the message already tells
+/// is not repeated.
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let told = cause.to_string();
+        if !text.contains(&told) {
+            text = format!("{text}: {told}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -17,6 +17,9 @@ pub enum ProgramKind {
 }
 
 impl ProgramKind {
+    /// All kinds in the order of their codes.
+    pub const ALL: [ProgramKind; 3] = [ProgramKind::Validation, ProgramKind::Training, ProgramKind::Query];
+
     /// The ledger's code.
     pub fn code(self) -> u8 {
         self as u8

@@ -79,8 +79,8 @@ fn digest(kind: &str, payload: &str) -> B256 {
 impl<T: Record> Signed<T> {
     /// Signs a statement.
     pub fn sign(record: &T, key: &SigningKey) -> Result<Self, RecordError> {
-        let payload =
-            serde_json::to_string(record).map_err(|source| RecordError::Malformed { kind: T::KIND, source })?;
+        let payload = serde_json::to_string(record)
+            .map_err(|source| RecordError::Malformed { kind: T::KIND, source })?;
         let signature = key.sign(digest(T::KIND, &payload));
         Ok(Self {
             kind: T::KIND.into(),

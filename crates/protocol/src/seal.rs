@@ -51,16 +51,12 @@ impl SealPublicKey {
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, SealError> {
         let key = PublicKey::from_bytes(self.0.as_slice()).map_err(|_| SealError::InvalidPublicKey)?;
-        let (encapped, ciphertext) =
-            hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-                &OpModeS::Base,
-                &key,
-                info.as_bytes(),
-                plaintext,
-                aad,
-                rng,
-            )
-            .map_err(|_| SealError::InvalidPublicKey)?;
+        let (encapped, ciphertext) = hpke::single_shot_seal_with_rng::<
+            ChaCha20Poly1305,
+            HkdfSha256,
+            X25519HkdfSha256,
+        >(&OpModeS::Base, &key, info.as_bytes(), plaintext, aad, rng)
+        .map_err(|_| SealError::InvalidPublicKey)?;
         let mut message = encapped.to_bytes().to_vec();
         message.extend_from_slice(&ciphertext);
         Ok(message)

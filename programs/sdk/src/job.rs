@@ -11,6 +11,13 @@ pub const VERSION: u8 = 1;
 /// Most feature columns of a job. Second derivatives of this many fill a quarter of a program's memory.
 pub const MAX_COLUMNS: u32 = 4096;
 
+fn version(r: &mut Reader<'_>) -> Result<(), WireError> {
+    match r.u8()? {
+        VERSION => Ok(()),
+        v => Err(WireError::Version(v)),
+    }
+}
+
 /// A numeric table with a binary label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
@@ -244,10 +251,7 @@ impl TrainSpec {
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
-        match r.u8()? {
-            VERSION => {}
-            v => return Err(WireError::Version(v)),
-        }
+        version(r)?;
         let columns = r.u32()?;
         // Checked before anything is sized by it: a table without rows has no length to check it against.
         if !(1..=MAX_COLUMNS).contains(&columns) {
@@ -368,10 +372,7 @@ impl ValidateJob {
     /// Reads a job.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut r = Reader(bytes);
-        match r.u8()? {
-            VERSION => {}
-            v => return Err(WireError::Version(v)),
-        }
+        version(&mut r)?;
         let table = Table::read(&mut r)?;
         r.end()?;
         Ok(ValidateJob { table })
@@ -422,10 +423,7 @@ impl ValidateReport {
     /// Reads a report.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut r = Reader(bytes);
-        match r.u8()? {
-            VERSION => {}
-            v => return Err(WireError::Version(v)),
-        }
+        version(&mut r)?;
         let (rows, positives, duplicates) = (r.u32()?, r.u32()?, r.u32()?);
         let n = r.u32()? as usize;
         if n > r.0.len() / 4 {
@@ -471,10 +469,7 @@ impl QueryJob {
     /// Reads a job; the shapes agree when it succeeds.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut r = Reader(bytes);
-        match r.u8()? {
-            VERSION => {}
-            v => return Err(WireError::Version(v)),
-        }
+        version(&mut r)?;
         let pre = Preprocessing::read(&mut r)?;
         let (weights, row) = (r.f64s()?, r.f64s()?);
         r.end()?;

@@ -54,7 +54,8 @@ pub(super) fn check(run: &Run, enclaves: &Appraised) -> (Check, BTreeMap<B256, D
         findings.expect(seen.insert(listed.id), || format!("the dataset {} is in run.json twice", listed.id));
     }
     let number = count(datasets.len(), "dataset", "datasets");
-    let holds = format!("{number} with the owner's signed policy and a signed report of a validation enclave");
+    let holds =
+        format!("{number} with the owner's signed policy and a signed report of a validation enclave");
     (findings.check(holds), datasets)
 }
 
@@ -70,10 +71,16 @@ fn one(
     findings.expect(listed.report == e.reportHash, || {
         format!("{} is {} in run.json, {} on the ledger", of("the report"), listed.report, e.reportHash)
     });
-    if let Some((report, signer)) = findings.take(run.signed::<ValidationReport>(listed.report), || of("the report")) {
-        let by_enclave = signer == e.enclave && enclaves.get(&signer).is_some_and(|x| x.purpose == Purpose::Validation);
+    if let Some((report, signer)) =
+        findings.take(run.signed::<ValidationReport>(listed.report), || of("the report"))
+    {
+        let by_enclave =
+            signer == e.enclave && enclaves.get(&signer).is_some_and(|x| x.purpose == Purpose::Validation);
         findings.expect(by_enclave, || {
-            format!("{} is signed by {signer}, which is not its appraised validation enclave", of("the report"))
+            format!(
+                "{} is signed by {signer}, which is not its appraised validation enclave",
+                of("the report")
+            )
         });
         let agrees = report.owner == e.owner
             && report.root == e.root

@@ -64,7 +64,12 @@ pub(super) fn check(run: &Run, enclaves: &Appraised, datasets: &BTreeMap<B256, D
     (findings.check(holds), donors)
 }
 
-fn donors(run: &Run, enclaves: &Appraised, datasets: &BTreeMap<B256, Dataset>, findings: &mut Findings) -> Donors {
+fn donors(
+    run: &Run,
+    enclaves: &Appraised,
+    datasets: &BTreeMap<B256, Dataset>,
+    findings: &mut Findings,
+) -> Donors {
     let mut donors = Donors::new();
     for s in run.events::<Market::Donated>(Contract::Market) {
         let (e, id) = (&s.event, u64::try_from(s.event.modelId).unwrap_or(0));
@@ -96,7 +101,10 @@ fn paper(
 ) -> Option<WhitePaper> {
     let (e, id) = (&entry.event, model.model_id);
     findings.expect(model.paper == e.whitePaperHash, || {
-        format!("the white paper of model {id} is {} in run.json, {} on the ledger", model.paper, e.whitePaperHash)
+        format!(
+            "the white paper of model {id} is {} in run.json, {} on the ledger",
+            model.paper, e.whitePaperHash
+        )
     });
     let read = run.signed::<WhitePaper>(model.paper);
     let (paper, signer) = findings.take(read, || format!("the white paper of model {id}"))?;
@@ -106,7 +114,8 @@ fn paper(
     let (terms, split) = (&e.terms, paper.split);
     let agrees = U256::from(terms.instantPayment) == U256::from(paper.instant_payment)
         && U256::from(terms.queryPrice) == U256::from(paper.query_price)
-        && (terms.donorsBps, terms.trainerBps, terms.runnerBps) == (split.donors, split.trainer, split.runner);
+        && (terms.donorsBps, terms.trainerBps, terms.runnerBps)
+            == (split.donors, split.trainer, split.runner);
     findings.expect(agrees, || {
         format!("the white paper of model {id} promises other payments or another split than the ledger")
     });
@@ -119,7 +128,9 @@ fn paper(
     if run.record.models.first().is_some_and(|first| first.model_id == id) {
         let (features, columns) = (paper.features.len(), run.plan.columns);
         findings.expect(features == columns as usize, || {
-            format!("the white paper of model {id} has {features} features, the training plan {columns} columns")
+            format!(
+                "the white paper of model {id} has {features} features, the training plan {columns} columns"
+            )
         });
     }
     Some(paper)
@@ -138,7 +149,9 @@ fn decisions(
     let mut decided: BTreeMap<B256, Verdict> = BTreeMap::new();
     for &blob in &model.decisions {
         let read = run.signed::<DecisionRecord>(blob);
-        let Some((record, signer)) = findings.take(read, || format!("a decision on model {id}")) else { continue };
+        let Some((record, signer)) = findings.take(read, || format!("a decision on model {id}")) else {
+            continue;
+        };
         let what = || format!("the decision of `{}` on model {id} (blob {blob})", run.name(signer));
         let facts = &record.facts;
         let Some(dataset) = datasets.get(&facts.dataset) else {
@@ -159,7 +172,12 @@ fn decisions(
             format!("{}: it takes the dataset for withdrawn", what())
         });
         findings.expect(!facts.data_matches || dataset.rows >= paper.min_rows, || {
-            format!("{}: {} rows are taken for enough, {} are asked for", what(), dataset.rows, paper.min_rows)
+            format!(
+                "{}: {} rows are taken for enough, {} are asked for",
+                what(),
+                dataset.rows,
+                paper.min_rows
+            )
         });
         let again = decide(facts).map_err(|e| told(&e));
         if let Some(again) = findings.take(again, || format!("{} cannot be decided again", what())) {
@@ -179,13 +197,17 @@ fn decisions(
     }
     for (index, donor) in donors {
         findings.expect(donor.program.is_none_or(|p| paper.programs.contains(&p)), || {
-            format!("donor {index} of model {id} gave its data to a program that the white paper does not name")
+            format!(
+                "donor {index} of model {id} gave its data to a program that the white paper does not name"
+            )
         });
         let verdict = decided.get(&donor.dataset);
         findings.expect(verdict == Some(&Verdict::Permit), || {
             let owner = run.name(donor.owner);
             match verdict {
-                Some(verdict) => format!("`{owner}` is donor {index} of model {id}, but its decision is {verdict:?}"),
+                Some(verdict) => {
+                    format!("`{owner}` is donor {index} of model {id}, but its decision is {verdict:?}")
+                }
                 None => format!("`{owner}` is donor {index} of model {id} without a decision"),
             }
         });

@@ -53,7 +53,8 @@ pub(super) fn check(run: &Run) -> (Check, Appraised) {
     let mut appraised = Appraised::new();
     let claims = claims(run);
     for claim in &claims {
-        let what = || format!("enclave {} of `{}`, block {}", claim.signer, run.name(claim.operator), claim.block);
+        let what =
+            || format!("enclave {} of `{}`, block {}", claim.signer, run.name(claim.operator), claim.block);
         if let Some(enclave) = findings.take(one(run, claim), what) {
             appraised.insert(claim.signer, enclave);
         }
@@ -64,7 +65,12 @@ pub(super) fn check(run: &Run) -> (Check, Appraised) {
     }
     let enclaves = count(appraised.len(), "enclave", "enclaves");
     let platform = run.record.platform;
-    (findings.check(format!("{platform} evidence of {enclaves} appraised, with keys, programs and configurations")), appraised)
+    (
+        findings.check(format!(
+            "{platform} evidence of {enclaves} appraised, with keys, programs and configurations"
+        )),
+        appraised,
+    )
 }
 
 fn claims(run: &Run) -> Vec<Claim> {
@@ -108,11 +114,10 @@ fn one(run: &Run, claim: &Claim) -> Result<Enclave, String> {
     let kind = kind.ok_or_else(|| format!("its program {} is not on the ledger", claim.measurement))?;
     let configurations = configurations(run, kind);
     // The quote says what it was started with; it must be one of the configurations that make sense here.
-    let (purpose, init_data) = configurations
-        .iter()
-        .find(|(_, init_data)| *init_data == quote.init_data)
-        .copied()
-        .ok_or_else(|| format!("it was started with init-data {}, which no model of this run has", quote.init_data))?;
+    let (purpose, init_data) =
+        configurations.iter().find(|(_, init_data)| *init_data == quote.init_data).copied().ok_or_else(
+            || format!("it was started with init-data {}, which no model of this run has", quote.init_data),
+        )?;
     let expected = Expected {
         operator: claim.operator,
         evidence_hash: claim.evidence,
@@ -125,14 +130,22 @@ fn one(run: &Run, claim: &Claim) -> Result<Enclave, String> {
         return Err(format!("its evidence is of another platform than {}", run.record.platform));
     }
     if claim.platform != attested.platform().code() {
-        return Err(format!("the ledger has platform {}, the evidence says {}", claim.platform, attested.platform()));
+        return Err(format!(
+            "the ledger has platform {}, the evidence says {}",
+            claim.platform,
+            attested.platform()
+        ));
     }
     let keys = attested.keys();
     if keys.receipt != claim.signer || keys.seal.0 != claim.seal_key {
         return Err("the ledger has other keys than its evidence".into());
     }
     if claim.expires_at > attested.valid_until() {
-        return Err(format!("it is registered until {}, its evidence ends at {}", claim.expires_at, attested.valid_until()));
+        return Err(format!(
+            "it is registered until {}, its evidence ends at {}",
+            claim.expires_at,
+            attested.valid_until()
+        ));
     }
     Ok(Enclave { measurement: claim.measurement, purpose })
 }

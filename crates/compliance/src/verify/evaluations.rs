@@ -33,7 +33,8 @@ pub(super) fn check(run: &Run, donors: &Donors, trained: Option<&Trained>) -> Ch
         findings.expect(site.model_id == trained.model_id && site.model_hash == hash, || {
             format!("{} is of model {} with hash {}", what(), site.model_id, site.model_hash)
         });
-        findings.expect(site.platform == run.record.platform, || format!("{} is of another platform", what()));
+        findings
+            .expect(site.platform == run.record.platform, || format!("{} is of another platform", what()));
         let auc = |a: Option<f64>| a.is_none_or(|a| (0.0..=1.0).contains(&a));
         let plausible = site.positives <= site.rows && auc(site.federated_auc) && auc(site.local_auc);
         findings.expect(plausible, || format!("{} contradicts itself", what()));
@@ -46,7 +47,8 @@ pub(super) fn check(run: &Run, donors: &Donors, trained: Option<&Trained>) -> Ch
     // Sums are taken over the donors of the training only, and only when all of them are there.
     let parts: Option<Vec<_>> = trained.donors.iter().map(|d| sites.get(d)).collect();
     if let Some(parts) = parts {
-        let (rows, positives) = parts.iter().fold((0, 0), |(r, p), (rows, positives)| (r + rows, p + positives));
+        let (rows, positives) =
+            parts.iter().fold((0, 0), |(r, p), (rows, positives)| (r + rows, p + positives));
         let evaluation = &trained.finished.evaluation;
         let summed: u64 = evaluation.positives.iter().fold(0u64, |sum, &c| sum.saturating_add(c));
         findings.expect(rows == evaluation.rows() && positives == summed, || {
@@ -58,5 +60,8 @@ pub(super) fn check(run: &Run, donors: &Donors, trained: Option<&Trained>) -> Ch
     }
     let reports = count(sites.len(), "signed site report", "signed site reports");
     let rows = trained.finished.evaluation.rows();
-    findings.check(format!("{reports} on this model; they add up to the {rows} rows of the last sum"))
+    let donors = &trained.donors;
+    findings.check(format!(
+        "{reports} on this model; those of donors {donors:?} add up to the {rows} rows of the last sum"
+    ))
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use histone_network::MAX_BLOB;
 use histone_protocol::Address;
 
-use super::findings::{Findings, told};
 use super::Check;
+use super::findings::{Findings, told};
 use crate::folder::{FORMAT, Folder, Manifest};
 
 /// More files than any run leaves.
@@ -31,7 +31,9 @@ pub(super) fn check(folder: &Folder) -> (Check, Option<(Manifest, Address)>) {
     });
     let mut bytes = 0u64;
     // Only what the survey found to be of a sane kind and size is read.
-    if surveyed && let Some(found) = findings.take(folder.hash_files().map_err(|e| told(&e)), || "the files".into()) {
+    if surveyed
+        && let Some(found) = findings.take(folder.hash_files().map_err(|e| told(&e)), || "the files".into())
+    {
         for (name, listed) in &manifest.files {
             match found.get(name) {
                 None => findings.fail(format!("`{name}` is missing: the manifest lists it")),
@@ -55,7 +57,8 @@ pub(super) fn check(folder: &Folder) -> (Check, Option<(Manifest, Address)>) {
             findings.fail(format!("`{name}` is not in the manifest"));
         }
     }
-    let holds = format!("{} files with {bytes} bytes, each with its hash, and no other", manifest.files.len());
+    let holds =
+        format!("{} files with {bytes} bytes, each with its hash, and no other", manifest.files.len());
     (findings.check(holds), Some((manifest, signer)))
 }
 
@@ -92,7 +95,9 @@ fn survey(folder: &Folder, findings: &mut Findings) -> bool {
     let mut directories = vec![(folder.root().to_owned(), 0)];
     while let Some((directory, depth)) = directories.pop() {
         let listed = fs::read_dir(&directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let Some(entries) = findings.take(listed, || format!("`{}`", directory.display())) else { return false };
+        let Some(entries) = findings.take(listed, || format!("`{}`", directory.display())) else {
+            return false;
+        };
         for path in entries.into_iter().map(|entry| entry.path()) {
             files += 1;
             if files > MOST_FILES {

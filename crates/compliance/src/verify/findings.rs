@@ -1,6 +1,5 @@
 //! What one check found: nothing, or problems with the names of what they concern.
 
-use std::error::Error;
 use std::fmt::Display;
 
 use super::{Check, Outcome};
@@ -78,7 +77,8 @@ impl Findings {
 /// Names in a record are a stranger's: what would steer a terminal or turn the direction of reading is replaced.
 fn printable(text: &str) -> String {
     let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let mut shown: String =
         text.chars().take(LONGEST).map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c }).collect();
@@ -88,16 +88,7 @@ fn printable(text: &str) -> String {
     shown
 }
 
-/// The message of an error with its causes.
-pub(super) fn told(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
+pub(super) use histone_protocol::with_causes as told;
 
 /// `1 round`, `2 rounds`.
 pub(super) fn count(number: usize, one: &str, many: &str) -> String {

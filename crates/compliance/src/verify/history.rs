@@ -76,9 +76,8 @@ impl History {
     /// All events of type `E` of a contract, oldest first.
     pub(super) fn events<E: SolEvent>(&self, deployment: &Deployment, contract: Contract) -> Vec<Seen<E>> {
         let address = deployment.address(contract);
-        let of_type = |e: &&Entry| {
-            e.log.address == address && e.log.topics().first() == Some(&E::SIGNATURE_HASH)
-        };
+        let of_type =
+            |e: &&Entry| e.log.address == address && e.log.topics().first() == Some(&E::SIGNATURE_HASH);
         // The contract's code was compared with ours before, so that its events decode.
         let decoded = |(order, e): (usize, &Entry)| {
             let event = E::decode_log(&e.log).ok()?.data;

@@ -40,7 +40,7 @@ pub(super) async fn check(run: &Run) -> (Check, Balances) {
     };
     compare(run, &book, &market, &told_by_market, &balances, &mut findings);
     let holds = format!(
-        "{} tokens add up over {} accounts and the market; donors were paid {}, trainers and runners {}, refunds {}; the market still owes {}, of it {} left by rounding",
+        "{} tokens over {} accounts and the market: donors were paid {}, trainers and runners {}, refunds {}; the market keeps {}, of it {} left by rounding",
         tokens(told_by_market.supply),
         balances.len().saturating_sub(1),
         tokens(summary.donors),
@@ -139,7 +139,10 @@ impl Book {
             for account in [from, to] {
                 let known = account.is_zero() || balances.contains_key(&account);
                 if !known && strangers.insert(account) {
-                    findings.fail(format!("block {} moves tokens of {account}, which is nobody's in run.json", s.block));
+                    findings.fail(format!(
+                        "block {} moves tokens of {account}, which is nobody's in run.json",
+                        s.block
+                    ));
                 }
             }
             if from != market && to != market {
@@ -182,7 +185,8 @@ impl Book {
             let instant = U256::from(terms.instantPayment);
             let deposit = instant * U256::from(terms.maxDonors);
             self.gave(trainer, deposit);
-            let donors: Vec<&Seen<Market::Donated>> = donated.iter().filter(|s| s.event.modelId == id).collect();
+            let donors: Vec<&Seen<Market::Donated>> =
+                donated.iter().filter(|s| s.event.modelId == id).collect();
             let split = Split::of(terms);
             let count = settled.iter().filter(|s| s.event.modelId == id).count();
             if finished.iter().any(|s| s.event.modelId == id) {
@@ -199,7 +203,10 @@ impl Book {
                     let paid = paid.remove(&key).unwrap_or_default();
                     findings.expect(paid <= due, || {
                         let (paid, due) = (tokens(paid), tokens(due));
-                        format!("donor {} of model {id} was paid {paid}, the rules give {due}", s.event.donorIndex)
+                        format!(
+                            "donor {} of model {id} was paid {paid}, the rules give {due}",
+                            s.event.donorIndex
+                        )
                     });
                     holdings.donors.insert(key, due.saturating_sub(paid));
                 }
@@ -286,17 +293,27 @@ fn compare(
     for (account, due) in &market.accounts {
         let owed = told.accounts.get(account).copied().unwrap_or_default();
         findings.expect(*due == owed, || {
-            format!("the market owes `{}` {}, the rules give {}", run.name(*account), tokens(owed), tokens(*due))
+            format!(
+                "the market owes `{}` {}, the rules give {}",
+                run.name(*account),
+                tokens(owed),
+                tokens(*due)
+            )
         });
     }
     for ((model, index), due) in &market.donors {
         let owed = told.donors.get(&(*model, *index)).copied().unwrap_or_default();
         findings.expect(*due == owed, || {
-            format!("the market owes donor {index} of model {model} {}, the rules give {}", tokens(owed), tokens(*due))
+            format!(
+                "the market owes donor {index} of model {model} {}, the rules give {}",
+                tokens(owed),
+                tokens(*due)
+            )
         });
     }
     let sum = |amounts: &mut dyn Iterator<Item = &U256>| amounts.fold(U256::ZERO, |sum, a| sum + *a);
-    let due = sum(&mut market.accounts.values()) + sum(&mut market.donors.values()) + market.held + market.dust;
+    let due =
+        sum(&mut market.accounts.values()) + sum(&mut market.donors.values()) + market.held + market.dust;
     findings.expect(told.obligations == due, || {
         format!("the market owes {}, the rules give {}", tokens(told.obligations), tokens(due))
     });

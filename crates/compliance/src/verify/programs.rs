@@ -41,7 +41,12 @@ pub(super) fn check(run: &Run) -> Check {
     findings.check(format!("{programs} admitted and measured again, each with its source and a signed audit"))
 }
 
-fn one(run: &Run, program: &ProgramRecord, entry: &Seen<Programs::ProgramRegistered>, findings: &mut Findings) {
+fn one(
+    run: &Run,
+    program: &ProgramRecord,
+    entry: &Seen<Programs::ProgramRegistered>,
+    findings: &mut Findings,
+) {
     let (name, on_ledger) = (&program.name, &entry.event);
     let of = |what: &str| format!("{what} of program `{name}`");
     if let Some(wasm) = findings.take(run.blob(program.wasm), || of("the module")) {
@@ -55,13 +60,23 @@ fn one(run: &Run, program: &ProgramRecord, entry: &Seen<Programs::ProgramRegiste
                 format!("{} measures {measured}, the ledger has {}", of("the module"), on_ledger.measurement)
             });
             findings.expect(admitted.kind() as u8 == on_ledger.kind, || {
-                format!("{} is a {:?} program, the ledger has kind {}", of("the module"), admitted.kind(), on_ledger.kind)
+                format!(
+                    "{} is a {:?} program, the ledger has kind {}",
+                    of("the module"),
+                    admitted.kind(),
+                    on_ledger.kind
+                )
             });
         }
     }
     if let Some(source) = findings.take(run.blob(program.source), || of("the source")) {
         findings.expect(sha256(&source) == on_ledger.sourceHash, || {
-            format!("{} hashes to {}, the ledger has {}", of("the source"), sha256(&source), on_ledger.sourceHash)
+            format!(
+                "{} hashes to {}, the ledger has {}",
+                of("the source"),
+                sha256(&source),
+                on_ledger.sourceHash
+            )
         });
     }
     let audit = findings.take(run.signed::<AuditReport>(program.audit), || of("the audit"));
@@ -75,7 +90,8 @@ fn one(run: &Run, program: &ProgramRecord, entry: &Seen<Programs::ProgramRegiste
     findings.expect(on_record, || {
         format!("{}, signed by `{}`, is not on the ledger", of("the audit"), run.name(auditor))
     });
-    let AuditReport { program: audited, kind, source_hash, wasm_hash, measurement, method: _, time: _ } = audit;
+    let AuditReport { program: audited, kind, source_hash, wasm_hash, measurement, method: _, time: _ } =
+        audit;
     let agrees = audited == *name
         && Some(kind) == kind_of(on_ledger.kind)
         && source_hash == on_ledger.sourceHash

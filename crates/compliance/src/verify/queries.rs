@@ -20,7 +20,9 @@ pub(super) fn check(run: &Run, enclaves: &Appraised) -> Check {
         let what = || format!("query {} of `{}`, bought in block {}", e.queryId, run.name(e.user), s.block);
         let model = u64::try_from(e.modelId).unwrap_or(0);
         let serves = enclaves.get(&e.enclave).is_some_and(|x| x.purpose == Purpose::Query(model));
-        findings.expect(serves, || format!("{}: {} is no appraised query enclave of its model", what(), e.enclave));
+        findings.expect(serves, || {
+            format!("{}: {} is no appraised query enclave of its model", what(), e.enclave)
+        });
         let Some(query) = run.record.queries.iter().find(|q| q.query_id == e.queryId) else {
             findings.fail(format!("{} is not in run.json", what()));
             continue;
@@ -30,7 +32,12 @@ pub(super) fn check(run: &Run, enclaves: &Appraised) -> Check {
         match (answered, query.answer) {
             (Some(done), Some(answer)) => {
                 findings.expect(done.event.jobId == query.question, || {
-                    format!("{}: the question is {}, settled was {}", what(), query.question, done.event.jobId)
+                    format!(
+                        "{}: the question is {}, settled was {}",
+                        what(),
+                        query.question,
+                        done.event.jobId
+                    )
                 });
                 findings.expect(done.event.outputHash == answer, || {
                     format!("{}: the answer is {answer}, settled was {}", what(), done.event.outputHash)

@@ -30,7 +30,10 @@ const LARGEST_RECORD: u64 = 64 << 20;
 const MOST_PARTIES: usize = 100_000;
 
 /// Executes the chain again and compares it with what the manifest says.
-pub(super) fn chain(folder: &Folder, manifest: Option<&(Manifest, Address)>) -> (Check, Option<ReplayReport>) {
+pub(super) fn chain(
+    folder: &Folder,
+    manifest: Option<&(Manifest, Address)>,
+) -> (Check, Option<ReplayReport>) {
     let mut findings = Findings::new("chain");
     let report = findings.take(executed(folder), || "the later checks were not made".into());
     let Some(report) = report else { return (findings.check(String::new()), None) };
@@ -78,7 +81,10 @@ pub(super) fn check(folder: &Folder, replayed: &ReplayReport) -> (Check, Option<
     }
     let holds = run.as_ref().map_or_else(String::new, |run| {
         let (r, parties) = (&run.record, run.record.parties.len());
-        format!("study `{}` with {parties} parties, 8 contracts made with our code, {} enclaves", r.study, r.platform)
+        format!(
+            "study `{}` with {parties} parties, 8 contracts made with our code, {} enclaves",
+            r.study, r.platform
+        )
     });
     (findings.check(holds), run.filter(|_| contracts))
 }
@@ -90,7 +96,8 @@ fn read(folder: &Folder, replayed: &ReplayReport, findings: &mut Findings) -> Op
     let read = folder.read::<crate::folder::RunRecord>(&path).map_err(|e| told(&e));
     let (record, signer) = findings.take(read, || "run.json".into())?;
     let operator = replayed.genesis.sequencer;
-    findings.expect(signer == operator, || format!("run.json is signed by {signer}, the chain by {operator}"));
+    findings
+        .expect(signer == operator, || format!("run.json is signed by {signer}, the chain by {operator}"));
     findings.expect(record.format == FORMAT, || {
         format!("run.json has format `{}`, this program reads `{FORMAT}`", record.format)
     });
@@ -173,10 +180,7 @@ fn expected(d: &Deployment, operator: Address) -> [(Contract, Vec<u8>); 8] {
     [
         (
             Contract::Manager,
-            code(
-                &AccessManager::BYTECODE,
-                &AccessManager::constructorCall { initialAdmin: operator },
-            ),
+            code(&AccessManager::BYTECODE, &AccessManager::constructorCall { initialAdmin: operator }),
         ),
         (Contract::Token, code(&TestToken::BYTECODE, &TestToken::constructorCall { owner: operator })),
         (Contract::Members, code(&Members::BYTECODE, &Members::constructorCall { manager: d.manager })),

@@ -28,7 +28,13 @@ pub(super) fn check(run: &Run, trained: Option<&Trained>, balances: &Balances) -
     findings.check("the counts, the federated area under the curve and the balances in result.json".into())
 }
 
-fn compare(run: &Run, trained: Option<&Trained>, balances: &Balances, result: &Value, findings: &mut Findings) {
+fn compare(
+    run: &Run,
+    trained: Option<&Trained>,
+    balances: &Balances,
+    result: &Value,
+    findings: &mut Findings,
+) {
     findings.expect(result["format"] == FORMAT, || {
         format!("result.json has format {}, this program reads `{FORMAT}`", result["format"])
     });
@@ -51,7 +57,9 @@ fn compare(run: &Run, trained: Option<&Trained>, balances: &Balances, result: &V
                 (None, None) => stated.is_null(),
                 _ => false,
             };
-            findings.expect(same, || format!("result.json has {stated} as auc.federated, the last sum gives {auc:?}"));
+            findings.expect(same, || {
+                format!("result.json has {stated} as auc.federated, the last sum gives {auc:?}")
+            });
         }
     }
     accounts(run, balances, result, findings);
@@ -66,7 +74,8 @@ fn accounts(run: &Run, balances: &Balances, result: &Value, findings: &mut Findi
     let mut seen = BTreeSet::new();
     for entry in listed {
         let parsed = entry["accounts"].as_array().and_then(|list| list.iter().map(address).collect());
-        let parsed: (Option<Vec<Address>>, _, _) = (parsed, entry["tokens_micro"].as_u64(), entry["name"].as_str());
+        let parsed: (Option<Vec<Address>>, _, _) =
+            (parsed, entry["tokens_micro"].as_u64(), entry["name"].as_str());
         let (Some(accounts), Some(amount), Some(name)) = parsed else {
             findings.fail(format!("result.json has a balance without name, accounts or amount: {entry}"));
             continue;
@@ -74,11 +83,14 @@ fn accounts(run: &Run, balances: &Balances, result: &Value, findings: &mut Findi
         let mut found = U256::ZERO;
         for account in accounts {
             let is_of = account == run.deployment().market
-                || run.record.parties.iter().any(|p| {
-                    p.name == name && (p.account == account || p.pseudonyms.contains(&account))
-                });
+                || run
+                    .record
+                    .parties
+                    .iter()
+                    .any(|p| p.name == name && (p.account == account || p.pseudonyms.contains(&account)));
             findings.expect(is_of, || format!("result.json calls {account} `{name}`, run.json does not"));
-            findings.expect(seen.insert(account), || format!("result.json names the account {account} twice"));
+            findings
+                .expect(seen.insert(account), || format!("result.json names the account {account} twice"));
             found += balances.get(&account).copied().unwrap_or_default();
         }
         findings.expect(found == U256::from(amount), || {
@@ -87,7 +99,8 @@ fn accounts(run: &Run, balances: &Balances, result: &Value, findings: &mut Findi
     }
     // Whoever has nothing may be left out.
     for (account, amount) in balances.iter().filter(|(a, amount)| !amount.is_zero() && !seen.contains(*a)) {
-        findings.fail(format!("result.json leaves out `{}` ({account}), who has {amount}", run.name(*account)));
+        findings
+            .fail(format!("result.json leaves out `{}` ({account}), who has {amount}", run.name(*account)));
     }
 }
 

@@ -47,7 +47,10 @@ pub(super) fn check(run: &Run, donors: &Donors) -> (Check, Option<Trained>) {
     let holds = trained.as_ref().map_or_else(String::new, |t| {
         let rounds = count(t.rounds, "round", "rounds");
         let hash = B256::from(t.finished.model.hash());
-        format!("the sums of {rounds} opened again; they lead to the model {hash} of donors {:?}", t.donors)
+        format!(
+            "the sums of {rounds} opened again; they lead to the model {hash}, evaluated over donors {:?}",
+            t.donors
+        )
     });
     (findings.check(holds), trained)
 }
@@ -75,7 +78,8 @@ fn trained(run: &Run, donors: &Donors, findings: &mut Findings) -> Option<Traine
         let (round, other) = (opened.event.round, opened.event.modelId);
         findings.fail(format!("round {round} of model {other} is not in run.json"));
     }
-    let mut training = findings.take(Training::start(run.plan.clone()).map_err(|e| told(&e)), || "the plan".into())?;
+    let mut training =
+        findings.take(Training::start(run.plan.clone()).map_err(|e| told(&e)), || "the plan".into())?;
     let mut listed: BTreeMap<u32, &RoundRecord> = BTreeMap::new();
     for round in &run.record.rounds {
         findings.expect(listed.insert(round.round, round).is_none(), || {
@@ -106,7 +110,10 @@ fn trained(run: &Run, donors: &Donors, findings: &mut Findings) -> Option<Traine
         findings.fail(format!("round {number} in run.json was never opened"));
     }
     let Some((finished, donors)) = finished else {
-        findings.fail(format!("model {model_id} was not trained to its end: the next stage is `{}`", training.stage()));
+        findings.fail(format!(
+            "model {model_id} was not trained to its end: the next stage is `{}`",
+            training.stage()
+        ));
         return None;
     };
     model(run, model_id, &finished, findings);
@@ -166,7 +173,9 @@ fn one(
     let survivors = donors_in(&closed.event.bitmap);
     if !survivors.iter().copied().eq(record.updates.keys().copied()) {
         let listed: Vec<u16> = record.updates.keys().copied().collect();
-        return Err(format!("run.json has the updates of donors {listed:?}, the ledger closed with {survivors:?}"));
+        return Err(format!(
+            "run.json has the updates of donors {listed:?}, the ledger closed with {survivors:?}"
+        ));
     }
     let partials = partials(run, &header, record, log, here)?;
     let mut blobs = Vec::new();
@@ -210,7 +219,10 @@ fn check_header(
         return Err("its header is for another chain, market, model or round".into());
     }
     if f.min_survivors != e.minSurvivors || f.threshold > e.quorum {
-        return Err("its header has another minimum of survivors than the ledger, or a threshold above its quorum".into());
+        return Err(
+            "its header has another minimum of survivors than the ledger, or a threshold above its quorum"
+                .into(),
+        );
     }
     for d in &f.cohort {
         if donors.get(&d.index).map(|known| known.enclave) != Some(Address::from(d.enclave)) {
@@ -230,7 +242,8 @@ fn check_header(
         f.committee.iter().map(|s: &Seat| (Address::from(s.address), B256::from(s.seal_key))).collect();
     let members = run.history.committee(deployment, opened.order);
     if seats != members {
-        let shown = |m: &BTreeMap<Address, B256>| m.keys().map(|a| run.name(*a)).collect::<Vec<_>>().join(", ");
+        let shown =
+            |m: &BTreeMap<Address, B256>| m.keys().map(|a| run.name(*a)).collect::<Vec<_>>().join(", ");
         return Err(format!(
             "its committee ({}) or their keys are not the committee members of the ledger ({})",
             shown(&seats),
@@ -263,13 +276,20 @@ fn partials(
     }
     let mut partials = Vec::new();
     for hash in &record.partials {
-        let member = posted.get(hash).ok_or_else(|| format!("the partial sum {hash} is not on the ledger"))?;
+        let member =
+            posted.get(hash).ok_or_else(|| format!("the partial sum {hash} is not on the ledger"))?;
         let bytes = run.blob(*hash)?;
-        let what = |e: &(dyn std::error::Error + 'static)| format!("the partial sum of `{}`: {}", run.name(*member), told(e));
+        let what = |e: &(dyn std::error::Error + 'static)| {
+            format!("the partial sum of `{}`: {}", run.name(*member), told(e))
+        };
         let sum = PartialSum::decode(&bytes, header).map_err(|e| what(&e))?;
         let seat = Member::by_address(header, &member.into_array()).map_err(|e| what(&e))?;
         if sum.member() != seat.index() {
-            return Err(format!("`{}` posted a partial sum that says it is of seat {}", run.name(*member), sum.member()));
+            return Err(format!(
+                "`{}` posted a partial sum that says it is of seat {}",
+                run.name(*member),
+                sum.member()
+            ));
         }
         partials.push(bytes);
     }

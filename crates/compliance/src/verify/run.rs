@@ -71,5 +71,7 @@ impl fmt::Debug for Run {
 
 /// What a run calls a kind of program.
 pub(super) fn kind_of(code: u8) -> Option<ProgramKind> {
-    [ProgramKind::Validation, ProgramKind::Training, ProgramKind::Query].into_iter().find(|k| k.code() == code)
+    [ProgramKind::Validation, ProgramKind::Training, ProgramKind::Query]
+        .into_iter()
+        .find(|k| k.code() == code)
 }

@@ -1,6 +1,7 @@
 //! Which modules are let in, and what the others are told.
 
-use histone_enclave::program::{AdmissionError, Kind, Limits, MAX_MODULE_BYTES, Program};
+use histone_enclave::program::{AdmissionError, Limits, MAX_MODULE_BYTES, Program};
+use histone_protocol::program::ProgramKind;
 
 use crate::support::{SMALL, artifact, module};
 
@@ -24,16 +25,20 @@ const MEMORY: &str = r#"(memory (export "memory") 1 2)"#;
 
 #[test]
 fn the_committed_programs_are_admitted() {
-    for (name, kind) in [("validate", Kind::Validation), ("train", Kind::Training), ("query", Kind::Query)] {
+    for (name, kind) in [
+        ("validate", ProgramKind::Validation),
+        ("train", ProgramKind::Training),
+        ("query", ProgramKind::Query),
+    ] {
         let program = Program::admit(&artifact(name), Limits::STANDARD).unwrap();
         assert_eq!(program.kind(), kind);
-        assert_eq!(kind.entry(), name);
+        assert_eq!(histone_enclave::program::entry(kind), name);
     }
 }
 
 #[test]
 fn the_smallest_program_is_admitted() {
-    assert_eq!(admit(&format!("(module {MEMORY} {QUERY})")).unwrap().kind(), Kind::Query);
+    assert_eq!(admit(&format!("(module {MEMORY} {QUERY})")).unwrap().kind(), ProgramKind::Query);
 }
 
 #[test]

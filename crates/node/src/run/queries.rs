@@ -3,7 +3,7 @@
 use histone_attestation::{AppraisalPolicy, Expected, appraise};
 use histone_compliance::folder::QueryRecord;
 use histone_enclave::engine::Engine;
-use histone_enclave::instance::{EnclaveError, Instance};
+use histone_enclave::instance::Instance;
 use histone_enclave::program::{Limits, Program};
 use histone_enclave::query::QueryEnclave;
 use histone_enclave::validation;
@@ -143,20 +143,20 @@ pub(super) async fn refusals(
     let question = cast.user.ask(used, row.clone(), &world).await?;
     match enclave.answer(&question, &world.ledger).await {
         Ok(_) => return Err(succeeded("a used access code")),
-        Err(e) => refused("a used access code", "the query enclave", backing(&e)),
+        Err(e) => refused("a used access code", "the query enclave", e.to_string()),
     }
     // 6. A code that nobody has paid for.
     let invented = cast.user.invent_code(recruited.model_id, used.enclave);
     let question = cast.user.ask(invented, row.clone(), &world).await?;
     match enclave.answer(&question, &world.ledger).await {
         Ok(_) => return Err(succeeded("an unpaid access code")),
-        Err(e) => refused("an unpaid access code", "the query enclave", backing(&e)),
+        Err(e) => refused("an unpaid access code", "the query enclave", e.to_string()),
     }
     // 7. Another person's code.
     let question = cast.stranger.ask(used, row, &world).await?;
     match enclave.answer(&question, &world.ledger).await {
         Ok(_) => return Err(succeeded("another user's access code")),
-        Err(e) => refused("another user's access code", "the query enclave", backing(&e)),
+        Err(e) => refused("another user's access code", "the query enclave", e.to_string()),
     }
     // 8. A settlement without the enclave's receipt for this query.
     let call = Market::settleCall {
@@ -172,19 +172,14 @@ pub(super) async fn refusals(
     Ok(refusals)
 }
 
-fn backing(error: &EnclaveError) -> String {
-    error.to_string()
-}
-
 /// A validation enclave whose module differs from the audited one in a custom section: the same code, another file.
 fn tampered_enclave(cast: &mut Cast, now: u64) -> Result<Instance, RunError> {
     let mut wasm = BUNDLED[0].wasm.to_vec();
-    // Section id 0, length 6, name length 4 `name`, one empty subsection byte: harmless, and still another measurement.
+    // Section id 0, length 5, name length 4, `name`: an empty custom section, harmless and still another measurement.
     wasm.extend_from_slice(&[0, 5, 4, b'n', b'a', b'm', b'e']);
     let program = Program::admit(&wasm, Limits::STANDARD).map_err(crate::programs::ProgramError::from)?;
-    let loaded = Engine::new()
-        .and_then(|engine| engine.load(program))
-        .map_err(crate::programs::ProgramError::from)?;
+    let loaded =
+        Engine::new().and_then(|engine| engine.load(program)).map_err(crate::programs::ProgramError::from)?;
     let operator = cast.runner.party.account();
     let seed = cast.runner.party.draw_seed();
     let device = cast.vendor.make_device(&mut cast.operator.rng)?;

@@ -9,6 +9,7 @@ use histone_protocol::consent::{Split, Verdict, WhitePaper};
 use super::result::Declined;
 use super::setup::Cast;
 use super::{DEADLINE, Observer, RunError};
+use crate::owner::Machine;
 use crate::study::{Model, Study};
 use crate::trainer::{Offer, plan};
 
@@ -93,13 +94,15 @@ pub(super) async fn recruit(
                         .devices
                         .get(&name)
                         .ok_or_else(|| RunError::Message(format!("`{name}` has no machine")))?;
-                    let program = cast.loaded.training.clone();
+                    let machine = Machine { program: cast.loaded.training.clone(), device };
                     owner
-                        .donate(permit, model_id, &plan, paper.instant_payment, program, device, &world)
+                        .donate(permit, model_id, &plan, paper.instant_payment, machine, &world)
                         .await?;
                     donors += 1;
                 }
-                Some(_) => observer.note(&format!("{} would take part in `{}`", owner.party.name, model.name)),
+                Some(_) => {
+                    observer.note(&format!("{} would take part in `{}`", owner.party.name, model.name))
+                }
                 None => {
                     let verb = match answer.decision.verdict {
                         Verdict::Review => "leaves to a person",

@@ -385,8 +385,6 @@ fn compare(
         federated: auc(federated, &all),
         pooled: auc(&pooled_model, &all),
         sites: test.iter().map(|(name, table)| (name.clone(), auc(&pooled_model, table))).collect(),
-        largest_difference: differences
-            .map(|(f, p)| (f - p).abs() / p.abs().max(1.0))
-            .fold(0.0, f64::max),
+        largest_difference: differences.map(|(f, p)| (f - p).abs() / p.abs().max(1.0)).fold(0.0, f64::max),
     })
 }

@@ -12,7 +12,7 @@ use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
 use histone_compliance::folder::{DatasetRecord, Folder, PartyRecord, ProgramRecord};
 use histone_ledger::contracts::{Contract, Enclaves, Members, TestToken, roles};
 use histone_ledger::{Connection, Ledger};
-use histone_network::BlobStore;
+use histone_network::{BlobStore, io_error};
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::hash::tagged_hash;
 use histone_protocol::{Address, B256, U256};
@@ -78,11 +78,7 @@ pub(super) fn claim_folder(folder: &Folder) -> Result<(), RunError> {
             private_dir(folder).display()
         ));
     }
-    let io = |action, path: &std::path::Path| {
-        let path = path.to_owned();
-        move |source| crate::party::PartyError::Io { action, path, source }
-    };
-    fs::create_dir_all(root).map_err(io("create", root))?;
+    fs::create_dir_all(root).map_err(io_error("create", root))?;
     let mark = b"This run has not ended. It was at: its beginning\n";
     if let Err(error) = histone_network::write_whole(&folder.unfinished(), mark) {
         // Nothing half-made stays behind; the folder goes only when it is empty.
@@ -116,11 +112,7 @@ pub(super) async fn start(study: &Study, options: &Options, folder: Folder) -> R
         gas_limit: Genesis::GAS_LIMIT,
     };
     let ledger_dir = folder.ledger();
-    fs::create_dir_all(&ledger_dir).map_err(|source| crate::party::PartyError::Io {
-        action: "create",
-        path: ledger_dir.clone(),
-        source,
-    })?;
+    fs::create_dir_all(&ledger_dir).map_err(io_error("create", &ledger_dir))?;
     let chain = Chain::create(&ledger_dir, genesis, sequencer, clock.clone())?;
     let blobs = BlobStore::open(folder.blobs())?;
     let ledger = Ledger::deploy(Connection::embedded(chain.clone()), &operator.key).await?;
@@ -135,12 +127,8 @@ pub(super) async fn start(study: &Study, options: &Options, folder: Folder) -> R
     for participant in &study.participants {
         devices.insert(participant.name.clone(), vendor.make_device(&mut operator.rng)?);
         let policy = policy(participant);
-        let owner = Owner::prepare(
-            party(&participant.name)?,
-            participant.table.clone(),
-            &study.table.label,
-            policy,
-        )?;
+        let owner =
+            Owner::prepare(party(&participant.name)?, participant.table.clone(), &study.table.label, policy)?;
         owners.push(owner);
     }
     let mut trainers = BTreeMap::new();
@@ -252,7 +240,8 @@ impl Cast {
         let mut needs: BTreeMap<Address, u64> = BTreeMap::new();
         for model in std::iter::once(&study.model).chain(&study.other_models) {
             if let Some(trainer) = self.trainers.get(&model.trainer) {
-                *needs.entry(trainer.party.account()).or_default() += model.instant_payment.micro() * participants;
+                *needs.entry(trainer.party.account()).or_default() +=
+                    model.instant_payment.micro() * participants;
             }
         }
         let queries = study.end_user.queries.len() as u64 + 1;
@@ -282,7 +271,8 @@ impl Cast {
 pub(super) async fn programs(cast: &mut Cast) -> Result<Vec<ProgramRecord>, RunError> {
     let loaded = [&cast.loaded.validation, &cast.loaded.training, &cast.loaded.query];
     let mut records = Vec::new();
-    let author = cast.trainers.values().next().ok_or_else(|| RunError::Message("there is no trainer".into()))?;
+    let author =
+        cast.trainers.values().next().ok_or_else(|| RunError::Message("there is no trainer".into()))?;
     for (program, loaded) in BUNDLED.iter().zip(loaded) {
         let measurement = B256::from(loaded.program().measurement());
         let submission = author.publish(program, measurement, &cast.world).await?;
@@ -316,7 +306,12 @@ pub(super) async fn datasets(
         let registered = owner.register(&enclave, &cast.world).await?;
         let report = owner.report(registered.report, &cast.world)?;
         for column in &report.flagged {
-            observer.note(&format!("{}: column `{}`: {}", participant.name, column.column, column.flags.join(", ")));
+            observer.note(&format!(
+                "{}: column `{}`: {}",
+                participant.name,
+                column.column,
+                column.flags.join(", ")
+            ));
         }
         validated.records.push(DatasetRecord {
             id: registered.dataset,

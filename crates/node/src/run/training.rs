@@ -52,10 +52,8 @@ pub(super) async fn train(
             main_trainer(cast, study)?.open_round(&training, round, &cohort, &world).await?;
         let mut absent = 0;
         for owner in &mut cast.owners {
-            let dropped = options
-                .drop_outs
-                .iter()
-                .any(|d| d.participant == owner.party.name && round >= d.round);
+            let dropped =
+                options.drop_outs.iter().any(|d| d.participant == owner.party.name && round >= d.round);
             if owner.donation().is_none() {
                 continue;
             }
@@ -66,7 +64,8 @@ pub(super) async fn train(
             owner.contribute(&header, &world).await?;
         }
         if absent > 0 {
-            observer.note(&format!("round {round}: {absent} participant(s) did not answer (SIMULATED failure)"));
+            observer
+                .note(&format!("round {round}: {absent} participant(s) did not answer (SIMULATED failure)"));
             cast.wait(u64::from(DEADLINE) + 1).await?;
         }
         let (survivors, enough) = main_trainer(cast, study)?.close_round(model_id, round, &world).await?;
@@ -113,7 +112,10 @@ pub(super) async fn train(
     })
 }
 
-pub(super) fn main_trainer<'a>(cast: &'a Cast, study: &Study) -> Result<&'a crate::trainer::Trainer, RunError> {
+pub(super) fn main_trainer<'a>(
+    cast: &'a Cast,
+    study: &Study,
+) -> Result<&'a crate::trainer::Trainer, RunError> {
     cast.trainers
         .get(&study.model.trainer)
         .ok_or_else(|| RunError::Message(format!("there is no trainer `{}`", study.model.trainer)))
@@ -191,7 +193,11 @@ pub(super) struct Evaluated {
 }
 
 /// Each donor's enclave evaluates the finished model on its own rows.
-pub(super) async fn evaluate(study: &Study, cast: &mut Cast, trained: &Trained) -> Result<Evaluated, RunError> {
+pub(super) async fn evaluate(
+    study: &Study,
+    cast: &mut Cast,
+    trained: &Trained,
+) -> Result<Evaluated, RunError> {
     debug_assert_eq!(B256::from(trained.finished.model.hash()), trained.model_hash);
     let world = cast.world.clone();
     let plan = crate::trainer::plan(study);

@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod examples;
+mod forged;
+mod release;
 mod run;
 mod study;
+mod support;

@@ -1,47 +1,151 @@
-//! Whole collaborations.
+//! Whole collaborations, each verified as a stranger would.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use histone_chain::replay;
+use histone_compliance::verify::verify;
 use histone_node::party::Entropy;
 use histone_node::run::{DropOut, Observer, Options, RunError, RunResult, run};
-use histone_node::study::Study;
+use histone_node::study::{Study, data_root};
 
-/// Collects what a run says.
 #[derive(Default)]
-pub struct Notes(pub Vec<String>);
+struct Notes(Vec<String>);
 
 impl Observer for Notes {
-    fn step(&mut self, number: usize, total: usize, title: &str) {
-        self.0.push(format!("[{number}/{total}] {title}"));
-    }
+    fn step(&mut self, _: usize, _: usize, _: &str) {}
     fn note(&mut self, text: &str) {
         self.0.push(text.to_string());
     }
-    fn round(&mut self, round: u32, _: u32, stage: &str) {
-        self.0.push(format!("round {round} {stage}"));
-    }
+    fn round(&mut self, _: u32, _: u32, _: &str) {}
 }
 
-pub fn options(out: &Path, seed: u64) -> Options {
-    Options {
+async fn execute(
+    study: &Study,
+    out: &Path,
+    seed: u64,
+    drop_outs: &[(&str, u32)],
+) -> Result<RunResult, RunError> {
+    let options = Options {
         out: out.to_path_buf(),
         entropy: Entropy::Seed(seed),
         start_time: 1_767_225_600,
-        drop_outs: vec![],
-    }
+        drop_outs: drop_outs
+            .iter()
+            .map(|(name, round)| DropOut { participant: name.to_string(), round: *round })
+            .collect(),
+    };
+    run(study, &options, &mut Notes::default()).await
 }
 
-pub async fn bundled(out: &Path, seed: u64, drop_outs: Vec<DropOut>) -> Result<(RunResult, Notes), RunError> {
-    let mut notes = Notes::default();
-    let options = Options { drop_outs, ..options(out, seed) };
-    let result = run(&Study::bundled().unwrap(), &options, &mut notes).await?;
-    Ok((result, notes))
+async fn assert_verifies(dir: &Path) {
+    let report = verify(dir, &mut |_| {}).await.unwrap();
+    assert!(report.holds(), "{:?}", report.first_failure());
+}
+
+/// Federated equals pooled, money adds up, nothing that must be refused went through.
+fn assert_sound(result: &RunResult) {
+    assert!(result.model.converged);
+    assert!(
+        result.model.largest_difference_to_pooled < 1e-6,
+        "{:e}",
+        result.model.largest_difference_to_pooled
+    );
+    let (federated, pooled) = (result.auc.federated_exact.unwrap(), result.auc.pooled.unwrap());
+    assert!((federated - pooled).abs() < 0.002, "{federated} {pooled}");
+    assert!(
+        (result.auc.federated.unwrap() - federated).abs() < 0.002,
+        "the histogram agrees with the exact figure"
+    );
+    assert_eq!(result.balances.iter().map(|b| b.tokens_micro).sum::<u64>(), result.paid_in_micro);
+    assert_eq!(result.refused.len(), 8);
+    assert_eq!(result.queries.iter().filter(|q| !q.settled).count(), 1);
 }
 
 #[tokio::test]
-async fn the_bundled_study_runs_to_its_end() {
+async fn the_bundled_study_runs_twice_the_same() {
     let dir = tempfile::tempdir().unwrap();
-    let (result, notes) = bundled(&dir.path().join("run"), 1, vec![]).await.unwrap();
-    eprintln!("{}", notes.0.join("\n"));
-    eprintln!("{}", serde_json::to_string_pretty(&result).unwrap());
+    let study = Study::bundled().unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|n| dir.path().join(n));
+    let first = execute(&study, &a, 7, &[]).await.unwrap();
+    assert_sound(&first);
+    assert_verifies(&a).await;
+    assert_eq!(first.declined.iter().filter(|d| d.model == "premium-pricing").count(), 3);
+    // Four instant payments of 50, nine queries at 2.5 split 70/20/10, one refunded.
+    let tokens = |role: &str| -> u64 {
+        first.balances.iter().filter(|b| b.role == role).map(|b| b.tokens_micro).sum()
+    };
+    assert_eq!(tokens("participant") + tokens("contract"), 4 * 50_000_000 + 9 * 1_750_000);
+    assert_eq!(tokens("runner"), 9 * 250_000);
+    assert_eq!(tokens("end user"), 2_500_000);
+
+    let second = execute(&study, &b, 7, &[]).await.unwrap();
+    assert_eq!(first.model.hash, second.model.hash);
+    assert_eq!((first.chain.head, first.chain.state_digest), (second.chain.head, second.chain.state_digest));
+    let blobs = |dir: &Path| {
+        let mut names: Vec<_> =
+            std::fs::read_dir(dir.join("blobs")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(blobs(&a), blobs(&b), "names are hashes: the same names are the same bytes");
+    let other = execute(&study, &c, 8, &[]).await.unwrap();
+    assert_ne!(first.chain.state_digest, other.chain.state_digest);
+    assert_eq!(first.model.hash, other.model.hash, "masks differ, the sum does not");
+}
+
+#[tokio::test]
+async fn a_hospital_that_drops_out_in_round_2_does_not_stop_the_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let result = execute(&Study::bundled().unwrap(), &out, 1, &[("city-hospital", 2)]).await.unwrap();
+    let survivors: Vec<u16> = result.rounds.iter().map(|r| r.survivors).collect();
+    assert_eq!(survivors.first(), Some(&4));
+    assert!(survivors.iter().skip(1).all(|&s| s == 3), "{survivors:?}");
+    assert!(result.model.converged);
+    assert!((result.auc.federated_exact.unwrap() - result.auc.pooled.unwrap()).abs() < 0.02);
+    assert_verifies(&out).await;
+}
+
+#[tokio::test]
+async fn too_few_survivors_stop_the_training_and_return_the_deposit() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let gone = [("city-hospital", 2), ("cancer-center", 2)];
+    let error = execute(&Study::bundled().unwrap(), &out, 1, &gone).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "training stopped: round 2 got updates from 2 of 4 participants and needs 3; the deposit of 200 tokens went back to `oncology-institute`"
+    );
+    let report = replay(&out.join("ledger")).unwrap();
+    assert!(report.transactions > 50);
+    // A second start says what lies there.
+    let again = execute(&Study::bundled().unwrap(), &out, 1, &[]).await.unwrap_err();
+    assert!(again.to_string().contains("holds an unfinished run"), "{again}");
+}
+
+#[tokio::test]
+async fn the_four_real_hospitals() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let variable = std::env::var_os("HISTONE_DATA");
+    let Some(root) = data_root(variable.clone(), manifest) else {
+        assert!(variable.is_none(), "HISTONE_DATA is set and points nowhere");
+        eprintln!("SKIPPED: neither HISTONE_DATA nor ../shared/data is there");
+        return;
+    };
+    let file: PathBuf = manifest.join("../../examples/heart/study.toml");
+    let study = Study::load(&file, Some(&root)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let result = execute(&study, &out, 1, &[]).await.unwrap();
+    assert_sound(&result);
+    assert_verifies(&out).await;
+    // Zeros of cholesterol are missing values in disguise, and the validation program sees it.
+    let flags = |participant: &str, column: &str| -> Vec<String> {
+        let site = result.validation.iter().find(|v| v.participant == participant).unwrap();
+        site.flagged.iter().filter(|c| c.column == column).flat_map(|c| c.flags.clone()).collect()
+    };
+    assert_eq!(flags("veterans-affairs", "chol"), ["zeros that are likely missing values"]);
+    assert_eq!(flags("veterans-affairs", "trestbps"), ["zeros that are likely missing values"]);
+    assert_eq!(flags("switzerland", "chol"), ["constant"]);
+    assert!(flags("cleveland", "chol").is_empty());
 }

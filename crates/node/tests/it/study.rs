@@ -155,7 +155,13 @@ fn the_small_study_is_accepted() {
 fn options_change_what_is_read() {
     let read = |edits: &[(&str, &str)]| Study::parse("study.toml", &edited(edits), &files()).unwrap();
     let zero = read(&[("missing = \"median\"", "missing = \"mean\"\nzero_is_missing = [\"chol\"]")]);
-    assert_eq!((zero.participants[1].table.missing(), zero.table.missing), (1, Missing::Mean));
+    assert_eq!((zero.participants[1].table.missing(), zero.table.missing), (0, Missing::Mean), "zeros stay");
+    let refused = edited(&[("missing = \"median\"", "missing = \"refuse\"\nzero_is_missing = [\"chol\"]")]);
+    let refused = Study::parse("study.toml", &refused, &files()).unwrap_err();
+    assert!(
+        refused.to_string().starts_with("study.toml:"),
+        "a zero that means missing is refused: {refused}"
+    );
     let named = read(&[("\"all numeric\"", "[\"chol\"]")]);
     assert_eq!(
         (named.table.features.as_slice(), named.end_user.queries[1].as_slice()),

@@ -10,8 +10,8 @@ use histone_compliance::folder::{Folder, Manifest, RunRecord};
 use histone_compliance::verify::{Check, Outcome, Report, verify};
 use histone_network::BlobStore;
 use histone_node::party::Entropy;
-use histone_node::run::{Observer, Options, run};
-use histone_node::study::Study;
+use histone_node::run::{DropOut, Observer, Options, run};
+use histone_node::study::{Study, Tokens};
 use histone_protocol::keys::SigningKey;
 use histone_protocol::record::{Record, Signed};
 use histone_protocol::{Address, B256};
@@ -34,13 +34,17 @@ fn original() -> &'static Path {
     let (_, path) = RUN.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("run");
+        let mut study = Study::bundled().unwrap();
+        // A price that does not divide, so that rounding leaves something in the market.
+        study.model.query_price = Tokens::from_micro(2_333_331);
+        let drop_out = DropOut { participant: study.participants[1].name.clone(), round: 5 };
         let options = Options {
             out: out.clone(),
             entropy: Entropy::Seed(1),
             start_time: 1_800_000_000,
-            drop_outs: Vec::new(),
+            drop_outs: vec![drop_out],
         };
-        block_on(run(&Study::bundled().unwrap(), &options, &mut Silent)).unwrap();
+        block_on(run(&study, &options, &mut Silent)).unwrap();
         (dir, out)
     });
     path
@@ -57,7 +61,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let target = to.join(path.file_name().unwrap());
-        if path.is_dir() { copy(&path, &target) } else { drop(fs::copy(&path, &target).unwrap()) }
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
     }
 }
 
@@ -81,6 +89,16 @@ impl Copy {
         let private = original().with_file_name("run.private");
         let bytes = fs::read(private.join(party).join("signing.key")).unwrap();
         SigningKey::from_bytes(&bytes.try_into().unwrap()).unwrap()
+    }
+
+    /// Name of the first party with this role.
+    pub fn name_of(&self, role: &str) -> String {
+        self.record().parties.into_iter().find(|p| p.role == role).unwrap().name
+    }
+
+    /// Name of the party with this account.
+    pub fn name(&self, account: Address) -> String {
+        self.record().parties.into_iter().find(|p| p.account == account).unwrap().name
     }
 
     pub fn record(&self) -> RunRecord {
@@ -114,15 +132,16 @@ impl Copy {
         self.folder.write(&self.folder.manifest(), &manifest, &self.key("operator")).unwrap();
     }
 
-    /// Demands that exactly these checks fail, the first of them with this text.
+    /// Demands that exactly these checks fail, and that they tell all of these problems.
     #[track_caller]
-    pub fn fails(&self, names: &[&str], part: &str) {
+    pub fn fails(&self, names: &[&str], problems: &[&str]) {
         let report = self.verify();
         let failed: Vec<&Check> = report.checks.iter().filter(|c| c.outcome == Outcome::Fails).collect();
         let found: Vec<&str> = failed.iter().map(|c| c.name).collect();
         assert_eq!(found, names, "{failed:#?}");
         assert!(!report.holds());
-        let detail = &report.first_failure().unwrap().detail;
-        assert!(detail.contains(part), "expected `{part}` in `{detail}`");
+        for problem in problems {
+            assert!(failed.iter().any(|c| c.detail.contains(problem)), "expected `{problem}` in {failed:#?}");
+        }
     }
 }

@@ -1,4 +1,0 @@
-//! Run folders as runs leave them, and as forgers would.
-
-mod forged;
-mod support;

@@ -1,0 +1,156 @@
+//! The key release on a real ledger: each check passes for itself, and they must speak of one use.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use histone_access::Permit;
+use histone_attestation::AppraisalPolicy;
+use histone_attestation::simulated::SimulatedVendor;
+use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
+use histone_enclave::validation::{ValidationEnclave, init_data};
+use histone_genome::table::Table;
+use histone_ledger::contracts::{Contract, Members, Programs, roles};
+use histone_ledger::{Connection, Ledger};
+use histone_network::BlobStore;
+use histone_node::auditor::audit;
+use histone_node::owner::Owner;
+use histone_node::party::{Entropy, Party};
+use histone_node::programs::{BUNDLED, Loaded};
+use histone_node::release::{OwnedKey, release};
+use histone_node::run::World;
+use histone_node::runner::Runner;
+use histone_node::trainer::Trainer;
+use histone_protocol::consent::ConsentPolicy;
+use histone_protocol::dataset::KeyBundle;
+use histone_protocol::program::ProgramKind;
+use histone_protocol::{Address, B256};
+
+struct Setup {
+    world: World,
+    owner: Owner,
+    runner: Runner,
+    auditor: Party,
+    enclave: ValidationEnclave,
+    clock: Arc<ManualClock>,
+}
+
+const MAX_AGE: u64 = 3_600;
+
+async fn setup(dir: &Path) -> Setup {
+    let party = |name: &str| Party::create(name, &dir.join("private"), Entropy::Seed(1)).unwrap();
+    let (mut operator, trainer, auditor) =
+        (party("operator"), Trainer { party: party("trainer") }, party("auditor"));
+    let sequencer = Sequencer::from_bytes(&operator.key.to_bytes()).unwrap();
+    let genesis = Genesis {
+        chain_id: 1,
+        timestamp: 1_800_000_000,
+        sequencer: sequencer.address(),
+        alloc: vec![],
+        gas_limit: Genesis::GAS_LIMIT,
+    };
+    std::fs::create_dir_all(dir.join("ledger")).unwrap();
+    let clock = Arc::new(ManualClock::new(1_800_000_000));
+    let chain = Chain::create(&dir.join("ledger"), genesis, sequencer, clock.clone()).unwrap();
+    let ledger = Ledger::deploy(Connection::embedded(chain), &operator.key).await.unwrap();
+    let vendor = SimulatedVendor::generate(&mut operator.rng);
+    let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], MAX_AGE);
+    let world = World { ledger, blobs: BlobStore::open(dir.join("blobs")).unwrap(), appraisal };
+    let mut runner = Runner::new(party("runner"), vendor.make_device(&mut operator.rng).unwrap());
+    let values = (0..40).map(f64::from).collect();
+    let table =
+        Table::new(vec!["a".into(), "b".into()], values, (0..20).map(|i| i % 2 == 0).collect()).unwrap();
+    let policy = ConsentPolicy {
+        owner: Address::ZERO,
+        country: "DE".into(),
+        terms: vec!["DUO:0000042".into()],
+        allow: vec![],
+        deny: vec![],
+    };
+    let owner = Owner::prepare(party("owner"), table, "y", policy).unwrap();
+    for (account, role) in [
+        (trainer.party.account(), roles::TRAINER),
+        (auditor.account(), roles::AUDITOR),
+        (runner.party.account(), roles::RUNNER),
+        (owner.account(), roles::OWNER),
+    ] {
+        let [profile, seal_key] = [B256::repeat_byte(1); 2];
+        let call = Members::addCall { account, roles: role, profile, sealKey: seal_key };
+        world.ledger.send(&operator.key, Contract::Members, call).await.unwrap();
+    }
+    let loaded = Loaded::bundled().unwrap();
+    let measurement = B256::from(loaded.validation.program().measurement());
+    let submission = trainer.publish(&BUNDLED[0], measurement, &world).await.unwrap();
+    audit(&auditor, &submission, &world).await.unwrap();
+    let enclave = runner.start_validation(loaded.validation, &world).await.unwrap();
+    Setup { world, owner, runner, auditor, enclave, clock }
+}
+
+#[tokio::test]
+async fn the_three_checks_must_speak_of_one_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let s = setup(dir.path()).await;
+    let signer = s.enclave.instance().keys().receipt;
+    let measurement = s.enclave.instance().measurement();
+    let (owner, dataset) = (s.owner.account(), s.owner.dataset());
+    let other = B256::repeat_byte(9);
+    let mut rng = Entropy::Seed(2).generator("test").unwrap();
+    let bundle = KeyBundle::generate(&mut rng);
+    let own = |dataset, measurement| Permit::own_validation(owner, dataset, vec![measurement]);
+    let foreign = Permit::own_validation(Address::repeat_byte(9), dataset, vec![measurement]);
+    let cases = [
+        (own(dataset, measurement), 0, "released"),
+        (own(other, measurement), 0, "the permit is for dataset"),
+        (own(dataset, other), 0, "the enclave runs measurement"),
+        (own(dataset, measurement), MAX_AGE + 10, "the appraisal was valid until"),
+        (foreign, 0, "the validation was ordered by"),
+    ];
+    for (permit, later, expected) in cases {
+        let attested =
+            s.owner.appraise(signer, ProgramKind::Validation, init_data(), &s.world).await.unwrap();
+        let funded = s.world.ledger.funded_validation(signer).await.unwrap();
+        let key = OwnedKey { owner, dataset, bundle: &bundle };
+        let now = s.world.ledger.time().await.unwrap() + later;
+        let found = match release(permit, attested, funded, key, now, &mut rng) {
+            Ok(_) => "released".to_string(),
+            Err(e) => e.to_string(),
+        };
+        assert!(found.starts_with(expected), "expected `{expected}`, found `{found}`");
+    }
+}
+
+#[tokio::test]
+async fn an_enclave_is_refused_when_its_standing_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut s = setup(dir.path()).await;
+    let signer = s.enclave.instance().keys().receipt;
+    let refusal = |e: histone_node::run::RunError| {
+        let source = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
+        format!("{e}: {source}")
+    };
+    // Good at first: validation and registration succeed.
+    s.owner.register(&s.enclave, &s.world).await.unwrap();
+    // Another configuration than expected.
+    let error = s.owner.appraise(signer, ProgramKind::Validation, B256::ZERO, &s.world).await.unwrap_err();
+    assert!(refusal(error).contains("init-data"), "another configuration");
+    // Another kind of program than needed.
+    let error = s.owner.appraise(signer, ProgramKind::Training, init_data(), &s.world).await.unwrap_err();
+    assert!(refusal(error).contains("WrongKind"), "another kind");
+    // Too old for the owner, though the ledger still lists it.
+    s.clock.set(s.world.ledger.time().await.unwrap() + MAX_AGE + 100);
+    s.runner.party.keep("tick", b"").unwrap();
+    let tick = Programs::auditCall {
+        measurement: s.enclave.instance().measurement(),
+        reportHash: B256::repeat_byte(1),
+    };
+    // Any refused call moves no block; a member update does.
+    let _ = s.world.ledger.send(&s.auditor.key, Contract::Programs, tick).await;
+    let update = Members::updateCall { profile: B256::repeat_byte(2), sealKey: B256::repeat_byte(2) };
+    s.world.ledger.send(&s.auditor.key, Contract::Members, update).await.unwrap();
+    let error = s.owner.appraise(signer, ProgramKind::Validation, init_data(), &s.world).await.unwrap_err();
+    assert!(refusal(error).contains("the policy accepts"), "expired for the owner");
+    // Revoked by its auditor.
+    let revoke = Programs::revokeCall { measurement: s.enclave.instance().measurement() };
+    s.world.ledger.send(&s.auditor.key, Contract::Programs, revoke).await.unwrap();
+    let error = s.owner.appraise(signer, ProgramKind::Validation, init_data(), &s.world).await.unwrap_err();
+    assert!(refusal(error).contains("Revoked"), "revoked");
+}
