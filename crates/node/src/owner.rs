@@ -203,7 +203,8 @@ impl Owner {
         let init_data = training::init_data(world.ledger.deployment(), model_id, plan);
         let now = world.ledger.time().await?;
         let seed = self.party.draw_seed();
-        let instance = Instance::start(machine.program, machine.device, self.account(), init_data, now, seed)?;
+        let instance =
+            Instance::start(machine.program, machine.device, self.account(), init_data, now, seed)?;
         world.register_enclave(&instance, &self.party.key).await?;
         let signer = instance.keys().receipt;
         let attested = self.appraise(signer, ProgramKind::Training, init_data, world).await?;

@@ -30,6 +30,12 @@ pub use money::{BasisPoints, Tokens};
 /// Most participants of a study; the survivors of a round are a bitmap of this many bits on the ledger.
 pub const MAX_PARTICIPANTS: usize = 256;
 
+/// Most features: one Newton step of a model has about half the square of this many numbers.
+pub const MAX_FEATURES: usize = 1_000;
+
+/// Most cells of one table: what an enclave takes in one piece (64 MiB), with room for what goes along.
+pub const MAX_CELLS: usize = 8_000_000;
+
 /// Most members of a committee.
 pub const MAX_COMMITTEE: usize = 32;
 
@@ -181,7 +187,7 @@ pub struct Training {
 pub struct Committee {
     /// Names, 2 to [`MAX_COMMITTEE`].
     pub members: Vec<String>,
-    /// Members whose shares open a sum, 2 to all.
+    /// Members whose shares open a sum, more than half of them.
     pub threshold: usize,
 }
 

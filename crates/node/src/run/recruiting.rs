@@ -95,9 +95,7 @@ pub(super) async fn recruit(
                         .get(&name)
                         .ok_or_else(|| RunError::Message(format!("`{name}` has no machine")))?;
                     let machine = Machine { program: cast.loaded.training.clone(), device };
-                    owner
-                        .donate(permit, model_id, &plan, paper.instant_payment, machine, &world)
-                        .await?;
+                    owner.donate(permit, model_id, &plan, paper.instant_payment, machine, &world).await?;
                     donors += 1;
                 }
                 Some(_) => {

@@ -384,7 +384,12 @@ fn committee(checker: &Checker<'_>, file: &StudyFile) -> Result<Committee, Study
     }
     Ok(Committee {
         members: members.iter().map(|name| checker.name(name)).collect::<Result<_, _>>()?,
-        threshold: checker.whole("threshold", &file.committee.threshold, 2..=members.len())?,
+        // Two disjoint halves could open two different sums of one round, and their difference is one hospital.
+        threshold: checker.whole(
+            "threshold",
+            &file.committee.threshold,
+            members.len() / 2 + 1..=members.len(),
+        )?,
     })
 }
 

@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::check::{Checker, Outline};
 use super::error::StudyError;
 use super::file::{ParticipantFile, StudyFile};
-use super::{EndUser, Files, Participant, Study, TableRules};
+use super::{EndUser, Files, MAX_CELLS, MAX_FEATURES, Participant, Study, TableRules};
 
 pub(super) fn fill(
     checker: &Checker<'_>,
@@ -29,6 +29,13 @@ pub(super) fn fill(
     };
     let features = common_features(checker, file, &raw, &selection)?;
     check_column_lists(checker, file, &raw, &features)?;
+    if features.len() > MAX_FEATURES {
+        let message = format!(
+            "the study has {} features, at most {MAX_FEATURES} are possible; name fewer",
+            features.len()
+        );
+        return checker.refuse(&file.table.features.span(), message);
+    }
     let named = Selection { features: Features::Named(features.clone()), ignore: vec![], ..selection };
     // Where missing cells stay, zeros that mean missing stay zeros too: the validation program is to see the data as it
     // is, and the training programs apply the study's policy, the same at every site.
@@ -43,6 +50,13 @@ pub(super) fn fill(
             .select(&kept)
             .map_err(|source| data_error(checker, participant.name.get_ref(), &participant.data, source))?;
         check_classes(checker, participant, &table)?;
+        let cells = table.rows().saturating_mul(features.len());
+        if cells > MAX_CELLS {
+            let message = format!(
+                "the table has {cells} cells, an enclave takes at most {MAX_CELLS}; name fewer features"
+            );
+            return checker.refuse(&participant.data.span(), message);
+        }
         participants.push(Participant {
             name: participant.name.get_ref().clone(),
             data: participant.data.get_ref().clone(),

@@ -397,6 +397,10 @@ fn training_and_committee() {
         );
     }
     check(&[("threshold = 2", "threshold = 3")], "study.toml:41:13: `threshold` is 3, it must be 2 to 2");
+    check(
+        &[("\"ethics-board\"]", "\"ethics-board\", \"c\", \"d\"]")],
+        "study.toml:41:13: `threshold` is 2, it must be 3 to 4",
+    );
     check(&[("threshold = 2", "threshold = 1")], "study.toml:41:13: `threshold` is 1, it must be 2 to 2");
     check(&[("\"regulator\", ", "")], "study.toml:40:11: the committee has 1 members, it must have 2 to 32");
 }
