@@ -7,8 +7,9 @@ use histone_protocol::hash::sha256;
 use histone_protocol::program::{AuditReport, ProgramKind};
 use histone_protocol::record::Signed;
 
+use crate::error::NodeError;
 use crate::party::Party;
-use crate::run::{RunError, World};
+use crate::world::World;
 
 /// A published program as the auditor finds it: on the ledger and in public storage.
 #[derive(Debug, Clone)]
@@ -27,13 +28,13 @@ pub struct Submission {
 
 /// Fetches module and source, checks their hashes against the ledger, admits and measures the module, and registers a
 /// signed report. Gives the report's blob. A program that does not measure as registered is not audited.
-pub async fn audit(auditor: &Party, program: &Submission, world: &World) -> Result<B256, RunError> {
+pub async fn audit(auditor: &Party, program: &Submission, world: &World) -> Result<B256, NodeError> {
     let ledger = &world.ledger;
     let registered =
         ledger.read(Contract::Programs, Programs::programCall { measurement: program.measurement }).await?;
     let wasm = world.blobs.get(program.wasm)?;
     let source = world.blobs.get(program.source)?;
-    let refuse = |what: &str| RunError::Audit { program: program.name.clone(), what: what.to_string() };
+    let refuse = |what: &str| NodeError::Audit { program: program.name.clone(), what: what.to_string() };
     if registered.wasmHash != sha256(&wasm) {
         return Err(refuse("the module is not the registered one"));
     }

@@ -12,8 +12,9 @@ use histone_protocol::seal::SealKey;
 use histone_protocol::{B256, U256};
 use zeroize::Zeroizing;
 
+use crate::error::NodeError;
 use crate::party::Party;
-use crate::run::{RunError, World};
+use crate::world::World;
 
 const MEMORY: &str = "opened.json";
 
@@ -29,27 +30,27 @@ pub struct CommitteeMember {
 
 impl CommitteeMember {
     /// Opens this member's share of the sum over the survivors that the ledger fixed, and posts it. Gives its blob.
-    pub async fn open(&mut self, header: &RoundHeader, world: &World) -> Result<B256, RunError> {
+    pub async fn open(&mut self, header: &RoundHeader, world: &World) -> Result<B256, NodeError> {
         let f = header.fields();
         let (model_id, round) = (U256::from_be_bytes(f.model_id), f.round);
         let info =
             world.ledger.read(Contract::Rounds, Rounds::roundInfoCall { modelId: model_id, round }).await?;
         if info.status != CLOSED || info.headerHash.0 != header.hash() {
-            return Err(RunError::Message(format!("round {round} is not closed under this header")));
+            return Err(NodeError::Message(format!("round {round} is not closed under this header")));
         }
         let survivors = survivors(model_id, round, world).await?;
         let blobs: Vec<Vec<u8>> =
             survivors.iter().map(|(_, blob)| world.blobs.get(*blob)).collect::<Result<_, _>>()?;
         let list = survivors.iter().zip(&blobs);
         let list = list.map(|((donor, _), blob)| Survivor { donor: *donor, blob: blob_hash(blob) });
-        let set = Survivors::new(header, list.collect()).map_err(RunError::round)?;
+        let set = Survivors::new(header, list.collect()).map_err(NodeError::round)?;
         let member =
-            Member::by_address(header, &self.party.account().into_array()).map_err(RunError::round)?;
+            Member::by_address(header, &self.party.account().into_array()).map_err(NodeError::round)?;
         let views: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
         let unsealer = HpkeUnsealer(self.party.seal.clone());
         let mut memory = Memory(&self.party);
         let partial =
-            member.open_sum(header, &set, &views, &unsealer, &mut memory).map_err(RunError::round)?;
+            member.open_sum(header, &set, &views, &unsealer, &mut memory).map_err(NodeError::round)?;
         let blob = world.blobs.put(&partial.encode())?;
         let call = Rounds::postPartialCall { modelId: model_id, round, partialHash: blob };
         world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
@@ -58,7 +59,7 @@ impl CommitteeMember {
 }
 
 /// The survivors that the ledger fixed for a closed round, ascending, each with its anchored blob.
-pub async fn survivors(model_id: U256, round: u32, world: &World) -> Result<Vec<(u16, B256)>, RunError> {
+pub async fn survivors(model_id: U256, round: u32, world: &World) -> Result<Vec<(u16, B256)>, NodeError> {
     let fixed =
         world.ledger.read(Contract::Rounds, Rounds::survivorsCall { modelId: model_id, round }).await?;
     let anchored = world.ledger.events::<Rounds::UpdateAnchored>(Contract::Rounds).await?;
@@ -80,7 +81,7 @@ pub async fn transcript(
     header: &RoundHeader,
     partials: &[B256],
     world: &World,
-) -> Result<RoundTranscript, RunError> {
+) -> Result<RoundTranscript, NodeError> {
     let f = header.fields();
     let survivors = survivors(U256::from_be_bytes(f.model_id), f.round, world).await?;
     Ok(RoundTranscript {
@@ -88,7 +89,7 @@ pub async fn transcript(
         survivors: survivors
             .into_iter()
             .map(|(donor, blob)| Ok((donor, world.blobs.get(blob)?)))
-            .collect::<Result<_, RunError>>()?,
+            .collect::<Result<_, NodeError>>()?,
         partials: partials.iter().map(|p| world.blobs.get(*p)).collect::<Result<_, _>>()?,
     })
 }

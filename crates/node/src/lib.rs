@@ -1,7 +1,7 @@
 //! The parties of a collaboration, and the run that connects them.
 //!
 //! 1. [`study`]: the file that describes a collaboration, checked before anything starts.
-//! 2. [`party`]: what every party has: a name, keys, random numbers, a private directory.
+//! 2. [`party`]: what every party has: a name, keys, random numbers, a private directory. [`world`]: what all can reach.
 //! 3. The parties: [`owner`] (data and consent), [`trainer`] (the model), [`runner`] (validation and query enclaves),
 //!    [`auditor`] (programs), [`committee`] (opens sums), [`user`] (asks and pays).
 //! 4. [`release`]: the one function through which a data key leaves an owner.
@@ -13,6 +13,7 @@
 
 pub mod auditor;
 pub mod committee;
+pub mod error;
 pub mod owner;
 pub mod party;
 pub mod programs;
@@ -22,3 +23,4 @@ pub mod runner;
 pub mod study;
 pub mod trainer;
 pub mod user;
+pub mod world;

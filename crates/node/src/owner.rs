@@ -20,9 +20,10 @@ use histone_protocol::record::Signed;
 use histone_protocol::report::ValidationReport;
 use histone_protocol::{Address, B256, U256};
 
+use crate::error::NodeError;
 use crate::party::Party;
 use crate::release::{OwnedKey, release};
-use crate::run::{RunError, World};
+use crate::world::World;
 
 /// What the owner's node remembers of its table: enough to answer a white paper, nothing of a row.
 #[derive(Debug, Clone)]
@@ -96,7 +97,7 @@ impl Owner {
         table: Table,
         label: &str,
         mut policy: ConsentPolicy,
-    ) -> Result<Self, RunError> {
+    ) -> Result<Self, NodeError> {
         policy.owner = party.account();
         histone_access::check_policy(&policy)?;
         let keys = KeyBundle::generate(&mut party.rng);
@@ -134,7 +135,7 @@ impl Owner {
         &mut self,
         enclave: &ValidationEnclave,
         world: &World,
-    ) -> Result<Registered, RunError> {
+    ) -> Result<Registered, NodeError> {
         let signer = enclave.instance().keys().receipt;
         let attested = self.appraise(signer, ProgramKind::Validation, validation::init_data(), world).await?;
         let permit = Permit::own_validation(self.account(), self.dataset, vec![attested.measurement()]);
@@ -157,12 +158,12 @@ impl Owner {
     }
 
     /// Matches a white paper against data and consent; publishes and records the decision either way.
-    pub async fn consider(&mut self, paper: B256, model_id: u64, world: &World) -> Result<Answer, RunError> {
+    pub async fn consider(&mut self, paper: B256, model_id: u64, world: &World) -> Result<Answer, NodeError> {
         let (paper, signer) = read_paper(paper, world)?;
         let on_ledger =
             world.ledger.read(Contract::Market, Market::modelCall { modelId: U256::from(model_id) }).await?;
         if paper.trainer != signer || on_ledger.trainer != signer {
-            return Err(RunError::Message(format!(
+            return Err(NodeError::Message(format!(
                 "the white paper of model {model_id} is not by its trainer"
             )));
         }
@@ -199,7 +200,7 @@ impl Owner {
         instant_payment: u64,
         machine: Machine<'_>,
         world: &World,
-    ) -> Result<u16, RunError> {
+    ) -> Result<u16, NodeError> {
         let init_data = training::init_data(world.ledger.deployment(), model_id, plan);
         let now = world.ledger.time().await?;
         let seed = self.party.draw_seed();
@@ -231,7 +232,11 @@ impl Owner {
     }
 
     /// Has the enclave make this round's encrypted update, publishes it and anchors its hash.
-    pub async fn contribute(&mut self, header: &RoundHeader, world: &World) -> Result<(u16, B256), RunError> {
+    pub async fn contribute(
+        &mut self,
+        header: &RoundHeader,
+        world: &World,
+    ) -> Result<(u16, B256), NodeError> {
         let key = self.party.key.clone();
         let p = self.participation()?;
         let update = p.enclave.contribute(header, p.donor, &world.ledger).await?;
@@ -250,19 +255,19 @@ impl Owner {
     }
 
     /// Lets the enclave recompute the sum of a finished round and go on to the plan's next step.
-    pub async fn observe(&mut self, transcript: &RoundTranscript, world: &World) -> Result<(), RunError> {
+    pub async fn observe(&mut self, transcript: &RoundTranscript, world: &World) -> Result<(), NodeError> {
         let p = self.participation()?;
         Ok(p.enclave.observe(transcript, &world.ledger).await?)
     }
 
     /// Publishes the enclave's signed evaluation of the finished model on this owner's rows.
-    pub fn evaluate(&mut self, plan: &Plan, world: &World) -> Result<B256, RunError> {
+    pub fn evaluate(&mut self, plan: &Plan, world: &World) -> Result<B256, NodeError> {
         let p = self.participation()?;
         Ok(world.blobs.put(&p.enclave.evaluate(plan, p.donor)?)?)
     }
 
     /// Claims what the model owes to this owner's pseudonym.
-    pub async fn claim(&mut self, world: &World) -> Result<(), RunError> {
+    pub async fn claim(&mut self, world: &World) -> Result<(), NodeError> {
         let p = self.participation()?;
         let call = Market::claimDonorCall { modelId: U256::from(p.model_id), donorIndex: p.donor };
         let payee = p.payee.clone();
@@ -271,14 +276,14 @@ impl Owner {
     }
 
     /// The validation report that was registered, for people.
-    pub fn report(&self, blob: B256, world: &World) -> Result<ValidationReport, RunError> {
+    pub fn report(&self, blob: B256, world: &World) -> Result<ValidationReport, NodeError> {
         Ok(Signed::<ValidationReport>::from_bytes(&world.blobs.get(blob)?)?.open()?.0)
     }
 
-    fn participation(&mut self) -> Result<&mut Participation, RunError> {
+    fn participation(&mut self) -> Result<&mut Participation, NodeError> {
         self.participation
             .as_mut()
-            .ok_or_else(|| RunError::Message(format!("`{}` takes part in no model", self.party.name)))
+            .ok_or_else(|| NodeError::Message(format!("`{}` takes part in no model", self.party.name)))
     }
 
     /// Appraises an enclave by what the ledger says of it: registered, alive, audited program, and its evidence.
@@ -288,7 +293,7 @@ impl Owner {
         kind: ProgramKind,
         init_data: B256,
         world: &World,
-    ) -> Result<Attested, RunError> {
+    ) -> Result<Attested, NodeError> {
         let ledger = &world.ledger;
         let registered = ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer }).await?;
         ledger.read(Contract::Enclaves, Enclaves::requireLiveCall { signer, kind: kind.code() }).await?;
@@ -310,7 +315,7 @@ impl Owner {
         attested: Attested,
         funded: histone_ledger::Funded,
         world: &World,
-    ) -> Result<SealedDataset, RunError> {
+    ) -> Result<SealedDataset, NodeError> {
         let now = world.ledger.time().await?;
         let (owner, dataset) = (self.account(), self.dataset);
         let owned = OwnedKey { owner, dataset, bundle: &self.keys };
@@ -320,6 +325,6 @@ impl Owner {
 }
 
 /// Reads a white paper and checks its signature.
-pub fn read_paper(blob: B256, world: &World) -> Result<(WhitePaper, Address), RunError> {
+pub fn read_paper(blob: B256, world: &World) -> Result<(WhitePaper, Address), NodeError> {
     Ok(Signed::<WhitePaper>::from_bytes(&world.blobs.get(blob)?)?.open()?)
 }

@@ -15,23 +15,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use histone_attestation::{AppraisalError, AppraisalPolicy};
 use histone_chain::{Chain, ManualClock};
-use histone_compliance::folder::{FORMAT, Folder, FolderError, Manifest, RunRecord};
-use histone_enclave::instance::{EnclaveError, Instance};
-use histone_ledger::contracts::{Contract, Enclaves};
-use histone_ledger::{Ledger, LedgerError};
-use histone_network::{BlobStore, StoreError, io_error};
-use histone_protocol::keys::SigningKey;
+use histone_compliance::folder::{FORMAT, Folder, Manifest, RunRecord};
+use histone_network::io_error;
 
-use crate::party::{Entropy, PartyError};
+use crate::error::NodeError;
+use crate::party::Entropy;
 use crate::study::Study;
+use crate::world::EVIDENCE_MAX_AGE;
 pub use result::{
     Balance, ChainSummary, Declined, QueryOutcome, Refusal, RoundSummary, RunResult, SiteAuc, Validation,
 };
-
-/// Oldest evidence that the owners of a run accept, and how long an enclave stays registered: 7 days, in seconds.
-pub const EVIDENCE_MAX_AGE: u64 = 7 * 24 * 3_600;
 
 /// Seconds that a round stays open, and in which a query must be answered.
 const DEADLINE: u32 = 3_600;
@@ -68,126 +62,6 @@ pub trait Observer {
     fn round(&mut self, round: u32, at_most: u32, stage: &str);
 }
 
-/// Why a run stopped.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The folder holds something already.
-    #[error("{0}")]
-    Occupied(String),
-    /// Something else, said in full.
-    #[error("{0}")]
-    Message(String),
-    /// Too few updates in a round.
-    #[error(
-        "training stopped: round {round} got updates from {survivors} of {donors} participants and needs {needed}; the deposit of {deposit} tokens went back to `{trainer}`"
-    )]
-    TooFewSurvivors {
-        /// The round.
-        round: u32,
-        /// Updates that came.
-        survivors: u16,
-        /// Participants.
-        donors: u16,
-        /// Updates needed.
-        needed: u16,
-        /// What was returned.
-        deposit: String,
-        /// To whom.
-        trainer: String,
-    },
-    /// An audit found something.
-    #[error("the audit of program `{program}` failed: {what}")]
-    Audit {
-        /// The program.
-        program: String,
-        /// What was found.
-        what: String,
-    },
-    /// A round cannot be made or recomputed.
-    #[error("a round of training failed: {0}")]
-    Round(String),
-    /// The ledger refused or failed.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The money is not there.
-    #[error(transparent)]
-    NotFunded(#[from] histone_ledger::NotFunded),
-    /// Evidence was refused.
-    #[error("attestation is refused")]
-    Appraisal(#[from] AppraisalError),
-    /// A key was not released.
-    #[error("the key is not released")]
-    Release(#[from] crate::release::ReleaseError),
-    /// Consent cannot be decided on.
-    #[error(transparent)]
-    Access(#[from] histone_access::AccessError),
-    /// An enclave refused or failed.
-    #[error(transparent)]
-    Enclave(#[from] EnclaveError),
-    /// A program cannot be used.
-    #[error(transparent)]
-    Program(#[from] crate::programs::ProgramError),
-    /// A signed statement is not valid.
-    #[error(transparent)]
-    Record(#[from] histone_protocol::record::RecordError),
-    /// A message could not be sealed.
-    #[error(transparent)]
-    Seal(#[from] histone_protocol::seal::SealError),
-    /// A blob cannot be stored or read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A party's directory cannot be used.
-    #[error(transparent)]
-    Party(#[from] PartyError),
-    /// The folder cannot be written.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// The chain cannot be made or read.
-    #[error("the ledger's files cannot be used")]
-    Chain(#[from] histone_chain::ChainError),
-}
-
-impl RunError {
-    /// A failure of the round's arithmetic or protocol, with its causes.
-    pub(crate) fn round(error: impl std::error::Error + 'static) -> Self {
-        Self::Round(histone_protocol::with_causes(&error))
-    }
-}
-
-/// What every party can reach: the ledger and public storage, and by which rule it believes in enclaves.
-#[derive(Debug, Clone)]
-pub struct World {
-    /// The contracts.
-    pub ledger: Ledger,
-    /// Public storage.
-    pub blobs: BlobStore,
-    /// The owners' appraisal policy.
-    pub appraisal: AppraisalPolicy,
-}
-
-impl World {
-    /// Publishes an enclave's evidence and registers it under its operator.
-    pub async fn register_enclave(&self, instance: &Instance, operator: &SigningKey) -> Result<(), RunError> {
-        self.blobs.put(instance.evidence())?;
-        let expires_at = self.ledger.time().await? + EVIDENCE_MAX_AGE;
-        let (registration, signature) = instance.registration(self.ledger.deployment(), expires_at);
-        let call = Enclaves::registerCall {
-            e: Enclaves::Enclave {
-                signer: instance.keys().receipt,
-                sealKey: registration.sealKey,
-                measurement: registration.measurement,
-                platform: registration.platform,
-                evidenceHash: registration.evidenceHash,
-                expiresAt: registration.expiresAt,
-            },
-            signature: signature.as_slice().to_vec().into(),
-        };
-        self.ledger.send(operator, Contract::Enclaves, call).await?;
-        Ok(())
-    }
-}
-
 /// The clock and chain behind a run, which only the run itself may move.
 struct Stage {
     folder: Folder,
@@ -203,7 +77,7 @@ impl Stage {
     }
 
     /// Notes in the folder how far the run has come, for whoever finds it unfinished.
-    fn mark(&self, step: &str) -> Result<(), RunError> {
+    fn mark(&self, step: &str) -> Result<(), NodeError> {
         let text = format!("This run has not ended. It was at: {step}\n");
         Ok(histone_network::write_whole(&self.folder.unfinished(), text.as_bytes())?)
     }
@@ -226,7 +100,7 @@ pub async fn run(
     study: &Study,
     options: &Options,
     observer: &mut dyn Observer,
-) -> Result<RunResult, RunError> {
+) -> Result<RunResult, NodeError> {
     let folder = Folder::at(&options.out);
     setup::claim_folder(&folder)?;
     let mut number = 0;
@@ -280,7 +154,7 @@ pub async fn run(
     let result = result::assemble(
         study, options, &cast, &recruited, &trained, evaluated, validated, served, refused, balances,
     )?;
-    let text = serde_json::to_vec_pretty(&result).map_err(|e| RunError::Message(e.to_string()))?;
+    let text = serde_json::to_vec_pretty(&result).map_err(|e| NodeError::Message(e.to_string()))?;
     histone_network::write_whole(&folder.result(), &text)?;
     let manifest = Manifest {
         format: FORMAT.into(),

@@ -8,8 +8,9 @@ use histone_enclave::validation::{self, ValidationEnclave};
 use histone_ledger::contracts::{Contract, Market};
 use histone_protocol::B256;
 
+use crate::error::NodeError;
 use crate::party::Party;
-use crate::run::{RunError, World};
+use crate::world::World;
 
 /// A runner's node.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Runner {
         &mut self,
         program: LoadedProgram,
         world: &World,
-    ) -> Result<ValidationEnclave, RunError> {
+    ) -> Result<ValidationEnclave, NodeError> {
         let now = world.ledger.time().await?;
         let seed = self.party.draw_seed();
         let instance =
@@ -47,7 +48,7 @@ impl Runner {
         model: &[u8],
         model_hash: B256,
         world: &World,
-    ) -> Result<QueryEnclave, RunError> {
+    ) -> Result<QueryEnclave, NodeError> {
         let now = world.ledger.time().await?;
         let seed = self.party.draw_seed();
         let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash);
@@ -59,7 +60,7 @@ impl Runner {
     }
 
     /// Settles an answered query with the enclave's receipt.
-    pub async fn settle(&self, answer: &QueryAnswer, world: &World) -> Result<(), RunError> {
+    pub async fn settle(&self, answer: &QueryAnswer, world: &World) -> Result<(), NodeError> {
         let call = Market::settleCall {
             queryId: answer.receipt.queryId,
             jobId: answer.receipt.jobId,

@@ -14,9 +14,10 @@ use histone_protocol::{Address, B256, U256};
 
 use crate::auditor::Submission;
 use crate::committee::transcript;
+use crate::error::NodeError;
 use crate::party::Party;
 use crate::programs::PublishedProgram;
-use crate::run::{RunError, World};
+use crate::world::World;
 
 /// A trainer's node.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl Trainer {
         program: &PublishedProgram,
         measurement: B256,
         world: &World,
-    ) -> Result<Submission, RunError> {
+    ) -> Result<Submission, NodeError> {
         let wasm = world.blobs.put(program.wasm)?;
         let source = world.blobs.put(program.source)?;
         let call = Programs::registerCall {
@@ -89,7 +90,7 @@ impl Trainer {
         paper: &WhitePaper,
         offer: Offer,
         world: &World,
-    ) -> Result<(B256, u64), RunError> {
+    ) -> Result<(B256, u64), NodeError> {
         let ledger = &world.ledger;
         let blob = world.blobs.put(&Signed::sign(paper, &self.party.key)?.to_bytes())?;
         let deposit = U256::from(paper.instant_payment) * U256::from(offer.max_donors);
@@ -112,14 +113,14 @@ impl Trainer {
     }
 
     /// Stops recruiting and begins to train.
-    pub async fn start(&self, model_id: u64, world: &World) -> Result<(), RunError> {
+    pub async fn start(&self, model_id: u64, world: &World) -> Result<(), NodeError> {
         let call = Market::startTrainingCall { modelId: U256::from(model_id) };
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(())
     }
 
     /// Gives a model up; the deposit becomes claimable.
-    pub async fn abort(&self, model_id: u64, world: &World) -> Result<(), RunError> {
+    pub async fn abort(&self, model_id: u64, world: &World) -> Result<(), NodeError> {
         let call = Market::abortTrainingCall { modelId: U256::from(model_id) };
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(())
@@ -132,7 +133,7 @@ impl Trainer {
         round: u32,
         cohort: &Cohort,
         world: &World,
-    ) -> Result<(RoundHeader, B256), RunError> {
+    ) -> Result<(RoundHeader, B256), NodeError> {
         let deployment = world.ledger.deployment();
         let header = RoundHeader::new(RoundFields {
             chain_id: deployment.chain_id,
@@ -155,7 +156,7 @@ impl Trainer {
             min_survivors: cohort.min_survivors,
             fractional_bits: MAX_FRACTIONAL_BITS,
         })
-        .map_err(RunError::round)?;
+        .map_err(NodeError::round)?;
         let blob = world.blobs.put(&header.encode())?;
         let call = Rounds::openCall {
             modelId: U256::from(cohort.model_id),
@@ -174,7 +175,7 @@ impl Trainer {
         model_id: u64,
         round: u32,
         world: &World,
-    ) -> Result<(u16, bool), RunError> {
+    ) -> Result<(u16, bool), NodeError> {
         let model_id = U256::from(model_id);
         let call = Rounds::closeCall { modelId: model_id, round };
         let receipt = world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
@@ -191,10 +192,10 @@ impl Trainer {
         header: &RoundHeader,
         partials: &[B256],
         world: &World,
-    ) -> Result<(RoundTranscript, Step), RunError> {
+    ) -> Result<(RoundTranscript, Step), NodeError> {
         let transcript = transcript(header, partials, world).await?;
-        let aggregate = transcript.open().map_err(|e| RunError::Round(e.to_string()))?;
-        let step = training.advance(&transcript.donors(), aggregate.values()).map_err(RunError::round)?;
+        let aggregate = transcript.open().map_err(|e| NodeError::Round(e.to_string()))?;
+        let step = training.advance(&transcript.donors(), aggregate.values()).map_err(NodeError::round)?;
         let state = match &step {
             Step::Next(next) => next.state_hash(),
             Step::Finished(finished) => finished.model.hash(),
@@ -211,14 +212,14 @@ impl Trainer {
     }
 
     /// Ends the training: donors' instant payments become claimable, the rest of the deposit returns.
-    pub async fn finish(&self, model_id: u64, model_hash: B256, world: &World) -> Result<(), RunError> {
+    pub async fn finish(&self, model_id: u64, model_hash: B256, world: &World) -> Result<(), NodeError> {
         let call = Market::finishTrainingCall { modelId: U256::from(model_id), modelHash: model_hash };
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(())
     }
 
     /// Names the enclave that answers queries.
-    pub async fn serve(&self, model_id: u64, enclave: Address, world: &World) -> Result<(), RunError> {
+    pub async fn serve(&self, model_id: u64, enclave: Address, world: &World) -> Result<(), NodeError> {
         let call = Market::serveCall { modelId: U256::from(model_id), queryEnclave: enclave };
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(())

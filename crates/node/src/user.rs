@@ -6,8 +6,9 @@ use histone_ledger::contracts::{Contract, Enclaves, Market, TestToken};
 use histone_protocol::seal::SealPublicKey;
 use histone_protocol::{Address, B256, U256};
 
+use crate::error::NodeError;
 use crate::party::Party;
-use crate::run::{RunError, World};
+use crate::world::World;
 
 /// An end user's node.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub struct AccessCode {
 
 impl User {
     /// Pays for one query; only a hash of the code is on the ledger.
-    pub async fn buy(&mut self, model_id: u64, price: u64, world: &World) -> Result<AccessCode, RunError> {
+    pub async fn buy(&mut self, model_id: u64, price: u64, world: &World) -> Result<AccessCode, NodeError> {
         let ledger = &world.ledger;
         let mut code = [0; 32];
         self.party.rng.fill_bytes(&mut code);
@@ -55,7 +56,12 @@ impl User {
     }
 
     /// Seals a question to the enclave that the ledger names for the code.
-    pub async fn ask(&mut self, code: AccessCode, row: Vec<f64>, world: &World) -> Result<Vec<u8>, RunError> {
+    pub async fn ask(
+        &mut self,
+        code: AccessCode,
+        row: Vec<f64>,
+        world: &World,
+    ) -> Result<Vec<u8>, NodeError> {
         let call = Enclaves::enclaveCall { signer: code.enclave };
         let seal_key = world.ledger.read(Contract::Enclaves, call).await?.sealKey;
         let request = QueryRequest {
@@ -74,12 +80,12 @@ impl User {
     }
 
     /// Reads an answer: the probability of the positive class.
-    pub fn read(&self, code: AccessCode, answer: &[u8]) -> Result<f64, RunError> {
+    pub fn read(&self, code: AccessCode, answer: &[u8]) -> Result<f64, NodeError> {
         Ok(open_answer(&self.party.seal, code.query_id, answer)?)
     }
 
     /// Takes the money back for a query that nobody answered in time.
-    pub async fn refund(&self, code: AccessCode, world: &World) -> Result<(), RunError> {
+    pub async fn refund(&self, code: AccessCode, world: &World) -> Result<(), NodeError> {
         let call = Market::refundCall { queryId: code.query_id };
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(())

@@ -14,10 +14,12 @@ use super::recruiting::Recruited;
 use super::result::{QueryOutcome, Refusal};
 use super::setup::Cast;
 use super::training::{Trained, main_trainer};
-use super::{DEADLINE, EVIDENCE_MAX_AGE, Observer, RunError};
+use super::{DEADLINE, Observer};
+use crate::error::NodeError;
 use crate::programs::BUNDLED;
 use crate::study::Study;
 use crate::user::AccessCode;
+use crate::world::EVIDENCE_MAX_AGE;
 
 /// What serving left.
 pub(super) struct Served {
@@ -34,7 +36,7 @@ pub(super) async fn serve(
     recruited: &Recruited,
     trained: &Trained,
     observer: &mut dyn Observer,
-) -> Result<Served, RunError> {
+) -> Result<Served, NodeError> {
     let world = cast.world.clone();
     let model_id = recruited.model_id;
     let model = world.blobs.get(trained.model_blob)?;
@@ -74,7 +76,7 @@ pub(super) async fn serve(
         answer: None,
     });
     if cast.user.refund(code, &world).await.is_ok() {
-        return Err(RunError::Message("a query was refunded before its deadline".into()));
+        return Err(NodeError::Message("a query was refunded before its deadline".into()));
     }
     cast.wait(u64::from(DEADLINE) + 1).await?;
     cast.user.refund(code, &world).await?;
@@ -95,13 +97,13 @@ pub(super) async fn refusals(
     recruited: &Recruited,
     served: &mut Served,
     observer: &mut dyn Observer,
-) -> Result<Vec<Refusal>, RunError> {
+) -> Result<Vec<Refusal>, NodeError> {
     let mut refusals = Vec::new();
     let mut refused = |what: &str, by: &str, reason: String| {
         observer.note(&format!("refused by {by}: {what}: {reason}"));
         refusals.push(Refusal { attempt: what.into(), refused_by: by.into(), reason });
     };
-    let succeeded = |what: &str| RunError::Message(format!("this must be refused and was not: {what}"));
+    let succeeded = |what: &str| NodeError::Message(format!("this must be refused and was not: {what}"));
     let world = cast.world.clone();
 
     // 1. A program with one byte changed measures differently, which no auditor has seen.
@@ -173,7 +175,7 @@ pub(super) async fn refusals(
 }
 
 /// A validation enclave whose module differs from the audited one in a custom section: the same code, another file.
-fn tampered_enclave(cast: &mut Cast, now: u64) -> Result<Instance, RunError> {
+fn tampered_enclave(cast: &mut Cast, now: u64) -> Result<Instance, NodeError> {
     let mut wasm = BUNDLED[0].wasm.to_vec();
     // Section id 0, length 5, name length 4, `name`: an empty custom section, harmless and still another measurement.
     wasm.extend_from_slice(&[0, 5, 4, b'n', b'a', b'm', b'e']);

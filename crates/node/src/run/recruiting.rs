@@ -8,7 +8,8 @@ use histone_protocol::consent::{Split, Verdict, WhitePaper};
 
 use super::result::Declined;
 use super::setup::Cast;
-use super::{DEADLINE, Observer, RunError};
+use super::{DEADLINE, Observer};
+use crate::error::NodeError;
 use crate::owner::Machine;
 use crate::study::{Model, Study};
 use crate::trainer::{Offer, plan};
@@ -28,11 +29,11 @@ pub(super) struct Recruited {
     pub(super) paper: WhitePaper,
 }
 
-fn white_paper(study: &Study, model: &Model, cast: &Cast) -> Result<WhitePaper, RunError> {
+fn white_paper(study: &Study, model: &Model, cast: &Cast) -> Result<WhitePaper, NodeError> {
     let trainer = cast
         .trainers
         .get(&model.trainer)
-        .ok_or_else(|| RunError::Message(format!("there is no trainer `{}`", model.trainer)))?;
+        .ok_or_else(|| NodeError::Message(format!("there is no trainer `{}`", model.trainer)))?;
     let programs = [&cast.loaded.validation, &cast.loaded.training, &cast.loaded.query];
     Ok(WhitePaper {
         name: model.name.clone(),
@@ -63,9 +64,9 @@ pub(super) async fn recruit(
     study: &Study,
     cast: &mut Cast,
     observer: &mut dyn Observer,
-) -> Result<Recruited, RunError> {
+) -> Result<Recruited, NodeError> {
     let plan = plan(study);
-    plan.check().map_err(RunError::round)?;
+    plan.check().map_err(NodeError::round)?;
     let offer = Offer {
         min_donors: study.training.min_survivors as u16,
         max_donors: study.participants.len() as u16,
@@ -80,7 +81,7 @@ pub(super) async fn recruit(
         let trainer = cast
             .trainers
             .get(&model.trainer)
-            .ok_or_else(|| RunError::Message(format!("there is no trainer `{}`", model.trainer)))?;
+            .ok_or_else(|| NodeError::Message(format!("there is no trainer `{}`", model.trainer)))?;
         let (paper_blob, model_id) = trainer.propose(&paper, offer, &world).await?;
         let mut decisions = Vec::new();
         let mut donors = 0;
@@ -93,7 +94,7 @@ pub(super) async fn recruit(
                     let device = cast
                         .devices
                         .get(&name)
-                        .ok_or_else(|| RunError::Message(format!("`{name}` has no machine")))?;
+                        .ok_or_else(|| NodeError::Message(format!("`{name}` has no machine")))?;
                     let machine = Machine { program: cast.loaded.training.clone(), device };
                     owner.donate(permit, model_id, &plan, paper.instant_payment, machine, &world).await?;
                     donors += 1;
@@ -126,7 +127,7 @@ pub(super) async fn recruit(
             if donors < study.training.min_survivors {
                 trainer.abort(model_id, &world).await?;
                 world.ledger.send(&trainer.party.key, Contract::Market, Market::claimCall {}).await?;
-                return Err(RunError::Message(format!(
+                return Err(NodeError::Message(format!(
                     "only {donors} participants agree to `{}`, it needs {}; the deposit went back to `{}`",
                     model.name, study.training.min_survivors, model.trainer
                 )));
@@ -137,6 +138,6 @@ pub(super) async fn recruit(
             trainer.abort(model_id, &world).await?;
         }
     }
-    let (model_id, paper) = main.ok_or_else(|| RunError::Message("the study has no model".into()))?;
+    let (model_id, paper) = main.ok_or_else(|| NodeError::Message("the study has no model".into()))?;
     Ok(Recruited { records, declined, model_id, plan, paper })
 }

@@ -11,11 +11,12 @@ use histone_protocol::report::ColumnFlags;
 use histone_protocol::{Address, B256, U256};
 use serde::Serialize;
 
+use super::Options;
 use super::queries::Served;
 use super::recruiting::Recruited;
 use super::setup::{Cast, Validated};
 use super::training::{Evaluated, Trained};
-use super::{Options, RunError};
+use crate::error::NodeError;
 use crate::party::Entropy;
 use crate::study::Study;
 
@@ -220,7 +221,7 @@ pub struct Balance {
 }
 
 /// Everybody claims what is owed; gives the balances, the market's rest last. They must sum to what was paid in.
-pub(super) async fn pay_out(cast: &mut Cast, recruited: &Recruited) -> Result<Vec<Balance>, RunError> {
+pub(super) async fn pay_out(cast: &mut Cast, recruited: &Recruited) -> Result<Vec<Balance>, NodeError> {
     let world = cast.world.clone();
     debug_assert!(!recruited.records.is_empty());
     for owner in &mut cast.owners {
@@ -254,7 +255,7 @@ pub(super) async fn pay_out(cast: &mut Cast, recruited: &Recruited) -> Result<Ve
         balances.push(Balance { name, role, accounts, tokens_micro });
     }
     if sum != cast.paid_in {
-        return Err(RunError::Message(format!(
+        return Err(NodeError::Message(format!(
             "the balances sum to {sum} millionths, {} were paid in",
             cast.paid_in
         )));
@@ -275,7 +276,7 @@ pub(super) fn assemble(
     served: Served,
     refused: Vec<Refusal>,
     balances: Vec<Balance>,
-) -> Result<RunResult, RunError> {
+) -> Result<RunResult, NodeError> {
     let comparison = compare(study, cast, recruited, trained)?;
     let model = &trained.finished.model;
     let usage = cast.world.ledger.usage();
@@ -354,7 +355,7 @@ fn compare(
     cast: &Cast,
     recruited: &Recruited,
     trained: &Trained,
-) -> Result<Comparison, RunError> {
+) -> Result<Comparison, NodeError> {
     let every = recruited.plan.holdout_every;
     let mut train = Vec::new();
     let mut test = BTreeMap::new();
@@ -369,17 +370,17 @@ fn compare(
         };
         let (training_rows, held_out) = pooled::split(&table, every);
         train.push(training_rows);
-        let held_out = pooled::usable(&held_out, &recruited.plan).map_err(RunError::round)?;
+        let held_out = pooled::usable(&held_out, &recruited.plan).map_err(NodeError::round)?;
         test.insert(participant.name.clone(), held_out);
     }
-    let train = pooled::concat(&train).ok_or_else(|| RunError::Message("nobody donated".into()))?;
-    let pooled_model = pooled::fit(&train, &recruited.plan).map_err(RunError::round)?;
+    let train = pooled::concat(&train).ok_or_else(|| NodeError::Message("nobody donated".into()))?;
+    let pooled_model = pooled::fit(&train, &recruited.plan).map_err(NodeError::round)?;
     let federated = &trained.finished.model;
     let auc = |model: &histone_federation::plan::Model, table: &Table| {
         pooled::auc(&pooled::scores(model, table), &table.labels)
     };
     let all: Vec<Table> = test.values().cloned().collect();
-    let all = pooled::concat(&all).ok_or_else(|| RunError::Message("nobody donated".into()))?;
+    let all = pooled::concat(&all).ok_or_else(|| NodeError::Message("nobody donated".into()))?;
     let differences = federated.weights.iter().zip(&pooled_model.weights);
     Ok(Comparison {
         federated: auc(federated, &all),

@@ -18,9 +18,10 @@ use histone_protocol::hash::tagged_hash;
 use histone_protocol::{Address, B256, U256};
 
 use super::result::Validation;
-use super::{EVIDENCE_MAX_AGE, Observer, Options, RunError, Stage, World};
+use super::{Observer, Options, Stage};
 use crate::auditor::audit;
 use crate::committee::CommitteeMember;
+use crate::error::NodeError;
 use crate::owner::Owner;
 use crate::party::{Party, create_private_dir};
 use crate::programs::{BUNDLED, Loaded};
@@ -28,6 +29,7 @@ use crate::runner::Runner;
 use crate::study::{Denied, Participant, Study};
 use crate::trainer::Trainer;
 use crate::user::User;
+use crate::world::{EVIDENCE_MAX_AGE, World};
 
 /// Chain id of the embedded chain of a run.
 const CHAIN_ID: u64 = 4_711;
@@ -53,10 +55,10 @@ pub(super) struct Cast {
 }
 
 /// Makes sure that nothing is overwritten, and takes the folder.
-pub(super) fn claim_folder(folder: &Folder) -> Result<(), RunError> {
+pub(super) fn claim_folder(folder: &Folder) -> Result<(), NodeError> {
     let root = folder.root();
     let shown = root.display();
-    let occupied = |text: String| Err(RunError::Occupied(text));
+    let occupied = |text: String| Err(NodeError::Occupied(text));
     if folder.manifest().exists() {
         return occupied(format!(
             "`{shown}` holds a finished run; check it with `histone verify {shown}`, name another folder with --out, or start over with --replace"
@@ -96,7 +98,7 @@ pub fn private_dir(folder: &Folder) -> PathBuf {
 }
 
 /// Starts the chain, deploys the contracts, makes the parties and gives them roles and money.
-pub(super) async fn start(study: &Study, options: &Options, folder: Folder) -> Result<Cast, RunError> {
+pub(super) async fn start(study: &Study, options: &Options, folder: Folder) -> Result<Cast, NodeError> {
     let private = private_dir(&folder);
     create_private_dir(&private)?;
     let party = |name: &str| Party::create(name, &private, options.entropy);
@@ -144,7 +146,7 @@ pub(super) async fn start(study: &Study, options: &Options, folder: Folder) -> R
         .members
         .iter()
         .map(|name| Ok(CommitteeMember { party: party(name)? }))
-        .collect::<Result<Vec<_>, RunError>>()?;
+        .collect::<Result<Vec<_>, NodeError>>()?;
     let user = User { party: party(&study.end_user.name)? };
     let stranger = User { party: party("stranger")? };
 
@@ -215,7 +217,7 @@ impl Cast {
             .collect()
     }
 
-    async fn admit_members(&mut self) -> Result<(), RunError> {
+    async fn admit_members(&mut self) -> Result<(), NodeError> {
         for (party, role, bits) in self.roles() {
             if bits == 0 {
                 continue;
@@ -235,7 +237,7 @@ impl Cast {
 
     /// Makes just the TEST tokens that the story needs: the trainers' deposits and the end user's queries, one of which
     /// will be refunded.
-    async fn give_money(&mut self, study: &Study) -> Result<(), RunError> {
+    async fn give_money(&mut self, study: &Study) -> Result<(), NodeError> {
         let participants = study.participants.len() as u64;
         let mut needs: BTreeMap<Address, u64> = BTreeMap::new();
         for model in std::iter::once(&study.model).chain(&study.other_models) {
@@ -255,24 +257,24 @@ impl Cast {
     }
 
     /// Blobs of the evidence of every enclave on the ledger.
-    pub(super) async fn evidence(&self) -> Result<Vec<B256>, RunError> {
+    pub(super) async fn evidence(&self) -> Result<Vec<B256>, NodeError> {
         let events = self.world.ledger.events::<Enclaves::EnclaveRegistered>(Contract::Enclaves).await?;
         Ok(events.iter().map(|e| e.evidenceHash).collect())
     }
 
     /// Lets the SIMULATED clock pass `seconds` from the last block.
-    pub(super) async fn wait(&self, seconds: u64) -> Result<(), RunError> {
+    pub(super) async fn wait(&self, seconds: u64) -> Result<(), NodeError> {
         self.stage.wait(self.world.ledger.time().await?, seconds);
         Ok(())
     }
 }
 
 /// The first trainer publishes the bundled programs, the auditor measures them again.
-pub(super) async fn programs(cast: &mut Cast) -> Result<Vec<ProgramRecord>, RunError> {
+pub(super) async fn programs(cast: &mut Cast) -> Result<Vec<ProgramRecord>, NodeError> {
     let loaded = [&cast.loaded.validation, &cast.loaded.training, &cast.loaded.query];
     let mut records = Vec::new();
     let author =
-        cast.trainers.values().next().ok_or_else(|| RunError::Message("there is no trainer".into()))?;
+        cast.trainers.values().next().ok_or_else(|| NodeError::Message("there is no trainer".into()))?;
     for (program, loaded) in BUNDLED.iter().zip(loaded) {
         let measurement = B256::from(loaded.program().measurement());
         let submission = author.publish(program, measurement, &cast.world).await?;
@@ -299,7 +301,7 @@ pub(super) async fn datasets(
     study: &Study,
     cast: &mut Cast,
     observer: &mut dyn Observer,
-) -> Result<Validated, RunError> {
+) -> Result<Validated, NodeError> {
     let enclave = cast.runner.start_validation(cast.loaded.validation.clone(), &cast.world).await?;
     let mut validated = Validated { records: Vec::new(), reports: Vec::new() };
     for (owner, participant) in cast.owners.iter_mut().zip(&study.participants) {

@@ -14,7 +14,8 @@ use histone_protocol::{B256, U256};
 use super::recruiting::Recruited;
 use super::result::RoundSummary;
 use super::setup::Cast;
-use super::{DEADLINE, Observer, Options, RunError};
+use super::{DEADLINE, Observer, Options};
+use crate::error::NodeError;
 use crate::study::{Study, Tokens};
 use crate::trainer::Cohort;
 
@@ -35,12 +36,12 @@ pub(super) async fn train(
     cast: &mut Cast,
     recruited: &Recruited,
     observer: &mut dyn Observer,
-) -> Result<Trained, RunError> {
+) -> Result<Trained, NodeError> {
     let world = cast.world.clone();
     let model_id = recruited.model_id;
     let cohort = cohort(study, cast, recruited).await?;
     let at_most = rounds_at_most(study);
-    let mut training = Training::start(recruited.plan.clone()).map_err(RunError::round)?;
+    let mut training = Training::start(recruited.plan.clone()).map_err(NodeError::round)?;
     let mut records = Vec::new();
     let mut summaries = Vec::new();
     main_trainer(cast, study)?.start(model_id, &world).await?;
@@ -115,10 +116,10 @@ pub(super) async fn train(
 pub(super) fn main_trainer<'a>(
     cast: &'a Cast,
     study: &Study,
-) -> Result<&'a crate::trainer::Trainer, RunError> {
+) -> Result<&'a crate::trainer::Trainer, NodeError> {
     cast.trainers
         .get(&study.model.trainer)
-        .ok_or_else(|| RunError::Message(format!("there is no trainer `{}`", study.model.trainer)))
+        .ok_or_else(|| NodeError::Message(format!("there is no trainer `{}`", study.model.trainer)))
 }
 
 /// A bound on the rounds, for people who watch.
@@ -127,7 +128,7 @@ fn rounds_at_most(study: &Study) -> u32 {
     1 + ranks + study.training.rounds + 1
 }
 
-async fn cohort(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Cohort, RunError> {
+async fn cohort(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Cohort, NodeError> {
     let mut donors = BTreeMap::new();
     let donated = cast.world.ledger.events::<Market::Donated>(Contract::Market).await?;
     for event in donated.iter().filter(|e| e.modelId == U256::from(recruited.model_id)) {
@@ -152,13 +153,13 @@ async fn give_up(
     round: u32,
     survivors: u16,
     cohort: &Cohort,
-) -> Result<RunError, RunError> {
+) -> Result<NodeError, NodeError> {
     let trainer = main_trainer(cast, study)?;
     trainer.abort(model_id, &cast.world).await?;
     let owed = Market::owedCall { account: trainer.party.account() };
     let owed = cast.world.ledger.read(Contract::Market, owed).await?;
     cast.world.ledger.send(&trainer.party.key, Contract::Market, Market::claimCall {}).await?;
-    Ok(RunError::TooFewSurvivors {
+    Ok(NodeError::TooFewSurvivors {
         round,
         survivors,
         // A model has at most 65,535 donors.
@@ -176,7 +177,7 @@ fn record(
     transcript: &RoundTranscript,
     partials: &[B256],
     cast: &Cast,
-) -> Result<RoundRecord, RunError> {
+) -> Result<RoundRecord, NodeError> {
     let mut updates = BTreeMap::new();
     for (donor, blob) in &transcript.survivors {
         // Stored already; storing again gives the name.
@@ -197,7 +198,7 @@ pub(super) async fn evaluate(
     study: &Study,
     cast: &mut Cast,
     trained: &Trained,
-) -> Result<Evaluated, RunError> {
+) -> Result<Evaluated, NodeError> {
     debug_assert_eq!(B256::from(trained.finished.model.hash()), trained.model_hash);
     let world = cast.world.clone();
     let plan = crate::trainer::plan(study);

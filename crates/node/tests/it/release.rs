@@ -17,9 +17,9 @@ use histone_node::owner::Owner;
 use histone_node::party::{Entropy, Party};
 use histone_node::programs::{BUNDLED, Loaded};
 use histone_node::release::{OwnedKey, release};
-use histone_node::run::World;
 use histone_node::runner::Runner;
 use histone_node::trainer::Trainer;
+use histone_node::world::World;
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::dataset::KeyBundle;
 use histone_protocol::program::ProgramKind;
@@ -123,7 +123,7 @@ async fn an_enclave_is_refused_when_its_standing_ends() {
     let dir = tempfile::tempdir().unwrap();
     let mut s = setup(dir.path()).await;
     let signer = s.enclave.instance().keys().receipt;
-    let refusal = |e: histone_node::run::RunError| {
+    let refusal = |e: histone_node::error::NodeError| {
         let source = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
         format!("{e}: {source}")
     };

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use histone_chain::replay;
 use histone_compliance::verify::verify;
+use histone_node::error::NodeError;
 use histone_node::party::Entropy;
-use histone_node::run::{DropOut, Observer, Options, RunError, RunResult, run};
+use histone_node::run::{DropOut, Observer, Options, RunResult, run};
 use histone_node::study::{Study, data_root};
 
 #[derive(Default)]
@@ -24,7 +25,7 @@ async fn execute(
     out: &Path,
     seed: u64,
     drop_outs: &[(&str, u32)],
-) -> Result<RunResult, RunError> {
+) -> Result<RunResult, NodeError> {
     let options = Options {
         out: out.to_path_buf(),
         entropy: Entropy::Seed(seed),

@@ -1,0 +1,96 @@
+//! Why a party, or a whole run, did not do what was asked.
+
+use histone_attestation::AppraisalError;
+use histone_compliance::folder::FolderError;
+use histone_enclave::instance::EnclaveError;
+use histone_ledger::LedgerError;
+use histone_network::StoreError;
+
+use crate::party::PartyError;
+
+/// Why a run stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The folder holds something already.
+    #[error("{0}")]
+    Occupied(String),
+    /// Something else, said in full.
+    #[error("{0}")]
+    Message(String),
+    /// Too few updates in a round.
+    #[error(
+        "training stopped: round {round} got updates from {survivors} of {donors} participants and needs {needed}; the deposit of {deposit} tokens went back to `{trainer}`"
+    )]
+    TooFewSurvivors {
+        /// The round.
+        round: u32,
+        /// Updates that came.
+        survivors: u16,
+        /// Participants.
+        donors: u16,
+        /// Updates needed.
+        needed: u16,
+        /// What was returned.
+        deposit: String,
+        /// To whom.
+        trainer: String,
+    },
+    /// An audit found something.
+    #[error("the audit of program `{program}` failed: {what}")]
+    Audit {
+        /// The program.
+        program: String,
+        /// What was found.
+        what: String,
+    },
+    /// A round cannot be made or recomputed.
+    #[error("a round of training failed: {0}")]
+    Round(String),
+    /// The ledger refused or failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The money is not there.
+    #[error(transparent)]
+    NotFunded(#[from] histone_ledger::NotFunded),
+    /// Evidence was refused.
+    #[error("attestation is refused")]
+    Appraisal(#[from] AppraisalError),
+    /// A key was not released.
+    #[error("the key is not released")]
+    Release(#[from] crate::release::ReleaseError),
+    /// Consent cannot be decided on.
+    #[error(transparent)]
+    Access(#[from] histone_access::AccessError),
+    /// An enclave refused or failed.
+    #[error(transparent)]
+    Enclave(#[from] EnclaveError),
+    /// A program cannot be used.
+    #[error(transparent)]
+    Program(#[from] crate::programs::ProgramError),
+    /// A signed statement is not valid.
+    #[error(transparent)]
+    Record(#[from] histone_protocol::record::RecordError),
+    /// A message could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] histone_protocol::seal::SealError),
+    /// A blob cannot be stored or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A party's directory cannot be used.
+    #[error(transparent)]
+    Party(#[from] PartyError),
+    /// The folder cannot be written.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The chain cannot be made or read.
+    #[error("the ledger's files cannot be used")]
+    Chain(#[from] histone_chain::ChainError),
+}
+
+impl NodeError {
+    /// A failure of the round's arithmetic or protocol, with its causes.
+    pub(crate) fn round(error: impl std::error::Error + 'static) -> Self {
+        Self::Round(histone_protocol::with_causes(&error))
+    }
+}
