@@ -38,6 +38,16 @@ pub mod record;
 pub mod report;
 pub mod seal;
 
+/// On wasm32 nobody may draw random numbers behind our back.
+#[cfg(target_arch = "wasm32")]
+#[allow(unsafe_code)] // the macro exports a symbol
+mod no_randomness {
+    fn refuse(_: &mut [u8]) -> Result<(), getrandom_02::Error> {
+        Err(getrandom_02::Error::UNSUPPORTED)
+    }
+    getrandom_02::register_custom_getrandom!(refuse);
+}
+
 pub use alloy_primitives::{Address, B256, U256, keccak256};
 
 /// The message of an error with its causes, from the outside to the innermost; a cause that the message already tells
