@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
+import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
 import {Enclaves} from "./Enclaves.sol";
 import {Members, Roles} from "./Members.sol";
 import {Kinds} from "./Programs.sol";
@@ -9,7 +10,14 @@ import {Signed} from "./Signed.sol";
 /// @title Validated data that somebody may be allowed to use.
 /// @notice Kept here: a salted commitment and hashes of off-chain documents. Destroying salt and key erases the data;
 /// what stays here then says nothing.
+///
+/// Withdrawing stops every later use: enclaves, which read this register, take it no more, no model accepts it, and
+/// `Market.endUse` keeps it out of further training rounds of the models that it was donated to. It does not reach back: a model trained before keeps what it learnt, and
+/// the donor keeps the share in that model. Erasing says more: salt, key and data are gone, so that the commitment here
+/// can never again be connected with anything.
 contract Datasets is Signed {
+    using BitMaps for BitMaps.BitMap;
+
     /// @notice One dataset.
     /// @param owner The member who registered it.
     /// @param number Running number from 1.
@@ -41,6 +49,11 @@ contract Datasets is Signed {
     uint32 public count;
 
     mapping(bytes32 id => Dataset) private _datasets;
+    // By `idOf(owner, root)`: the dataset that was updated to this root.
+    mapping(bytes32 id => bytes32) private _updatedTo;
+    mapping(bytes32 id => uint40) private _erasedAt;
+    // Bit n is the dataset with running number n.
+    BitMaps.BitMap private _withdrawn;
 
     /// @notice A dataset was registered.
     event DatasetRegistered(
@@ -56,8 +69,14 @@ contract Datasets is Signed {
     );
     /// @notice The consent policy of a dataset was replaced.
     event PolicyChanged(bytes32 indexed id, bytes32 policyHash);
+    /// @notice A dataset was validated anew: corrected, or with more records. Its id and running number stay.
+    event DatasetUpdated(
+        bytes32 indexed id, address indexed enclave, bytes32 root, bytes32 reportHash, uint32 rows, uint8 quality
+    );
     /// @notice A dataset was taken back.
     event DatasetWithdrawn(bytes32 indexed id);
+    /// @notice The owner declares that salt, key and data are destroyed.
+    event DatasetErased(bytes32 indexed id);
 
     /// @notice This owner registered this commitment already.
     error DatasetAlreadyRegistered(bytes32 id);
@@ -65,6 +84,10 @@ contract Datasets is Signed {
     error DatasetNotRegistered(bytes32 id);
     /// @notice The dataset was taken back.
     error DatasetIsWithdrawn(bytes32 id);
+    /// @notice The dataset with this running number was not taken back.
+    error DatasetNotWithdrawn(uint32 number);
+    /// @notice The dataset is marked as erased already.
+    error DatasetIsErased(bytes32 id);
     /// @notice Only the owner may do this.
     error NotDatasetOwner(bytes32 id, address account);
     /// @notice A hash that must be given is zero.
@@ -96,16 +119,44 @@ contract Datasets is Signed {
         bytes calldata signature
     ) external returns (bytes32 id) {
         members.requireRole(msg.sender, Roles.OWNER);
-        if (root == 0 || reportHash == 0 || policyHash == 0) revert ZeroHash();
-        if (rows == 0) revert NoRows();
+        if (policyHash == 0) revert ZeroHash();
         id = idOf(msg.sender, root);
-        if (_datasets[id].owner != address(0)) revert DatasetAlreadyRegistered(id);
-        enclaves.requireLive(enclave, Kinds.VALIDATION);
-        bytes32 receipt = keccak256(abi.encode(VALIDATION_TYPEHASH, msg.sender, root, reportHash, rows, quality));
-        _checkSignature(enclave, receipt, signature);
+        _checkReceipt(id, root, reportHash, rows, quality, enclave, signature);
         uint32 number = ++count;
         _datasets[id] = Dataset(msg.sender, number, rows, quality, false, root, reportHash, policyHash);
         emit DatasetRegistered(id, msg.sender, enclave, number, root, reportHash, policyHash, rows, quality);
+    }
+
+    /// @notice Replaces the content of a dataset by a newly validated one. Owner only. Id, running number and policy stay,
+    /// so that nobody donates the same records twice to a model by updating them in between; donations made before are
+    /// of the content that was registered then.
+    /// @param id The dataset.
+    /// @param root Commitment to the new content; each is accepted once per owner, so no old report comes back.
+    /// @param reportHash Hash of the new validation report.
+    /// @param rows Number of records.
+    /// @param quality Quality level.
+    /// @param enclave A live validation enclave.
+    /// @param signature EIP-712 `ValidationReceipt` by that enclave, which names the caller.
+    function update(
+        bytes32 id,
+        bytes32 root,
+        bytes32 reportHash,
+        uint32 rows,
+        uint8 quality,
+        address enclave,
+        bytes calldata signature
+    ) external {
+        members.requireRole(msg.sender, Roles.OWNER);
+        Dataset storage d = _owned(id);
+        if (d.withdrawn) revert DatasetIsWithdrawn(id);
+        bytes32 updated = idOf(msg.sender, root);
+        _checkReceipt(updated, root, reportHash, rows, quality, enclave, signature);
+        _updatedTo[updated] = id;
+        d.rows = rows;
+        d.quality = quality;
+        d.root = root;
+        d.reportHash = reportHash;
+        emit DatasetUpdated(id, enclave, root, reportHash, rows, quality);
     }
 
     /// @notice Replaces the consent policy. Owner only. It does not reach back: donations made before stay.
@@ -117,12 +168,21 @@ contract Datasets is Signed {
         emit PolicyChanged(id, policyHash);
     }
 
-    /// @notice Takes a dataset back for good. Owner only, at any time.
+    /// @notice Takes a dataset back for good. Owner only, at any time, member or not. See the top for what it means.
     function withdraw(bytes32 id) external {
         Dataset storage d = _owned(id);
         if (d.withdrawn) revert DatasetIsWithdrawn(id);
-        d.withdrawn = true;
-        emit DatasetWithdrawn(id);
+        _withdraw(id, d);
+    }
+
+    /// @notice Declares that salt, key and data of a dataset are destroyed, and withdraws it. Owner only, once. The chain
+    /// cannot see whether it is true; it keeps when it was said.
+    function markErased(bytes32 id) external {
+        Dataset storage d = _owned(id);
+        if (_erasedAt[id] != 0) revert DatasetIsErased(id);
+        if (!d.withdrawn) _withdraw(id, d);
+        _erasedAt[id] = uint40(block.timestamp);
+        emit DatasetErased(id);
     }
 
     /// @notice Reverts unless the dataset is registered and not withdrawn.
@@ -136,6 +196,16 @@ contract Datasets is Signed {
         if (d.withdrawn) revert DatasetIsWithdrawn(id);
     }
 
+    /// @notice Reverts unless the dataset with this running number was withdrawn.
+    function requireWithdrawn(uint32 number) external view {
+        if (!_withdrawn.get(number)) revert DatasetNotWithdrawn(number);
+    }
+
+    /// @notice When the owner declared a dataset erased, unix seconds; 0 when it was not.
+    function erasedAt(bytes32 id) external view returns (uint64) {
+        return _erasedAt[id];
+    }
+
     /// @notice Everything kept about a dataset; all zero when it is unknown.
     function dataset(bytes32 id) external view returns (Dataset memory) {
         return _datasets[id];
@@ -144,6 +214,30 @@ contract Datasets is Signed {
     /// @notice The id of the dataset with commitment `root` of `owner`: keccak256(abi.encode(owner, root)).
     function idOf(address owner, bytes32 root) public pure returns (bytes32) {
         return keccak256(abi.encode(owner, root));
+    }
+
+    function _withdraw(bytes32 id, Dataset storage d) private {
+        d.withdrawn = true;
+        _withdrawn.set(d.number);
+        emit DatasetWithdrawn(id);
+    }
+
+    // `id` is that of the caller and `root`.
+    function _checkReceipt(
+        bytes32 id,
+        bytes32 root,
+        bytes32 reportHash,
+        uint32 rows,
+        uint8 quality,
+        address enclave,
+        bytes calldata signature
+    ) private view {
+        if (root == 0 || reportHash == 0) revert ZeroHash();
+        if (rows == 0) revert NoRows();
+        if (_datasets[id].owner != address(0) || _updatedTo[id] != 0) revert DatasetAlreadyRegistered(id);
+        enclaves.requireLive(enclave, Kinds.VALIDATION);
+        bytes32 receipt = keccak256(abi.encode(VALIDATION_TYPEHASH, msg.sender, root, reportHash, rows, quality));
+        _checkSignature(enclave, receipt, signature);
     }
 
     function _owned(bytes32 id) private view returns (Dataset storage d) {

@@ -90,7 +90,7 @@ contract Enclaves is Signed {
     error ExpiryTooEarly(uint64 expiresAt, uint64 earliest);
     /// @notice Only the operator may do this.
     error NotOperator(address account, address operator);
-    /// @notice Only the operator or an auditor may do this.
+    /// @notice Only the operator, an auditor or whom the access manager names may do this.
     error NotOperatorOrAuditor(address account);
     /// @notice A key or hash that must be given is zero.
     error ZeroValue();
@@ -138,6 +138,7 @@ contract Enclaves is Signed {
         if (i.operator != msg.sender) revert NotOperator(msg.sender, i.operator);
         if (i.revoked) revert EnclaveIsRevoked(signer);
         if (evidenceHash == 0) revert ZeroValue();
+        programs.requireUsable(i.measurement, programs.program(i.measurement).kind);
         if (expiresAt <= i.expiresAt) revert ExpiryTooEarly(expiresAt, i.expiresAt + 1);
         if (expiresAt <= block.timestamp) revert ExpiryTooEarly(expiresAt, uint64(block.timestamp) + 1);
         i.evidenceHash = evidenceHash;
@@ -147,10 +148,13 @@ contract Enclaves is Signed {
         emit EnclaveRefreshed(signer, evidenceHash, expiresAt);
     }
 
-    /// @notice Forbids an enclave for good. Its operator or any auditor.
+    /// @notice Forbids an enclave for good. Its operator, any auditor, or whom the access manager names: governance.
     function revoke(address signer) external {
         Instance storage i = _known(signer);
-        if (i.operator != msg.sender && members.rolesOf(msg.sender) & Roles.AUDITOR == 0) {
+        if (
+            i.operator != msg.sender && members.rolesOf(msg.sender) & Roles.AUDITOR == 0
+                && !members.mayManage(msg.sender, address(this), msg.sig)
+        ) {
             revert NotOperatorOrAuditor(msg.sender);
         }
         if (i.revoked) revert EnclaveIsRevoked(signer);

@@ -18,4 +18,11 @@ interface IRounds {
     /// @return status Where it stands.
     /// @return modelHash Hash of the model that it produced; 0 unless `Final`.
     function outcome(uint256 modelId) external view returns (uint32 round, RoundStatus status, bytes32 modelHash);
+
+    /// @notice How far the training of a model came.
+    /// @return opened Number of rounds of which a quorum of partial openings is posted, so that the sum is open.
+    /// @return deadline Unix seconds: the deadline of the latest round, 0 when there was none.
+    /// @return missed Whether the donors missed the latest round: it failed, although it asked for no more updates than
+    /// each opened round, gave at least half the time of the shortest one, and half of the needed updates arrived.
+    function progress(uint256 modelId) external view returns (uint32 opened, uint64 deadline, bool missed);
 }

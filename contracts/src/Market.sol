@@ -3,11 +3,13 @@ pragma solidity ^0.8.28;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
 import {Datasets} from "./Datasets.sol";
 import {Enclaves} from "./Enclaves.sol";
 import {IRounds, RoundStatus} from "./IRounds.sol";
+import {MarketLog} from "./MarketLog.sol";
 import {Members, Roles} from "./Members.sol";
 import {Kinds} from "./Programs.sol";
 import {Purse} from "./Purse.sol";
@@ -17,7 +19,18 @@ import {Signed} from "./Signed.sol";
 /// @notice Money is pulled by those it is owed to. Price and split of a model never change, so all that has to be kept
 /// about the revenue of its donors is how many queries were settled, and of a donor how many were paid: no step costs
 /// more when there are more donors.
-contract Market is AccessManaged, Signed, Purse {
+///
+/// A pause stops new work (proposals, donations, rounds, sales) and nothing else: what was begun can be finished,
+/// settled, refunded, given up and claimed, so a pause never locks money.
+///
+/// A dataset that is withdrawn after it was donated takes part in no later round: its enclave asks the register, and
+/// `endUse` makes the ledger refuse its updates. Its donor keeps the place and the share: the enclave took the data when
+/// it signed the donation, and a model cannot unlearn it. A trainer who does not want to pay for donors who left gives
+/// the model up before a round was opened.
+///
+/// Trainers have no way to use their models for free: evaluating one after training is a query, bought, recorded and
+/// shared out like any other.
+contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
     using SafeCast for uint256;
     using BitMaps for BitMaps.BitMap;
 
@@ -87,7 +100,7 @@ contract Market is AccessManaged, Signed, Purse {
     /// @notice One donor of one model, for readers.
     /// @param payee Account that is paid; a pseudonym for this model.
     /// @param weight Share in the donors' part, relative to `totalWeight`.
-    /// @param enclave The training enclave which took the data.
+    /// @param enclave The training enclave which took the data; zero when its use ended before training did.
     /// @param instantPaid Whether the instant payment was paid out.
     /// @param queriesPaid Of how many settled queries the share was paid out.
     struct DonorInfo {
@@ -117,30 +130,38 @@ contract Market is AccessManaged, Signed, Purse {
         address trainer;
         State state;
         uint16 donors;
+        uint16 maxDonors;
         uint48 totalWeight;
-        uint16 servings;
         // second slot: all that a query needs
-        uint96 instantPayment;
         uint96 queryPrice;
         uint16 donorsBps;
         uint16 trainerBps;
         uint32 queryTimeout;
+        uint16 servings;
         // third slot
+        uint96 instantPayment;
         uint16 minDonors;
-        uint16 maxDonors;
         uint32 settled;
+        // Whether the instant payments are owed although the model was given up.
+        bool owedAfterAbort;
         bytes32 whitePaperHash;
         bytes32 modelHash;
     }
 
-    // One slot, so that donating costs one. `enclave` is the running number of the enclave. `paid` is 0 before the first
-    // payment, which includes the instant payment, and then 1 + the number of queries whose share was paid.
+    // One slot, so that donating costs one. `enclave` is the running number of the enclave. `paid` has the bit UNPAID
+    // and the running number of the dataset before the first payment, which includes the instant payment; afterwards it
+    // is the number of queries whose share was paid. Nobody asks for the dataset once training is over.
     struct Donor {
         address payee;
         uint32 weight;
         uint32 enclave;
         uint32 paid;
     }
+
+    /// @notice Seconds after the deadline of the latest round after which anybody may end the training of a model which
+    /// its trainer left behind with donors to be paid.
+    uint256 public constant ABANDONED_AFTER = 30 days;
+    uint32 private constant UNPAID = 1 << 31;
 
     bytes32 private constant DONATION_TYPEHASH =
         keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,address payee,uint32 weight)");
@@ -165,100 +186,17 @@ contract Market is AccessManaged, Signed, Purse {
     mapping(uint256 modelId => mapping(uint256 serving => address enclave)) private _servings;
     mapping(bytes32 queryId => Query) private _queries;
 
-    /// @notice The contract with the training rounds was set.
-    event RoundsSet(address rounds);
     /// @notice A model was proposed and its deposit taken.
     event ModelProposed(
         uint256 indexed modelId, address indexed trainer, bytes32 whitePaperHash, Terms terms, uint256 deposit
     );
-    /// @notice A dataset was donated to a model.
-    event Donated(
-        uint256 indexed modelId,
-        bytes32 indexed datasetId,
-        address indexed payee,
-        uint16 donorIndex,
-        uint32 weight,
-        address enclave
-    );
-    /// @notice Recruiting is over.
-    event TrainingStarted(uint256 indexed modelId, uint16 donors, uint48 totalWeight);
-    /// @notice Donors can claim their instant payments; the unused deposit went back to the trainer.
-    event TrainingFinished(uint256 indexed modelId, bytes32 modelHash, uint256 depositReturned);
-    /// @notice The model will not be trained; the whole deposit went back to the trainer.
-    event TrainingAborted(uint256 indexed modelId, address indexed by, uint256 depositReturned);
-    /// @notice An enclave answers queries from now on.
-    event ModelServed(uint256 indexed modelId, address indexed enclave, address indexed runner, uint16 serving);
-    /// @notice No new queries are sold.
-    event ModelRetired(uint256 indexed modelId);
-    /// @notice A query was paid for.
-    event QueryBought(
-        bytes32 indexed queryId,
-        uint256 indexed modelId,
-        address indexed user,
-        bytes32 codeHash,
-        uint256 price,
-        uint64 deadline,
-        address enclave
-    );
-    /// @notice A query was answered and its price shared out.
-    event QuerySettled(
-        bytes32 indexed queryId,
-        uint256 indexed modelId,
-        bytes32 indexed jobId,
-        bytes32 outputHash,
-        uint256 donorsShare,
-        uint256 trainerShare,
-        uint256 runnerShare
-    );
-    /// @notice A query was not answered in time and its price returned.
-    event QueryRefunded(bytes32 indexed queryId, uint256 indexed modelId, address indexed user, uint256 price);
-    /// @notice A donor was paid.
-    event DonorPaid(uint256 indexed modelId, uint16 indexed donorIndex, address indexed payee, uint256 amount);
 
-    /// @notice An address that must be given is zero.
-    error ZeroAddress();
-    /// @notice A hash that must be given is zero.
-    error ZeroHash();
-    /// @notice The rounds contract is set already.
-    error RoundsAlreadySet(address rounds);
-    /// @notice The rounds contract is not set yet.
-    error RoundsNotSet();
-    /// @notice The shares add up to `sum` and not to 10,000.
-    error SharesDoNotAddUp(uint256 sum);
-    /// @notice `minDonors` must be at least 1 and at most `maxDonors`.
-    error InvalidDonorLimits(uint16 minDonors, uint16 maxDonors);
-    /// @notice A query needs time to be answered.
-    error ZeroTimeout();
-    /// @notice No model has this id.
-    error UnknownModel(uint256 modelId);
     /// @notice The model is in a state in which this is not possible.
     error WrongState(uint256 modelId, State state);
-    /// @notice Only the trainer of the model may do this.
-    error NotTrainer(uint256 modelId, address account);
-    /// @notice Only the owner of the dataset may donate it.
-    error NotDatasetOwner(bytes32 datasetId, address account);
-    /// @notice The dataset was donated to this model already.
-    error AlreadyDonated(uint256 modelId, bytes32 datasetId);
-    /// @notice The model has all the donors that it wanted.
-    error DonorsFull(uint256 modelId, uint16 maxDonors);
-    /// @notice A donation must have a weight.
-    error ZeroWeight();
-    /// @notice The model has `donors` and needs `minDonors`.
-    error TooFewDonors(uint256 modelId, uint16 donors, uint16 minDonors);
     /// @notice The latest round has not produced this model.
     error NotFinal(uint256 modelId, uint32 round, RoundStatus status, bytes32 roundModelHash);
-    /// @notice This user bought a query with this code before.
-    error CodeUsed(bytes32 queryId);
-    /// @notice No query has this id.
-    error UnknownQuery(bytes32 queryId);
     /// @notice The query was settled or refunded already.
     error QueryDone(bytes32 queryId, QueryState state);
-    /// @notice The deadline has passed; the query can only be refunded.
-    error TooLate(bytes32 queryId, uint64 deadline);
-    /// @notice The deadline has not passed; the query can still be settled.
-    error TooEarly(bytes32 queryId, uint64 deadline);
-    /// @notice The model has no donor with this number.
-    error UnknownDonor(uint256 modelId, uint16 donorIndex);
 
     constructor(address manager, IERC20 token_, Members members_, Datasets datasets_, Enclaves enclaves_)
         AccessManaged(manager)
@@ -278,11 +216,27 @@ contract Market is AccessManaged, Signed, Purse {
         emit RoundsSet(address(rounds_));
     }
 
+    /// @notice Stops new work: proposals, donations, rounds and sales. Restricted by the access manager, which should
+    /// name somebody who can act at once.
+    function pause() external restricted {
+        _pause();
+    }
+
+    /// @notice Ends a pause. Restricted by the access manager.
+    function unpause() external restricted {
+        _unpause();
+    }
+
     /// @notice Proposes a model and pays the deposit, `instantPayment * maxDonors`. TRAINER only.
     /// @param whitePaperHash Hash of the document which says what it predicts and which data it needs.
     /// @param t What is offered; it never changes afterwards.
     /// @return modelId Running number from 1.
-    function propose(bytes32 whitePaperHash, Terms calldata t) external nonReentrant returns (uint256 modelId) {
+    function propose(bytes32 whitePaperHash, Terms calldata t)
+        external
+        nonReentrant
+        whenNotPaused
+        returns (uint256 modelId)
+    {
         members.requireRole(msg.sender, Roles.TRAINER);
         if (address(rounds) == address(0)) revert RoundsNotSet();
         if (whitePaperHash == 0) revert ZeroHash();
@@ -325,13 +279,14 @@ contract Market is AccessManaged, Signed, Purse {
         uint32 weight,
         address enclave,
         bytes calldata signature
-    ) external returns (uint16 donorIndex) {
+    ) external whenNotPaused returns (uint16 donorIndex) {
         Model storage m = _inState(modelId, State.Recruiting);
         if (payee == address(0)) revert ZeroAddress();
         if (weight == 0) revert ZeroWeight();
         if (m.donors == m.maxDonors) revert DonorsFull(modelId, m.maxDonors);
         (address owner, uint32 number) = datasets.requireUsable(datasetId);
         if (owner != msg.sender) revert NotDatasetOwner(datasetId, msg.sender);
+        if (number >= UNPAID) revert CounterFull();
         BitMaps.BitMap storage donated = _donated[modelId];
         uint256 bit = _bucket(number) + 1 + number % 255;
         if (donated.get(bit)) revert AlreadyDonated(modelId, datasetId);
@@ -342,8 +297,22 @@ contract Market is AccessManaged, Signed, Purse {
         donorIndex = m.donors + 1;
         m.donors = donorIndex;
         m.totalWeight += weight;
-        _donors[modelId][donorIndex] = Donor(payee, weight, enclaveNumber, 0);
+        _donors[modelId][donorIndex] = Donor(payee, weight, enclaveNumber, UNPAID | number);
         emit Donated(modelId, datasetId, payee, donorIndex, weight, enclave);
+    }
+
+    /// @notice Makes a withdrawn dataset take part in no further round of a model that it was donated to. Anybody may call,
+    /// once the dataset is withdrawn. (Asking the register for each update instead would cost every donor.)
+    function endUse(uint256 modelId, uint16 donorIndex) external {
+        Model storage m = _known(modelId);
+        if (m.state != State.Recruiting && m.state != State.Training) revert WrongState(modelId, m.state);
+        Donor storage d = _donor(modelId, donorIndex);
+        // Nobody was paid yet, so `paid` holds the number of the dataset.
+        datasets.requireWithdrawn(d.paid - UNPAID);
+        if (d.enclave == 0) revert UseEnded(modelId, donorIndex);
+        // No enclave has this number.
+        d.enclave = 0;
+        emit DonorUseEnded(modelId, donorIndex);
     }
 
     /// @notice Ends recruiting. Trainer only; needs `minDonors`.
@@ -371,19 +340,33 @@ contract Market is AccessManaged, Signed, Purse {
         emit TrainingFinished(modelId, modelHash, rest);
     }
 
-    /// @notice Gives a model up; the whole deposit goes back to the trainer. The trainer may, as long as it is not
-    /// trained; anybody may, while the latest round has failed.
+    /// @notice Gives a model up. As long as the sum of no round was open, the whole deposit goes back to the trainer.
+    /// Afterwards the trainer has, or could have, a model made from the data: each donor can claim the instant payment
+    /// as after training, and the trainer gets the rest of the deposit; unless the donors missed the latest round (see
+    /// `IRounds.progress`), which makes the whole deposit the trainer's again. A trainer cannot make a round fail by
+    /// asking for more than before; one who keeps the model from some donors can, which the ledger does not see. What the committee opened behind the ledger's
+    /// back is not seen here; that a quorum of it does not do so is assumed everywhere.
+    ///
+    /// The trainer may at any time before the end of training. Anybody may while nothing was opened and the latest
+    /// round has failed; and when something was opened, `ABANDONED_AFTER` the deadline of the latest round.
     function abortTraining(uint256 modelId) external {
         Model storage m = _known(modelId);
         if (m.state != State.Recruiting && m.state != State.Training) revert WrongState(modelId, m.state);
+        (uint32 opened, uint64 deadline, bool missed) = rounds.progress(modelId);
         if (msg.sender != m.trainer) {
             (, RoundStatus status,) = rounds.outcome(modelId);
-            if (status != RoundStatus.Failed) revert NotTrainer(modelId, msg.sender);
+            bool may =
+                opened == 0 ? status == RoundStatus.Failed : block.timestamp > deadline + ABANDONED_AFTER;
+            if (!may) revert NotTrainer(modelId, msg.sender);
         }
         m.state = State.Aborted;
-        uint256 deposit = uint256(m.instantPayment) * m.maxDonors;
-        _credit(m.trainer, deposit);
-        emit TrainingAborted(modelId, msg.sender, deposit);
+        uint256 rest = uint256(m.instantPayment) * m.maxDonors;
+        if (opened != 0 && !missed) {
+            m.owedAfterAbort = true;
+            rest = uint256(m.instantPayment) * (m.maxDonors - m.donors);
+        }
+        _credit(m.trainer, rest);
+        emit TrainingAborted(modelId, msg.sender, rest);
     }
 
     /// @notice Names the enclave that answers from now on. Trainer only. Queries sold before stay with the enclave
@@ -412,11 +395,12 @@ contract Market is AccessManaged, Signed, Purse {
         emit ModelRetired(modelId);
     }
 
-    /// @notice Pays for one query; the price stays here until the query is settled or refunded.
+    /// @notice Pays for one query; the price stays here until the query is settled or refunded. Whether the enclave is
+    /// still live is asked when it answers: asking here too would cost every query more than a refund now and then.
     /// @param codeHash Hash of an access code that only the caller knows. The id of the query also covers the caller,
     /// so whoever copies a pending `codeHash` gets a query of their own and blocks nobody.
     /// @return queryId `queryIdOf(caller, codeHash)`; it can be used once.
-    function buy(uint256 modelId, bytes32 codeHash) external nonReentrant returns (bytes32 queryId) {
+    function buy(uint256 modelId, bytes32 codeHash) external nonReentrant whenNotPaused returns (bytes32 queryId) {
         Model storage m = _inState(modelId, State.Serving);
         if (codeHash == 0) revert ZeroHash();
         queryId = queryIdOf(msg.sender, codeHash);
@@ -445,7 +429,10 @@ contract Market is AccessManaged, Signed, Purse {
 
         Model storage m = _models[q.modelId];
         (uint256 donorsShare, uint256 trainerShare, uint256 runnerShare) = _split(m);
-        m.settled += 1;
+        uint32 settled = m.settled + 1;
+        // The price can still be refunded.
+        if (settled >= UNPAID) revert CounterFull();
+        m.settled = settled;
         _credit(m.trainer, trainerShare);
         _credit(runner, runnerShare);
         emit QuerySettled(queryId, q.modelId, jobId, outputHash, donorsShare, trainerShare, runnerShare);
@@ -468,7 +455,7 @@ contract Market is AccessManaged, Signed, Purse {
         Model storage m = _models[modelId];
         amount = _owedDonor(m, d);
         if (amount == 0) revert NothingOwed(d.payee);
-        d.paid = m.settled + 1;
+        d.paid = m.settled;
         emit DonorPaid(modelId, donorIndex, d.payee, amount);
         _pay(d.payee, amount);
     }
@@ -516,10 +503,11 @@ contract Market is AccessManaged, Signed, Purse {
     function donor(uint256 modelId, uint16 donorIndex) external view returns (DonorInfo memory) {
         Donor storage d = _donor(modelId, donorIndex);
         uint32 paid = d.paid;
-        return DonorInfo(d.payee, d.weight, enclaves.signerOf(d.enclave), paid != 0, paid == 0 ? 0 : paid - 1);
+        bool instantPaid = paid < UNPAID;
+        return DonorInfo(d.payee, d.weight, enclaves.signerOf(d.enclave), instantPaid, instantPaid ? paid : 0);
     }
 
-    /// @notice The running number of the training enclave which took the data of a donor.
+    /// @notice The running number of the training enclave which took the data of a donor, 0 when the use of it ended.
     function donorEnclave(uint256 modelId, uint16 donorIndex) external view returns (uint32) {
         return _donor(modelId, donorIndex).enclave;
     }
@@ -566,13 +554,14 @@ contract Market is AccessManaged, Signed, Purse {
 
     function _owedDonor(Model storage m, Donor storage d) private view returns (uint256) {
         State state = m.state;
-        if (state != State.Trained && state != State.Serving && state != State.Retired) return 0;
+        bool trained = state == State.Trained || state == State.Serving || state == State.Retired;
+        if (!trained && !m.owedAfterAbort) return 0;
         (uint256 donorsShare,,) = _split(m);
         uint256 paid = d.paid;
         // Both sums are rounded down from the very beginning, so that rounding never adds up.
         uint256 earned = donorsShare * m.settled * d.weight / m.totalWeight;
-        if (paid == 0) return m.instantPayment + earned;
-        return earned - donorsShare * (paid - 1) * d.weight / m.totalWeight;
+        if (paid >= UNPAID) return m.instantPayment + earned;
+        return earned - donorsShare * paid * d.weight / m.totalWeight;
     }
 
     // How the price of one query is shared out; the same for every query of a model.

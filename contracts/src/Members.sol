@@ -2,6 +2,8 @@
 pragma solidity ^0.8.28;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {AuthorityUtils} from "@openzeppelin/contracts/access/manager/AuthorityUtils.sol";
+import {MemberVotes} from "./MemberVotes.sol";
 
 /// @title Role bits of a member. A member holds any sum of them.
 library Roles {
@@ -21,8 +23,8 @@ library Roles {
 
 /// @title Who takes part, and as what.
 /// @notice Accounts of organizations only. Nothing about a person is kept here: `profile` is the hash of a public
-/// document in which an organization describes itself.
-contract Members is AccessManaged {
+/// document in which an organization describes itself. Each member has one vote, whatever its roles.
+contract Members is AccessManaged, MemberVotes {
     /// @notice One member.
     /// @param roles Sum of `Roles` bits; 0 means that the account is no member.
     /// @param profile Hash of the organization's profile document.
@@ -66,6 +68,7 @@ contract Members is AccessManaged {
         if (account == address(0)) revert ZeroAccount();
         if (_members[account].roles != 0) revert AlreadyMember(account);
         _checkRoles(roles);
+        _join(account);
         _members[account] = Member(roles, profile, sealKey);
         emit MemberAdded(account, roles, profile, sealKey);
     }
@@ -82,6 +85,7 @@ contract Members is AccessManaged {
     function remove(address account) external restricted {
         if (_members[account].roles == 0) revert NotMember(account);
         delete _members[account];
+        _leave(account);
         emit MemberRemoved(account);
     }
 
@@ -113,6 +117,16 @@ contract Members is AccessManaged {
     function requireRole(address account, uint8 anyOf) external view {
         uint8 roles = _members[account].roles;
         if (roles & anyOf == 0) revert MissingRole(account, anyOf, roles);
+    }
+
+    /// @notice Whether the access manager lets `account` call `selector` of `target` at once. Registers that are not
+    /// managed themselves ask here, so that governance can act on them too.
+    function mayManage(address account, address target, bytes4 selector) external view returns (bool may) {
+        (may,) = AuthorityUtils.canCallWithDelay(authority(), account, target, selector);
+    }
+
+    function _isMember(address account) internal view override returns (bool) {
+        return _members[account].roles != 0;
     }
 
     function _checkRoles(uint8 roles) private pure {

@@ -64,7 +64,7 @@ contract Programs {
     error OwnProgram(bytes32 measurement, address author);
     /// @notice This auditor's report is recorded already.
     error AlreadyAudited(bytes32 measurement, address auditor);
-    /// @notice Only the author or an auditor may do this.
+    /// @notice Only the author, an auditor or whom the access manager names may do this.
     error NotAuthorOrAuditor(address account);
     /// @notice A hash that must be given is zero.
     error ZeroHash();
@@ -101,10 +101,13 @@ contract Programs {
         emit ProgramAudited(measurement, msg.sender, reportHash);
     }
 
-    /// @notice Forbids a program for good. Its author or any auditor.
+    /// @notice Forbids a program for good. Its author, any auditor, or whom the access manager names: governance.
     function revoke(bytes32 measurement) external {
         Program storage p = _known(measurement);
-        if (p.author != msg.sender && members.rolesOf(msg.sender) & Roles.AUDITOR == 0) {
+        if (
+            p.author != msg.sender && members.rolesOf(msg.sender) & Roles.AUDITOR == 0
+                && !members.mayManage(msg.sender, address(this), msg.sig)
+        ) {
             revert NotAuthorOrAuditor(msg.sender);
         }
         if (p.revoked) revert Revoked(measurement);

@@ -2,7 +2,6 @@
 pragma solidity ^0.8.28;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
 import {Enclaves} from "./Enclaves.sol";
 import {IRounds, RoundStatus} from "./IRounds.sol";
 import {Market} from "./Market.sol";
@@ -15,7 +14,6 @@ import {Signed} from "./Signed.sol";
 /// committee posts the hashes of its partial openings; the trainer posts the hashes of the sum and of the new model,
 /// which anybody can recompute from the public blobs. Hashes that nobody here reads again are kept in events only.
 contract Rounds is Signed, IRounds {
-    using BitMaps for BitMaps.BitMap;
     using SafeCast for uint256;
 
     /// @notice One round of one model.
@@ -53,10 +51,21 @@ contract Rounds is Signed, IRounds {
     /// @notice The market with the models.
     Market public immutable market;
 
-    mapping(uint256 modelId => uint32) private _last;
+    // Number of the latest round and when it began; number of rounds whose sum is open, and what the most lenient of
+    // them asked for: the least updates, the shortest time in seconds.
+    struct Progress {
+        uint32 last;
+        uint40 began;
+        uint32 opened;
+        uint16 leastSurvivors;
+        uint40 shortest;
+    }
+
+    mapping(uint256 modelId => Progress) private _progress;
     mapping(uint256 modelId => mapping(uint256 round => Round)) private _rounds;
-    // Bit i is donor i, from donor 128 on.
-    mapping(uint256 modelId => mapping(uint256 round => BitMaps.BitMap)) private _anchoredHigh;
+    // Donors from 128 on: bit i % 256 of word i / 256 is cleared when donor i anchors. Whoever opens the round pays for
+    // the words, which is what setting all bits is for; so no donor pays more than another.
+    mapping(uint256 key => uint256) private _missingHigh;
     mapping(uint256 modelId => mapping(uint256 round => mapping(address member => bytes32))) private _partials;
 
     /// @notice A round began.
@@ -95,6 +104,8 @@ contract Rounds is Signed, IRounds {
     error StillOpen(uint256 modelId, uint32 round, uint16 anchored, uint64 deadline);
     /// @notice `minSurvivors` must be at least 1 and at most the number of donors.
     error InvalidMinSurvivors(uint16 minSurvivors, uint16 donors);
+    /// @notice No new rounds while the market is paused.
+    error MarketPaused();
     /// @notice At least one partial opening is needed.
     error ZeroQuorum();
     /// @notice A hash that must be given is zero.
@@ -114,7 +125,8 @@ contract Rounds is Signed, IRounds {
         market = market_;
     }
 
-    /// @notice Begins the next round of a model in training. Trainer only; the previous round must be over.
+    /// @notice Begins the next round of a model in training. Trainer only; the previous round must be over, and the market
+    /// not paused.
     /// @param headerHash Hash of the round header: global model, cohort, committee, quantiser, noise.
     /// @param deadline Unix seconds; up to then updates are anchored.
     /// @param minSurvivors With fewer updates the round fails.
@@ -125,7 +137,8 @@ contract Rounds is Signed, IRounds {
         returns (uint32 round)
     {
         uint16 donors = _checkTrainer(modelId);
-        uint32 last = _last[modelId];
+        if (market.paused()) revert MarketPaused();
+        uint32 last = _progress[modelId].last;
         RoundStatus status = _rounds[modelId][last].status;
         if (status == RoundStatus.Open || status == RoundStatus.Closed) {
             revert PreviousRoundRunning(modelId, last, status);
@@ -135,18 +148,24 @@ contract Rounds is Signed, IRounds {
         if (minSurvivors == 0 || minSurvivors > donors) revert InvalidMinSurvivors(minSurvivors, donors);
         if (quorum == 0) revert ZeroQuorum();
         round = last + 1;
-        _last[modelId] = round;
+        _progress[modelId].last = round;
+        _progress[modelId].began = uint40(block.timestamp);
         Round storage r = _rounds[modelId][round];
         r.status = RoundStatus.Open;
         r.deadline = uint256(deadline).toUint40();
         r.minSurvivors = minSurvivors;
         r.quorum = quorum;
         r.headerHash = headerHash;
+        if (donors >= 128) {
+            for (uint256 w = 0; w <= donors / 256; ++w) {
+                _missingHigh[_key(modelId, round, w)] = type(uint256).max;
+            }
+        }
         emit RoundOpened(modelId, round, headerHash, deadline, minSurvivors, quorum);
     }
 
     /// @notice Puts the hash of a donor's encrypted update on record. Anybody may deliver it, once per donor and round,
-    /// until the deadline.
+    /// until the deadline. Refused for a donor whose dataset was withdrawn (`Market.endUse`).
     /// @param enclave The live training enclave that signed the receipt of this donor's donation.
     /// @param signature EIP-712 `UpdateReceipt` by that enclave.
     function anchor(
@@ -163,9 +182,20 @@ contract Rounds is Signed, IRounds {
         (, uint32 number) = enclaves.requireLive(enclave, Kinds.TRAINING);
         uint32 expected = market.donorEnclave(modelId, donorIndex);
         if (expected != number) revert ForeignEnclave(donorIndex, expected, enclave);
-        if (isAnchored(modelId, round, donorIndex)) revert AlreadyAnchored(modelId, round, donorIndex);
-        if (donorIndex < 128) r.anchoredLow |= uint128(1) << donorIndex;
-        else _anchoredHigh[modelId][round].set(donorIndex);
+        bool first;
+        if (donorIndex < 128) {
+            uint128 anchored = r.anchoredLow;
+            uint128 bit = uint128(1) << donorIndex;
+            first = anchored & bit == 0;
+            r.anchoredLow = anchored | bit;
+        } else {
+            uint256 key = _key(modelId, round, donorIndex / 256);
+            uint256 missing = _missingHigh[key];
+            uint256 bit = 1 << (donorIndex % 256);
+            first = missing & bit != 0;
+            _missingHigh[key] = missing & ~bit;
+        }
+        if (!first) revert AlreadyAnchored(modelId, round, donorIndex);
         bytes32 receipt = keccak256(abi.encode(UPDATE_TYPEHASH, modelId, round, r.headerHash, blobHash, donorIndex));
         _checkSignature(enclave, receipt, signature);
         emit UpdateAnchored(modelId, round, donorIndex, blobHash);
@@ -174,7 +204,8 @@ contract Rounds is Signed, IRounds {
     /// @notice Fixes the set of survivors. The trainer may when all donors anchored; anybody may after the deadline.
     function close(uint256 modelId, uint32 round) external {
         Round storage r = _in(modelId, round, RoundStatus.Open);
-        (address trainer,, uint16 donors) = market.standing(modelId);
+        (address trainer, Market.State state, uint16 donors) = market.standing(modelId);
+        if (state != Market.State.Training) revert NotTraining(modelId, state);
         (uint256[] memory bitmap, uint16 anchored) = _survivors(modelId, round, donors);
         if (block.timestamp <= r.deadline) {
             if (msg.sender != trainer) revert NotTrainer(modelId, msg.sender);
@@ -190,15 +221,28 @@ contract Rounds is Signed, IRounds {
         }
     }
 
-    /// @notice Posts the hash of the caller's partial opening of a closed round. COMMITTEE only, once each.
+    /// @notice Posts the hash of the caller's partial opening of a closed round. COMMITTEE only, once each, and only as
+    /// long as the model is in training: after giving a model up for free, its trainer gets no sum any more. A member
+    /// should publish the opening itself only after this call, for the same reason.
     function postPartial(uint256 modelId, uint32 round, bytes32 partialHash) external {
         members.requireRole(msg.sender, Roles.COMMITTEE);
+        (, Market.State state,) = market.standing(modelId);
+        if (state != Market.State.Training) revert NotTraining(modelId, state);
         Round storage r = _in(modelId, round, RoundStatus.Closed);
         if (partialHash == 0) revert ZeroHash();
         mapping(address => bytes32) storage posted = _partials[modelId][round];
         if (posted[msg.sender] != 0) revert AlreadyPosted(modelId, round, msg.sender);
         posted[msg.sender] = partialHash;
-        r.partials += 1;
+        uint8 partials = r.partials + 1;
+        r.partials = partials;
+        if (partials == r.quorum) {
+            Progress memory p = _progress[modelId];
+            uint40 time = r.deadline - p.began;
+            if (p.opened == 0 || r.minSurvivors < p.leastSurvivors) p.leastSurvivors = r.minSurvivors;
+            if (p.opened == 0 || time < p.shortest) p.shortest = time;
+            p.opened += 1;
+            _progress[modelId] = p;
+        }
         emit PartialPosted(modelId, round, msg.sender, partialHash);
     }
 
@@ -216,14 +260,24 @@ contract Rounds is Signed, IRounds {
 
     /// @notice Number of the latest round of a model, 0 when there was none.
     function lastRound(uint256 modelId) external view returns (uint32) {
-        return _last[modelId];
+        return _progress[modelId].last;
     }
 
     /// @inheritdoc IRounds
     function outcome(uint256 modelId) external view returns (uint32 round, RoundStatus status, bytes32 modelHash) {
-        round = _last[modelId];
+        round = _progress[modelId].last;
         Round storage r = _rounds[modelId][round];
         return (round, r.status, r.modelHash);
+    }
+
+    /// @inheritdoc IRounds
+    function progress(uint256 modelId) external view returns (uint32 opened, uint64 deadline, bool missed) {
+        Progress memory p = _progress[modelId];
+        Round storage r = _rounds[modelId][p.last];
+        opened = p.opened;
+        deadline = r.deadline;
+        missed = opened != 0 && r.status == RoundStatus.Failed && r.minSurvivors <= p.leastSurvivors
+            && 2 * (deadline - p.began) >= p.shortest && 2 * uint256(r.survivors) >= r.minSurvivors;
     }
 
     /// @notice Everything kept about a round; all zero when there is none.
@@ -232,9 +286,11 @@ contract Rounds is Signed, IRounds {
     }
 
     /// @notice Whether a donor anchored an update in a round.
-    function isAnchored(uint256 modelId, uint32 round, uint16 donorIndex) public view returns (bool) {
-        if (donorIndex < 128) return (_rounds[modelId][round].anchoredLow >> donorIndex) & 1 == 1;
-        return _anchoredHigh[modelId][round].get(donorIndex);
+    function isAnchored(uint256 modelId, uint32 round, uint16 donorIndex) external view returns (bool) {
+        (,, uint16 donors) = market.standing(modelId);
+        if (donorIndex > donors) return false;
+        (uint256[] memory bitmap,) = _survivors(modelId, round, donors);
+        return (bitmap[donorIndex / 256] >> (donorIndex % 256)) & 1 == 1;
     }
 
     /// @notice The donors who anchored so far; after closing, the survivors. Donor i is bit i % 256 of word i / 256.
@@ -246,6 +302,11 @@ contract Rounds is Signed, IRounds {
     /// @notice The hash of a member's partial opening, 0 when it posted none.
     function partialOf(uint256 modelId, uint32 round, address member) external view returns (bytes32) {
         return _partials[modelId][round][member];
+    }
+
+    // One hash instead of three. Ids of models have 32 bits, so that nothing is cut off.
+    function _key(uint256 modelId, uint32 round, uint256 word) private pure returns (uint256) {
+        return modelId << 64 | uint256(round) << 32 | word;
     }
 
     function _in(uint256 modelId, uint32 round, RoundStatus status) private view returns (Round storage r) {
@@ -265,11 +326,12 @@ contract Rounds is Signed, IRounds {
         view
         returns (uint256[] memory bitmap, uint16 count)
     {
-        BitMaps.BitMap storage high = _anchoredHigh[modelId][round];
+        Round storage r = _rounds[modelId][round];
+        bool high = donors >= 128 && r.status != RoundStatus.None;
         bitmap = new uint256[](uint256(donors) / 256 + 1);
         for (uint256 w = 0; w < bitmap.length; ++w) {
-            uint256 word = high._data[w];
-            if (w == 0) word |= _rounds[modelId][round].anchoredLow;
+            uint256 word = high ? ~_missingHigh[_key(modelId, round, w)] : 0;
+            if (w == 0) word |= r.anchoredLow;
             bitmap[w] = word;
             for (; word != 0; word &= word - 1) {
                 ++count;

@@ -4,13 +4,16 @@ pragma solidity ^0.8.28;
 import {Base} from "./Base.sol";
 import {Market} from "../src/Market.sol";
 
-/// Random users of two models: they buy, settle, let time pass, ask for refunds, claim, and open and abort others.
+/// Random users of two models: they buy, settle, let time pass, ask for refunds, claim, open and abort others, and
+/// somebody pauses now and then.
 contract Handler is Base {
     uint256[2] public modelIds;
     bytes32[] public queries;
     uint256[] public modelOf;
     uint256 public refusals;
-    uint256 public deposits;
+    uint256 public soldWhilePaused;
+    uint256[] public recruiting;
+    uint256[] public aborted;
     uint256 private _now;
 
     function init() external {
@@ -39,7 +42,14 @@ contract Handler is Base {
 
     /// What everybody could ask for now, now or after the deadline.
     function due() external view returns (uint256 sum) {
-        sum = deposits + market.owed(trainer) + market.owed(runner);
+        sum = market.owed(trainer) + market.owed(runner);
+        for (uint256 i = 0; i < recruiting.length; ++i) {
+            Market.Terms memory t = market.model(recruiting[i]).terms;
+            sum += uint256(t.instantPayment) * t.maxDonors;
+        }
+        for (uint256 i = 0; i < aborted.length; ++i) {
+            sum += market.owedDonor(aborted[i], 1) + market.owedDonor(aborted[i], 2);
+        }
         for (uint256 i = 0; i < 2; ++i) {
             Market.ModelInfo memory m = market.model(modelIds[i]);
             for (uint16 d = 1; d <= m.donors; ++d) {
@@ -55,8 +65,15 @@ contract Handler is Base {
 
     function buyOne(uint256 which) external {
         uint256 modelId = modelIds[which % 2];
-        modelOf.push(modelId);
-        queries.push(buy(modelId, bytes32(queries.length)));
+        vm.startPrank(user);
+        try market.buy(modelId, keccak256(abi.encode(queries.length))) returns (bytes32 queryId) {
+            modelOf.push(modelId);
+            queries.push(queryId);
+            if (market.paused()) ++soldWhilePaused;
+        } catch {
+            ++refusals;
+        }
+        vm.stopPrank();
     }
 
     function settleOne(uint256 which) external {
@@ -84,9 +101,82 @@ contract Handler is Base {
     }
 
     function claimOne(uint256 which, uint16 index) external {
-        try market.claimDonor(modelIds[which % 2], index % 4) {}
+        bool gone = which % 3 == 2 && aborted.length > 0;
+        uint256 modelId = gone ? aborted[which % aborted.length] : modelIds[which % 2];
+        try market.claimDonor(modelId, index % 4) {}
         catch {
             ++refusals;
+        }
+    }
+
+    function togglePause() external {
+        if (market.paused()) market.unpause();
+        else market.pause();
+    }
+
+    /// A trainer who gives up after a round, before or after its sum is open.
+    function trainAndAbort(bool opened, uint96 instant) external {
+        if (market.paused() || aborted.length == 6) return;
+        Market.Terms memory t = terms();
+        t.instantPayment = instant % 1_000;
+        uint256 modelId = propose(t);
+        aborted.push(modelId);
+        for (uint256 n = 1; n <= 2; ++n) {
+            address owner = vm.addr(10_000 + n);
+            bytes32 id = datasets.idOf(owner, keccak256(abi.encode("root", n)));
+            bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, payeeOf(n), 1);
+            vm.startPrank(owner);
+            market.donate(modelId, id, payeeOf(n), 1, vm.addr(TRAINING_KEY), receipt);
+            vm.stopPrank();
+        }
+        start(modelId);
+        vm.startPrank(trainer);
+        uint32 round = rounds.open(modelId, HEADER, uint64(_now + 1 days), 1, 1);
+        vm.stopPrank();
+        anchor(modelId, round, 1);
+        anchor(modelId, round, 2);
+        vm.startPrank(trainer);
+        rounds.close(modelId, round);
+        vm.stopPrank();
+        if (opened) {
+            vm.startPrank(committee);
+            rounds.postPartial(modelId, round, "partial");
+            vm.stopPrank();
+        }
+        vm.startPrank(trainer);
+        market.abortTraining(modelId);
+        vm.stopPrank();
+    }
+
+    /// Paused for good, everybody takes what is theirs: all of it must be there, and nothing may be left but dust.
+    function windUp() external {
+        if (!market.paused()) market.pause();
+        _now += 2 hours;
+        vm.warp(_now);
+        for (uint256 i = 0; i < queries.length; ++i) {
+            if (market.query(queries[i]).state == Market.QueryState.Funded) market.refund(queries[i]);
+        }
+        for (uint256 i = 0; i < 2; ++i) {
+            _claimAll(modelIds[i]);
+        }
+        for (uint256 i = 0; i < aborted.length; ++i) {
+            _claimAll(aborted[i]);
+        }
+        vm.startPrank(trainer);
+        for (uint256 i = 0; i < recruiting.length; ++i) {
+            market.abortTraining(recruiting[i]);
+        }
+        if (market.owed(trainer) != 0) market.claim();
+        vm.stopPrank();
+        vm.startPrank(runner);
+        if (market.owed(runner) != 0) market.claim();
+        vm.stopPrank();
+    }
+
+    function _claimAll(uint256 modelId) private {
+        uint16 donors = market.model(modelId).donors;
+        for (uint16 d = 1; d <= donors; ++d) {
+            if (market.owedDonor(modelId, d) != 0) market.claimDonor(modelId, d);
         }
     }
 
@@ -100,11 +190,12 @@ contract Handler is Base {
     }
 
     function proposeAndAbort(bool abort) external {
+        if (market.paused()) return;
         Market.Terms memory t = terms();
         t.instantPayment = 3;
         uint256 modelId = propose(t);
         if (!abort) {
-            deposits += uint256(t.instantPayment) * t.maxDonors;
+            recruiting.push(modelId);
             return;
         }
         vm.startPrank(trainer);
@@ -135,7 +226,7 @@ contract InvariantTest {
 
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
         targets = new FuzzSelector[](1);
-        bytes4[] memory s = new bytes4[](7);
+        bytes4[] memory s = new bytes4[](9);
         s[0] = Handler.buyOne.selector;
         s[1] = Handler.settleOne.selector;
         s[2] = Handler.refundOne.selector;
@@ -143,6 +234,8 @@ contract InvariantTest {
         s[4] = Handler.claimOne.selector;
         s[5] = Handler.claimAccount.selector;
         s[6] = Handler.proposeAndAbort.selector;
+        s[7] = Handler.togglePause.selector;
+        s[8] = Handler.trainAndAbort.selector;
         targets[0] = FuzzSelector(address(_handler), s);
     }
 
@@ -151,6 +244,17 @@ contract InvariantTest {
         uint256 held = _handler.balance();
         uint256 owes = _handler.obligations();
         if (held != owes) revert Broken("balance", held, owes);
+    }
+
+    function invariant_a_pause_sells_nothing() external view {
+        if (_handler.soldWhilePaused() != 0) revert Broken("sold while paused", _handler.soldWhilePaused(), 0);
+    }
+
+    /// After each run, with the market paused for good: nothing is stuck.
+    function afterInvariant() external {
+        _handler.windUp();
+        uint256 owes = _handler.obligations();
+        if (owes > 5 || _handler.balance() != owes) revert Broken("left", _handler.balance(), owes);
     }
 
     /// Everybody can be paid, and rounding keeps less than one unit per donor.

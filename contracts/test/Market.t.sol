@@ -8,6 +8,7 @@ import {Datasets} from "../src/Datasets.sol";
 import {Enclaves} from "../src/Enclaves.sol";
 import {IRounds, RoundStatus} from "../src/IRounds.sol";
 import {Market} from "../src/Market.sol";
+import {MarketLog} from "../src/MarketLog.sol";
 import {Kinds} from "../src/Programs.sol";
 import {Purse} from "../src/Purse.sol";
 import {Signed} from "../src/Signed.sol";
@@ -64,7 +65,7 @@ contract MarketTest is Base {
         uint256 modelId = served();
         bytes32 codeHash = keccak256(abi.encode(bytes32("a")));
         bytes32 queryId = buy(modelId, "a");
-        bytes memory used = abi.encodeWithSelector(Market.CodeUsed.selector, queryId);
+        bytes memory used = abi.encodeWithSelector(MarketLog.CodeUsed.selector, queryId);
         refused(user, used, address(market), abi.encodeCall(market.buy, (modelId, codeHash)));
 
         bytes memory receipt = signQuery(QUERY_KEY, queryId, modelId);
@@ -93,7 +94,7 @@ contract MarketTest is Base {
         uint256 modelId = served();
         bytes32 queryId = market.queryIdOf(stranger, "never bought");
         bytes memory receipt = signQuery(QUERY_KEY, queryId, modelId);
-        bytes memory unknown = abi.encodeWithSelector(Market.UnknownQuery.selector, queryId);
+        bytes memory unknown = abi.encodeWithSelector(MarketLog.UnknownQuery.selector, queryId);
         refused(stranger, unknown, address(market), abi.encodeCall(market.settle, (queryId, "job", "output", receipt)));
         refused(stranger, unknown, address(market), abi.encodeCall(market.refund, (queryId)));
         // Somebody without money buys nothing.
@@ -172,11 +173,11 @@ contract MarketTest is Base {
         vm.chainId(here);
         // And the right place once.
         bytes memory call = abi.encodeCall(market.donate, (first, id, payeeOf(1), 1, enclave, receipt));
-        refused(stranger, abi.encodeWithSelector(Market.NotDatasetOwner.selector, id, stranger), address(market), call);
+        refused(stranger, abi.encodeWithSelector(MarketLog.NotDatasetOwner.selector, id, stranger), address(market), call);
         vm.startPrank(owner);
         market.donate(first, id, payeeOf(1), 1, enclave, receipt);
         vm.stopPrank();
-        refused(owner, abi.encodeWithSelector(Market.AlreadyDonated.selector, first, id), address(market), call);
+        refused(owner, abi.encodeWithSelector(MarketLog.AlreadyDonated.selector, first, id), address(market), call);
     }
 
     /// Asked through a call, because the optimizer takes `block.chainid` for a constant and reads it again.
@@ -196,7 +197,7 @@ contract MarketTest is Base {
         receipt = signDonation(TRAINING_KEY, modelId, id, payeeOf(1), 0);
         refused(
             owner,
-            abi.encodeWithSelector(Market.ZeroWeight.selector),
+            abi.encodeWithSelector(MarketLog.ZeroWeight.selector),
             address(market),
             abi.encodeCall(market.donate, (modelId, id, payeeOf(1), 0, enclave, receipt))
         );
@@ -217,7 +218,7 @@ contract MarketTest is Base {
         receipt = signDonation(TRAINING_KEY, modelId, id, payeeOf(6), 1);
         refused(
             owner,
-            abi.encodeWithSelector(Market.DonorsFull.selector, modelId, uint16(4)),
+            abi.encodeWithSelector(MarketLog.DonorsFull.selector, modelId, uint16(4)),
             address(market),
             abi.encodeCall(market.donate, (modelId, id, payeeOf(6), 1, enclave, receipt))
         );
@@ -241,7 +242,7 @@ contract MarketTest is Base {
         vm.warp(deadline);
         refused(
             user,
-            abi.encodeWithSelector(Market.TooEarly.selector, queryId, deadline),
+            abi.encodeWithSelector(MarketLog.TooEarly.selector, queryId, deadline),
             address(market),
             abi.encodeCall(market.refund, (queryId))
         );
@@ -249,7 +250,7 @@ contract MarketTest is Base {
         bytes memory receipt = signQuery(QUERY_KEY, queryId, modelId);
         refused(
             runner,
-            abi.encodeWithSelector(Market.TooLate.selector, queryId, deadline),
+            abi.encodeWithSelector(MarketLog.TooLate.selector, queryId, deadline),
             address(market),
             abi.encodeCall(market.settle, (queryId, "job", "output", receipt))
         );
@@ -305,7 +306,7 @@ contract MarketTest is Base {
         donate(modelId, 1, 1);
         refused(
             stranger,
-            abi.encodeWithSelector(Market.NotTrainer.selector, modelId, stranger),
+            abi.encodeWithSelector(MarketLog.NotTrainer.selector, modelId, stranger),
             address(market),
             abi.encodeCall(market.abortTraining, (modelId))
         );
@@ -344,7 +345,7 @@ contract MarketTest is Base {
         donate(modelId, 1, 1);
         refused(
             trainer,
-            abi.encodeWithSelector(Market.TooFewDonors.selector, modelId, uint16(1), uint16(2)),
+            abi.encodeWithSelector(MarketLog.TooFewDonors.selector, modelId, uint16(1), uint16(2)),
             address(market),
             abi.encodeCall(market.startTraining, (modelId))
         );
@@ -371,15 +372,15 @@ contract MarketTest is Base {
     function test_bad_terms_are_refused() public {
         Market.Terms memory t = terms();
         t.runnerBps = 1_001;
-        _badTerms(t, abi.encodeWithSelector(Market.SharesDoNotAddUp.selector, 10_001));
+        _badTerms(t, abi.encodeWithSelector(MarketLog.SharesDoNotAddUp.selector, 10_001));
         t = terms();
         t.minDonors = 0;
-        _badTerms(t, abi.encodeWithSelector(Market.InvalidDonorLimits.selector, 0, 4));
+        _badTerms(t, abi.encodeWithSelector(MarketLog.InvalidDonorLimits.selector, 0, 4));
         t.minDonors = 5;
-        _badTerms(t, abi.encodeWithSelector(Market.InvalidDonorLimits.selector, 5, 4));
+        _badTerms(t, abi.encodeWithSelector(MarketLog.InvalidDonorLimits.selector, 5, 4));
         t = terms();
         t.queryTimeout = 0;
-        _badTerms(t, abi.encodeWithSelector(Market.ZeroTimeout.selector));
+        _badTerms(t, abi.encodeWithSelector(MarketLog.ZeroTimeout.selector));
     }
 
     function _badTerms(Market.Terms memory t, bytes memory reason) private {
@@ -432,7 +433,7 @@ contract MarketTest is Base {
         );
         refused(
             address(this),
-            abi.encodeWithSelector(Market.RoundsAlreadySet.selector, address(rounds)),
+            abi.encodeWithSelector(MarketLog.RoundsAlreadySet.selector, address(rounds)),
             address(market),
             abi.encodeCall(market.setRounds, (IRounds(stranger)))
         );

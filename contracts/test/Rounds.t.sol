@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {Base} from "./Base.sol";
 import {RoundStatus} from "../src/IRounds.sol";
 import {Market} from "../src/Market.sol";
+import {MarketLog} from "../src/MarketLog.sol";
 import {Members, Roles} from "../src/Members.sol";
 import {Kinds} from "../src/Programs.sol";
 import {Rounds} from "../src/Rounds.sol";
@@ -64,6 +65,10 @@ contract RoundsTest is Base {
     function test_many_donors_are_in_the_bitmap() public {
         uint256 modelId = training(260);
         uint32 round = open(modelId, 1);
+        (uint256[] memory none, uint16 nobody) = rounds.survivors(modelId, round);
+        equal("nobody", nobody + none[0] + none[1], 0);
+        (none, nobody) = rounds.survivors(modelId, round + 1);
+        equal("no such round", nobody + none[0] + none[1], 0);
         uint16[6] memory some = [uint16(1), 127, 128, 255, 256, 260];
         for (uint256 i = 0; i < some.length; ++i) {
             anchor(modelId, round, some[i]);
@@ -73,6 +78,10 @@ contract RoundsTest is Base {
         equal("first", bitmap[0], 2 | (1 << 127) | (1 << 128) | (1 << 255));
         equal("second", bitmap[1], 1 | (1 << 4));
         equal("count", count, 6);
+        for (uint16 i = 0; i < 600; ++i) {
+            bool expected = i == 1 || i == 127 || i == 128 || i == 255 || i == 256 || i == 260;
+            if (rounds.isAnchored(modelId, round, i) != expected) revert("isAnchored");
+        }
         bytes memory receipt = signUpdate(TRAINING_KEY, modelId, round, "again", 256);
         refused(
             stranger,
@@ -115,7 +124,7 @@ contract RoundsTest is Base {
         receipt = signUpdate(TRAINING_KEY, modelId, round, "blob", 3);
         refused(
             stranger,
-            abi.encodeWithSelector(Market.UnknownDonor.selector, modelId, uint16(3)),
+            abi.encodeWithSelector(MarketLog.UnknownDonor.selector, modelId, uint16(3)),
             address(rounds),
             abi.encodeCall(rounds.anchor, (modelId, round, "blob", 3, enclave, receipt))
         );

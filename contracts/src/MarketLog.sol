@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+/// @title What the market reports: its events and errors, except those which need its types.
+abstract contract MarketLog {
+    /// @notice The contract with the training rounds was set.
+    event RoundsSet(address rounds);
+    /// @notice A dataset was donated to a model.
+    event Donated(
+        uint256 indexed modelId,
+        bytes32 indexed datasetId,
+        address indexed payee,
+        uint16 donorIndex,
+        uint32 weight,
+        address enclave
+    );
+    /// @notice Recruiting is over.
+    event TrainingStarted(uint256 indexed modelId, uint16 donors, uint48 totalWeight);
+    /// @notice Donors can claim their instant payments; the unused deposit went back to the trainer.
+    event TrainingFinished(uint256 indexed modelId, bytes32 modelHash, uint256 depositReturned);
+    /// @notice The model was given up. The whole deposit went back to the trainer, or, when the sum of a round was open
+    /// by then, what the instant payments of the donors leave of it.
+    event TrainingAborted(uint256 indexed modelId, address indexed by, uint256 depositReturned);
+    /// @notice An enclave answers queries from now on.
+    event ModelServed(uint256 indexed modelId, address indexed enclave, address indexed runner, uint16 serving);
+    /// @notice The dataset of a donor was withdrawn and is in no further round.
+    event DonorUseEnded(uint256 indexed modelId, uint16 indexed donorIndex);
+    /// @notice No new queries are sold.
+    event ModelRetired(uint256 indexed modelId);
+    /// @notice A query was paid for.
+    event QueryBought(
+        bytes32 indexed queryId,
+        uint256 indexed modelId,
+        address indexed user,
+        bytes32 codeHash,
+        uint256 price,
+        uint64 deadline,
+        address enclave
+    );
+    /// @notice A query was answered and its price shared out.
+    event QuerySettled(
+        bytes32 indexed queryId,
+        uint256 indexed modelId,
+        bytes32 indexed jobId,
+        bytes32 outputHash,
+        uint256 donorsShare,
+        uint256 trainerShare,
+        uint256 runnerShare
+    );
+    /// @notice A query was not answered in time and its price returned.
+    event QueryRefunded(bytes32 indexed queryId, uint256 indexed modelId, address indexed user, uint256 price);
+    /// @notice A donor was paid.
+    event DonorPaid(uint256 indexed modelId, uint16 indexed donorIndex, address indexed payee, uint256 amount);
+
+    /// @notice An address that must be given is zero.
+    error ZeroAddress();
+    /// @notice A hash that must be given is zero.
+    error ZeroHash();
+    /// @notice The rounds contract is set already.
+    error RoundsAlreadySet(address rounds);
+    /// @notice The rounds contract is not set yet.
+    error RoundsNotSet();
+    /// @notice The shares add up to `sum` and not to 10,000.
+    error SharesDoNotAddUp(uint256 sum);
+    /// @notice `minDonors` must be at least 1 and at most `maxDonors`.
+    error InvalidDonorLimits(uint16 minDonors, uint16 maxDonors);
+    /// @notice A query needs time to be answered.
+    error ZeroTimeout();
+    /// @notice No model has this id.
+    error UnknownModel(uint256 modelId);
+    /// @notice Only the trainer of the model may do this.
+    error NotTrainer(uint256 modelId, address account);
+    /// @notice Only the owner of the dataset may donate it.
+    error NotDatasetOwner(bytes32 datasetId, address account);
+    /// @notice The dataset was donated to this model already.
+    error AlreadyDonated(uint256 modelId, bytes32 datasetId);
+    /// @notice The model has all the donors that it wanted.
+    error DonorsFull(uint256 modelId, uint16 maxDonors);
+    /// @notice A donation must have a weight.
+    error ZeroWeight();
+    /// @notice The model has `donors` and needs `minDonors`.
+    error TooFewDonors(uint256 modelId, uint16 donors, uint16 minDonors);
+    /// @notice This user bought a query with this code before.
+    error CodeUsed(bytes32 queryId);
+    /// @notice No query has this id.
+    error UnknownQuery(bytes32 queryId);
+    /// @notice The deadline has passed; the query can only be refunded.
+    error TooLate(bytes32 queryId, uint64 deadline);
+    /// @notice The deadline has not passed; the query can still be settled.
+    error TooEarly(bytes32 queryId, uint64 deadline);
+    /// @notice The model has no donor with this number.
+    error UnknownDonor(uint256 modelId, uint16 donorIndex);
+    /// @notice The use of this donor's dataset ended already.
+    error UseEnded(uint256 modelId, uint16 donorIndex);
+    /// @notice A running number does not fit into 31 bits.
+    error CounterFull();
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Base} from "./Base.sol";
+import {Market} from "../src/Market.sol";
+import {MarketLog} from "../src/MarketLog.sol";
+import {Rounds} from "../src/Rounds.sol";
+
+/// Trainers who want a model for nothing, and models that were left behind.
+contract AbortTest is Base {
+    function training() private returns (uint256 modelId) {
+        modelId = propose(terms());
+        donate(modelId, 1, 1);
+        donate(modelId, 2, 3);
+        start(modelId);
+    }
+
+    function closed(uint256 modelId) private returns (uint32 round) {
+        round = open(modelId, 2);
+        anchor(modelId, round, 1);
+        anchor(modelId, round, 2);
+        vm.startPrank(trainer);
+        rounds.close(modelId, round);
+        vm.stopPrank();
+    }
+
+    function abort(address who, uint256 modelId) private {
+        vm.startPrank(who);
+        market.abortTraining(modelId);
+        vm.stopPrank();
+    }
+
+    function _paidInFull(uint256 modelId, uint256 before) private {
+        equal("state", uint256(market.model(modelId).state), uint256(Market.State.Aborted));
+        equal("donor 1", market.owedDonor(modelId, 1), 5e6);
+        equal("donor 2", market.owedDonor(modelId, 2), 5e6);
+        market.claimDonor(modelId, 1);
+        market.claimDonor(modelId, 2);
+        equal("donor 1, once", market.owedDonor(modelId, 1), 0);
+        vm.startPrank(trainer);
+        market.claim();
+        vm.stopPrank();
+        equal("trainer", token.balanceOf(trainer), before - 10e6);
+        equal("nothing left", market.obligations(), 0);
+        equal("nothing left in the account", token.balanceOf(address(market)), 0);
+    }
+
+    function test_after_a_final_round_donors_are_paid() public {
+        uint256 before = token.balanceOf(trainer);
+        uint256 modelId = training();
+        finishRoundOf(modelId);
+        abort(trainer, modelId);
+        _paidInFull(modelId, before);
+    }
+
+    function finishRoundOf(uint256 modelId) private {
+        uint32 round = open(modelId, 2);
+        anchor(modelId, round, 1);
+        anchor(modelId, round, 2);
+        finishRound(modelId, round);
+    }
+
+    /// The sum is open as soon as the committee posted: not calling `finalize` saves nothing.
+    function test_an_opened_round_counts_without_finalize() public {
+        uint256 before = token.balanceOf(trainer);
+        uint256 modelId = training();
+        uint32 round = closed(modelId);
+        vm.startPrank(committee);
+        rounds.postPartial(modelId, round, "partial");
+        vm.stopPrank();
+        abort(trainer, modelId);
+        _paidInFull(modelId, before);
+    }
+
+    /// A failed round after a good one does not undo it.
+    function test_a_round_made_to_fail_saves_nothing() public {
+        uint256 before = token.balanceOf(trainer);
+        uint256 modelId = training();
+        finishRoundOf(modelId);
+        uint32 round = open(modelId, 2);
+        vm.warp(block.timestamp + 1 days + 1);
+        rounds.close(modelId, round);
+        // Nor can donors or strangers end a model that the trainer may still finish.
+        refused(
+            stranger,
+            abi.encodeWithSelector(MarketLog.NotTrainer.selector, modelId, stranger),
+            address(market),
+            abi.encodeCall(market.abortTraining, (modelId))
+        );
+        abort(trainer, modelId);
+        _paidInFull(modelId, before);
+    }
+
+    function _failing(uint256 modelId, uint16 min, uint256 time) private {
+        vm.startPrank(trainer);
+        uint32 round = rounds.open(modelId, HEADER, uint64(block.timestamp + time), min, 1);
+        vm.stopPrank();
+        anchor(modelId, round, 1);
+        vm.warp(1_000_000 + 2 days);
+        rounds.close(modelId, round);
+        abort(trainer, modelId);
+    }
+
+    /// Donors who stay away from a round like those before are not paid for a model that did not come to be.
+    function test_donors_who_miss_a_round_are_not_paid() public {
+        uint256 modelId = training();
+        finishRoundOf(modelId);
+        _failing(modelId, 2, 12 hours);
+        equal("deposit", market.owed(trainer), 20e6);
+        equal("donor", market.owedDonor(modelId, 1), 0);
+    }
+
+    function test_a_round_with_less_time_is_not_missed() public {
+        uint256 before = token.balanceOf(trainer);
+        uint256 modelId = training();
+        finishRoundOf(modelId);
+        _failing(modelId, 2, 12 hours - 1);
+        _paidInFull(modelId, before);
+    }
+
+    function test_a_round_that_needs_more_updates_is_not_missed() public {
+        uint256 before = token.balanceOf(trainer);
+        uint256 modelId = training();
+        uint32 round = open(modelId, 1);
+        anchor(modelId, round, 1);
+        anchor(modelId, round, 2);
+        finishRound(modelId, round);
+        _failing(modelId, 2, 1 days);
+        _paidInFull(modelId, before);
+    }
+
+    /// Giving up for free and having the sum opened afterwards does not work either.
+    function test_no_sum_is_opened_after_giving_up() public {
+        uint256 modelId = training();
+        uint32 round = closed(modelId);
+        abort(trainer, modelId);
+        equal("deposit", market.owed(trainer), 20e6);
+        bytes memory over = abi.encodeWithSelector(Rounds.NotTraining.selector, modelId, Market.State.Aborted);
+        refused(committee, over, address(rounds), abi.encodeCall(rounds.postPartial, (modelId, round, "partial")));
+        uint256 other = training2();
+        round = open(other, 2);
+        anchor(other, round, 1);
+        anchor(other, round, 2);
+        abort(trainer, other);
+        over = abi.encodeWithSelector(Rounds.NotTraining.selector, other, Market.State.Aborted);
+        refused(trainer, over, address(rounds), abi.encodeCall(rounds.close, (other, round)));
+    }
+
+    function training2() private returns (uint256 modelId) {
+        modelId = propose(terms());
+        donate(modelId, 3, 1);
+        donate(modelId, 4, 1);
+        start(modelId);
+    }
+
+    /// With a quorum of two, one partial opening opens nothing.
+    function test_half_an_opening_is_none() public {
+        uint256 modelId = training();
+        vm.startPrank(trainer);
+        uint32 round = rounds.open(modelId, HEADER, uint64(block.timestamp + 1), 2, 2);
+        vm.stopPrank();
+        anchor(modelId, round, 1);
+        anchor(modelId, round, 2);
+        vm.startPrank(trainer);
+        rounds.close(modelId, round);
+        vm.stopPrank();
+        vm.startPrank(committee);
+        rounds.postPartial(modelId, round, "partial");
+        vm.stopPrank();
+        abort(trainer, modelId);
+        equal("deposit", market.owed(trainer), 20e6);
+        equal("donor", market.owedDonor(modelId, 1), 0);
+    }
+
+    /// A trainer who takes the model and never comes back does not keep the donors waiting for ever.
+    function test_anybody_ends_an_abandoned_training() public {
+        uint256 before = token.balanceOf(trainer);
+        uint256 modelId = training();
+        finishRoundOf(modelId);
+        (uint32 opened, uint64 deadline,) = rounds.progress(modelId);
+        equal("opened", opened, 1);
+        vm.warp(deadline + market.ABANDONED_AFTER());
+        refused(
+            stranger,
+            abi.encodeWithSelector(MarketLog.NotTrainer.selector, modelId, stranger),
+            address(market),
+            abi.encodeCall(market.abortTraining, (modelId))
+        );
+        vm.warp(deadline + market.ABANDONED_AFTER() + 1);
+        abort(stranger, modelId);
+        _paidInFull(modelId, before);
+    }
+
+    /// Payments are by terms, weights play no part, and any deposit is shared out to the unit.
+    function testFuzz_an_aborted_deposit_is_shared_out(uint96 instant, uint8 max, bool opened) public {
+        Market.Terms memory t = terms();
+        t.instantPayment = instant;
+        t.maxDonors = 2 + uint16(max % 8);
+        fund(trainer, uint256(instant) * t.maxDonors);
+        uint256 modelId = propose(t);
+        donate(modelId, 1, type(uint32).max);
+        donate(modelId, 2, 1);
+        start(modelId);
+        uint32 round = closed(modelId);
+        if (opened) {
+            vm.startPrank(committee);
+            rounds.postPartial(modelId, round, "partial");
+            vm.stopPrank();
+        }
+        abort(trainer, modelId);
+        equal("donors", market.owedDonor(modelId, 1) + market.owedDonor(modelId, 2), opened ? 2 * uint256(instant) : 0);
+        uint256 due = market.owed(trainer) + market.owedDonor(modelId, 1) + market.owedDonor(modelId, 2);
+        equal("due", due, market.obligations());
+        equal("balance", token.balanceOf(address(market)), market.obligations());
+    }
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {Base} from "./Base.sol";
+import {Epochs} from "../src/Epochs.sol";
+import {Market} from "../src/Market.sol";
+import {Members, Roles} from "../src/Members.sol";
+
+/// Merkle trees as anybody builds them from the published list.
+library Tree {
+    function leaf(address account, uint256 due) internal pure returns (bytes32) {
+        return keccak256(bytes.concat(keccak256(abi.encode(account, due))));
+    }
+
+    function pair(bytes32 a, bytes32 b) internal pure returns (bytes32) {
+        return a < b ? keccak256(abi.encode(a, b)) : keccak256(abi.encode(b, a));
+    }
+
+    /// Root and, for the leaf at `index`, its proof; an odd node goes up as it is.
+    function build(bytes32[] memory leaves, uint256 index) internal pure returns (bytes32 root, bytes32[] memory proof) {
+        bytes32[] memory level = new bytes32[](leaves.length);
+        for (uint256 i = 0; i < leaves.length; ++i) {
+            level[i] = leaves[i];
+        }
+        bytes32[] memory path = new bytes32[](32);
+        uint256 depth;
+        uint256 n = level.length;
+        while (n > 1) {
+            if (index ^ 1 < n) path[depth++] = level[index ^ 1];
+            for (uint256 i = 0; i < n; i += 2) {
+                level[i / 2] = i + 1 < n ? pair(level[i], level[i + 1]) : level[i];
+            }
+            n = (n + 1) / 2;
+            index /= 2;
+        }
+        proof = new bytes32[](depth);
+        for (uint256 i = 0; i < depth; ++i) {
+            proof[i] = path[i];
+        }
+        root = level[0];
+    }
+}
+
+contract EpochsTest is Base {
+    uint32 private constant WINDOW = 1 days;
+    bytes32 private constant LIST = keccak256("list");
+
+    Epochs private _pool;
+    address private _keeper = vm.addr(8);
+    uint256 private _now;
+
+    function setUp() public override {
+        super.setUp();
+        _now = 1_000_000;
+        _pool = new Epochs(IERC20(address(token)), members, _keeper, WINDOW);
+    }
+
+    function _pass(uint256 time) private {
+        _now += time;
+        vm.warp(_now);
+    }
+
+    function _propose(bytes32 root, uint256 total) private {
+        vm.startPrank(_keeper);
+        _pool.propose(root, LIST, total);
+        vm.stopPrank();
+    }
+
+    /// `n` accounts; account i is due `unit * (i + 1)`.
+    function _leaves(uint256 n, uint256 unit) private pure returns (bytes32[] memory leaves, uint256 total) {
+        leaves = new bytes32[](n);
+        for (uint256 i = 0; i < n; ++i) {
+            uint256 due = unit * (i + 1);
+            total += due;
+            leaves[i] = Tree.leaf(payeeOf(i), due);
+        }
+    }
+
+    function _inUse(uint256 n, uint256 unit) private returns (bytes32[] memory leaves) {
+        uint256 total;
+        (leaves, total) = _leaves(n, unit);
+        (bytes32 root,) = Tree.build(leaves, 0);
+        _propose(root, total);
+        _pass(WINDOW);
+    }
+
+    function _claim(bytes32[] memory leaves, uint256 i, uint256 due) private returns (uint256) {
+        (, bytes32[] memory proof) = Tree.build(leaves, i);
+        return _pool.claim(payeeOf(i), due, proof);
+    }
+
+    function _refusedClaim(bytes memory reason, address account, uint256 due, bytes32[] memory proof) private {
+        refused(stranger, reason, address(_pool), abi.encodeCall(_pool.claim, (account, due, proof)));
+    }
+
+    /// From a model to the persons behind one donor.
+    function test_a_pool_is_a_donor_of_the_market() public {
+        Market.Terms memory t = terms();
+        t.minDonors = 1;
+        uint256 modelId = propose(t);
+        (address owner, bytes32 id) = addDataset(1);
+        bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, address(_pool), 7);
+        vm.startPrank(owner);
+        market.donate(modelId, id, address(_pool), 7, vm.addr(TRAINING_KEY), receipt);
+        vm.stopPrank();
+        trainAndServe(modelId, 1);
+        settle(modelId, buy(modelId, "a"));
+        equal("arrives", market.claimDonor(modelId, 1), 11e6);
+        (uint256 paidOut, uint256 received) = _pool.totals();
+        equal("paid out", paidOut, 0);
+        equal("received", received, 11e6);
+        bytes32[] memory leaves = _inUse(4, 1e6);
+        for (uint256 i = 0; i < 4; ++i) {
+            _claim(leaves, i, 1e6 * (i + 1));
+            equal("account", token.balanceOf(payeeOf(i)), 1e6 * (i + 1));
+        }
+        (paidOut, received) = _pool.totals();
+        equal("paid out", paidOut, 10e6);
+        equal("received", received, 11e6);
+    }
+
+    function test_sums_only_grow_and_a_missed_epoch_is_made_up_for() public {
+        token.mint(address(_pool), 100e6);
+        bytes32[] memory leaves = _inUse(4, 1e6);
+        _claim(leaves, 0, 1e6);
+        (, bytes32[] memory proof) = Tree.build(leaves, 0);
+        _refusedClaim(abi.encodeWithSelector(Epochs.NothingOwed.selector, payeeOf(0)), payeeOf(0), 1e6, proof);
+        leaves = _inUse(4, 3e6);
+        // An old proof is no proof any more, nor does it pay again.
+        _refusedClaim(
+            abi.encodeWithSelector(Epochs.BadProof.selector, 2, payeeOf(0), 1e6), payeeOf(0), 1e6, proof
+        );
+        equal("the rest", _claim(leaves, 0, 3e6), 2e6);
+        equal("both at once", _claim(leaves, 1, 6e6), 6e6);
+        equal("paid", _pool.paid(payeeOf(1)), 6e6);
+    }
+
+    function test_forged_claims_are_refused() public {
+        token.mint(address(_pool), 100e6);
+        bytes32[] memory none = new bytes32[](0);
+        // Before the first epoch nothing is a proof.
+        _refusedClaim(abi.encodeWithSelector(Epochs.BadProof.selector, 0, stranger, 1), stranger, 1, none);
+        bytes32[] memory leaves = _inUse(5, 1e6);
+        (bytes32 root, bytes32[] memory proof) = Tree.build(leaves, 2);
+        // Somebody else's proof, another amount, no proof, a proof that is too long.
+        _refusedClaim(abi.encodeWithSelector(Epochs.BadProof.selector, 1, stranger, 3e6), stranger, 3e6, proof);
+        _refusedClaim(abi.encodeWithSelector(Epochs.BadProof.selector, 1, payeeOf(2), 4e6), payeeOf(2), 4e6, proof);
+        _refusedClaim(abi.encodeWithSelector(Epochs.BadProof.selector, 1, payeeOf(2), 3e6), payeeOf(2), 3e6, none);
+        bytes32[] memory longer = new bytes32[](proof.length + 1);
+        for (uint256 i = 0; i < proof.length; ++i) {
+            longer[i] = proof[i];
+        }
+        longer[proof.length] = root;
+        _refusedClaim(abi.encodeWithSelector(Epochs.BadProof.selector, 1, payeeOf(2), 3e6), payeeOf(2), 3e6, longer);
+        equal("nothing paid", _pool.paid(payeeOf(2)), 0);
+    }
+
+    function test_a_root_waits_and_can_be_vetoed() public {
+        token.mint(address(_pool), 100e6);
+        bytes32[] memory good = _inUse(4, 1e6);
+        (bytes32[] memory bad,) = _leaves(4, 9e6);
+        (bytes32 root,) = Tree.build(bad, 0);
+        _propose(root, 90e6);
+        _pass(WINDOW - 1);
+        // The root before stays in use until the last second.
+        (, bytes32[] memory proof) = Tree.build(bad, 3);
+        _refusedClaim(abi.encodeWithSelector(Epochs.BadProof.selector, 1, payeeOf(3), 36e6), payeeOf(3), 36e6, proof);
+        _claim(good, 3, 4e6);
+        refused(
+            _keeper,
+            abi.encodeWithSelector(Epochs.EpochPending.selector, 2, uint64(_now + 1)),
+            address(_pool),
+            abi.encodeCall(_pool.propose, (root, LIST, 90e6))
+        );
+        bytes memory veto = abi.encodeCall(_pool.veto, (2, "report"));
+        refused(
+            runner,
+            abi.encodeWithSelector(Members.MissingRole.selector, runner, Roles.AUDITOR, Roles.RUNNER),
+            address(_pool),
+            veto
+        );
+        refused(
+            auditor,
+            abi.encodeWithSelector(Epochs.NotPending.selector, 1),
+            address(_pool),
+            abi.encodeCall(_pool.veto, (1, "report"))
+        );
+        vm.startPrank(auditor);
+        _pool.veto(2, "report");
+        vm.stopPrank();
+        _pass(WINDOW);
+        _refusedClaim(abi.encodeWithSelector(Epochs.BadProof.selector, 1, payeeOf(3), 36e6), payeeOf(3), 36e6, proof);
+        _claim(good, 1, 2e6);
+        // A better one takes its number.
+        good = _inUse(4, 2e6);
+        (uint24 epoch,) = _pool.inUse();
+        equal("epoch", epoch, 2);
+        equal("made up for", _claim(good, 3, 8e6), 4e6);
+        // In use is in use.
+        refused(auditor, abi.encodeWithSelector(Epochs.NotPending.selector, 2), address(_pool), veto);
+    }
+
+    function test_proposals_are_checked() public {
+        token.mint(address(_pool), 10);
+        address target = address(_pool);
+        bytes memory call = abi.encodeCall(_pool.propose, ("root", LIST, 10));
+        refused(stranger, abi.encodeWithSelector(Members.MissingRole.selector, stranger, 8, 0), target, call);
+        bytes memory tooMuch = abi.encodeCall(_pool.propose, ("root", LIST, 11));
+        refused(_keeper, abi.encodeWithSelector(Epochs.MoreThanReceived.selector, 11, 10), target, tooMuch);
+        bytes memory zero = abi.encodeCall(_pool.propose, (0, LIST, 10));
+        refused(_keeper, abi.encodeWithSelector(Epochs.ZeroValue.selector), target, zero);
+        zero = abi.encodeCall(_pool.propose, ("root", 0, 10));
+        refused(_keeper, abi.encodeWithSelector(Epochs.ZeroValue.selector), target, zero);
+        bytes32[] memory leaves = _inUse(2, 3);
+        _claim(leaves, 1, 6);
+        bytes memory less = abi.encodeCall(_pool.propose, ("root", LIST, 5));
+        refused(_keeper, abi.encodeWithSelector(Epochs.LessThanPaid.selector, 5, 6), target, less);
+        // When the keeper is gone, an auditor goes on.
+        vm.startPrank(auditor);
+        _pool.propose("root", LIST, 10);
+        vm.stopPrank();
+    }
+
+    function test_a_pool_without_time_to_check_is_refused() public {
+        try new Epochs(IERC20(address(token)), members, _keeper, 1 hours - 1) {
+            revert("no window");
+        } catch (bytes memory reason) {
+            equal(
+                "reason",
+                uint256(keccak256(reason)),
+                uint256(keccak256(abi.encodeWithSelector(Epochs.WindowTooShort.selector, uint32(1 hours - 1))))
+            );
+        }
+    }
+
+    /// Lists made by the rule that the contract states: whoever claims when, everybody has what the last list says,
+    /// never more than arrived leaves, and dust stays for the next epoch.
+    function testFuzz_everybody_gets_what_the_list_says(uint256 seed, uint64[3] memory income) public {
+        uint256[5] memory weights;
+        uint256 sum;
+        for (uint256 i = 0; i < 5; ++i) {
+            weights[i] = 1 + uint256(keccak256(abi.encode(seed, i))) % 1_000;
+            sum += weights[i];
+        }
+        uint256 received;
+        for (uint256 e = 0; e < 3; ++e) {
+            token.mint(address(_pool), income[e]);
+            received += income[e];
+            bytes32[] memory leaves = new bytes32[](5);
+            for (uint256 i = 0; i < 5; ++i) {
+                leaves[i] = Tree.leaf(payeeOf(i), received * weights[i] / sum);
+            }
+            (bytes32 root,) = Tree.build(leaves, 0);
+            _propose(root, received);
+            _pass(WINDOW);
+            for (uint256 i = 0; i < 5; ++i) {
+                uint256 due = received * weights[i] / sum;
+                bool last = e == 2;
+                // Some come in some epochs only.
+                if (!last && uint256(keccak256(abi.encode(seed, e, i))) % 2 == 0) continue;
+                if (due > _pool.paid(payeeOf(i))) _claim(leaves, i, due);
+                equal("has", token.balanceOf(payeeOf(i)), due);
+            }
+        }
+        (uint256 paidOut, uint256 arrived) = _pool.totals();
+        equal("arrived", arrived, received);
+        atMost("dust", received - paidOut, 5);
+        equal("balance", token.balanceOf(address(_pool)), received - paidOut);
+    }
+
+    /// A list that shares out more than there is pays what is there and then nothing; other pools are not touched.
+    function test_a_wrong_list_reaches_no_other_pool() public {
+        Epochs other = new Epochs(IERC20(address(token)), members, _keeper, WINDOW);
+        token.mint(address(other), 100e6);
+        token.mint(address(_pool), 5e6);
+        (bytes32[] memory leaves,) = _leaves(4, 2e6);
+        (bytes32 root,) = Tree.build(leaves, 0);
+        _propose(root, 5e6);
+        _pass(WINDOW);
+        _claim(leaves, 1, 4e6);
+        (, bytes32[] memory proof) = Tree.build(leaves, 3);
+        vm.startPrank(stranger);
+        (bool ok,) = address(_pool).call(abi.encodeCall(_pool.claim, (payeeOf(3), 8e6, proof)));
+        vm.stopPrank();
+        if (ok) revert("paid what is not there");
+        equal("other pool", token.balanceOf(address(other)), 100e6);
+        // The rest is paid once the money is there.
+        token.mint(address(_pool), 7e6);
+        _claim(leaves, 3, 8e6);
+    }
+}
