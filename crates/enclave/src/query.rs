@@ -116,13 +116,19 @@ pub fn open_answer(
     }
 }
 
+/// What was answered to a query: the hash of the sealed question and the sealed answer.
+struct Answered {
+    job_id: B256,
+    sealed: Vec<u8>,
+}
+
 /// An enclave that answers queries to one model.
 pub struct QueryEnclave {
     instance: Instance,
     model_id: u64,
     model: Model,
     /// Sealed answers by query: the same question again gets the same bytes, a used code with another row is refused.
-    answered: BTreeMap<B256, B256>,
+    answered: BTreeMap<B256, Answered>,
 }
 
 impl std::fmt::Debug for QueryEnclave {
@@ -192,24 +198,18 @@ impl QueryEnclave {
             return Err(not_backed("the access code was bought from another enclave"));
         }
         let job_id = blob_hash(sealed);
-        if self.answered.get(&query_id).is_some_and(|earlier| *earlier != job_id) {
-            return Err(not_backed("the access code was used for another question"));
-        }
-        let zero_is_missing = &self.model.zero_is_missing;
-        let row: Vec<f64> = (0u32..)
-            .zip(&request.row)
-            .map(|(i, &v)| if v == 0.0 && zero_is_missing.contains(&i) { f64::NAN } else { v })
-            .collect();
-        if row.len() != self.model.columns() {
-            return Err(EnclaveError::Request("the row has another number of values than the model"));
-        }
-        let job = QueryJob { pre: self.model.pre.clone(), weights: self.model.weights.clone(), row };
-        let schema = OutputSchema::Probability { decimals: DECIMALS };
-        let answer = self.instance.run(&job.encode(), schema)?.encode();
-        let sealed_answer = self
-            .instance
-            .with_rng(|rng| request.reply_to.seal(ANSWER_INFO, query_id.as_slice(), &answer, rng))?;
-        self.answered.insert(query_id, job_id);
+        let sealed_answer = match self.answered.get(&query_id) {
+            Some(earlier) if earlier.job_id == job_id => earlier.sealed.clone(),
+            Some(_) => return Err(not_backed("the access code was used for another question")),
+            None => {
+                let answer = self.predict(&request.row)?;
+                let sealed = self
+                    .instance
+                    .with_rng(|rng| request.reply_to.seal(ANSWER_INFO, query_id.as_slice(), &answer, rng))?;
+                self.answered.insert(query_id, Answered { job_id, sealed: sealed.clone() });
+                sealed
+            }
+        };
         let receipt = QueryReceipt {
             queryId: query_id,
             modelId: U256::from(self.model_id),
@@ -220,6 +220,21 @@ impl QueryEnclave {
         let domain = receipt::domain(deployment.chain_id, deployment.market);
         let signature = receipt::sign(&receipt, &domain, self.instance.receipt_key());
         Ok(QueryAnswer { sealed: sealed_answer, receipt, signature })
+    }
+
+    /// Runs the program on a row; gives the encoded answer as it passed the gate.
+    fn predict(&self, row: &[f64]) -> Result<Vec<u8>, EnclaveError> {
+        let zero_is_missing = &self.model.zero_is_missing;
+        let row: Vec<f64> = (0u32..)
+            .zip(row)
+            .map(|(i, &v)| if v == 0.0 && zero_is_missing.contains(&i) { f64::NAN } else { v })
+            .collect();
+        if row.len() != self.model.columns() {
+            return Err(EnclaveError::Request("the row has another number of values than the model"));
+        }
+        let job = QueryJob { pre: self.model.pre.clone(), weights: self.model.weights.clone(), row };
+        let schema = OutputSchema::Probability { decimals: DECIMALS };
+        Ok(self.instance.run(&job.encode(), schema)?.encode())
     }
 
     fn aad(&self) -> B256 {

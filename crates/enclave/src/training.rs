@@ -2,16 +2,19 @@
 //!
 //! The enclave follows the training plan by itself. It recomputes every sum from the public blobs and refuses a header
 //! that asks for anything but the plan's next step, so a coordinator cannot use rounds to ask questions of its own.
-//! Its update leaves encrypted only, bound to one header whose hash it has seen on the ledger.
+//! Its update leaves encrypted only, bound to one header whose hash it has seen on the ledger, for all donors of the
+//! model together, and to the committee of the ledger and no other. A sum counts only as its members posted it.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use histone_federation::BoxError;
 use histone_federation::committee::PartialSum;
 use histone_federation::fixed;
-use histone_federation::header::RoundHeader;
+use histone_federation::header::{Donor, RoundHeader, Seat};
 use histone_federation::open::{Aggregate, open};
 use histone_federation::plan::{Finished, Plan, Step, Training};
 use histone_federation::update::{self, Sealer, Survivor, Survivors};
-use histone_ledger::contracts::{Contract, Datasets, Rounds};
+use histone_ledger::contracts::{Contract, Datasets, Market, Members, Rounds, roles};
 use histone_ledger::{Deployment, Ledger};
 use histone_program_sdk::job::{Table, TrainJob};
 use histone_protocol::hash::{blob_hash, tagged_hash};
@@ -76,6 +79,7 @@ enum Progress {
 /// An enclave that holds one dataset for one model.
 pub struct TrainingEnclave {
     instance: Instance,
+    plan: Plan,
     model_id: u64,
     table: Table,
     progress: Progress,
@@ -143,8 +147,8 @@ impl TrainingEnclave {
         let receipt = DonationReceipt { modelId: U256::from(model_id), datasetId: dataset.id, payee, weight };
         let domain = receipt::domain(deployment.chain_id, deployment.market);
         let signature = receipt::sign(&receipt, &domain, instance.receipt_key());
-        let progress = Progress::Running(Box::new(Training::start(plan)?));
-        let enclave = Self { instance, model_id, table, progress, observed: 0, answered: None };
+        let progress = Progress::Running(Box::new(Training::start(plan.clone())?));
+        let enclave = Self { instance, plan, model_id, table, progress, observed: 0, answered: None };
         Ok((enclave, Donation { receipt, signature }))
     }
 
@@ -175,10 +179,6 @@ impl TrainingEnclave {
         }
         // The next step of the plan, over the whole cohort of the first round, with the study's minimum of survivors.
         training.check_header(header).map_err(|e| EnclaveError::Header(histone_protocol::with_causes(&e)))?;
-        let own = self.instance.keys().receipt.into_array();
-        if !f.cohort.iter().any(|d| d.index == donor && d.enclave == own) {
-            return refuse("this enclave is not in its cohort under this donor number");
-        }
         if self.answered.is_some_and(|(round, hash)| round == f.round && hash != header.hash()) {
             return refuse("another header of the same round was answered before");
         }
@@ -187,6 +187,21 @@ impl TrainingEnclave {
             .await?;
         if on_ledger.headerHash.0 != header.hash() {
             return refuse("the ledger names another header for this round");
+        }
+        if on_ledger.minSurvivors != f.min_survivors || on_ledger.quorum < partials_needed(header) {
+            return refuse("the ledger's terms for this round are weaker than the header's");
+        }
+        if f.cohort != donors(model_id, ledger).await? {
+            return refuse("its cohort is not the model's donors on the ledger, all of them");
+        }
+        if !is_committee(&f.committee, ledger).await? {
+            return refuse(
+                "its committee is not the ledger's: all its committee members, with their seal keys",
+            );
+        }
+        let own = self.instance.keys().receipt.into_array();
+        if !f.cohort.iter().any(|d| d.index == donor && d.enclave == own) {
+            return refuse("this enclave is not in its cohort under this donor number");
         }
         let job = TrainJob { spec: f.spec.clone(), table: self.table.clone() }.encode();
         let schema = OutputSchema::Vector { len: header.dimension(), max_abs: fixed::limit(f.cohort.len()) };
@@ -209,8 +224,8 @@ impl TrainingEnclave {
         Ok(Update { blob, receipt, signature })
     }
 
-    /// Recomputes the sum of the round that just ended and goes on to the next step of the plan. The survivors and
-    /// blobs are compared with the ledger.
+    /// Recomputes the sum of the round that just ended and goes on to the next step of the plan. Survivors, blobs,
+    /// partial sums and the sum itself are compared with the ledger.
     pub async fn observe(
         &mut self,
         transcript: &RoundTranscript,
@@ -245,8 +260,12 @@ impl TrainingEnclave {
                 return Err(EnclaveError::Round(format!("the blob of donor {donor} is not anchored")));
             }
         }
+        check_partials(transcript, ledger).await?;
         let aggregate =
             transcript.open().map_err(|e| EnclaveError::Round(histone_protocol::with_causes(&*e)))?;
+        if info.aggregateHash.0 != aggregate.hash() {
+            return Err(EnclaveError::Round("the ledger has another sum, or none yet".into()));
+        }
         self.progress = match training.advance(&transcript.donors(), aggregate.values())? {
             Step::Next(next) => Progress::Running(Box::new(next.with_cohort_of(&transcript.header))),
             Step::Finished(finished) => {
@@ -258,11 +277,14 @@ impl TrainingEnclave {
         Ok(())
     }
 
-    /// States how the finished model does on this site's evaluation rows.
+    /// States how the finished model does on this site's evaluation rows, which are those of the plan it started with.
     pub fn evaluate(&self, plan: &Plan, donor: u16) -> Result<Vec<u8>, EnclaveError> {
         let Progress::Finished { finished, last_state } = &self.progress else {
             return Err(EnclaveError::Request("the training is not finished"));
         };
+        if *plan != self.plan {
+            return Err(EnclaveError::Request("the enclave was started for another plan"));
+        }
         let job = TrainJob { spec: finished.model.report_spec(plan), table: self.table.clone() }.encode();
         let rows = self.table.rows() as u32;
         let Admitted::SiteReport(report) = self.instance.run(&job, OutputSchema::SiteReport { rows })? else {
@@ -280,6 +302,73 @@ impl TrainingEnclave {
         };
         Ok(Signed::sign(&statement, self.instance.receipt_key())?.to_bytes())
     }
+}
+
+/// How many partial sums an enclave wants to see: one more than open a sum, where there are as many members, so that a
+/// single lying member cannot shift the sum unseen.
+fn partials_needed(header: &RoundHeader) -> u8 {
+    header.members().min(header.fields().threshold.saturating_add(1))
+}
+
+/// The donors of a model as the market knows them, ascending.
+async fn donors(model_id: U256, ledger: &Ledger) -> Result<Vec<Donor>, EnclaveError> {
+    let donated = ledger.events::<Market::Donated>(Contract::Market).await?;
+    let mut donors: Vec<Donor> = donated
+        .iter()
+        .filter(|e| e.modelId == model_id)
+        .map(|e| Donor { index: e.donorIndex, enclave: e.enclave.into_array() })
+        .collect();
+    donors.sort_unstable_by_key(|d| d.index);
+    Ok(donors)
+}
+
+/// Whether these are the committee members of the ledger with their keys, all of them and nobody else. Whoever chose the
+/// committee could open single updates.
+async fn is_committee(seats: &[Seat], ledger: &Ledger) -> Result<bool, EnclaveError> {
+    // Whoever has ever had the role; what counts is what they have now.
+    let added = ledger.events::<Members::MemberAdded>(Contract::Members).await?;
+    let changed = ledger.events::<Members::RolesChanged>(Contract::Members).await?;
+    let added = added.iter().filter(|e| e.roles & roles::COMMITTEE != 0).map(|e| e.account);
+    let changed = changed.iter().filter(|e| e.roles & roles::COMMITTEE != 0).map(|e| e.account);
+    let mut committee = BTreeMap::new();
+    for account in added.chain(changed).collect::<BTreeSet<Address>>() {
+        let member = ledger.read(Contract::Members, Members::memberCall { account }).await?;
+        if member.roles & roles::COMMITTEE != 0 {
+            committee.insert(account.into_array(), member.sealKey.0);
+        }
+    }
+    // A header names each seat once.
+    Ok(committee == seats.iter().map(|s| (s.address, s.seal_key)).collect())
+}
+
+/// Partial sums carry no signature: each must be the one that its member posted, and there must be enough of them.
+async fn check_partials(transcript: &RoundTranscript, ledger: &Ledger) -> Result<(), EnclaveError> {
+    let (header, refuse) = (&transcript.header, |what: String| Err(EnclaveError::Round(what)));
+    let f = header.fields();
+    let (got, needed) = (transcript.partials.len(), partials_needed(header));
+    if got < usize::from(needed) {
+        return refuse(format!("{got} partial sums are too few; this round needs {needed}"));
+    }
+    for bytes in &transcript.partials {
+        let partial = PartialSum::decode(bytes, header)
+            .map_err(|e| EnclaveError::Round(histone_protocol::with_causes(&e)))?;
+        let member = partial.member();
+        // Decoding has checked the number; seats are counted from 1.
+        let Some(seat) = f.committee.get(usize::from(member).wrapping_sub(1)) else {
+            return refuse(format!("there is no committee member {member}"));
+        };
+        let call = Rounds::partialOfCall {
+            modelId: U256::from_be_bytes(f.model_id),
+            round: f.round,
+            member: Address::from(seat.address),
+        };
+        if ledger.read(Contract::Rounds, call).await? != blob_hash(bytes) {
+            return refuse(format!(
+                "the partial sum given for committee member {member} is not on the ledger"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Seals shares to committee members with HPKE.

@@ -169,8 +169,15 @@ pub struct Training {
     /// Donors of the last sum, ascending; empty before the first one.
     donors: Vec<u16>,
     /// What [`Training::with_cohort_of`] fixed. Not part of the state's hash: every header holds it anyway.
-    cohort: Option<Vec<Donor>>,
+    cohort: Option<Cohort>,
     stage: Stage,
+}
+
+/// What stays the same in all rounds beside the plan.
+#[derive(Debug, Clone, PartialEq)]
+struct Cohort {
+    donors: Vec<Donor>,
+    threshold: u8,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -208,10 +215,11 @@ impl Training {
     }
 
     /// Fixes the cohort: from now on [`Training::check_header`] and [`Training::advance`] accept donors and enclaves of
-    /// this header's only. The first call counts. Whoever follows a training over several rounds calls it with the first
-    /// header, so that a coordinator cannot exchange donors on the way.
+    /// this header's only, and its threshold. The first call counts. Whoever follows a training over several rounds calls
+    /// it with the first header, so that a coordinator cannot exchange donors or lower the threshold on the way.
     pub fn with_cohort_of(mut self, header: &RoundHeader) -> Training {
-        self.cohort.get_or_insert_with(|| header.fields().cohort.clone());
+        let f = header.fields();
+        self.cohort.get_or_insert_with(|| Cohort { donors: f.cohort.clone(), threshold: f.threshold });
         self
     }
 
@@ -264,18 +272,21 @@ impl Training {
             return Err(PlanError::Header("its minimum of survivors is not the study's"));
         }
         let same = match &self.cohort {
-            Some(cohort) => *cohort == f.cohort,
+            Some(cohort) => cohort.donors == f.cohort,
             // Who answered is in the cohort, that much is known.
             None => self.donors.iter().all(|&d| header.has_donor(d)),
         };
         if !same {
             return Err(self.other_cohort(f.cohort.iter().map(|d| d.index).collect()));
         }
+        if self.cohort.as_ref().is_some_and(|cohort| cohort.threshold != f.threshold) {
+            return Err(PlanError::Header("it has another threshold than the first round"));
+        }
         Ok(())
     }
 
     fn other_cohort(&self, got: Vec<u16>) -> PlanError {
-        let fixed = self.cohort.as_ref().map(|cohort| cohort.iter().map(|d| d.index).collect());
+        let fixed = self.cohort.as_ref().map(|cohort| cohort.donors.iter().map(|d| d.index).collect());
         PlanError::Cohort { stage: self.stage(), got, expected: fixed.unwrap_or_else(|| self.donors.clone()) }
     }
 
@@ -326,7 +337,7 @@ impl Training {
             return Err(PlanError::TooFewDonors { stage, got: donors.len(), minimum });
         }
         if let Some(cohort) = &self.cohort
-            && donors.iter().any(|&d| cohort.iter().all(|c| c.index != d))
+            && donors.iter().any(|&d| cohort.donors.iter().all(|c| c.index != d))
         {
             return Err(self.other_cohort(donors.to_vec()));
         }

@@ -12,6 +12,10 @@ pub(crate) fn transport(name: &str, error: TransportError) -> LedgerError {
     let Some(response) = error.as_error_resp() else {
         return LedgerError::Transport { name, source: Box::new(error) };
     };
+    // -32603: the chain itself failed, no contract refused anything.
+    if response.code == -32603 {
+        return LedgerError::Failed { name, detail: response.message.to_string() };
+    }
     let explanation = match response.as_revert_data() {
         Some(data) => revert(&data),
         None => response.message.to_string(),

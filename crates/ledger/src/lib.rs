@@ -43,6 +43,14 @@ pub enum LedgerError {
         /// The contract's error name and arguments.
         explanation: String,
     },
+    /// The chain itself failed, such as by a full disk.
+    #[error("the chain failed at `{name}`: {detail}")]
+    Failed {
+        /// Name of the transaction or view.
+        name: String,
+        /// What the chain says.
+        detail: String,
+    },
     /// The chain cannot be reached or answered something else than expected.
     #[error("`{name}` got no answer from the chain")]
     Transport {

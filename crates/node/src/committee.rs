@@ -51,10 +51,13 @@ impl CommitteeMember {
         let mut memory = Memory(&self.party);
         let partial =
             member.open_sum(header, &set, &views, &unsealer, &mut memory).map_err(NodeError::round)?;
-        let blob = world.blobs.put(&partial.encode())?;
-        let call = Rounds::postPartialCall { modelId: model_id, round, partialHash: blob };
+        let partial = partial.encode();
+        let hash = histone_protocol::hash::blob_hash(&partial);
+        let call = Rounds::postPartialCall { modelId: model_id, round, partialHash: hash };
         world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
-        Ok(blob)
+        // Published only once the ledger knows of it: a sum that can be opened is then always on record. After a crash
+        // in between, the same question gives the same bytes again.
+        Ok(world.blobs.put(&partial)?)
     }
 }
 

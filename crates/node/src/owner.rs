@@ -158,13 +158,25 @@ impl Owner {
     }
 
     /// Matches a white paper against data and consent; publishes and records the decision either way.
-    pub async fn consider(&mut self, paper: B256, model_id: u64, world: &World) -> Result<Answer, NodeError> {
-        let (paper, signer) = read_paper(paper, world)?;
+    /// A paper that is not the one on the ledger, or states other terms, is no question and is not answered.
+    pub async fn consider(&mut self, blob: B256, model_id: u64, world: &World) -> Result<Answer, NodeError> {
+        let (paper, signer) = read_paper(blob, world)?;
         let on_ledger =
             world.ledger.read(Contract::Market, Market::modelCall { modelId: U256::from(model_id) }).await?;
         if paper.trainer != signer || on_ledger.trainer != signer {
             return Err(NodeError::Message(format!(
                 "the white paper of model {model_id} is not by its trainer"
+            )));
+        }
+        if on_ledger.whitePaperHash != blob {
+            return Err(NodeError::Message(format!(
+                "the white paper {blob} is not the one on the ledger for model {model_id}, which is {}",
+                on_ledger.whitePaperHash
+            )));
+        }
+        if !same_terms(&paper, &on_ledger.terms) {
+            return Err(NodeError::Message(format!(
+                "the white paper of model {model_id} states other terms than the ledger, which will be paid"
             )));
         }
         let in_force = world
@@ -322,6 +334,14 @@ impl Owner {
         let key = release(permit, attested, funded, owned, now, &mut self.party.rng)?;
         Ok(SealedDataset { id: dataset, owner, ciphertext: self.ciphertext.clone(), key })
     }
+}
+
+/// Whether the market pays what the paper promises.
+fn same_terms(paper: &WhitePaper, terms: &Market::Terms) -> bool {
+    let split = &paper.split;
+    U256::from(terms.instantPayment) == U256::from(paper.instant_payment)
+        && U256::from(terms.queryPrice) == U256::from(paper.query_price)
+        && (terms.donorsBps, terms.trainerBps, terms.runnerBps) == (split.donors, split.trainer, split.runner)
 }
 
 /// Reads a white paper and checks its signature.

@@ -93,7 +93,7 @@ fn headers_that_do_not_follow_from_the_state_are_refused() {
     let state = state.with_cohort_of(&header);
     let good = world.next_header(&state);
     type Change = fn(&mut RoundFields);
-    let changes: [(Change, &str); 7] = [
+    let changes: [(Change, &str); 8] = [
         (|f| f.previous = [0; 32], "another state"),
         (|f| f.spec.task = TrainTask::Describe, "another computation"),
         (|f| f.spec.holdout_every = 2, "another computation"),
@@ -101,6 +101,7 @@ fn headers_that_do_not_follow_from_the_state_are_refused() {
         (|f| f.cohort.truncate(2), "is donors [10, 20, 30], but the newton stage was given [10, 20]"),
         (|f| f.cohort.push(Donor { index: 40, enclave: [9; 20] }), "was given [10, 20, 30, 40]"),
         (|f| f.cohort[1].enclave = [9; 20], "with the same enclaves"),
+        (|f| f.threshold = 3, "another threshold"),
     ];
     for (change, part) in changes {
         let mut fields = good.fields().clone();

@@ -59,11 +59,7 @@ pub(super) fn claim_folder(folder: &Folder) -> Result<(), NodeError> {
     let root = folder.root();
     let shown = root.display();
     let occupied = |text: String| Err(NodeError::Occupied(text));
-    if folder.manifest().exists() {
-        return occupied(format!(
-            "`{shown}` holds a finished run; check it with `histone verify {shown}`, name another folder with --out, or start over with --replace"
-        ));
-    }
+    // The mark is tested first: it goes last, so a run may have its manifest and still not have ended.
     if folder.unfinished().exists() {
         let step = fs::read_to_string(folder.unfinished()).unwrap_or_default();
         return occupied(format!(
@@ -71,13 +67,19 @@ pub(super) fn claim_folder(folder: &Folder) -> Result<(), NodeError> {
             step.trim().trim_start_matches("This run has not ended. ")
         ));
     }
+    if folder.manifest().exists() {
+        return occupied(format!(
+            "`{shown}` holds a finished run; check it with `histone verify {shown}`, name another folder with --out, or start over with --replace"
+        ));
+    }
     if root.exists() && fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some()) {
         return occupied(format!("`{shown}` is not empty and holds no run; name another folder with --out"));
     }
-    if private_dir(folder).exists() {
+    let private = private_dir(folder)?;
+    if private.exists() {
         return occupied(format!(
             "`{}` holds the secrets of an earlier run; remove it, start over with --replace, or name another folder with --out",
-            private_dir(folder).display()
+            private.display()
         ));
     }
     fs::create_dir_all(root).map_err(io_error("create", root))?;
@@ -91,15 +93,23 @@ pub(super) fn claim_folder(folder: &Folder) -> Result<(), NodeError> {
 }
 
 /// Where the parties' private directories are: beside the run folder, so that the folder can be given away.
-pub fn private_dir(folder: &Folder) -> PathBuf {
-    let mut name = folder.root().file_name().unwrap_or_default().to_os_string();
+pub(super) fn private_dir(folder: &Folder) -> Result<PathBuf, NodeError> {
+    let root = folder.root();
+    // `.` and `..` have no name to put `.private` behind: the secrets would lie inside of the folder.
+    let Some(name) = root.file_name() else {
+        let shown = root.display();
+        return Err(NodeError::Message(format!(
+            "`{shown}` cannot be a run folder; name a folder of its own with --out"
+        )));
+    };
+    let mut name = name.to_os_string();
     name.push(".private");
-    folder.root().with_file_name(name)
+    Ok(root.with_file_name(name))
 }
 
 /// Starts the chain, deploys the contracts, makes the parties and gives them roles and money.
 pub(super) async fn start(study: &Study, options: &Options, folder: Folder) -> Result<Cast, NodeError> {
-    let private = private_dir(&folder);
+    let private = private_dir(&folder)?;
     create_private_dir(&private)?;
     let party = |name: &str| Party::create(name, &private, options.entropy);
 

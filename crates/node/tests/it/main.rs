@@ -1,6 +1,8 @@
 //! Tests of the node library.
 #![allow(clippy::unwrap_used)]
 
+mod adversary;
+mod cast;
 mod examples;
 mod forged;
 mod release;

@@ -1,0 +1,173 @@
+//! Datasets and keys that are not what they say, and donations at the wrong moment.
+
+use histone_enclave::instance::{EnclaveError, SealedDataset};
+use histone_enclave::training::TrainingEnclave;
+use histone_ledger::contracts::{Contract, Datasets, Market, TestToken};
+use histone_node::owner::Machine;
+use histone_protocol::commitment::{SaltKey, dataset_root};
+use histone_protocol::dataset::{KeyBundle, release_aad};
+use histone_protocol::hash::blob_hash;
+use histone_protocol::record::Signed;
+use histone_protocol::{B256, U256};
+
+use crate::cast::{Cast, PRICE, plan, refused, table};
+
+/// What a training enclave says to a dataset.
+async fn admitted(cast: &Cast, dataset: &SealedDataset, seed: u8) -> Result<(), EnclaveError> {
+    let (plan, owner) = (plan(2), cast.owners[0].account());
+    let instance = cast.start_training(0, 1, &plan, seed).await;
+    TrainingEnclave::admit(instance, plan, 1, dataset, owner, &cast.world.ledger).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
+    let mut cast = Cast::new(1).await;
+    let deployment = cast.world.ledger.deployment().clone();
+    let instance = cast.start_training(0, 1, &plan(2), 9).await;
+    let good = cast.sealed(0, &instance);
+    admitted(&cast, &good, 9).await.unwrap();
+    // An enclave like it, and a validation enclave, have other keys.
+    let closed = "a sealed message does not open";
+    refused(admitted(&cast, &good, 8).await, closed);
+    refused(cast.validation.validate(&good, &deployment), closed);
+
+    // Every part of the ciphertext counts: nonce, rows, tag.
+    for at in [0, 12, good.ciphertext.len() / 2, good.ciphertext.len() - 1] {
+        let mut altered = good.clone();
+        altered.ciphertext[at] ^= 1;
+        refused(admitted(&cast, &altered, 9).await, "does not open under its key");
+    }
+    let mut short = good.clone();
+    short.ciphertext.truncate(5);
+    refused(admitted(&cast, &short, 9).await, "does not open under its key");
+    // Another dataset under the name of this one, and this one under the name of another.
+    let foreign = cast.sealed(1, &instance);
+    let swapped = SealedDataset { id: foreign.id, owner: foreign.owner, ..good.clone() };
+    refused(admitted(&cast, &swapped, 9).await, closed);
+    let swapped = SealedDataset { key: foreign.key.clone(), ..good.clone() };
+    refused(admitted(&cast, &swapped, 9).await, closed);
+    let swapped = SealedDataset { ciphertext: foreign.ciphertext.clone(), ..good.clone() };
+    refused(admitted(&cast, &swapped, 9).await, "does not open under its key");
+    let swapped = SealedDataset { owner: foreign.owner, ..good.clone() };
+    refused(admitted(&cast, &swapped, 9).await, "the rows do not have the commitment");
+
+    // The owner itself seals other rows, or another salt, under the name of the validated dataset.
+    let bundle = cast.bundle(0);
+    let aad = release_aad(good.id, instance.measurement(), blob_hash(instance.evidence()));
+    let rng = &mut cast.owners[0].party.rng;
+    let ciphertext = bundle.data.encrypt(&table(7).encode(), rng);
+    let salted = KeyBundle { data: bundle.data.clone(), salt: SaltKey::generate(rng) };
+    let key = salted.seal_to(instance.keys().seal, aad, rng).unwrap();
+    let rubbish = bundle.data.encrypt(b"no table", rng);
+    let others = SealedDataset { ciphertext, ..good.clone() };
+    refused(admitted(&cast, &others, 9).await, "the rows do not have the commitment");
+    refused(admitted(&cast, &SealedDataset { key, ..good.clone() }, 9).await, "do not have the commitment");
+    let rubbish = SealedDataset { ciphertext: rubbish, ..good.clone() };
+    refused(admitted(&cast, &rubbish, 9).await, "not a table");
+    // Rows that agree with their name, but were never validated.
+    let rows = table(7);
+    let root = dataset_root(&bundle.salt, (0..rows.rows()).filter_map(|i| rows.row_bytes(i)));
+    let id = histone_ledger::dataset_id(good.owner, root);
+    let aad = release_aad(id, instance.measurement(), blob_hash(instance.evidence()));
+    let rng = &mut cast.owners[0].party.rng;
+    let key = bundle.seal_to(instance.keys().seal, aad, rng).unwrap();
+    let unknown = SealedDataset { id, key, ciphertext: others.ciphertext, owner: good.owner };
+    refused(admitted(&cast, &unknown, 9).await, "not registered with this commitment");
+
+    // A plan or model that the evidence does not name.
+    let other = cast.start_training(0, 1, &plan(2), 9).await;
+    let (ledger, payee) = (&cast.world.ledger, good.owner);
+    refused(
+        TrainingEnclave::admit(other, plan(3), 1, &good, payee, ledger).await,
+        "started for another model or plan",
+    );
+    let other = cast.start_training(0, 1, &plan(2), 9).await;
+    refused(
+        TrainingEnclave::admit(other, plan(2), 2, &good, payee, ledger).await,
+        "started for another model or plan",
+    );
+}
+
+#[tokio::test]
+async fn donations_at_the_wrong_moment_or_for_another_paper() {
+    let mut cast = Cast::new(1).await;
+    let (world, plan) = (cast.world.clone(), plan(2));
+    let (paper, id) = cast.propose().await;
+
+    // A paper of the same trainer that is not the one on the ledger: nicer words, other programs.
+    let mut nicer = cast.paper();
+    nicer.purpose = "DUO:0000006".into();
+    let nicer = Signed::sign(&nicer, &cast.trainer.party.key).unwrap().to_bytes();
+    let nicer = world.blobs.put(&nicer).unwrap();
+    refused(cast.owners[0].consider(nicer, id, &world).await, "is not the one on the ledger");
+    // A paper that promises more than the market will pay.
+    let mut terms = cast.paper();
+    terms.split.donors = 8_000;
+    terms.split.trainer = 1_000;
+    let generous = Signed::sign(&terms, &cast.trainer.party.key).unwrap().to_bytes();
+    let generous = world.blobs.put(&generous).unwrap();
+    let lying = propose(&cast, generous, PRICE, 7_000).await;
+    refused(cast.owners[0].consider(generous, lying, &world).await, "other terms than the ledger");
+    let lying = propose(&cast, generous, PRICE - 1, 8_000).await;
+    refused(cast.owners[0].consider(generous, lying, &world).await, "other terms than the ledger");
+    // Signed by somebody else.
+    let forged = Signed::sign(&cast.paper(), &cast.runner.party.key).unwrap().to_bytes();
+    let forged = world.blobs.put(&forged).unwrap();
+    refused(cast.owners[0].consider(forged, id, &world).await, "not by its trainer");
+
+    // A permit for one model does not serve another.
+    let (_, second) = cast.propose().await;
+    let permit = cast.owners[0].consider(paper, id, &world).await.unwrap().permit.unwrap();
+    let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[0] };
+    let donated = cast.owners[0].donate(permit, second, &plan, PRICE, machine, &world).await;
+    refused(donated, "the permit is for Training { model_id: 1 }, the ledger's funds are for");
+    // A program of another kind on the owner's machine.
+    let permit = cast.owners[0].consider(paper, id, &world).await.unwrap().permit.unwrap();
+    let machine = Machine { program: cast.loaded.query.clone(), device: &cast.devices[0] };
+    let donated = cast.owners[0].donate(permit, id, &plan, PRICE, machine, &world).await;
+    refused(donated, "WrongKind");
+
+    // Twice the same dataset.
+    cast.donate(0, paper, id, &plan).await.unwrap();
+    refused(cast.donate(0, paper, id, &plan).await, "AlreadyDonated");
+    // Withdrawn after the decision.
+    let permit = cast.owners[1].consider(paper, id, &world).await.unwrap().permit.unwrap();
+    let withdraw = Datasets::withdrawCall { id: cast.owners[1].dataset() };
+    world.ledger.send(&cast.owners[1].party.key, Contract::Datasets, withdraw).await.unwrap();
+    let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[1] };
+    let donated = cast.owners[1].donate(permit, id, &plan, PRICE, machine, &world).await;
+    refused(donated, "the dataset is withdrawn");
+    assert!(cast.owners[1].donation().is_none());
+    assert!(cast.owners[1].consider(paper, id, &world).await.unwrap().permit.is_none());
+    // Training has begun after the decision.
+    let permit = cast.owners[2].consider(paper, id, &world).await.unwrap().permit.unwrap();
+    let (_, late) = cast.admit(2, id, &plan, 3).await;
+    cast.trainer.start(id, &world).await.unwrap();
+    let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[2] };
+    let donated = cast.owners[2].donate(permit, id, &plan, PRICE, machine, &world).await;
+    refused(donated, "model 1 is in state 2, not recruiting");
+    let signer = cast.start_training(2, id, &plan, 3).await;
+    cast.register(2, &signer).await;
+    refused(cast.bring(2, id, &late, signer.keys().receipt).await, "WrongState");
+}
+
+/// Proposes a model whose terms on the ledger are not those of its paper.
+async fn propose(cast: &Cast, paper: B256, query_price: u64, donors: u16) -> u64 {
+    let (ledger, key) = (&cast.world.ledger, &cast.trainer.party.key);
+    let approve =
+        TestToken::approveCall { spender: ledger.deployment().market, value: U256::from(3 * PRICE) };
+    ledger.send(key, Contract::Token, approve).await.unwrap();
+    let terms = Market::Terms {
+        instantPayment: PRICE.try_into().unwrap(),
+        queryPrice: query_price.try_into().unwrap(),
+        donorsBps: donors,
+        trainerBps: 9_000 - donors,
+        runnerBps: 1_000,
+        minDonors: 1,
+        maxDonors: 3,
+        queryTimeout: 600,
+    };
+    let call = Market::proposeCall { whitePaperHash: paper, t: terms };
+    let receipt = ledger.send(key, Contract::Market, call).await.unwrap();
+    receipt.event::<Market::ModelProposed>().unwrap().modelId.to()
+}
