@@ -6,6 +6,7 @@
 
 mod bans;
 mod contracts;
+mod peers;
 mod programs;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,8 @@ enum Command {
     Bans,
     /// Run what CI runs.
     Ci,
+    /// Run ethers and foundry's cast against `histone chain serve` (needs Node.js and npm).
+    Peers,
     /// Build the wasm guest programs.
     Programs {
         /// Write nothing; exit 1 and name the files that differ from a fresh build.
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Contracts { check } => contracts::run(check),
+        Command::Peers => peers::run(),
         Command::Programs { check } => programs::run(check),
     }
 }

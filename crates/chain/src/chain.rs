@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use alloy_consensus::Header;
 use alloy_primitives::B256;
 
 use crate::execution::{Executed, propose, validate};
+use crate::queue::Queue;
 use crate::rpc::Filters;
 use crate::store::{Store, View};
 use crate::{Block, BlockRecord, ChainError, Clock, Genesis, Sequencer, Transaction};
@@ -42,6 +43,25 @@ struct Inner {
     /// Held from reading the head to the commit, so that blocks are made one after another.
     writer: Mutex<()>,
     filters: Mutex<Filters>,
+    /// `None` while each transaction makes a block of its own.
+    queue: Mutex<Option<Queue>>,
+    watchers: Mutex<Vec<Weak<Watcher>>>,
+}
+
+/// Told the number of each block after it became durable. Runs while the writer waits, so it must be quick.
+pub(crate) type Watcher = dyn Fn(u64) + Send + Sync;
+
+/// How much a chain holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainSize {
+    /// Blocks, block 0 included.
+    pub blocks: u64,
+    /// Transactions in them.
+    pub transactions: u64,
+    /// Accounts that exist at the head.
+    pub accounts: u64,
+    /// Storage slots that are not zero at the head.
+    pub slots: u64,
 }
 
 impl Chain {
@@ -90,8 +110,16 @@ impl Chain {
     }
 
     fn new(store: Store, genesis: Genesis, sequencer: Option<Sequencer>, clock: Arc<dyn Clock>) -> Chain {
-        let inner =
-            Inner { store, genesis, sequencer, clock, writer: Mutex::default(), filters: Mutex::default() };
+        let inner = Inner {
+            store,
+            genesis,
+            sequencer,
+            clock,
+            writer: Mutex::default(),
+            filters: Mutex::default(),
+            queue: Mutex::default(),
+            watchers: Mutex::default(),
+        };
         Chain { inner: Arc::new(inner) }
     }
 
@@ -126,15 +154,21 @@ impl Chain {
         self.view()?.digest()
     }
 
+    /// How much the chain holds at the head; quick at any size.
+    ///
+    /// # Errors
+    /// When the store fails or is damaged.
+    pub fn size(&self) -> Result<ChainSize, ChainError> {
+        self.view()?.size()
+    }
+
     /// Makes one block from EIP-2718 encoded transactions, in this order, and commits it. All or nothing: when one
     /// transaction is refused no block is made. Without transactions the block is empty.
     ///
     /// # Errors
     /// Those of [`Transaction::decode`], [`propose`] and [`Chain::commit`], with the position of the transaction.
     pub fn produce<T: AsRef<[u8]>>(&self, transactions: &[T]) -> Result<Executed, ChainError> {
-        if self.inner.sequencer.is_none() {
-            return Err(ChainError::ReadOnly);
-        }
+        self.check_writable()?;
         // Signature recovery is the slow part and needs no lock.
         let transactions = transactions
             .iter()
@@ -176,14 +210,38 @@ impl Chain {
         self.commit_locked(&self.lock_writer(), executed)
     }
 
-    fn commit_locked(&self, _writer: &MutexGuard<'_, ()>, executed: &Executed) -> Result<(), ChainError> {
+    pub(crate) fn commit_locked(
+        &self,
+        _writer: &MutexGuard<'_, ()>,
+        executed: &Executed,
+    ) -> Result<(), ChainError> {
         let sequencer = self.inner.sequencer.as_ref().ok_or(ChainError::ReadOnly)?;
         let head = self.head()?;
         if executed.block().header.parent_hash != head.hash {
             let block = executed.block().header.number;
             return Err(ChainError::StaleParent { block, head: head.header.number });
         }
-        self.inner.store.append(executed, &sequencer.sign(executed.hash())?)
+        self.inner.store.append(executed, &sequencer.sign(executed.hash())?)?;
+        let number = executed.block().header.number;
+        let mut watchers = self.inner.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.retain(|watcher| {
+            watcher.upgrade().is_some_and(|watcher| {
+                watcher(number);
+                true
+            })
+        });
+        Ok(())
+    }
+
+    /// Tells `watcher` of every block from now on, until its last owner drops it.
+    #[cfg(feature = "server")]
+    pub(crate) fn watch(&self, watcher: &Arc<Watcher>) {
+        let mut watchers = self.inner.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.push(Arc::downgrade(watcher));
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<(), ChainError> {
+        if self.inner.sequencer.is_some() { Ok(()) } else { Err(ChainError::ReadOnly) }
     }
 
     pub(crate) fn view(&self) -> Result<View, ChainError> {
@@ -204,7 +262,12 @@ impl Chain {
         self.inner.filters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_writer(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Option<Queue>> {
+        // Whatever a panic left in the queue is executed again before it becomes a block.
+        self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn lock_writer(&self) -> MutexGuard<'_, ()> {
         // The lock guards no data; the store is consistent after every commit.
         self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }

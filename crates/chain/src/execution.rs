@@ -331,7 +331,7 @@ fn refusal(index: usize, error: EVMError<ChainError>) -> ChainError {
             format!("nonce too low: next nonce {state}, transaction nonce {tx}")
         }
         EVMError::Transaction(InvalidTransaction::NonceTooHigh { tx, state }) => {
-            format!("nonce too high: next nonce {state}, transaction nonce {tx}; this chain keeps no queue")
+            format!("nonce too high: next nonce {state}, transaction nonce {tx}; send those before it first")
         }
         EVMError::Transaction(InvalidTransaction::LackOfFundForMaxFee { fee, balance }) => {
             format!(

@@ -7,7 +7,8 @@
 //! 1. [`Chain::create`] writes block 0 from a [`Genesis`]; [`Chain::open`] continues after a restart or a crash.
 //! 2. [`Chain::handle`] answers JSON-RPC requests, bytes in and bytes out. `eth_sendRawTransaction` makes a block at
 //!    once; when it returns the block is on disk. [`Chain::produce`] puts several transactions into one block.
-//! 3. [`replay()`] re-executes a stored chain from its genesis without any key, and names the first difference.
+//! 3. [`replay()`] re-executes a stored chain from its genesis without any key, and names the first difference;
+//!    [`Replica`] does so block by block while the chain grows elsewhere.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -43,11 +44,13 @@
 //!
 //! # What is deliberately not there
 //!
-//! - No sockets and no async: whoever owns a socket passes bytes to [`Chain::handle`].
+//! - No sockets and no async, unless the feature `server` is on: whoever owns a socket passes bytes to
+//!   [`Chain::handle`]. With it, `server::serve` is that owner: JSON-RPC over HTTP and WebSocket.
 //! - No consensus. [`propose`], [`validate`] and [`Chain::commit`] are separate so that an engine can drive them.
 //! - No state trie: `state_root` is a running commitment over changes, so there is no `eth_getProof`, and the state
 //!   can be read at the head only.
-//! - No queue: a transaction is mined at once or refused without a trace. No blobs, no withdrawals, no base fee.
+//! - No queue, unless [`Chain::queue_transactions`] asks for one: a transaction is mined at once or refused without a
+//!   trace. No blobs, no withdrawals, no base fee.
 //! - No randomness for contracts: `PREVRANDAO` is zero.
 //! - No idea of what the contracts mean.
 //!
@@ -59,21 +62,26 @@ mod clock;
 mod error;
 mod execution;
 mod genesis;
+mod queue;
 mod record;
 mod replay;
+mod replica;
 mod rpc;
 mod sequencer;
+#[cfg(feature = "server")]
+pub mod server;
 mod state;
 mod store;
 mod transaction;
 
-pub use chain::{BlockHeader, Chain};
+pub use chain::{BlockHeader, Chain, ChainSize};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::ChainError;
 pub use execution::{Block, Executed, TransactionReceipt, propose, validate};
 pub use genesis::Genesis;
 pub use record::BlockRecord;
 pub use replay::{ReplayError, ReplayReport, replay};
+pub use replica::{RawBlock, RawGenesis, Replica};
 pub use rpc::{MAX_BATCH, MAX_LOGS, MAX_REQUEST_BYTES, RpcError};
 pub use sequencer::Sequencer;
 pub use state::{AccountState, MemoryState, StateDiff, StateReader};

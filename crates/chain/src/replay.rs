@@ -66,6 +66,18 @@ pub enum ReplayError {
     },
 }
 
+impl ReplayError {
+    /// What `error` says about block `number`.
+    pub(crate) fn of_block(number: u64, error: ChainError) -> ReplayError {
+        match error {
+            ChainError::BlockInvalid { block, field, found, computed } => {
+                ReplayError::Block { block, field, stored: found, computed }
+            }
+            source => ReplayError::Execution { block: number, source },
+        }
+    }
+}
+
 /// Executes the chain in `dir` again from its genesis and compares everything that is stored: every header field, block
 /// hash, signature, transaction, sender and receipt, the indexes, and at the end every account, slot and code. The file
 /// is opened read-only; one that a crash left unclean is copied first.
@@ -133,12 +145,7 @@ fn execute(
     record: &BlockRecord,
 ) -> Result<(), ReplayError> {
     let number = parent.number.saturating_add(1);
-    let failed = |error| match error {
-        ChainError::BlockInvalid { block, field, found, computed } => {
-            ReplayError::Block { block, field, stored: found, computed }
-        }
-        source => ReplayError::Execution { block: number, source },
-    };
+    let failed = |error| ReplayError::of_block(number, error);
     let mut transactions = Vec::with_capacity(record.transactions.len());
     for (index, (raw, stored)) in record.raw_transactions.iter().zip(&record.transactions).enumerate() {
         let transaction = Transaction::decode(raw, genesis.chain_id, index).map_err(failed)?;

@@ -1,11 +1,13 @@
 //! Ethereum JSON-RPC 2.0 without a transport: requests as bytes in, answers as bytes out.
 //!
 //! This file knows JSON-RPC; `rpc/eth.rs` knows the methods, `rpc/shapes.rs` how blocks and receipts look in JSON,
-//! `rpc/filters.rs` the polling filters.
+//! `rpc/filters.rs` the polling filters, `rpc/subscriptions.rs` what a connection is told without asking.
 
 mod eth;
 mod filters;
 mod shapes;
+#[cfg(feature = "server")]
+mod subscriptions;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +15,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub(crate) use self::filters::Filters;
+#[cfg(feature = "server")]
+pub(crate) use self::subscriptions::Subscriptions;
 use crate::{Chain, ChainError};
 
 /// Most bytes of one request, a batch included: 4 MiB.
@@ -46,7 +50,7 @@ impl RpcError {
         RpcError::new(-32700, message)
     }
 
-    fn invalid_request(message: impl Into<String>) -> RpcError {
+    pub(crate) fn invalid_request(message: impl Into<String>) -> RpcError {
         RpcError::new(-32600, message)
     }
 
@@ -76,7 +80,16 @@ impl From<ChainError> for RpcError {
                 RpcError::refused(format!("the transaction is not acceptable: {reason}"))
             }
             ChainError::ReadOnly => RpcError::refused(error.to_string()),
-            other => RpcError::internal(other),
+            // With its causes: "cannot write" without "no space left on device" helps nobody.
+            other => {
+                let mut text = other.to_string();
+                let mut source = std::error::Error::source(&other);
+                while let Some(cause) = source {
+                    text = format!("{text}: {cause}");
+                    source = cause.source();
+                }
+                RpcError::internal(text)
+            }
         }
     }
 }
@@ -133,87 +146,31 @@ struct Response<'a> {
     error: Option<RpcError>,
 }
 
+/// Runs a method by its name and parameters.
+pub(crate) type Dispatch<'a> = dyn FnMut(&str, Value) -> Result<Value, RpcError> + 'a;
+
 impl Chain {
     /// Answers one JSON-RPC 2.0 request or batch. The answer is empty when nothing is to be answered, that is for
     /// notifications. It never fails: what is wrong is said in the answer.
     #[must_use]
     pub fn handle(&self, request: &[u8]) -> Vec<u8> {
+        self.handle_with(request, &mut |method, params| self.dispatch(method, params))
+    }
+
+    /// The same with methods of the caller's own, for connections that add some.
+    pub(crate) fn handle_with(&self, request: &[u8], dispatch: &mut Dispatch<'_>) -> Vec<u8> {
         if request.len() > MAX_REQUEST_BYTES {
             let message =
                 format!("the request has {} bytes, the limit is {MAX_REQUEST_BYTES}", request.len());
             return answer(&Value::Null, Err(RpcError::invalid_request(message)));
         }
         match request.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'[') => self.handle_batch(request),
+            Some(b'[') => handle_batch(request, dispatch),
             _ => match serde_json::from_slice(request) {
-                Ok(request) => self.handle_one(request).unwrap_or_default(),
+                Ok(request) => handle_one(request, dispatch).unwrap_or_default(),
                 Err(error) => answer(&Value::Null, Err(RpcError::parse(format!("not valid JSON: {error}")))),
             },
         }
-    }
-
-    fn handle_batch(&self, request: &[u8]) -> Vec<u8> {
-        let refuse = |error| answer(&Value::Null, Err(error));
-        // Kept as text until it is their turn: a request of many small values would otherwise grow in memory.
-        let batch: Vec<&RawValue> = match serde_json::from_slice(request) {
-            Ok(batch) => batch,
-            Err(error) => return refuse(RpcError::parse(format!("not valid JSON: {error}"))),
-        };
-        if batch.is_empty() {
-            return refuse(RpcError::invalid_request("the batch is empty"));
-        }
-        if batch.len() > MAX_BATCH {
-            let message = format!("the batch has {} requests, the limit is {MAX_BATCH}", batch.len());
-            return refuse(RpcError::invalid_request(message));
-        }
-        let mut answers = vec![b'['];
-        for request in batch {
-            let request: Value = match serde_json::from_str(request.get()) {
-                Ok(request) => request,
-                Err(error) => return refuse(RpcError::parse(format!("not valid JSON: {error}"))),
-            };
-            let one = if answers.len() < MAX_RESPONSE_BYTES {
-                self.handle_one(request)
-            } else {
-                let id = request.get("id").cloned().unwrap_or_default();
-                Some(answer(
-                    &id,
-                    Err(RpcError::limit("the answers of the batch are too large; send fewer requests")),
-                ))
-            };
-            let Some(one) = one else { continue };
-            if answers.len() > 1 {
-                answers.push(b',');
-            }
-            answers.extend(one);
-        }
-        if answers.len() == 1 {
-            return Vec::new();
-        }
-        answers.push(b']');
-        answers
-    }
-
-    /// `None` for a notification.
-    fn handle_one(&self, mut request: Value) -> Option<Vec<u8>> {
-        let refuse = |id: &Value, message: &str| Some(answer(id, Err(RpcError::invalid_request(message))));
-        let Some(request) = request.as_object_mut() else {
-            return refuse(&Value::Null, "a request is a JSON object");
-        };
-        let id = request.remove("id");
-        if !matches!(id, None | Some(Value::Null | Value::String(_) | Value::Number(_))) {
-            return refuse(&Value::Null, "the id must be a string, a number or null");
-        }
-        let shown = id.clone().unwrap_or_default();
-        if request.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
-            return refuse(&shown, "the member `jsonrpc` must be \"2.0\"");
-        }
-        let Some(Value::String(method)) = request.remove("method") else {
-            return refuse(&shown, "the member `method` must be a string");
-        };
-        let params = request.remove("params").unwrap_or_default();
-        let result = self.request(&method, params);
-        id.map(|id| answer(&id, result))
     }
 
     /// Runs one JSON-RPC method with positional `params` (a list, or null for none).
@@ -225,6 +182,70 @@ impl Chain {
     }
 }
 
+fn handle_batch(request: &[u8], dispatch: &mut Dispatch<'_>) -> Vec<u8> {
+    let refuse = |error| answer(&Value::Null, Err(error));
+    // Kept as text until it is their turn: a request of many small values would otherwise grow in memory.
+    let batch: Vec<&RawValue> = match serde_json::from_slice(request) {
+        Ok(batch) => batch,
+        Err(error) => return refuse(RpcError::parse(format!("not valid JSON: {error}"))),
+    };
+    if batch.is_empty() {
+        return refuse(RpcError::invalid_request("the batch is empty"));
+    }
+    if batch.len() > MAX_BATCH {
+        let message = format!("the batch has {} requests, the limit is {MAX_BATCH}", batch.len());
+        return refuse(RpcError::invalid_request(message));
+    }
+    let mut answers = vec![b'['];
+    for request in batch {
+        let request: Value = match serde_json::from_str(request.get()) {
+            Ok(request) => request,
+            Err(error) => return refuse(RpcError::parse(format!("not valid JSON: {error}"))),
+        };
+        let one = if answers.len() < MAX_RESPONSE_BYTES {
+            handle_one(request, dispatch)
+        } else {
+            let id = request.get("id").cloned().unwrap_or_default();
+            Some(answer(
+                &id,
+                Err(RpcError::limit("the answers of the batch are too large; send fewer requests")),
+            ))
+        };
+        let Some(one) = one else { continue };
+        if answers.len() > 1 {
+            answers.push(b',');
+        }
+        answers.extend(one);
+    }
+    if answers.len() == 1 {
+        return Vec::new();
+    }
+    answers.push(b']');
+    answers
+}
+
+/// `None` for a notification.
+fn handle_one(mut request: Value, dispatch: &mut Dispatch<'_>) -> Option<Vec<u8>> {
+    let refuse = |id: &Value, message: &str| Some(answer(id, Err(RpcError::invalid_request(message))));
+    let Some(request) = request.as_object_mut() else {
+        return refuse(&Value::Null, "a request is a JSON object");
+    };
+    let id = request.remove("id");
+    if !matches!(id, None | Some(Value::Null | Value::String(_) | Value::Number(_))) {
+        return refuse(&Value::Null, "the id must be a string, a number or null");
+    }
+    let shown = id.clone().unwrap_or_default();
+    if request.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+        return refuse(&shown, "the member `jsonrpc` must be \"2.0\"");
+    }
+    let Some(Value::String(method)) = request.remove("method") else {
+        return refuse(&shown, "the member `method` must be a string");
+    };
+    let params = request.remove("params").unwrap_or_default();
+    let result = dispatch(&method, params);
+    id.map(|id| answer(&id, result))
+}
+
 fn answer(id: &Value, result: Result<Value, RpcError>) -> Vec<u8> {
     let (result, error) = match result {
         Ok(result) => (Some(result), None),
@@ -233,4 +254,10 @@ fn answer(id: &Value, result: Result<Value, RpcError>) -> Vec<u8> {
     let response = Response { jsonrpc: "2.0", id, result, error };
     // Maps with string keys and finite numbers only: serialization has nothing to fail on.
     serde_json::to_vec(&response).unwrap_or_default()
+}
+
+/// A whole answer to a request that was not looked at.
+#[cfg(feature = "server")]
+pub(crate) fn refusal(error: RpcError) -> Vec<u8> {
+    answer(&Value::Null, Err(error))
 }

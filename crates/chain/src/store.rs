@@ -9,9 +9,10 @@ use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, Signature};
 use redb::{
     Database, DatabaseError, Durability, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase,
-    ReadableTable as _, TableDefinition,
+    ReadableTable as _, ReadableTableMetadata as _, StorageError, TableDefinition,
 };
 
+use crate::chain::ChainSize;
 use crate::record::{BlockRecord, decode_header};
 use crate::state::DigestBuilder;
 use crate::{AccountState, ChainError, Executed, Genesis, StateDiff, StateReader};
@@ -226,6 +227,15 @@ impl View {
             .ok_or_else(|| ChainError::corrupt("the block table", "it is empty"))
     }
 
+    pub(crate) fn size(&self) -> Result<ChainSize, ChainError> {
+        Ok(ChainSize {
+            blocks: self.block.len().map_err(failed)?,
+            transactions: self.transaction.len().map_err(failed)?,
+            accounts: self.account.len().map_err(failed)?,
+            slots: self.slot.len().map_err(failed)?,
+        })
+    }
+
     pub(crate) fn head(&self) -> Result<Header, ChainError> {
         self.header(self.head_number()?)?
             .ok_or_else(|| ChainError::corrupt("the block table", "its last entry is missing"))
@@ -383,6 +393,10 @@ fn open_patiently<T>(path: &Path, open: impl Fn(&Path) -> Result<T, DatabaseErro
                 thread::sleep(Duration::from_millis(20));
             }
             Err(DatabaseError::DatabaseAlreadyOpen) => return Err(ChainError::Locked(path.to_owned())),
+            // Most often a missing permission: say for which file.
+            Err(DatabaseError::Storage(StorageError::Io(error))) => {
+                return Err(ChainError::io("open", path, error));
+            }
             Err(error) => return Err(ChainError::store("open", error)),
         }
     }

@@ -4,15 +4,21 @@
 //! when everything that was asked for held, 1 when something did not, 2 for a wrong command line.
 
 mod chain;
+mod damaged;
 mod progress;
+mod replace;
 mod study;
 mod tables;
 mod verify;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+
+use crate::progress::{STDOUT, tell};
 
 /// Train and use AI models on health data that never leaves its owner.
 #[derive(Parser)]
@@ -60,6 +66,29 @@ enum StudyCommand {
 
 #[derive(Subcommand)]
 enum ChainCommand {
+    /// Serve a chain: Ethereum JSON-RPC over HTTP and WebSocket. Makes the chain when there is none.
+    Serve(chain::serve::ServeArgs),
+    /// Tell what a chain holds.
+    Status {
+        /// Directory of the chain, or the address of its server, such as http://127.0.0.1:8545.
+        place: String,
+        /// Print one JSON document instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy the chain of a server, executing every block, and stop at the first one that does not hold.
+    Follow {
+        /// Address of the server, such as http://127.0.0.1:8545.
+        url: String,
+        /// Directory of the copy; it is continued when it exists.
+        dir: PathBuf,
+        /// Hash of block 0, as its operator published it.
+        #[arg(long, value_name = "HASH")]
+        genesis: Option<alloy_primitives::B256>,
+        /// Stop when the newest block has been executed.
+        #[arg(long)]
+        once: bool,
+    },
     /// Execute every stored transaction again and compare every root and the final state.
     Replay {
         /// Directory of the chain, such as `histone-run/ledger`.
@@ -90,27 +119,48 @@ struct RunArgs {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Demo(args) => study::demo(&args),
-        Command::Study(StudyCommand::Run { study, run }) => study::run(&study, &run),
-        Command::Study(StudyCommand::Check { study }) => study::check(&study),
-        Command::Verify { dir, json } => verify::verify(&dir, json),
-        Command::Chain(ChainCommand::Replay { dir, json }) => chain::replay(&dir, json),
+    let command = Cli::parse().command;
+    let mut out = io::stdout().lock();
+    let result = match command {
+        Command::Demo(args) => study::demo(&args, &mut out),
+        Command::Study(StudyCommand::Run { study, run }) => study::run(&study, &run, &mut out),
+        Command::Study(StudyCommand::Check { study }) => study::check(&study, &mut out),
+        Command::Verify { dir, json } => verify::verify(&dir, json, &mut out),
+        Command::Chain(ChainCommand::Serve(args)) => chain::serve::run(&args, &mut out),
+        Command::Chain(ChainCommand::Status { place, json }) => chain::status::run(&place, json, &mut out),
+        Command::Chain(ChainCommand::Follow { url, dir, genesis, once }) => {
+            chain::follow::run(&url, &dir, genesis, once, &mut out)
+        }
+        Command::Chain(ChainCommand::Replay { dir, json }) => chain::replay(&dir, json, &mut out),
     };
+    // What stdout still holds back can fail too, for instance on a full disk.
+    let result = result.and_then(|held| out.flush().map(|()| held).context(STDOUT));
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            // One line: what failed, then why, from the outside to the cause.
-            let mut text = error.to_string();
-            for cause in error.chain().skip(1) {
-                let cause = cause.to_string();
-                if !text.contains(&cause) {
-                    text = format!("{text}: {cause}");
-                }
+            if !reader_left(&error) {
+                tell(&format!("error: {}", sentence(&error)));
             }
-            eprintln!("error: {text}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether stdout was a pipe whose reader has gone, as in `histone verify run | head -1`: it does not want to hear more.
+fn reader_left(error: &anyhow::Error) -> bool {
+    let pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    error.root_cause().downcast_ref::<io::Error>().is_some_and(pipe)
+}
+
+/// One line: what failed, then why, from the outside to the cause.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }

@@ -1,10 +1,19 @@
 //! Progress on stderr: bars on a terminal, plain lines elsewhere.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use histone_node::run::Observer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Writes a line to stderr. When nobody can be told, the work still goes on: a full disk under a log file must not end
+/// a run, as `eprintln!` would.
+pub fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// What failed when a result cannot be printed.
+pub const STDOUT: &str = "cannot write to stdout";
 
 /// Shows how a run goes on.
 pub struct Progress {
@@ -28,7 +37,7 @@ impl Progress {
     }
 
     fn line(&mut self, text: &str) {
-        if self.plain { eprintln!("{text}") } else { self.bar.println(text) }
+        if self.plain { tell(text) } else { self.bar.println(text) }
     }
 
     /// Takes the bar away.

@@ -1,34 +1,37 @@
 //! `histone demo`, `histone study run`, `histone study check`.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use histone_compliance::folder::Folder;
+use histone_node::error::NodeError;
 use histone_node::party::Entropy;
-use histone_node::run::{DropOut, Options, run as run_study};
+use histone_node::run::{DropOut, Options, RunResult, run as run_study};
 use histone_node::study::{Study, data_root};
 
-use crate::progress::Progress;
-use crate::{RunArgs, tables};
+use crate::progress::{Progress, STDOUT};
+use crate::{RunArgs, replace, tables};
 
 /// The SIMULATED clock of a seeded run starts here: 1 January 2026, 00:00 UTC.
 const SEEDED_START: u64 = 1_767_225_600;
 
 /// The bundled study.
-pub fn demo(args: &RunArgs) -> Result<bool> {
-    execute(&Study::bundled()?, args)
+pub fn demo(args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
+    execute(&Study::bundled()?, args, out)
 }
 
 /// A study file.
-pub fn run(path: &Path, args: &RunArgs) -> Result<bool> {
-    execute(&load(path)?, args)
+pub fn run(path: &Path, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
+    execute(&load(path)?, args, out)
 }
 
 /// Only the checks.
-pub fn check(path: &Path) -> Result<bool> {
+pub fn check(path: &Path, out: &mut dyn Write) -> Result<bool> {
     let study = load(path)?;
-    tables::study(&study);
+    tables::study(&study, out).context(STDOUT)?;
     Ok(true)
 }
 
@@ -43,17 +46,26 @@ pub fn parse_drop_out(text: &str) -> Result<DropOut, String> {
     let wrong = || "write PARTICIPANT@ROUND, such as city-hospital@2".to_string();
     let (participant, round) = text.rsplit_once('@').ok_or_else(wrong)?;
     let round = round.parse().ok().filter(|&r| r > 0).ok_or_else(wrong)?;
+    if participant.is_empty() {
+        return Err(wrong());
+    }
     Ok(DropOut { participant: participant.to_string(), round })
 }
 
-fn execute(study: &Study, args: &RunArgs) -> Result<bool> {
+fn execute(study: &Study, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
     for d in &args.drop_out {
         if !study.participants.iter().any(|p| p.name == d.participant) {
-            bail!("the study has no participant `{}` to drop out", d.participant);
+            let names: Vec<_> = study.participants.iter().map(|p| p.name.as_str()).collect();
+            bail!(
+                "the study has no participant `{}` to drop out; it has {}",
+                d.participant,
+                names.join(", ")
+            );
         }
     }
+    let dir = run_folder(&args.out)?;
     if args.replace {
-        remove_earlier(&args.out)?;
+        replace::remove_earlier(&Folder::at(&dir))?;
     }
     let (entropy, start_time) = match args.seed {
         Some(seed) => (Entropy::Seed(seed), SEEDED_START),
@@ -62,7 +74,7 @@ fn execute(study: &Study, args: &RunArgs) -> Result<bool> {
             (Entropy::System, now.as_secs())
         }
     };
-    let options = Options { out: args.out.clone(), entropy, start_time, drop_outs: args.drop_out.clone() };
+    let options = Options { out: dir.clone(), entropy, start_time, drop_outs: args.drop_out.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -70,38 +82,48 @@ fn execute(study: &Study, args: &RunArgs) -> Result<bool> {
     let mut progress = Progress::new(&study.title);
     let result = runtime.block_on(run_study(study, &options, &mut progress));
     progress.end();
-    let result = result?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&result)?);
-    } else {
-        tables::result(&result, &args.out);
-    }
+    let result = result.map_err(|error| stopped(error, &Folder::at(&dir)))?;
+    print(&result, &dir, args.json, out).with_context(|| {
+        format!(
+            "the run ended well, but its result cannot be printed; it is in `{}`",
+            Folder::at(&dir).result().display()
+        )
+    })?;
     Ok(true)
 }
 
-/// Removes a run folder and its secrets; nothing that does not look like a run is touched.
-fn remove_earlier(out: &Path) -> Result<()> {
-    if !out.exists() && !private(out).exists() {
-        return Ok(());
+fn print(result: &RunResult, dir: &Path, json: bool, out: &mut dyn Write) -> Result<()> {
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(result)?)?;
+    } else {
+        tables::result(result, dir, out)?;
     }
-    let is_run = out.join("manifest.json").exists() || out.join("UNFINISHED").exists();
-    let is_empty = fs::read_dir(out).map_or(true, |mut d| d.next().is_none());
-    if !is_run && !is_empty {
-        bail!(
-            "`{}` holds no run of histone, so --replace leaves it alone; name another folder with --out",
-            out.display()
-        );
-    }
-    for dir in [out.to_path_buf(), private(out)] {
-        if dir.exists() {
-            fs::remove_dir_all(&dir).with_context(|| format!("cannot remove `{}`", dir.display()))?;
-        }
-    }
-    Ok(())
+    Ok(out.flush()?)
 }
 
-fn private(out: &Path) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_os_string();
-    name.push(".private");
-    out.with_file_name(name)
+/// The run folder with a name of its own: the secrets go beside it under that name, and `.` has none. There they would
+/// lie inside the folder that is given away.
+fn run_folder(out: &Path) -> Result<PathBuf> {
+    if out.file_name().is_some() {
+        return Ok(out.to_path_buf());
+    }
+    let named = fs::canonicalize(out).with_context(|| format!("cannot find `{}`", out.display()))?;
+    if named.file_name().is_none() {
+        bail!("`{}` cannot be a run folder; name another folder with --out", out.display());
+    }
+    Ok(named)
+}
+
+/// Adds to an error in the middle of a run where it left what.
+fn stopped(error: NodeError, folder: &Folder) -> anyhow::Error {
+    let place = match error {
+        NodeError::Occupied(_) => return error.into(),
+        // The store does not name its file.
+        NodeError::Chain(_) => folder.ledger(),
+        _ => folder.root().to_path_buf(),
+    };
+    if !folder.unfinished().exists() {
+        return error.into();
+    }
+    anyhow::Error::new(error).context(format!("the run did not end, `{}` is not complete", place.display()))
 }

@@ -1,5 +1,6 @@
 //! Results as tables for people.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use comfy_table::presets::ASCII_MARKDOWN;
@@ -7,7 +8,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 use histone_node::run::RunResult;
 use histone_node::study::{Study, Tokens};
 
-fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_header(head);
     for row in rows {
@@ -25,14 +26,15 @@ fn auc(value: Option<f64>) -> String {
 }
 
 /// What a run came to.
-pub fn result(r: &RunResult, out: &Path) {
-    println!("\n{} ({})", r.title, r.study);
-    println!(
+pub fn result(r: &RunResult, dir: &Path, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n{} ({})", r.title, r.study)?;
+    writeln!(
+        out,
         "machines SIMULATED, clock SIMULATED{}",
         if r.seeded { ", seeded: its secrets are not secret" } else { "" }
-    );
+    )?;
 
-    println!("\nArea under the curve on held-out rows");
+    writeln!(out, "\nArea under the curve on held-out rows")?;
     let mut rows: Vec<Vec<String>> = r
         .auc
         .sites
@@ -47,15 +49,16 @@ pub fn result(r: &RunResult, out: &Path) {
     let federated = auc(r.auc.federated_exact);
     let total = format!("{total} ({positive} positive)");
     rows.push(vec!["all sites".into(), total, "-".into(), federated, auc(r.auc.pooled)]);
-    println!("{}", table(&["site", "rows", "local", "federated", "pooled*"], rows));
-    println!(
+    writeln!(out, "{}", table(&["site", "rows", "local", "federated", "pooled*"], rows))?;
+    writeln!(
+        out,
         "* pooled: computed by the runner of this study from the files; no party of a real collaboration could.\n  federated model against pooled fit: largest difference of a weight {:.1e}; {} Newton rounds, {}",
         r.model.largest_difference_to_pooled,
         r.model.newton_rounds,
         if r.model.converged { "converged" } else { "NOT converged: raise `rounds`" },
-    );
+    )?;
 
-    println!("\nRounds (updates encrypted, only their sum was opened)");
+    writeln!(out, "\nRounds (updates encrypted, only their sum was opened)")?;
     let rows = r.rounds.iter().map(|x| {
         vec![
             x.round.to_string(),
@@ -67,42 +70,45 @@ pub fn result(r: &RunResult, out: &Path) {
             format!("{:.0}", x.milliseconds),
         ]
     });
-    println!(
+    writeln!(
+        out,
         "{}",
         table(&["round", "stage", "updates", "numbers", "update bytes", "committee bytes", "ms"], rows)
-    );
+    )?;
 
     if !r.declined.is_empty() {
-        println!("\nDeclined by owners");
+        writeln!(out, "\nDeclined by owners")?;
         let rows =
             r.declined.iter().map(|d| vec![d.model.clone(), d.participant.clone(), d.reasons.join("; ")]);
-        println!("{}", table(&["model", "owner", "why"], rows));
+        writeln!(out, "{}", table(&["model", "owner", "why"], rows))?;
     }
     if r.validation.iter().any(|v| !v.flagged.is_empty()) {
-        println!("\nFlagged by the validation program");
+        writeln!(out, "\nFlagged by the validation program")?;
         let rows = r.validation.iter().flat_map(|v| {
             v.flagged.iter().map(|c| vec![v.participant.clone(), c.column.clone(), c.flags.join(", ")])
         });
-        println!("{}", table(&["owner", "column", "flag"], rows));
+        writeln!(out, "{}", table(&["owner", "column", "flag"], rows))?;
     }
 
     let answered = r.queries.iter().filter(|q| q.settled).count();
     let known: Vec<_> = r.queries.iter().filter_map(|q| Some((q.probability?, q.truth?))).collect();
     let right = known.iter().filter(|(p, truth)| (*p >= 0.5) == *truth).count();
-    println!(
+    writeln!(
+        out,
         "\nQueries: {answered} answered and settled, {} refunded; {right} of {} with a known label on the right side of 0.5",
         r.queries.len() - answered,
         known.len()
-    );
-    println!("Refused as they must be: {} attempts", r.refused.len());
+    )?;
+    writeln!(out, "Refused as they must be: {} attempts", r.refused.len())?;
     for x in &r.refused {
-        println!("  {}: {} ({})", x.attempt, x.reason, x.refused_by);
+        writeln!(out, "  {}: {} ({})", x.attempt, x.reason, x.refused_by)?;
     }
 
-    println!(
+    writeln!(
+        out,
         "\nLedger: {} transactions in {} blocks, {} gas",
         r.chain.transactions, r.chain.blocks, r.chain.gas
-    );
+    )?;
     let rows = r.chain.by_function.iter().map(|(name, g)| {
         vec![
             name.clone(),
@@ -111,23 +117,23 @@ pub fn result(r: &RunResult, out: &Path) {
             (g.gas / g.transactions.max(1)).to_string(),
         ]
     });
-    println!("{}", table(&["call", "transactions", "gas", "gas each"], rows));
+    writeln!(out, "{}", table(&["call", "transactions", "gas", "gas each"], rows))?;
 
-    println!("\nTokens (TEST money)");
+    writeln!(out, "\nTokens (TEST money)")?;
     let rows = r
         .balances
         .iter()
         .filter(|b| b.tokens_micro > 0)
         .map(|b| vec![b.name.clone(), b.role.clone(), Tokens::from_micro(b.tokens_micro).to_string()]);
-    println!("{}", table(&["party", "role", "tokens"], rows));
-    println!("they sum to the {} paid in", Tokens::from_micro(r.paid_in_micro));
-    println!("\n{:.1} s; everything a stranger needs is in {}", r.seconds, out.display());
-    println!("check it: histone verify {}", out.display());
+    writeln!(out, "{}", table(&["party", "role", "tokens"], rows))?;
+    writeln!(out, "they sum to the {} paid in", Tokens::from_micro(r.paid_in_micro))?;
+    writeln!(out, "\n{:.1} s; everything a stranger needs is in {}", r.seconds, dir.display())?;
+    writeln!(out, "check it: histone verify {}", dir.display())
 }
 
 /// What a study file says.
-pub fn study(study: &Study) {
-    println!("{} ({}): every check passed", study.title, study.name);
+pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} ({}): every check passed", study.title, study.name)?;
     let rows = study.participants.iter().map(|p| {
         vec![
             p.name.clone(),
@@ -138,6 +144,10 @@ pub fn study(study: &Study) {
             p.consent.iter().map(|c| c.term.short).collect::<Vec<_>>().join(" "),
         ]
     });
-    println!("{}", table(&["participant", "country", "rows", "positive", "missing cells", "consent"], rows));
-    println!("{} features, label `{}`", study.table.features.len(), study.table.label);
+    writeln!(
+        out,
+        "{}",
+        table(&["participant", "country", "rows", "positive", "missing cells", "consent"], rows)
+    )?;
+    writeln!(out, "{} features, label `{}`", study.table.features.len(), study.table.label)
 }

@@ -1,33 +1,40 @@
 //! `histone verify`.
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use histone_compliance::verify::{Outcome, verify as verify_folder};
 
+use crate::damaged::read_chain;
+use crate::progress::{STDOUT, tell};
+
 /// Checks a run folder; prints one line a check.
-pub fn verify(dir: &Path, json: bool) -> Result<bool> {
+pub fn verify(dir: &Path, json: bool, out: &mut dyn Write) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .context("cannot start the runtime")?;
+    // A reader that goes away (`| head`) must not hide the outcome: the checks go on, and the first failure is kept.
+    let mut printed = Ok(());
     let mut show = |check: &histone_compliance::verify::Check| {
-        if !json {
+        if !json && printed.is_ok() {
             let mark = match check.outcome {
                 Outcome::Holds => "holds     ",
                 Outcome::Fails => "FAILS     ",
                 Outcome::NotCheckable => "cannot say",
             };
-            println!("{mark} {:<12} {}", check.name, check.detail);
+            printed = writeln!(out, "{mark} {:<12} {}", check.name, check.detail);
         }
     };
-    let report = runtime.block_on(verify_folder(dir, &mut show))?;
+    let report = read_chain(dir, || Ok(runtime.block_on(verify_folder(dir, &mut show))?))?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        printed = writeln!(out, "{}", serde_json::to_string_pretty(&report)?);
     } else if let Some(failure) = report.first_failure() {
-        eprintln!("error: `{}` does not hold: {}", failure.name, failure.detail);
-    } else {
-        println!("everything that can be checked holds");
+        tell(&format!("error: `{}` does not hold: {}", failure.name, failure.detail));
+    } else if printed.is_ok() {
+        printed = writeln!(out, "everything that can be checked holds");
     }
+    printed.context(STDOUT)?;
     Ok(report.holds())
 }

@@ -11,7 +11,7 @@ use super::shapes::{self, json};
 use super::{MAX_LOGS, Params, RpcError};
 use crate::execution::{Call, simulate};
 use crate::store::View;
-use crate::{BlockRecord, Chain, MAX_INPUT_BYTES, StateReader as _};
+use crate::{BlockRecord, Chain, MAX_INPUT_BYTES, RawBlock, RawGenesis, StateReader as _};
 
 /// Most blocks of one `eth_feeHistory`.
 const MAX_FEE_HISTORY: u64 = 1024;
@@ -31,6 +31,11 @@ impl Chain {
                 Ok(concat!("histone-chain/", env!("CARGO_PKG_VERSION")).into())
             }
             "net_version" => params(0).map(|_| self.genesis().chain_id.to_string().into()),
+            "net_peerCount" => params(0).map(|_| "0x0".into()),
+            "web3_sha3" => {
+                let data: Bytes = params(1)?.required(0, "data")?;
+                json(alloy_primitives::keccak256(data))
+            }
             "net_listening" => params(0).map(|_| Value::Bool(false)),
             "eth_chainId" => params(0).and_then(|_| json(U64::from(self.genesis().chain_id))),
             "eth_syncing" => params(0).map(|_| Value::Bool(false)),
@@ -44,6 +49,11 @@ impl Chain {
             "eth_getBlockByHash" => self.block_by_hash(&params(2)?),
             "eth_getBlockReceipts" => self.block_receipts(&params(1)?),
             "eth_getBlockTransactionCountByNumber" => self.count_by_number(&params(1)?),
+            "eth_getBlockTransactionCountByHash" => self.count_by_hash(&params(1)?),
+            "eth_getUncleCountByBlockNumber" => self.uncles_by_number(&params(1)?),
+            "eth_getUncleCountByBlockHash" => self.uncles_by_hash(&params(1)?),
+            "eth_getTransactionByBlockNumberAndIndex" => self.transaction_by_number(&params(2)?),
+            "eth_getTransactionByBlockHashAndIndex" => self.transaction_by_block_hash(&params(2)?),
             "eth_getTransactionByHash" => self.transaction_by_hash(&params(1)?),
             "eth_getTransactionReceipt" => self.transaction_receipt(&params(1)?),
             "eth_sendRawTransaction" => self.send_raw_transaction(&params(1)?),
@@ -61,8 +71,22 @@ impl Chain {
             "eth_getFilterChanges" => self.filter_changes(&params(1)?),
             "eth_getFilterLogs" => self.filter_logs(&params(1)?),
             "eth_uninstallFilter" => self.uninstall_filter(&params(1)?),
+            "sequencer_getGenesis" => params(0).and_then(|_| self.raw_genesis()),
+            "sequencer_getBlock" => json(self.record_at(&params(1)?)?.as_ref().map(RawBlock::new)),
+            "eth_subscribe" | "eth_unsubscribe" => Err(RpcError::new(
+                -32601,
+                format!("the method `{method}` needs a WebSocket; here, poll with eth_newFilter"),
+            )),
             _ => Err(RpcError::new(-32601, format!("the method `{}` does not exist", shown(method)))),
         }
+    }
+
+    fn raw_genesis(&self) -> Result<Value, RpcError> {
+        let zero = self.block(0)?.ok_or_else(|| RpcError::internal("block 0 is missing"))?;
+        json(RawGenesis {
+            genesis: self.genesis().encode().into(),
+            signature: RawBlock::new(&zero).signature,
+        })
     }
 
     fn block_by_number(&self, params: &Params) -> Result<Value, RpcError> {
@@ -86,15 +110,51 @@ impl Chain {
         view.block(number)?.map_or(Ok(Value::Null), |record| json(shapes::receipts(&record)))
     }
 
-    fn count_by_number(&self, params: &Params) -> Result<Value, RpcError> {
+    fn record_at(&self, params: &Params) -> Result<Option<BlockRecord>, RpcError> {
         let view = self.view()?;
         let number = resolve_tag(&view, params.required(0, "block")?)?;
-        view.block(number)?.map_or(Ok(Value::Null), |record| json(U64::from(record.transactions.len())))
+        Ok(view.block(number)?)
+    }
+
+    fn record_of(&self, params: &Params) -> Result<Option<BlockRecord>, RpcError> {
+        let view = self.view()?;
+        let Some(number) = view.number_of(params.required(0, "block hash")?)? else { return Ok(None) };
+        Ok(view.block(number)?)
+    }
+
+    fn count_by_hash(&self, params: &Params) -> Result<Value, RpcError> {
+        json(self.record_of(params)?.map(|record| U64::from(record.transactions.len())))
+    }
+
+    /// There are no uncles, but only a block that exists has none.
+    fn uncles_by_number(&self, params: &Params) -> Result<Value, RpcError> {
+        json(self.record_at(params)?.map(|_| U64::ZERO))
+    }
+
+    fn uncles_by_hash(&self, params: &Params) -> Result<Value, RpcError> {
+        json(self.record_of(params)?.map(|_| U64::ZERO))
+    }
+
+    fn transaction_by_number(&self, params: &Params) -> Result<Value, RpcError> {
+        let index: U64 = params.required(1, "index")?;
+        json(self.record_at(params)?.and_then(|record| shapes::transaction(&record, index.to())))
+    }
+
+    fn transaction_by_block_hash(&self, params: &Params) -> Result<Value, RpcError> {
+        let index: U64 = params.required(1, "index")?;
+        json(self.record_of(params)?.and_then(|record| shapes::transaction(&record, index.to())))
+    }
+
+    fn count_by_number(&self, params: &Params) -> Result<Value, RpcError> {
+        json(self.record_at(params)?.map(|record| U64::from(record.transactions.len())))
     }
 
     fn transaction_by_hash(&self, params: &Params) -> Result<Value, RpcError> {
-        let Some((record, index)) = self.locate(params)? else { return Ok(Value::Null) };
-        json(shapes::transaction(&record, index))
+        if let Some((record, index)) = self.locate(params)? {
+            return json(shapes::transaction(&record, index));
+        }
+        let hash: B256 = params.required(0, "transaction hash")?;
+        json(self.queue().as_ref().and_then(|queue| queue.find(hash)).map(shapes::queued))
     }
 
     fn transaction_receipt(&self, params: &Params) -> Result<Value, RpcError> {
@@ -109,17 +169,21 @@ impl Chain {
         Ok(view.block(number)?.map(|record| (record, index)))
     }
 
-    /// Makes a block at once; the receipt is there when this returns.
+    /// Makes a block at once, unless the chain queues; the receipt is there when this returns.
     fn send_raw_transaction(&self, params: &Params) -> Result<Value, RpcError> {
         let raw: Bytes = params.required(0, "signed transaction")?;
-        let executed = self.produce(&[raw])?;
-        json(executed.block().transactions.first().map(|transaction| transaction.hash()))
+        json(self.submit(&raw)?)
     }
 
     fn transaction_count(&self, params: &Params) -> Result<Value, RpcError> {
         let view = self.state_view(params, 1)?;
-        let account = view.account(params.required(0, "address")?)?;
-        json(U64::from(account.map_or(0, |account| account.nonce)))
+        let address: Address = params.required(0, "address")?;
+        if params.optional::<BlockId>(1, "block")? == Some(BlockId::pending())
+            && let Some(nonce) = self.queue().as_ref().and_then(|queue| queue.nonce(address))
+        {
+            return json(U64::from(nonce));
+        }
+        json(U64::from(view.account(address)?.map_or(0, |account| account.nonce)))
     }
 
     fn balance(&self, params: &Params) -> Result<Value, RpcError> {

@@ -1,6 +1,6 @@
 //! Blocks, transactions and receipts as Ethereum clients expect them in JSON.
 
-use alloy_consensus::transaction::TransactionInfo;
+use alloy_consensus::transaction::{Recovered, TransactionInfo};
 use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::eip4895::Withdrawals;
 use alloy_primitives::{Sealable as _, TxKind, U256};
@@ -39,6 +39,19 @@ pub(super) fn block(record: &BlockRecord, full: bool) -> Result<Value, RpcError>
         members.insert("sequencerSignature".into(), Value::String(signature));
     }
     Ok(value)
+}
+
+/// A header as `eth_subscribe("newHeads")` shows it.
+#[cfg(feature = "server")]
+pub(super) fn head(header: alloy_consensus::Header) -> Result<Value, RpcError> {
+    json(Header::from_consensus(header.seal_slow(), Some(U256::ZERO), None))
+}
+
+/// A transaction that waits for a block.
+pub(super) fn queued(transaction: &crate::Transaction) -> Transaction<TxEnvelope> {
+    let recovered = Recovered::new_unchecked(transaction.envelope().clone(), transaction.sender());
+    let hash = Some(transaction.hash());
+    Transaction::from_transaction(recovered, TransactionInfo { hash, ..TransactionInfo::default() })
 }
 
 pub(super) fn transaction(record: &BlockRecord, index: usize) -> Option<Transaction<TxEnvelope>> {

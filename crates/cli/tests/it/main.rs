@@ -1,1 +1,12 @@
-//! Tests of the program as people use it.
+//! The program as people meet it: its command lines, a whole run, and what is left when a run is killed, its disk is
+//! full or its folder was tampered with.
+#![allow(clippy::unwrap_used)]
+
+mod demo;
+#[cfg(unix)]
+mod disk;
+mod docs;
+mod help;
+mod kill;
+mod support;
+mod verify;

@@ -1,0 +1,132 @@
+//! An auditor's copy of somebody else's chain, executed again block by block as it grows.
+
+use std::path::Path;
+
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, Bytes, Signature};
+use serde::{Deserialize, Serialize};
+
+use crate::execution::validate;
+use crate::store::Store;
+use crate::{Block, BlockHeader, BlockRecord, ChainError, Genesis, ReplayError, Transaction};
+
+/// What block 0 follows from, as `sequencer_getGenesis` tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawGenesis {
+    /// The encoded [`Genesis`].
+    pub genesis: Bytes,
+    /// The sequencer's signature over the hash of block 0, 65 bytes.
+    pub signature: Bytes,
+}
+
+/// A block without anything that follows from it, as `sequencer_getBlock` tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawBlock {
+    /// The RLP encoded header.
+    pub header: Bytes,
+    /// The sequencer's signature over the hash of the header, 65 bytes.
+    pub signature: Bytes,
+    /// The EIP-2718 encoded transactions, in order.
+    pub transactions: Vec<Bytes>,
+}
+
+impl RawBlock {
+    /// The parts of `record` that the others follow from.
+    pub(crate) fn new(record: &BlockRecord) -> RawBlock {
+        RawBlock {
+            header: alloy_rlp::encode(&record.header).into(),
+            signature: Bytes::copy_from_slice(&record.signature.as_bytes()),
+            transactions: record.raw_transactions.clone(),
+        }
+    }
+}
+
+/// A copy of a chain that holds only what was executed here. It has no key and makes no block.
+///
+/// The copy is an ordinary chain directory: [`Chain::open_read_only`](crate::Chain::open_read_only) and
+/// [`replay()`](crate::replay()) read it.
+pub struct Replica {
+    store: Store,
+    genesis: Genesis,
+}
+
+impl Replica {
+    /// Starts a copy in `dir`, which is created when missing, from a genesis. Whether it is the right genesis is for
+    /// the caller to know: compare the hash of [`Replica::head`] with one that was published.
+    ///
+    /// # Errors
+    /// [`ReplayError::Execution`] when the genesis cannot be decoded, [`ReplayError::Block`] when its sequencer did not
+    /// sign block 0, [`ChainError::Exists`] and errors of the file system in [`ReplayError::Store`].
+    pub fn create(dir: &Path, raw: &RawGenesis) -> Result<Replica, ReplayError> {
+        let failed = |source| ReplayError::Execution { block: 0, source };
+        let genesis = Genesis::decode(&raw.genesis).map_err(failed)?;
+        let signature = check_signature(0, &raw.signature, genesis.header().hash_slow(), genesis.sequencer)?;
+        let store = Store::create(dir, &genesis, &signature)?;
+        Ok(Replica { store, genesis })
+    }
+
+    /// Continues a copy.
+    ///
+    /// # Errors
+    /// [`ChainError::Missing`], [`ChainError::Locked`], [`ChainError::Version`] and [`ChainError::Corrupt`].
+    pub fn open(dir: &Path) -> Result<Replica, ChainError> {
+        let store = Store::open(dir)?;
+        let genesis = store.view()?.genesis()?;
+        Ok(Replica { store, genesis })
+    }
+
+    /// What the chain starts from.
+    #[must_use]
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The newest block that was executed here.
+    ///
+    /// # Errors
+    /// When the store fails or is damaged.
+    pub fn head(&self) -> Result<BlockHeader, ChainError> {
+        Ok(self.store.view()?.head()?.into())
+    }
+
+    /// Executes the block that follows the head, and keeps it when every field of its header is what execution gives
+    /// and the sequencer signed it. On return it is on disk. Returns its hash.
+    ///
+    /// # Errors
+    /// [`ReplayError`] naming the block, and the field in it, that differs; nothing is kept then.
+    pub fn apply(&self, raw: &RawBlock) -> Result<B256, ReplayError> {
+        let view = self.store.view()?;
+        let parent = view.head()?;
+        let number = parent.number.saturating_add(1);
+        let failed = |error| ReplayError::of_block(number, error);
+        let header: Header = alloy_rlp::decode_exact(&raw.header)
+            .map_err(|error| failed(ChainError::corrupt(format!("the header of block {number}"), error)))?;
+        let signature = check_signature(number, &raw.signature, header.hash_slow(), self.genesis.sequencer)?;
+        let transactions = raw
+            .transactions
+            .iter()
+            .enumerate()
+            .map(|(index, raw)| Transaction::decode(raw, self.genesis.chain_id, index))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed)?;
+        let executed =
+            validate(&self.genesis, &view, &parent, Block { header, transactions }).map_err(failed)?;
+        self.store.append(&executed, &signature)?;
+        Ok(executed.hash())
+    }
+}
+
+fn check_signature(block: u64, raw: &[u8], hash: B256, sequencer: Address) -> Result<Signature, ReplayError> {
+    let signed = Signature::from_raw(raw)
+        .ok()
+        .and_then(|signature| Some((signature, signature.recover_address_from_prehash(&hash).ok()?)));
+    match signed {
+        Some((signature, signer)) if signer == sequencer => Ok(signature),
+        other => Err(ReplayError::Block {
+            block,
+            field: "sequencer signature",
+            stored: other.map_or("not a signature".into(), |(_, signer)| signer.to_string()),
+            computed: sequencer.to_string(),
+        }),
+    }
+}
