@@ -8,6 +8,7 @@ use alloy_consensus::Header;
 use alloy_primitives::B256;
 
 use crate::execution::{Executed, propose, validate};
+use crate::group::Group;
 use crate::queue::Queue;
 use crate::rpc::Filters;
 use crate::store::{Store, View};
@@ -43,7 +44,9 @@ struct Inner {
     /// Held from reading the head to the commit, so that blocks are made one after another.
     writer: Mutex<()>,
     filters: Mutex<Filters>,
-    /// `None` while each transaction makes a block of its own.
+    /// Those who wait for a block that is made at once.
+    group: Group,
+    /// `None` while blocks are made at once.
     queue: Mutex<Option<Queue>>,
     watchers: Mutex<Vec<Weak<Watcher>>>,
 }
@@ -109,6 +112,18 @@ impl Chain {
         Ok(Chain::new(store, genesis, None, clock))
     }
 
+    /// Opens a chain on a store that did not come from a directory.
+    #[cfg(test)]
+    pub(crate) fn on(store: Store, sequencer: Sequencer, clock: Arc<dyn Clock>) -> Result<Chain, ChainError> {
+        let genesis = store.view()?.genesis()?;
+        Ok(Chain::new(store, genesis, Some(sequencer), clock))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
     fn new(store: Store, genesis: Genesis, sequencer: Option<Sequencer>, clock: Arc<dyn Clock>) -> Chain {
         let inner = Inner {
             store,
@@ -117,6 +132,7 @@ impl Chain {
             clock,
             writer: Mutex::default(),
             filters: Mutex::default(),
+            group: Group::default(),
             queue: Mutex::default(),
             watchers: Mutex::default(),
         };
@@ -134,7 +150,7 @@ impl Chain {
     /// # Errors
     /// When the store fails or is damaged; the same holds for the other readers.
     pub fn head(&self) -> Result<BlockHeader, ChainError> {
-        Ok(self.view()?.head()?.into())
+        Ok(self.view()?.head()?.clone())
     }
 
     /// Block `number`, or `None` when it has not been made yet.
@@ -187,9 +203,8 @@ impl Chain {
     /// Those of [`propose`].
     pub fn propose(&self, transactions: Vec<Transaction>) -> Result<Executed, ChainError> {
         let view = self.view()?;
-        let parent = view.head()?;
-        let timestamp = self.next_timestamp(&parent);
-        propose(&self.inner.genesis, &view, &parent, transactions, timestamp)
+        let parent = &view.head()?.header;
+        propose(&self.inner.genesis, &*view, parent, transactions, self.next_timestamp(parent))
     }
 
     /// Executes a block from elsewhere on the head and checks all of its header.
@@ -198,7 +213,7 @@ impl Chain {
     /// Those of [`validate`].
     pub fn validate(&self, block: Block) -> Result<Executed, ChainError> {
         let view = self.view()?;
-        validate(&self.inner.genesis, &view, &view.head()?, block)
+        validate(&self.inner.genesis, &*view, &view.head()?.header, block)
     }
 
     /// Signs an executed block and makes it the head. On return it is on disk.
@@ -216,7 +231,8 @@ impl Chain {
         executed: &Executed,
     ) -> Result<(), ChainError> {
         let sequencer = self.inner.sequencer.as_ref().ok_or(ChainError::ReadOnly)?;
-        let head = self.head()?;
+        let view = self.view()?;
+        let head = view.head()?;
         if executed.block().header.parent_hash != head.hash {
             let block = executed.block().header.number;
             return Err(ChainError::StaleParent { block, head: head.header.number });
@@ -244,7 +260,7 @@ impl Chain {
         if self.inner.sequencer.is_some() { Ok(()) } else { Err(ChainError::ReadOnly) }
     }
 
-    pub(crate) fn view(&self) -> Result<View, ChainError> {
+    pub(crate) fn view(&self) -> Result<Arc<View>, ChainError> {
         self.inner.store.view()
     }
 
@@ -260,6 +276,10 @@ impl Chain {
     pub(crate) fn filters(&self) -> MutexGuard<'_, Filters> {
         // A panic while the lock was held leaves a valid list of filters behind.
         self.inner.filters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn group(&self) -> &Group {
+        &self.inner.group
     }
 
     pub(crate) fn queue(&self) -> MutexGuard<'_, Option<Queue>> {

@@ -35,10 +35,12 @@ pub enum ChainError {
         supported: u64,
     },
     /// The store failed.
-    #[error("cannot {action} the chain store")]
+    #[error("cannot {action} the chain store `{}`", path.display())]
     Store {
         /// What was being done.
         action: &'static str,
+        /// The file.
+        path: PathBuf,
         /// Cause.
         #[source]
         source: Box<redb::Error>,
@@ -118,8 +120,12 @@ pub enum ChainError {
 }
 
 impl ChainError {
-    pub(crate) fn store(action: &'static str, source: impl Into<redb::Error>) -> ChainError {
-        ChainError::Store { action, source: Box::new(source.into()) }
+    pub(crate) fn store(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+        source: impl Into<redb::Error>,
+    ) -> ChainError {
+        ChainError::Store { action, path: path.into(), source: Box::new(source.into()) }
     }
 
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> ChainError {

@@ -20,6 +20,7 @@ use revm::database::CacheDB;
 use revm::primitives::hardfork::SpecId;
 use revm::{Database as _, DatabaseCommit, ExecuteEvm, MainBuilder, MainContext};
 
+use crate::recovery;
 use crate::state::ForEngine;
 use crate::{AccountState, ChainError, Genesis, StateDiff, StateReader, Transaction};
 
@@ -93,16 +94,72 @@ pub fn propose(
     transactions: Vec<Transaction>,
     timestamp: u64,
 ) -> Result<Executed, ChainError> {
-    let number = parent.number.saturating_add(1);
-    if timestamp <= parent.timestamp {
-        return Err(ChainError::BlockInvalid {
-            block: number,
-            field: "timestamp",
-            found: timestamp.to_string(),
-            computed: format!("later than {}", parent.timestamp),
+    let mut run = Run::new(genesis, state, parent, timestamp)?;
+    for (index, transaction) in transactions.iter().enumerate() {
+        run.add(index, transaction)?;
+    }
+    let (receipts, diff) = run.finish()?;
+    Ok(seal(genesis, parent, timestamp, transactions, receipts, diff))
+}
+
+/// What became of a transaction that was offered for a block.
+#[derive(Debug)]
+pub(crate) enum Offered {
+    /// It is in the block.
+    Taken,
+    /// The block has not enough gas left; it fits into a later one.
+    Later,
+    /// The state refuses it, with position 0. The block holds no trace of it.
+    Refused(ChainError),
+}
+
+/// Makes the block that follows `parent` from those of `offered` that can be executed, in this order; the others are
+/// left out. Tells what became of each. Without any there is no block.
+///
+/// # Errors
+/// Those of the store, which are nobody's fault: no block is made then.
+pub(crate) fn gather(
+    genesis: &Genesis,
+    state: &impl StateReader,
+    parent: &Header,
+    offered: &[Transaction],
+    timestamp: u64,
+) -> Result<(Option<Executed>, Vec<Offered>), ChainError> {
+    let mut run = Run::new(genesis, state, parent, timestamp)?;
+    let mut taken = Vec::with_capacity(offered.len());
+    let mut outcomes = Vec::with_capacity(offered.len());
+    for transaction in offered {
+        if !taken.is_empty() && !run.has_room(transaction) {
+            outcomes.push(Offered::Later);
+            continue;
+        }
+        outcomes.push(match run.add(0, transaction) {
+            Ok(()) => {
+                taken.push(transaction.clone());
+                Offered::Taken
+            }
+            Err(error @ (ChainError::TransactionRefused { .. } | ChainError::Engine { .. })) => {
+                Offered::Refused(error)
+            }
+            Err(error) => return Err(error),
         });
     }
-    let (receipts, diff) = run(genesis, state, number, timestamp, &transactions)?;
+    if taken.is_empty() {
+        return Ok((None, outcomes));
+    }
+    let (receipts, diff) = run.finish()?;
+    Ok((Some(seal(genesis, parent, timestamp, taken, receipts, diff)), outcomes))
+}
+
+/// Puts a header on what was executed.
+fn seal(
+    genesis: &Genesis,
+    parent: &Header,
+    timestamp: u64,
+    transactions: Vec<Transaction>,
+    receipts: Vec<TransactionReceipt>,
+    diff: StateDiff,
+) -> Executed {
     let gas_used = receipts.iter().map(|receipt| receipt.gas_used).sum();
     let envelopes = consensus_receipts(transactions.iter().map(Transaction::envelope), &receipts);
     let encoded: Vec<&TxEnvelope> = transactions.iter().map(Transaction::envelope).collect();
@@ -113,14 +170,14 @@ pub fn propose(
         transactions_root: calculate_transaction_root(&encoded),
         receipts_root: calculate_receipt_root(&envelopes),
         logs_bloom: envelopes.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | *receipt.logs_bloom()),
-        number,
+        number: parent.number.saturating_add(1),
         gas_limit: genesis.gas_limit,
         gas_used,
         timestamp,
         ..empty_header()
     };
     let hash = header.hash_slow();
-    Ok(Executed { block: Block { header, transactions }, hash, receipts, diff })
+    Executed { block: Block { header, transactions }, hash, receipts, diff }
 }
 
 /// Executes a block made elsewhere on the state after `parent`, and accepts it only when every field of its header is
@@ -188,17 +245,26 @@ pub(crate) fn consensus_receipts<'a>(
     transactions: impl Iterator<Item = &'a TxEnvelope>,
     receipts: &[TransactionReceipt],
 ) -> Vec<ReceiptEnvelope> {
-    let mut cumulative_gas_used = 0_u64;
+    let mut gas_before = 0_u64;
     transactions
-        .map(TxEnvelope::tx_type)
         .zip(receipts)
-        .map(|(kind, receipt)| {
-            cumulative_gas_used = cumulative_gas_used.saturating_add(receipt.gas_used);
-            let inner =
-                Receipt { status: receipt.success.into(), cumulative_gas_used, logs: receipt.logs.clone() };
-            ReceiptEnvelope::from_typed(kind, inner.with_bloom())
+        .map(|(transaction, receipt)| {
+            let shown = consensus_receipt(transaction.tx_type(), receipt.clone(), gas_before);
+            gas_before = gas_before.saturating_add(receipt.gas_used);
+            shown
         })
         .collect()
+}
+
+/// One of them, when those before it used `gas_before`.
+pub(crate) fn consensus_receipt(
+    kind: TxType,
+    receipt: TransactionReceipt,
+    gas_before: u64,
+) -> ReceiptEnvelope {
+    let cumulative_gas_used = gas_before.saturating_add(receipt.gas_used);
+    let inner = Receipt { status: receipt.success.into(), cumulative_gas_used, logs: receipt.logs };
+    ReceiptEnvelope::from_typed(kind, inner.with_bloom())
 }
 
 /// The rules of the engine: Prague, with the chain id of the genesis.
@@ -219,49 +285,87 @@ fn block_env(genesis: &Genesis, number: u64, timestamp: u64) -> BlockEnv {
     }
 }
 
-/// Runs `transactions` one after another and collects what they changed together.
-fn run(
-    genesis: &Genesis,
-    state: &impl StateReader,
-    number: u64,
-    timestamp: u64,
-    transactions: &[Transaction],
-) -> Result<(Vec<TransactionReceipt>, StateDiff), ChainError> {
-    let mut overlay = CacheDB::new(ForEngine(state));
-    let mut receipts = Vec::with_capacity(transactions.len());
-    let mut touched: BTreeSet<Address> = BTreeSet::new();
-    let mut written: BTreeSet<(Address, U256)> = BTreeSet::new();
-    let mut gas_left = genesis.gas_limit;
-    for (index, transaction) in transactions.iter().enumerate() {
-        let gas_limit = transaction.envelope().gas_limit();
-        if gas_limit > gas_left {
+/// Transactions that run one after another, and what they change together.
+struct Run<'a, S> {
+    genesis: &'a Genesis,
+    state: &'a S,
+    block: BlockEnv,
+    overlay: CacheDB<ForEngine<'a, S>>,
+    receipts: Vec<TransactionReceipt>,
+    touched: BTreeSet<Address>,
+    written: BTreeSet<(Address, U256)>,
+    gas_left: u64,
+}
+
+impl<'a, S: StateReader> Run<'a, S> {
+    /// A run in the block that follows `parent`.
+    fn new(
+        genesis: &'a Genesis,
+        state: &'a S,
+        parent: &Header,
+        timestamp: u64,
+    ) -> Result<Run<'a, S>, ChainError> {
+        recovery::install();
+        let number = parent.number.saturating_add(1);
+        if timestamp <= parent.timestamp {
+            return Err(ChainError::BlockInvalid {
+                block: number,
+                field: "timestamp",
+                found: timestamp.to_string(),
+                computed: format!("later than {}", parent.timestamp),
+            });
+        }
+        Ok(Run {
+            genesis,
+            state,
+            block: block_env(genesis, number, timestamp),
+            overlay: CacheDB::new(ForEngine(state)),
+            receipts: Vec::new(),
+            touched: BTreeSet::new(),
+            written: BTreeSet::new(),
+            gas_left: genesis.gas_limit,
+        })
+    }
+
+    fn has_room(&self, transaction: &Transaction) -> bool {
+        transaction.envelope().gas_limit() <= self.gas_left
+    }
+
+    /// Runs one more. On an error nothing of it is left, and others can follow.
+    fn add(&mut self, index: usize, transaction: &Transaction) -> Result<(), ChainError> {
+        if !self.has_room(transaction) {
+            let (gas_limit, gas_left) = (transaction.envelope().gas_limit(), self.gas_left);
             return Err(ChainError::TransactionRefused {
                 index,
                 reason: format!("its gas limit {gas_limit} exceeds the {gas_left} gas left in the block"),
             });
         }
         let mut evm = Context::mainnet()
-            .with_db(&mut overlay)
-            .with_cfg(rules(genesis))
-            .with_block(block_env(genesis, number, timestamp))
+            .with_db(&mut self.overlay)
+            .with_cfg(rules(self.genesis))
+            .with_block(self.block.clone())
             .build_mainnet();
         let outcome = evm.transact(tx_env(transaction)).map_err(|error| refusal(index, error))?;
         for (address, account) in &outcome.state {
             if account.is_touched() {
-                touched.insert(*address);
-                written.extend(account.changed_storage_slots().map(|(key, _)| (*address, *key)));
+                self.touched.insert(*address);
+                self.written.extend(account.changed_storage_slots().map(|(key, _)| (*address, *key)));
             }
         }
-        overlay.commit(outcome.state);
+        self.overlay.commit(outcome.state);
         let gas_used = outcome.result.tx_gas_used();
-        gas_left = gas_left.saturating_sub(gas_used);
+        self.gas_left = self.gas_left.saturating_sub(gas_used);
         let success = outcome.result.is_success();
         // A failed transaction has no events.
         let logs = if success { outcome.result.into_logs() } else { Vec::new() };
-        receipts.push(TransactionReceipt { success, gas_used, logs });
+        self.receipts.push(TransactionReceipt { success, gas_used, logs });
+        Ok(())
     }
-    let diff = difference(state, &mut overlay, touched, written)?;
-    Ok((receipts, diff))
+
+    fn finish(mut self) -> Result<(Vec<TransactionReceipt>, StateDiff), ChainError> {
+        let diff = difference(self.state, &mut self.overlay, self.touched, self.written)?;
+        Ok((self.receipts, diff))
+    }
 }
 
 /// Compares what was touched with the state before the block and keeps what really differs.
@@ -368,6 +472,7 @@ pub(crate) fn simulate(
     timestamp: u64,
     call: Call,
 ) -> Result<ExecutionResult, ChainError> {
+    recovery::install();
     let mut cfg = rules(genesis);
     cfg.disable_nonce_check = true;
     // A contract may be asked for its view of the world: EIP-3607 is about signatures.

@@ -6,7 +6,8 @@
 //!
 //! 1. [`Chain::create`] writes block 0 from a [`Genesis`]; [`Chain::open`] continues after a restart or a crash.
 //! 2. [`Chain::handle`] answers JSON-RPC requests, bytes in and bytes out. `eth_sendRawTransaction` makes a block at
-//!    once; when it returns the block is on disk. [`Chain::produce`] puts several transactions into one block.
+//!    once, of this transaction and of those that other threads send at the same moment; when it returns the block is
+//!    on disk. [`Chain::produce`] puts several transactions into one block.
 //! 3. [`replay()`] re-executes a stored chain from its genesis without any key, and names the first difference;
 //!    [`Replica`] does so block by block while the chain grows elsewhere.
 //!
@@ -62,8 +63,10 @@ mod clock;
 mod error;
 mod execution;
 mod genesis;
+mod group;
 mod queue;
 mod record;
+mod recovery;
 mod replay;
 mod replica;
 mod rpc;

@@ -126,12 +126,12 @@ impl Chain {
         // Signature recovery is the slow part and needs no lock.
         let transaction = Transaction::decode(raw, self.genesis().chain_id, 0)?;
         let hash = transaction.hash();
+        if self.queue().is_none() {
+            return self.mine(transaction).map(|()| hash);
+        }
         let writer = self.lock_writer();
         let mut queue = self.queue();
-        let Some(queue) = queue.as_mut() else {
-            let executed = self.propose(vec![transaction])?;
-            return self.commit_locked(&writer, &executed).map(|()| hash);
-        };
+        let queue = queue.get_or_insert_default();
         if queue.find(hash).is_some() {
             let reason = "already known: it waits for the next block".into();
             return Err(ChainError::TransactionRefused { index: 0, reason });
@@ -141,10 +141,10 @@ impl Chain {
             self.seal_locked(&writer, queue)?;
         }
         let view = self.view()?;
-        let parent = view.head()?;
+        let parent = &view.head()?.header;
         let ahead = Ahead { view: &view, changes: &queue.changes };
-        let timestamp = self.next_timestamp(&parent);
-        let executed = propose(self.genesis(), &ahead, &parent, vec![transaction], timestamp)?;
+        let timestamp = self.next_timestamp(parent);
+        let executed = propose(self.genesis(), &ahead, parent, vec![transaction], timestamp)?;
         queue.add(&executed);
         Ok(hash)
     }

@@ -72,10 +72,8 @@ impl BlockRecord {
     }
 
     pub(crate) fn decode(number: u64, bytes: &[u8]) -> Result<BlockRecord, ChainError> {
-        let damaged =
-            |error: &dyn ToString| ChainError::corrupt(format!("block {number}"), error.to_string());
-        let encoded: Encoded =
-            alloy_rlp::decode_exact(content(number, bytes)?).map_err(|error| damaged(&error))?;
+        let damaged = |error: &dyn ToString| damaged(number, error);
+        let encoded = Encoded::read(number, bytes)?;
         let mut record = BlockRecord {
             hash: encoded.header.hash_slow(),
             header: encoded.header,
@@ -96,6 +94,62 @@ impl BlockRecord {
         }
         Ok(record)
     }
+}
+
+/// One transaction in its block, with what its receipt needs to know about those before it.
+pub(crate) struct Mined {
+    pub(crate) header: Header,
+    /// The hash of the header.
+    pub(crate) hash: B256,
+    /// Position in the block, from 0.
+    pub(crate) index: usize,
+    pub(crate) transaction: Recovered<TxEnvelope>,
+    pub(crate) receipt: TransactionReceipt,
+    /// Gas used by the transactions before it in the block.
+    pub(crate) gas_before: u64,
+    /// Number of their events.
+    pub(crate) logs_before: u64,
+}
+
+impl Mined {
+    /// The transaction at `index`, or `None` when the block has fewer. The others are not taken apart.
+    pub(crate) fn decode(number: u64, bytes: &[u8], index: usize) -> Result<Option<Mined>, ChainError> {
+        let encoded = Encoded::read(number, bytes)?;
+        let (mut gas_before, mut logs_before) = (0_u64, 0_u64);
+        for (i, stored) in encoded.transactions.into_iter().enumerate() {
+            if i < index {
+                gas_before = gas_before.saturating_add(stored.gas_used);
+                logs_before = logs_before.saturating_add(stored.logs.len() as u64);
+                continue;
+            }
+            let envelope =
+                TxEnvelope::decode_2718_exact(&stored.raw).map_err(|error| damaged(number, &error))?;
+            return Ok(Some(Mined {
+                hash: encoded.header.hash_slow(),
+                header: encoded.header,
+                index,
+                transaction: Recovered::new_unchecked(envelope, stored.sender),
+                receipt: TransactionReceipt {
+                    success: stored.success,
+                    gas_used: stored.gas_used,
+                    logs: stored.logs,
+                },
+                gas_before,
+                logs_before,
+            }));
+        }
+        Ok(None)
+    }
+}
+
+impl Encoded {
+    fn read(number: u64, bytes: &[u8]) -> Result<Encoded, ChainError> {
+        alloy_rlp::decode_exact(content(number, bytes)?).map_err(|error| damaged(number, &error))
+    }
+}
+
+fn damaged(number: u64, error: &dyn ToString) -> ChainError {
+    ChainError::corrupt(format!("block {number}"), error.to_string())
 }
 
 /// The header of an encoded block, without decoding what follows.

@@ -1,12 +1,19 @@
 //! A stranger's check of a stored chain: no key, no trust in what the file says.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 
-use alloy_primitives::{B256, hex};
+use alloy_primitives::{Address, B256, hex};
 
 use crate::execution::validate;
-use crate::store::{Store, View};
+use crate::recovery::recover;
+use crate::store::{Store, View, guarded};
 use crate::{AccountState, Block, BlockRecord, ChainError, Genesis, MemoryState, Transaction};
+
+/// Most blocks that one processor prepares ahead.
+const AHEAD: usize = 16;
 
 /// What a chain that passed the check contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,12 +89,18 @@ impl ReplayError {
 /// hash, signature, transaction, sender and receipt, the indexes, and at the end every account, slot and code. The file
 /// is opened read-only; one that a crash left unclean is copied first.
 ///
-/// The whole state is held in memory, and blocks are read one at a time.
+/// The whole state is held in memory. Blocks are read one at a time on all processors, which recover the signers; they are
+/// executed on one, in order.
 ///
 /// # Errors
 /// [`ReplayError`] naming the first block, and the field in it, that differs.
 pub fn replay(dir: &Path) -> Result<ReplayReport, ReplayError> {
     let store = Store::open_read_only(dir)?;
+    // What was not damaged where the store is opened may be damaged further in.
+    guarded(store.path(), || replay_store(&store))?
+}
+
+pub(crate) fn replay_store(store: &Store) -> Result<ReplayReport, ReplayError> {
     let view = store.view()?;
     let genesis = view.genesis()?;
     let head = view.head_number()?;
@@ -101,21 +114,19 @@ pub fn replay(dir: &Path) -> Result<ReplayReport, ReplayError> {
         genesis: genesis.clone(),
     };
     let mut parent = genesis.header();
-    for number in 0..=head {
-        let record = view
-            .block(number)
-            .and_then(|record| {
-                record.ok_or_else(|| ChainError::corrupt(format!("block {number}"), "it is missing"))
-            })
-            .map_err(|source| ReplayError::Execution { block: number, source })?;
+    let prepare = |number| guarded(store.path(), || Prepared::new(&view, genesis.chain_id, number));
+    in_order(head, prepare, |number, prepared| {
+        let Prepared { record, signer, transactions } =
+            prepared.flatten().map_err(|source| ReplayError::Execution { block: number, source })?;
         if number == 0 {
             same(0, "hash", record.hash, parent.hash_slow())?;
             same(0, "number of transactions", record.transactions.len(), 0)?;
             state.apply(&genesis.diff(), record.hash);
         }
-        same(number, "sequencer signature", signer(&record), genesis.sequencer.to_string())?;
+        let signer = signer.map_or("not a signature".into(), |address| address.to_string());
+        same(number, "sequencer signature", signer, genesis.sequencer.to_string())?;
         if number > 0 {
-            execute(&genesis, &mut state, &parent, &record)?;
+            execute(&genesis, &mut state, &parent, &record, transactions)?;
         }
         check_index(&view, number, &record)?;
         report.blocks += 1;
@@ -123,18 +134,68 @@ pub fn replay(dir: &Path) -> Result<ReplayReport, ReplayError> {
         report.gas = report.gas.saturating_add(record.header.gas_used);
         report.head = record.hash;
         parent = record.header;
-    }
+        Ok(())
+    })?;
     compare_state(&view, &state)?;
     compare_indexes(&view, &report)?;
     report.state_digest = state.digest();
     Ok(report)
 }
 
-fn signer(record: &BlockRecord) -> String {
-    match record.signature.recover_address_from_prehash(&record.hash) {
-        Ok(address) => address.to_string(),
-        Err(_) => "not a signature".into(),
+/// A block with everything that can be told from it alone.
+struct Prepared {
+    record: BlockRecord,
+    /// Who signed the block; `None` when that is no signature.
+    signer: Option<Address>,
+    /// The transactions from their raw form, with the senders recovered, or why one is not acceptable.
+    transactions: Result<Vec<Transaction>, ChainError>,
+}
+
+impl Prepared {
+    fn new(view: &View, chain_id: u64, number: u64) -> Result<Prepared, ChainError> {
+        let record = view.block(number)?;
+        let record = record.ok_or_else(|| ChainError::corrupt(format!("block {number}"), "it is missing"))?;
+        let transactions = record.raw_transactions.iter().enumerate();
+        Ok(Prepared {
+            signer: recover(record.hash, &record.signature),
+            transactions: transactions.map(|(i, raw)| Transaction::decode(raw, chain_id, i)).collect(),
+            record,
+        })
     }
+}
+
+/// Prepares the blocks 0 to `head` on all processors and hands them to `each` in order, until that fails.
+fn in_order<T: Send>(
+    head: u64,
+    prepare: impl Fn(u64) -> T + Sync,
+    mut each: impl FnMut(u64, T) -> Result<(), ReplayError>,
+) -> Result<(), ReplayError> {
+    let prepare = &prepare;
+    let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    thread::scope(|scope| {
+        // Every worker takes each `workers`-th block, so the next one is always at the front of a known channel.
+        let channels: Vec<_> = (0..=head)
+            .take(workers)
+            .map(|first| {
+                let (ready, blocks) = mpsc::sync_channel(AHEAD);
+                scope.spawn(move || {
+                    for number in (first..=head).step_by(workers) {
+                        // Nobody listens any more after a difference.
+                        if ready.send(prepare(number)).is_err() {
+                            break;
+                        }
+                    }
+                });
+                blocks
+            })
+            .collect();
+        for (number, blocks) in (0..=head).zip(channels.iter().cycle()) {
+            // Ends early only when a worker panicked, which the scope passes on.
+            let Ok(prepared) = blocks.recv() else { break };
+            each(number, prepared)?;
+        }
+        Ok(())
+    })
 }
 
 /// Runs one block on `state` and applies it.
@@ -143,14 +204,13 @@ fn execute(
     state: &mut MemoryState,
     parent: &alloy_consensus::Header,
     record: &BlockRecord,
+    transactions: Result<Vec<Transaction>, ChainError>,
 ) -> Result<(), ReplayError> {
     let number = parent.number.saturating_add(1);
     let failed = |error| ReplayError::of_block(number, error);
-    let mut transactions = Vec::with_capacity(record.transactions.len());
-    for (index, (raw, stored)) in record.raw_transactions.iter().zip(&record.transactions).enumerate() {
-        let transaction = Transaction::decode(raw, genesis.chain_id, index).map_err(failed)?;
+    let transactions = transactions.map_err(failed)?;
+    for (stored, transaction) in record.transactions.iter().zip(&transactions) {
         same(number, "stored sender", stored.signer(), transaction.sender())?;
-        transactions.push(transaction);
     }
     let block = Block { header: record.header.clone(), transactions };
     let executed = validate(genesis, state, parent, block).map_err(failed)?;

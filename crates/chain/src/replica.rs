@@ -7,6 +7,7 @@ use alloy_primitives::{Address, B256, Bytes, Signature};
 use serde::{Deserialize, Serialize};
 
 use crate::execution::validate;
+use crate::recovery::recover;
 use crate::store::Store;
 use crate::{Block, BlockHeader, BlockRecord, ChainError, Genesis, ReplayError, Transaction};
 
@@ -86,7 +87,7 @@ impl Replica {
     /// # Errors
     /// When the store fails or is damaged.
     pub fn head(&self) -> Result<BlockHeader, ChainError> {
-        Ok(self.store.view()?.head()?.into())
+        Ok(self.store.view()?.head()?.clone())
     }
 
     /// Executes the block that follows the head, and keeps it when every field of its header is what execution gives
@@ -96,7 +97,7 @@ impl Replica {
     /// [`ReplayError`] naming the block, and the field in it, that differs; nothing is kept then.
     pub fn apply(&self, raw: &RawBlock) -> Result<B256, ReplayError> {
         let view = self.store.view()?;
-        let parent = view.head()?;
+        let parent = &view.head()?.header;
         let number = parent.number.saturating_add(1);
         let failed = |error| ReplayError::of_block(number, error);
         let header: Header = alloy_rlp::decode_exact(&raw.header)
@@ -110,16 +111,15 @@ impl Replica {
             .collect::<Result<Vec<_>, _>>()
             .map_err(failed)?;
         let executed =
-            validate(&self.genesis, &view, &parent, Block { header, transactions }).map_err(failed)?;
+            validate(&self.genesis, &*view, parent, Block { header, transactions }).map_err(failed)?;
         self.store.append(&executed, &signature)?;
         Ok(executed.hash())
     }
 }
 
 fn check_signature(block: u64, raw: &[u8], hash: B256, sequencer: Address) -> Result<Signature, ReplayError> {
-    let signed = Signature::from_raw(raw)
-        .ok()
-        .and_then(|signature| Some((signature, signature.recover_address_from_prehash(&hash).ok()?)));
+    let signed =
+        Signature::from_raw(raw).ok().and_then(|signature| Some((signature, recover(hash, &signature)?)));
     match signed {
         Some((signature, signer)) if signer == sequencer => Ok(signature),
         other => Err(ReplayError::Block {

@@ -1,8 +1,9 @@
 //! Accounts, storage slots and code: reading them, changing them, and committing to the changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Keccak256, U256};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Keccak256, U256, keccak256};
 use revm::bytecode::Bytecode;
 use revm::database_interface::DatabaseRef;
 use revm::state::AccountInfo;
@@ -216,6 +217,18 @@ impl DigestBuilder {
     }
 }
 
+/// Most contracts that are kept ready to run; at 24 KiB each they take a few megabytes.
+const MAX_ANALYZED: usize = 256;
+
+/// Code ready to run, by its hash. The engine looks for the jump targets of a contract before it runs it, which takes
+/// longer than most calls. One table for the whole process: what stands under a hash is the same on every chain, since the
+/// hash was checked.
+fn analyzed() -> MutexGuard<'static, HashMap<B256, Bytecode>> {
+    static ANALYZED: LazyLock<Mutex<HashMap<B256, Bytecode>>> = LazyLock::new(Mutex::default);
+    // Entries are complete when they are put in, whatever panicked.
+    ANALYZED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Shows a [`StateReader`] to revm.
 pub(crate) struct ForEngine<'a, S>(pub(crate) &'a S);
 
@@ -233,10 +246,24 @@ impl<S: StateReader> DatabaseRef for ForEngine<'_, S> {
     }
 
     fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, ChainError> {
+        if let Some(known) = analyzed().get(&hash) {
+            return Ok(known.clone());
+        }
         let code = self.0.code(hash)?.ok_or_else(|| {
             ChainError::corrupt(format!("code {hash}"), "an account uses it but it is missing")
         })?;
-        Bytecode::new_raw_checked(code).map_err(|error| ChainError::corrupt(format!("code {hash}"), error))
+        if keccak256(&code) != hash {
+            return Err(ChainError::corrupt(format!("code {hash}"), "it has another hash"));
+        }
+        let code = Bytecode::new_raw_checked(code)
+            .map_err(|error| ChainError::corrupt(format!("code {hash}"), error))?;
+        let mut analyzed = analyzed();
+        if analyzed.len() >= MAX_ANALYZED {
+            // Contracts in use are back at once; a list of who was used last would cost more than it saves.
+            analyzed.clear();
+        }
+        analyzed.insert(hash, code.clone());
+        Ok(code)
     }
 
     fn storage_ref(&self, address: Address, key: U256) -> Result<U256, ChainError> {

@@ -1,21 +1,25 @@
 //! The durable store: one redb file, one write transaction for each block.
 
+#[cfg(test)]
+mod torn;
+mod view;
+
+use std::any::Any;
 use std::fs::{self, File, TryLockError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use alloy_consensus::Header;
-use alloy_primitives::{Address, B256, Bytes, Signature};
+use alloy_primitives::{Address, B256, Signature};
 use redb::{
-    Database, DatabaseError, Durability, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase,
-    ReadableTable as _, ReadableTableMetadata as _, StorageError, TableDefinition,
+    Database, DatabaseError, Durability, ReadOnlyDatabase, ReadableDatabase, StorageError, TableDefinition,
 };
 
-use crate::chain::ChainSize;
-use crate::record::{BlockRecord, decode_header};
-use crate::state::DigestBuilder;
-use crate::{AccountState, ChainError, Executed, Genesis, StateDiff, StateReader};
+pub(crate) use self::view::View;
+use crate::record::BlockRecord;
+use crate::{ChainError, Executed, Genesis, StateDiff};
 
 /// Name of the file inside the directory of a chain.
 pub const FILE_NAME: &str = "chain.redb";
@@ -52,6 +56,10 @@ enum Handle {
 
 /// An open store.
 pub(crate) struct Store {
+    path: Arc<Path>,
+    /// The view of the newest block. Opening the tables takes longer than most reads.
+    latest: RwLock<Option<Arc<View>>>,
+    // After the view, which must be gone when the file is closed.
     handle: Handle,
 }
 
@@ -68,8 +76,8 @@ impl Store {
         if unfinished.exists() {
             fs::remove_file(&unfinished).map_err(|error| ChainError::io("remove", &unfinished, error))?;
         }
-        let store =
-            Store { handle: Handle::Write(open_patiently(&unfinished, |path| builder().create(path))?) };
+        let database = open_patiently(&unfinished, |path| builder().create(path))?;
+        let store = Store::new(&unfinished, Handle::Write(database));
         store.write_genesis(genesis, signature)?;
         drop(store);
         fs::rename(&unfinished, &path).map_err(|error| ChainError::io("rename", &unfinished, error))?;
@@ -80,9 +88,8 @@ impl Store {
     /// Opens a store for reading and writing; waits up to two seconds for its lock.
     pub(crate) fn open(dir: &Path) -> Result<Store, ChainError> {
         let path = existing(dir)?;
-        let store = Store { handle: Handle::Write(open_patiently(&path, |path| builder().open(path))?) };
-        store.view()?.check_format()?;
-        Ok(store)
+        let handle = open_patiently(&path, |path| builder().open(path)).map(Handle::Write)?;
+        Store::new(&path, handle).checked()
     }
 
     /// Opens a store without changing a byte of it. A file that needs repair is copied and the copy repaired.
@@ -93,30 +100,43 @@ impl Store {
             Err(error) if needs_repair(&error) => open_copy(&path)?,
             Err(error) => return Err(error),
         };
-        let store = Store { handle };
-        store.view()?.check_format()?;
-        Ok(store)
+        Store::new(&path, handle).checked()
     }
 
-    /// A consistent snapshot; later blocks do not show in it.
-    pub(crate) fn view(&self) -> Result<View, ChainError> {
+    fn new(path: &Path, handle: Handle) -> Store {
+        Store { path: path.into(), latest: RwLock::default(), handle }
+    }
+
+    /// The store, if it is of this version and its tables can be opened.
+    fn checked(self) -> Result<Store, ChainError> {
+        guarded(&self.path, || self.view()?.check_format())??;
+        Ok(self)
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A consistent snapshot of the newest block; later blocks do not show in it.
+    pub(crate) fn view(&self) -> Result<Arc<View>, ChainError> {
+        // A panic while the lock was held leaves a whole view or none behind.
+        if let Some(view) = self.latest.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            return Ok(view.clone());
+        }
+        let mut latest = self.latest.write().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock, so that a view from before a block cannot take the place of one from after it.
+        let view = Arc::new(self.snapshot()?);
+        Ok(latest.insert(view).clone())
+    }
+
+    fn snapshot(&self) -> Result<View, ChainError> {
         let read = match &self.handle {
             Handle::Write(database) | Handle::Copy { database, .. } => database.begin_read(),
             Handle::Read(database) => database.begin_read(),
         }
-        .map_err(|error| ChainError::store("read", error))?;
-        let open = || -> Result<View, redb::TableError> {
-            Ok(View {
-                meta: read.open_table(META)?,
-                account: read.open_table(ACCOUNT)?,
-                slot: read.open_table(SLOT)?,
-                code: read.open_table(CODE)?,
-                block: read.open_table(BLOCK)?,
-                block_number: read.open_table(BLOCK_NUMBER)?,
-                transaction: read.open_table(TRANSACTION)?,
-            })
-        };
-        open().map_err(|error| ChainError::store("open the tables of", error))
+        .map_err(|error| ChainError::store("read", &*self.path, error))?;
+        View::new(&read, self.path.clone())
     }
 
     /// Makes a block durable: when this returns, it survives a power cut.
@@ -183,183 +203,10 @@ impl Store {
             txn.commit()?;
             Ok(())
         };
-        write().map_err(|error| ChainError::store("write to", error))
-    }
-}
-
-/// A snapshot of the store.
-pub(crate) struct View {
-    meta: ReadOnlyTable<&'static str, &'static [u8]>,
-    account: ReadOnlyTable<&'static [u8; 20], &'static [u8; 72]>,
-    slot: ReadOnlyTable<&'static [u8; 52], &'static [u8; 32]>,
-    code: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
-    block: ReadOnlyTable<u64, &'static [u8]>,
-    block_number: ReadOnlyTable<&'static [u8; 32], u64>,
-    transaction: ReadOnlyTable<&'static [u8; 32], (u64, u32)>,
-}
-
-fn failed(error: redb::StorageError) -> ChainError {
-    ChainError::store("read", error)
-}
-
-impl View {
-    fn check_format(&self) -> Result<(), ChainError> {
-        let stored = self.meta.get("format").map_err(failed)?;
-        let bytes = stored.as_ref().map_or(&[][..], |entry| entry.value());
-        let found = <[u8; 8]>::try_from(bytes)
-            .map(u64::from_be_bytes)
-            .map_err(|_| ChainError::corrupt("the format entry", "it is not 8 bytes"))?;
-        if found == FORMAT {
-            return Ok(());
-        }
-        Err(ChainError::Version { found, supported: FORMAT })
-    }
-
-    pub(crate) fn genesis(&self) -> Result<Genesis, ChainError> {
-        let stored = self.meta.get("genesis").map_err(failed)?;
-        let stored = stored.ok_or_else(|| ChainError::corrupt("the genesis entry", "it is missing"))?;
-        Genesis::decode(stored.value())
-    }
-
-    pub(crate) fn head_number(&self) -> Result<u64, ChainError> {
-        let last = self.block.last().map_err(failed)?;
-        last.map(|(number, _)| number.value())
-            .ok_or_else(|| ChainError::corrupt("the block table", "it is empty"))
-    }
-
-    pub(crate) fn size(&self) -> Result<ChainSize, ChainError> {
-        Ok(ChainSize {
-            blocks: self.block.len().map_err(failed)?,
-            transactions: self.transaction.len().map_err(failed)?,
-            accounts: self.account.len().map_err(failed)?,
-            slots: self.slot.len().map_err(failed)?,
-        })
-    }
-
-    pub(crate) fn head(&self) -> Result<Header, ChainError> {
-        self.header(self.head_number()?)?
-            .ok_or_else(|| ChainError::corrupt("the block table", "its last entry is missing"))
-    }
-
-    /// The header alone; cheaper than [`View::block`] since nothing behind it is decoded.
-    pub(crate) fn header(&self, number: u64) -> Result<Option<Header>, ChainError> {
-        let stored = self.block.get(number).map_err(failed)?;
-        stored.map(|bytes| decode_header(number, bytes.value())).transpose()
-    }
-
-    /// Block `number`. Signatures are not recovered again: `chain_id` only shapes the transactions.
-    pub(crate) fn block(&self, number: u64) -> Result<Option<BlockRecord>, ChainError> {
-        let stored = self.block.get(number).map_err(failed)?;
-        stored.map(|bytes| BlockRecord::decode(number, bytes.value())).transpose()
-    }
-
-    pub(crate) fn number_of(&self, hash: B256) -> Result<Option<u64>, ChainError> {
-        Ok(self.block_number.get(&hash.0).map_err(failed)?.map(|number| number.value()))
-    }
-
-    pub(crate) fn find_transaction(&self, hash: B256) -> Result<Option<(u64, usize)>, ChainError> {
-        let found = self.transaction.get(&hash.0).map_err(failed)?;
-        Ok(found.map(|entry| entry.value()).map(|(number, position)| (number, position as usize)))
-    }
-
-    /// Calls `each` for every account, in address order.
-    pub(crate) fn each_account(
-        &self,
-        mut each: impl FnMut(Address, AccountState) -> Result<(), ChainError>,
-    ) -> Result<(), ChainError> {
-        for entry in self.account.iter().map_err(failed)? {
-            let (address, account) = entry.map_err(failed)?;
-            each(Address::from(*address.value()), AccountState::from_bytes(account.value()))?;
-        }
-        Ok(())
-    }
-
-    /// Calls `each` for every slot, by address and key.
-    pub(crate) fn each_slot(
-        &self,
-        mut each: impl FnMut(Address, B256, B256) -> Result<(), ChainError>,
-    ) -> Result<(), ChainError> {
-        for entry in self.slot.iter().map_err(failed)? {
-            let (key, value) = entry.map_err(failed)?;
-            let (address, slot) = key.value().split_at(20);
-            each(Address::from_slice(address), B256::from_slice(slot), B256::from(*value.value()))?;
-        }
-        Ok(())
-    }
-
-    /// Calls `each` for every piece of code, by hash.
-    pub(crate) fn each_code(
-        &self,
-        mut each: impl FnMut(B256, &[u8]) -> Result<(), ChainError>,
-    ) -> Result<(), ChainError> {
-        for entry in self.code.iter().map_err(failed)? {
-            let (hash, code) = entry.map_err(failed)?;
-            each(B256::from(*hash.value()), code.value())?;
-        }
-        Ok(())
-    }
-
-    /// Calls `each` for every entry of the block hash index.
-    pub(crate) fn each_block_number(
-        &self,
-        mut each: impl FnMut(B256, u64) -> Result<(), ChainError>,
-    ) -> Result<(), ChainError> {
-        for entry in self.block_number.iter().map_err(failed)? {
-            let (hash, number) = entry.map_err(failed)?;
-            each(B256::from(*hash.value()), number.value())?;
-        }
-        Ok(())
-    }
-
-    /// Calls `each` for every entry of the transaction index.
-    pub(crate) fn each_transaction(
-        &self,
-        mut each: impl FnMut(B256, u64, u32) -> Result<(), ChainError>,
-    ) -> Result<(), ChainError> {
-        for entry in self.transaction.iter().map_err(failed)? {
-            let (hash, place) = entry.map_err(failed)?;
-            let (number, position) = place.value();
-            each(B256::from(*hash.value()), number, position)?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn digest(&self) -> Result<B256, ChainError> {
-        let mut digest = DigestBuilder::default();
-        self.each_account(|address, account| {
-            digest.account(address, &account);
-            Ok(())
-        })?;
-        self.each_slot(|address, key, value| {
-            digest.slot(address, key, value);
-            Ok(())
-        })?;
-        self.each_code(|hash, code| {
-            digest.code(hash, code);
-            Ok(())
-        })?;
-        Ok(digest.finish())
-    }
-}
-
-impl StateReader for View {
-    fn account(&self, address: Address) -> Result<Option<AccountState>, ChainError> {
-        let stored = self.account.get(&address.into_array()).map_err(failed)?;
-        Ok(stored.map(|bytes| AccountState::from_bytes(bytes.value())))
-    }
-
-    fn slot(&self, address: Address, key: B256) -> Result<B256, ChainError> {
-        let stored = self.slot.get(&slot_key(address, key)).map_err(failed)?;
-        Ok(stored.map(|value| B256::from(*value.value())).unwrap_or_default())
-    }
-
-    fn code(&self, hash: B256) -> Result<Option<Bytes>, ChainError> {
-        let stored = self.code.get(&hash.0).map_err(failed)?;
-        Ok(stored.map(|code| Bytes::copy_from_slice(code.value())))
-    }
-
-    fn block_hash(&self, number: u64) -> Result<Option<B256>, ChainError> {
-        Ok(self.header(number)?.map(|header| header.hash_slow()))
+        let outcome = write().map_err(|error| ChainError::store("write to", &*self.path, error));
+        // Also after a failure: whether the block is there is for the file to say.
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = None;
+        outcome
     }
 }
 
@@ -387,7 +234,7 @@ fn open_patiently<T>(path: &Path, open: impl Fn(&Path) -> Result<T, DatabaseErro
     // Real time on purpose: this waits for the operating system, it decides nothing that is recorded.
     let start = Instant::now();
     loop {
-        match open(path) {
+        match guarded(path, || open(path))? {
             Ok(database) => return Ok(database),
             Err(DatabaseError::DatabaseAlreadyOpen) if start.elapsed() < LOCK_PATIENCE => {
                 thread::sleep(Duration::from_millis(20));
@@ -397,9 +244,25 @@ fn open_patiently<T>(path: &Path, open: impl Fn(&Path) -> Result<T, DatabaseErro
             Err(DatabaseError::Storage(StorageError::Io(error))) => {
                 return Err(ChainError::io("open", path, error));
             }
-            Err(error) => return Err(ChainError::store("open", error)),
+            Err(error) => return Err(ChainError::store("open", path, error)),
         }
     }
+}
+
+/// Reads the file `path`, and makes an error of a panic. redb checks most of a file but takes some numbers in it on trust:
+/// a damaged one is then an index out of range in there. To whoever reads a file from elsewhere that is an answer like any
+/// other. The words of the panic are in the error, so a fault of this program does not pass for damage unseen.
+pub(crate) fn guarded<T>(path: &Path, read: impl FnOnce() -> T) -> Result<T, ChainError> {
+    // Nothing that was half done is used afterwards: what was not returned is gone.
+    catch_unwind(AssertUnwindSafe(read))
+        .map_err(|panic| ChainError::corrupt(format!("`{}` cannot be read", path.display()), said(&*panic)))
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.and_then(|text| text.lines().next()).unwrap_or("the store stopped")
 }
 
 fn needs_repair(error: &ChainError) -> bool {
@@ -416,7 +279,8 @@ fn open_copy(path: &Path) -> Result<Handle, ChainError> {
     let dir = tempfile::tempdir().map_err(|error| ChainError::io("make a copy of", path, error))?;
     let copy = dir.path().join(FILE_NAME);
     fs::copy(path, &copy).map_err(|error| ChainError::io("copy", path, error))?;
-    let database = builder().open(&copy).map_err(|error| ChainError::store("repair a copy of", error))?;
+    let database = guarded(path, || builder().open(&copy))?
+        .map_err(|error| ChainError::store("repair a copy of", path, error))?;
     Ok(Handle::Copy { database, _directory: dir })
 }
 

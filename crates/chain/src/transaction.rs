@@ -1,11 +1,12 @@
 //! Signed transactions: the limits that hold before the state is asked.
 
-use alloy_consensus::transaction::{Recovered, SignerRecoverable};
+use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes};
 
 use crate::ChainError;
+use crate::recovery::recover;
 
 /// Most bytes of input data that one transaction may carry: 128 KiB.
 pub const MAX_INPUT_BYTES: usize = 128 * 1024;
@@ -56,9 +57,11 @@ impl Transaction {
                 envelope.input().len()
             )));
         }
-        let sender = envelope
-            .recover_signer()
-            .map_err(|_| refuse("the signature is not valid: no sender can be recovered".into()))?;
+        // Of the two forms of a signature only one is accepted (EIP-2), or the same transaction would have two hashes.
+        let signature = Some(envelope.signature()).filter(|signature| signature.normalize_s().is_none());
+        let sender = signature
+            .and_then(|signature| recover(envelope.signature_hash(), signature))
+            .ok_or_else(|| refuse("the signature is not valid: no sender can be recovered".into()))?;
         Ok(Transaction {
             envelope: Recovered::new_unchecked(envelope, sender),
             raw: Bytes::copy_from_slice(raw),

@@ -1,5 +1,7 @@
 //! The methods.
 
+use std::sync::Arc;
+
 use alloy_consensus::Transaction as _;
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U256};
@@ -158,8 +160,10 @@ impl Chain {
     }
 
     fn transaction_receipt(&self, params: &Params) -> Result<Value, RpcError> {
-        let Some((record, index)) = self.locate(params)? else { return Ok(Value::Null) };
-        json(shapes::receipts(&record).into_iter().nth(index))
+        let view = self.view()?;
+        let hash: B256 = params.required(0, "transaction hash")?;
+        let Some((number, index)) = view.find_transaction(hash)? else { return Ok(Value::Null) };
+        json(view.mined(number, index)?.map(shapes::receipt))
     }
 
     fn locate(&self, params: &Params) -> Result<Option<(BlockRecord, usize)>, RpcError> {
@@ -202,11 +206,15 @@ impl Chain {
         let view = self.state_view(params, 2)?;
         let address: Address = params.required(0, "address")?;
         let slot: U256 = params.required(1, "slot")?;
+        // Zeros in front do not change the number, but more than 32 bytes are no key.
+        if params.required::<String>(1, "slot")?.len() > 2 + 64 {
+            return Err(RpcError::invalid_params("parameter 2 (slot) has more than 32 bytes"));
+        }
         json(view.slot(address, slot.into())?)
     }
 
     /// A snapshot for a method whose parameter `index` may name a block, which must be the head.
-    fn state_view(&self, params: &Params, index: usize) -> Result<View, RpcError> {
+    fn state_view(&self, params: &Params, index: usize) -> Result<Arc<View>, RpcError> {
         let view = self.view()?;
         let Some(block) = params.optional::<BlockId>(index, "block")? else { return Ok(view) };
         let head = view.head_number()?;
@@ -222,12 +230,15 @@ impl Chain {
     fn call(&self, params: &Params) -> Result<Value, RpcError> {
         let request: TransactionRequest = params.required(0, "call")?;
         let view = self.state_view(params, 1)?;
-        let head = view.head()?;
-        let gas_price = request.gas_price.or(request.max_fee_per_gas).unwrap_or_default();
+        let head = &view.head()?.header;
+        // The base fee is zero: what is paid for gas is the tip, up to the maximum.
+        let tip = request.max_priority_fee_per_gas.unwrap_or_default();
+        let gas_price =
+            request.gas_price.unwrap_or_else(|| request.max_fee_per_gas.map_or(tip, |most| most.min(tip)));
         let call = Call { gas_price, ..self.read_call(request)? };
         // An idle chain makes no blocks: a view that looks at expiry must not be shown the time of an old one.
         let timestamp = self.clock_now().max(head.timestamp);
-        match simulate(self.genesis(), &view, head.number, timestamp, call)? {
+        match simulate(self.genesis(), &*view, head.number, timestamp, call)? {
             ExecutionResult::Success { output, .. } => json(output.into_data()),
             failed => Err(failure(failed)),
         }
@@ -269,12 +280,12 @@ impl Chain {
     fn estimate_gas(&self, params: &Params) -> Result<Value, RpcError> {
         let request: TransactionRequest = params.required(0, "call")?;
         let view = self.state_view(params, 1)?;
-        let head = view.head()?;
-        let (number, timestamp) = (head.number.saturating_add(1), self.next_timestamp(&head));
+        let head = &view.head()?.header;
+        let (number, timestamp) = (head.number.saturating_add(1), self.next_timestamp(head));
         // The value must be there, the fee need not: nothing has to be paid for gas.
         let call = Call { needs_funds: true, ..self.read_call(request)? };
         let run = |gas_limit| {
-            simulate(self.genesis(), &view, number, timestamp, Call { gas_limit, ..call.clone() })
+            simulate(self.genesis(), &*view, number, timestamp, Call { gas_limit, ..call.clone() })
         };
         let first = run(call.gas_limit)?;
         if !first.is_success() {
@@ -335,6 +346,17 @@ impl Chain {
         let filter: Filter = params.required(0, "filter")?;
         let view = self.view()?;
         let (from, to) = log_range(&view, &filter)?;
+        let head = view.head_number()?;
+        if to > head {
+            return Err(RpcError::invalid_params(format!(
+                "the range of blocks ends with {to}, but the latest is {head}"
+            )));
+        }
+        if from > to {
+            return Err(RpcError::invalid_params(format!(
+                "the range of blocks begins with {from}, after its end {to}"
+            )));
+        }
         json(collect_logs(&view, &filter, from, to)?)
     }
 }
@@ -422,7 +444,8 @@ fn resolve(view: &View, block: BlockId) -> Result<Option<u64>, RpcError> {
 fn failure(result: ExecutionResult) -> RpcError {
     match result {
         ExecutionResult::Revert { output, .. } => {
-            let reason = revert_text(&output).map_or(String::new(), |reason| format!(": {reason}"));
+            let reason = revert_text(&output).or_else(|| panic_text(&output));
+            let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
             RpcError {
                 code: 3,
                 message: format!("execution reverted{reason}"),
@@ -440,6 +463,24 @@ fn revert_text(data: &[u8]) -> Option<String> {
     let length = usize::try_from(U256::try_from_be_slice(body.get(32..64)?)?).ok()?;
     let text = body.get(64..)?.get(..length)?;
     Some(String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).collect())
+}
+
+/// What a Solidity `Panic(uint256)` means, when the revert data are one.
+fn panic_text(data: &[u8]) -> Option<String> {
+    let code = U256::try_from_be_slice(data.strip_prefix(&[0x4e, 0x48, 0x7b, 0x71])?.get(..32)?)?;
+    let meaning = match u8::try_from(code).ok()? {
+        0x01 => "assert(false)",
+        0x11 => "arithmetic overflow or underflow",
+        0x12 => "division by zero",
+        0x21 => "no such enum value",
+        0x22 => "damaged storage byte array",
+        0x31 => "pop of an empty array",
+        0x32 => "array index out of bounds",
+        0x41 => "out of memory",
+        0x51 => "call of an uninitialized function",
+        _ => return None,
+    };
+    Some(meaning.into())
 }
 
 /// Enough of a method name to recognize it; a client can send megabytes.

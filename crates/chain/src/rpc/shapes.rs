@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::RpcError;
 use crate::BlockRecord;
-use crate::execution::consensus_receipts;
+use crate::execution::consensus_receipt;
+use crate::record::Mined;
 
 pub(super) fn json(value: impl Serialize) -> Result<Value, RpcError> {
     serde_json::to_value(value).map_err(RpcError::internal)
@@ -68,43 +69,60 @@ pub(super) fn transaction(record: &BlockRecord, index: usize) -> Option<Transact
 }
 
 pub(super) fn receipts(record: &BlockRecord) -> Vec<TransactionReceipt> {
-    let envelopes = consensus_receipts(record.transactions.iter().map(|tx| tx.inner()), &record.receipts);
-    // Positions of events count through the whole block.
-    let mut log_index = 0_u64;
-    let mut shown = Vec::with_capacity(envelopes.len());
-    for (index, (envelope, transaction)) in envelopes.into_iter().zip(&record.transactions).enumerate() {
-        let transaction_hash = *transaction.inner().tx_hash();
-        let created = matches!(transaction.kind(), TxKind::Create) && envelope.status();
-        let inner = envelope.map_logs(|log| {
-            let position = log_index;
-            log_index = log_index.saturating_add(1);
-            Log {
-                inner: log,
-                block_hash: Some(record.hash),
-                block_number: Some(record.header.number),
-                block_timestamp: Some(record.header.timestamp),
-                transaction_hash: Some(transaction_hash),
-                transaction_index: Some(index as u64),
-                log_index: Some(position),
-                removed: false,
-            }
-        });
-        shown.push(TransactionReceipt {
-            inner,
-            transaction_hash,
-            transaction_index: Some(index as u64),
-            block_hash: Some(record.hash),
-            block_number: Some(record.header.number),
-            gas_used: record.receipts.get(index).map_or(0, |receipt| receipt.gas_used),
-            effective_gas_price: transaction.effective_gas_price(record.header.base_fee_per_gas),
-            blob_gas_used: None,
-            blob_gas_price: None,
-            from: transaction.signer(),
-            to: transaction.to(),
-            contract_address: created.then(|| transaction.signer().create(transaction.nonce())),
-        });
+    let (mut gas_before, mut logs_before) = (0_u64, 0_u64);
+    let mut shown = Vec::with_capacity(record.receipts.len());
+    for (index, (transaction, receipt)) in record.transactions.iter().zip(&record.receipts).enumerate() {
+        let mined = Mined {
+            header: record.header.clone(),
+            hash: record.hash,
+            index,
+            transaction: transaction.clone(),
+            receipt: receipt.clone(),
+            gas_before,
+            logs_before,
+        };
+        gas_before = gas_before.saturating_add(receipt.gas_used);
+        logs_before = logs_before.saturating_add(receipt.logs.len() as u64);
+        shown.push(self::receipt(mined));
     }
     shown
+}
+
+pub(super) fn receipt(mined: Mined) -> TransactionReceipt {
+    let Mined { header, hash, index, transaction, receipt, gas_before, logs_before } = mined;
+    let transaction_hash = *transaction.inner().tx_hash();
+    let created = matches!(transaction.kind(), TxKind::Create) && receipt.success;
+    let gas_used = receipt.gas_used;
+    // Positions of events count through the whole block.
+    let mut log_index = logs_before;
+    let inner = consensus_receipt(transaction.tx_type(), receipt, gas_before).map_logs(|log| {
+        let position = log_index;
+        log_index = log_index.saturating_add(1);
+        Log {
+            inner: log,
+            block_hash: Some(hash),
+            block_number: Some(header.number),
+            block_timestamp: Some(header.timestamp),
+            transaction_hash: Some(transaction_hash),
+            transaction_index: Some(index as u64),
+            log_index: Some(position),
+            removed: false,
+        }
+    });
+    TransactionReceipt {
+        inner,
+        transaction_hash,
+        transaction_index: Some(index as u64),
+        block_hash: Some(hash),
+        block_number: Some(header.number),
+        gas_used,
+        effective_gas_price: transaction.effective_gas_price(header.base_fee_per_gas),
+        blob_gas_used: None,
+        blob_gas_price: None,
+        from: transaction.signer(),
+        to: transaction.to(),
+        contract_address: created.then(|| transaction.signer().create(transaction.nonce())),
+    }
 }
 
 /// The events of one block that `filter` asks for, in order.

@@ -129,7 +129,13 @@ async fn post(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
     };
     let chain = shared.chain.clone();
-    match shared.work(move || chain.handle(&body)).await {
+    let answer = if is_lookup(&body) {
+        // Handing it to another thread and waking up again would take longer than the answer does.
+        Some(chain.handle(&body))
+    } else {
+        shared.work(move || chain.handle(&body)).await
+    };
+    match answer {
         // Notifications have no answer.
         Some(answer) if answer.is_empty() => {
             let mut response = Response::new(Full::default());
@@ -139,6 +145,31 @@ async fn post(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
         Some(answer) => json(StatusCode::OK, answer),
         None => plain(StatusCode::INTERNAL_SERVER_ERROR, "the request failed inside the server"),
     }
+}
+
+/// Whether a request asks for one entry of the store, or for what is in memory. Strict: whatever is not plainly one of
+/// these is taken for work.
+fn is_lookup(body: &[u8]) -> bool {
+    const LARGEST: usize = 512;
+    #[derive(serde::Deserialize)]
+    struct Named<'a> {
+        /// Borrowed, so a name with escapes is none; and a second member of this name is an error.
+        method: &'a str,
+    }
+    body.len() <= LARGEST
+        && serde_json::from_slice(body).is_ok_and(|Named { method }| {
+            matches!(
+                method,
+                "eth_blockNumber"
+                    | "eth_chainId"
+                    | "eth_gasPrice"
+                    | "eth_getBalance"
+                    | "eth_getTransactionCount"
+                    | "eth_getTransactionReceipt"
+                    | "eth_maxPriorityFeePerGas"
+                    | "net_version"
+            )
+        })
 }
 
 impl Shared {
@@ -188,4 +219,25 @@ fn switch(accept: HeaderValue) -> Answer {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_lookups_are_lookups() {
+        let check = |body: &str, expected: bool| assert_eq!(is_lookup(body.as_bytes()), expected, "{body}");
+        check(r#"{"jsonrpc":"2.0","id":1,"method":"eth_getTransactionReceipt","params":["0x12"]}"#, true);
+        check(r#" {"method": "eth_chainId"}"#, true);
+        check(r#"{"method":"eth_call","id":"eth_chainId"}"#, false);
+        check(r#"{"method":"eth_chainId","method":"eth_call"}"#, false);
+        check(r#"{"method":"eth_call","method":"eth_chainId"}"#, false);
+        check(r#"{"method":"eth_chain\u0049d"}"#, false);
+        check(r#"[{"method":"eth_chainId"}]"#, false);
+        check(r#"{"method":7}"#, false);
+        check(r#"{"method":"eth_chainId""#, false);
+        check("", false);
+        check(&format!(r#"{{"method":"eth_chainId","id":"{}"}}"#, "x".repeat(600)), false);
+    }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use histone_chain::{Chain, FILE_NAME, replay};
 use serde_json::json;
@@ -16,7 +16,10 @@ use serde_json::json;
 use crate::support::*;
 
 const DIRECTORY: &str = "HISTONE_CHAIN_CRASH_TEST_DIRECTORY";
+/// How often the child is killed; the soak does it [`SOAK_KILLS`] times or as often as its variable says.
 const KILLS: u64 = 20;
+const SOAK_KILLS: u64 = 1000;
+const SOAK: &str = "HISTONE_CHAIN_SOAK_KILLS";
 
 /// Not a test: the process that gets killed. It sends transfers and prints each hash once it was returned.
 #[test]
@@ -68,15 +71,32 @@ fn run_and_kill(dir: &Path, patience: Duration) -> Vec<String> {
 
 #[test]
 fn acknowledged_transactions_survive_kill() {
+    survive(KILLS);
+}
+
+#[test]
+#[ignore = "takes many minutes: cargo test --release -p histone-chain -- --ignored soak_of_kills --nocapture"]
+fn soak_of_kills() {
+    let kills = env::var(SOAK).ok().map_or(SOAK_KILLS, |kills| kills.parse().unwrap());
+    let start = Instant::now();
+    let acknowledged = survive(kills);
+    println!("{kills} kills in {:.0?}, {acknowledged} acknowledged transactions, none lost", start.elapsed());
+}
+
+/// Kills a writer `kills` times and loses nothing. Returns how many transactions had been acknowledged.
+fn survive(kills: u64) -> u64 {
     let (chain, dir) = fresh();
     drop(chain);
     let mut acknowledged = BTreeSet::new();
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         // Spread over the life of a block, which takes a millisecond or so.
         let patience = Duration::from_micros(kill * kill * 7919 % 60_000);
-        acknowledged.extend(run_and_kill(dir.path(), patience));
+        let fresh = run_and_kill(dir.path(), patience);
+        acknowledged.extend(fresh.iter().cloned());
 
-        if kill % 10 == 0 {
+        // Looking at everything takes longer with each kill, so a soak does it now and then, and at its end.
+        let thorough = kill < KILLS || kill % 100 == 0 || kill + 1 == kills;
+        if thorough && kill % 10 == 0 {
             // The file is unclean now: a stranger reads a copy and leaves it as it is.
             let before = fs::read(dir.path().join(FILE_NAME)).unwrap();
             let report = replay(dir.path()).unwrap();
@@ -88,7 +108,8 @@ fn acknowledged_transactions_survive_kill() {
         }
 
         let chain = open(dir.path());
-        for hash in &acknowledged {
+        let all: Vec<&String> = if thorough { acknowledged.iter().collect() } else { fresh.iter().collect() };
+        for hash in all {
             let receipt = ask(&chain, "eth_getTransactionReceipt", json!([hash]));
             assert_eq!(receipt["status"], "0x1", "lost {hash}");
         }
@@ -97,7 +118,8 @@ fn acknowledged_transactions_survive_kill() {
         let lead = nonce - acknowledged.len() as u64;
         assert!(lead <= kill + 1, "{lead} blocks too many");
     }
-    assert!(acknowledged.len() as u64 >= KILLS);
+    assert!(acknowledged.len() as u64 >= kills);
     let report = replay(dir.path()).unwrap();
     assert!(report.transactions >= acknowledged.len() as u64);
+    acknowledged.len() as u64
 }

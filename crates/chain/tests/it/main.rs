@@ -4,6 +4,7 @@
 
 mod conformance;
 mod crash;
+mod damage;
 mod engine;
 mod persistence;
 mod property;
