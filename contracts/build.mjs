@@ -23,6 +23,7 @@ const SHIPPED = {
   Epochs: "src/Epochs.sol",
   TimelockController: "@openzeppelin/contracts/governance/TimelockController.sol",
   HistoneGovernor: "src/HistoneGovernor.sol",
+  Directory: "src/Directory.sol",
 };
 
 // Neither metadata hash nor CBOR trailer: the bytes depend on the code alone. Same settings in foundry.toml.

@@ -2,20 +2,20 @@
 pragma solidity ^0.8.28;
 
 import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
+import {Consent} from "./Consent.sol";
 import {Enclaves} from "./Enclaves.sol";
 import {Members, Roles} from "./Members.sol";
 import {Kinds} from "./Programs.sol";
-import {Signed} from "./Signed.sol";
 
 /// @title Validated data that somebody may be allowed to use.
 /// @notice Kept here: a salted commitment and hashes of off-chain documents. Destroying salt and key erases the data;
 /// what stays here then says nothing.
 ///
 /// Withdrawing stops every later use: enclaves, which read this register, take it no more, no model accepts it, and
-/// `Market.endUse` keeps it out of further training rounds of the models that it was donated to. It does not reach back: a model trained before keeps what it learnt, and
-/// the donor keeps the share in that model. Erasing says more: salt, key and data are gone, so that the commitment here
-/// can never again be connected with anything.
-contract Datasets is Signed {
+/// `Market.endUse` keeps it out of further training rounds of the models that it was donated to. It does not reach back:
+/// a model trained before keeps what it learnt, and the donor keeps the share in that model. Erasing says more: salt, key
+/// and data are gone, so that the commitment here can never again be connected with anything.
+contract Datasets is Consent {
     using BitMaps for BitMaps.BitMap;
 
     /// @notice One dataset.
@@ -40,6 +40,8 @@ contract Datasets is Signed {
 
     bytes32 private constant VALIDATION_TYPEHASH =
         keccak256("ValidationReceipt(address owner,bytes32 root,bytes32 reportHash,uint32 rows,uint8 quality)");
+
+    bytes32 private constant WITHDRAWAL_TYPEHASH = keccak256("WithdrawalConsent(bytes32 datasetId,uint256 deadline)");
 
     /// @notice The register of members.
     Members public immutable members;
@@ -172,6 +174,18 @@ contract Datasets is Signed {
     function withdraw(bytes32 id) external {
         Dataset storage d = _owned(id);
         if (d.withdrawn) revert DatasetIsWithdrawn(id);
+        _withdraw(id, d);
+    }
+
+    /// @notice Takes a dataset back for good for its owner, who signed it. Anybody may send it.
+    /// @param deadline Unix seconds; the consent counts until then.
+    /// @param signature EIP-712 `WithdrawalConsent` by the owner, which may be a contract wallet.
+    function withdrawFor(bytes32 id, uint256 deadline, bytes calldata signature) external {
+        Dataset storage d = _datasets[id];
+        address owner = d.owner;
+        if (owner == address(0)) revert DatasetNotRegistered(id);
+        if (d.withdrawn) revert DatasetIsWithdrawn(id);
+        _checkConsent(owner, deadline, keccak256(abi.encode(WITHDRAWAL_TYPEHASH, id, deadline)), signature);
         _withdraw(id, d);
     }
 

@@ -14,9 +14,10 @@ import {Members} from "./Members.sol";
 
 /// @title The members decide.
 /// @notice A member proposes, the members vote, and what a majority with quorum accepts waits in the timelock, so that
-/// whoever disagrees has time to leave. The timelock is the administrator of the access manager: roles, members, pauses
-/// and the revocation of programs and enclaves are decided here. Nothing that is decided here moves money: the market
-/// has no function for it.
+/// whoever disagrees has time to leave. The timelock is the administrator of the access manager: roles, members, pauses,
+/// which programs may run, the revocation of programs and enclaves, the fee of models that are proposed later, and which
+/// contracts succeed the present ones (`Directory`) are decided here. Nothing that is decided here moves money that is
+/// owed to somebody: the market has no function for it.
 contract HistoneGovernor is
     Governor,
     GovernorSettings,

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
+import {Consent} from "./Consent.sol";
 import {Datasets} from "./Datasets.sol";
 import {Enclaves} from "./Enclaves.sol";
-import {IRounds, RoundStatus} from "./IRounds.sol";
-import {MarketLog} from "./MarketLog.sol";
+import {RoundStatus} from "./IRounds.sol";
+import {MarketRules} from "./MarketRules.sol";
 import {Members, Roles} from "./Members.sol";
 import {Kinds} from "./Programs.sol";
 import {Purse} from "./Purse.sol";
-import {Signed} from "./Signed.sol";
+import {DonationConsent, Receipts} from "./Receipts.sol";
+import {Donor, Sales, Shares} from "./Shares.sol";
 
 /// @title Models from proposal to paid queries. This contract holds all the money.
 /// @notice Money is pulled by those it is owed to. Price and split of a model never change, so all that has to be kept
@@ -30,9 +30,10 @@ import {Signed} from "./Signed.sol";
 ///
 /// Trainers have no way to use their models for free: evaluating one after training is a query, bought, recorded and
 /// shared out like any other.
-contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
+contract Market is MarketRules, Consent, Purse {
     using SafeCast for uint256;
     using BitMaps for BitMaps.BitMap;
+    using Shares for Sales;
 
     /// @notice Where a model stands.
     enum State {
@@ -53,12 +54,13 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         Refunded
     }
 
-    /// @notice What a trainer offers. It never changes after the proposal.
+    /// @notice What a trainer offers. It never changes after the proposal. The fee of the model, set by vote and in force
+    /// when it was proposed, is taken off the price first; the three parts share out the rest.
     /// @param instantPayment Units of the token for each donor when training is finished.
     /// @param queryPrice Units of the token for one query.
-    /// @param donorsBps Part of the price for all donors together, in 1/10,000.
-    /// @param trainerBps Part of the price for the trainer, in 1/10,000.
-    /// @param runnerBps Part of the price for the operator of the query enclave, in 1/10,000.
+    /// @param donorsBps Part of the rest of the price for all donors together, in 1/10,000.
+    /// @param trainerBps Part of it for the trainer, in 1/10,000.
+    /// @param runnerBps Part of it for the operator of the query enclave, in 1/10,000.
     /// @param minDonors Training does not start with fewer.
     /// @param maxDonors No more are accepted; the deposit covers the instant payment of this many.
     /// @param queryTimeout Seconds after which an unanswered query is refunded.
@@ -84,6 +86,7 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
     /// @param whitePaperHash Hash of the proposal document.
     /// @param modelHash Hash of the trained model, 0 before.
     /// @param terms What the trainer offers.
+    /// @param feeBps The fee, in 1/10,000 of the price of a query.
     struct ModelInfo {
         address trainer;
         State state;
@@ -95,6 +98,7 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         bytes32 whitePaperHash;
         bytes32 modelHash;
         Terms terms;
+        uint16 feeBps;
     }
 
     /// @notice One donor of one model, for readers.
@@ -125,60 +129,28 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         QueryState state;
     }
 
-    // Three slots which most calls touch one or two of; the order of fields is for that.
+    // Most calls touch one or two slots of it; the order of fields is for that.
     struct Model {
+        // first slot: all that donating needs
         address trainer;
         State state;
         uint16 donors;
         uint16 maxDonors;
         uint48 totalWeight;
-        // second slot: all that a query needs
-        uint96 queryPrice;
-        uint16 donorsBps;
-        uint16 trainerBps;
-        uint32 queryTimeout;
-        uint16 servings;
+        // second slot
+        Sales sales;
         // third slot
         uint96 instantPayment;
         uint16 minDonors;
-        uint32 settled;
-        // Whether the instant payments are owed although the model was given up.
-        bool owedAfterAbort;
+        // The fees of so many settled queries were paid out.
+        uint32 feesCollected;
         bytes32 whitePaperHash;
         bytes32 modelHash;
-    }
-
-    // One slot, so that donating costs one. `enclave` is the running number of the enclave. `paid` has the bit UNPAID
-    // and the running number of the dataset before the first payment, which includes the instant payment; afterwards it
-    // is the number of queries whose share was paid. Nobody asks for the dataset once training is over.
-    struct Donor {
-        address payee;
-        uint32 weight;
-        uint32 enclave;
-        uint32 paid;
     }
 
     /// @notice Seconds after the deadline of the latest round after which anybody may end the training of a model which
     /// its trainer left behind with donors to be paid.
     uint256 public constant ABANDONED_AFTER = 30 days;
-    uint32 private constant UNPAID = 1 << 31;
-
-    bytes32 private constant DONATION_TYPEHASH =
-        keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,address payee,uint32 weight)");
-    bytes32 private constant QUERY_TYPEHASH =
-        keccak256("QueryReceipt(bytes32 queryId,uint256 modelId,bytes32 jobId,bytes32 outputHash)");
-    uint256 private constant BPS = 10_000;
-
-    /// @notice The register of members.
-    Members public immutable members;
-    /// @notice The register of datasets.
-    Datasets public immutable datasets;
-    /// @notice The register of enclaves.
-    Enclaves public immutable enclaves;
-    /// @notice The training rounds; set once.
-    IRounds public rounds;
-    /// @notice How many models were ever proposed; ids run from 1.
-    uint32 public modelCount;
 
     mapping(uint256 modelId => Model) private _models;
     mapping(uint256 modelId => mapping(uint256 index => Donor)) private _donors;
@@ -199,35 +171,12 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
     error QueryDone(bytes32 queryId, QueryState state);
 
     constructor(address manager, IERC20 token_, Members members_, Datasets datasets_, Enclaves enclaves_)
-        AccessManaged(manager)
+        MarketRules(manager, members_, datasets_, enclaves_)
         Purse(token_)
-    {
-        members = members_;
-        datasets = datasets_;
-        enclaves = enclaves_;
-    }
+    {}
 
-    /// @notice Names the contract with the training rounds, which needs the address of this one first. Once only.
-    /// Restricted by the access manager.
-    function setRounds(IRounds rounds_) external restricted {
-        if (address(rounds_) == address(0)) revert ZeroAddress();
-        if (address(rounds) != address(0)) revert RoundsAlreadySet(address(rounds));
-        rounds = rounds_;
-        emit RoundsSet(address(rounds_));
-    }
-
-    /// @notice Stops new work: proposals, donations, rounds and sales. Restricted by the access manager, which should
-    /// name somebody who can act at once.
-    function pause() external restricted {
-        _pause();
-    }
-
-    /// @notice Ends a pause. Restricted by the access manager.
-    function unpause() external restricted {
-        _unpause();
-    }
-
-    /// @notice Proposes a model and pays the deposit, `instantPayment * maxDonors`. TRAINER only.
+    /// @notice Proposes a model and pays the deposit, `instantPayment * maxDonors`. TRAINER only. The model takes the
+    /// fee that is in force now (`feeBps`) and keeps it.
     /// @param whitePaperHash Hash of the document which says what it predicts and which data it needs.
     /// @param t What is offered; it never changes afterwards.
     /// @return modelId Running number from 1.
@@ -241,7 +190,7 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         if (address(rounds) == address(0)) revert RoundsNotSet();
         if (whitePaperHash == 0) revert ZeroHash();
         uint256 sum = uint256(t.donorsBps) + t.trainerBps + t.runnerBps;
-        if (sum != BPS) revert SharesDoNotAddUp(sum);
+        if (sum != Shares.BPS) revert SharesDoNotAddUp(sum);
         if (t.minDonors == 0 || t.maxDonors < t.minDonors) revert InvalidDonorLimits(t.minDonors, t.maxDonors);
         if (t.queryTimeout == 0) revert ZeroTimeout();
 
@@ -249,11 +198,9 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         Model storage m = _models[modelId];
         m.trainer = msg.sender;
         m.state = State.Recruiting;
+        uint16 fee = feeBps;
+        m.sales = Sales(t.queryPrice, t.donorsBps, t.trainerBps, fee, 0, t.queryTimeout, 0, false, false);
         m.instantPayment = t.instantPayment;
-        m.queryPrice = t.queryPrice;
-        m.donorsBps = t.donorsBps;
-        m.trainerBps = t.trainerBps;
-        m.queryTimeout = t.queryTimeout;
         m.minDonors = t.minDonors;
         m.maxDonors = t.maxDonors;
         m.whitePaperHash = whitePaperHash;
@@ -261,6 +208,7 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         _donated[modelId].set(_bucket(datasets.count()));
         uint256 deposit = uint256(t.instantPayment) * t.maxDonors;
         emit ModelProposed(modelId, msg.sender, whitePaperHash, t, deposit);
+        if (fee != 0) emit ModelFee(modelId, fee);
         _take(deposit);
     }
 
@@ -279,26 +227,27 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         uint32 weight,
         address enclave,
         bytes calldata signature
-    ) external whenNotPaused returns (uint16 donorIndex) {
-        Model storage m = _inState(modelId, State.Recruiting);
-        if (payee == address(0)) revert ZeroAddress();
-        if (weight == 0) revert ZeroWeight();
-        if (m.donors == m.maxDonors) revert DonorsFull(modelId, m.maxDonors);
-        (address owner, uint32 number) = datasets.requireUsable(datasetId);
+    ) external returns (uint16 donorIndex) {
+        address owner;
+        (owner, donorIndex) = _donate(modelId, datasetId, payee, weight, enclave, signature);
         if (owner != msg.sender) revert NotDatasetOwner(datasetId, msg.sender);
-        if (number >= UNPAID) revert CounterFull();
-        BitMaps.BitMap storage donated = _donated[modelId];
-        uint256 bit = _bucket(number) + 1 + number % 255;
-        if (donated.get(bit)) revert AlreadyDonated(modelId, datasetId);
-        donated.set(bit);
-        (, uint32 enclaveNumber) = enclaves.requireLive(enclave, Kinds.TRAINING);
-        _checkSignature(enclave, keccak256(abi.encode(DONATION_TYPEHASH, modelId, datasetId, payee, weight)), signature);
+    }
 
-        donorIndex = m.donors + 1;
-        m.donors = donorIndex;
-        m.totalWeight += weight;
-        _donors[modelId][donorIndex] = Donor(payee, weight, enclaveNumber, UNPAID | number);
-        emit Donated(modelId, datasetId, payee, donorIndex, weight, enclave);
+    /// @notice Records a donation for the owner of the dataset, who signed it. Anybody may send it, once per dataset and
+    /// model.
+    /// @param consent What the owner signed.
+    /// @param ownerSignature EIP-712 `DonationConsent` by the owner, which may be a contract wallet.
+    /// @param enclaveSignature EIP-712 `DonationReceipt` by the enclave, as for `donate`.
+    /// @return donorIndex Number of the donor, from 1.
+    function donateFor(DonationConsent calldata consent, bytes calldata ownerSignature, bytes calldata enclaveSignature)
+        external
+        returns (uint16 donorIndex)
+    {
+        address owner;
+        (owner, donorIndex) = _donate(
+            consent.modelId, consent.datasetId, consent.payee, consent.weight, consent.enclave, enclaveSignature
+        );
+        _checkConsent(owner, consent.deadline, Receipts.consent(consent), ownerSignature);
     }
 
     /// @notice Makes a withdrawn dataset take part in no further round of a model that it was donated to. Anybody may call,
@@ -308,7 +257,7 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         if (m.state != State.Recruiting && m.state != State.Training) revert WrongState(modelId, m.state);
         Donor storage d = _donor(modelId, donorIndex);
         // Nobody was paid yet, so `paid` holds the number of the dataset.
-        datasets.requireWithdrawn(d.paid - UNPAID);
+        datasets.requireWithdrawn(d.paid - Shares.UNPAID);
         if (d.enclave == 0) revert UseEnded(modelId, donorIndex);
         // No enclave has this number.
         d.enclave = 0;
@@ -344,8 +293,8 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
     /// Afterwards the trainer has, or could have, a model made from the data: each donor can claim the instant payment
     /// as after training, and the trainer gets the rest of the deposit; unless the donors missed the latest round (see
     /// `IRounds.progress`), which makes the whole deposit the trainer's again. A trainer cannot make a round fail by
-    /// asking for more than before; one who keeps the model from some donors can, which the ledger does not see. What the committee opened behind the ledger's
-    /// back is not seen here; that a quorum of it does not do so is assumed everywhere.
+    /// asking for more than before; one who keeps the model from some donors can, which the ledger does not see. Nor does
+    /// it see what the committee opened behind its back; that a quorum of it does not do so is assumed everywhere.
     ///
     /// The trainer may at any time before the end of training. Anybody may while nothing was opened and the latest
     /// round has failed; and when something was opened, `ABANDONED_AFTER` the deadline of the latest round.
@@ -355,14 +304,13 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         (uint32 opened, uint64 deadline, bool missed) = rounds.progress(modelId);
         if (msg.sender != m.trainer) {
             (, RoundStatus status,) = rounds.outcome(modelId);
-            bool may =
-                opened == 0 ? status == RoundStatus.Failed : block.timestamp > deadline + ABANDONED_AFTER;
+            bool may = opened == 0 ? status == RoundStatus.Failed : block.timestamp > deadline + ABANDONED_AFTER;
             if (!may) revert NotTrainer(modelId, msg.sender);
         }
         m.state = State.Aborted;
         uint256 rest = uint256(m.instantPayment) * m.maxDonors;
         if (opened != 0 && !missed) {
-            m.owedAfterAbort = true;
+            m.sales.owedAfterAbort = true;
             rest = uint256(m.instantPayment) * (m.maxDonors - m.donors);
         }
         _credit(m.trainer, rest);
@@ -378,8 +326,9 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         if (m.state != State.Trained && m.state != State.Serving) revert WrongState(modelId, m.state);
         (address runner,) = enclaves.requireLive(queryEnclave, Kinds.QUERY);
         m.state = State.Serving;
-        uint16 serving = m.servings + 1;
-        m.servings = serving;
+        m.sales.open = true;
+        uint16 serving = m.sales.servings + 1;
+        m.sales.servings = serving;
         _servings[modelId][serving] = queryEnclave;
         // Opens the account of the runner here, so that the first settlement costs no more than the others.
         _credit(runner, 0);
@@ -392,6 +341,7 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         _onlyTrainer(modelId, m);
         if (m.state != State.Trained && m.state != State.Serving) revert WrongState(modelId, m.state);
         m.state = State.Retired;
+        m.sales.open = false;
         emit ModelRetired(modelId);
     }
 
@@ -401,14 +351,15 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
     /// so whoever copies a pending `codeHash` gets a query of their own and blocks nobody.
     /// @return queryId `queryIdOf(caller, codeHash)`; it can be used once.
     function buy(uint256 modelId, bytes32 codeHash) external nonReentrant whenNotPaused returns (bytes32 queryId) {
-        Model storage m = _inState(modelId, State.Serving);
+        Model storage m = _models[modelId];
+        if (!m.sales.open) revert WrongState(modelId, _known(modelId).state);
         if (codeHash == 0) revert ZeroHash();
         queryId = queryIdOf(msg.sender, codeHash);
         if (_queries[queryId].state != QueryState.None) revert CodeUsed(queryId);
-        uint40 deadline = (block.timestamp + m.queryTimeout).toUint40();
-        uint16 serving = m.servings;
+        uint40 deadline = (block.timestamp + m.sales.timeout).toUint40();
+        uint16 serving = m.sales.servings;
         _queries[queryId] = Query(msg.sender, deadline, modelId.toUint32(), serving, QueryState.Funded);
-        uint256 price = m.queryPrice;
+        uint256 price = m.sales.price;
         emit QueryBought(queryId, modelId, msg.sender, codeHash, price, deadline, _servings[modelId][serving]);
         _take(price);
     }
@@ -422,17 +373,15 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         if (block.timestamp > q.deadline) revert TooLate(queryId, q.deadline);
         address enclave = _servings[q.modelId][q.serving];
         (address runner,) = enclaves.requireLive(enclave, Kinds.QUERY);
-        _checkSignature(
-            enclave, keccak256(abi.encode(QUERY_TYPEHASH, queryId, uint256(q.modelId), jobId, outputHash)), signature
-        );
+        _checkSignature(enclave, Receipts.query(queryId, q.modelId, jobId, outputHash), signature);
         _queries[queryId].state = QueryState.Settled;
 
         Model storage m = _models[q.modelId];
-        (uint256 donorsShare, uint256 trainerShare, uint256 runnerShare) = _split(m);
-        uint32 settled = m.settled + 1;
+        (uint256 donorsShare, uint256 trainerShare, uint256 runnerShare,) = m.sales.split();
+        uint32 settled = m.sales.settled + 1;
         // The price can still be refunded.
-        if (settled >= UNPAID) revert CounterFull();
-        m.settled = settled;
+        if (settled >= Shares.UNPAID) revert CounterFull();
+        m.sales.settled = settled;
         _credit(m.trainer, trainerShare);
         _credit(runner, runnerShare);
         emit QuerySettled(queryId, q.modelId, jobId, outputHash, donorsShare, trainerShare, runnerShare);
@@ -443,7 +392,7 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
         Query memory q = _funded(queryId);
         if (block.timestamp <= q.deadline) revert TooEarly(queryId, q.deadline);
         _queries[queryId].state = QueryState.Refunded;
-        uint256 price = _models[q.modelId].queryPrice;
+        uint256 price = _models[q.modelId].sales.price;
         emit QueryRefunded(queryId, q.modelId, q.user, price);
         _pay(q.user, price);
     }
@@ -451,13 +400,35 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
     /// @notice Pays a donor what is owed. Anybody may call, the money goes to the payee: a fresh account needs no
     /// funds for fees.
     function claimDonor(uint256 modelId, uint16 donorIndex) external nonReentrant returns (uint256 amount) {
-        Donor storage d = _donor(modelId, donorIndex);
-        Model storage m = _models[modelId];
-        amount = _owedDonor(m, d);
-        if (amount == 0) revert NothingOwed(d.payee);
-        d.paid = m.settled;
-        emit DonorPaid(modelId, donorIndex, d.payee, amount);
-        _pay(d.payee, amount);
+        amount = _payDonor(modelId, donorIndex);
+        if (amount == 0) revert NothingOwed(_donors[modelId][donorIndex].payee);
+    }
+
+    /// @notice Pays several donors of a model what they are owed, in one transaction and for less gas each. Anybody may
+    /// call. Donors who are owed nothing are passed over, so that nobody stops the others by claiming first. One whose
+    /// account the token refuses has to be left out.
+    /// @return sum Units paid to all of them.
+    function claimDonors(uint256 modelId, uint16[] calldata donorIndices) external nonReentrant returns (uint256 sum) {
+        for (uint256 i = 0; i < donorIndices.length; ++i) {
+            sum += _payDonor(modelId, donorIndices[i]);
+        }
+    }
+
+    /// @notice Pays the fees of a model to the treasury of now. Anybody may call.
+    function collectFees(uint256 modelId) external nonReentrant returns (uint256 amount) {
+        Model storage m = _known(modelId);
+        amount = m.sales.fees(m.feesCollected);
+        address to = treasury;
+        if (amount == 0) revert NothingOwed(to);
+        m.feesCollected = m.sales.settled;
+        emit FeesCollected(modelId, to, amount);
+        _pay(to, amount);
+    }
+
+    /// @notice Units of fees of a model which can be collected now.
+    function feesOf(uint256 modelId) external view returns (uint256) {
+        Model storage m = _known(modelId);
+        return m.sales.fees(m.feesCollected);
     }
 
     /// @notice Units owed to a donor now.
@@ -468,28 +439,29 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
     /// @notice All about a model.
     function model(uint256 modelId) external view returns (ModelInfo memory) {
         Model storage m = _known(modelId);
-        // forge-lint: disable-next-line(unsafe-typecast) the three parts add up to BPS, which fits.
-        uint16 runnerBps = uint16(BPS - m.donorsBps - m.trainerBps);
+        // forge-lint: disable-next-line(unsafe-typecast) the three parts add up to 10,000, which fits.
+        uint16 runnerBps = uint16(Shares.BPS - m.sales.donorsBps - m.sales.trainerBps);
         return ModelInfo({
             trainer: m.trainer,
             state: m.state,
             donors: m.donors,
             totalWeight: m.totalWeight,
-            servings: m.servings,
-            settled: m.settled,
-            queryEnclave: _servings[modelId][m.servings],
+            servings: m.sales.servings,
+            settled: m.sales.settled,
+            queryEnclave: _servings[modelId][m.sales.servings],
             whitePaperHash: m.whitePaperHash,
             modelHash: m.modelHash,
             terms: Terms({
                 instantPayment: m.instantPayment,
-                queryPrice: m.queryPrice,
-                donorsBps: m.donorsBps,
-                trainerBps: m.trainerBps,
+                queryPrice: m.sales.price,
+                donorsBps: m.sales.donorsBps,
+                trainerBps: m.sales.trainerBps,
                 runnerBps: runnerBps,
                 minDonors: m.minDonors,
                 maxDonors: m.maxDonors,
-                queryTimeout: m.queryTimeout
-            })
+                queryTimeout: m.sales.timeout
+            }),
+            feeBps: m.sales.feeBps
         });
     }
 
@@ -503,7 +475,7 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
     function donor(uint256 modelId, uint16 donorIndex) external view returns (DonorInfo memory) {
         Donor storage d = _donor(modelId, donorIndex);
         uint32 paid = d.paid;
-        bool instantPaid = paid < UNPAID;
+        bool instantPaid = paid < Shares.UNPAID;
         return DonorInfo(d.payee, d.weight, enclaves.signerOf(d.enclave), instantPaid, instantPaid ? paid : 0);
     }
 
@@ -525,6 +497,37 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
     /// @notice The id of the query which `user` buys with `codeHash`: keccak256(abi.encode(user, codeHash)).
     function queryIdOf(address user, bytes32 codeHash) public pure returns (bytes32) {
         return keccak256(abi.encode(user, codeHash));
+    }
+
+    // Everything about a donation, except whether the owner wants it.
+    function _donate(
+        uint256 modelId,
+        bytes32 datasetId,
+        address payee,
+        uint32 weight,
+        address enclave,
+        bytes calldata signature
+    ) private whenNotPaused returns (address owner, uint16 donorIndex) {
+        Model storage m = _inState(modelId, State.Recruiting);
+        if (payee == address(0)) revert ZeroAddress();
+        if (payee == address(this)) revert OwnAddress();
+        if (weight == 0) revert ZeroWeight();
+        donorIndex = m.donors;
+        if (donorIndex == m.maxDonors) revert DonorsFull(modelId, donorIndex);
+        uint32 number;
+        (owner, number) = datasets.requireUsable(datasetId);
+        if (number >= Shares.UNPAID) revert CounterFull();
+        BitMaps.BitMap storage donated = _donated[modelId];
+        uint256 bit = _bucket(number) + 1 + number % 255;
+        if (donated.get(bit)) revert AlreadyDonated(modelId, datasetId);
+        donated.set(bit);
+        (, uint32 enclaveNumber) = enclaves.requireLive(enclave, Kinds.TRAINING);
+        _checkSignature(enclave, Receipts.donation(modelId, datasetId, payee, weight), signature);
+
+        m.donors = ++donorIndex;
+        m.totalWeight += weight;
+        _donors[modelId][donorIndex] = Donor(payee, weight, enclaveNumber, Shares.UNPAID | number);
+        emit Donated(modelId, datasetId, payee, donorIndex, weight, enclave);
     }
 
     function _known(uint256 modelId) private view returns (Model storage m) {
@@ -555,26 +558,20 @@ contract Market is AccessManaged, Pausable, Signed, Purse, MarketLog {
     function _owedDonor(Model storage m, Donor storage d) private view returns (uint256) {
         State state = m.state;
         bool trained = state == State.Trained || state == State.Serving || state == State.Retired;
-        if (!trained && !m.owedAfterAbort) return 0;
-        (uint256 donorsShare,,) = _split(m);
-        uint256 paid = d.paid;
-        // Both sums are rounded down from the very beginning, so that rounding never adds up.
-        uint256 earned = donorsShare * m.settled * d.weight / m.totalWeight;
-        if (paid >= UNPAID) return m.instantPayment + earned;
-        return earned - donorsShare * paid * d.weight / m.totalWeight;
+        if (!trained && !m.sales.owedAfterAbort) return 0;
+        uint256 earned = m.sales.earned(d, m.totalWeight);
+        return d.paid >= Shares.UNPAID ? m.instantPayment + earned : earned;
     }
 
-    // How the price of one query is shared out; the same for every query of a model.
-    function _split(Model storage m)
-        private
-        view
-        returns (uint256 donorsShare, uint256 trainerShare, uint256 runnerShare)
-    {
-        uint256 price = m.queryPrice;
-        trainerShare = price * m.trainerBps / BPS;
-        runnerShare = price * (BPS - m.donorsBps - m.trainerBps) / BPS;
-        // Whatever rounding leaves belongs to the donors.
-        donorsShare = price - trainerShare - runnerShare;
+    function _payDonor(uint256 modelId, uint16 donorIndex) private returns (uint256 amount) {
+        Donor storage d = _donor(modelId, donorIndex);
+        Model storage m = _models[modelId];
+        amount = _owedDonor(m, d);
+        if (amount == 0) return 0;
+        d.paid = m.sales.settled;
+        address payee = d.payee;
+        emit DonorPaid(modelId, donorIndex, payee, amount);
+        _pay(payee, amount);
     }
 
     // A slot of `_donated` holds 255 datasets; bit 0, whose index this is, belongs to none of them.

@@ -5,6 +5,13 @@ pragma solidity ^0.8.28;
 abstract contract MarketLog {
     /// @notice The contract with the training rounds was set.
     event RoundsSet(address rounds);
+    /// @notice The fee of models that are proposed from now on, and who gets the fees of all models.
+    event FeeSet(uint16 bps, address treasury);
+    /// @notice Of the price of each query of this model, just proposed, `bps` / 10,000 are the fee. Without a fee there
+    /// is no such event.
+    event ModelFee(uint256 indexed modelId, uint16 bps);
+    /// @notice The fees of a model were paid to the treasury.
+    event FeesCollected(uint256 indexed modelId, address indexed treasury, uint256 amount);
     /// @notice A dataset was donated to a model.
     event Donated(
         uint256 indexed modelId,
@@ -37,7 +44,7 @@ abstract contract MarketLog {
         uint64 deadline,
         address enclave
     );
-    /// @notice A query was answered and its price shared out.
+    /// @notice A query was answered and its price shared out. What the three shares leave of it is the fee.
     event QuerySettled(
         bytes32 indexed queryId,
         uint256 indexed modelId,
@@ -54,6 +61,10 @@ abstract contract MarketLog {
 
     /// @notice An address that must be given is zero.
     error ZeroAddress();
+    /// @notice Money for this contract itself would be nobody's.
+    error OwnAddress();
+    /// @notice No fee is higher than `max`, in 1/10,000.
+    error FeeTooHigh(uint16 bps, uint16 max);
     /// @notice A hash that must be given is zero.
     error ZeroHash();
     /// @notice The rounds contract is set already.

@@ -15,12 +15,19 @@ library Kinds {
 
 /// @title Programs that may run in enclaves, and who audited them.
 /// @notice A program is usable once somebody other than its author rebuilt it from source, got the same measurement
-/// and signed a report, as long as nobody revoked it. Revocation is final: a repaired program has a new measurement.
+/// and signed a report, and governance allows the measurement, as long as nobody revoked it. The two say different
+/// things: an auditor that the program is what it says, the members that they want it to run. They come in any order.
+/// Revocation is final: a repaired program has a new measurement. Disallowing is not: the members may change their mind.
+///
+/// Governance is whom the access manager lets act on this contract at once. A role with an execution delay announces
+/// the call with `AccessManager.schedule` and has the manager make it with `AccessManager.execute` after the delay; its
+/// direct calls are refused.
 contract Programs {
     /// @notice One program.
     /// @param author The member who registered it.
     /// @param kind See `Kinds`.
     /// @param revoked Whether it may no longer be used.
+    /// @param allowed Whether governance allows its measurement.
     /// @param audits Number of audits by different auditors.
     /// @param sourceHash Hash of the published source.
     /// @param wasmHash Hash of the compiled program.
@@ -28,6 +35,7 @@ contract Programs {
         address author;
         uint8 kind;
         bool revoked;
+        bool allowed;
         uint16 audits;
         bytes32 sourceHash;
         bytes32 wasmHash;
@@ -47,6 +55,10 @@ contract Programs {
     event ProgramAudited(bytes32 indexed measurement, address indexed auditor, bytes32 reportHash);
     /// @notice A program may no longer be used.
     event ProgramRevoked(bytes32 indexed measurement, address indexed by);
+    /// @notice Governance allows a program to be used.
+    event ProgramAllowed(bytes32 indexed measurement, address indexed by);
+    /// @notice Governance no longer allows a program to be used.
+    event ProgramDisallowed(bytes32 indexed measurement, address indexed by);
 
     /// @notice This measurement is registered already.
     error AlreadyRegistered(bytes32 measurement);
@@ -58,6 +70,12 @@ contract Programs {
     error NotAudited(bytes32 measurement);
     /// @notice The program was revoked.
     error Revoked(bytes32 measurement);
+    /// @notice Governance does not allow the program.
+    error NotAllowed(bytes32 measurement);
+    /// @notice Governance allows the program already.
+    error AlreadyAllowed(bytes32 measurement);
+    /// @notice Only whom the access manager lets do it at once may do this.
+    error NotManager(address account);
     /// @notice Not one of `Kinds`.
     error InvalidKind(uint8 kind);
     /// @notice Authors do not audit their own programs.
@@ -83,7 +101,7 @@ contract Programs {
         if (kind < Kinds.VALIDATION || kind > Kinds.QUERY) revert InvalidKind(kind);
         if (measurement == 0 || sourceHash == 0 || wasmHash == 0) revert ZeroHash();
         if (_programs[measurement].author != address(0)) revert AlreadyRegistered(measurement);
-        _programs[measurement] = Program(msg.sender, kind, false, 0, sourceHash, wasmHash);
+        _programs[measurement] = Program(msg.sender, kind, false, false, 0, sourceHash, wasmHash);
         emit ProgramRegistered(measurement, msg.sender, kind, sourceHash, wasmHash);
     }
 
@@ -115,12 +133,30 @@ contract Programs {
         emit ProgramRevoked(measurement, msg.sender);
     }
 
-    /// @notice Reverts, saying why, unless the program is registered, of this kind, audited and not revoked.
+    /// @notice Allows a registered program to be used. Whom the access manager names: governance.
+    function allow(bytes32 measurement) external {
+        Program storage p = _managed(measurement);
+        if (p.revoked) revert Revoked(measurement);
+        if (p.allowed) revert AlreadyAllowed(measurement);
+        p.allowed = true;
+        emit ProgramAllowed(measurement, msg.sender);
+    }
+
+    /// @notice Takes `allow` back, until it is called again. Whom the access manager names: governance.
+    function disallow(bytes32 measurement) external {
+        Program storage p = _managed(measurement);
+        if (!p.allowed) revert NotAllowed(measurement);
+        p.allowed = false;
+        emit ProgramDisallowed(measurement, msg.sender);
+    }
+
+    /// @notice Reverts, saying why, unless the program is registered, of this kind, not revoked, audited and allowed.
     function requireUsable(bytes32 measurement, uint8 kind) external view {
         Program storage p = _known(measurement);
         if (p.kind != kind) revert WrongKind(measurement, p.kind, kind);
         if (p.revoked) revert Revoked(measurement);
         if (p.audits == 0) revert NotAudited(measurement);
+        if (!p.allowed) revert NotAllowed(measurement);
     }
 
     /// @notice Everything kept about a program; all zero when it is unknown.
@@ -131,6 +167,11 @@ contract Programs {
     /// @notice The report hash of one auditor for a program, 0 when there is none.
     function reportOf(bytes32 measurement, address auditor) external view returns (bytes32) {
         return _reports[measurement][auditor];
+    }
+
+    function _managed(bytes32 measurement) private view returns (Program storage) {
+        if (!members.mayManage(msg.sender, address(this), msg.sig)) revert NotManager(msg.sender);
+        return _known(measurement);
     }
 
     function _known(bytes32 measurement) private view returns (Program storage p) {

@@ -41,6 +41,10 @@ contract Rounds is Signed, IRounds {
         bytes32 modelHash;
     }
 
+    uint256 private constant LOW = 128;
+    uint256 private constant DEADLINE_BITS = 40;
+    uint256 private constant PER_WORD = 256 - DEADLINE_BITS;
+
     bytes32 private constant UPDATE_TYPEHASH =
         keccak256("UpdateReceipt(uint256 modelId,uint32 round,bytes32 headerHash,bytes32 blobHash,uint16 donorIndex)");
 
@@ -63,8 +67,9 @@ contract Rounds is Signed, IRounds {
 
     mapping(uint256 modelId => Progress) private _progress;
     mapping(uint256 modelId => mapping(uint256 round => Round)) private _rounds;
-    // Donors from 128 on: bit i % 256 of word i / 256 is cleared when donor i anchors. Whoever opens the round pays for
-    // the words, which is what setting all bits is for; so no donor pays more than another.
+    // Donors from 128 on, `PER_WORD` in each word: below are the 40 bits of the deadline, so that anchoring needs no other
+    // slot to know whether the round is open; above is a bit for each donor, cleared when the donor anchors. Whoever
+    // opens the round pays for the words, which is what setting all bits is for; so no donor pays more than another.
     mapping(uint256 key => uint256) private _missingHigh;
     mapping(uint256 modelId => mapping(uint256 round => mapping(address member => bytes32))) private _partials;
 
@@ -156,9 +161,10 @@ contract Rounds is Signed, IRounds {
         r.minSurvivors = minSurvivors;
         r.quorum = quorum;
         r.headerHash = headerHash;
-        if (donors >= 128) {
-            for (uint256 w = 0; w <= donors / 256; ++w) {
-                _missingHigh[_key(modelId, round, w)] = type(uint256).max;
+        if (donors >= LOW) {
+            uint256 word = type(uint256).max << DEADLINE_BITS | r.deadline;
+            for (uint256 w = 0; w <= (donors - LOW) / PER_WORD; ++w) {
+                _missingHigh[_key(modelId, round, w)] = word;
             }
         }
         emit RoundOpened(modelId, round, headerHash, deadline, minSurvivors, quorum);
@@ -176,23 +182,27 @@ contract Rounds is Signed, IRounds {
         address enclave,
         bytes calldata signature
     ) external {
-        Round storage r = _in(modelId, round, RoundStatus.Open);
-        if (block.timestamp > r.deadline) revert DeadlinePassed(modelId, round, r.deadline);
         if (blobHash == 0) revert ZeroHash();
         (, uint32 number) = enclaves.requireLive(enclave, Kinds.TRAINING);
         uint32 expected = market.donorEnclave(modelId, donorIndex);
         if (expected != number) revert ForeignEnclave(donorIndex, expected, enclave);
+        Round storage r = _rounds[modelId][round];
         bool first;
-        if (donorIndex < 128) {
+        if (donorIndex < LOW) {
+            _checkOpen(modelId, round, r);
             uint128 anchored = r.anchoredLow;
             uint128 bit = uint128(1) << donorIndex;
             first = anchored & bit == 0;
             r.anchoredLow = anchored | bit;
         } else {
-            uint256 key = _key(modelId, round, donorIndex / 256);
+            uint256 key = _key(modelId, round, (donorIndex - LOW) / PER_WORD);
             uint256 missing = _missingHigh[key];
-            uint256 bit = 1 << (donorIndex % 256);
+            uint256 bit = 1 << DEADLINE_BITS + (donorIndex - LOW) % PER_WORD;
             first = missing & bit != 0;
+            // A round is closed when all donors anchored or the deadline passed. Only then, or when this donor
+            // anchored before, is the slot with the status asked; a round that was never opened has deadline 0.
+            // forge-lint: disable-next-line(unsafe-typecast) the deadline is the lowest 40 bits.
+            if (!first || block.timestamp > uint40(missing)) _checkOpen(modelId, round, r);
             _missingHigh[key] = missing & ~bit;
         }
         if (!first) revert AlreadyAnchored(modelId, round, donorIndex);
@@ -314,6 +324,11 @@ contract Rounds is Signed, IRounds {
         if (r.status != status) revert WrongRoundStatus(modelId, round, r.status);
     }
 
+    function _checkOpen(uint256 modelId, uint32 round, Round storage r) private view {
+        if (r.status != RoundStatus.Open) revert WrongRoundStatus(modelId, round, r.status);
+        if (block.timestamp > r.deadline) revert DeadlinePassed(modelId, round, r.deadline);
+    }
+
     function _checkTrainer(uint256 modelId) private view returns (uint16) {
         (address trainer, Market.State state, uint16 donors) = market.standing(modelId);
         if (trainer != msg.sender) revert NotTrainer(modelId, msg.sender);
@@ -327,15 +342,31 @@ contract Rounds is Signed, IRounds {
         returns (uint256[] memory bitmap, uint16 count)
     {
         Round storage r = _rounds[modelId][round];
-        bool high = donors >= 128 && r.status != RoundStatus.None;
         bitmap = new uint256[](uint256(donors) / 256 + 1);
-        for (uint256 w = 0; w < bitmap.length; ++w) {
-            uint256 word = high ? ~_missingHigh[_key(modelId, round, w)] : 0;
-            if (w == 0) word |= r.anchoredLow;
-            bitmap[w] = word;
-            for (; word != 0; word &= word - 1) {
-                ++count;
-            }
+        bitmap[0] = r.anchoredLow;
+        count = _bits(bitmap[0]);
+        if (donors < LOW || r.status == RoundStatus.None) return (bitmap, count);
+        for (uint256 w = 0; w <= (donors - LOW) / PER_WORD; ++w) {
+            uint256 word = ~_missingHigh[_key(modelId, round, w)] >> DEADLINE_BITS;
+            if (word == 0) continue;
+            uint256 start = LOW + w * PER_WORD;
+            bitmap[start / 256] |= word << start % 256;
+            // What crosses into the next word; there is none behind the last donor.
+            uint256 next = word >> 256 - start % 256;
+            if (next != 0) bitmap[start / 256 + 1] |= next;
+            count += _bits(word);
+        }
+    }
+
+    // The number of set bits: pairs, fours and eights are added up in place, then all bytes by one multiplication.
+    function _bits(uint256 x) private pure returns (uint16) {
+        unchecked {
+            uint256 ones = type(uint256).max;
+            x -= (x >> 1) & (ones / 3);
+            x = (x & (ones / 5)) + ((x >> 2) & (ones / 5));
+            x = (x + (x >> 4)) & (ones / 17);
+            // At most 256, which needs two bytes: the sum of all but the lowest byte is at the top.
+            return uint16(((x >> 8) * (ones / 255) >> 248) + (x & 0xff));
         }
     }
 }

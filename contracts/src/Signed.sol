@@ -11,7 +11,9 @@ abstract contract Signed is EIP712("Histone", "1") {
     /// @notice The signature is by `recovered` and not by `expected`, or it is over something else.
     error BadSignature(address expected, address recovered);
 
-    // Enclave keys are plain secp256k1 keys, so contract signatures (ERC-1271) are not asked for.
+    // The key is made inside the enclave and is a plain secp256k1 key, whatever wallet its operator has. Asking a
+    // contract (ERC-1271) instead would let somebody outside decide what an enclave signed, and cost every receipt the
+    // look whether there is one. What persons and organizations sign is checked in `Consent`.
     function _checkSignature(address expected, bytes32 structHash, bytes calldata signature) internal view {
         address recovered = ECDSA.recoverCalldata(_hashTypedDataV4(structHash), signature);
         if (recovered != expected) revert BadSignature(expected, recovered);

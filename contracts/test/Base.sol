@@ -29,6 +29,9 @@ interface Vm {
     function chainId(uint256 id) external;
     function expectRevert(bytes calldata data) external;
     function lastCallGas() external view returns (Gas memory);
+    function signP256(uint256 key, bytes32 digest) external pure returns (bytes32 r, bytes32 s);
+    function publicKeyP256(uint256 key) external pure returns (uint256 x, uint256 y);
+    function snapshotValue(string calldata group, string calldata name, uint256 value) external;
 }
 
 /// Deploys everything and plays all parties; each helper is one step of a collaboration.
@@ -104,6 +107,7 @@ abstract contract Base {
         vm.startPrank(auditor);
         programs.audit(measurementOf(kind), keccak256("report"));
         vm.stopPrank();
+        programs.allow(measurementOf(kind));
     }
 
     function addEnclave(uint256 key, uint8 kind) internal {
@@ -171,9 +175,15 @@ abstract contract Base {
         vm.stopPrank();
     }
 
+    /// Asked through a call, because the optimizer takes `block.timestamp` for a constant.
+    function timeNow() external view returns (uint256) {
+        return block.timestamp;
+    }
+
     function open(uint256 modelId, uint16 minSurvivors) internal returns (uint32 round) {
+        uint64 deadline = uint64(this.timeNow() + 1 days);
         vm.startPrank(trainer);
-        round = rounds.open(modelId, HEADER, uint64(block.timestamp + 1 days), minSurvivors, 1);
+        round = rounds.open(modelId, HEADER, deadline, minSurvivors, 1);
         vm.stopPrank();
     }
 

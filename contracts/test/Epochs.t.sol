@@ -18,7 +18,11 @@ library Tree {
     }
 
     /// Root and, for the leaf at `index`, its proof; an odd node goes up as it is.
-    function build(bytes32[] memory leaves, uint256 index) internal pure returns (bytes32 root, bytes32[] memory proof) {
+    function build(bytes32[] memory leaves, uint256 index)
+        internal
+        pure
+        returns (bytes32 root, bytes32[] memory proof)
+    {
         bytes32[] memory level = new bytes32[](leaves.length);
         for (uint256 i = 0; i < leaves.length; ++i) {
             level[i] = leaves[i];
@@ -128,9 +132,7 @@ contract EpochsTest is Base {
         _refusedClaim(abi.encodeWithSelector(Epochs.NothingOwed.selector, payeeOf(0)), payeeOf(0), 1e6, proof);
         leaves = _inUse(4, 3e6);
         // An old proof is no proof any more, nor does it pay again.
-        _refusedClaim(
-            abi.encodeWithSelector(Epochs.BadProof.selector, 2, payeeOf(0), 1e6), payeeOf(0), 1e6, proof
-        );
+        _refusedClaim(abi.encodeWithSelector(Epochs.BadProof.selector, 2, payeeOf(0), 1e6), payeeOf(0), 1e6, proof);
         equal("the rest", _claim(leaves, 0, 3e6), 2e6);
         equal("both at once", _claim(leaves, 1, 6e6), 6e6);
         equal("paid", _pool.paid(payeeOf(1)), 6e6);

@@ -14,6 +14,7 @@ contract Handler is Base {
     uint256 public soldWhilePaused;
     uint256[] public recruiting;
     uint256[] public aborted;
+    address[2] public treasuries = [vm.addr(20), vm.addr(21)];
     uint256 private _now;
 
     function init() external {
@@ -25,6 +26,7 @@ contract Handler is Base {
         t.donorsBps = 3_333;
         t.trainerBps = 3_334;
         t.runnerBps = 3_333;
+        market.setFee(333, treasuries[0]);
         modelIds[1] = propose(t);
         donate(modelIds[1], 3, 7);
         donate(modelIds[1], 4, 11);
@@ -52,6 +54,7 @@ contract Handler is Base {
         }
         for (uint256 i = 0; i < 2; ++i) {
             Market.ModelInfo memory m = market.model(modelIds[i]);
+            sum += market.feesOf(modelIds[i]);
             for (uint16 d = 1; d <= m.donors; ++d) {
                 sum += market.owedDonor(modelIds[i], d);
             }
@@ -109,6 +112,34 @@ contract Handler is Base {
         }
     }
 
+    /// Several donors at once, some of them twice, and some of them owed nothing.
+    function claimMany(uint256 which) external {
+        uint16[] memory indices = new uint16[](3);
+        for (uint256 i = 0; i < 3; ++i) {
+            indices[i] = uint16(1 + (which >> (8 * i)) % 2);
+        }
+        uint256 modelId = modelIds[which % 2];
+        uint256 before = token.balanceOf(address(market));
+        uint256 sum = market.claimDonors(modelId, indices);
+        equal("paid", before - token.balanceOf(address(market)), sum);
+    }
+
+    function collectOne(uint256 which) external {
+        try market.collectFees(modelIds[which % 2]) {}
+        catch {
+            ++refusals;
+        }
+    }
+
+    /// A vote on the fee changes nothing for the models that are there.
+    function changeFee(uint16 bps, uint256 who) external {
+        market.setFee(bps % 1_001, treasuries[who % 2]);
+    }
+
+    function feeOf(uint256 i) external view returns (uint16) {
+        return market.model(modelIds[i]).feeBps;
+    }
+
     function togglePause() external {
         if (market.paused()) market.unpause();
         else market.pause();
@@ -158,6 +189,7 @@ contract Handler is Base {
         }
         for (uint256 i = 0; i < 2; ++i) {
             _claimAll(modelIds[i]);
+            if (market.feesOf(modelIds[i]) != 0) market.collectFees(modelIds[i]);
         }
         for (uint256 i = 0; i < aborted.length; ++i) {
             _claimAll(aborted[i]);
@@ -226,7 +258,7 @@ contract InvariantTest {
 
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
         targets = new FuzzSelector[](1);
-        bytes4[] memory s = new bytes4[](9);
+        bytes4[] memory s = new bytes4[](12);
         s[0] = Handler.buyOne.selector;
         s[1] = Handler.settleOne.selector;
         s[2] = Handler.refundOne.selector;
@@ -236,6 +268,9 @@ contract InvariantTest {
         s[6] = Handler.proposeAndAbort.selector;
         s[7] = Handler.togglePause.selector;
         s[8] = Handler.trainAndAbort.selector;
+        s[9] = Handler.claimMany.selector;
+        s[10] = Handler.collectOne.selector;
+        s[11] = Handler.changeFee.selector;
         targets[0] = FuzzSelector(address(_handler), s);
     }
 
@@ -244,6 +279,12 @@ contract InvariantTest {
         uint256 held = _handler.balance();
         uint256 owes = _handler.obligations();
         if (held != owes) revert Broken("balance", held, owes);
+    }
+
+    function invariant_terms_never_change() external view {
+        if (_handler.feeOf(0) != 0 || _handler.feeOf(1) != 333) {
+            revert Broken("fee", _handler.feeOf(0), _handler.feeOf(1));
+        }
     }
 
     function invariant_a_pause_sells_nothing() external view {

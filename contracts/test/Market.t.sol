@@ -173,7 +173,9 @@ contract MarketTest is Base {
         vm.chainId(here);
         // And the right place once.
         bytes memory call = abi.encodeCall(market.donate, (first, id, payeeOf(1), 1, enclave, receipt));
-        refused(stranger, abi.encodeWithSelector(MarketLog.NotDatasetOwner.selector, id, stranger), address(market), call);
+        refused(
+            stranger, abi.encodeWithSelector(MarketLog.NotDatasetOwner.selector, id, stranger), address(market), call
+        );
         vm.startPrank(owner);
         market.donate(first, id, payeeOf(1), 1, enclave, receipt);
         vm.stopPrank();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
+import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import {Base} from "./Base.sol";
 import {Datasets} from "../src/Datasets.sol";
 import {Enclaves} from "../src/Enclaves.sol";
@@ -61,6 +62,8 @@ contract RegistersTest is Base {
         programs.audit("m", "report");
         vm.stopPrank();
         refused(auditor, abi.encodeWithSelector(Programs.AlreadyAudited.selector, bytes32("m"), auditor), target, audit);
+        refused(user, abi.encodeWithSelector(Programs.NotAllowed.selector, bytes32("m")), target, asQuery);
+        programs.allow("m");
         programs.requireUsable("m", Kinds.QUERY);
         refused(
             user,
@@ -82,6 +85,69 @@ contract RegistersTest is Base {
         bytes memory revoked = abi.encodeWithSelector(Programs.Revoked.selector, bytes32("m"));
         refused(user, revoked, target, asQuery);
         refused(auditor, revoked, target, revoke);
+        // No vote brings it back.
+        programs.disallow("m");
+        refused(address(this), revoked, target, abi.encodeCall(programs.allow, ("m")));
+    }
+
+    /// Auditors say what a program is, governance whether it may run: in any order, and the second can change.
+    function test_governance_allows_and_disallows_programs() public {
+        address target = address(programs);
+        bytes memory allow = abi.encodeCall(programs.allow, ("m"));
+        bytes memory disallow = abi.encodeCall(programs.disallow, ("m"));
+        bytes memory asQuery = abi.encodeCall(programs.requireUsable, ("m", Kinds.QUERY));
+        address me = address(this);
+        refused(me, abi.encodeWithSelector(Programs.NotRegistered.selector, bytes32("m")), target, allow);
+        vm.startPrank(author);
+        programs.register("m", "source", "wasm", Kinds.QUERY);
+        vm.stopPrank();
+        address[3] memory others = [author, auditor, stranger];
+        for (uint256 i = 0; i < others.length; ++i) {
+            bytes memory reason = abi.encodeWithSelector(Programs.NotManager.selector, others[i]);
+            refused(others[i], reason, target, allow);
+            refused(others[i], reason, target, disallow);
+        }
+        bytes memory notAllowed = abi.encodeWithSelector(Programs.NotAllowed.selector, bytes32("m"));
+        refused(me, notAllowed, target, disallow);
+        programs.allow("m");
+        refused(me, abi.encodeWithSelector(Programs.AlreadyAllowed.selector, bytes32("m")), target, allow);
+        // Allowed before it is audited: that alone makes it usable for nobody.
+        refused(user, abi.encodeWithSelector(Programs.NotAudited.selector, bytes32("m")), target, asQuery);
+        vm.startPrank(auditor);
+        programs.audit("m", "report");
+        vm.stopPrank();
+        programs.requireUsable("m", Kinds.QUERY);
+        programs.disallow("m");
+        if (programs.program("m").allowed) revert("allowed");
+        refused(user, notAllowed, target, asQuery);
+        programs.allow("m");
+        programs.requireUsable("m", Kinds.QUERY);
+        equal("audits", programs.program("m").audits, 1);
+    }
+
+    /// Somebody with a delay announces first, here too: `mayManage` counts only what may happen at once.
+    function test_allowing_with_a_delay_is_announced() public {
+        bytes32 measurement = measurementOf(Kinds.QUERY);
+        programs.disallow(measurement);
+        AccessManager manager = AccessManager(members.authority());
+        bytes4[] memory selectors = new bytes4[](1);
+        selectors[0] = programs.allow.selector;
+        manager.setTargetFunctionRole(address(programs), selectors, 1);
+        manager.grantRole(1, stranger, 1 days);
+        bytes memory allow = abi.encodeCall(programs.allow, (measurement));
+        refused(stranger, abi.encodeWithSelector(Programs.NotManager.selector, stranger), address(programs), allow);
+        vm.startPrank(stranger);
+        manager.schedule(address(programs), allow, 0);
+        (bool early,) = address(manager).call(abi.encodeCall(manager.execute, (address(programs), allow)));
+        vm.warp(1_000_000 + 1 days);
+        manager.execute(address(programs), allow);
+        (bool disallowed,) = address(manager)
+            .call(
+                abi.encodeCall(manager.execute, (address(programs), abi.encodeCall(programs.disallow, (measurement))))
+            );
+        vm.stopPrank();
+        if (early || disallowed) revert("not announced");
+        programs.requireUsable(measurement, Kinds.QUERY);
     }
 
     function newEnclave() private view returns (Enclaves.Enclave memory) {

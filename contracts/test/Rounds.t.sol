@@ -63,23 +63,25 @@ contract RoundsTest is Base {
     }
 
     function test_many_donors_are_in_the_bitmap() public {
-        uint256 modelId = training(260);
+        uint256 modelId = training(360);
         uint32 round = open(modelId, 1);
         (uint256[] memory none, uint16 nobody) = rounds.survivors(modelId, round);
         equal("nobody", nobody + none[0] + none[1], 0);
         (none, nobody) = rounds.survivors(modelId, round + 1);
         equal("no such round", nobody + none[0] + none[1], 0);
-        uint16[6] memory some = [uint16(1), 127, 128, 255, 256, 260];
+        // Around the ends of words: 256 bits in what is reported, 128 and then 216 in what is kept.
+        uint16[9] memory some = [uint16(1), 127, 128, 255, 256, 260, 343, 344, 360];
         for (uint256 i = 0; i < some.length; ++i) {
             anchor(modelId, round, some[i]);
         }
         (uint256[] memory bitmap, uint16 count) = rounds.survivors(modelId, round);
         equal("words", bitmap.length, 2);
         equal("first", bitmap[0], 2 | (1 << 127) | (1 << 128) | (1 << 255));
-        equal("second", bitmap[1], 1 | (1 << 4));
-        equal("count", count, 6);
+        equal("second", bitmap[1], 1 | (1 << 4) | (1 << 87) | (1 << 88) | (1 << 104));
+        equal("count", count, 9);
         for (uint16 i = 0; i < 600; ++i) {
-            bool expected = i == 1 || i == 127 || i == 128 || i == 255 || i == 256 || i == 260;
+            bool expected =
+                i == 1 || i == 127 || i == 128 || i == 255 || i == 256 || i == 260 || i == 343 || i == 344 || i == 360;
             if (rounds.isAnchored(modelId, round, i) != expected) revert("isAnchored");
         }
         bytes memory receipt = signUpdate(TRAINING_KEY, modelId, round, "again", 256);
@@ -88,6 +90,82 @@ contract RoundsTest is Base {
             abi.encodeWithSelector(Rounds.AlreadyAnchored.selector, modelId, round, uint16(256)),
             address(rounds),
             abi.encodeCall(rounds.anchor, (modelId, round, "again", 256, vm.addr(TRAINING_KEY), receipt))
+        );
+    }
+
+    /// Donors behind the first 128 are kept elsewhere; all of them in, some out, and the round over.
+    function test_rounds_of_many_donors_are_counted_and_end() public {
+        uint256 modelId = training(360);
+        uint32 round = open(modelId, 1);
+        uint16 expected;
+        for (uint16 i = 1; i <= 360; ++i) {
+            if (uint256(keccak256(abi.encode(i))) % 3 == 0) continue;
+            anchor(modelId, round, i);
+            ++expected;
+        }
+        (uint256[] memory bitmap, uint16 count) = rounds.survivors(modelId, round);
+        equal("count", count, expected);
+        for (uint16 i = 1; i <= 360; ++i) {
+            bool anchored = uint256(keccak256(abi.encode(i))) % 3 != 0;
+            if (((bitmap[i / 256] >> (i % 256)) & 1 == 1) != anchored) revert("bitmap");
+        }
+        uint16 missing = 200;
+        while (uint256(keccak256(abi.encode(missing))) % 3 != 0) {
+            ++missing;
+        }
+        address enclave = vm.addr(TRAINING_KEY);
+        bytes memory receipt = signUpdate(TRAINING_KEY, modelId, round, "blob", missing);
+        bytes memory call = abi.encodeCall(rounds.anchor, (modelId, round, "blob", missing, enclave, receipt));
+        uint64 deadline = rounds.roundInfo(modelId, round).deadline;
+        vm.warp(deadline + 1);
+        refused(
+            stranger,
+            abi.encodeWithSelector(Rounds.DeadlinePassed.selector, modelId, round, deadline),
+            address(rounds),
+            call
+        );
+        rounds.close(modelId, round);
+        equal("recorded", rounds.roundInfo(modelId, round).survivors, expected);
+        refused(
+            stranger,
+            abi.encodeWithSelector(Rounds.WrongRoundStatus.selector, modelId, round, RoundStatus.Closed),
+            address(rounds),
+            call
+        );
+        receipt = signUpdate(TRAINING_KEY, modelId, round + 1, "blob", missing);
+        refused(
+            stranger,
+            abi.encodeWithSelector(Rounds.WrongRoundStatus.selector, modelId, round + 1, RoundStatus.None),
+            address(rounds),
+            abi.encodeCall(rounds.anchor, (modelId, round + 1, "blob", missing, enclave, receipt))
+        );
+    }
+
+    /// As soon as nobody is missing, the trainer need not wait; and nobody anchors twice.
+    function test_a_round_of_many_donors_is_closed_early_when_all_are_in() public {
+        uint256 modelId = training(130);
+        uint32 round = open(modelId, 1);
+        for (uint16 i = 1; i <= 130; ++i) {
+            anchor(modelId, round, i);
+        }
+        bytes memory receipt = signUpdate(TRAINING_KEY, modelId, round, "again", 130);
+        bytes memory call =
+            abi.encodeCall(rounds.anchor, (modelId, round, "again", 130, vm.addr(TRAINING_KEY), receipt));
+        refused(
+            stranger,
+            abi.encodeWithSelector(Rounds.AlreadyAnchored.selector, modelId, round, uint16(130)),
+            address(rounds),
+            call
+        );
+        vm.startPrank(trainer);
+        rounds.close(modelId, round);
+        vm.stopPrank();
+        equal("all", rounds.roundInfo(modelId, round).survivors, 130);
+        refused(
+            stranger,
+            abi.encodeWithSelector(Rounds.WrongRoundStatus.selector, modelId, round, RoundStatus.Closed),
+            address(rounds),
+            call
         );
     }
 

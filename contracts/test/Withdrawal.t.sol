@@ -102,16 +102,14 @@ contract WithdrawalTest is Base {
         address target = address(datasets);
         address enclave = vm.addr(VALIDATION_KEY);
         // Neither the new content under a new id nor the old content under the old id: it would count twice.
-        bytes memory known = abi.encodeWithSelector(
-            Datasets.DatasetAlreadyRegistered.selector, datasets.idOf(owner, "better")
-        );
+        bytes memory known =
+            abi.encodeWithSelector(Datasets.DatasetAlreadyRegistered.selector, datasets.idOf(owner, "better"));
         refused(
             owner,
             known,
             target,
             abi.encodeCall(
-                datasets.register,
-                ("better", keccak256("report"), keccak256("policy"), 100, 3, enclave, receipt)
+                datasets.register, ("better", keccak256("report"), keccak256("policy"), 100, 3, enclave, receipt)
             )
         );
         refused(
@@ -197,6 +195,7 @@ contract WithdrawalTest is Base {
         equal("erased", datasets.erasedAt(id), block.timestamp);
     }
 
+    /// Takes a program out of use, and says with which words it is refused from then on.
     function _revoke(uint8 kind) private returns (bytes memory reason) {
         vm.startPrank(auditor);
         programs.revoke(measurementOf(kind));
@@ -204,8 +203,30 @@ contract WithdrawalTest is Base {
         return abi.encodeWithSelector(Programs.Revoked.selector, measurementOf(kind));
     }
 
-    /// One place after the other where an enclave counts, each with its program revoked.
+    function _disallow(uint8 kind) private returns (bytes memory reason) {
+        programs.disallow(measurementOf(kind));
+        return abi.encodeWithSelector(Programs.NotAllowed.selector, measurementOf(kind));
+    }
+
     function test_a_revoked_program_is_refused_wherever_it_matters() public {
+        refusedEverywhere(_revoke);
+    }
+
+    function test_a_disallowed_program_is_refused_wherever_it_matters() public {
+        refusedEverywhere(_disallow);
+        // The members change their mind: the same enclaves go on.
+        for (uint8 kind = Kinds.VALIDATION; kind <= Kinds.QUERY; ++kind) {
+            programs.allow(measurementOf(kind));
+        }
+        uint256 modelId = propose(terms());
+        donate(modelId, 21, 1);
+        donate(modelId, 22, 1);
+        trainAndServe(modelId, 2);
+        settle(modelId, buy(modelId, "b"));
+    }
+
+    /// One place after the other where an enclave counts, each with its program taken out of use.
+    function refusedEverywhere(function(uint8) internal returns (bytes memory) forbid) private {
         // Sold before, answered after.
         uint256 serving = served();
         bytes32 queryId = buy(serving, "a");
@@ -217,14 +238,12 @@ contract WithdrawalTest is Base {
         start(training);
         uint32 round = open(training, 2);
 
-        bytes memory reason = _revoke(Kinds.QUERY);
+        bytes memory reason = forbid(Kinds.QUERY);
         bytes memory receipt = signQuery(QUERY_KEY, queryId, serving);
-        refused(
-            runner, reason, address(market), abi.encodeCall(market.settle, (queryId, "job", "output", receipt))
-        );
+        refused(runner, reason, address(market), abi.encodeCall(market.settle, (queryId, "job", "output", receipt)));
         refused(trainer, reason, address(market), abi.encodeCall(market.serve, (serving, vm.addr(QUERY_KEY))));
 
-        reason = _revoke(Kinds.TRAINING);
+        reason = forbid(Kinds.TRAINING);
         address enclave = vm.addr(TRAINING_KEY);
         receipt = signDonation(TRAINING_KEY, recruiting, id, payeeOf(13), 1);
         refused(
@@ -235,7 +254,10 @@ contract WithdrawalTest is Base {
         );
         receipt = signUpdate(TRAINING_KEY, training, round, "blob", 1);
         refused(
-            runner, reason, address(rounds), abi.encodeCall(rounds.anchor, (training, round, "blob", 1, enclave, receipt))
+            runner,
+            reason,
+            address(rounds),
+            abi.encodeCall(rounds.anchor, (training, round, "blob", 1, enclave, receipt))
         );
         Enclaves.Enclave memory e = Enclaves.Enclave(
             enclave, keccak256("seal"), measurementOf(Kinds.TRAINING), 0, "new", uint64(block.timestamp + 60 days)
@@ -251,7 +273,7 @@ contract WithdrawalTest is Base {
         receipt = signEnclave(STRANGER_KEY, runner, e);
         refused(runner, reason, address(enclaves), abi.encodeCall(enclaves.register, (e, receipt)));
 
-        reason = _revoke(Kinds.VALIDATION);
+        reason = forbid(Kinds.VALIDATION);
         enclave = vm.addr(VALIDATION_KEY);
         receipt = signValidation(VALIDATION_KEY, owner, "root");
         refused(

@@ -217,12 +217,14 @@ pub fn permit(facts: &DecisionFacts) -> Result<(Option<Permit>, DecisionRecord),
 mod tests {
     #![allow(clippy::unwrap_used)]
     use histone_protocol::consent::{Split, WhitePaper};
+    use histone_protocol::record::LedgerId;
 
     use super::*;
 
     fn facts(terms: &[&str]) -> DecisionFacts {
         DecisionFacts {
             policy: ConsentPolicy {
+                ledger: LedgerId::default(),
                 owner: Address::repeat_byte(1),
                 country: "DE".into(),
                 terms: terms.iter().map(|t| t.to_string()).collect(),
@@ -230,6 +232,7 @@ mod tests {
                 deny: vec![],
             },
             paper: WhitePaper {
+                ledger: LedgerId::default(),
                 name: "model".into(),
                 predicts: "something".into(),
                 trainer: Address::repeat_byte(2),

@@ -2,7 +2,7 @@
 
 mod client;
 pub mod follow;
-mod key;
+pub mod key;
 pub mod serve;
 pub mod status;
 

@@ -5,6 +5,7 @@
 
 mod chain;
 mod damaged;
+mod ledger;
 mod progress;
 mod replace;
 mod study;
@@ -35,10 +36,13 @@ enum Command {
     /// Run or check a collaboration described by a study file.
     #[command(subcommand)]
     Study(StudyCommand),
-    /// Check a run folder as a stranger would: no key, no network.
+    /// Check a run folder as a stranger would: no key, and no network unless the run's ledger is on one.
     Verify {
         /// The run folder.
         dir: PathBuf,
+        /// A node of the network on which the run's ledger is, such as http://127.0.0.1:8545.
+        #[arg(long, value_name = "URL")]
+        rpc: Option<String>,
         /// Print one JSON document instead of lines.
         #[arg(long)]
         json: bool,
@@ -46,6 +50,8 @@ enum Command {
     /// Work with an embedded chain.
     #[command(subcommand)]
     Chain(ChainCommand),
+    #[command(flatten)]
+    Ledger(ledger::Command),
 }
 
 #[derive(Subcommand)]
@@ -116,6 +122,13 @@ struct RunArgs {
     /// SIMULATED failure: PARTICIPANT does not answer from round ROUND on. May be given several times.
     #[arg(long, value_name = "PARTICIPANT@ROUND", value_parser = study::parse_drop_out)]
     drop_out: Vec<histone_node::run::DropOut>,
+    /// Put the ledger on the network of this Ethereum node, such as http://127.0.0.1:8545, instead of an embedded chain.
+    /// The address is not stored.
+    #[arg(long, value_name = "URL")]
+    rpc: Option<String>,
+    /// Key of the account that pays for gas, where gas is not free: a file with 64 hexadecimal digits.
+    #[arg(long, value_name = "FILE", requires = "rpc")]
+    funder_key: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -125,13 +138,14 @@ fn main() -> ExitCode {
         Command::Demo(args) => study::demo(&args, &mut out),
         Command::Study(StudyCommand::Run { study, run }) => study::run(&study, &run, &mut out),
         Command::Study(StudyCommand::Check { study }) => study::check(&study, &mut out),
-        Command::Verify { dir, json } => verify::verify(&dir, json, &mut out),
+        Command::Verify { dir, rpc, json } => verify::verify(&dir, rpc.as_deref(), json, &mut out),
         Command::Chain(ChainCommand::Serve(args)) => chain::serve::run(&args, &mut out),
         Command::Chain(ChainCommand::Status { place, json }) => chain::status::run(&place, json, &mut out),
         Command::Chain(ChainCommand::Follow { url, dir, genesis, once }) => {
             chain::follow::run(&url, &dir, genesis, once, &mut out)
         }
         Command::Chain(ChainCommand::Replay { dir, json }) => chain::replay(&dir, json, &mut out),
+        Command::Ledger(command) => ledger::run(command, &mut out),
     };
     // What stdout still holds back can fail too, for instance on a full disk.
     let result = result.and_then(|held| out.flush().map(|()| held).context(STDOUT));

@@ -23,7 +23,7 @@ pub struct Progress {
 
 impl Progress {
     /// Begins with a title.
-    pub fn new(title: &str) -> Self {
+    pub fn new(title: &str, on_network: bool) -> Self {
         let plain = !std::io::stderr().is_terminal();
         let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new(1) };
         if !plain {
@@ -32,7 +32,8 @@ impl Progress {
         }
         let mut progress = Self { bar, plain };
         progress.line(&format!("histone: {title}"));
-        progress.line("machines and clock are SIMULATED: nothing here proves anything about hardware");
+        let simulated = if on_network { "machines are" } else { "machines and clock are" };
+        progress.line(&format!("{simulated} SIMULATED: nothing here proves anything about hardware"));
         progress
     }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use histone_chain::FILE_NAME;
 use histone_compliance::folder::Folder;
+use histone_node::run::place::LOCK;
 
 /// One of these is in every folder of a run, finished or not; the last while the mark is being written.
 const MARKS: [&str; 3] = ["manifest.json", "UNFINISHED", "UNFINISHED.partial"];
@@ -46,7 +47,7 @@ pub fn remove_earlier(folder: &Folder) -> Result<()> {
             private.display()
         );
     }
-    if is_going_on(&folder.ledger().join(FILE_NAME)) {
+    if is_going_on(&folder.ledger().join(FILE_NAME)) || is_going_on(&private.join(LOCK)) {
         bail!("a run is going on in `{shown}`; wait for its end, stop it, or name another folder with --out");
     }
     // The marks go last: when this is broken off, what is left is still seen to be a run.
@@ -57,9 +58,10 @@ pub fn remove_earlier(folder: &Folder) -> Result<()> {
     remove(root)
 }
 
-/// Whether another process holds the chain: a run locks it from its first step to its last.
-fn is_going_on(chain: &Path) -> bool {
-    let Ok(file) = File::open(chain) else { return false };
+/// Whether another process holds a file that a run locks from its first step to its last: the embedded chain, or on a
+/// network the lock beside the secrets.
+fn is_going_on(locked: &Path) -> bool {
+    let Ok(file) = File::open(locked) else { return false };
     // Real time on purpose: a process that was killed can hold its lock for a moment longer than it lives.
     let start = Instant::now();
     while matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {

@@ -9,9 +9,10 @@ use anyhow::{Context, Result, bail};
 use histone_compliance::folder::Folder;
 use histone_node::error::NodeError;
 use histone_node::party::Entropy;
-use histone_node::run::{DropOut, Options, RunResult, run as run_study};
+use histone_node::run::{DropOut, Network, Options, RunResult, check as check_study, run as run_study};
 use histone_node::study::{Study, data_root};
 
+use crate::chain::key;
 use crate::progress::{Progress, STDOUT};
 use crate::{RunArgs, replace, tables};
 
@@ -64,9 +65,6 @@ fn execute(study: &Study, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
         }
     }
     let dir = run_folder(&args.out)?;
-    if args.replace {
-        replace::remove_earlier(&Folder::at(&dir))?;
-    }
     let (entropy, start_time) = match args.seed {
         Some(seed) => (Entropy::Seed(seed), SEEDED_START),
         None => {
@@ -74,16 +72,24 @@ fn execute(study: &Study, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
             (Entropy::System, now.as_secs())
         }
     };
-    let options = Options { out: dir.clone(), entropy, start_time, drop_outs: args.drop_out.clone() };
+    let network = args.rpc.as_ref().map(|url| network(url, args.funder_key.as_deref())).transpose()?;
+    let on_network = network.is_some();
+    let options =
+        Options { out: dir.clone(), entropy, start_time, network, drop_outs: args.drop_out.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let mut progress = Progress::new(&study.title);
+    // What would stop the new run at once must not have removed the earlier one.
+    runtime.block_on(check_study(study, &options))?;
+    if args.replace {
+        replace::remove_earlier(&Folder::at(&dir))?;
+    }
+    let mut progress = Progress::new(&study.title, on_network);
     let result = runtime.block_on(run_study(study, &options, &mut progress));
     progress.end();
     let result = result.map_err(|error| stopped(error, &Folder::at(&dir)))?;
-    print(&result, &dir, args.json, out).with_context(|| {
+    print(&result, &dir, args, out).with_context(|| {
         format!(
             "the run ended well, but its result cannot be printed; it is in `{}`",
             Folder::at(&dir).result().display()
@@ -92,11 +98,16 @@ fn execute(study: &Study, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
     Ok(true)
 }
 
-fn print(result: &RunResult, dir: &Path, json: bool, out: &mut dyn Write) -> Result<()> {
-    if json {
+fn network(url: &str, funder: Option<&Path>) -> Result<Network> {
+    let funder = funder.map(key::account).transpose()?;
+    Ok(Network { url: url.to_string(), funder })
+}
+
+fn print(result: &RunResult, dir: &Path, args: &RunArgs, out: &mut dyn Write) -> Result<()> {
+    if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(result)?)?;
     } else {
-        tables::result(result, dir, out)?;
+        tables::result(result, dir, args.rpc.is_some(), out)?;
     }
     Ok(out.flush()?)
 }

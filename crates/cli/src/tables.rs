@@ -26,11 +26,12 @@ fn auc(value: Option<f64>) -> String {
 }
 
 /// What a run came to.
-pub fn result(r: &RunResult, dir: &Path, out: &mut dyn Write) -> io::Result<()> {
+pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{} ({})", r.title, r.study)?;
     writeln!(
         out,
-        "machines SIMULATED, clock SIMULATED{}",
+        "machines SIMULATED, clock {}{}",
+        if r.clock == "network" { "of the network" } else { r.clock },
         if r.seeded { ", seeded: its secrets are not secret" } else { "" }
     )?;
 
@@ -109,6 +110,9 @@ pub fn result(r: &RunResult, dir: &Path, out: &mut dyn Write) -> io::Result<()> 
         "\nLedger: {} transactions in {} blocks, {} gas",
         r.chain.transactions, r.chain.blocks, r.chain.gas
     )?;
+    if on_network {
+        writeln!(out, "on the network with chain id {}; directory {}", r.chain.chain_id, r.chain.directory)?;
+    }
     let rows = r.chain.by_function.iter().map(|(name, g)| {
         vec![
             name.clone(),
@@ -128,7 +132,8 @@ pub fn result(r: &RunResult, dir: &Path, out: &mut dyn Write) -> io::Result<()> 
     writeln!(out, "{}", table(&["party", "role", "tokens"], rows))?;
     writeln!(out, "they sum to the {} paid in", Tokens::from_micro(r.paid_in_micro))?;
     writeln!(out, "\n{:.1} s; everything a stranger needs is in {}", r.seconds, dir.display())?;
-    writeln!(out, "check it: histone verify {}", dir.display())
+    let node = if on_network { " --rpc URL" } else { "" };
+    writeln!(out, "check it: histone verify {}{node}", dir.display())
 }
 
 /// What a study file says.

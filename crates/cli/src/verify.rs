@@ -4,15 +4,17 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use histone_compliance::verify::{Outcome, verify as verify_folder};
+use histone_compliance::verify::{Outcome, verify as verify_folder, verify_on};
+use histone_ledger::Connection;
 
 use crate::damaged::read_chain;
 use crate::progress::{STDOUT, tell};
 
-/// Checks a run folder; prints one line a check.
-pub fn verify(dir: &Path, json: bool, out: &mut dyn Write) -> Result<bool> {
+/// Checks a run folder, with the node at `rpc` when its ledger is on a network; prints one line a check.
+pub fn verify(dir: &Path, rpc: Option<&str>, json: bool, out: &mut dyn Write) -> Result<bool> {
+    let node = rpc.map(Connection::http).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()
         .context("cannot start the runtime")?;
     // A reader that goes away (`| head`) must not hide the outcome: the checks go on, and the first failure is kept.
@@ -27,7 +29,12 @@ pub fn verify(dir: &Path, json: bool, out: &mut dyn Write) -> Result<bool> {
             printed = writeln!(out, "{mark} {:<12} {}", check.name, check.detail);
         }
     };
-    let report = read_chain(dir, || Ok(runtime.block_on(verify_folder(dir, &mut show))?))?;
+    let report = read_chain(dir, || {
+        Ok(match &node {
+            None => runtime.block_on(verify_folder(dir, &mut show))?,
+            Some(node) => runtime.block_on(verify_on(dir, node, &mut show))?,
+        })
+    })?;
     if json {
         printed = writeln!(out, "{}", serde_json::to_string_pretty(&report)?);
     } else if let Some(failure) = report.first_failure() {

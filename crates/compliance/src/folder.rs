@@ -2,7 +2,7 @@
 //!
 //! | path | content |
 //! |---|---|
-//! | `ledger/` | the chain: every raw transaction, block and the state |
+//! | `ledger/` | the embedded chain: every raw transaction, block and the state; not there after a run on a network |
 //! | `blobs/` | files named by the BLAKE3 hash of their bytes: programs, sources, audits, evidence, policies, papers, decisions, headers, updates, partial sums, models, evaluations |
 //! | `run.json` | [`RunRecord`], signed by the operator: which blob is what |
 //! | `result.json` | the table that the run printed |
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use histone_ledger::Deployment;
+use histone_ledger::{Deployment, Settings};
 use histone_network::{StoreError, io_error, write_whole};
 use histone_protocol::evidence::Platform;
 use histone_protocol::hash::blob_hash;
@@ -144,7 +144,7 @@ pub struct FileEntry {
     pub blake3: B256,
 }
 
-/// Every file of a finished run, and the head of its chain.
+/// Every file of a finished run, and the head of its chain at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -152,8 +152,11 @@ pub struct Manifest {
     pub format: String,
     /// Hash of the last block.
     pub head: B256,
-    /// Digest of the contract state.
-    pub state_digest: B256,
+    /// Number of the last block.
+    pub height: u64,
+    /// Digest of the contract state. None after a run on a network, whose nodes do not give it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_digest: Option<B256>,
     /// Files by relative path.
     pub files: BTreeMap<String, FileEntry>,
 }
@@ -244,6 +247,14 @@ pub struct QueryRecord {
     pub answer: Option<B256>,
 }
 
+/// The part of a network's history that a run is in. How its nodes are reached is not kept: an address may hold a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkRecord {
+    /// The first block that can hold anything of the run. The last one is in the manifest.
+    pub first_block: u64,
+}
+
 /// What a run left, and which blob is what. Everything in it is checked against the ledger or recomputed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -258,8 +269,13 @@ pub struct RunRecord {
     pub vendor: Address,
     /// Oldest evidence that the owners accept, in seconds.
     pub evidence_max_age: u64,
+    /// Set after a run on a network; the ledger is otherwise the embedded chain in the folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkRecord>,
     /// Where the contracts are.
     pub deployment: Deployment,
+    /// With what the contracts were deployed.
+    pub settings: Settings,
     /// The canonical training plan, in hexadecimal.
     pub plan: String,
     /// Everybody with an account.

@@ -1,14 +1,17 @@
 //! A stranger's check of a run folder: no key, no network, no trust in whoever made it.
 //!
+//! A run whose ledger is on a network is checked by [`verify_on`] with a node of that network: it tells the history, and
+//! the checks are the same but for the execution, which is the network's own matter.
+//!
 //! [`verify`] makes the checks in this order and tells each to an observer as soon as it is made:
 //!
 //! | check | holds when |
 //! |---|---|
 //! | `folder` | there is a folder of a run that ended |
 //! | `manifest` | every file has the bytes that the operator signed for, and there is no other file |
-//! | `chain` | every transaction, executed again, gives the stored blocks and state; the operator signed this head |
-//! | `record` | the operator signed what is what; the contracts are ours, made with our code |
-//! | `programs` | each module has the measurement on the ledger and an audit by the auditor on the ledger |
+//! | `chain` | every transaction, executed again, gives the stored blocks and state; the operator signed this head. Not checkable here when a network executed them |
+//! | `record` | the operator signed what is what; the contracts are ours, made with our code, named by the directory, administrated by the members |
+//! | `programs` | each module has the measurement on the ledger, an audit by the auditor on the ledger, and was allowed |
 //! | `enclaves` | the evidence of each enclave binds its keys, program, configuration and operator |
 //! | `datasets` | each dataset has its owner's policy and a validation report by a registered enclave |
 //! | `decisions` | each consent decision comes out again from its facts, and only permitted data was donated |
@@ -54,6 +57,8 @@ mod run;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use histone_ledger::{Connection, Deployment};
+use histone_protocol::Address;
 use serde::Serialize;
 
 use crate::folder::Folder;
@@ -121,10 +126,38 @@ pub enum VerifyError {
     NotARun(PathBuf),
     /// The run is going on or was broken off.
     #[error(
-        "the run in `{}` did not end: `UNFINISHED` is there; check its ledger alone with `histone chain replay {}`",
-        .0.root().display(), .0.ledger().display()
+        "the run in `{}` did not end: `UNFINISHED` is there{}",
+        .0.root().display(), replay_of(.0)
     )]
     Unfinished(Folder),
+    /// The ledger is not in the folder.
+    #[error(
+        "the ledger of the run in `{}` is on the network with chain id {chain_id}, its directory is {directory}; give the address of a node: histone verify {} --rpc URL",
+        .dir.display(), .dir.display()
+    )]
+    OnNetwork {
+        /// The folder.
+        dir: PathBuf,
+        /// The network.
+        chain_id: u64,
+        /// The contract that names all others.
+        directory: Address,
+    },
+    /// A node was given for a folder that needs none.
+    #[error("the ledger of the run in `{}` is in the folder itself; leave out --rpc", .0.display())]
+    InFolder(PathBuf),
+    /// The node cannot be asked.
+    #[error("the node cannot be asked")]
+    Node(#[from] histone_ledger::LedgerError),
+}
+
+/// What can be checked of a run that did not end.
+fn replay_of(folder: &Folder) -> String {
+    let ledger = folder.ledger();
+    if !ledger.exists() {
+        return String::new();
+    }
+    format!("; check its ledger alone with `histone chain replay {}`", ledger.display())
 }
 
 /// Collects checks and tells them on.
@@ -145,8 +178,30 @@ impl Reporter<'_> {
 /// The chain is executed again and every sum is opened again, so this takes about as long as a part of the run itself.
 ///
 /// # Errors
-/// [`VerifyError`] when there is no folder of a finished run. Whatever is wrong inside such a folder is a failed check.
+/// [`VerifyError`] when there is no folder of a finished run, or its ledger is on a network. Whatever is wrong inside such
+/// a folder is a failed check.
 pub async fn verify(dir: &Path, observer: &mut dyn FnMut(&Check)) -> Result<Report, VerifyError> {
+    run_folder(dir, None, observer).await
+}
+
+/// Checks the run folder `dir`, whose ledger is on a network, by what a node of the network tells.
+///
+/// # Errors
+/// [`VerifyError`] when there is no folder of a finished run on a network, or the node does not answer at the beginning.
+/// Whatever is wrong inside such a folder or with the node's later answers is a failed check.
+pub async fn verify_on(
+    dir: &Path,
+    node: &Connection,
+    observer: &mut dyn FnMut(&Check),
+) -> Result<Report, VerifyError> {
+    run_folder(dir, Some(node), observer).await
+}
+
+async fn run_folder(
+    dir: &Path,
+    node: Option<&Connection>,
+    observer: &mut dyn FnMut(&Check),
+) -> Result<Report, VerifyError> {
     let folder = Folder::at(dir);
     if !dir.is_dir() {
         return Err(VerifyError::NotADirectory(dir.to_owned()));
@@ -158,20 +213,34 @@ pub async fn verify(dir: &Path, observer: &mut dyn FnMut(&Check)) -> Result<Repo
     if !folder.manifest().exists() && !folder.record().exists() {
         return Err(VerifyError::NotARun(dir.to_owned()));
     }
+    match (node, record::network_of(&folder)) {
+        (None, Some(deployment)) => {
+            let Deployment { chain_id, directory, .. } = deployment;
+            return Err(VerifyError::OnNetwork { dir: dir.to_owned(), chain_id, directory });
+        }
+        (Some(_), None) if folder.ledger().exists() => return Err(VerifyError::InFolder(dir.to_owned())),
+        (Some(node), _) => {
+            node.chain_id().await?;
+        }
+        (None, None) => {}
+    }
     let mut reporter = Reporter { checks: Vec::new(), observer };
     let detail = format!("`{}` is the folder of a run that ended", dir.display());
     reporter.add(Check { name: "folder", outcome: Outcome::Holds, detail });
-    contents(&folder, &mut reporter).await;
+    contents(&folder, node, &mut reporter).await;
     Ok(Report { checks: reporter.checks })
 }
 
-async fn contents(folder: &Folder, reporter: &mut Reporter<'_>) {
+async fn contents(folder: &Folder, node: Option<&Connection>, reporter: &mut Reporter<'_>) {
     let (check, manifest) = files::check(folder);
     reporter.add(check);
-    let (check, replayed) = record::chain(folder, manifest.as_ref());
+    let (check, source) = match node {
+        None => record::chain(folder, manifest.as_ref()),
+        Some(node) => record::network(folder, manifest.as_ref(), node).await,
+    };
     reporter.add(check);
-    let Some(replayed) = replayed else { return };
-    let (check, run) = record::check(folder, &replayed);
+    let Some(source) = source else { return };
+    let (check, run) = record::check(folder, source);
     reporter.add(check);
     let Some(run) = run else { return };
 
@@ -189,7 +258,9 @@ async fn contents(folder: &Folder, reporter: &mut Reporter<'_>) {
     let (check, balances) = money::check(&run).await;
     reporter.add(check);
     reporter.add(result::check(&run, trained.as_ref(), &balances));
-    for (name, detail) in NOT_CHECKABLE {
+    // On a network the check of the chain itself says so.
+    let one_history = |name: &str| name == "one history" && node.is_some();
+    for (name, detail) in NOT_CHECKABLE.into_iter().filter(|(name, _)| !one_history(name)) {
         reporter.add(Check { name, outcome: Outcome::NotCheckable, detail: detail.into() });
     }
 }
@@ -239,8 +310,12 @@ mod tests {
         assert!(error.to_string().contains("neither `manifest.json` nor `run.json`"), "{error}");
         fs::write(dir.path().join("run.json"), b"{}").unwrap();
         fs::write(dir.path().join("UNFINISHED"), b"").unwrap();
+        // After a run on a network there is no chain to replay.
         let error = run(dir.path()).await.unwrap_err();
+        assert!(error.to_string().ends_with("did not end: `UNFINISHED` is there"), "{error}");
         let ledger = dir.path().join("ledger");
+        fs::create_dir(&ledger).unwrap();
+        let error = run(dir.path()).await.unwrap_err();
         assert!(
             error.to_string().ends_with(&format!("`histone chain replay {}`", ledger.display())),
             "{error}"

@@ -1,8 +1,13 @@
-//! How a chain is reached: a small tower service turns alloy's requests into calls of the embedded chain.
+//! How a chain is reached: small tower services turn alloy's requests into calls of the embedded chain, or into HTTP.
+
+mod blocks;
+mod coins;
+mod time;
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use alloy::network::Ethereum;
 use alloy::primitives::B256;
@@ -13,31 +18,49 @@ use alloy::rpc::types::TransactionReceipt;
 use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
 use histone_chain::Chain;
 
+pub use self::blocks::{Head, ToldBlock, ToldTransaction};
+pub(crate) use self::coins::Action;
+use crate::http::Http;
 use crate::{LedgerError, explain};
 
-/// How often a receipt is asked for before giving up, and the pause between two times.
-const RECEIPT_TRIES: u32 = 600;
-const RECEIPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+/// How long a receipt is waited for, and the longest pause between two questions for it.
+const RECEIPT_PATIENCE: Duration = Duration::from_secs(120);
+const RECEIPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// A way to a chain.
 #[derive(Clone)]
 pub struct Connection {
     provider: Arc<DynProvider<Ethereum>>,
-    what: &'static str,
+    what: Arc<str>,
 }
 
 impl Connection {
     /// The embedded chain, in this process.
     pub fn embedded(chain: Chain) -> Self {
         let provider = RootProvider::<Ethereum>::new(RpcClient::new(InProcess(chain), true));
-        Self { provider: Arc::new(provider.erased()), what: "embedded chain" }
+        Self { provider: Arc::new(provider.erased()), what: "embedded chain".into() }
+    }
+
+    /// A node of any Ethereum network, by an address such as `http://127.0.0.1:8545`. Nothing is sent yet.
+    pub fn http(url: &str) -> Result<Self, LedgerError> {
+        let http = Http::new(url).map_err(LedgerError::Address)?;
+        let what = http.shown().into();
+        let provider = RootProvider::<Ethereum>::new(RpcClient::new(http, false));
+        Ok(Self { provider: Arc::new(provider.erased()), what })
+    }
+
+    /// What is reached, for people: `embedded chain`, or scheme, host and port of a node. The rest of an address may hold
+    /// a secret and is left out.
+    pub fn what(&self) -> &str {
+        &self.what
     }
 
     pub(crate) fn provider(&self) -> &DynProvider<Ethereum> {
         &self.provider
     }
 
-    pub(crate) async fn chain_id(&self) -> Result<u64, LedgerError> {
+    /// The chain's id, part of every signature.
+    pub async fn chain_id(&self) -> Result<u64, LedgerError> {
         self.provider.get_chain_id().await.map_err(|e| explain::transport("chain id", e))
     }
 
@@ -50,17 +73,20 @@ impl Connection {
     }
 
     pub(crate) async fn receipt(&self, name: &str, hash: B256) -> Result<TransactionReceipt, LedgerError> {
-        for _ in 0..RECEIPT_TRIES {
+        let mut waited = Duration::ZERO;
+        let mut pause = Duration::from_millis(1);
+        loop {
             let receipt = self.provider.get_transaction_receipt(hash).await;
             if let Some(receipt) = receipt.map_err(|e| explain::transport(name, e))? {
                 return Ok(receipt);
             }
-            tokio::time::sleep(RECEIPT_PAUSE).await;
+            if waited >= RECEIPT_PATIENCE {
+                return Err(LedgerError::NotMined { name: name.into(), hash, seconds: waited.as_secs() });
+            }
+            tokio::time::sleep(pause).await;
+            waited += pause;
+            pause = (pause * 2).min(RECEIPT_PAUSE);
         }
-        Err(LedgerError::Decode {
-            name: name.into(),
-            detail: format!("no receipt of {hash} after {} s", (RECEIPT_PAUSE * RECEIPT_TRIES).as_secs()),
-        })
     }
 }
 

@@ -4,9 +4,6 @@
 
 use std::fmt;
 
-use alloy::primitives::Address;
-use alloy::sol_types::SolConstructor;
-
 // Each artifact has a module of its own: the ABI of one contract may name types of another.
 
 /// The deployed contracts.
@@ -20,6 +17,26 @@ pub enum Contract {
     Datasets,
     Market,
     Rounds,
+    Timelock,
+    Governor,
+    Directory,
+}
+
+impl Contract {
+    /// All of them, in the order in which they are deployed.
+    pub const ALL: [Contract; 11] = [
+        Contract::Manager,
+        Contract::Token,
+        Contract::Members,
+        Contract::Programs,
+        Contract::Enclaves,
+        Contract::Datasets,
+        Contract::Market,
+        Contract::Rounds,
+        Contract::Timelock,
+        Contract::Governor,
+        Contract::Directory,
+    ];
 }
 
 impl fmt::Display for Contract {
@@ -33,6 +50,9 @@ impl fmt::Display for Contract {
             Contract::Datasets => "datasets",
             Contract::Market => "market",
             Contract::Rounds => "rounds",
+            Contract::Timelock => "timelock",
+            Contract::Governor => "governor",
+            Contract::Directory => "directory",
         })
     }
 }
@@ -101,6 +121,39 @@ mod rounds {
     );
 }
 pub use rounds::Rounds;
+mod timelock {
+    alloy::sol!(
+        #[derive(Debug)]
+        TimelockController,
+        "../../contracts/artifacts/TimelockController.json"
+    );
+}
+pub use timelock::TimelockController;
+mod governor {
+    alloy::sol!(
+        #[derive(Debug)]
+        HistoneGovernor,
+        "../../contracts/artifacts/HistoneGovernor.json"
+    );
+}
+pub use governor::HistoneGovernor;
+mod directory {
+    alloy::sol!(
+        #[derive(Debug)]
+        Directory,
+        "../../contracts/artifacts/Directory.json"
+    );
+}
+pub use directory::Directory;
+// One for each large pool of donors, so that no deployment has a fixed one.
+mod epochs {
+    alloy::sol!(
+        #[derive(Debug)]
+        Epochs,
+        "../../contracts/artifacts/Epochs.json"
+    );
+}
+pub use epochs::Epochs;
 
 /// Roles of a member, bits of one byte.
 pub mod roles {
@@ -111,6 +164,14 @@ pub mod roles {
     pub const COMMITTEE: u8 = 16;
 }
 
+/// Roles of the access manager.
+pub mod manager_roles {
+    /// May do everything that is restricted; the timelock's alone once the founder has handed over.
+    pub const ADMIN: u64 = 0;
+    /// May stop new work in the market, at once.
+    pub const PAUSER: u64 = 1;
+}
+
 /// States of a model in the market.
 pub mod model_state {
     pub const RECRUITING: u8 = 1;
@@ -119,54 +180,4 @@ pub mod model_state {
     pub const SERVING: u8 = 4;
     pub const RETIRED: u8 = 5;
     pub const ABORTED: u8 = 6;
-}
-
-fn code(bytecode: &[u8], constructor: &impl SolConstructor) -> Vec<u8> {
-    [bytecode, &constructor.abi_encode()].concat()
-}
-
-pub(crate) fn manager_code(admin: Address) -> Vec<u8> {
-    code(&AccessManager::BYTECODE, &AccessManager::constructorCall { initialAdmin: admin })
-}
-
-pub(crate) fn token_code(owner: Address) -> Vec<u8> {
-    code(&TestToken::BYTECODE, &TestToken::constructorCall { owner })
-}
-
-pub(crate) fn members_code(manager: Address) -> Vec<u8> {
-    code(&Members::BYTECODE, &Members::constructorCall { manager })
-}
-
-pub(crate) fn programs_code(members: Address) -> Vec<u8> {
-    code(&Programs::BYTECODE, &Programs::constructorCall { members_: members })
-}
-
-pub(crate) fn enclaves_code(members: Address, programs: Address) -> Vec<u8> {
-    code(&Enclaves::BYTECODE, &Enclaves::constructorCall { members_: members, programs_: programs })
-}
-
-pub(crate) fn datasets_code(members: Address, enclaves: Address) -> Vec<u8> {
-    code(&Datasets::BYTECODE, &Datasets::constructorCall { members_: members, enclaves_: enclaves })
-}
-
-pub(crate) fn market_code(
-    manager: Address,
-    token: Address,
-    members: Address,
-    datasets: Address,
-    enclaves: Address,
-) -> Vec<u8> {
-    let constructor = Market::constructorCall {
-        manager,
-        token_: token,
-        members_: members,
-        datasets_: datasets,
-        enclaves_: enclaves,
-    };
-    code(&Market::BYTECODE, &constructor)
-}
-
-pub(crate) fn rounds_code(members: Address, enclaves: Address, market: Address) -> Vec<u8> {
-    let constructor = Rounds::constructorCall { members_: members, enclaves_: enclaves, market_: market };
-    code(&Rounds::BYTECODE, &constructor)
 }

@@ -4,7 +4,10 @@ use alloy::sol_types::SolInterface;
 use alloy::transports::TransportError;
 
 use crate::LedgerError;
-use crate::contracts::{AccessManager, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken};
+use crate::contracts::{
+    AccessManager, Datasets, Directory, Enclaves, Epochs, HistoneGovernor, Market, Members, Programs, Rounds,
+    TestToken, TimelockController,
+};
 
 /// An error of a call named `name`.
 pub(crate) fn transport(name: &str, error: TransportError) -> LedgerError {
@@ -23,6 +26,14 @@ pub(crate) fn transport(name: &str, error: TransportError) -> LedgerError {
     LedgerError::Refused { name, explanation }
 }
 
+/// Whether a node refuses because the answer would be too long: -32005 by EIP-1474, and what common nodes say instead.
+pub(crate) fn is_limit(error: &TransportError) -> bool {
+    let Some(response) = error.as_error_resp() else { return false };
+    let said = response.message.to_lowercase();
+    response.code == -32005
+        || ["limit", "range", "more than", "too many", "too large"].iter().any(|word| said.contains(word))
+}
+
 fn revert(data: &[u8]) -> String {
     fn as_error<E: SolInterface + std::fmt::Debug>(data: &[u8]) -> Option<String> {
         // `Debug` of the generated enum is `Variant(Struct { fields })`; the struct alone says all.
@@ -38,6 +49,10 @@ fn revert(data: &[u8]) -> String {
         .or_else(|| as_error::<Members::MembersErrors>(data))
         .or_else(|| as_error::<TestToken::TestTokenErrors>(data))
         .or_else(|| as_error::<AccessManager::AccessManagerErrors>(data))
+        .or_else(|| as_error::<HistoneGovernor::HistoneGovernorErrors>(data))
+        .or_else(|| as_error::<TimelockController::TimelockControllerErrors>(data))
+        .or_else(|| as_error::<Directory::DirectoryErrors>(data))
+        .or_else(|| as_error::<Epochs::EpochsErrors>(data))
         .or_else(|| alloy::sol_types::decode_revert_reason(data))
         .unwrap_or_else(|| {
             format!("an unknown error with selector 0x{}", alloy::hex::encode(data.get(..4).unwrap_or(data)))

@@ -4,7 +4,9 @@
 //! 2. [`Ledger::deploy`] puts the contracts there; [`Ledger::at`] finds them again.
 //! 3. [`Ledger::send`] signs and sends one named call and waits for its receipt; [`Ledger::read`] asks a view;
 //!    [`Ledger::events`] lists what happened. The calls are the contracts' own types in [`contracts`].
-//! 4. [`Ledger::funded_training`] and [`Ledger::funded_validation`] give a [`Funded`], without which an owner's node
+//! 4. [`view`] folds all events into rows for people and programs; [`governance`] is how the members decide;
+//!    [`epochs`] pays large pools by lists.
+//! 5. [`Ledger::funded_training`] and [`Ledger::funded_validation`] give a [`Funded`], without which an owner's node
 //!    releases no key.
 //!
 //! A refused transaction is an error with the contract's own error name and arguments. Deliberately absent: keys kept
@@ -12,23 +14,27 @@
 
 mod connection;
 pub mod contracts;
+mod deploy;
+pub mod epochs;
 mod explain;
 mod funded;
+pub mod governance;
+mod http;
+pub mod view;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
-use alloy::eips::eip2718::Encodable2718;
+use alloy::eips::BlockId;
 use alloy::primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy::providers::Provider;
-use alloy::rpc::types::{Filter, TransactionInput, TransactionReceipt, TransactionRequest};
-use alloy::signers::SignerSync;
-use alloy::signers::local::PrivateKeySigner;
+use alloy::rpc::types::{Filter, Log, TransactionInput, TransactionReceipt, TransactionRequest};
 use alloy::sol_types::{SolCall, SolEvent};
 use alloy::transports::TransportError;
-pub use connection::Connection;
+use connection::Action;
+pub use connection::{Connection, Head, ToldBlock, ToldTransaction};
 pub use contracts::Contract;
+pub use deploy::{Deployment, Settings, creation_code, directory_name};
 pub use funded::{Basis, Funded, NotFunded};
 use histone_protocol::keys::SigningKey;
 
@@ -60,6 +66,29 @@ pub enum LedgerError {
         #[source]
         source: Box<TransportError>,
     },
+    /// The address of a node cannot be used.
+    #[error("{0}")]
+    Address(String),
+    /// The directory does not name a whole deployment.
+    #[error("{directory} is not the directory of a deployment on this chain: {detail}")]
+    NoDeployment {
+        /// Where it was looked for.
+        directory: Address,
+        /// What is missing.
+        detail: String,
+    },
+    /// A transaction was sent and is in no block.
+    #[error(
+        "`{name}` was sent as {hash} and is in no block after {seconds} s; does the network make blocks?"
+    )]
+    NotMined {
+        /// Name of the transaction.
+        name: String,
+        /// Its hash.
+        hash: B256,
+        /// How long its receipt was waited for.
+        seconds: u64,
+    },
     /// An answer does not decode.
     #[error("the chain's answer to `{name}` does not decode: {detail}")]
     Decode {
@@ -68,46 +97,6 @@ pub enum LedgerError {
         /// What was wrong.
         detail: String,
     },
-}
-
-/// Addresses of the deployed contracts.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Deployment {
-    /// Chain id, part of every signature.
-    pub chain_id: u64,
-    /// OpenZeppelin AccessManager.
-    pub manager: Address,
-    /// The money; a TEST token on the embedded chain.
-    pub token: Address,
-    /// Member organizations and their roles.
-    pub members: Address,
-    /// Programs and audits.
-    pub programs: Address,
-    /// Enclave instances.
-    pub enclaves: Address,
-    /// Datasets.
-    pub datasets: Address,
-    /// Models, queries, money.
-    pub market: Address,
-    /// Training rounds.
-    pub rounds: Address,
-}
-
-impl Deployment {
-    /// Address of a contract.
-    pub fn address(&self, contract: Contract) -> Address {
-        match contract {
-            Contract::Manager => self.manager,
-            Contract::Token => self.token,
-            Contract::Members => self.members,
-            Contract::Programs => self.programs,
-            Contract::Enclaves => self.enclaves,
-            Contract::Datasets => self.datasets,
-            Contract::Market => self.market,
-            Contract::Rounds => self.rounds,
-        }
-    }
 }
 
 /// How many transactions of a name were sent and what gas they took.
@@ -143,56 +132,31 @@ pub struct Ledger {
     connection: Connection,
     deployment: Deployment,
     usage: Arc<Mutex<BTreeMap<String, Usage>>>,
+    /// Views are asked at this block; at the latest when none is named.
+    block: Option<u64>,
 }
 
 impl Ledger {
-    /// Deploys all contracts; `admin` becomes the administrator of the access manager and owner of the TEST token.
-    pub async fn deploy(connection: Connection, admin: &SigningKey) -> Result<Self, LedgerError> {
-        let chain_id = connection.chain_id().await?;
-        let mut ledger = Self {
-            connection,
-            deployment: Deployment {
-                chain_id,
-                manager: Address::ZERO,
-                token: Address::ZERO,
-                members: Address::ZERO,
-                programs: Address::ZERO,
-                enclaves: Address::ZERO,
-                datasets: Address::ZERO,
-                market: Address::ZERO,
-                rounds: Address::ZERO,
-            },
-            usage: Arc::default(),
-        };
-        let owner = admin.address();
-        let d = ledger.create(admin, Contract::Manager, contracts::manager_code(owner)).await?;
-        ledger.deployment.manager = d;
-        let token = ledger.create(admin, Contract::Token, contracts::token_code(owner)).await?;
-        ledger.deployment.token = token;
-        let members = ledger.create(admin, Contract::Members, contracts::members_code(d)).await?;
-        ledger.deployment.members = members;
-        let programs = ledger.create(admin, Contract::Programs, contracts::programs_code(members)).await?;
-        ledger.deployment.programs = programs;
-        let enclaves =
-            ledger.create(admin, Contract::Enclaves, contracts::enclaves_code(members, programs)).await?;
-        ledger.deployment.enclaves = enclaves;
-        let datasets =
-            ledger.create(admin, Contract::Datasets, contracts::datasets_code(members, enclaves)).await?;
-        ledger.deployment.datasets = datasets;
-        let market = ledger
-            .create(admin, Contract::Market, contracts::market_code(d, token, members, datasets, enclaves))
-            .await?;
-        ledger.deployment.market = market;
-        let rounds =
-            ledger.create(admin, Contract::Rounds, contracts::rounds_code(members, enclaves, market)).await?;
-        ledger.deployment.rounds = rounds;
-        ledger.send(admin, Contract::Market, contracts::Market::setRoundsCall { rounds_: rounds }).await?;
-        Ok(ledger)
-    }
-
     /// A client of contracts that are already deployed.
     pub fn at(connection: Connection, deployment: Deployment) -> Self {
-        Self { connection, deployment, usage: Arc::default() }
+        Self { connection, deployment, usage: Arc::default(), block: None }
+    }
+
+    /// The way to the chain.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// This ledger as it was when the block `number` was the newest: views are asked there. Needs a node that still has
+    /// the state of that block.
+    pub fn as_of(self, number: u64) -> Self {
+        Self { block: Some(number), ..self }
+    }
+
+    /// Makes a block, where blocks are made for transactions only, so that the chain's clock moves: a transaction without
+    /// effect.
+    pub async fn tick(&self, from: &SigningKey) -> Result<(), LedgerError> {
+        self.transact(from, "clock.tick".into(), TxKind::Call(from.address()), Bytes::new()).await.map(|_| ())
     }
 
     /// Where the contracts are.
@@ -236,20 +200,21 @@ impl Ledger {
         let request = TransactionRequest::default()
             .to(self.deployment.address(contract))
             .input(TransactionInput::new(call.abi_encode().into()));
-        let bytes =
-            self.connection.provider().call(request).await.map_err(|e| explain::transport(&name, e))?;
+        let call = self.connection.provider().call(request);
+        let bytes = match self.block {
+            Some(number) => call.block(BlockId::number(number)).await,
+            None => call.await,
+        };
+        let bytes = bytes.map_err(|e| explain::transport(&name, e))?;
         C::abi_decode_returns(&bytes).map_err(|e| LedgerError::Decode { name, detail: e.to_string() })
     }
 
     /// All events of type `E` that a contract has emitted, oldest first.
     pub async fn events<E: SolEvent>(&self, contract: Contract) -> Result<Vec<E>, LedgerError> {
         let name = format!("{contract}.{}", E::SIGNATURE);
-        let filter = Filter::new()
-            .address(self.deployment.address(contract))
-            .event_signature(E::SIGNATURE_HASH)
-            .from_block(0);
-        let logs =
-            self.connection.provider().get_logs(&filter).await.map_err(|e| explain::transport(&name, e))?;
+        let filter =
+            Filter::new().address(self.deployment.address(contract)).event_signature(E::SIGNATURE_HASH);
+        let logs = self.logs(&name, filter).await?;
         logs.iter()
             .map(|log| {
                 E::decode_log(&log.inner)
@@ -259,7 +224,28 @@ impl Ledger {
             .collect()
     }
 
-    async fn create(
+    /// All logs that a filter lets through, oldest first. Nodes cap how many they give at once: then the range of blocks
+    /// is halved.
+    async fn logs(&self, name: &str, filter: Filter) -> Result<Vec<Log>, LedgerError> {
+        let provider = self.connection.provider();
+        let head = provider.get_block_number().await.map_err(|e| explain::transport(name, e))?;
+        let mut logs = Vec::new();
+        let mut ranges = vec![(0, head)];
+        while let Some((from, to)) = ranges.pop() {
+            match provider.get_logs(&filter.clone().from_block(from).to_block(to)).await {
+                Ok(found) => logs.extend(found),
+                Err(error) if from < to && explain::is_limit(&error) => {
+                    let middle = from + (to - from) / 2;
+                    ranges.push((middle + 1, to));
+                    ranges.push((from, middle));
+                }
+                Err(error) => return Err(explain::transport(name, error)),
+            }
+        }
+        Ok(logs)
+    }
+
+    pub(crate) async fn create(
         &self,
         from: &SigningKey,
         contract: Contract,
@@ -280,43 +266,8 @@ impl Ledger {
         to: TxKind,
         input: Bytes,
     ) -> Result<Receipt, LedgerError> {
-        let provider = self.connection.provider();
-        let transport = |e| explain::transport(&name, e);
-        let request = TransactionRequest {
-            from: Some(from.address()),
-            to: Some(to),
-            input: TransactionInput::new(input.clone()),
-            ..Default::default()
-        };
-        // The estimate is also what tells a refusal apart before anything is sent.
-        let gas = provider.estimate_gas(request).await.map_err(transport)?;
-        let fees = self.connection.fees().await?;
-        let tx = TxEip1559 {
-            chain_id: self.deployment.chain_id,
-            nonce: provider.get_transaction_count(from.address()).await.map_err(transport)?,
-            // State may move between estimate and execution; a quarter more is customary and unused gas is not paid.
-            gas_limit: gas + gas / 4,
-            max_fee_per_gas: fees.0,
-            max_priority_fee_per_gas: fees.1,
-            to,
-            value: U256::ZERO,
-            access_list: Default::default(),
-            input,
-        };
-        let signer = PrivateKeySigner::from_slice(&*from.to_bytes())
-            .map_err(|e| LedgerError::Decode { name: name.clone(), detail: e.to_string() })?;
-        let signature = signer
-            .sign_hash_sync(&tx.signature_hash())
-            .map_err(|e| LedgerError::Decode { name: name.clone(), detail: e.to_string() })?;
-        let raw = TxEnvelope::from(tx.into_signed(signature)).encoded_2718();
-        let pending = provider.send_raw_transaction(&raw).await.map_err(transport)?;
-        let receipt = self.connection.receipt(&name, *pending.tx_hash()).await?;
-        if !receipt.status() {
-            return Err(LedgerError::Refused {
-                name,
-                explanation: "the transaction was mined but reverted; its estimate had succeeded".into(),
-            });
-        }
+        let action = Action { to, input, value: U256::ZERO };
+        let receipt = self.connection.submit(from, self.deployment.chain_id, &name, action).await?;
         {
             let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
             let entry = usage.entry(name.clone()).or_default();

@@ -143,6 +143,7 @@ impl Owner {
         let sealed = self.release(permit, attested, funded, world).await?;
         let validated = enclave.validate(&sealed, world.ledger.deployment())?;
         let report = world.blobs.put(&validated.report)?;
+        self.policy.ledger = world.ledger.deployment().id();
         let policy = world.blobs.put(&Signed::sign(&self.policy, &self.party.key)?.to_bytes())?;
         let call = Datasets::registerCall {
             root: validated.root,
@@ -344,7 +345,14 @@ fn same_terms(paper: &WhitePaper, terms: &Market::Terms) -> bool {
         && (terms.donorsBps, terms.trainerBps, terms.runnerBps) == (split.donors, split.trainer, split.runner)
 }
 
-/// Reads a white paper and checks its signature.
+/// Reads a white paper, checks its signature and that it is about this ledger.
 pub fn read_paper(blob: B256, world: &World) -> Result<(WhitePaper, Address), NodeError> {
-    Ok(Signed::<WhitePaper>::from_bytes(&world.blobs.get(blob)?)?.open()?)
+    let (paper, signer) = Signed::<WhitePaper>::from_bytes(&world.blobs.get(blob)?)?.open()?;
+    if paper.ledger != world.ledger.deployment().id() {
+        return Err(NodeError::Message(format!(
+            "the white paper {blob} is about the ledger {} on chain {}, which is another one",
+            paper.ledger.contract, paper.ledger.chain_id
+        )));
+    }
+    Ok((paper, signer))
 }

@@ -1,10 +1,16 @@
 //! A whole collaboration in one process: every party with keys and a directory of its own, connected by the ledger,
 //! public blobs and sealed messages.
 //!
-//! [`run`] takes a study and leaves a run folder that a stranger can verify. The machines are SIMULATED and so is the
-//! clock: it starts at [`Options::start_time`], moves on with every block, and is moved past deadlines where the story
-//! needs one to pass.
+//! [`run`] takes a study and leaves a run folder that a stranger can verify. The machines are SIMULATED. So is the clock
+//! of the embedded chain: it starts at [`Options::start_time`], moves on with every block, and is moved past deadlines
+//! where the story needs one to pass.
+//!
+//! With [`Options::network`] the ledger is on a network of somebody else instead, by the same client: new contracts, and
+//! time as the network has it. A development node's clock is SIMULATED and moved like the embedded one; elsewhere the
+//! run waits, and gives queries and rounds minutes and not an hour.
 
+mod gas;
+pub mod place;
 mod queries;
 mod recruiting;
 mod result;
@@ -12,23 +18,21 @@ mod setup;
 mod training;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
-use histone_chain::{Chain, ManualClock};
 use histone_compliance::folder::{FORMAT, Folder, Manifest, RunRecord};
+use histone_ledger::Settings;
 use histone_network::io_error;
 
 use crate::error::NodeError;
 use crate::party::Entropy;
 use crate::study::Study;
 use crate::world::EVIDENCE_MAX_AGE;
+pub use place::Network;
+use place::{End, Node, Place};
 pub use result::{
     Balance, ChainSummary, Declined, QueryOutcome, Refusal, RoundSummary, RunResult, SiteAuc, Validation,
 };
-
-/// Seconds that a round stays open, and in which a query must be answered.
-const DEADLINE: u32 = 3_600;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -37,8 +41,10 @@ pub struct Options {
     pub out: PathBuf,
     /// Where keys and other secrets come from.
     pub entropy: Entropy,
-    /// First moment of the SIMULATED clock, Unix seconds.
+    /// First moment of the SIMULATED clock of the embedded chain, Unix seconds. A network has its own time.
     pub start_time: u64,
+    /// The network for the ledger; an embedded chain in the run folder when there is none.
+    pub network: Option<Network>,
     /// Participants that do not answer from a round on: SIMULATED failures.
     pub drop_outs: Vec<DropOut>,
 }
@@ -62,20 +68,14 @@ pub trait Observer {
     fn round(&mut self, round: u32, at_most: u32, stage: &str);
 }
 
-/// The clock and chain behind a run, which only the run itself may move.
+/// What is behind a run.
 struct Stage {
     folder: Folder,
-    clock: Arc<ManualClock>,
-    chain: Chain,
+    place: Place,
     started: Instant,
 }
 
 impl Stage {
-    /// Lets the SIMULATED clock pass `seconds` after the last block.
-    fn wait(&self, world_time: u64, seconds: u64) {
-        self.clock.set(world_time + seconds);
-    }
-
     /// Notes in the folder how far the run has come, for whoever finds it unfinished.
     fn mark(&self, step: &str) -> Result<(), NodeError> {
         let text = format!("This run has not ended. It was at: {step}\n");
@@ -95,6 +95,16 @@ const STEPS: [&str; 9] = [
     "pay everybody out and close the books",
 ];
 
+/// Finds what would stop a run at once: a failure that cannot happen, a node that does not answer, gas that nobody pays
+/// for. Changes nothing.
+pub async fn check(study: &Study, options: &Options) -> Result<(), NodeError> {
+    training::check_drop_outs(study, options)?;
+    if let Some(network) = &options.network {
+        Node::find(network).await?;
+    }
+    Ok(())
+}
+
 /// Runs a study from beginning to end and leaves a verifiable folder.
 pub async fn run(
     study: &Study,
@@ -102,6 +112,12 @@ pub async fn run(
     observer: &mut dyn Observer,
 ) -> Result<RunResult, NodeError> {
     let folder = Folder::at(&options.out);
+    training::check_drop_outs(study, options)?;
+    // A node that does not answer leaves nothing behind.
+    let node = match &options.network {
+        Some(network) => Some(Node::find(network).await?),
+        None => None,
+    };
     setup::claim_folder(&folder)?;
     let mut number = 0;
     let mut step = |observer: &mut dyn Observer| {
@@ -112,7 +128,7 @@ pub async fn run(
     };
 
     let title = step(observer);
-    let mut cast = setup::start(study, options, folder).await?;
+    let mut cast = setup::start(study, options, folder, node, observer).await?;
     cast.stage.mark(title)?;
     cast.stage.mark(step(observer))?;
     let programs = setup::programs(&mut cast).await?;
@@ -129,7 +145,7 @@ pub async fn run(
     cast.stage.mark(step(observer))?;
     let refused = queries::refusals(&mut cast, &recruited, &mut served, observer).await?;
     cast.stage.mark(step(observer))?;
-    let balances = result::pay_out(&mut cast, &recruited).await?;
+    let balances = result::pay_out(&mut cast, &recruited, observer).await?;
 
     let record = RunRecord {
         format: FORMAT.into(),
@@ -137,7 +153,9 @@ pub async fn run(
         platform: histone_protocol::evidence::Platform::Simulated,
         vendor: cast.vendor.address(),
         evidence_max_age: EVIDENCE_MAX_AGE,
+        network: cast.stage.place.record(),
         deployment: cast.world.ledger.deployment().clone(),
+        settings: Settings::default(),
         plan: trained.plan_hex.clone(),
         parties: cast.parties(),
         programs,
@@ -151,17 +169,14 @@ pub async fn run(
     };
     let folder = cast.stage.folder.clone();
     folder.write(&folder.record(), &record, &cast.operator.key)?;
+    let end = cast.stage.place.end().await?;
     let result = result::assemble(
-        study, options, &cast, &recruited, &trained, evaluated, validated, served, refused, balances,
+        study, options, &cast, &end, &recruited, &trained, evaluated, validated, served, refused, balances,
     )?;
     let text = serde_json::to_vec_pretty(&result).map_err(|e| NodeError::Message(e.to_string()))?;
     histone_network::write_whole(&folder.result(), &text)?;
-    let manifest = Manifest {
-        format: FORMAT.into(),
-        head: cast.stage.chain.head()?.hash,
-        state_digest: cast.stage.chain.state_digest()?,
-        files: Default::default(),
-    };
+    let End { height, head, state_digest, .. } = end;
+    let manifest = Manifest { format: FORMAT.into(), head, height, state_digest, files: Default::default() };
     // The chain's file is complete only when it is closed: the last clones go with the cast.
     let operator = cast.operator.key.clone();
     drop(cast);

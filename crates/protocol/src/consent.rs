@@ -5,12 +5,14 @@
 use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
-use crate::record::Record;
+use crate::record::{LedgerId, Record};
 
 /// The terms under which an institution lets its data be used; the ledger holds the hash of these bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConsentPolicy {
+    /// The ledger on which the data is registered; the policy is void on others.
+    pub ledger: LedgerId,
     /// The owner's account.
     pub owner: Address,
     /// Country of the data, ISO 3166-1 alpha-2.
@@ -25,6 +27,10 @@ pub struct ConsentPolicy {
 
 impl Record for ConsentPolicy {
     const KIND: &'static str = "consent-policy";
+
+    fn ledger(&self) -> Option<LedgerId> {
+        Some(self.ledger)
+    }
 }
 
 /// How a model's income is divided, in basis points that sum to 10,000.
@@ -43,6 +49,8 @@ pub struct Split {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WhitePaper {
+    /// The ledger on which the model is proposed; the paper is void on others.
+    pub ledger: LedgerId,
     /// Short name.
     pub name: String,
     /// What is predicted, for people.
@@ -77,6 +85,10 @@ pub struct WhitePaper {
 
 impl Record for WhitePaper {
     const KIND: &'static str = "white-paper";
+
+    fn ledger(&self) -> Option<LedgerId> {
+        Some(self.ledger)
+    }
 }
 
 /// Everything a consent decision rests on: with the rules (crate `access`) it can be decided again by anybody.
@@ -127,4 +139,8 @@ pub struct DecisionRecord {
 
 impl Record for DecisionRecord {
     const KIND: &'static str = "consent-decision";
+
+    fn ledger(&self) -> Option<LedgerId> {
+        Some(self.facts.paper.ledger)
+    }
 }

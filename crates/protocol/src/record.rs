@@ -7,7 +7,8 @@
 
 use std::marker::PhantomData;
 
-use alloy_primitives::{Address, B256, Keccak256};
+use alloy_primitives::{Address, B256, U256};
+use alloy_sol_types::{Eip712Domain, SolStruct, sol};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,22 @@ use crate::keys::{KeyError, SignatureBytes, SigningKey};
 pub trait Record: Serialize + DeserializeOwned {
     /// Name of the kind of statement, part of what is signed; never reused with another meaning.
     const KIND: &'static str;
+
+    /// The ledger that a statement is about; it is void on every other one. `None` for what is true anywhere, such as a
+    /// device's certificate.
+    fn ledger(&self) -> Option<LedgerId> {
+        None
+    }
+}
+
+/// One deployment of the contracts on one chain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerId {
+    /// Chain id.
+    pub chain_id: u64,
+    /// Its directory, the contract that names all others.
+    pub contract: Address,
 }
 
 /// Why a signed statement is refused.
@@ -67,13 +84,23 @@ pub struct Signed<T> {
     of: PhantomData<fn() -> T>,
 }
 
-fn digest(kind: &str, payload: &str) -> B256 {
-    let mut hasher = Keccak256::new();
-    hasher.update(b"histone/record/v1\0");
-    hasher.update(kind.as_bytes());
-    hasher.update(b"\0");
-    hasher.update(payload.as_bytes());
-    hasher.finalize()
+sol! {
+    struct Statement {
+        string kind;
+        string content;
+    }
+}
+
+fn digest<T: Record>(record: &T, payload: &str) -> B256 {
+    let ledger = record.ledger();
+    let domain = Eip712Domain::new(
+        Some("Histone".into()),
+        Some("1".into()),
+        ledger.map(|l| U256::from(l.chain_id)),
+        ledger.map(|l| l.contract),
+        None,
+    );
+    Statement { kind: T::KIND.into(), content: payload.into() }.eip712_signing_hash(&domain)
 }
 
 impl<T: Record> Signed<T> {
@@ -81,7 +108,7 @@ impl<T: Record> Signed<T> {
     pub fn sign(record: &T, key: &SigningKey) -> Result<Self, RecordError> {
         let payload = serde_json::to_string(record)
             .map_err(|source| RecordError::Malformed { kind: T::KIND, source })?;
-        let signature = key.sign(digest(T::KIND, &payload));
+        let signature = key.sign(digest(record, &payload));
         Ok(Self {
             kind: T::KIND.into(),
             payload: payload.into(),
@@ -119,15 +146,15 @@ impl<T: Record> Signed<T> {
         if self.kind != T::KIND {
             return Err(RecordError::Kind { expected: T::KIND, found: self.kind.clone() });
         }
-        if self.signature.recover(digest(T::KIND, &self.payload))? != self.signer {
-            return Err(RecordError::Signature { kind: T::KIND, signer: self.signer });
-        }
         let record: T = serde_json::from_str(&self.payload)
             .map_err(|source| RecordError::Malformed { kind: T::KIND, source })?;
         let again = serde_json::to_string(&record)
             .map_err(|source| RecordError::Malformed { kind: T::KIND, source })?;
         if again.as_str() != &*self.payload {
             return Err(RecordError::NotCanonical(T::KIND));
+        }
+        if self.signature.recover(digest(&record, &self.payload))? != self.signer {
+            return Err(RecordError::Signature { kind: T::KIND, signer: self.signer });
         }
         Ok((record, self.signer))
     }
@@ -173,6 +200,55 @@ mod tests {
                 let read = Signed::<Note>::from_bytes(&altered).and_then(|s| s.open());
                 assert!(read.is_err(), "byte {i} bit {bit}: {:?}", String::from_utf8_lossy(&altered));
             }
+        }
+    }
+
+    #[derive(Debug, Serialize, Deserialize, PartialEq)]
+    struct Local {
+        n: u32,
+        on: LedgerId,
+    }
+    impl Record for Local {
+        const KIND: &'static str = "local";
+        fn ledger(&self) -> Option<LedgerId> {
+            Some(self.on)
+        }
+    }
+
+    /// The typed data as a wallet would be given it, hashed by the encoder for JSON and not by the one for Rust types.
+    #[test]
+    fn what_is_signed_is_typed_data() {
+        let key = SigningKey::from_bytes(&[5; 32]).unwrap();
+        let on = LedgerId { chain_id: 31_337, contract: Address::repeat_byte(7) };
+        let signed = Signed::sign(&Local { n: 7, on }, &key).unwrap();
+        let data: alloy_dyn_abi::TypedData = serde_json::from_value(serde_json::json!({
+            "types": {
+                "EIP712Domain": [
+                    { "name": "name", "type": "string" }, { "name": "version", "type": "string" },
+                    { "name": "chainId", "type": "uint256" }, { "name": "verifyingContract", "type": "address" },
+                ],
+                "Statement": [{ "name": "kind", "type": "string" }, { "name": "content", "type": "string" }],
+            },
+            "primaryType": "Statement",
+            "domain": { "name": "Histone", "version": "1", "chainId": 31_337, "verifyingContract": on.contract },
+            "message": { "kind": "local", "content": &*signed.payload },
+        }))
+        .unwrap();
+        let digest = data.eip712_signing_hash().unwrap();
+        assert_eq!(signed.signature.recover(digest).unwrap(), key.address());
+    }
+
+    #[test]
+    fn a_statement_about_one_ledger_is_void_about_another() {
+        let key = SigningKey::from_bytes(&[5; 32]).unwrap();
+        let on = LedgerId { chain_id: 31_337, contract: Address::repeat_byte(7) };
+        let bytes = Signed::sign(&Local { n: 7, on }, &key).unwrap().to_bytes();
+        assert_eq!(Signed::<Local>::from_bytes(&bytes).unwrap().open().unwrap().0.on, on);
+        let text = String::from_utf8(bytes).unwrap();
+        for moved in [text.replace("31337", "31338"), text.replace("0x0707", "0x0708")] {
+            assert_ne!(moved, text);
+            let error = Signed::<Local>::from_bytes(moved.as_bytes()).unwrap().open().unwrap_err();
+            assert!(matches!(error, RecordError::Signature { .. }), "{error}");
         }
     }
 

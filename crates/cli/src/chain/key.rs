@@ -1,4 +1,4 @@
-//! The key file of a sequencer.
+//! Key files: of a sequencer, and of any account.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use histone_chain::Sequencer;
+use histone_protocol::keys::SigningKey;
 use zeroize::Zeroizing;
 
 use crate::progress::tell;
@@ -26,15 +27,27 @@ pub fn default_path(dir: &Path) -> Result<PathBuf> {
     Ok(dir.with_file_name(private).join(FILE))
 }
 
-/// Reads a key file: 64 hexadecimal digits, or 32 bytes.
+/// Reads the key file of a sequencer: 64 hexadecimal digits, or 32 bytes.
 pub fn read(path: &Path) -> Result<Sequencer> {
+    Sequencer::from_bytes(&*secret(path)?).with_context(|| unusable(path))
+}
+
+/// Reads the key file of an account that signs transactions: 64 hexadecimal digits, or 32 bytes.
+pub fn account(path: &Path) -> Result<SigningKey> {
+    SigningKey::from_bytes(&*secret(path)?).with_context(|| unusable(path))
+}
+
+fn unusable(path: &Path) -> String {
+    format!("the key `{}` cannot be used", path.display())
+}
+
+fn secret(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
     let bytes =
         Zeroizing::new(fs::read(path).with_context(|| format!("cannot read the key `{}`", path.display()))?);
     warn_when_shared(path);
-    let secret = parse(&bytes).with_context(|| {
+    parse(&bytes).with_context(|| {
         format!("`{}` is not a key file; it holds 64 hexadecimal digits or 32 bytes", path.display())
-    })?;
-    Sequencer::from_bytes(&secret).with_context(|| format!("the key `{}` cannot be used", path.display()))
+    })
 }
 
 fn parse(bytes: &[u8]) -> Option<Zeroizing<[u8; 32]>> {

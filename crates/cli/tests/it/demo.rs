@@ -58,6 +58,11 @@ fn the_money_sums_and_what_must_be_refused_is_refused() {
         ("an unpaid access code", "the query enclave", "not bought"),
         ("another user's access code", "the query enclave", "not bought"),
         ("settling a query twice", "the market contract", "QueryDone"),
+        (
+            "the founder admitting a member after the hand-over",
+            "the members contract",
+            "AccessManagedUnauthorized",
+        ),
     ];
     for (attempt, by, reason) in expected {
         let (found_by, found) =

@@ -14,7 +14,12 @@ use tempfile::TempDir;
 /// The program, away from the caller's environment and directory.
 pub fn histone() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_histone"));
-    command.current_dir(env!("CARGO_TARGET_TMPDIR")).env_remove("HISTONE_DATA").env("RUST_BACKTRACE", "0");
+    command
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .env_remove("HISTONE_DATA")
+        .env_remove("HISTONE_RPC")
+        .env_remove("HISTONE_DIRECTORY")
+        .env("RUST_BACKTRACE", "0");
     command.stdin(Stdio::null());
     command
 }

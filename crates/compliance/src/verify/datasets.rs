@@ -95,6 +95,9 @@ fn one(
         format!("{} is {} in run.json, {in_force} on the ledger", of("the policy"), listed.policy)
     });
     let (policy, signer) = findings.take(run.signed::<ConsentPolicy>(listed.policy), || of("the policy"))?;
+    findings.expect(policy.ledger == run.deployment().id(), || {
+        format!("{} is about another ledger", of("the policy"))
+    });
     let by_owner = findings.expect(signer == e.owner && policy.owner == e.owner, || {
         format!("{} is signed by {signer} for {}", of("the policy"), policy.owner)
     });

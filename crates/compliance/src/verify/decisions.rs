@@ -111,6 +111,9 @@ fn paper(
     findings.expect(signer == e.trainer && paper.trainer == e.trainer, || {
         format!("the white paper of model {id} is signed by `{}`, not by its trainer", run.name(signer))
     });
+    findings.expect(paper.ledger == run.deployment().id(), || {
+        format!("the white paper of model {id} is about another ledger")
+    });
     let (terms, split) = (&e.terms, paper.split);
     let agrees = U256::from(terms.instantPayment) == U256::from(paper.instant_payment)
         && U256::from(terms.queryPrice) == U256::from(paper.query_price)

@@ -46,6 +46,7 @@ struct Claim {
     expires_at: u64,
     block: u64,
     time: u64,
+    order: usize,
 }
 
 pub(super) fn check(run: &Run) -> (Check, Appraised) {
@@ -87,6 +88,7 @@ fn claims(run: &Run) -> Vec<Claim> {
             expires_at: s.event.expiresAt,
             block: s.block,
             time: s.time,
+            order: s.order,
         })
         .collect();
     for s in run.events::<Enclaves::EnclaveRefreshed>(Contract::Enclaves) {
@@ -97,6 +99,7 @@ fn claims(run: &Run) -> Vec<Claim> {
             expires_at: s.event.expiresAt,
             block: s.block,
             time: s.time,
+            order: s.order,
             ..*first
         });
     }
@@ -112,6 +115,9 @@ fn one(run: &Run, claim: &Claim) -> Result<Enclave, String> {
     let (quote, _) = evidence.quote.open().map_err(|e| told(&e))?;
     let kind = run.program_kind(claim.measurement).and_then(kind_of);
     let kind = kind.ok_or_else(|| format!("its program {} is not on the ledger", claim.measurement))?;
+    if !run.history.allowed(run.deployment(), claim.measurement, claim.order) {
+        return Err(format!("its program {} was not allowed by the members", claim.measurement));
+    }
     let configurations = configurations(run, kind);
     // The quote says what it was started with; it must be one of the configurations that make sense here.
     let (purpose, init_data) =

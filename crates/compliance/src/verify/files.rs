@@ -151,7 +151,8 @@ mod tests {
         let manifest = Manifest {
             format: FORMAT.into(),
             head: B256::ZERO,
-            state_digest: B256::ZERO,
+            height: 0,
+            state_digest: None,
             files: folder.hash_files().unwrap(),
         };
         folder.write(&folder.manifest(), &manifest, &SigningKey::from_bytes(&[1; 32]).unwrap()).unwrap();

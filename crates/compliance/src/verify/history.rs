@@ -1,7 +1,7 @@
-//! What happened on a chain that was executed again: every event and every contract creation, in order.
+//! What happened on a chain: every event and every contract creation, in order.
 //!
-//! Read block by block and not through the client, which caps the number of events in one answer and does not say in
-//! which block an event lies.
+//! Either the chain was executed again here, or a node of a network tells what is in its blocks. Read block by block and
+//! not by asking for events, because nodes cap the number of events in one answer.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,11 @@ use alloy_consensus::Transaction as _;
 use alloy_primitives::{Bytes, Log};
 use alloy_sol_types::SolEvent;
 use histone_chain::{Chain, ChainError};
-use histone_ledger::contracts::{Members, roles};
-use histone_ledger::{Contract, Deployment};
+use histone_ledger::contracts::{Members, Programs, roles};
+use histone_ledger::{Connection, Contract, Deployment};
 use histone_protocol::{Address, B256};
+
+use super::findings::told;
 
 /// An event and where it lies.
 #[derive(Debug, Clone)]
@@ -42,11 +44,20 @@ struct Entry {
     log: Log,
 }
 
-/// Every event and creation of a chain.
+/// A transaction that succeeded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub from: Address,
+    pub gas: u64,
+}
+
+/// Every event and creation of a chain, or of the part of a network's history that a run is in.
 #[derive(Debug, Default)]
 pub(super) struct History {
     entries: Vec<Entry>,
     creations: BTreeMap<Address, Creation>,
+    /// Only of what a node tells: a replay counts by itself.
+    pub(super) sent: Vec<Sent>,
 }
 
 impl History {
@@ -66,6 +77,53 @@ impl History {
             }
         }
         Ok(history)
+    }
+
+    /// Reads the blocks `first` to `last` as a node tells them; the last one must have the hash `head` and each one must
+    /// name the one before it.
+    pub(super) async fn told(node: &Connection, first: u64, last: u64, head: B256) -> Result<Self, String> {
+        let mut history = Self::default();
+        let mut before: Option<B256> = None;
+        for block in first..=last {
+            let read = node.block(block).await.map_err(|e| told(&e))?;
+            let Some(record) = read else {
+                return Err(format!("the node has no block {block}; the run ended with block {last}"));
+            };
+            if before.is_some_and(|hash| hash != record.parent) {
+                return Err(format!("block {block} follows {}, not block {}", record.parent, block - 1));
+            }
+            before = Some(record.hash);
+            for transaction in record.transactions {
+                if !transaction.success {
+                    continue;
+                }
+                history.sent.push(Sent { from: transaction.from, gas: transaction.gas });
+                if let Some(address) = transaction.created {
+                    history.creations.insert(address, Creation { block, input: transaction.input });
+                }
+                let entry = |log| Entry { block, time: record.time, log };
+                history.entries.extend(transaction.logs.into_iter().map(entry));
+            }
+        }
+        if before != Some(head) {
+            let found = before.map_or_else(|| "none".into(), |hash| hash.to_string());
+            return Err(format!(
+                "block {last} is {found}, manifest.json says {head}: this is another network, or one whose history was changed"
+            ));
+        }
+        Ok(history)
+    }
+
+    /// Whether the members allowed a program when the event at `order` happened.
+    pub(super) fn allowed(&self, deployment: &Deployment, measurement: B256, order: usize) -> bool {
+        let allowed = self.events::<Programs::ProgramAllowed>(deployment, Contract::Programs);
+        let ended = self.events::<Programs::ProgramDisallowed>(deployment, Contract::Programs);
+        let last = |orders: &mut dyn Iterator<Item = usize>| orders.filter(|o| *o < order).max();
+        let allowed =
+            last(&mut allowed.iter().filter(|s| s.event.measurement == measurement).map(|s| s.order));
+        let ended = last(&mut ended.iter().filter(|s| s.event.measurement == measurement).map(|s| s.order));
+        // `None` is less than any position.
+        allowed > ended
     }
 
     /// The transaction that made the contract at `address`.

@@ -74,6 +74,8 @@ struct Holdings {
     accounts: BTreeMap<Address, U256>,
     /// Owed to donors, by model and number.
     donors: BTreeMap<(U256, u16), U256>,
+    /// Fees that nobody collected yet, by model.
+    fees: BTreeMap<U256, U256>,
     /// Deposits of models that are not trained yet, prices of open queries.
     held: U256,
     /// What rounding left.
@@ -84,6 +86,7 @@ struct Holdings {
 struct Told {
     accounts: BTreeMap<Address, U256>,
     donors: BTreeMap<(U256, u16), U256>,
+    fees: BTreeMap<U256, U256>,
     obligations: U256,
     supply: U256,
 }
@@ -113,9 +116,15 @@ async fn owed(run: &Run, market: &Holdings) -> Result<Told, LedgerError> {
         let call = Market::owedDonorCall { modelId: model, donorIndex: index };
         donors.insert((model, index), ledger.read(Contract::Market, call).await?);
     }
+    let mut fees = BTreeMap::new();
+    for &model in market.fees.keys() {
+        let call = Market::feesOfCall { modelId: model };
+        fees.insert(model, ledger.read(Contract::Market, call).await?);
+    }
     Ok(Told {
         accounts,
         donors,
+        fees,
         obligations: ledger.read(Contract::Market, Market::obligationsCall {}).await?,
         supply: ledger.read(Contract::Token, TestToken::totalSupplyCall {}).await?,
     })
@@ -171,6 +180,12 @@ impl Book {
             .map(|s| (s.event.signer, s.event.operator))
             .collect();
 
+        let fees: BTreeMap<U256, u16> = run
+            .events::<Market::ModelFee>(Contract::Market)
+            .into_iter()
+            .map(|s| (s.event.modelId, s.event.bps))
+            .collect();
+
         let mut paid: BTreeMap<(U256, u16), U256> = BTreeMap::new();
         for s in run.events::<Market::DonorPaid>(Contract::Market) {
             let e = &s.event;
@@ -187,10 +202,23 @@ impl Book {
             self.gave(trainer, deposit);
             let donors: Vec<&Seen<Market::Donated>> =
                 donated.iter().filter(|s| s.event.modelId == id).collect();
-            let split = Split::of(terms);
-            let count = settled.iter().filter(|s| s.event.modelId == id).count();
-            if finished.iter().any(|s| s.event.modelId == id) {
-                let rest = deposit.saturating_sub(instant * U256::from(donors.len()));
+            let split = Split::of(terms, fees.get(&id).copied().unwrap_or_default());
+            let mut count = 0;
+            for s in settled.iter().filter(|s| s.event.modelId == id) {
+                count += 1;
+                let e = &s.event;
+                let said = (e.donorsShare, e.trainerShare, e.runnerShare);
+                findings.expect(said == (split.donors, split.trainer, split.runner), || {
+                    format!("query {} was shared out otherwise than its model's terms say", e.queryId)
+                });
+            }
+            let for_donors = instant * U256::from(donors.len());
+            let rest = deposit.saturating_sub(for_donors);
+            let given_up = aborted.iter().find(|s| s.event.modelId == id).map(|s| s.event.depositReturned);
+            let trained = finished.iter().find(|s| s.event.modelId == id).map(|s| s.event.depositReturned);
+            // Who gives a model up when the sum of a round was open pays its donors all the same.
+            let paying = trained.is_some() || given_up.is_some_and(|returned| returned != deposit);
+            if paying {
                 *holdings.accounts.entry(trainer).or_default() += rest;
                 let earned = split.donors * U256::from(count);
                 let mut given = U256::ZERO;
@@ -211,10 +239,22 @@ impl Book {
                     holdings.donors.insert(key, due.saturating_sub(paid));
                 }
                 holdings.dust += earned.saturating_sub(given);
-            } else if aborted.iter().any(|s| s.event.modelId == id) {
+            } else if given_up.is_some() {
                 *holdings.accounts.entry(trainer).or_default() += deposit;
             } else {
                 holdings.held += deposit;
+            }
+            let due = if paying { rest } else { deposit };
+            findings.expect(trained.or(given_up).is_none_or(|returned| returned == due), || {
+                let returned = trained.or(given_up).unwrap_or_default();
+                format!(
+                    "the deposit of model {id} was returned with {}, the rules give {}",
+                    tokens(returned),
+                    tokens(due)
+                )
+            });
+            if !split.fee.is_zero() {
+                holdings.fees.insert(id, split.fee * U256::from(count));
             }
             for s in bought.iter().filter(|s| s.event.modelId == id) {
                 self.gave(s.event.user, split.price);
@@ -230,6 +270,21 @@ impl Book {
                     holdings.held += split.price;
                 }
             }
+        }
+        for s in run.events::<Market::FeesCollected>(Contract::Market) {
+            let Market::FeesCollected { modelId, treasury, amount } = s.event;
+            self.got(treasury, amount);
+            summary.others += amount;
+            let due = holdings.fees.entry(modelId).or_default();
+            let covered = amount <= *due;
+            *due = due.saturating_sub(amount);
+            findings.expect(covered, || {
+                let amount = tokens(amount);
+                format!(
+                    "block {} pays {amount} as fees of model {modelId}, more than the rules give",
+                    s.block
+                )
+            });
         }
         for (model, index) in paid.keys() {
             findings.fail(format!("donor {index} of model {model} was paid although nothing was owed"));
@@ -253,18 +308,21 @@ impl Book {
 /// How the price of one query is divided, rounded as the market does.
 struct Split {
     price: U256,
+    fee: U256,
     donors: U256,
     trainer: U256,
     runner: U256,
 }
 
 impl Split {
-    fn of(terms: &Market::Terms) -> Self {
+    fn of(terms: &Market::Terms, fee_bps: u16) -> Self {
         let price = U256::from(terms.queryPrice);
-        let part = |bps: u16| price * U256::from(bps) / U256::from(10_000);
-        let (trainer, runner) = (part(terms.trainerBps), part(terms.runnerBps));
+        let part = |of: U256, bps: u16| of * U256::from(bps) / U256::from(10_000);
+        let fee = part(price, fee_bps);
+        let rest = price.saturating_sub(fee);
+        let (trainer, runner) = (part(rest, terms.trainerBps), part(rest, terms.runnerBps));
         // What rounding leaves of a price belongs to the donors.
-        Self { price, donors: price.saturating_sub(trainer + runner), trainer, runner }
+        Self { price, fee, donors: rest.saturating_sub(trainer + runner), trainer, runner }
     }
 }
 
@@ -311,9 +369,22 @@ fn compare(
             )
         });
     }
+    for (model, due) in &market.fees {
+        let left = told.fees.get(model).copied().unwrap_or_default();
+        findings.expect(*due == left, || {
+            format!(
+                "the market has {} of fees of model {model}, the rules give {}",
+                tokens(left),
+                tokens(*due)
+            )
+        });
+    }
     let sum = |amounts: &mut dyn Iterator<Item = &U256>| amounts.fold(U256::ZERO, |sum, a| sum + *a);
-    let due =
-        sum(&mut market.accounts.values()) + sum(&mut market.donors.values()) + market.held + market.dust;
+    let due = sum(&mut market.accounts.values())
+        + sum(&mut market.donors.values())
+        + sum(&mut market.fees.values())
+        + market.held
+        + market.dust;
     findings.expect(told.obligations == due, || {
         format!("the market owes {}, the rules give {}", tokens(told.obligations), tokens(due))
     });
@@ -346,6 +417,34 @@ mod tests {
     fn amounts_are_written_in_tokens() {
         for (micro, shown) in [(0u64, "0"), (1, "0.000001"), (2_500_000, "2.5"), (50_000_000, "50")] {
             assert_eq!(tokens(U256::from(micro)), shown);
+        }
+    }
+
+    #[test]
+    fn a_price_is_shared_out_to_the_unit() {
+        let terms = |price: u64| Market::Terms {
+            instantPayment: Default::default(),
+            queryPrice: price.try_into().unwrap_or_default(),
+            donorsBps: 7_000,
+            trainerBps: 2_000,
+            runnerBps: 1_000,
+            minDonors: 1,
+            maxDonors: 1,
+            queryTimeout: 1,
+        };
+        // Price, fee in 1/10,000; then fee, donors, trainer, runner: as the market's own tests have them.
+        for (price, bps, parts) in [
+            (1_000, 0, [0, 700, 200, 100]),
+            (1_000, 500, [50, 665, 190, 95]),
+            (7, 1_000, [0, 6, 1, 0]),
+            (2_333_331, 0, [0, 1_633_332, 466_666, 233_333]),
+        ] {
+            let split = Split::of(&terms(price), bps);
+            assert_eq!(
+                [split.fee, split.donors, split.trainer, split.runner],
+                parts.map(|p: u64| U256::from(p))
+            );
+            assert_eq!(split.fee + split.donors + split.trainer + split.runner, split.price);
         }
     }
 }

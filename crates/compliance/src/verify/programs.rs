@@ -38,7 +38,9 @@ pub(super) fn check(run: &Run) -> Check {
         ));
     }
     let programs = count(listed.len(), "program", "programs");
-    findings.check(format!("{programs} admitted and measured again, each with its source and a signed audit"))
+    findings.check(format!(
+        "{programs} admitted and measured again, each with its source and a signed audit, and allowed"
+    ))
 }
 
 fn one(
@@ -69,6 +71,11 @@ fn one(
             });
         }
     }
+    let allowed = run.events::<Programs::ProgramAllowed>(Contract::Programs);
+    // Whether it was allowed at the moment when it mattered is asked for each enclave.
+    findings.expect(allowed.iter().any(|s| s.event.measurement == program.measurement), || {
+        format!("program `{name}` was never allowed by the members")
+    });
     if let Some(source) = findings.take(run.blob(program.source), || of("the source")) {
         findings.expect(sha256(&source) == on_ledger.sourceHash, || {
             format!(

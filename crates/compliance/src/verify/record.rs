@@ -1,39 +1,35 @@
 //! The chain, and the record that says what is where on it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use alloy_primitives::hex;
-use alloy_sol_types::SolConstructor;
 use histone_chain::{Chain, Genesis, ManualClock, ReplayReport, replay};
 use histone_federation::plan::Plan;
-use histone_ledger::contracts::{
-    AccessManager, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken,
-};
-use histone_ledger::{Connection, Contract, Deployment, Ledger};
+use histone_ledger::contracts::{AccessManager, Directory, Market, Members, manager_roles};
+use histone_ledger::{Connection, Contract, Deployment, Ledger, Settings, creation_code, directory_name};
 use histone_network::BlobStore;
-use histone_protocol::Address;
+use histone_protocol::{Address, B256};
 
-use super::Check;
 use super::files;
 use super::findings::{Findings, told};
 use super::history::History;
-use super::run::Run;
-use crate::folder::{FORMAT, Folder, Manifest};
+use super::run::{Counts, Run};
+use super::{Check, Outcome};
+use crate::folder::{FORMAT, Folder, Manifest, RunRecord};
 
 /// Blocks of a chain with a larger gas limit are not executed: they could keep a reader busy for ever.
 const MOST_GAS: u64 = 10 * Genesis::GAS_LIMIT;
 /// Largest run record.
 const LARGEST_RECORD: u64 = 64 << 20;
+/// More blocks of a network are not read: a run takes thousands.
+const MOST_BLOCKS: u64 = 10_000_000;
 /// More parties than any run has.
 const MOST_PARTIES: usize = 100_000;
 
 /// Executes the chain again and compares it with what the manifest says.
-pub(super) fn chain(
-    folder: &Folder,
-    manifest: Option<&(Manifest, Address)>,
-) -> (Check, Option<ReplayReport>) {
+pub(super) fn chain(folder: &Folder, manifest: Option<&(Manifest, Address)>) -> (Check, Option<Source>) {
     let mut findings = Findings::new("chain");
     let report = findings.take(executed(folder), || "the later checks were not made".into());
     let Some(report) = report else { return (findings.check(String::new()), None) };
@@ -41,9 +37,16 @@ pub(super) fn chain(
         findings.expect(manifest.head == report.head, || {
             format!("its head is {}, manifest.json says {}", report.head, manifest.head)
         });
-        findings.expect(manifest.state_digest == report.state_digest, || {
-            let (found, listed) = (report.state_digest, manifest.state_digest);
-            format!("its state has the digest {found}, manifest.json says {listed}")
+        findings.expect(manifest.height.checked_add(1) == Some(report.blocks), || {
+            format!(
+                "its last block is {}, manifest.json says {}",
+                report.blocks.saturating_sub(1),
+                manifest.height
+            )
+        });
+        findings.expect(manifest.state_digest == Some(report.state_digest), || {
+            let listed = manifest.state_digest.map_or_else(|| "nothing".into(), |d| d.to_string());
+            format!("its state has the digest {}, manifest.json says {listed}", report.state_digest)
         });
         findings.expect(*signer == report.genesis.sequencer, || {
             format!("manifest.json is signed by {signer}, the chain by {}", report.genesis.sequencer)
@@ -53,7 +56,7 @@ pub(super) fn chain(
         "{} blocks with {} transactions executed again, head {}, signed by {}",
         report.blocks, report.transactions, report.head, report.genesis.sequencer
     );
-    (findings.check(holds), Some(report))
+    (findings.check(holds), Some(Source::Replayed(report)))
 }
 
 fn executed(folder: &Folder) -> Result<ReplayReport, String> {
@@ -70,10 +73,97 @@ fn executed(folder: &Folder) -> Result<ReplayReport, String> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("the file of the chain is damaged".into()))
 }
 
+/// Where the contracts of a run are whose ledger is on a network; `None` when it is not, or nobody can tell.
+pub(super) fn network_of(folder: &Folder) -> Option<Deployment> {
+    files::bounded(&folder.record(), LARGEST_RECORD).ok()?;
+    let (record, _) = folder.read::<RunRecord>(&folder.record()).ok()?;
+    record.network.map(|_| record.deployment)
+}
+
+/// Where the history of a run comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// The chain in the folder, executed again here.
+    Replayed(ReplayReport),
+    /// A node.
+    Told {
+        /// The way to it.
+        node: Connection,
+        /// What it tells of the blocks of the run.
+        history: History,
+        /// The first and the last of them.
+        blocks: (u64, u64),
+        /// Who signed the manifest.
+        operator: Address,
+        /// The node's chain id.
+        chain_id: u64,
+    },
+}
+
+impl Source {
+    fn operator(&self) -> Address {
+        match self {
+            Source::Replayed(report) => report.genesis.sequencer,
+            Source::Told { operator, .. } => *operator,
+        }
+    }
+
+    fn chain_id(&self) -> u64 {
+        match self {
+            Source::Replayed(report) => report.genesis.chain_id,
+            Source::Told { chain_id, .. } => *chain_id,
+        }
+    }
+}
+
+/// Compares the blocks that a node tells with the head that the operator signed.
+pub(super) async fn network(
+    folder: &Folder,
+    manifest: Option<&(Manifest, Address)>,
+    node: &Connection,
+) -> (Check, Option<Source>) {
+    let mut findings = Findings::new("chain");
+    let told = findings.take(tell(folder, manifest, node).await, || "the later checks were not made".into());
+    let Some(source) = told else { return (findings.check(String::new()), None) };
+    let mut check = findings.check(String::new());
+    if let Source::Told { history, blocks: (first, last), .. } = &source {
+        check.outcome = Outcome::NotCheckable;
+        check.detail = format!(
+            "the history is what {} says: {} transactions in the blocks {first} to {last}, up to the head that the operator signed; its validators, not this program, executed it",
+            node.what(),
+            history.sent.len()
+        );
+    }
+    (check, Some(source))
+}
+
+async fn tell(
+    folder: &Folder,
+    manifest: Option<&(Manifest, Address)>,
+    node: &Connection,
+) -> Result<Source, String> {
+    let (manifest, operator) = manifest.ok_or("without manifest.json it is unknown where the run ended")?;
+    files::bounded(&folder.record(), LARGEST_RECORD).map_err(|e| format!("run.json: {e}"))?;
+    let record: RunRecord = folder.read(&folder.record()).map_err(|e| told(&e))?.0;
+    let network = record.network.ok_or("run.json names no network")?;
+    let chain_id = node.chain_id().await.map_err(|e| told(&e))?;
+    if record.deployment.chain_id != chain_id {
+        let id = record.deployment.chain_id;
+        return Err(format!("the run is on chain {id}, {} is a node of chain {chain_id}", node.what()));
+    }
+    let (first, last) = (network.first_block, manifest.height);
+    if first > last || last - first > MOST_BLOCKS {
+        return Err(format!("no run takes the blocks {first} to {last}"));
+    }
+    let history = History::told(node, first, last, manifest.head).await?;
+    let (node, operator) = (node.clone(), *operator);
+    Ok(Source::Told { node, history, blocks: (first, last), operator, chain_id })
+}
+
 /// Reads the record and finds the contracts that it names.
-pub(super) fn check(folder: &Folder, replayed: &ReplayReport) -> (Check, Option<Run>) {
+pub(super) fn check(folder: &Folder, source: Source) -> (Check, Option<Run>) {
     let mut findings = Findings::new("record");
-    let run = read(folder, replayed, &mut findings);
+    let run = read(folder, source, &mut findings);
     let contracts = run.is_some() && findings.clean();
     if !contracts {
         // Whatever other contracts say has no meaning that this program knows.
@@ -82,22 +172,26 @@ pub(super) fn check(folder: &Folder, replayed: &ReplayReport) -> (Check, Option<
     let holds = run.as_ref().map_or_else(String::new, |run| {
         let (r, parties) = (&run.record, run.record.parties.len());
         format!(
-            "study `{}` with {parties} parties, 8 contracts made with our code, {} enclaves",
-            r.study, r.platform
+            "study `{}` with {parties} parties, {} contracts made with our code and named by the directory, {} enclaves; the founder's power has ended",
+            r.study,
+            Contract::ALL.len(),
+            r.platform
         )
     });
     (findings.check(holds), run.filter(|_| contracts))
 }
 
-fn read(folder: &Folder, replayed: &ReplayReport, findings: &mut Findings) -> Option<Run> {
+fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run> {
     let path = folder.record();
     let sized = files::bounded(&path, LARGEST_RECORD);
     findings.take(sized, || "run.json".into())?;
-    let read = folder.read::<crate::folder::RunRecord>(&path).map_err(|e| told(&e));
+    let read = folder.read::<RunRecord>(&path).map_err(|e| told(&e));
     let (record, signer) = findings.take(read, || "run.json".into())?;
-    let operator = replayed.genesis.sequencer;
-    findings
-        .expect(signer == operator, || format!("run.json is signed by {signer}, the chain by {operator}"));
+    let operator = source.operator();
+    findings.expect(signer == operator, || {
+        let of = if record.network.is_some() { "manifest.json" } else { "the chain" };
+        format!("run.json is signed by {signer}, {of} by {operator}")
+    });
     findings.expect(record.format == FORMAT, || {
         format!("run.json has format `{}`, this program reads `{FORMAT}`", record.format)
     });
@@ -114,45 +208,56 @@ fn read(folder: &Folder, replayed: &ReplayReport, findings: &mut Findings) -> Op
     let plan = plan.and_then(|bytes| Plan::decode(&bytes).map_err(|e| told(&e)));
     let plan = findings.take(plan, || "the training plan in run.json".into())?;
 
-    let clock = Arc::new(ManualClock::new(0));
-    let chain = Chain::open_read_only(&folder.ledger(), clock).map_err(|e| told(&e));
-    let chain = findings.take(chain, || "the chain".into())?;
-    let history = findings.take(History::read(&chain).map_err(|e| told(&e)), || "the chain".into())?;
-    contracts(&record.deployment, operator, replayed, &history, findings);
+    let chain_id = source.chain_id();
+    let deployment = record.deployment.clone();
+    let (history, ledger, counts) = match source {
+        Source::Replayed(report) => {
+            let clock = Arc::new(ManualClock::new(0));
+            let chain = Chain::open_read_only(&folder.ledger(), clock).map_err(|e| told(&e));
+            let chain = findings.take(chain, || "the chain".into())?;
+            let history = History::read(&chain).map_err(|e| told(&e));
+            let history = findings.take(history, || "the chain".into())?;
+            let ReplayReport { blocks, transactions, gas, .. } = report;
+            let ledger = Ledger::at(Connection::embedded(chain), deployment.clone());
+            (history, ledger, Counts { blocks, transactions, gas })
+        }
+        Source::Told { node, history, blocks: (first, last), .. } => {
+            // A block of a network may hold transactions of others.
+            let ours = history.sent.iter().filter(|s| accounts.contains(&s.from));
+            let (transactions, gas) = ours.fold((0, 0u64), |(n, gas), s| (n + 1, gas.saturating_add(s.gas)));
+            let ledger = Ledger::at(node, deployment.clone()).as_of(last);
+            (history, ledger, Counts { blocks: last - first + 1, transactions, gas })
+        }
+    };
+    findings.expect(deployment.chain_id == chain_id, || {
+        format!("run.json names chain {}, the ledger is chain {chain_id}", deployment.chain_id)
+    });
+    contracts(&deployment, &record.settings, operator, &history, findings);
     if findings.clean() {
-        for added in history.events::<Members::MemberAdded>(&record.deployment, Contract::Members) {
+        for added in history.events::<Members::MemberAdded>(&deployment, Contract::Members) {
             let account = added.event.account;
             findings.expect(accounts.contains(&account), || {
                 format!("run.json does not name the member {account}, added in block {}", added.block)
             });
         }
     }
-    Some(Run {
-        folder: folder.clone(),
-        blobs: BlobStore::at(folder.blobs()),
-        ledger: Ledger::at(Connection::embedded(chain), record.deployment.clone()),
-        record,
-        plan,
-        replayed: replayed.clone(),
-        history,
-    })
+    let blobs = BlobStore::at(folder.blobs());
+    Some(Run { folder: folder.clone(), blobs, ledger, record, plan, counts, history })
 }
 
 /// Each contract was made by a transaction with our code and the right arguments: a look at the deployed code would not
-/// do, because it holds the arguments.
+/// do, because it holds the arguments. The directory names them and nothing else, and only the members' own decisions
+/// can change anything.
 fn contracts(
     deployment: &Deployment,
+    settings: &Settings,
     operator: Address,
-    replayed: &ReplayReport,
     history: &History,
     findings: &mut Findings,
 ) {
-    let chain_id = replayed.genesis.chain_id;
-    findings.expect(deployment.chain_id == chain_id, || {
-        format!("run.json names chain {}, the ledger is chain {chain_id}", deployment.chain_id)
-    });
-    for (contract, code) in expected(deployment, operator) {
+    for contract in Contract::ALL {
         let address = deployment.address(contract);
+        let Some(code) = creation_code(contract, deployment, operator, settings) else { continue };
         match history.creation(address) {
             None => findings.fail(format!("no transaction made the {contract} contract at {address}")),
             Some(creation) if *creation.input != *code => findings.fail(format!(
@@ -170,54 +275,46 @@ fn contracts(
     findings.expect(set == [deployment.rounds], || {
         format!("the market takes models from {set:?}, not from the rounds contract {}", deployment.rounds)
     });
+    let named: BTreeMap<B256, Address> = history
+        .events::<Directory::Named>(deployment, Contract::Directory)
+        .into_iter()
+        .map(|s| (s.event.name, s.event.target))
+        .collect();
+    for contract in Contract::ALL {
+        let (found, address) = (named.get(&directory_name(contract)), deployment.address(contract));
+        findings.expect(found == Some(&address), || {
+            let found = found.map_or_else(|| "nothing".into(), Address::to_string);
+            format!("the directory has {found} as `{contract}`, run.json says {address}")
+        });
+    }
+    findings.expect(named.len() <= Contract::ALL.len(), || {
+        "the directory names more contracts than a deployment has".into()
+    });
+    let admins = admins(deployment, history);
+    findings.expect(admins == BTreeSet::from([deployment.timelock]), || {
+        format!(
+            "the contracts are administrated by {admins:?}, not by the timelock {} alone",
+            deployment.timelock
+        )
+    });
 }
 
-/// What the transactions that made the contracts carry.
-fn expected(d: &Deployment, operator: Address) -> [(Contract, Vec<u8>); 8] {
-    fn code(bytecode: &[u8], constructor: &impl SolConstructor) -> Vec<u8> {
-        [bytecode, &constructor.abi_encode()].concat()
+/// The administrators of the access manager at the end.
+fn admins(deployment: &Deployment, history: &History) -> BTreeSet<Address> {
+    let granted = history.events::<AccessManager::RoleGranted>(deployment, Contract::Manager);
+    let revoked = history.events::<AccessManager::RoleRevoked>(deployment, Contract::Manager);
+    let granted = granted.iter().map(|s| (s.order, s.event.roleId, s.event.account, true));
+    let revoked = revoked.iter().map(|s| (s.order, s.event.roleId, s.event.account, false));
+    let mut changes: Vec<_> =
+        granted.chain(revoked).filter(|(_, role, ..)| *role == manager_roles::ADMIN).collect();
+    changes.sort_unstable_by_key(|(order, ..)| *order);
+    let mut admins = BTreeSet::new();
+    for (_, _, account, is) in changes {
+        if is {
+            admins.insert(account)
+        } else {
+            admins.remove(&account)
+        };
     }
-    [
-        (
-            Contract::Manager,
-            code(&AccessManager::BYTECODE, &AccessManager::constructorCall { initialAdmin: operator }),
-        ),
-        (Contract::Token, code(&TestToken::BYTECODE, &TestToken::constructorCall { owner: operator })),
-        (Contract::Members, code(&Members::BYTECODE, &Members::constructorCall { manager: d.manager })),
-        (Contract::Programs, code(&Programs::BYTECODE, &Programs::constructorCall { members_: d.members })),
-        (
-            Contract::Enclaves,
-            code(
-                &Enclaves::BYTECODE,
-                &Enclaves::constructorCall { members_: d.members, programs_: d.programs },
-            ),
-        ),
-        (
-            Contract::Datasets,
-            code(
-                &Datasets::BYTECODE,
-                &Datasets::constructorCall { members_: d.members, enclaves_: d.enclaves },
-            ),
-        ),
-        (
-            Contract::Market,
-            code(
-                &Market::BYTECODE,
-                &Market::constructorCall {
-                    manager: d.manager,
-                    token_: d.token,
-                    members_: d.members,
-                    datasets_: d.datasets,
-                    enclaves_: d.enclaves,
-                },
-            ),
-        ),
-        (
-            Contract::Rounds,
-            code(
-                &Rounds::BYTECODE,
-                &Rounds::constructorCall { members_: d.members, enclaves_: d.enclaves, market_: d.market },
-            ),
-        ),
-    ]
+    admins
 }

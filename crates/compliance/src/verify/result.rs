@@ -38,13 +38,12 @@ fn compare(
     findings.expect(result["format"] == FORMAT, || {
         format!("result.json has format {}, this program reads `{FORMAT}`", result["format"])
     });
-    let replayed = &run.replayed;
-    let counts =
-        [("blocks", replayed.blocks), ("transactions", replayed.transactions), ("gas", replayed.gas)];
+    let counted = run.counts;
+    let counts = [("blocks", counted.blocks), ("transactions", counted.transactions), ("gas", counted.gas)];
     for (key, found) in counts {
         let stated = &result["chain"][key];
         findings.expect(stated.as_u64() == Some(found), || {
-            format!("result.json has {stated} as chain.{key}, the replay gives {found}")
+            format!("result.json has {stated} as chain.{key}, the ledger gives {found}")
         });
     }
     let stated = result.get("auc").and_then(|auc| auc.get("federated"));

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use alloy_sol_types::SolEvent;
-use histone_chain::ReplayReport;
 use histone_federation::plan::Plan;
 use histone_ledger::contracts::Programs;
 use histone_ledger::{Contract, Deployment, Ledger};
@@ -16,13 +15,21 @@ use super::findings::told;
 use super::history::{History, Seen};
 use crate::folder::{Folder, RunRecord};
 
-/// A run whose chain was executed again and whose contracts are ours.
+/// What a run took of the chain.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts {
+    pub(super) blocks: u64,
+    pub(super) transactions: u64,
+    pub(super) gas: u64,
+}
+
+/// A run whose history is known and whose contracts are ours.
 pub(super) struct Run {
     pub(super) folder: Folder,
     pub(super) blobs: BlobStore,
     pub(super) record: RunRecord,
     pub(super) plan: Plan,
-    pub(super) replayed: ReplayReport,
+    pub(super) counts: Counts,
     pub(super) history: History,
     pub(super) ledger: Ledger,
 }

@@ -7,14 +7,14 @@ use histone_enclave::instance::Instance;
 use histone_enclave::program::{Limits, Program};
 use histone_enclave::query::QueryEnclave;
 use histone_enclave::validation;
-use histone_ledger::contracts::{Contract, Market};
+use histone_ledger::contracts::{Contract, Market, Members, roles};
 use histone_protocol::hash::blob_hash;
 
+use super::Observer;
 use super::recruiting::Recruited;
 use super::result::{QueryOutcome, Refusal};
 use super::setup::Cast;
 use super::training::{Trained, main_trainer};
-use super::{DEADLINE, Observer};
 use crate::error::NodeError;
 use crate::programs::BUNDLED;
 use crate::study::Study;
@@ -79,7 +79,7 @@ pub(super) async fn serve(
         Ok(()) => return Err(NodeError::Message("a query was refunded before its deadline".into())),
         Err(e) => expect(e, "TooEarly")?,
     };
-    cast.wait(u64::from(DEADLINE) + 1).await?;
+    cast.wait(u64::from(cast.stage.place.query_seconds()) + 1, observer).await?;
     cast.user.refund(code, &world).await?;
     observer.note("one query was not answered (its enclave was stopped on purpose): refunded in full after the deadline");
     served.outcomes.push(QueryOutcome {
@@ -183,6 +183,18 @@ pub(super) async fn refusals(
     match world.ledger.send(&cast.runner.party.key, Contract::Market, call).await {
         Ok(_) => return Err(succeeded("a second settlement")),
         Err(e) => refused("settling a query twice", "the market contract", expect(e, "QueryDone")?),
+    }
+    // 9. The founder, who gave up all power over members when the first ones were in.
+    let what = "the founder admitting a member after the hand-over";
+    let call = Members::addCall {
+        account: cast.stranger.party.account(),
+        roles: roles::OWNER,
+        profile: blob_hash(b"stranger"),
+        sealKey: cast.stranger.party.seal.public().0,
+    };
+    match world.ledger.send(&cast.operator.key, Contract::Members, call).await {
+        Ok(_) => return Err(succeeded(what)),
+        Err(e) => refused(what, "the members contract", expect(e, "AccessManagedUnauthorized")?),
     }
     Ok(refusals)
 }

@@ -6,9 +6,9 @@ use histone_ledger::contracts::{Contract, Market};
 use histone_protocol::B256;
 use histone_protocol::consent::{Split, Verdict, WhitePaper};
 
+use super::Observer;
 use super::result::Declined;
 use super::setup::Cast;
-use super::{DEADLINE, Observer};
 use crate::error::NodeError;
 use crate::owner::Machine;
 use crate::study::{Model, Study};
@@ -36,6 +36,7 @@ fn white_paper(study: &Study, model: &Model, cast: &Cast) -> Result<WhitePaper, 
         .ok_or_else(|| NodeError::Message(format!("there is no trainer `{}`", model.trainer)))?;
     let programs = [&cast.loaded.validation, &cast.loaded.training, &cast.loaded.query];
     Ok(WhitePaper {
+        ledger: cast.world.ledger.deployment().id(),
         name: model.name.clone(),
         predicts: model.predicts.clone(),
         trainer: trainer.party.account(),
@@ -70,7 +71,7 @@ pub(super) async fn recruit(
     let offer = Offer {
         min_donors: study.training.min_survivors as u16,
         max_donors: study.participants.len() as u16,
-        query_timeout: DEADLINE,
+        query_timeout: cast.stage.place.query_seconds(),
     };
     let mut records = Vec::new();
     let mut declined = Vec::new();

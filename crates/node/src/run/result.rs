@@ -11,11 +11,12 @@ use histone_protocol::report::ColumnFlags;
 use histone_protocol::{Address, B256, U256};
 use serde::Serialize;
 
-use super::Options;
+use super::place::End;
 use super::queries::Served;
 use super::recruiting::Recruited;
 use super::setup::{Cast, Validated};
 use super::training::{Evaluated, Trained};
+use super::{Observer, Options};
 use crate::error::NodeError;
 use crate::party::Entropy;
 use crate::study::Study;
@@ -34,7 +35,7 @@ pub struct RunResult {
     pub title: String,
     /// What vouches for the enclaves.
     pub platform: Platform,
-    /// The clock of the run is SIMULATED: it moves with the blocks and is moved past deadlines.
+    /// Whose clock it was: `SIMULATED`, moved on past deadlines, or `network`.
     pub clock: &'static str,
     /// Whether every secret follows from a seed (demonstration only).
     pub seeded: bool,
@@ -65,16 +66,20 @@ pub struct RunResult {
 /// The chain at the end of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChainSummary {
-    /// Blocks, the first one included.
+    /// Chain id.
+    pub chain_id: u64,
+    /// The contract that names all others.
+    pub directory: Address,
+    /// Blocks, the first one included; on a network those from the beginning of the run, whoever filled them.
     pub blocks: u64,
-    /// Transactions.
+    /// Transactions of the parties.
     pub transactions: u64,
     /// Gas of all transactions.
     pub gas: u64,
     /// Hash of the last block.
     pub head: B256,
-    /// Digest of the contract state.
-    pub state_digest: B256,
+    /// Digest of the contract state; none on a network.
+    pub state_digest: Option<B256>,
     /// Transactions and gas by `contract.function`.
     pub by_function: BTreeMap<String, GasSummary>,
 }
@@ -221,8 +226,13 @@ pub struct Balance {
 }
 
 /// Everybody claims what is owed; gives the balances, the market's rest last. They must sum to what was paid in.
-pub(super) async fn pay_out(cast: &mut Cast, recruited: &Recruited) -> Result<Vec<Balance>, NodeError> {
+pub(super) async fn pay_out(
+    cast: &mut Cast,
+    recruited: &Recruited,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Balance>, NodeError> {
     let world = cast.world.clone();
+    cast.fund_payees(observer).await?;
     debug_assert!(!recruited.records.is_empty());
     for owner in &mut cast.owners {
         if owner.donation().is_some() {
@@ -269,6 +279,7 @@ pub(super) fn assemble(
     study: &Study,
     options: &Options,
     cast: &Cast,
+    end: &End,
     recruited: &Recruited,
     trained: &Trained,
     evaluated: Evaluated,
@@ -280,7 +291,7 @@ pub(super) fn assemble(
     let comparison = compare(study, cast, recruited, trained)?;
     let model = &trained.finished.model;
     let usage = cast.world.ledger.usage();
-    let head = cast.stage.chain.head()?;
+    let deployment = cast.world.ledger.deployment();
     let sites = evaluated
         .sites
         .iter()
@@ -298,14 +309,16 @@ pub(super) fn assemble(
         study: study.name.clone(),
         title: study.title.clone(),
         platform: Platform::Simulated,
-        clock: "SIMULATED",
+        clock: if cast.stage.place.clock_is_simulated() { "SIMULATED" } else { "network" },
         seeded: matches!(options.entropy, Entropy::Seed(_)),
         chain: ChainSummary {
-            blocks: head.header.number + 1,
+            chain_id: deployment.chain_id,
+            directory: deployment.directory,
+            blocks: end.blocks,
             transactions: usage.values().map(|u| u.count).sum(),
             gas: usage.values().map(|u| u.gas).sum(),
-            head: head.hash,
-            state_digest: cast.stage.chain.state_digest()?,
+            head: end.head,
+            state_digest: end.state_digest,
             by_function: usage
                 .into_iter()
                 .map(|(name, u)| (name, GasSummary { transactions: u.count, gas: u.gas }))

@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::{SimulatedDevice, SimulatedVendor};
-use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
 use histone_compliance::folder::{DatasetRecord, Folder, PartyRecord, ProgramRecord};
-use histone_ledger::contracts::{Contract, Enclaves, Members, TestToken, roles};
-use histone_ledger::{Connection, Ledger};
+use histone_ledger::contracts::{Contract, Enclaves, Members, Programs, TestToken, roles};
+use histone_ledger::{Ledger, Settings};
 use histone_network::{BlobStore, io_error};
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::hash::tagged_hash;
+use histone_protocol::record::LedgerId;
 use histone_protocol::{Address, B256, U256};
 
+use super::gas::Needs;
+use super::place::{Node, Place};
 use super::result::Validation;
+use super::training::rounds_at_most;
 use super::{Observer, Options, Stage};
 use crate::auditor::audit;
 use crate::committee::CommitteeMember;
@@ -30,9 +32,6 @@ use crate::study::{Denied, Participant, Study};
 use crate::trainer::Trainer;
 use crate::user::User;
 use crate::world::{EVIDENCE_MAX_AGE, World};
-
-/// Chain id of the embedded chain of a run.
-const CHAIN_ID: u64 = 4_711;
 
 /// Everybody who takes part.
 pub(super) struct Cast {
@@ -62,8 +61,12 @@ pub(super) fn claim_folder(folder: &Folder) -> Result<(), NodeError> {
     // The mark is tested first: it goes last, so a run may have its manifest and still not have ended.
     if folder.unfinished().exists() {
         let step = fs::read_to_string(folder.unfinished()).unwrap_or_default();
+        let ledger = match folder.ledger().exists() {
+            true => format!("check its ledger with `histone chain replay {shown}/ledger`, "),
+            false => String::new(),
+        };
         return occupied(format!(
-            "`{shown}` holds an unfinished run ({}); check its ledger with `histone chain replay {shown}/ledger`, start over with --replace, or name another folder with --out",
+            "`{shown}` holds an unfinished run ({}); {ledger}start over with --replace, or name another folder with --out",
             step.trim().trim_start_matches("This run has not ended. ")
         ));
     }
@@ -107,32 +110,26 @@ pub(super) fn private_dir(folder: &Folder) -> Result<PathBuf, NodeError> {
     Ok(root.with_file_name(name))
 }
 
-/// Starts the chain, deploys the contracts, makes the parties and gives them roles and money.
-pub(super) async fn start(study: &Study, options: &Options, folder: Folder) -> Result<Cast, NodeError> {
+/// Makes the parties, finds or starts the chain, deploys the contracts, gives everybody roles and money.
+pub(super) async fn start(
+    study: &Study,
+    options: &Options,
+    folder: Folder,
+    node: Option<Node>,
+    observer: &mut dyn Observer,
+) -> Result<Cast, NodeError> {
     let private = private_dir(&folder)?;
     create_private_dir(&private)?;
     let party = |name: &str| Party::create(name, &private, options.entropy);
 
     let mut operator = party("operator")?;
-    let clock = Arc::new(ManualClock::new(options.start_time));
-    let sequencer = Sequencer::from_bytes(&operator.key.to_bytes())?;
-    let genesis = Genesis {
-        chain_id: CHAIN_ID,
-        timestamp: options.start_time,
-        sequencer: sequencer.address(),
-        alloc: Vec::new(),
-        gas_limit: Genesis::GAS_LIMIT,
+    let place = match node {
+        None => Place::embedded(&folder, options, &operator.key)?,
+        Some(node) => Place::network(node, &private)?,
     };
-    let ledger_dir = folder.ledger();
-    fs::create_dir_all(&ledger_dir).map_err(io_error("create", &ledger_dir))?;
-    let chain = Chain::create(&ledger_dir, genesis, sequencer, clock.clone())?;
     let blobs = BlobStore::open(folder.blobs())?;
-    let ledger = Ledger::deploy(Connection::embedded(chain.clone()), &operator.key).await?;
-
     let vendor = SimulatedVendor::generate(&mut operator.rng);
     let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], EVIDENCE_MAX_AGE);
-    let world = World { ledger, blobs, appraisal };
-    let stage = Stage { folder, clock, chain, started: Instant::now() };
 
     let mut devices = BTreeMap::new();
     let mut owners = Vec::new();
@@ -160,9 +157,28 @@ pub(super) async fn start(study: &Study, options: &Options, folder: Folder) -> R
     let user = User { party: party(&study.end_user.name)? };
     let stranger = User { party: party("stranger")? };
 
+    if let Some(purse) = place.purse() {
+        let needs = Needs::of(study, rounds_at_most(study));
+        let mut accounts = vec![
+            (operator.account(), needs.operator()),
+            (runner.party.account(), needs.runner()),
+            (auditor.account(), needs.auditor()),
+            (user.party.account(), needs.user()),
+        ];
+        accounts.extend(owners.iter().map(|o| (o.account(), needs.owner())));
+        accounts.extend(trainers.values().map(|t| (t.party.account(), needs.trainer())));
+        accounts.extend(committee.iter().map(|c| (c.party.account(), needs.committee())));
+        purse.fill(&accounts, observer).await?;
+    }
+    let ledger = Ledger::deploy(place.connection(), &operator.key, &Settings::default()).await?;
+    if options.network.is_some() {
+        let d = ledger.deployment();
+        observer
+            .note(&format!("contracts deployed on chain {}; their directory is {}", d.chain_id, d.directory));
+    }
     let mut cast = Cast {
-        stage,
-        world,
+        stage: Stage { folder, place, started: Instant::now() },
+        world: World { ledger, blobs, appraisal },
         loaded: Loaded::bundled()?,
         vendor,
         devices,
@@ -183,7 +199,9 @@ pub(super) async fn start(study: &Study, options: &Options, folder: Folder) -> R
 
 fn policy(participant: &Participant) -> ConsentPolicy {
     ConsentPolicy {
-        owner: Address::ZERO, // the owner's node fills in its own account
+        // The owner's node fills in its own account and the ledger on which it registers.
+        ledger: LedgerId::default(),
+        owner: Address::ZERO,
         country: participant.country.clone(),
         terms: participant.consent.iter().map(ToString::to_string).collect(),
         allow: participant.allow.iter().map(ToString::to_string).collect(),
@@ -272,14 +290,22 @@ impl Cast {
         Ok(events.iter().map(|e| e.evidenceHash).collect())
     }
 
-    /// Lets the SIMULATED clock pass `seconds` from the last block.
-    pub(super) async fn wait(&self, seconds: u64) -> Result<(), NodeError> {
-        self.stage.wait(self.world.ledger.time().await?, seconds);
-        Ok(())
+    /// Lets `seconds` pass from the last block.
+    pub(super) async fn wait(&self, seconds: u64, observer: &mut dyn Observer) -> Result<(), NodeError> {
+        self.stage.place.wait(seconds, &self.world.ledger, &self.operator.key, observer).await
+    }
+
+    /// Gives the accounts that are paid for donations what their claims cost, where gas is not free.
+    pub(super) async fn fund_payees(&self, observer: &mut dyn Observer) -> Result<(), NodeError> {
+        let Some(purse) = self.stage.place.purse() else { return Ok(()) };
+        let payees: Vec<_> =
+            self.owners.iter().filter_map(|o| Some((o.donation()?.0, Needs::payee()))).collect();
+        purse.fill(&payees, observer).await
     }
 }
 
-/// The first trainer publishes the bundled programs, the auditor measures them again.
+/// The first trainer publishes the bundled programs, the auditor measures them again, the founder allows them. Then the
+/// founder hands over to the members.
 pub(super) async fn programs(cast: &mut Cast) -> Result<Vec<ProgramRecord>, NodeError> {
     let loaded = [&cast.loaded.validation, &cast.loaded.training, &cast.loaded.query];
     let mut records = Vec::new();
@@ -289,6 +315,10 @@ pub(super) async fn programs(cast: &mut Cast) -> Result<Vec<ProgramRecord>, Node
         let measurement = B256::from(loaded.program().measurement());
         let submission = author.publish(program, measurement, &cast.world).await?;
         let audit = audit(&cast.auditor, &submission, &cast.world).await?;
+        cast.world
+            .ledger
+            .send(&cast.operator.key, Contract::Programs, Programs::allowCall { measurement })
+            .await?;
         records.push(ProgramRecord {
             name: program.name.into(),
             measurement,
@@ -297,6 +327,7 @@ pub(super) async fn programs(cast: &mut Cast) -> Result<Vec<ProgramRecord>, Node
             audit,
         });
     }
+    cast.world.ledger.hand_over(&cast.operator.key, cast.auditor.account()).await?;
     Ok(records)
 }
 

@@ -14,7 +14,7 @@ use histone_protocol::{B256, U256};
 use super::recruiting::Recruited;
 use super::result::RoundSummary;
 use super::setup::Cast;
-use super::{DEADLINE, Observer, Options};
+use super::{Observer, Options};
 use crate::error::NodeError;
 use crate::study::{Study, Tokens};
 use crate::trainer::Cohort;
@@ -67,7 +67,7 @@ pub(super) async fn train(
         if absent > 0 {
             observer
                 .note(&format!("round {round}: {absent} participant(s) did not answer (SIMULATED failure)"));
-            cast.wait(u64::from(DEADLINE) + 1).await?;
+            cast.wait(cohort.round_seconds + 1, observer).await?;
         }
         let (survivors, enough) = main_trainer(cast, study)?.close_round(model_id, round, &world).await?;
         if !enough {
@@ -100,6 +100,14 @@ pub(super) async fn train(
             Step::Finished(finished) => break finished,
         }
     };
+    for d in options.drop_outs.iter().filter(|d| d.round as usize > records.len()) {
+        observer.note(&format!(
+            "{} was to drop out in round {}, but the training ended after round {}",
+            d.participant,
+            d.round,
+            records.len()
+        ));
+    }
     let model_hash = B256::from(finished.model.hash());
     let model_blob = world.blobs.put(&finished.model.encode())?;
     main_trainer(cast, study)?.finish(model_id, model_hash, &world).await?;
@@ -122,10 +130,22 @@ pub(super) fn main_trainer<'a>(
         .ok_or_else(|| NodeError::Message(format!("there is no trainer `{}`", study.model.trainer)))
 }
 
-/// A bound on the rounds, for people who watch.
-fn rounds_at_most(study: &Study) -> u32 {
+/// Most rounds that the training of a study can take.
+pub(super) fn rounds_at_most(study: &Study) -> u32 {
     let ranks = if study.table.missing == crate::study::Missing::Median { 9 } else { 0 };
     1 + ranks + study.training.rounds + 1
+}
+
+/// A failure that cannot happen is a slip of the pen, and is said before anything starts.
+pub(super) fn check_drop_outs(study: &Study, options: &Options) -> Result<(), NodeError> {
+    let at_most = rounds_at_most(study);
+    match options.drop_outs.iter().find(|d| d.round > at_most) {
+        Some(d) => Err(NodeError::Message(format!(
+            "`{}` cannot drop out in round {}: the training has at most {at_most} rounds",
+            d.participant, d.round
+        ))),
+        None => Ok(()),
+    }
 }
 
 async fn cohort(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Cohort, NodeError> {
@@ -141,7 +161,7 @@ async fn cohort(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Coh
         // The study file allows at most 32 members.
         threshold: study.committee.threshold as u8,
         min_survivors: study.training.min_survivors as u16,
-        round_seconds: u64::from(DEADLINE),
+        round_seconds: cast.stage.place.round_seconds(study.participants.len()),
     })
 }
 

@@ -1,4 +1,4 @@
-//! A small real world for attacks: embedded chain, contracts, audited programs, three owners with tables of 24 rows, a
+//! A small real world for attacks: a chain, contracts, audited programs, three owners with tables of 24 rows, a
 //! committee of three, one trainer, one runner, one user.
 
 use std::fs;
@@ -7,15 +7,15 @@ use std::sync::{Arc, OnceLock};
 
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::{SimulatedDevice, SimulatedVendor};
-use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
+use histone_chain::{Chain, ManualClock, Sequencer};
 use histone_enclave::instance::{Instance, SealedDataset};
 use histone_enclave::training::{Donation, RoundTranscript, TrainingEnclave, init_data};
 use histone_enclave::validation::ValidationEnclave;
 use histone_federation::header::{RoundFields, RoundHeader};
 use histone_federation::plan::{Finished, Plan, Step, Training};
 use histone_genome::table::Table;
-use histone_ledger::contracts::{Contract, Market, Members, Rounds, TestToken, roles};
-use histone_ledger::{Connection, Ledger};
+use histone_ledger::contracts::{Contract, Market, Members, Programs, Rounds, TestToken, roles};
+use histone_ledger::{Connection, Ledger, Settings};
 use histone_network::BlobStore;
 use histone_node::auditor::audit;
 use histone_node::committee::CommitteeMember;
@@ -31,10 +31,11 @@ use histone_protocol::commitment::SaltKey;
 use histone_protocol::consent::{ConsentPolicy, Split, WhitePaper};
 use histone_protocol::dataset::{DataKey, KeyBundle, release_aad};
 use histone_protocol::hash::blob_hash;
+use histone_protocol::record::LedgerId;
 use histone_protocol::{Address, B256, U256};
 
-/// First moment of the SIMULATED clock.
-const START: u64 = 1_800_000_000;
+use crate::backend::Backend;
+
 /// Seconds that a round stays open and in which a query must be answered.
 pub const DEADLINE: u64 = 600;
 /// Price of a query and instant payment, in millionths of a token.
@@ -44,7 +45,7 @@ pub const PRICE: u64 = 1_000_000;
 pub struct Cast {
     pub dir: tempfile::TempDir,
     pub world: World,
-    pub clock: Arc<ManualClock>,
+    backend: Backend,
     pub loaded: Loaded,
     pub operator: Party,
     pub owners: Vec<Owner>,
@@ -98,24 +99,17 @@ fn sequencer(operator: &Party) -> Sequencer {
 
 impl Cast {
     /// Everybody is a member, every program is audited, every dataset is registered. Casts differ by chain only: all
-    /// have the same keys and addresses, as an attacker with a chain of his own would arrange it.
+    /// have the same keys and addresses, as an attacker with a chain of his own would arrange it. On a node all casts are on
+    /// its one chain, with the same keys and other addresses.
     pub async fn new(chain_id: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let private = dir.path().join("private");
         let party = |name: &str| Party::create(name, &private, Entropy::Seed(7)).unwrap();
         let mut operator = party("operator");
-        let genesis = Genesis {
-            chain_id,
-            timestamp: START,
-            sequencer: sequencer(&operator).address(),
-            alloc: vec![],
-            gas_limit: Genesis::GAS_LIMIT,
-        };
-        let clock = Arc::new(ManualClock::new(START));
-        let folder = dir.path().join("ledger");
-        fs::create_dir_all(&folder).unwrap();
-        let chain = Chain::create(&folder, genesis, sequencer(&operator), clock.clone()).unwrap();
-        let ledger = Ledger::deploy(Connection::embedded(chain), &operator.key).await.unwrap();
+        let backend = Backend::new(&dir.path().join("ledger"), chain_id, &operator.key);
+        backend.fund([operator.account()]).await;
+        let ledger =
+            Ledger::deploy(backend.connection.clone(), &operator.key, &Settings::default()).await.unwrap();
         let vendor = SimulatedVendor::generate(&mut operator.rng);
         let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], EVIDENCE_MAX_AGE);
         let world = World { ledger, blobs: BlobStore::open(dir.path().join("blobs")).unwrap(), appraisal };
@@ -123,6 +117,7 @@ impl Cast {
         let devices = (0..3).map(|_| device()).collect();
         let mut runner = Runner::new(party("runner"), device());
         let policy = ConsentPolicy {
+            ledger: LedgerId::default(),
             owner: Address::ZERO,
             country: "DE".into(),
             terms: vec!["DUO:0000042".into()],
@@ -143,6 +138,7 @@ impl Cast {
         ];
         members.extend(owners.iter().map(|o| (&o.party, roles::OWNER)));
         members.extend(committee.iter().map(|c| (&c.party, roles::COMMITTEE)));
+        backend.fund(members.iter().map(|(party, _)| party.account()).chain([user.party.account()])).await;
         for (party, roles) in members {
             let (account, seal_key) = (party.account(), party.seal.public().0);
             let call = Members::addCall { account, roles, profile: B256::repeat_byte(1), sealKey: seal_key };
@@ -157,6 +153,8 @@ impl Cast {
             let measurement = B256::from(loaded.program().measurement());
             let submission = trainer.publish(program, measurement, &world).await.unwrap();
             audit(&auditor, &submission, &world).await.unwrap();
+            let allow = Programs::allowCall { measurement };
+            world.ledger.send(&operator.key, Contract::Programs, allow).await.unwrap();
         }
         let validation = runner.start_validation(loaded.validation.clone(), &world).await.unwrap();
         for owner in &mut owners {
@@ -165,7 +163,7 @@ impl Cast {
         Self {
             dir,
             world,
-            clock,
+            backend,
             loaded,
             operator,
             owners,
@@ -181,6 +179,7 @@ impl Cast {
     pub fn paper(&self) -> WhitePaper {
         let programs = [&self.loaded.validation, &self.loaded.training, &self.loaded.query];
         WhitePaper {
+            ledger: self.world.ledger.deployment().id(),
             name: "risk".into(),
             predicts: "risk".into(),
             trainer: self.trainer.party.account(),
@@ -315,11 +314,9 @@ impl Cast {
         }
     }
 
-    /// Sets the clock so many seconds past the last block and makes a block then.
+    /// Lets so many seconds pass and makes a block then.
     pub async fn wait(&self, seconds: u64) {
-        self.clock.set(self.world.ledger.time().await.unwrap() + seconds);
-        let call = TestToken::mintCall { to: self.operator.account(), amount: U256::from(1) };
-        self.world.ledger.send(&self.operator.key, Contract::Token, call).await.unwrap();
+        self.backend.pass(seconds, &self.operator.key).await;
     }
 
     /// What a dishonest owner would do with its own key: seal it to any enclave, bound to what it likes.
@@ -397,14 +394,14 @@ impl Cast {
         Ok(receipt.event::<Market::Donated>()?.donorIndex)
     }
 
-    /// Another history of the same chain from here on, as a coordinator who runs his own node may show it.
+    /// Another history of the same embedded chain from here on, as a coordinator who runs his own node may show it.
     pub fn fork(&self, to: &Path) -> (World, Arc<ManualClock>) {
         fs::create_dir_all(to).unwrap();
         for entry in fs::read_dir(self.dir.path().join("ledger")).unwrap() {
             let path = entry.unwrap().path();
             fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
         }
-        let clock = Arc::new(ManualClock::new(START));
+        let clock = Arc::new(ManualClock::new(0));
         let chain = Chain::open(to, sequencer(&self.operator), clock.clone()).unwrap();
         let ledger = Ledger::at(Connection::embedded(chain), self.world.ledger.deployment().clone());
         (World { ledger, ..self.world.clone() }, clock)

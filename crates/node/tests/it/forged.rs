@@ -85,7 +85,8 @@ fn the_manifest_speaks_of_this_chain() {
     let other = Manifest {
         format: "histone-run/2".into(),
         head: B256::ZERO,
-        state_digest: B256::ZERO,
+        state_digest: Some(B256::ZERO),
+        height: manifest.height,
         files: manifest.files,
     };
     let trainer = copy.name_of("trainer");
@@ -117,6 +118,8 @@ fn the_record_is_the_operators_and_names_our_contracts() {
         &["record"],
         &["no transaction made the token contract", "the market contract at", "the rounds contract at"],
     );
+    // Five problems are spelled out. A contract that the directory does not name is one, whatever made it.
+    lie(|r| r.deployment.directory = r.deployment.manager, &["record"], &["the directory has nothing as"]);
     let operator = record.parties[0].account;
     let others = |r: &mut RunRecord| {
         r.deployment.chain_id += 1;

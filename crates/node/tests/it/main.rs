@@ -1,10 +1,13 @@
-//! Tests of the node library.
+//! Tests of the node library. Those with a ledger run on the embedded chain, or on a node: see [`backend`].
 #![allow(clippy::unwrap_used)]
 
 mod adversary;
+#[path = "../../../ledger/tests/it/backend.rs"]
+mod backend;
 mod cast;
 mod examples;
 mod forged;
+mod network;
 mod release;
 mod run;
 mod study;

@@ -1,16 +1,14 @@
 //! The key release on a real ledger: each check passes for itself, and they must speak of one use.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use histone_access::Permit;
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::SimulatedVendor;
-use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
 use histone_enclave::validation::{ValidationEnclave, init_data};
 use histone_genome::table::Table;
 use histone_ledger::contracts::{Contract, Members, Programs, roles};
-use histone_ledger::{Connection, Ledger};
+use histone_ledger::{Ledger, Settings};
 use histone_network::BlobStore;
 use histone_node::auditor::audit;
 use histone_node::owner::Owner;
@@ -23,15 +21,19 @@ use histone_node::world::World;
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::dataset::KeyBundle;
 use histone_protocol::program::ProgramKind;
+use histone_protocol::record::LedgerId;
 use histone_protocol::{Address, B256};
+
+use crate::backend::Backend;
 
 struct Setup {
     world: World,
     owner: Owner,
-    runner: Runner,
+
     auditor: Party,
     enclave: ValidationEnclave,
-    clock: Arc<ManualClock>,
+    backend: Backend,
+    operator: Party,
 }
 
 const MAX_AGE: u64 = 3_600;
@@ -40,18 +42,10 @@ async fn setup(dir: &Path) -> Setup {
     let party = |name: &str| Party::create(name, &dir.join("private"), Entropy::Seed(1)).unwrap();
     let (mut operator, trainer, auditor) =
         (party("operator"), Trainer { party: party("trainer") }, party("auditor"));
-    let sequencer = Sequencer::from_bytes(&operator.key.to_bytes()).unwrap();
-    let genesis = Genesis {
-        chain_id: 1,
-        timestamp: 1_800_000_000,
-        sequencer: sequencer.address(),
-        alloc: vec![],
-        gas_limit: Genesis::GAS_LIMIT,
-    };
-    std::fs::create_dir_all(dir.join("ledger")).unwrap();
-    let clock = Arc::new(ManualClock::new(1_800_000_000));
-    let chain = Chain::create(&dir.join("ledger"), genesis, sequencer, clock.clone()).unwrap();
-    let ledger = Ledger::deploy(Connection::embedded(chain), &operator.key).await.unwrap();
+    let backend = Backend::new(&dir.join("ledger"), 1, &operator.key);
+    backend.fund([operator.account(), trainer.party.account(), auditor.account()]).await;
+    let ledger =
+        Ledger::deploy(backend.connection.clone(), &operator.key, &Settings::default()).await.unwrap();
     let vendor = SimulatedVendor::generate(&mut operator.rng);
     let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], MAX_AGE);
     let world = World { ledger, blobs: BlobStore::open(dir.join("blobs")).unwrap(), appraisal };
@@ -60,6 +54,7 @@ async fn setup(dir: &Path) -> Setup {
     let table =
         Table::new(vec!["a".into(), "b".into()], values, (0..20).map(|i| i % 2 == 0).collect()).unwrap();
     let policy = ConsentPolicy {
+        ledger: LedgerId::default(),
         owner: Address::ZERO,
         country: "DE".into(),
         terms: vec!["DUO:0000042".into()],
@@ -67,6 +62,7 @@ async fn setup(dir: &Path) -> Setup {
         deny: vec![],
     };
     let owner = Owner::prepare(party("owner"), table, "y", policy).unwrap();
+    backend.fund([runner.party.account(), owner.account()]).await;
     for (account, role) in [
         (trainer.party.account(), roles::TRAINER),
         (auditor.account(), roles::AUDITOR),
@@ -81,8 +77,10 @@ async fn setup(dir: &Path) -> Setup {
     let measurement = B256::from(loaded.validation.program().measurement());
     let submission = trainer.publish(&BUNDLED[0], measurement, &world).await.unwrap();
     audit(&auditor, &submission, &world).await.unwrap();
+    let allow = Programs::allowCall { measurement };
+    world.ledger.send(&operator.key, Contract::Programs, allow).await.unwrap();
     let enclave = runner.start_validation(loaded.validation, &world).await.unwrap();
-    Setup { world, owner, runner, auditor, enclave, clock }
+    Setup { world, owner, auditor, enclave, backend, operator }
 }
 
 #[tokio::test]
@@ -136,16 +134,7 @@ async fn an_enclave_is_refused_when_its_standing_ends() {
     let error = s.owner.appraise(signer, ProgramKind::Training, init_data(), &s.world).await.unwrap_err();
     assert!(refusal(error).contains("WrongKind"), "another kind");
     // Too old for the owner, though the ledger still lists it.
-    s.clock.set(s.world.ledger.time().await.unwrap() + MAX_AGE + 100);
-    s.runner.party.keep("tick", b"").unwrap();
-    let tick = Programs::auditCall {
-        measurement: s.enclave.instance().measurement(),
-        reportHash: B256::repeat_byte(1),
-    };
-    // Any refused call moves no block; a member update does.
-    let _ = s.world.ledger.send(&s.auditor.key, Contract::Programs, tick).await;
-    let update = Members::updateCall { profile: B256::repeat_byte(2), sealKey: B256::repeat_byte(2) };
-    s.world.ledger.send(&s.auditor.key, Contract::Members, update).await.unwrap();
+    s.backend.pass(MAX_AGE + 100, &s.operator.key).await;
     let error = s.owner.appraise(signer, ProgramKind::Validation, init_data(), &s.world).await.unwrap_err();
     assert!(refusal(error).contains("the policy accepts"), "expired for the owner");
     // Revoked by its auditor.

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use histone_chain::replay;
-use histone_compliance::verify::verify;
+use histone_compliance::verify::{verify, verify_on};
+use histone_ledger::Connection;
 use histone_node::error::NodeError;
 use histone_node::party::Entropy;
-use histone_node::run::{DropOut, Observer, Options, RunResult, run};
+use histone_node::run::{DropOut, Network, Observer, Options, RunResult, run};
 use histone_node::study::{Study, data_root};
+
+use crate::backend::{developer, on_node};
 
 #[derive(Default)]
 struct Notes(Vec<String>);
@@ -30,6 +33,7 @@ async fn execute(
         out: out.to_path_buf(),
         entropy: Entropy::Seed(seed),
         start_time: 1_767_225_600,
+        network: network(),
         drop_outs: drop_outs
             .iter()
             .map(|(name, round)| DropOut { participant: name.to_string(), round: *round })
@@ -38,8 +42,20 @@ async fn execute(
     run(study, &options, &mut Notes::default()).await
 }
 
+/// The node that the tests use, if any, with its first development account.
+fn network() -> Option<Network> {
+    let url = std::env::var("HISTONE_TEST_RPC").ok()?;
+    Some(Network { url, funder: Some(developer()) })
+}
+
 async fn assert_verifies(dir: &Path) {
-    let report = verify(dir, &mut |_| {}).await.unwrap();
+    let report = match network() {
+        None => verify(dir, &mut |_| {}).await.unwrap(),
+        Some(network) => {
+            let node = Connection::http(&network.url).unwrap();
+            verify_on(dir, &node, &mut |_| {}).await.unwrap()
+        }
+    };
     assert!(report.holds(), "{:?}", report.first_failure());
 }
 
@@ -58,7 +74,7 @@ fn assert_sound(result: &RunResult) {
         "the histogram agrees with the exact figure"
     );
     assert_eq!(result.balances.iter().map(|b| b.tokens_micro).sum::<u64>(), result.paid_in_micro);
-    assert_eq!(result.refused.len(), 8);
+    assert_eq!(result.refused.len(), 9);
     assert_eq!(result.queries.iter().filter(|q| !q.settled).count(), 1);
 }
 
@@ -81,6 +97,11 @@ async fn the_bundled_study_runs_twice_the_same() {
 
     let second = execute(&study, &b, 7, &[]).await.unwrap();
     assert_eq!(first.model.hash, second.model.hash);
+    if on_node() {
+        // Addresses of contracts and times are the network's.
+        assert_verifies(&b).await;
+        return;
+    }
     assert_eq!((first.chain.head, first.chain.state_digest), (second.chain.head, second.chain.state_digest));
     let blobs = |dir: &Path| {
         let mut names: Vec<_> =
@@ -117,11 +138,25 @@ async fn too_few_survivors_stop_the_training_and_return_the_deposit() {
         error.to_string(),
         "training stopped: round 2 got updates from 2 of 4 participants and needs 3; the deposit of 200 tokens went back to `oncology-institute`"
     );
-    let report = replay(&out.join("ledger")).unwrap();
-    assert!(report.transactions > 50);
+    if !on_node() {
+        let report = replay(&out.join("ledger")).unwrap();
+        assert!(report.transactions > 50);
+    }
     // A second start says what lies there.
     let again = execute(&Study::bundled().unwrap(), &out, 1, &[]).await.unwrap_err();
     assert!(again.to_string().contains("holds an unfinished run"), "{again}");
+}
+
+#[tokio::test]
+async fn a_failure_that_cannot_happen_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let error = execute(&Study::bundled().unwrap(), &out, 1, &[("city-hospital", 99)]).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`city-hospital` cannot drop out in round 99: the training has at most 14 rounds"
+    );
+    assert!(!out.exists());
 }
 
 #[tokio::test]

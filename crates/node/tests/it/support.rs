@@ -24,8 +24,8 @@ impl Observer for Silent {
     fn round(&mut self, _: u32, _: u32, _: &str) {}
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// The folder of one finished run of the bundled study.
@@ -42,6 +42,7 @@ fn original() -> &'static Path {
             out: out.clone(),
             entropy: Entropy::Seed(1),
             start_time: 1_800_000_000,
+            network: None,
             drop_outs: vec![drop_out],
         };
         block_on(run(&study, &options, &mut Silent)).unwrap();

@@ -100,6 +100,12 @@ async fn donations_at_the_wrong_moment_or_for_another_paper() {
     let nicer = Signed::sign(&nicer, &cast.trainer.party.key).unwrap().to_bytes();
     let nicer = world.blobs.put(&nicer).unwrap();
     refused(cast.owners[0].consider(nicer, id, &world).await, "is not the one on the ledger");
+    // The same paper, signed for the trainer's model on another chain.
+    let mut elsewhere = cast.paper();
+    elsewhere.ledger.chain_id += 1;
+    let elsewhere = Signed::sign(&elsewhere, &cast.trainer.party.key).unwrap().to_bytes();
+    let elsewhere = world.blobs.put(&elsewhere).unwrap();
+    refused(cast.owners[0].consider(elsewhere, id, &world).await, "is another one");
     // A paper that promises more than the market will pay.
     let mut terms = cast.paper();
     terms.split.donors = 8_000;

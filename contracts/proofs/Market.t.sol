@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {Datasets} from "../src/Datasets.sol";
+import {Enclaves} from "../src/Enclaves.sol";
+import {IRounds, RoundStatus} from "../src/IRounds.sol";
+import {Market} from "../src/Market.sol";
+import {Members} from "../src/Members.sol";
+import {TestToken} from "../src/TestToken.sol";
+import {Prover} from "./Prover.sol";
+
+/// Stands for the access manager, the registers and the rounds: everybody is a member, everything is usable, every
+/// program audited. They refuse nothing, so that the market alone has to keep the money safe.
+contract SayYes {
+    address public constant RUNNER = address(0x2002);
+    uint32 public constant count = 0;
+
+    uint32 private _opened;
+
+    function setOpened(uint32 opened) external {
+        _opened = opened;
+    }
+
+    function canCall(address, address, bytes4) external pure returns (bool, uint32) {
+        return (true, 0);
+    }
+
+    function requireRole(address, uint8) external pure {}
+
+    /// The id of a dataset names its owner; the running number is 1 for the first and 2 for the second donor.
+    function requireUsable(bytes32 id) external pure returns (address, uint32) {
+        return (address(uint160(uint256(id) >> 8)), uint32(uint8(uint256(id))));
+    }
+
+    function requireLive(address, uint8) external pure returns (address, uint32) {
+        return (RUNNER, 1);
+    }
+
+    function outcome(uint256) external pure returns (uint32, RoundStatus, bytes32) {
+        return (1, RoundStatus.Final, bytes32("model"));
+    }
+
+    function progress(uint256) external view returns (uint32, uint64, bool) {
+        return (_opened, 0, false);
+    }
+}
+
+/// The market as it is deployed, and a token that moves what it is told to.
+abstract contract MarketProver is Prover {
+    address internal constant TRAINER = address(0x1001);
+    address internal constant RUNNER = address(0x2002);
+    address internal constant USER = address(0x3003);
+    address internal constant TREASURY = address(0x7007);
+    address internal constant ENCLAVE = address(0x4004);
+
+    SayYes internal registers;
+    TestToken internal token;
+    Market internal market;
+
+    function setUp() public virtual {
+        vm.warp(1_000_000);
+        registers = new SayYes();
+        address yes = address(registers);
+        token = new TestToken(address(this));
+        market = new Market(yes, IERC20(address(token)), Members(yes), Datasets(yes), Enclaves(yes));
+        market.setRounds(IRounds(yes));
+        _fund(TRAINER);
+        _fund(USER);
+    }
+
+    function _fund(address account) private {
+        token.mint(account, 2 ** 200);
+        vm.startPrank(account);
+        token.approve(address(market), type(uint256).max);
+        vm.stopPrank();
+    }
+
+    // The prover knows nothing about ecrecover but that it is a function, so both cases are looked at: the signature
+    // is refused, which ends the path, or it is the enclave's.
+    function _signature() private pure returns (bytes memory signature) {
+        signature = new bytes(65);
+        signature[31] = 0x01;
+        signature[63] = 0x01;
+        signature[64] = 0x1b;
+    }
+
+    function _terms(uint96 price, uint16 trainerBps, uint16 runnerBps, uint96 instant)
+        internal
+        pure
+        returns (Market.Terms memory)
+    {
+        vm.assume(uint256(trainerBps) + runnerBps <= 10_000);
+        return Market.Terms({
+            instantPayment: instant,
+            queryPrice: price,
+            donorsBps: 10_000 - trainerBps - runnerBps,
+            trainerBps: trainerBps,
+            runnerBps: runnerBps,
+            minDonors: 1,
+            maxDonors: 3,
+            queryTimeout: 1 hours
+        });
+    }
+
+    function _propose(Market.Terms memory t) internal returns (uint256 modelId) {
+        vm.startPrank(TRAINER);
+        modelId = market.propose("white paper", t);
+        vm.stopPrank();
+    }
+
+    function _payee(uint8 n) internal pure returns (address) {
+        return address(uint160(0x5000) + n);
+    }
+
+    function _donate(uint256 modelId, uint8 n, uint32 weight) internal {
+        address owner = address(uint160(0x6000) + n);
+        vm.startPrank(owner);
+        market.donate(modelId, bytes32(uint256(uint160(owner)) << 8 | n), _payee(n), weight, ENCLAVE, _signature());
+        vm.stopPrank();
+    }
+
+    function _serve(uint256 modelId) internal {
+        vm.startPrank(TRAINER);
+        market.startTraining(modelId);
+        market.finishTraining(modelId, "model");
+        market.serve(modelId, ENCLAVE);
+        vm.stopPrank();
+    }
+
+    function _buy(uint256 modelId, bytes32 code) internal returns (bytes32 queryId) {
+        vm.startPrank(USER);
+        queryId = market.buy(modelId, code);
+        vm.stopPrank();
+    }
+
+    function _settle(bytes32 queryId) internal {
+        market.settle(queryId, "job", "output", _signature());
+    }
+}
+
+/// Where the money of a model goes.
+contract MarketProofs is MarketProver {
+    /// An answer credits trainer, runner, donors and treasury with the price, to the unit; each can be paid.
+    function check_settlement_credits_the_price(uint96 price, uint16 feeBps) public {
+        vm.assume(feeBps <= 1_000);
+        market.setFee(feeBps, TREASURY);
+        uint256 modelId = _propose(_terms(price, 3_000, 1_000, 0));
+        _donate(modelId, 1, 1);
+        _serve(modelId);
+        _settle(_buy(modelId, "code"));
+        uint256 parts = market.owed(TRAINER) + market.owed(RUNNER) + market.owedDonor(modelId, 1);
+        assert(parts + market.feesOf(modelId) == price);
+        assert(market.obligations() == price);
+    }
+
+    /// Without an answer the price goes back, all of it, once, and not before the deadline.
+    function check_refund_is_the_price(uint96 price, uint40 time) public {
+        uint256 modelId = _propose(_terms(price, 3_000, 1_000, 0));
+        _donate(modelId, 1, 1);
+        _serve(modelId);
+        uint256 before = token.balanceOf(USER);
+        bytes32 queryId = _buy(modelId, "code");
+        uint256 deadline = block.timestamp + 1 hours;
+        vm.assume(time >= block.timestamp);
+        vm.warp(time);
+        try market.refund(queryId) {
+            assert(time > deadline);
+            assert(token.balanceOf(USER) == before);
+            assert(market.obligations() == 0);
+        } catch {
+            assert(time <= deadline);
+            assert(token.balanceOf(USER) == before - price);
+        }
+    }
+
+    /// A donor is paid the donors' part and the instant payment, once.
+    function check_a_donor_is_paid_once(uint96 price, uint96 instant) public {
+        vm.assume(price >= 10 && instant != 0);
+        uint256 modelId = _propose(_terms(price, 3_000, 1_000, instant));
+        _donate(modelId, 1, 1);
+        _serve(modelId);
+        _settle(_buy(modelId, "code"));
+        uint256 due = market.owedDonor(modelId, 1);
+        assert(market.claimDonor(modelId, 1) == due);
+        assert(token.balanceOf(_payee(1)) == due);
+        assert(market.owedDonor(modelId, 1) == 0);
+        assert(market.obligations() == market.owed(TRAINER) + market.owed(RUNNER));
+        try market.claimDonor(modelId, 1) {
+            assert(false);
+        } catch {}
+    }
+
+    /// The deposit is the instant payments of the donors who came and the rest, which is the trainer's.
+    function check_deposit_is_payments_and_rest(uint96 instant, bool abort, bool opened) public {
+        uint256 modelId = _propose(_terms(0, 3_000, 1_000, instant));
+        _donate(modelId, 1, 1);
+        _donate(modelId, 2, 5);
+        uint256 deposit = market.obligations();
+        assert(deposit == 3 * uint256(instant));
+        if (abort) {
+            registers.setOpened(opened ? 1 : 0);
+            vm.startPrank(TRAINER);
+            market.startTraining(modelId);
+            market.abortTraining(modelId);
+            vm.stopPrank();
+        } else {
+            _serve(modelId);
+        }
+        bool owed = !abort || opened;
+        assert(market.owedDonor(modelId, 1) == (owed ? instant : 0));
+        assert(market.owedDonor(modelId, 2) == (owed ? instant : 0));
+        assert(market.owed(TRAINER) == (owed ? instant : deposit));
+    }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+/// @title What the owner of a dataset signs to have it donated by somebody else: the EIP-712 type of this name.
+/// @param modelId A model that recruits.
+/// @param datasetId A dataset of the signer.
+/// @param payee Account to be paid.
+/// @param weight Share in the donors' part.
+/// @param enclave The training enclave which has the data.
+/// @param deadline Unix seconds; the consent counts until then.
+struct DonationConsent {
+    uint256 modelId;
+    bytes32 datasetId;
+    address payee;
+    uint32 weight;
+    address enclave;
+    uint256 deadline;
+}
+
+/// @title The EIP-712 struct hashes of what is signed for the market.
+library Receipts {
+    bytes32 private constant DONATION =
+        keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,address payee,uint32 weight)");
+    bytes32 private constant CONSENT = keccak256(
+        "DonationConsent(uint256 modelId,bytes32 datasetId,address payee,uint32 weight,address enclave,uint256 deadline)"
+    );
+    bytes32 private constant QUERY =
+        keccak256("QueryReceipt(bytes32 queryId,uint256 modelId,bytes32 jobId,bytes32 outputHash)");
+
+    /// @notice A training enclave has the data and measured its weight.
+    function donation(uint256 modelId, bytes32 datasetId, address payee, uint32 weight)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(DONATION, modelId, datasetId, payee, weight));
+    }
+
+    /// @notice The owner wants this donation.
+    function consent(DonationConsent calldata c) internal pure returns (bytes32) {
+        return keccak256(abi.encode(CONSENT, c));
+    }
+
+    /// @notice A query enclave answered.
+    function query(bytes32 queryId, uint256 modelId, bytes32 jobId, bytes32 outputHash)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(QUERY, queryId, modelId, jobId, outputHash));
+    }
+}

@@ -1,0 +1,82 @@
+//! The ledger as people see it: accounts, programs, enclaves, datasets, models, queries, rounds, money, votes.
+//!
+//! Whatever only reads works on a run folder, on the directory of a chain, and on a node; whatever changes something
+//! needs a node, because an embedded chain has one writer.
+
+mod accounts;
+mod deploy;
+mod governance;
+mod market;
+mod page;
+mod place;
+mod registers;
+mod revenue;
+mod text;
+
+use std::io::Write;
+
+use anyhow::{Context as _, Result};
+use clap::Subcommand;
+
+use crate::damaged::read_chain;
+
+/// The commands about the ledger.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Look at accounts: who they are, what they have and can claim.
+    #[command(subcommand)]
+    Account(accounts::AccountCommand),
+    /// Look at programs: who audited them, whether they may be used.
+    #[command(subcommand)]
+    Program(registers::ProgramCommand),
+    /// Look at enclaves: what they run, for how long.
+    #[command(subcommand)]
+    Enclave(registers::EnclaveCommand),
+    /// Look at datasets: whose they are, where they were donated.
+    #[command(subcommand)]
+    Dataset(registers::DatasetCommand),
+    /// Look at models: terms, donors, where they stand.
+    #[command(subcommand)]
+    Model(market::ModelCommand),
+    /// Look at queries: who paid, whether they were answered.
+    #[command(subcommand)]
+    Query(market::QueryCommand),
+    /// Look at training rounds: updates, survivors, hashes.
+    #[command(subcommand)]
+    Round(market::RoundCommand),
+    /// Follow the money, claim it, and pay large pools by lists.
+    #[command(subcommand)]
+    Revenue(revenue::RevenueCommand),
+    /// Deploy the contracts, admit the first members, hand over to them.
+    #[command(subcommand)]
+    Ledger(deploy::LedgerCommand),
+    /// Propose, vote and carry out: what the members decide.
+    #[command(subcommand)]
+    Governance(governance::GovernanceCommand),
+}
+
+/// Runs one of them.
+pub fn run(command: Command, out: &mut dyn Write) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    // Only the folder of a reader is opened here, and every reader has one to name.
+    let shown = place::folder(&command);
+    read_chain(&shown, || {
+        runtime.block_on(async {
+            match command {
+                Command::Account(command) => accounts::run(command, out).await,
+                Command::Program(command) => registers::programs(command, out).await,
+                Command::Enclave(command) => registers::enclaves(command, out).await,
+                Command::Dataset(command) => registers::datasets(command, out).await,
+                Command::Model(command) => market::models(command, out).await,
+                Command::Query(command) => market::queries(command, out).await,
+                Command::Round(command) => market::rounds(command, out).await,
+                Command::Revenue(command) => revenue::run(command, out).await,
+                Command::Ledger(command) => deploy::run(command, out).await,
+                Command::Governance(command) => governance::run(command, out).await,
+            }
+        })
+    })
+}

@@ -1,0 +1,93 @@
+//! Signing and sending transactions, and the coins that pay for their gas.
+
+use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
+use alloy::eips::eip2718::Encodable2718;
+use alloy::primitives::{Address, Bytes, TxKind, U256};
+use alloy::providers::Provider;
+use alloy::rpc::types::{TransactionInput, TransactionReceipt, TransactionRequest};
+use alloy::signers::SignerSync;
+use alloy::signers::local::PrivateKeySigner;
+use histone_protocol::keys::SigningKey;
+
+use super::Connection;
+use crate::{LedgerError, explain};
+
+/// What a transaction does.
+pub(crate) struct Action {
+    pub(crate) to: TxKind,
+    pub(crate) input: Bytes,
+    /// Wei that go with it.
+    pub(crate) value: U256,
+}
+
+impl Connection {
+    /// Coins of an account, in wei.
+    pub async fn coins(&self, account: Address) -> Result<U256, LedgerError> {
+        self.provider.get_balance(account).await.map_err(|e| explain::transport("balance", e))
+    }
+
+    /// Most wei that a unit of gas costs a transaction that is sent now; zero where gas is free.
+    pub async fn gas_costs(&self) -> Result<u128, LedgerError> {
+        Ok(self.fees().await?.0)
+    }
+
+    /// Sends coins and waits for the receipt.
+    pub async fn send_coins(&self, from: &SigningKey, to: Address, wei: U256) -> Result<(), LedgerError> {
+        let chain_id = self.chain_id().await?;
+        let action = Action { to: TxKind::Call(to), input: Bytes::new(), value: wei };
+        self.submit(from, chain_id, "coins", action).await.map(|_| ())
+    }
+
+    /// Estimates, signs and sends one transaction, and waits for its receipt.
+    pub(crate) async fn submit(
+        &self,
+        from: &SigningKey,
+        chain_id: u64,
+        name: &str,
+        action: Action,
+    ) -> Result<TransactionReceipt, LedgerError> {
+        let transport = |e| explain::transport(name, e);
+        let request = TransactionRequest {
+            from: Some(from.address()),
+            to: Some(action.to),
+            value: Some(action.value),
+            input: TransactionInput::new(action.input.clone()),
+            ..Default::default()
+        };
+        // The estimate is also what tells a refusal apart before anything is sent.
+        let gas = self.provider.estimate_gas(request).await.map_err(transport)?;
+        let fees = self.fees().await?;
+        let tx = TxEip1559 {
+            chain_id,
+            nonce: self.nonce(from.address()).await?,
+            // State may move between estimate and execution; a quarter more is customary and unused gas is not paid.
+            gas_limit: gas + gas / 4,
+            max_fee_per_gas: fees.0,
+            max_priority_fee_per_gas: fees.1,
+            to: action.to,
+            value: action.value,
+            access_list: Default::default(),
+            input: action.input,
+        };
+        let undecodable =
+            |e: &dyn std::fmt::Display| LedgerError::Decode { name: name.into(), detail: e.to_string() };
+        let signer = PrivateKeySigner::from_slice(&*from.to_bytes()).map_err(|e| undecodable(&e))?;
+        let signature = signer.sign_hash_sync(&tx.signature_hash()).map_err(|e| undecodable(&e))?;
+        let raw = TxEnvelope::from(tx.into_signed(signature)).encoded_2718();
+        let pending = self.provider.send_raw_transaction(&raw).await.map_err(transport)?;
+        let receipt = self.receipt(name, *pending.tx_hash()).await?;
+        if !receipt.status() {
+            return Err(LedgerError::Refused {
+                name: name.into(),
+                explanation: "the transaction was mined but reverted; its estimate had succeeded".into(),
+            });
+        }
+        Ok(receipt)
+    }
+
+    /// How many transactions an account has sent.
+    pub(crate) async fn nonce(&self, account: Address) -> Result<u64, LedgerError> {
+        let count = self.provider.get_transaction_count(account).await;
+        count.map_err(|e| explain::transport("transaction count", e))
+    }
+}

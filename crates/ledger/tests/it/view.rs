@@ -1,0 +1,290 @@
+//! The rows that are folded from events, compared with what the contracts themselves answer.
+
+use alloy::primitives::{Address, U256};
+use histone_ledger::Contract::{
+    Datasets as D, Enclaves as E, Manager, Market as K, Members as M, Programs as P, Rounds as R, Token as T,
+};
+use histone_ledger::contracts::{
+    AccessManager, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken, manager_roles, roles,
+};
+use histone_ledger::view::{
+    Amount, Book, DatasetState, EnclaveState, ModelState, QueryState, Role, RoundState, directories,
+};
+use histone_protocol::keys::SigningKey;
+use histone_protocol::receipt::QueryReceipt;
+
+use crate::contracts::market::{INSTANT, PRICE, Stall, TIMEOUT, governed, id, models, terms};
+use crate::suite::{LONG, QUERY, Suite, TRAINING, hash, key};
+
+/// Reads the whole book and asks the contracts about every row of it.
+async fn agreed(s: &Suite) -> Book {
+    let ledger = &s.ledger;
+    let book = Book::read(ledger, &Book::CONTRACTS).await.unwrap();
+    for m in book.members.iter() {
+        let found = s.read(M, Members::memberCall { account: m.account }).await;
+        assert_eq!((Role::of(found.roles), m.member), (m.roles.clone(), found.roles != 0), "{m:?}");
+        if m.member {
+            assert_eq!((m.profile, m.seal_key), (found.profile, found.sealKey));
+        }
+        let votes = s.read(M, Members::getVotesCall { account: m.account }).await;
+        assert_eq!(U256::from(m.votes), votes, "{m:?}");
+    }
+    for p in book.programs.iter() {
+        let found = s.read(P, Programs::programCall { measurement: p.measurement }).await;
+        assert_eq!(
+            (p.author, p.allowed, p.revoked_by.is_some()),
+            (found.author, found.allowed, found.revoked)
+        );
+        assert_eq!(p.audits.len(), usize::from(found.audits));
+        assert_eq!((p.source_hash, p.wasm_hash), (found.sourceHash, found.wasmHash));
+        let usable = Programs::requireUsableCall { measurement: p.measurement, kind: found.kind };
+        assert_eq!(p.usable, ledger.read(P, usable).await.is_ok(), "{p:?}");
+    }
+    for e in book.enclaves.iter() {
+        let found = s.read(E, Enclaves::enclaveCall { signer: e.signer }).await;
+        assert_eq!((e.number, e.operator, e.measurement), (found.number, found.operator, found.measurement));
+        assert_eq!((e.evidence_hash, U256::from(e.expires_at)), (found.evidenceHash, found.expiresAt.to()));
+        let kind = s.read(P, Programs::programCall { measurement: e.measurement }).await.kind;
+        let live = ledger.read(E, Enclaves::requireLiveCall { signer: e.signer, kind }).await;
+        assert_eq!(e.state == EnclaveState::Live, live.is_ok(), "{e:?}");
+    }
+    for d in book.datasets.iter() {
+        let found = s.read(D, Datasets::datasetCall { id: d.id }).await;
+        assert_eq!(
+            (d.owner, d.number, d.rows, d.quality),
+            (found.owner, found.number, found.rows, found.quality)
+        );
+        assert_eq!((d.root, d.report_hash, d.policy_hash), (found.root, found.reportHash, found.policyHash));
+        assert_eq!(d.state != DatasetState::Registered, found.withdrawn, "{d:?}");
+        let erased = s.read(D, Datasets::erasedAtCall { id: d.id }).await;
+        assert_eq!(d.erased_at.unwrap_or_default(), erased);
+    }
+    assert_eq!(book.models.len(), s.read(K, Market::modelCountCall {}).await as usize);
+    for m in book.models.iter() {
+        let found = s.read(K, Market::modelCall { modelId: id(m.model) }).await;
+        let state = ModelState::ALL[usize::from(found.state) - 1];
+        assert_eq!((m.state, m.trainer, m.donors.len()), (state, found.trainer, usize::from(found.donors)));
+        assert_eq!(m.total_weight, found.totalWeight.to::<u64>());
+        assert_eq!((m.queries.settled, m.terms.fee_bps), (u64::from(found.settled), found.feeBps));
+        assert_eq!(m.model_hash.unwrap_or_default(), found.modelHash);
+        assert_eq!(m.servings.last().map_or(Address::ZERO, |s| s.enclave), found.queryEnclave);
+        assert_eq!(m.rounds, s.read(R, Rounds::lastRoundCall { modelId: id(m.model) }).await);
+        let money = m.money();
+        let fees = s.read(K, Market::feesOfCall { modelId: id(m.model) }).await;
+        assert_eq!(money.fees.0 - money.fees_collected.0, fees);
+        for d in &m.donors {
+            let (modelId, donorIndex) = (id(m.model), d.donor);
+            let found = s.read(K, Market::donorCall { modelId, donorIndex }).await;
+            assert_eq!((d.payee, d.weight), (found.payee, found.weight));
+            assert_eq!(d.use_ended, found.enclave == Address::ZERO);
+            let owed = s.read(K, Market::owedDonorCall { modelId, donorIndex }).await;
+            assert_eq!(d.owed.0, owed, "{d:?}");
+            let income = ledger.donor_income(m.model, d.donor).await.unwrap();
+            assert_eq!((income.payee, income.paid, income.owed), (d.payee, d.paid, d.owed));
+        }
+    }
+    for q in book.queries.iter() {
+        let found = s.read(K, Market::queryCall { queryId: q.query }).await;
+        assert_eq!((q.buyer, U256::from(q.model)), (found.user, U256::from(found.modelId)));
+        let state = match q.state {
+            QueryState::Funded | QueryState::Overdue => 1,
+            QueryState::Settled => 2,
+            QueryState::Refunded => 3,
+        };
+        assert_eq!((state, U256::from(q.deadline)), (found.state, found.deadline.to()));
+        let enclave = Market::servingEnclaveCall { modelId: id(q.model), serving: found.serving };
+        assert_eq!(q.enclave, s.read(K, enclave).await);
+    }
+    for r in book.rounds.iter() {
+        let (modelId, round) = (id(r.model), r.round);
+        let found = s.read(R, Rounds::roundInfoCall { modelId, round }).await;
+        assert_eq!(r.state as u8 + 1, found.status, "{r:?}");
+        assert_eq!(
+            (r.header_hash, r.quorum, r.min_survivors),
+            (found.headerHash, found.quorum, found.minSurvivors)
+        );
+        assert_eq!(r.partials.len(), usize::from(found.partials));
+        if let Some(survivors) = &r.survivors {
+            assert_eq!(survivors.len(), usize::from(found.survivors));
+        }
+        for a in &r.anchors {
+            assert!(s.read(R, Rounds::isAnchoredCall { modelId, round, donorIndex: a.donor }).await);
+        }
+        assert_eq!(
+            (r.aggregate_hash.unwrap_or_default(), r.model_hash.unwrap_or_default()),
+            (found.aggregateHash, found.modelHash)
+        );
+    }
+
+    // The money, by the book and by the contracts.
+    let revenue = book.revenue(ledger.holdings().await.unwrap());
+    assert!(revenue.holds, "{revenue:#?}");
+    assert!(revenue.holds());
+    let donors: Vec<_> = book.models.iter().flat_map(|m| &m.donors).collect();
+    for a in &revenue.accounts {
+        let claimable = s.read(K, Market::owedCall { account: a.account }).await;
+        let as_donor = donors.iter().filter(|d| d.payee == a.account).map(|d| d.owed).sum::<Amount>();
+        assert_eq!(a.owed.0, claimable + as_donor.0, "{a:?}");
+        assert_eq!(a.earned.0, a.paid.0 + a.owed.0, "{a:?}");
+    }
+    book
+}
+
+async fn buy(stall: &Stall, model: u64, code: u8) -> alloy::primitives::B256 {
+    let call = Market::buyCall { modelId: id(model), codeHash: hash(code) };
+    stall.s.send(&stall.s.k.user, K, call).await.event::<Market::QueryBought>().unwrap().queryId
+}
+
+async fn settle(stall: &Stall, model: u64, query: alloy::primitives::B256) {
+    let (jobId, outputHash) = (hash(70), hash(71));
+    let r = QueryReceipt { queryId: query, modelId: id(model), jobId, outputHash };
+    let signature = stall.s.sign(&r, K, &stall.query);
+    let call = Market::settleCall { queryId: query, jobId, outputHash, signature };
+    stall.s.send(&stall.s.k.runner, K, call).await;
+}
+
+#[tokio::test]
+async fn the_book_says_what_the_contracts_say() {
+    let stall = Stall::new().await;
+    let (s, k) = (&stall.s, &stall.s.k);
+    agreed(s).await;
+    models(&stall).await;
+    agreed(s).await;
+    governed(&stall).await;
+    let before = agreed(s).await;
+
+    // A model with a fee and uneven shares, so that rounding leaves something.
+    let treasury = k.pauser.address();
+    s.send(&k.founder, K, Market::setFeeCall { bps: 333, treasury_: treasury }).await;
+    let odd = Market::Terms {
+        queryPrice: U256::from(PRICE + 2).to(),
+        donorsBps: 6_999,
+        trainerBps: 1_998,
+        runnerBps: 1_003,
+        ..terms()
+    };
+    let (data, data2) = (stall.dataset(&k.owner, hash(57)).await, stall.dataset(&k.owner2, hash(58)).await);
+    let model = stall.propose(odd).await;
+    let modelId = id(model);
+    for (owner, data, payee, weight) in [(&k.owner, data, key(141), 300), (&k.owner2, data2, key(142), 300)] {
+        let call = Market::donateCall { weight, ..stall.donation(model, data, &payee) };
+        s.send(owner, K, call).await;
+    }
+    let book = agreed(s).await;
+    assert_eq!(book.models.get(&model).unwrap().state, ModelState::Recruiting);
+    assert_eq!(book.models.len(), before.models.len() + 1);
+    s.send(&k.trainer, K, Market::startTrainingCall { modelId }).await;
+
+    // One dataset is withdrawn, so that its donor is in no further round; a round fails, the next one succeeds.
+    s.send(&k.owner2, D, Datasets::markErasedCall { id: data2 }).await;
+    s.send(&k.stranger, K, Market::endUseCall { modelId, donorIndex: 2 }).await;
+    let two = Rounds::openCall { minSurvivors: 2, ..stall.open(model, 1_000).await };
+    s.send(&k.trainer, R, two).await;
+    s.send(&k.stranger, R, stall.update(model, 1, 1, &stall.training)).await;
+    agreed(s).await;
+    s.pass(1_001).await;
+    s.send(&k.stranger, R, Rounds::closeCall { modelId, round: 1 }).await;
+    let book = agreed(s).await;
+    assert_eq!(book.rounds.get(&(model, 1)).unwrap().state, RoundState::Failed);
+    let dataset = book.datasets.get(&data2).unwrap();
+    assert_eq!(dataset.state, DatasetState::Erased);
+    assert!(dataset.donated_to.contains(&model) && dataset.erased_at.is_some());
+    s.send(&k.trainer, R, stall.open(model, 1_000).await).await;
+    s.send(&k.stranger, R, stall.update(model, 2, 1, &stall.training)).await;
+    s.pass(1_001).await;
+    s.send(&k.trainer, R, Rounds::closeCall { modelId, round: 2 }).await;
+    for seat in &k.seats {
+        let (round, partialHash) = (2, hash(63));
+        s.send(seat, R, Rounds::postPartialCall { modelId, round, partialHash }).await;
+    }
+    let book = agreed(s).await;
+    let round = book.rounds.get(&(model, 2)).unwrap();
+    assert_eq!((round.state, round.survivors.as_deref()), (RoundState::Closed, Some(&[1][..])));
+    let last = Rounds::finalizeCall { modelId, round: 2, aggregateHash: hash(65), modelHash: hash(64) };
+    s.send(&k.trainer, R, last).await;
+    s.send(&k.trainer, K, Market::finishTrainingCall { modelId, modelHash: hash(64) }).await;
+    agreed(s).await;
+
+    // Two enclaves serve one after the other, each with its own runner.
+    let second: SigningKey = key(134);
+    s.enclave(&k.owner, &second, hash(QUERY)).await;
+    s.send(&k.trainer, K, Market::serveCall { modelId, queryEnclave: second.address() }).await;
+    s.send(&k.trainer, K, Market::serveCall { modelId, queryEnclave: stall.query.address() }).await;
+    for code in 80..87 {
+        let query = buy(&stall, model, code).await;
+        settle(&stall, model, query).await;
+    }
+    let open = buy(&stall, model, 90).await;
+    let book = agreed(s).await;
+    let money = book.models.get(&model).unwrap().money();
+    assert!(money.rounding.0 > U256::ZERO, "this test has nothing to round: {money:?}");
+    assert_eq!(money.queries_held, Amount(U256::from(PRICE + 2)));
+    assert_eq!(book.open_queries(), 1);
+    // Some are paid early, some late, the fees in between.
+    s.send(&k.stranger, K, Market::claimDonorCall { modelId, donorIndex: 1 }).await;
+    s.send(&k.stranger, K, Market::collectFeesCall { modelId }).await;
+    let query = buy(&stall, model, 91).await;
+    settle(&stall, model, query).await;
+    agreed(s).await;
+    s.send(&k.stranger, K, Market::claimDonorsCall { modelId, donorIndices: vec![1, 2] }).await;
+    s.send(&k.runner, K, Market::claimCall {}).await;
+    s.pass(TIMEOUT + 1).await;
+    let book = agreed(s).await;
+    assert_eq!(book.queries.get(&open).unwrap().state, QueryState::Overdue);
+    s.send(&k.stranger, K, Market::refundCall { queryId: open }).await;
+    s.send(&k.trainer, K, Market::retireCall { modelId }).await;
+    // Money that nobody asked for is told apart from what is owed.
+    let market = s.ledger.deployment().market;
+    s.send(&k.user, T, TestToken::transferCall { to: market, value: U256::from(7) }).await;
+    let book = agreed(s).await;
+    let holdings = s.ledger.holdings().await.unwrap();
+    assert_eq!(holdings.balance.0, holdings.obligations.0 + U256::from(7));
+    let wrong = histone_ledger::view::Holdings { obligations: Amount(U256::from(1)), ..holdings };
+    assert!(!book.revenue(wrong).holds);
+
+    // Registers: what was taken back, and who is who.
+    s.send(&k.auditor, E, Enclaves::revokeCall { signer: second.address() }).await;
+    s.send(&k.founder, P, Programs::disallowCall { measurement: hash(TRAINING) }).await;
+    s.send(&k.auditor, P, Programs::revokeCall { measurement: hash(QUERY) }).await;
+    s.send(&k.seats[0], M, Members::delegateCall { delegatee: k.owner.address() }).await;
+    s.send(&k.founder, M, Members::removeCall { account: k.seats[1].address() }).await;
+    let both = roles::OWNER | roles::COMMITTEE;
+    s.send(&k.founder, M, Members::setRolesCall { account: k.owner.address(), roles: both }).await;
+    let book = agreed(s).await;
+    let state = |enclave: &SigningKey| book.enclaves.get(&enclave.address()).unwrap().state;
+    assert_eq!(
+        (state(&second), state(&stall.training), state(&stall.query), state(&stall.validation)),
+        (EnclaveState::Revoked, EnclaveState::Unusable, EnclaveState::Unusable, EnclaveState::Live)
+    );
+    let member = |key: &SigningKey| book.members.get(&key.address()).unwrap();
+    assert_eq!(member(&k.owner).votes, 2);
+    assert_eq!(member(&k.seats[0]).vote_lent_to, Some(k.owner.address()));
+    assert!(member(&k.seats[1]).former && !member(&k.seats[1]).member);
+    assert_eq!(book.holders(manager_roles::ADMIN), [k.founder.address()]);
+    let take = AccessManager::revokeRoleCall { roleId: manager_roles::PAUSER, account: k.pauser.address() };
+    assert_eq!(book.holders(manager_roles::PAUSER), [k.pauser.address()]);
+    s.send(&k.founder, Manager, take).await;
+    s.pass(2 * LONG).await;
+    let book = agreed(s).await;
+    assert!(book.holders(manager_roles::PAUSER).is_empty());
+    assert_eq!(book.enclaves.get(&stall.validation.address()).unwrap().state, EnclaveState::Expired);
+
+    // Accounts, several at a time.
+    let accounts = [k.runner.address(), market, key(250).address()];
+    let facts = s.ledger.accounts(&accounts).await.unwrap();
+    assert_eq!(facts[0].balance.0, s.read(T, TestToken::balanceOfCall { account: accounts[0] }).await);
+    assert!(facts[0].nonce > 0 && !facts[0].contract && facts[1].contract);
+    assert_eq!((facts[2].nonce, facts[2].balance), (0, Amount::default()));
+    assert!(directories(s.ledger.connection()).await.unwrap().contains(&s.ledger.deployment().directory));
+    assert_eq!(s.ledger.money().await.unwrap().whole(Amount(U256::from(INSTANT))), "0.0005");
+}
+
+#[tokio::test]
+async fn a_part_of_the_book_needs_only_a_part_of_the_events() {
+    let stall = Stall::new().await;
+    let book = Book::read(&stall.s.ledger, &[P, E]).await.unwrap();
+    assert_eq!((book.programs.len(), book.enclaves.len(), book.members.len()), (3, 3, 0));
+    assert!(book.enclaves.iter().all(|e| e.state == EnclaveState::Live && e.simulated));
+    let head = stall.s.ledger.connection().head().await.unwrap();
+    assert_eq!((book.head.block, book.head.hash, book.head.time), (head.number, head.hash, head.time));
+}
