@@ -4,7 +4,10 @@
 //! proves that the committed files are what their sources give. One command is one module; this file only
 //! dispatches.
 
+mod anvil;
+mod audit;
 mod bans;
+mod bench;
 mod contracts;
 mod peers;
 mod programs;
@@ -26,8 +29,18 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// The audit gates: forge, slither, halmos, solhint, known advisories (docs/audit.md).
+    Audit(audit::Options),
+    /// Run the contract tests, the tests of the parties and the demo on anvil instead of the embedded chain (needs Node.js
+    /// and npm).
+    Anvil,
     /// Check the dependency tree of the product: no banned crate, no licence outside of the list.
     Bans,
+    /// Measure speed and write it into docs/performance.md.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Run what CI runs.
     Ci,
     /// Run ethers and foundry's cast against `histone chain serve` (needs Node.js and npm).
@@ -40,9 +53,18 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum Bench {
+    /// The embedded chain beside anvil, in process, and replayed (needs Node.js and npm; a few minutes).
+    Chain(bench::ChainArgs),
+}
+
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Anvil => anvil::run(),
+        Command::Audit(options) => audit::run(&options),
         Command::Bans => bans::run(),
+        Command::Bench { what: Bench::Chain(args) } => bench::chain(&args),
         Command::Ci => {
             let status = std::process::Command::new("bash").arg(".ci/run").status()?;
             anyhow::ensure!(status.success(), "CI failed: {status}");

@@ -1,0 +1,129 @@
+//! `cargo xtask anvil`: the same contracts and the same client on a node that is not ours.
+//!
+//! Installs the pinned anvil, starts it on a free port, and runs on it what otherwise runs on the embedded chain: every
+//! function and refusal of every contract, the attacks, whole collaborations, and the demo with its verification. At home,
+//! a machine without Node.js or without an anvil for it skips and says so; with `CI` set that is a failure.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::bench;
+
+/// The first development account of anvil, as everybody knows it.
+const DEVELOPER: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+
+/// Runs everything.
+pub fn run() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let purpose = "the contracts on an independent node";
+    let Some(program) = bench::anvil(&root.join("peers").join("bench"), purpose)? else { return Ok(()) };
+    let cargo = |arguments: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.args(arguments).current_dir(&root);
+        command
+    };
+    const LEDGER: [&str; 6] = ["test", "--locked", "--package", "histone-ledger", "--test", "it"];
+    const NODE: [&str; 6] = ["test", "--locked", "--package", "histone-node", "--test", "it"];
+    timed("build", || {
+        step(cargo(&LEDGER).arg("--no-run"))?;
+        step(cargo(&NODE).arg("--no-run"))?;
+        step(&mut cargo(&["build", "--locked", "--quiet", "--package", "histone-cli"]))
+    })?;
+    let anvil = Anvil::start(&program)?;
+    println!("anvil is at {}", anvil.url);
+    // One test after the other: all share the node's clock.
+    timed("contracts and client", || {
+        step(cargo(&LEDGER).args(["--", "--test-threads=1"]).env("HISTONE_TEST_RPC", &anvil.url))
+    })?;
+    timed("parties, attacks and whole collaborations", || {
+        let parts = ["--", "--test-threads=1", "adversary::", "release::", "run::"];
+        step(cargo(&NODE).args(parts).env("HISTONE_TEST_RPC", &anvil.url))
+    })?;
+    timed("the demo and a stranger's check", || demo(&anvil.url))
+}
+
+/// The program itself, as a user runs it.
+fn demo(url: &str) -> Result<()> {
+    let home = tempfile::tempdir().context("cannot make a directory")?;
+    let (key, run) = (home.path().join("funder.key"), home.path().join("run"));
+    fs::write(&key, DEVELOPER).with_context(|| format!("cannot write `{}`", key.display()))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
+    }
+    let histone = histone()?;
+    let mut command = Command::new(&histone);
+    command.args(["demo", "--rpc", url, "--funder-key"]).arg(&key).arg("--out").arg(&run);
+    step(command.stdout(Stdio::null()))?;
+    step(Command::new(&histone).arg("verify").arg(&run).args(["--rpc", url]))
+}
+
+/// A running anvil, which ends with this value.
+struct Anvil {
+    process: Child,
+    url: String,
+    _states: tempfile::TempDir,
+}
+
+impl Anvil {
+    /// Starts it on a free port and waits until it listens.
+    fn start(program: &Path) -> Result<Self> {
+        let mut command = Command::new(program);
+        // It keeps states of the past in files, gigabytes of them, and forgets to remove them when it is ended.
+        let states = tempfile::tempdir().context("cannot make a directory for anvil")?;
+        command.arg("--cache-path").arg(states.path());
+        command.args(["--port", "0"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process =
+            command.spawn().with_context(|| format!("could not start {}", program.display()))?;
+        let output = process.stdout.take().context("anvil has no output")?;
+        let mut anvil = Self { process, url: String::new(), _states: states };
+        let mut lines = BufReader::new(output).lines();
+        for line in &mut lines {
+            if let Some(address) = line?.strip_prefix("Listening on ") {
+                anvil.url = format!("http://{}", address.trim());
+                break;
+            }
+        }
+        if anvil.url.is_empty() {
+            bail!("anvil ended before it listened; its output above says why");
+        }
+        // It goes on to write a line for every request, and would stop when nobody reads them.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(anvil)
+    }
+}
+
+impl Drop for Anvil {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The program, which cargo puts beside this one.
+fn histone() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot tell where this program is")?;
+    Ok(own.with_file_name(format!("histone{}", std::env::consts::EXE_SUFFIX)))
+}
+
+fn timed(what: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let begin = Instant::now();
+    work().with_context(|| format!("{what}: failed"))?;
+    println!("{:7.1} s  {what}", begin.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn step(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("could not start {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} failed ({status}); its output above says why");
+    }
+    Ok(())
+}

@@ -1,0 +1,344 @@
+//! `cargo xtask bench chain`: how fast the embedded chain is, beside anvil and alone, written into
+//! `docs/performance.md`.
+//!
+//! The measuring is done by the benchmark in `crates/ledger/benches/chain`; this module installs the pinned anvil, builds
+//! both programs, and makes tables of the numbers. At home, a machine without Node.js or without an anvil for it skips
+//! and says so; with `CI` set that is a failure.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+const BEGIN: &str = "<!-- written by `cargo xtask bench chain`: do not edit -->";
+const END: &str = "<!-- end of `cargo xtask bench chain` -->";
+
+/// How to measure.
+#[derive(clap::Args)]
+pub struct ChainArgs {
+    /// Runs of every kind, in alternating order; five for numbers that are published.
+    #[arg(long, default_value_t = 5)]
+    pairs: usize,
+    /// Measure one part only and write nothing: `http`, `process` or `replay`.
+    #[arg(long)]
+    only: Option<String>,
+    /// Print the section instead of writing it into the document.
+    #[arg(long)]
+    print: bool,
+}
+
+/// Measures and writes.
+pub fn chain(args: &ChainArgs) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let Some(anvil) = anvil(&root.join("peers").join("bench"), "the benchmark of the chain")? else {
+        return Ok(());
+    };
+    let (histone, bench) = build(&root)?;
+    let out = env::temp_dir().join(format!("histone-bench-chain-{}.json", std::process::id()));
+    let mut command = Command::new(bench);
+    command.arg("--histone").arg(&histone).arg("--anvil").arg(&anvil).arg("--out").arg(&out);
+    command.arg("--pairs").arg(args.pairs.to_string());
+    if let Some(only) = &args.only {
+        command.arg("--only").arg(only);
+    }
+    step(&mut command)?;
+    let text = fs::read_to_string(&out).with_context(|| format!("cannot read `{}`", out.display()))?;
+    fs::remove_file(&out).with_context(|| format!("cannot remove `{}`", out.display()))?;
+    let results: Value = serde_json::from_str(&text)?;
+    if args.only.is_some() {
+        println!("{text}");
+        return Ok(());
+    }
+    let section = section(&results, &facts(&root, &anvil)?)?;
+    print!("{section}");
+    if args.print {
+        return Ok(());
+    }
+    let path = root.join("docs").join("performance.md");
+    let document = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    fs::write(&path, replace(&document, &section)?)
+        .with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// The installed anvil, or `None` when this machine cannot have it. `purpose` is what is skipped then.
+pub fn anvil(dir: &Path, purpose: &str) -> Result<Option<PathBuf>> {
+    let skip = |what: &str| {
+        if env::var_os("CI").is_some() {
+            bail!("CI needs {what} for {purpose}");
+        }
+        println!("skipped  {purpose}: {what} was not found");
+        Ok(None)
+    };
+    let node = Command::new("node").arg("--version").output();
+    if node.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return skip("Node.js 20 or newer");
+    }
+    // npm writes this file last, so a half-finished installation is done again.
+    if !dir.join("node_modules").join(".package-lock.json").is_file() {
+        let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
+        step(Command::new(npm).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(dir))?;
+    }
+    let system = match env::consts::OS {
+        "macos" => "darwin",
+        "windows" => "win32",
+        other => other,
+    };
+    let machine = if env::consts::ARCH == "aarch64" { "arm64" } else { "amd64" };
+    let package = dir.join("node_modules/@foundry-rs").join(format!("anvil-{system}-{machine}"));
+    let program = package.join("bin").join(format!("anvil{}", env::consts::EXE_SUFFIX));
+    if program.is_file() { Ok(Some(program)) } else { skip("an anvil for this machine") }
+}
+
+/// Builds both programs in one go, so that they share what they are made of. Gives their paths.
+fn build(root: &Path) -> Result<(PathBuf, PathBuf)> {
+    let output = Command::new("cargo")
+        .args(["build", "--release", "--locked", "--message-format", "json-render-diagnostics"])
+        .args(["--package", "histone-cli", "--bin", "histone"])
+        .args(["--package", "histone-ledger", "--bench", "chain"])
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("could not start cargo")?;
+    if !output.status.success() {
+        bail!("the build failed ({}); its output above says why", output.status);
+    }
+    let text = String::from_utf8(output.stdout)?;
+    let executable = |name: &str| {
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find_map(|line| {
+                let named = line.get("target")?.get("name")?.as_str()? == name;
+                Some(PathBuf::from(line.get("executable").filter(|_| named)?.as_str()?))
+            })
+            .with_context(|| format!("cargo built no `{name}`"))
+    };
+    Ok((executable("histone")?, executable("chain")?))
+}
+
+/// When, of what and where.
+struct Facts {
+    date: String,
+    commit: String,
+    machine: String,
+    versions: String,
+}
+
+fn facts(root: &Path, anvil: &Path) -> Result<Facts> {
+    let said = |program: &str, arguments: &[&str]| -> Result<String> {
+        let output = Command::new(program)
+            .args(arguments)
+            .current_dir(root)
+            .output()
+            .with_context(|| format!("could not start `{program}`"))?;
+        Ok(String::from_utf8(output.stdout)?.lines().next().unwrap_or_default().trim().to_owned())
+    };
+    let changed = !said("git", &["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    let commit = said("git", &["rev-parse", "--short", "HEAD"])?;
+    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let processor = processor.lines().find_map(|line| line.strip_prefix("model name")?.split(':').nth(1));
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory = memory.lines().find_map(|line| {
+        let kilobytes: u64 = line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kilobytes / (1 << 20))
+    });
+    let memory = memory.map_or(String::new(), |gigabytes| format!(", {gigabytes} GiB"));
+    Ok(Facts {
+        date: said("date", &["-u", "+%Y-%m-%d"])?,
+        commit: if changed { format!("{commit} with changes") } else { commit },
+        machine: format!(
+            "{} {}, {processors} processors ({}){memory}",
+            env::consts::OS,
+            env::consts::ARCH,
+            processor.unwrap_or("unknown").trim()
+        ),
+        versions: format!(
+            "{}; {}",
+            said("rustc", &["--version"])?,
+            said(&anvil.display().to_string(), &["--version"])?
+        ),
+    })
+}
+
+/// The middle one; of an even number the lower of the two.
+fn median(values: &[f64]) -> Result<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied().context("nothing was measured")
+}
+
+fn numbers(results: &Value, pointer: &str) -> Result<Vec<f64>> {
+    let list = results.pointer(pointer).and_then(Value::as_array);
+    let list = list.with_context(|| format!("the results have no `{pointer}`"))?;
+    Ok(list.iter().filter_map(Value::as_f64).collect())
+}
+
+/// `median (least to most)`.
+fn spread(values: &[f64]) -> Result<String> {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(0.0, f64::max);
+    Ok(format!("{} ({} to {})", whole(median(values)?), whole(least), whole(most)))
+}
+
+/// Without fraction, thousands apart.
+fn whole(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn mebibytes(results: &Value, pointer: &str) -> String {
+    let bytes = results.pointer(pointer).and_then(Value::as_u64);
+    bytes.map_or("unknown".into(), |bytes| format!("{} MiB", bytes >> 20))
+}
+
+/// The section with its heading.
+fn section(results: &Value, facts: &Facts) -> Result<String> {
+    let size =
+        |name: &str| results.pointer(&format!("/sizes/{name}")).and_then(Value::as_f64).unwrap_or_default();
+    let load = |name: &str| results.get(name).and_then(Value::as_f64).unwrap_or_default();
+    let sync = results.get("sync_microseconds").and_then(Value::as_f64).context("no sync was measured")?;
+    let Facts { date, commit, machine, versions } = facts;
+    let mut text = String::new();
+    writeln!(text, "## The chain\n")?;
+    writeln!(
+        text,
+        "`cargo xtask bench chain`, {date}, commit {commit}. {machine}. {versions}. Load average {:.1} before and {:.1} after. \
+         Transactions per second, median of {} runs (least to most), the order of the nodes reversed from run to run; every \
+         node starts from nothing each time.\n",
+        load("load_before"),
+        load("load_after"),
+        size("pairs"),
+    )?;
+    writeln!(
+        text,
+        "Over HTTP, the same client and the same signed bytes for all: send, wait for the receipt. `histone chain serve` has \
+         each block on disk (one sync) before it answers. anvil keeps everything in memory, without past states (`--prune-history`, which makes it faster); with `--state FILE \
+         --state-interval 1`, the shortest interval that it offers, it writes its state once a second and loses up to a \
+         second of acknowledged transactions. *Alone*: {} transactions of one sender, one at a time. *Together*: {} senders \
+         with a connection each, {} transactions each.\n",
+        whole(size("one_by_one")),
+        size("senders"),
+        size("each"),
+    )?;
+    writeln!(text, "| over HTTP | histone, durable | anvil, in memory | ratio | anvil `--state` | ratio |")?;
+    writeln!(text, "|---|---|---|---|---|---|")?;
+    for (name, label) in [
+        ("transfers_alone", "ERC-20 transfers, alone"),
+        ("queries_alone", "market buy and settle, alone"),
+        ("transfers_together", "ERC-20 transfers, together"),
+        ("queries_together", "market buy and settle, together"),
+    ] {
+        let of = |kind: &str| numbers(results, &format!("/http/rates/{kind}~1{name}"));
+        let (ours, anvil, state) = (of("histone")?, of("anvil")?, of("anvil_state")?);
+        // Of the pairs, not of the medians: both halves of a pair met the same machine.
+        let ratio = |others: &[f64]| median(&ours.iter().zip(others).map(|(a, b)| a / b).collect::<Vec<_>>());
+        writeln!(
+            text,
+            "| {label} | {} | {} | {:.2} | {} | {:.2} |",
+            spread(&ours)?,
+            spread(&anvil)?,
+            ratio(&anvil)?,
+            spread(&state)?,
+            ratio(&state)?,
+        )?;
+    }
+    writeln!(
+        text,
+        "\nGoals: 1.5 and 5. A ratio is the median of the pairs' ratios. Peak memory: {}, {}, {}. The limit of one sender is \
+         the disk: writing the pages of a small block and syncing them takes {} µs here, so nothing that syncs before it \
+         answers gets above {} per second alone. anvil does not sync: between two dumps it works in memory, and at this \
+         size a dump is quick. Together, senders share a sync.\n",
+        mebibytes(results, "/http/peak_memory/histone"),
+        mebibytes(results, "/http/peak_memory/anvil"),
+        mebibytes(results, "/http/peak_memory/anvil_state"),
+        whole(sync),
+        whole(1e6 / sync),
+    )?;
+    writeln!(
+        text,
+        "| in process, durable, one thread | transactions | per second | per second of processor time |\n|---|---|---|---|"
+    )?;
+    for (name, label, count) in [
+        ("one_per_block", "market buy and settle, a block for each", size("in_process")),
+        ("queue", "the same in blocks of 100 (the queue)", size("queued")),
+    ] {
+        let wall = numbers(results, &format!("/process/rates/{name}"))?;
+        let processor = numbers(results, &format!("/process/per_processor_second/{name}"))?;
+        let processor = if processor.is_empty() { "unknown".into() } else { spread(&processor)? };
+        writeln!(text, "| {label} | {} | {} | {processor} |", whole(count), spread(&wall)?)?;
+    }
+    writeln!(text, "\nGoal: 1,000 on one core. Signing is not counted, asking for every receipt is.\n")?;
+    writeln!(text, "| replay | transactions | per second | file | peak memory |\n|---|---|---|---|---|")?;
+    for (name, label) in
+        [("blocks_of_100", "market, blocks of 100"), ("one_per_block", "market, a block for each")]
+    {
+        let count =
+            results.pointer(&format!("/replay/{name}/count")).and_then(Value::as_f64).unwrap_or_default();
+        writeln!(
+            text,
+            "| {label} | {} | {} | {} | {} |",
+            whole(count),
+            spread(&numbers(results, &format!("/replay/{name}/rates"))?)?,
+            mebibytes(results, &format!("/replay/{name}/file")),
+            mebibytes(results, &format!("/replay/{name}/peak_memory")),
+        )?;
+    }
+    writeln!(text, "\nGoal: 100,000 transactions at 3,000 per second.")?;
+    Ok(text)
+}
+
+/// Puts `section` between the markers, which are added at the end of a document that has none.
+fn replace(document: &str, section: &str) -> Result<String> {
+    let section = format!("{BEGIN}\n{section}{END}\n");
+    let Some(start) = document.find(BEGIN) else {
+        return Ok(format!("{}\n\n{section}", document.trim_end()));
+    };
+    let end = document.find(END).filter(|end| *end > start).context("the end marker is missing")? + END.len();
+    let before = document.get(..start).unwrap_or_default();
+    let after = document.get(end..).unwrap_or_default().trim_start_matches('\n');
+    let gap = if after.is_empty() { "" } else { "\n" };
+    Ok(format!("{before}{section}{gap}{after}"))
+}
+
+fn step(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("could not start {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} failed ({status}); its output above says why");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_section_replaces_itself_and_nothing_else() {
+        let once = replace("# Title\n\ntext\n", "one\n").unwrap();
+        assert_eq!(once, format!("# Title\n\ntext\n\n{BEGIN}\none\n{END}\n"));
+        let twice = replace(&format!("{once}\n## After\n"), "two\n").unwrap();
+        assert_eq!(twice, format!("# Title\n\ntext\n\n{BEGIN}\ntwo\n{END}\n\n## After\n"));
+        assert!(replace(BEGIN, "lost").is_err());
+    }
+
+    #[test]
+    fn numbers_are_shown_for_people() {
+        assert_eq!([whole(0.4), whole(999.6), whole(1_234_567.0)], ["0", "1,000", "1,234,567"]);
+        assert_eq!(spread(&[3.0, 1.0, 2_000.0]).unwrap(), "3 (1 to 2,000)");
+        assert!(median(&[]).is_err());
+    }
+}
