@@ -10,6 +10,7 @@ import {GovernorVotes} from "@openzeppelin/contracts/governance/extensions/Gover
 import {
     GovernorVotesQuorumFraction
 } from "@openzeppelin/contracts/governance/extensions/GovernorVotesQuorumFraction.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Members} from "./Members.sol";
 
 /// @title The members decide.
@@ -30,7 +31,7 @@ contract HistoneGovernor is
     /// @param timelock Accepted proposals wait there; this contract must be its only proposer.
     /// @param votingDelay_ Seconds between a proposal and the vote.
     /// @param votingPeriod_ Seconds for voting.
-    /// @param quorumPercent Votes needed for a decision, in hundredths of the members.
+    /// @param quorumPercent Votes needed for a decision, in hundredths of the members, rounded up to a whole member.
     constructor(
         Members members_,
         TimelockController timelock,
@@ -49,6 +50,12 @@ contract HistoneGovernor is
     /// @inheritdoc Governor
     function proposalThreshold() public view override(Governor, GovernorSettings) returns (uint256) {
         return super.proposalThreshold();
+    }
+
+    /// @notice Votes that a decision needs, rounded up: half of three members are two. OpenZeppelin rounds down, and one
+    /// of three could decide alone while the others are silent.
+    function quorum(uint256 timepoint) public view override(Governor, GovernorVotesQuorumFraction) returns (uint256) {
+        return Math.ceilDiv(token().getPastTotalSupply(timepoint) * quorumNumerator(timepoint), quorumDenominator());
     }
 
     /// @inheritdoc Governor

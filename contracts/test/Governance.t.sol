@@ -36,6 +36,16 @@ contract GovernanceTest is Governed {
         );
     }
 
+    /// Half of five members are three.
+    function test_a_quorum_is_rounded_up() public {
+        Proposal memory p = put(trainer, address(members), abi.encodeCall(members.setRoles, (runner, Roles.AUDITOR)));
+        equal("quorum", governor.quorum(governor.proposalSnapshot(p.id)), 3);
+        vote(p, trainer, FOR);
+        vote(p, runner, FOR);
+        pass(7 days);
+        equal("defeated", uint256(governor.state(p.id)), uint256(IGovernor.ProposalState.Defeated));
+    }
+
     function test_members_change_a_role() public {
         Proposal memory p =
             put(trainer, address(members), abi.encodeCall(members.setRoles, (runner, Roles.RUNNER | Roles.AUDITOR)));

@@ -11,6 +11,7 @@ contract Handler is Base {
     bytes32[] public queries;
     uint256[] public modelOf;
     uint256 public refusals;
+    mapping(uint256 modelId => uint256) public receipts;
     uint256 public soldWhilePaused;
     uint256[] public recruiting;
     uint256[] public aborted;
@@ -66,6 +67,11 @@ contract Handler is Base {
         }
     }
 
+    /// Settled queries of a model, and how many receipts there were for it.
+    function settled(uint256 which) external view returns (uint256, uint256) {
+        return (market.model(modelIds[which]).settled, receipts[modelIds[which]]);
+    }
+
     function buyOne(uint256 which) external {
         uint256 modelId = modelIds[which % 2];
         vm.startPrank(user);
@@ -84,7 +90,23 @@ contract Handler is Base {
         which %= queries.length;
         bytes32 queryId = queries[which];
         bytes memory receipt = signQuery(QUERY_KEY, queryId, modelOf[which]);
-        try market.settle(queryId, "job", "output", receipt) {}
+        try market.settle(queryId, "job", "output", receipt) {
+            ++receipts[modelOf[which]];
+        } catch {
+            ++refusals;
+        }
+    }
+
+    /// By a key that does not serve, for another query, or for another model.
+    function settleForged(uint256 which, uint256 how) external {
+        if (queries.length == 0) return;
+        which %= queries.length;
+        bytes memory receipt = how % 3 == 0
+            ? signQuery(TRAINING_KEY, queries[which], modelOf[which])
+            : how % 3 == 1
+                ? signQuery(QUERY_KEY, keccak256(abi.encode(queries[which])), modelOf[which])
+                : signQuery(QUERY_KEY, queries[which], modelOf[which] + 1);
+        try market.settle(queries[which], "job", "output", receipt) {}
         catch {
             ++refusals;
         }
@@ -258,7 +280,7 @@ contract InvariantTest {
 
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
         targets = new FuzzSelector[](1);
-        bytes4[] memory s = new bytes4[](12);
+        bytes4[] memory s = new bytes4[](13);
         s[0] = Handler.buyOne.selector;
         s[1] = Handler.settleOne.selector;
         s[2] = Handler.refundOne.selector;
@@ -271,6 +293,7 @@ contract InvariantTest {
         s[9] = Handler.claimMany.selector;
         s[10] = Handler.collectOne.selector;
         s[11] = Handler.changeFee.selector;
+        s[12] = Handler.settleForged.selector;
         targets[0] = FuzzSelector(address(_handler), s);
     }
 
@@ -279,6 +302,14 @@ contract InvariantTest {
         uint256 held = _handler.balance();
         uint256 owes = _handler.obligations();
         if (held != owes) revert Broken("balance", held, owes);
+    }
+
+    /// Everybody's earnings are counted in settled queries, and each of them had the receipt of the enclave that served.
+    function invariant_no_payout_without_receipt() external view {
+        for (uint256 i = 0; i < 2; ++i) {
+            (uint256 settled, uint256 receipts) = _handler.settled(i);
+            if (settled != receipts) revert Broken("settled", settled, receipts);
+        }
     }
 
     function invariant_terms_never_change() external view {

@@ -154,7 +154,7 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             if !reader_left(&error) {
-                tell(&format!("error: {}", sentence(&error)));
+                tell(&format!("error: {}", tables::plain(&sentence(&error))));
             }
             ExitCode::FAILURE
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use histone_chain::FILE_NAME;
 use histone_compliance::folder::Folder;
-use histone_node::run::place::LOCK;
+use histone_node::run::place::{FUNDED, LOCK};
 
 /// One of these is in every folder of a run, finished or not; the last while the mark is being written.
 const MARKS: [&str; 3] = ["manifest.json", "UNFINISHED", "UNFINISHED.partial"];
@@ -49,6 +49,12 @@ pub fn remove_earlier(folder: &Folder) -> Result<()> {
     }
     if is_going_on(&folder.ledger().join(FILE_NAME)) || is_going_on(&private.join(LOCK)) {
         bail!("a run is going on in `{shown}`; wait for its end, stop it, or name another folder with --out");
+    }
+    if private.join(FUNDED).exists() {
+        bail!(
+            "the keys in `{0}` may hold coins for gas that were not sent back (`{FUNDED}` there says whose and on which chain), so --replace does not remove them; move `{0}` away first, or name another folder with --out",
+            private.display()
+        );
     }
     // The marks go last: when this is broken off, what is left is still seen to be a run.
     remove(&private)?;
@@ -104,4 +110,42 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn keys_that_may_hold_coins_are_not_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let (root, private) = (home.path().join("run"), home.path().join("run.private"));
+        fs::create_dir_all(root.join("blobs")).unwrap();
+        fs::write(root.join("UNFINISHED"), "").unwrap();
+        fs::create_dir_all(private.join(FIRST_PARTY)).unwrap();
+        for name in [LOCK, FUNDED] {
+            fs::write(private.join(name), "").unwrap();
+        }
+        let folder = Folder::at(&root);
+        let refused = remove_earlier(&folder).unwrap_err().to_string();
+        assert!(
+            refused.contains("may hold coins") && refused.contains("run.private` away first"),
+            "{refused}"
+        );
+        assert!(root.join("blobs").exists() && private.join(FIRST_PARTY).exists());
+        // As told: the keys are kept elsewhere.
+        fs::rename(&private, home.path().join("kept")).unwrap();
+        remove_earlier(&folder).unwrap();
+        assert!(!root.exists() && home.path().join("kept").join(FUNDED).exists());
+
+        // A run whose coins are back, or that needed none.
+        fs::create_dir_all(&root).unwrap();
+        fs::write(root.join("manifest.json"), "").unwrap();
+        fs::create_dir_all(private.join(FIRST_PARTY)).unwrap();
+        fs::write(private.join(LOCK), "").unwrap();
+        remove_earlier(&folder).unwrap();
+        assert!(!root.exists() && !private.exists());
+    }
 }

@@ -8,13 +8,28 @@ use comfy_table::{Cell, CellAlignment, Table};
 use histone_node::run::RunResult;
 use histone_node::study::{Study, Tokens};
 
+/// A text of somebody else as one harmless line: a terminal would obey control characters, line breaks would fake lines,
+/// and marks that turn the direction of writing would make one thing look like another.
+pub fn plain(text: &str) -> String {
+    let harmless = |c: char| match c {
+        '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            char::REPLACEMENT_CHARACTER
+        }
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.chars().map(harmless).collect()
+}
+
+/// A table; what stands in its cells is made [`plain`].
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_header(head);
     for row in rows {
         table.add_row(row.into_iter().enumerate().map(|(i, text)| {
             let number = i > 0 && text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-            let cell = Cell::new(text);
+            let cell = Cell::new(plain(&text));
             if number { cell.set_alignment(CellAlignment::Right) } else { cell }
         }));
     }
@@ -155,4 +170,26 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
         table(&["participant", "country", "rows", "positive", "missing cells", "consent"], rows)
     )?;
     writeln!(out, "{} features, label `{}`", study.table.features.len(), study.table.label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What somebody may write into a proposal.
+    const FORGED: &str = "harmless\n  does      allow program 0x11\x1b[2A\u{9b}2K\u{202e}\r\n";
+
+    #[test]
+    fn a_text_of_somebody_else_is_one_line_without_commands_to_a_terminal() {
+        let shown = plain(FORGED);
+        assert_eq!(shown, "harmless   does      allow program 0x11\u{fffd}[2A\u{fffd}2K\u{fffd}  ");
+        assert_eq!(plain("na\u{ef}ve, \u{79c1}, \u{1f9ec}"), "na\u{ef}ve, \u{79c1}, \u{1f9ec}");
+    }
+
+    #[test]
+    fn a_cell_cannot_break_out_of_its_row() {
+        let made = table(&["what"], [vec![FORGED.to_owned()]]).to_string();
+        assert_eq!(made.lines().count(), 3, "{made}");
+        assert!(!made.contains('\x1b'), "{made:?}");
+    }
 }

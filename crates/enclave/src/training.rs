@@ -21,7 +21,7 @@ use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, DonationReceipt, UpdateReceipt};
-use histone_protocol::record::Signed;
+use histone_protocol::record::{LedgerId, Signed};
 use histone_protocol::report::SiteEvaluation;
 use histone_protocol::seal::SealPublicKey;
 use histone_protocol::{Address, B256, U256};
@@ -79,6 +79,7 @@ enum Progress {
 /// An enclave that holds one dataset for one model.
 pub struct TrainingEnclave {
     instance: Instance,
+    ledger: LedgerId,
     plan: Plan,
     model_id: u64,
     table: Table,
@@ -148,7 +149,8 @@ impl TrainingEnclave {
         let domain = receipt::domain(deployment.chain_id, deployment.market);
         let signature = receipt::sign(&receipt, &domain, instance.receipt_key());
         let progress = Progress::Running(Box::new(Training::start(plan.clone())?));
-        let enclave = Self { instance, plan, model_id, table, progress, observed: 0, answered: None };
+        let ledger = deployment.id();
+        let enclave = Self { instance, ledger, plan, model_id, table, progress, observed: 0, answered: None };
         Ok((enclave, Donation { receipt, signature }))
     }
 
@@ -291,6 +293,7 @@ impl TrainingEnclave {
             return Err(EnclaveError::Request("the gate gave another shape"));
         };
         let statement = SiteEvaluation {
+            ledger: self.ledger,
             platform: self.instance.platform(),
             model_id: self.model_id,
             donor,

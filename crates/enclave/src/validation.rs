@@ -64,6 +64,7 @@ impl ValidationEnclave {
         }
         let flagged = opened.table.columns().iter().zip(&report.flags).filter(|(_, flags)| **flags != 0);
         let statement = ValidationReport {
+            ledger: ledger.id(),
             platform: self.0.platform(),
             owner: dataset.owner,
             root: opened.root,

@@ -68,8 +68,7 @@ impl Connection {
     /// plus a tip of 1 gwei.
     pub(crate) async fn fees(&self) -> Result<(u128, u128), LedgerError> {
         let price = self.provider.get_gas_price().await.map_err(|e| explain::transport("gas price", e))?;
-        const TIP: u128 = 1_000_000_000;
-        Ok(if price == 0 { (0, 0) } else { (price * 2 + TIP, TIP) })
+        Ok(coins::fees_at(price))
     }
 
     pub(crate) async fn receipt(&self, name: &str, hash: B256) -> Result<TransactionReceipt, LedgerError> {

@@ -131,8 +131,27 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Longest delay between a proposal and the vote on it, in seconds: the governor counts it in 48 bits.
+    pub const LONGEST_VOTING_DELAY: u64 = (1 << 48) - 1;
+
+    /// Demands what the contracts can hold, and a quorum that somebody has to reach.
+    pub fn check(&self) -> Result<(), LedgerError> {
+        let refuse = |what, found: u64, least: u64, most: u64| {
+            if (least..=most).contains(&found) {
+                return Ok(());
+            }
+            Err(LedgerError::Settings(format!("{what} is {found}; it must be between {least} and {most}")))
+        };
+        refuse("the voting delay in seconds", self.voting_delay, 0, Self::LONGEST_VOTING_DELAY)?;
+        refuse("the voting period in seconds", self.voting_period, 1, u32::MAX.into())?;
+        refuse("the quorum in percent", self.quorum_percent.into(), 1, 100)
+    }
+}
+
 /// What the transaction that makes a contract carries: our code and the arguments of its constructor. Only those
-/// addresses of `d` are looked at that the contract needs. `None` for the money when it was there before.
+/// addresses of `d` are looked at that the contract needs; a setting that the contract cannot hold becomes the largest that
+/// it can, see [`Settings::check`]. `None` for the money when it was there before.
 pub fn creation_code(
     contract: Contract,
     d: &Deployment,
@@ -188,7 +207,7 @@ pub fn creation_code(
             &HistoneGovernor::constructorCall {
                 members_: d.members,
                 timelock: d.timelock,
-                votingDelay_: alloy::primitives::aliases::U48::from(settings.voting_delay),
+                votingDelay_: alloy::primitives::aliases::U48::saturating_from(settings.voting_delay),
                 votingPeriod_: u32::try_from(settings.voting_period).unwrap_or(u32::MAX),
                 quorumPercent: U256::from(settings.quorum_percent),
             },
@@ -200,19 +219,21 @@ pub fn creation_code(
 impl Ledger {
     /// Deploys all contracts. `founder` becomes administrator of the access manager and, where `settings` name no other
     /// money, owner of the TEST token. It admits the first members and programs, and then should
-    /// [hand over](Ledger::hand_over).
+    /// [hand over](Ledger::hand_over). Settings that [cannot be](Settings::check) are refused before anything is sent.
     pub async fn deploy(
         connection: Connection,
         founder: &SigningKey,
         settings: &Settings,
     ) -> Result<Self, LedgerError> {
+        settings.check()?;
         let chain_id = connection.chain_id().await?;
         let mut ledger = Self::at(connection, Deployment::empty(chain_id));
         let account = founder.address();
         for contract in Contract::ALL {
             if contract == Contract::Timelock {
                 // The timelock names the governor and the governor the timelock, so one address has to be foreseen.
-                ledger.deployment.governor = account.create(ledger.connection.nonce(account).await? + 1);
+                let next = ledger.connection.nonce(account).await?;
+                ledger.deployment.governor = account.create(next.saturating_add(1));
             }
             let address = match creation_code(contract, &ledger.deployment, account, settings) {
                 Some(code) => ledger.create(founder, contract, code).await?,

@@ -9,6 +9,7 @@ use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -27,20 +28,22 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// `Err` with what is wrong with the address.
+    /// `Err` with what is wrong with the address, of which it shows the host at most: the rest may hold a secret.
     pub(crate) fn new(url: &str) -> Result<Self, String> {
-        let uri: Uri = url.parse().map_err(|e| format!("`{url}` is not an address: {e}"))?;
+        let uri: Uri =
+            url.parse().map_err(|e| format!("what is given for the node is not an address: {e}"))?;
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err("the address of a node takes no user name and password; leave them to a proxy on this machine".into());
         }
         match uri.scheme_str() {
-            Some("http") if uri.host().is_some() => {}
+            Some("http") if uri.authority().is_some_and(names_a_port_or_none) => {}
             Some("https") => {
                 return Err(format!(
-                    "`{url}` needs TLS, which this program leaves to a proxy on this machine; give the proxy's http address"
+                    "https://{} needs TLS, which this program leaves to a proxy on this machine; give the proxy's http address",
+                    uri.host().unwrap_or_default()
                 ));
             }
-            _ => return Err(format!("`{url}` is not of the form http://HOST:PORT")),
+            _ => return Err("the address of the node is not of the form http://HOST:PORT".into()),
         }
         let mut connector = HttpConnector::new();
         // A request is one small packet and its answer is waited for.
@@ -102,6 +105,11 @@ impl Http {
     }
 }
 
+/// Without a user's name an authority is a host, or a host and a port; the parser takes any word for a port.
+fn names_a_port_or_none(authority: &Authority) -> bool {
+    authority.as_str() == authority.host() || authority.port_u16().is_some()
+}
+
 impl tower::Service<RequestPacket> for Http {
     type Response = ResponsePacket;
     type Error = TransportError;
@@ -132,6 +140,7 @@ mod tests {
             ("ws://127.0.0.1:8545", "http://HOST:PORT"),
             ("127.0.0.1:8545", "http://HOST:PORT"),
             ("node.example", "http://HOST:PORT"),
+            ("http://node.example:rpc", "http://HOST:PORT"),
             ("http://me:secret@node.example", "takes no user name"),
             ("http://a b", "not an address"),
             ("", "not an address"),
@@ -143,6 +152,20 @@ mod tests {
 
     #[test]
     fn what_may_be_a_secret_is_not_shown() {
+        for bad in [
+            "https://node.example/v3/token?key=token",
+            "https://me:token@node.example",
+            "wss://node.example/v3/token",
+            "httpx://node.example/token",
+            "node.example:8545/token",
+            "token",
+            "/v3/token",
+            "http://node.example/v3/token key",
+            "http://node.example:port/token",
+        ] {
+            let said = Http::new(bad).err().unwrap();
+            assert!(!said.contains("token"), "{bad}: {said}");
+        }
         let http = Http::new("http://node.example:8545/v3/token?key=token").unwrap();
         assert_eq!(http.shown(), "http://node.example:8545");
     }

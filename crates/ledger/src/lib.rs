@@ -69,6 +69,9 @@ pub enum LedgerError {
     /// The address of a node cannot be used.
     #[error("{0}")]
     Address(String),
+    /// Contracts cannot be deployed so.
+    #[error("{0}")]
+    Settings(String),
     /// The directory does not name a whole deployment.
     #[error("{directory} is not the directory of a deployment on this chain: {detail}")]
     NoDeployment {
@@ -272,7 +275,7 @@ impl Ledger {
             let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
             let entry = usage.entry(name.clone()).or_default();
             entry.count += 1;
-            entry.gas += receipt.gas_used;
+            entry.gas = entry.gas.saturating_add(receipt.gas_used);
         }
         Ok(Receipt(receipt, name))
     }

@@ -10,6 +10,7 @@
 
 mod fold;
 mod money;
+mod powers;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use alloy::sol_types::{SolCall, SolEvent};
 use crate::contracts::{Contract, Directory, Market, TestToken};
 use crate::{Connection, Deployment, Ledger, LedgerError, explain};
 pub use money::{AccountMoney, ModelMoney, Revenue};
+pub use powers::Powers;
 pub use rows::{
     Amount, Anchor, Audit, Dataset, DatasetState, Donor, Enclave, EnclaveState, Head, Kind, Member, Model,
     ModelState, Partial, Program, Query, QueryCounts, QueryState, Role, Round, RoundState, Serving, Terms,
@@ -97,6 +99,7 @@ pub struct Book {
     managers: BTreeMap<u64, Vec<Address>>,
     /// Earlier contracts of the deployment, by the names that now stand for their successors.
     predecessors: Vec<(String, Address)>,
+    powers: Powers,
 }
 
 impl Book {
@@ -119,7 +122,8 @@ impl Book {
         let head = Head { block: newest.number, hash: newest.hash, time: newest.time };
         let addresses: Vec<_> = contracts.iter().map(|&c| ledger.deployment().address(c)).collect();
         let of = |address| contracts.iter().copied().find(|&c| ledger.deployment().address(c) == address);
-        let mut book = Book { head, ..Book::default() };
+        let powers = Powers::of(ledger.deployment());
+        let mut book = Book { head, powers, ..Book::default() };
         // A block may have come since the head was asked for; the book is of one block.
         let in_time = |log: &Log| log.block_number.is_some_and(|number| number <= head.block);
         for log in
@@ -127,6 +131,7 @@ impl Book {
         {
             if let Some(contract) = of(log.address()) {
                 book.apply(contract, log)?;
+                book.powers.see(&log.inner, log.block_timestamp);
             }
         }
         book.finish();
@@ -136,6 +141,11 @@ impl Book {
     /// Accounts that hold a role of the access manager (see [`manager_roles`](crate::contracts::manager_roles)).
     pub fn holders(&self, role: u64) -> &[Address] {
         self.managers.get(&role).map_or(&[], Vec::as_slice)
+    }
+
+    /// Who may do what without a vote. Needs the events of [`Powers::CONTRACTS`].
+    pub fn powers(&self) -> &Powers {
+        &self.powers
     }
 
     /// Earlier contracts of the deployment, with the name under which the directory now has their successors. Work that

@@ -100,7 +100,7 @@ const STEPS: [&str; 9] = [
 pub async fn check(study: &Study, options: &Options) -> Result<(), NodeError> {
     training::check_drop_outs(study, options)?;
     if let Some(network) = &options.network {
-        Node::find(network).await?;
+        Node::find(network, options).await?;
     }
     Ok(())
 }
@@ -115,10 +115,25 @@ pub async fn run(
     training::check_drop_outs(study, options)?;
     // A node that does not answer leaves nothing behind.
     let node = match &options.network {
-        Some(network) => Some(Node::find(network).await?),
+        Some(network) => Some(Node::find(network, options).await?),
         None => None,
     };
     setup::claim_folder(&folder)?;
+    let purse = node.as_ref().and_then(|node| node.purse());
+    let result = go(study, options, folder, node, observer).await;
+    if let Some(purse) = purse {
+        purse.give_back(observer).await;
+    }
+    result
+}
+
+async fn go(
+    study: &Study,
+    options: &Options,
+    folder: Folder,
+    node: Option<Node>,
+    observer: &mut dyn Observer,
+) -> Result<RunResult, NodeError> {
     let mut number = 0;
     let mut step = |observer: &mut dyn Observer| {
         number += 1;

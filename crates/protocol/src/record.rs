@@ -1,8 +1,9 @@
 //! Signed public statements.
 //!
 //! A statement ([`Record`]) is written as canonical JSON: the compact serialization of its Rust type, fields in the
-//! order of declaration. What is signed is exactly the bytes that are stored:
-//! `Keccak-256("histone/record/v1" 0x00 kind 0x00 payload)`. A reader re-encodes what it parsed and refuses a
+//! order of declaration. What is signed is EIP-712 typed data, `Statement(string kind,string content)` with exactly the
+//! stored bytes as content, so that a wallet can show what is signed. The domain is `("Histone", "1")`, with chain id and
+//! contract where a statement is about one ledger ([`Record::ledger`]). A reader re-encodes what it parsed and refuses a
 //! difference, so a statement has one encoding and a changed byte is never silently accepted.
 
 use std::marker::PhantomData;

@@ -4,12 +4,14 @@ use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Platform;
-use crate::record::Record;
+use crate::record::{LedgerId, Record};
 
 /// What a validation enclave says of a dataset; signed by its receipt key, its blob hash is on the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValidationReport {
+    /// The ledger on which the dataset is registered; the report is void on others.
+    pub ledger: LedgerId,
     /// What vouches for the enclave.
     pub platform: Platform,
     /// Owner of the dataset.
@@ -28,6 +30,10 @@ pub struct ValidationReport {
 
 impl Record for ValidationReport {
     const KIND: &'static str = "validation-report";
+
+    fn ledger(&self) -> Option<LedgerId> {
+        Some(self.ledger)
+    }
 }
 
 /// Flags of one column.
@@ -44,6 +50,8 @@ pub struct ColumnFlags {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SiteEvaluation {
+    /// The ledger on which the model is; the evaluation is void on others.
+    pub ledger: LedgerId,
     /// What vouches for the enclave.
     pub platform: Platform,
     /// The ledger's number of the model.
@@ -64,4 +72,8 @@ pub struct SiteEvaluation {
 
 impl Record for SiteEvaluation {
     const KIND: &'static str = "site-evaluation";
+
+    fn ledger(&self) -> Option<LedgerId> {
+        Some(self.ledger)
+    }
 }

@@ -148,7 +148,7 @@ async fn post(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
 }
 
 /// Whether a request asks for one entry of the store, or for what is in memory. Strict: whatever is not plainly one of
-/// these is taken for work.
+/// these is taken for work. So is whatever speaks of pending transactions, which wait for the block that is being made.
 fn is_lookup(body: &[u8]) -> bool {
     const LARGEST: usize = 512;
     #[derive(serde::Deserialize)]
@@ -156,7 +156,11 @@ fn is_lookup(body: &[u8]) -> bool {
         /// Borrowed, so a name with escapes is none; and a second member of this name is an error.
         method: &'a str,
     }
+    const PENDING: &[u8] = b"pending";
     body.len() <= LARGEST
+        && !body.windows(PENDING.len()).any(|word| word == PENDING)
+        // A letter may be written as an escape.
+        && !body.contains(&b'\\')
         && serde_json::from_slice(body).is_ok_and(|Named { method }| {
             matches!(
                 method,
@@ -231,6 +235,9 @@ mod tests {
         check(r#"{"jsonrpc":"2.0","id":1,"method":"eth_getTransactionReceipt","params":["0x12"]}"#, true);
         check(r#" {"method": "eth_chainId"}"#, true);
         check(r#"{"method":"eth_call","id":"eth_chainId"}"#, false);
+        check(r#"{"method":"eth_getTransactionCount","params":["0x12","latest"]}"#, true);
+        check(r#"{"method":"eth_getTransactionCount","params":["0x12","pending"]}"#, false);
+        check(r#"{"method":"eth_getTransactionCount","params":["0x12","p\u0065nding"]}"#, false);
         check(r#"{"method":"eth_chainId","method":"eth_call"}"#, false);
         check(r#"{"method":"eth_call","method":"eth_chainId"}"#, false);
         check(r#"{"method":"eth_chain\u0049d"}"#, false);

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use histone_ledger::contracts::{
     HistoneGovernor, Market, Members, TestToken, TimelockController, manager_roles,
 };
-use histone_ledger::view::{Book, Role};
+use histone_ledger::view::{Book, Powers, Role};
 use histone_ledger::{Contract, Ledger, Settings};
 use histone_protocol::hash::blob_hash;
 use serde_json::json;
@@ -140,9 +140,6 @@ async fn deploy(args: &DeployArgs, out: &mut dyn Write) -> Result<bool> {
         quorum_percent: args.quorum,
         timelock_delay: args.timelock_delay,
     };
-    if settings.voting_period == 0 || settings.voting_period > u64::from(u32::MAX) {
-        bail!("--voting-period must be between 1 s and {}", lasting(u32::MAX.into()));
-    }
     let ledger = Ledger::deploy(connection, &founder, &settings).await?;
     let opened = Opened { ledger, names: Names::default() };
     tell(&format!(
@@ -187,12 +184,19 @@ async fn hand_over(pauser: Address, writing: &Writing, out: &mut dyn Write) -> R
     show(&opened, writing.reading.json, out).await
 }
 
+/// Who decides: the administrators in words, unless it is the members.
+fn administered(handed_over: bool, others: &[String], administrators: &str) -> String {
+    match (handed_over, others) {
+        (true, []) => "the members, by the timelock".into(),
+        (true, _) => "the members, by the timelock; since the hand-over not by it alone".into(),
+        (false, _) => format!("{administrators}: NOT handed over to the members yet"),
+    }
+}
+
 async fn show(opened: &Opened, as_json: bool, out: &mut dyn Write) -> Result<bool> {
     let ledger = &opened.ledger;
     let d = ledger.deployment();
-    let book =
-        Book::read(ledger, &[Contract::Members, Contract::Manager, Contract::Directory, Contract::Market])
-            .await?;
+    let book = Book::read(ledger, &Powers::CONTRACTS).await?;
     let money = ledger.money().await?;
     let governor = |seconds: alloy_primitives::U256| seconds.saturating_to::<u64>();
     let voting_delay = governor(ledger.read(Contract::Governor, HistoneGovernor::votingDelayCall {}).await?);
@@ -222,7 +226,10 @@ async fn show(opened: &Opened, as_json: bool, out: &mut dyn Write) -> Result<boo
         }),
     )?;
     page.put("administrators", &administrators)?;
-    page.put("handed_over", &(administrators == [d.timelock]))?;
+    let (powers, now) = (book.powers(), book.head.time);
+    let (handed_over, others) = (powers.handed_over(now), powers.others(now));
+    page.put("handed_over", &handed_over)?;
+    page.put("not_only_by_vote", &others)?;
     page.put("pausers", &pausers)?;
     page.put("paused", &paused)?;
     page.put("fee", &json!({ "bps": fee, "treasury": treasury }))?;
@@ -238,13 +245,9 @@ async fn show(opened: &Opened, as_json: bool, out: &mut dyn Write) -> Result<boo
         let list: Vec<_> = accounts.iter().map(|a| opened.names.full(*a)).collect();
         if list.is_empty() { "nobody".into() } else { list.join(", ") }
     };
-    let administrator = match administrators {
-        [one] if *one == d.timelock => "the members, by the timelock".to_owned(),
-        others => format!("{}: NOT handed over to the members yet", who(others)),
-    };
     let mut facts = vec![
         ("members", members(&book).to_string()),
-        ("administered by", administrator),
+        ("administered by", administered(handed_over, &others, &who(administrators))),
         ("voting delay", lasting(voting_delay)),
         ("voting period", lasting(voting_period)),
         ("quorum", format!("{quorum} % of the members")),
@@ -261,10 +264,31 @@ async fn show(opened: &Opened, as_json: bool, out: &mut dyn Write) -> Result<boo
             format!("{}: a token with an owner is TEST money", opened.names.full(owner)),
         ));
     }
+    // As long as the founder administers the ledger, everything is as the founder wants.
+    if handed_over || administrators == [d.timelock] {
+        facts.extend(others.into_iter().map(|other| ("not only by vote", other)));
+    }
     for (name, at) in book.predecessors() {
         facts.push(("earlier contract", format!("{name} {at}")));
     }
     page.facts("ledger", facts);
     page.print(as_json, out)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::administered;
+
+    #[test]
+    fn the_members_administer_only_what_was_handed_over() {
+        let others = ["role 7 (0x01) may call members.add".to_owned()];
+        assert_eq!(administered(true, &[], "0x02"), "the members, by the timelock");
+        let shared = administered(true, &others, "0x02");
+        assert_eq!(shared, "the members, by the timelock; since the hand-over not by it alone");
+        for others in [&others[..], &[]] {
+            let early = administered(false, others, "0x02");
+            assert_eq!(early, "0x02: NOT handed over to the members yet");
+        }
+    }
 }

@@ -1,4 +1,7 @@
 //! What a command prints: tables for people, or one JSON document with the same content.
+//!
+//! Much of it was written into the ledger by somebody: for people it is made [`plain`], so that a description cannot fake
+//! what a proposal does.
 
 use std::io::Write;
 
@@ -10,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::place::Opened;
 use super::text::utc;
 use crate::progress::STDOUT;
-use crate::tables::table;
+use crate::tables::{plain, table};
 
 /// A page that is being put together.
 pub struct Page<'a> {
@@ -61,7 +64,7 @@ impl<'a> Page<'a> {
 
     /// A line for people.
     pub fn line(&mut self, text: impl Into<String>) {
-        self.text.push(text.into());
+        self.text.push(plain(&text.into()));
     }
 
     /// A table for people; `none` when there is no row.
@@ -81,10 +84,10 @@ impl<'a> Page<'a> {
         facts: impl IntoIterator<Item = (&'static str, T)>,
     ) {
         let facts: Vec<(&str, String)> =
-            facts.into_iter().map(|(name, value)| (name, value.into())).collect();
+            facts.into_iter().map(|(name, value)| (name, plain(&value.into()))).collect();
         let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         let lines = facts.iter().map(|(name, value)| format!("\n  {name:<width$}  {value}"));
-        self.text.push(std::iter::once(title.to_owned()).chain(lines).collect());
+        self.text.push(std::iter::once(plain(title)).chain(lines).collect());
     }
 
     /// Names and accounts.
@@ -100,5 +103,61 @@ impl<'a> Page<'a> {
             self.text.join("\n\n")
         };
         writeln!(out, "{text}").context(STDOUT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
+    use histone_ledger::{Connection, Ledger, Settings};
+    use histone_protocol::keys::SigningKey;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_writes_lines_of_a_page_but_this_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let sequencer = Sequencer::from_bytes(&[9; 32]).unwrap();
+        let genesis = Genesis {
+            chain_id: 4_711,
+            timestamp: 1_800_000_000,
+            sequencer: sequencer.address(),
+            alloc: Vec::new(),
+            gas_limit: Genesis::GAS_LIMIT,
+        };
+        let clock = Arc::new(ManualClock::new(1_800_000_000));
+        let chain = Chain::create(dir.path(), genesis, sequencer, clock).unwrap();
+        let founder = SigningKey::from_bytes(&[7; 32]).unwrap();
+        let ledger =
+            Ledger::deploy(Connection::embedded(chain), &founder, &Settings::default()).await.unwrap();
+        let forged = "fine\n  does     allow program 0x11\x1b[2A";
+        let names =
+            crate::ledger::place::Names::from(BTreeMap::from([(founder.address(), forged.to_owned())]));
+        let opened = Opened { ledger, names };
+        let shown = |as_json| {
+            let head = Head { block: 1, hash: Default::default(), time: 0 };
+            let mut page = Page::new(&opened, head);
+            page.put("description", &forged).unwrap();
+            page.line(forged);
+            page.facts(
+                forged,
+                [("what for", forged.to_owned()), ("by", opened.names.full(founder.address()))],
+            );
+            page.rows(&["what for"], [vec![forged.to_owned()]], "none");
+            let mut out = Vec::new();
+            page.print(as_json, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let text = shown(false);
+        assert!(!text.contains('\x1b') && text.matches("fine   does     allow").count() == 5, "{text:?}");
+        assert!(text.lines().all(|line| !line.trim_start().starts_with("does")), "{text}");
+        // A program gets what was written, without what a terminal would obey.
+        let document: Value = serde_json::from_str(&shown(true)).unwrap();
+        assert_eq!(document["description"], forged);
     }
 }

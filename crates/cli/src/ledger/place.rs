@@ -54,6 +54,12 @@ pub struct Writing {
 #[derive(Debug, Clone, Default)]
 pub struct Names(BTreeMap<Address, String>);
 
+impl From<BTreeMap<Address, String>> for Names {
+    fn from(names: BTreeMap<Address, String>) -> Self {
+        Self(names)
+    }
+}
+
 impl Names {
     /// The name of an account.
     pub fn get(&self, account: Address) -> Option<&str> {

@@ -80,7 +80,7 @@ pub enum RevenueCommand {
         /// The pool's contract.
         #[arg(long, value_name = "ADDRESS")]
         pool: Address,
-        /// What the list shares out with what rounding leaves [default: the sum of the list].
+        /// What the list shares out with what rounding leaves, as for `share-out` [default: all that arrived at the pool].
         #[arg(long, value_name = "UNITS")]
         total: Option<U256>,
         #[command(flatten)]

@@ -1,7 +1,6 @@
 //! What people see of the ledger, on the shared run, and what they change, on a chain that is served.
 
 mod pools;
-mod server;
 mod vote;
 
 use std::collections::BTreeSet;
@@ -10,7 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::ledger::server::Server;
+use crate::server::Server;
 use crate::support::{Ran, copy, histone, shared};
 
 /// A command that reads the shared run.

@@ -11,5 +11,6 @@ mod identifiers;
 mod kill;
 mod ledger;
 mod rpc;
+mod server;
 mod support;
 mod verify;

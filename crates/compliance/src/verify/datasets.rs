@@ -82,7 +82,8 @@ fn one(
                 of("the report")
             )
         });
-        let agrees = report.owner == e.owner
+        let agrees = report.ledger == run.deployment().id()
+            && report.owner == e.owner
             && report.root == e.root
             && report.rows == e.rows
             && report.quality == e.quality

@@ -34,6 +34,8 @@ pub(super) fn check(run: &Run, donors: &Donors, trained: Option<&Trained>) -> Ch
             format!("{} is of model {} with hash {}", what(), site.model_id, site.model_hash)
         });
         findings
+            .expect(site.ledger == run.deployment().id(), || format!("{} is about another ledger", what()));
+        findings
             .expect(site.platform == run.record.platform, || format!("{} is of another platform", what()));
         let auc = |a: Option<f64>| a.is_none_or(|a| (0.0..=1.0).contains(&a));
         let plausible = site.positives <= site.rows && auc(site.federated_auc) && auc(site.local_auc);

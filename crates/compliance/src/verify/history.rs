@@ -131,6 +131,11 @@ impl History {
         self.creations.get(&address)
     }
 
+    /// All events, of whatever contract, with the timestamps of their blocks in Unix seconds; oldest first.
+    pub(super) fn logs(&self) -> impl Iterator<Item = (&Log, u64)> {
+        self.entries.iter().map(|e| (&e.log, e.time))
+    }
+
     /// All events of type `E` of a contract, oldest first.
     pub(super) fn events<E: SolEvent>(&self, deployment: &Deployment, contract: Contract) -> Vec<Seen<E>> {
         let address = deployment.address(contract);

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use alloy_primitives::hex;
 use histone_chain::{Chain, Genesis, ManualClock, ReplayReport, replay};
 use histone_federation::plan::Plan;
-use histone_ledger::contracts::{AccessManager, Directory, Market, Members, manager_roles};
+use histone_ledger::contracts::{Directory, Market, Members, TimelockController};
+use histone_ledger::view::Powers;
 use histone_ledger::{Connection, Contract, Deployment, Ledger, Settings, creation_code, directory_name};
 use histone_network::BlobStore;
 use histone_protocol::{Address, B256};
 
 use super::files;
-use super::findings::{Findings, told};
+use super::findings::{Findings, count, told};
 use super::history::History;
 use super::run::{Counts, Run};
 use super::{Check, Outcome};
@@ -172,10 +173,14 @@ pub(super) fn check(folder: &Folder, source: Source) -> (Check, Option<Run>) {
     let holds = run.as_ref().map_or_else(String::new, |run| {
         let (r, parties) = (&run.record, run.record.parties.len());
         format!(
-            "study `{}` with {parties} parties, {} contracts made with our code and named by the directory, {} enclaves; the founder's power has ended",
+            "study `{}` with {parties} parties, {} contracts made with our code and named by the directory, {} enclaves; the founder's power has ended, the members decide: voting delay {} s, voting period {} s, quorum {} %, timelock delay {} s",
             r.study,
             Contract::ALL.len(),
-            r.platform
+            r.platform,
+            r.settings.voting_delay,
+            r.settings.voting_period,
+            r.settings.quorum_percent,
+            r.settings.timelock_delay
         )
     });
     (findings.check(holds), run.filter(|_| contracts))
@@ -255,6 +260,12 @@ fn contracts(
     history: &History,
     findings: &mut Findings,
 ) {
+    // Whatever another token says of its transfers would be believed by the check of the money.
+    findings.expect(settings.token.is_none(), || {
+        let token = settings.token.unwrap_or_default();
+        format!("run.json says that the money {token} was there before; a run makes its TEST token")
+    });
+    findings.take(settings.check(), || "run.json".into());
     for contract in Contract::ALL {
         let address = deployment.address(contract);
         let Some(code) = creation_code(contract, deployment, operator, settings) else { continue };
@@ -290,31 +301,181 @@ fn contracts(
     findings.expect(named.len() <= Contract::ALL.len(), || {
         "the directory names more contracts than a deployment has".into()
     });
-    let admins = admins(deployment, history);
-    findings.expect(admins == BTreeSet::from([deployment.timelock]), || {
-        format!(
-            "the contracts are administrated by {admins:?}, not by the timelock {} alone",
-            deployment.timelock
-        )
-    });
+    powers(deployment, history, findings);
 }
 
-/// The administrators of the access manager at the end.
-fn admins(deployment: &Deployment, history: &History) -> BTreeSet<Address> {
-    let granted = history.events::<AccessManager::RoleGranted>(deployment, Contract::Manager);
-    let revoked = history.events::<AccessManager::RoleRevoked>(deployment, Contract::Manager);
-    let granted = granted.iter().map(|s| (s.order, s.event.roleId, s.event.account, true));
-    let revoked = revoked.iter().map(|s| (s.order, s.event.roleId, s.event.account, false));
-    let mut changes: Vec<_> =
-        granted.chain(revoked).filter(|(_, role, ..)| *role == manager_roles::ADMIN).collect();
-    changes.sort_unstable_by_key(|(order, ..)| *order);
-    let mut admins = BTreeSet::new();
-    for (_, _, account, is) in changes {
-        if is {
-            admins.insert(account)
-        } else {
-            admins.remove(&account)
-        };
+/// The members alone decide: the founder left, and left nobody with a power that no vote gave.
+fn powers(deployment: &Deployment, history: &History, findings: &mut Findings) {
+    let mut powers = Powers::of(deployment);
+    let mut now = 0;
+    for (log, time) in history.logs() {
+        powers.see(log, Some(time));
+        now = time;
     }
-    admins
+    let others = powers.others(now);
+    for other in &others {
+        findings.fail(format!("the founder's power has not ended: {other}"));
+    }
+    findings.expect(!others.is_empty() || powers.exceptions() == 0, || {
+        let events = count(powers.exceptions().try_into().unwrap_or(usize::MAX), "event", "events");
+        format!("{events} gave away power over the contracts for a time, which no run does")
+    });
+    // A founder who is the only member decides alone; what was ordered then can be carried out after the hand-over.
+    for order in history.events::<TimelockController::CallScheduled>(deployment, Contract::Timelock) {
+        let (block, target) = (order.block, order.event.target);
+        findings.fail(format!("a vote ordered a call of {target} in block {block}; no run has votes"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use alloy_sol_types::SolCall;
+    use histone_chain::Sequencer;
+    use histone_ledger::contracts::{AccessManager, manager_roles, roles};
+    use histone_ledger::governance::{Action, Support};
+    use histone_protocol::keys::SigningKey;
+
+    use super::*;
+
+    const SETTINGS: Settings =
+        Settings { token: None, voting_delay: 1, voting_period: 10, quorum_percent: 50, timelock_delay: 1 };
+
+    /// A founder with contracts on a chain of its own.
+    struct Founder {
+        _dir: tempfile::TempDir,
+        chain: Chain,
+        clock: Arc<ManualClock>,
+        key: SigningKey,
+        ledger: Ledger,
+    }
+
+    impl Founder {
+        async fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let key = SigningKey::from_bytes(&[1; 32]).unwrap();
+            let sequencer = Sequencer::from_bytes(&key.to_bytes()).unwrap();
+            let clock = Arc::new(ManualClock::new(1_800_000_000));
+            let genesis = Genesis {
+                chain_id: 1,
+                timestamp: 1_800_000_000,
+                sequencer: sequencer.address(),
+                alloc: vec![],
+                gas_limit: Genesis::GAS_LIMIT,
+            };
+            let chain = Chain::create(dir.path(), genesis, sequencer, clock.clone()).unwrap();
+            let connection = Connection::embedded(chain.clone());
+            let ledger = Ledger::deploy(connection, &key, &SETTINGS).await.unwrap();
+            Self { _dir: dir, chain, clock, key, ledger }
+        }
+
+        async fn manages<C: SolCall>(&self, call: C) {
+            self.ledger.send(&self.key, Contract::Manager, call).await.unwrap();
+        }
+
+        /// Who may call functions of the members.
+        async fn gives(&self, functions: &[[u8; 4]], role: u64) {
+            let selectors = functions.iter().map(|&f| f.into()).collect();
+            let target = self.ledger.deployment().members;
+            self.manages(AccessManager::setTargetFunctionRoleCall { target, selectors, roleId: role }).await;
+        }
+
+        /// Lets the clock go on.
+        async fn pass(&self, seconds: u64) {
+            self.clock.set(self.ledger.time().await.unwrap() + seconds);
+            self.ledger.tick(&self.key).await.unwrap();
+        }
+
+        /// What is found after the hand-over.
+        async fn leaves(&self) -> Check {
+            self.ledger.hand_over(&self.key, Address::repeat_byte(9)).await.unwrap();
+            self.found(&SETTINGS)
+        }
+
+        fn found(&self, settings: &Settings) -> Check {
+            let mut findings = Findings::new("record");
+            let history = History::read(&self.chain).unwrap();
+            contracts(self.ledger.deployment(), settings, self.key.address(), &history, &mut findings);
+            findings.check("all is well".into())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_founder_who_left_powers_behind_is_found() {
+        let honest = Founder::new().await;
+        let early = honest.found(&SETTINGS);
+        assert!(early.detail.contains("the founder's power has not ended: "), "{early:?}");
+        assert_eq!(honest.leaves().await.detail, "all is well");
+
+        let functions =
+            [Members::addCall::SELECTOR, Members::setRolesCall::SELECTOR, Members::removeCall::SELECTOR];
+        let sly = Founder::new().await;
+        sly.gives(&functions, 7).await;
+        let account = sly.key.address();
+        sly.manages(AccessManager::grantRoleCall { roleId: 7, account, executionDelay: 0 }).await;
+        let found = sly.leaves().await;
+        let expected =
+            format!("the founder's power has not ended: role 7 ({account}) may call members.add; ");
+        assert!(found.detail.contains(&expected) && found.outcome == Outcome::Fails, "{found:?}");
+        assert!(found.detail.ends_with(&format!("there is role 7 ({account})")), "{found:?}");
+
+        let rueful = Founder::new().await;
+        rueful.gives(&functions[..1], 7).await;
+        rueful.gives(&functions[..1], manager_roles::ADMIN).await;
+        let found = rueful.leaves().await;
+        assert_eq!(found.detail, "2 events gave away power over the contracts for a time, which no run does");
+
+        let usurper = Founder::new().await;
+        let d = usurper.ledger.deployment().clone();
+        usurper
+            .manages(AccessManager::updateAuthorityCall { target: d.members, newAuthority: d.rounds })
+            .await;
+        let found = usurper.leaves().await;
+        assert!(found.detail.contains(&format!("members obeys {}", d.rounds)), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_lonely_founder_ordered_by_vote_is_found() {
+        let lonely = Founder::new().await;
+        let (ledger, key) = (&lonely.ledger, &lonely.key);
+        let (profile, seal_key) = (B256::repeat_byte(1), B256::repeat_byte(2));
+        let add =
+            Members::addCall { account: key.address(), roles: roles::OWNER, profile, sealKey: seal_key };
+        ledger.send(key, Contract::Members, add).await.unwrap();
+        lonely.pass(2).await;
+        let accomplice = Action::AddMember {
+            account: Address::repeat_byte(8),
+            roles: vec![histone_ledger::view::Role::Owner],
+            profile,
+            seal_key,
+        };
+        let number = ledger.propose(key, &[accomplice], "as agreed with myself").await.unwrap();
+        lonely.pass(2).await;
+        ledger.vote(key, number, Support::For, "").await.unwrap();
+        lonely.pass(11).await;
+        let proposals = ledger.proposals().await.unwrap();
+        ledger.carry_out(key, &proposals[0]).await.unwrap();
+        let found = lonely.leaves().await;
+        let members = ledger.deployment().members;
+        assert!(found.detail.starts_with(&format!("a vote ordered a call of {members}")), "{found:?}");
+        assert!(found.detail.ends_with("no run has votes"), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn settings_that_no_run_has_are_found() {
+        let honest = Founder::new().await;
+        honest.leaves().await;
+        let (token, huge) = (Some(Address::repeat_byte(5)), u64::MAX);
+        for (settings, problem) in [
+            (Settings { token, ..SETTINGS }, "a run makes its TEST token"),
+            (Settings { voting_delay: huge, ..SETTINGS }, "run.json: the voting delay in seconds is"),
+            (Settings { voting_period: huge, ..SETTINGS }, "run.json: the voting period in seconds is"),
+            (Settings { quorum_percent: 0, ..SETTINGS }, "run.json: the quorum in percent is 0"),
+            (Settings { timelock_delay: 2, ..SETTINGS }, "has other code or arguments than ours"),
+        ] {
+            let found = honest.found(&settings);
+            assert!(found.outcome == Outcome::Fails && found.detail.contains(problem), "{found:?}");
+        }
+    }
 }

@@ -60,8 +60,7 @@ impl Connection {
         let tx = TxEip1559 {
             chain_id,
             nonce: self.nonce(from.address()).await?,
-            // State may move between estimate and execution; a quarter more is customary and unused gas is not paid.
-            gas_limit: gas + gas / 4,
+            gas_limit: with_margin(gas),
             max_fee_per_gas: fees.0,
             max_priority_fee_per_gas: fees.1,
             to: action.to,
@@ -89,5 +88,29 @@ impl Connection {
     pub(crate) async fn nonce(&self, account: Address) -> Result<u64, LedgerError> {
         let count = self.provider.get_transaction_count(account).await;
         count.map_err(|e| explain::transport("transaction count", e))
+    }
+}
+
+/// The limit for a transaction of which a node says that it takes so much gas. State may move between estimate and
+/// execution; a quarter more is customary and unused gas is not paid.
+fn with_margin(gas: u64) -> u64 {
+    gas.saturating_add(gas / 4)
+}
+
+/// Maximal and priority fee per gas in wei, where a node says that gas costs so much.
+pub(super) fn fees_at(price: u128) -> (u128, u128) {
+    const TIP: u128 = 1_000_000_000;
+    if price == 0 { (0, 0) } else { (price.saturating_mul(2).saturating_add(TIP), TIP) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_of_a_node_overflows() {
+        assert_eq!((with_margin(21_000), with_margin(u64::MAX)), (26_250, u64::MAX));
+        assert_eq!((fees_at(0), fees_at(7).0), ((0, 0), 1_000_000_014));
+        assert_eq!(fees_at(u128::MAX), (u128::MAX, 1_000_000_000));
     }
 }

@@ -83,6 +83,9 @@ pub enum InvalidAction {
     /// More seconds than the governor counts.
     #[error("{0} s is longer than the governor can count")]
     TooLong(u64),
+    /// No quorum at all.
+    #[error("with a quorum of 0 % a single vote would decide for everybody; give 1 to 100")]
+    NoQuorum,
     /// More than a hundred hundredths.
     #[error("a quorum of {0} % is more than all members")]
     Quorum(u8),
@@ -108,11 +111,12 @@ impl Action {
         Ok(name)
     }
 
-    /// Refuses what no contract could do, before anybody votes on it.
+    /// Refuses what no contract could do, and a quorum of nobody, before anybody votes on it.
     pub fn check(&self) -> Result<(), InvalidAction> {
         match *self {
             Action::SetVotingDelay(seconds) if seconds >> 48 != 0 => Err(InvalidAction::TooLong(seconds)),
             Action::SetVotingPeriod(seconds) if seconds >> 32 != 0 => Err(InvalidAction::TooLong(seconds)),
+            Action::SetQuorum(0) => Err(InvalidAction::NoQuorum),
             Action::SetQuorum(percent) if percent > 100 => Err(InvalidAction::Quorum(percent)),
             _ => Ok(()),
         }
@@ -219,6 +223,8 @@ mod tests {
             assert!(Action::name(bad).is_err(), "{bad}");
         }
         for (action, good) in [
+            (Action::SetQuorum(0), false),
+            (Action::SetQuorum(1), true),
             (Action::SetQuorum(100), true),
             (Action::SetQuorum(101), false),
             (Action::SetVotingDelay((1 << 48) - 1), true),

@@ -7,6 +7,7 @@ use histone_ledger::view::{Book, Role};
 use histone_ledger::{Ledger, LedgerError};
 use histone_protocol::{Address, U256};
 
+use crate::powers::powers;
 use crate::suite::{SETTINGS, Suite, hash, key};
 
 async fn shown(s: &Suite, number: U256) -> Proposal {
@@ -87,6 +88,7 @@ async fn members_decide_through_the_client() {
         (1, k.auditor.address(), "not now")
     );
     assert!(s.read(K, Market::pausedCall {}).await);
+    assert_eq!(powers(ledger).await, (true, vec![], 0));
     decide(&s, &[Action::Unpause, Action::SetFee { bps: 12, treasury: bystander }], "go on").await;
     assert_eq!(s.read(K, Market::feeBpsCall {}).await, 12);
 
@@ -94,7 +96,7 @@ async fn members_decide_through_the_client() {
     let number = ledger.propose(&k.owner, &[Action::RemoveMember(bystander)], "nobody cares").await.unwrap();
     s.pass(SETTINGS.voting_delay + SETTINGS.voting_period + 2).await;
     let proposal = shown(&s, number).await;
-    assert_eq!((proposal.state, proposal.quorum), (ProposalState::Defeated, Some(2)));
+    assert_eq!((proposal.state, proposal.quorum), (ProposalState::Defeated, Some(3)));
     let refused = ledger.carry_out(&k.owner, &proposal).await.unwrap_err().to_string();
     assert!(refused.ends_with("is defeated: it had no majority or no quorum"), "{refused}");
 }
@@ -128,6 +130,10 @@ async fn an_upgrade_names_a_successor_and_the_earlier_contract_is_not_forgotten(
     assert_eq!(done.steps[0].words, format!("let the `market` be the contract {successor}"));
     let found = Ledger::find(s.backend.connection.clone(), d.directory).await.unwrap();
     assert_eq!(found.deployment().market, successor);
+    // The hand-over remains one; that the successor obeys another manager is said.
+    let stranger =
+        format!("market obeys {}, not the access manager {}", other.deployment().manager, d.manager);
+    assert_eq!(powers(&found).await, (true, vec![stranger], 1));
     let book = Book::read(&found, &[DIR]).await.unwrap();
     assert_eq!(book.predecessors(), [("market".to_owned(), d.market)]);
     // Nothing that is no contract can be named.

@@ -6,5 +6,6 @@ mod contracts;
 mod epochs;
 mod governance;
 mod node;
+mod powers;
 mod suite;
 mod view;

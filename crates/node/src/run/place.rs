@@ -14,8 +14,10 @@ use histone_protocol::B256;
 use histone_protocol::keys::SigningKey;
 
 use super::gas::Purse;
+use super::setup::private_dir;
 use super::{Observer, Options};
 use crate::error::NodeError;
+use crate::party::Entropy;
 
 /// Chain id of the embedded chain of a run.
 const CHAIN_ID: u64 = 4_711;
@@ -31,6 +33,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const LOOKS_BEFORE_TICK: u32 = 15;
 /// Lies in the private directory and is locked as long as a run on a network goes on.
 pub const LOCK: &str = "run.lock";
+/// Lies in the private directory as long as the parties may have coins of the funder.
+pub const FUNDED: &str = "funded";
 
 /// A network on which a run puts its ledger.
 #[derive(Clone)]
@@ -51,18 +55,37 @@ impl fmt::Debug for Network {
 pub(super) struct Node {
     connection: Connection,
     clock_moves: bool,
-    purse: Option<Purse>,
+    purse: Option<Arc<Purse>>,
     head: u64,
 }
 
 impl Node {
+    /// Who pays for gas, where it is not free.
+    pub(super) fn purse(&self) -> Option<Arc<Purse>> {
+        self.purse.clone()
+    }
+
     /// Asks a node what network there is. Changes nothing.
-    pub(super) async fn find(network: &Network) -> Result<Self, NodeError> {
+    pub(super) async fn find(network: &Network, options: &Options) -> Result<Self, NodeError> {
         let connection = Connection::http(&network.url)?;
         let head = connection.head().await?.number;
         let clock_moves = connection.clock_can_be_moved().await;
-        let purse = Purse::open(&connection, network.funder.clone()).await?;
+        let private = private_dir(&Folder::at(&options.out))?;
+        let purse = Purse::open(&connection, network.funder.clone(), private).await?.map(Arc::new);
+        if purse.is_some() && !clock_moves {
+            secret_keys(options.entropy)?;
+        }
         Ok(Self { connection, clock_moves, purse, head })
+    }
+}
+
+/// Refuses keys that anybody can make, where they would hold coins. A development node's coins are worth nothing.
+fn secret_keys(entropy: Entropy) -> Result<(), NodeError> {
+    match entropy {
+        Entropy::System => Ok(()),
+        Entropy::Seed(_) => Err(NodeError::Message(
+            "gas costs coins there, and anybody can make the keys of a seeded run and take the coins that are sent to them; leave out --seed".into(),
+        )),
     }
 }
 
@@ -82,7 +105,7 @@ pub(super) enum Place {
         /// Whether the node's clock is SIMULATED.
         clock_moves: bool,
         /// Pays for gas, where it is not free.
-        purse: Option<Purse>,
+        purse: Option<Arc<Purse>>,
         /// The block after the head at the start.
         first_block: u64,
         /// Held to the end.
@@ -140,7 +163,7 @@ impl Place {
     pub(super) fn purse(&self) -> Option<&Purse> {
         match self {
             Place::Embedded { .. } => None,
-            Place::Network { purse, .. } => purse.as_ref(),
+            Place::Network { purse, .. } => purse.as_deref(),
         }
     }
 
@@ -236,5 +259,19 @@ fn lock(path: &Path) -> Result<File, NodeError> {
         Err(TryLockError::WouldBlock) => {
             Err(NodeError::Occupied(format!("another run holds `{}`", path.display())))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn coins_are_not_sent_to_keys_that_anybody_can_make() {
+        secret_keys(Entropy::System).unwrap();
+        let refused = secret_keys(Entropy::Seed(1)).unwrap_err().to_string();
+        assert!(refused.contains("leave out --seed"), "{refused}");
     }
 }

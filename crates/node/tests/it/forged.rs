@@ -54,6 +54,12 @@ fn a_run_holds() {
         ["hardware", "rows", "builds", "one history", "open questions", "comparison"]
     );
     let detail = |name| report.checks.iter().find(|c| c.name == name).unwrap().detail.clone();
+    let settings = Copy::new().record().settings;
+    let told = format!(
+        "the members decide: voting delay {} s, voting period {} s",
+        settings.voting_delay, settings.voting_period
+    );
+    assert!(detail("record").contains(&told), "{}", detail("record"));
     assert!(detail("rounds").ends_with("evaluated over donors [1, 3, 4]"), "{}", detail("rounds"));
     assert!(!detail("money").ends_with("of it 0 left by rounding"), "{}", detail("money"));
 }
@@ -127,6 +133,10 @@ fn the_record_is_the_operators_and_names_our_contracts() {
         r.parties[1].pseudonyms.push(operator);
     };
     lie(others, &["record"], &["names chain 4712", "has format `x`", "belongs to another party too"]);
+    // Another token's transfers would be believed.
+    lie(|r| r.settings.token = Some(r.deployment.token), &["record"], &["a run makes its TEST token"]);
+    let huge = |r: &mut RunRecord| r.settings.voting_delay = u64::MAX;
+    lie(huge, &["record"], &["run.json: the voting delay in seconds is", "the governor contract at"]);
     lie(|r| r.plan = "zz".into(), &["record"], &["the training plan in run.json"]);
     lie(|r| r.parties.retain(|p| p.role != "auditor"), &["record"], &["does not name the member"]);
 }

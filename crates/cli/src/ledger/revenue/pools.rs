@@ -95,7 +95,7 @@ pub async fn share_out(
     let list = Epoch::share_out(total, weights_of).with_context(|| wrong(weights))?;
     out.write_all(list.list().as_bytes()).context(STDOUT)?;
     tell(&format!(
-        "{} of {total} units shared out to {} accounts; rounding leaves {}",
+        "{} of {total} units shared out to {} accounts; rounding leaves {}. Publish the list with --total {total}",
         list.sum(),
         list.entries().len(),
         total - list.sum()
@@ -122,6 +122,22 @@ pub async fn create(keeper: Address, window: u64, writing: &Writing, out: &mut d
     Ok(true)
 }
 
+/// What a list shares out with what rounding leaves, when its keeper does not say: all that the pool received.
+fn to_announce(list: &Epoch, received: U256) -> Result<U256> {
+    let Some(rest) = received.checked_sub(list.sum()) else {
+        // The contract says so with its own numbers.
+        return Ok(list.sum());
+    };
+    // Rounding leaves less than a unit for each account.
+    if rest >= U256::from(list.entries().len()) {
+        bail!(
+            "the list shares out {} of the {received} units that the pool received, and rounding alone does not leave {rest}: make the list again, or say with --total how much it shares out",
+            list.sum()
+        );
+    }
+    Ok(received)
+}
+
 /// `revenue publish`.
 pub async fn publish(
     path: &Path,
@@ -133,17 +149,22 @@ pub async fn publish(
     let list = list(path)?;
     let (opened, key) = writing.open().await?;
     let pool = opened.ledger.pool(pool).await?;
-    pool.propose(&key, &list, total.unwrap_or(list.sum())).await?;
+    let total = match total {
+        Some(total) => total,
+        None => to_announce(&list, pool.state().await?.received.0)?,
+    };
+    pool.propose(&key, &list, total).await?;
     let state = pool.state().await?;
     if writing.reading.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&state)?).context(STDOUT)?;
     } else {
         writeln!(
             out,
-            "epoch {} proposed: root {}\nlist hash {}: publish the list under it\npays from {}, unless an auditor vetoes it",
+            "epoch {} proposed: root {}\nlist hash {}: publish the list under it\nshares out {} of {total} units, rounding leaves the rest\npays from {}, unless an auditor vetoes it",
             state.epoch,
             list.root(),
             list.list_hash(),
+            list.sum(),
             utc(state.usable_at)
         )
         .context(STDOUT)?;
@@ -176,7 +197,9 @@ pub async fn check(
                     format!("{account} is due {due}, the list says {listed}")
                 },
             );
-            check.differences.push(format!("by the weights another list comes out: {first}"));
+            check.differences.push(format!(
+                "by the weights and the announced total of {total} another list comes out: {first}"
+            ));
         }
     }
     if let Some(previous) = previous
@@ -200,6 +223,12 @@ pub async fn check(
             ("hash of this list", check.computed_list_hash.to_string()),
             ("pays from", utc(state.usable_at)),
             ("shares out", format!("{} units to {} accounts", published.sum(), published.entries().len())),
+            (
+                "announced",
+                state
+                    .total
+                    .map_or_else(|| "-".into(), |total| format!("{total} units, with what rounding leaves")),
+            ),
             ("arrived", format!("{} units, of which {} were paid out", state.received, state.paid_out)),
         ],
     );

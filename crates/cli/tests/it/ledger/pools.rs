@@ -4,7 +4,12 @@
 use std::fs;
 use std::path::Path;
 
-use super::server::Server;
+use alloy_primitives::{B256, U256};
+use histone_ledger::contracts::TestToken;
+use histone_ledger::{Connection, Contract, Ledger};
+use histone_protocol::keys::SigningKey;
+
+use crate::server::Server;
 use crate::support::{Ran, histone};
 
 fn ran(arguments: &[&str], paths: &[&Path]) -> Ran {
@@ -50,6 +55,73 @@ fn lists_have_roots_and_proofs() {
     }
     assert!(ran(&["revenue", "root"], &[&dir.path().join("none.csv")]).error().contains("cannot open"));
     assert_eq!(ran(&["revenue", "share-out"], &[&list]).code, Some(2));
+}
+
+/// Sends tokens of a ledger whose founder makes as many as it likes.
+fn mint(server: &Server, directory: &str, founder: &Path, to: &str, amount: u64) {
+    let key = fs::read_to_string(founder).unwrap();
+    let key: B256 = key.trim().parse().unwrap();
+    let key = SigningKey::from_bytes(&key.0).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let connection = Connection::http(&server.url).unwrap();
+        let ledger = Ledger::find(connection, directory.parse().unwrap()).await.unwrap();
+        let call = TestToken::mintCall { to: to.parse().unwrap(), amount: U256::from(amount) };
+        ledger.send(&key, Contract::Token, call).await.unwrap();
+    });
+}
+
+#[test]
+fn a_list_by_weights_holds_although_rounding_leaves_something() {
+    let server = Server::start();
+    let (founder, keeper) = (server.key(0), server.key(1));
+    let directory = server.deploy(&founder, &[]);
+    let place = ["--rpc", &server.url, "--directory", &directory];
+    let key = ["--key-file", keeper.to_str().unwrap()];
+    let pool = || {
+        let arguments = ["revenue", "pool", "--json", "--keeper", &server.account(1), "--window", "1h"];
+        let made = ran(&[&arguments[..], &key, &place].concat(), &[]);
+        made.json()["pool"].as_str().unwrap().to_owned()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (weights, list) = (dir.path().join("weights.csv"), dir.path().join("list.csv"));
+    let lines =
+        (2..).zip([7, 11, 13, 17, 19, 23]).map(|(n, weight)| format!("{},{weight}\n", server.account(n)));
+    fs::write(&weights, lines.collect::<String>()).unwrap();
+    let weights_file = weights.to_str().unwrap();
+    let share_out = |pool: &str| {
+        let made = ran(&[&["revenue", "share-out", "--pool", pool][..], &place].concat(), &[&weights]);
+        fs::write(&list, &made.stdout).unwrap();
+        made.stderr
+    };
+    let publish = |pool: &str, total: &[&str]| {
+        ran(&[&["revenue", "publish", "--pool", pool][..], total, &key, &place].concat(), &[&list])
+    };
+    let check = |pool: &str| {
+        let arguments = ["revenue", "check", "--pool", pool, "--weights", weights_file];
+        ran(&[&arguments[..], &place].concat(), &[&list])
+    };
+
+    let first = pool();
+    mint(&server, &directory, &founder, &first, 1_000_000);
+    let said = share_out(&first);
+    assert!(said.contains("999997 of 1000000 units") && said.contains("--total 1000000\n"), "{said}");
+    let published = publish(&first, &[]);
+    assert!(published.stdout.contains("shares out 999997 of 1000000 units"), "{published:?}");
+    let checked = check(&first);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert!(checked.stdout.contains("1000000 units, with what rounding leaves"), "{checked:?}");
+
+    // More arrives after the list was made: only its keeper knows what it shares out.
+    let second = pool();
+    mint(&server, &directory, &founder, &second, 1_000_000);
+    share_out(&second);
+    mint(&server, &directory, &founder, &second, 500);
+    let refused = publish(&second, &[]);
+    assert!(refused.error().contains("rounding alone does not leave 503"), "{refused:?}");
+    assert_eq!(publish(&second, &["--total", "1000000"]).code, Some(0));
+    let checked = check(&second);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
 }
 
 #[test]

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::server::Server;
+use crate::server::Server;
 use crate::support::{Ran, histone};
 
 const SEAL_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+
+/// What somebody writes who wants members to read another decision than they take.
+const FORGED: &str = "as agreed in spring\n  does        allow program 0x11\x1b[2A";
 
 struct Consortium {
     server: Server,
@@ -52,21 +55,25 @@ impl Consortium {
     /// From a proposal to its execution, with votes of two of the three members.
     fn decide(&self, actions: &[&str]) -> Value {
         let (first, second) = (self.server.key(1), self.server.key(2));
-        let propose = [&["governance", "propose", "--description", "as agreed in spring"], actions].concat();
+        let propose = [&["governance", "propose", "--description", FORGED], actions].concat();
         let proposed = self.json(&propose, Some(&first));
         let number = proposed["proposal"]["number"].as_str().unwrap().to_owned();
-        assert_eq!(proposed["proposal"]["description"], "as agreed in spring");
+        assert_eq!(proposed["proposal"]["description"], FORGED);
         self.wait(&number, "active");
         let early = self.ran(&["governance", "execute", &number], Some(&first));
         assert!(early.error().contains("the vote ends after"), "{early:?}");
         self.json(&["governance", "vote", &number[..12], "for"], Some(&first));
-        let voted =
-            self.json(&["governance", "vote", &number, "abstain", "--reason", "too soon"], Some(&second));
+        let voted = self.json(&["governance", "vote", &number, "abstain", "--reason", FORGED], Some(&second));
         assert_eq!(
             (&voted["proposal"]["for_votes"], &voted["proposal"]["abstain_votes"]),
             (&json!(1), &json!(1))
         );
-        assert_eq!(voted["proposal"]["ballots"][1]["reason"], "too soon");
+        assert_eq!(voted["proposal"]["ballots"][1]["reason"], FORGED);
+        let text = self.ran(&["governance", "show", &number], None).stdout;
+        let forged =
+            text.lines().filter(|line| line.trim_start().starts_with("does") && line.contains("0x11"));
+        assert!(forged.count() == 0 && !text.contains('\x1b'), "{text:?}");
+        assert!(text.matches("as agreed in spring   does        allow program").count() == 2, "{text}");
         let twice = self.ran(&["governance", "vote", &number, "for"], Some(&first));
         assert!(twice.error().contains("GovernorAlreadyCastVote"), "{twice:?}");
         self.wait(&number, "succeeded");
@@ -108,6 +115,16 @@ fn members_decide_by_the_command_line() {
     let directory = server.deploy(&founder, &seconds);
     let c = Consortium { server, directory };
 
+    // A delay that the governor cannot hold costs nothing.
+    let ran = c.ran(&["ledger", "show"], None);
+    let url = c.server.url.clone();
+    let mut endless = histone();
+    endless
+        .args(["ledger", "deploy", "--voting-delay", "9999999999d", "--rpc", &url, "--key-file"])
+        .arg(&founder);
+    let refused = Ran::of(&mut endless);
+    assert!(refused.error().contains("the voting delay in seconds is"), "{refused:?}");
+    assert_eq!(c.ran(&["ledger", "show"], None).stdout, ran.stdout, "something was sent");
     let shown = c.json(&["ledger", "show"], None);
     assert_eq!(
         shown["settings"],
@@ -142,6 +159,9 @@ fn members_decide_by_the_command_line() {
     assert!(twice.error().to_lowercase().contains(&expected.to_lowercase()), "{twice:?}");
     let handed = c.json(&["ledger", "hand-over", "--pauser", &c.server.account(5)], Some(&founder));
     assert_eq!((&handed["handed_over"], &handed["members"]), (&json!(true), &json!(3)));
+    assert_eq!(handed["not_only_by_vote"], json!([]));
+    let shown = c.ran(&["ledger", "show"], None);
+    assert!(shown.stdout.contains("the members, by the timelock\n"), "{shown:?}");
     assert!(admit(4, "owner").error().contains("AccessManagedUnauthorized"));
 
     // A stranger has no say.
@@ -211,6 +231,7 @@ fn proposals_that_mean_nothing_are_refused_before_they_are_sent() {
     };
     for (arguments, code, why) in [
         (&[][..], 1, "propose something to do"),
+        (&["--set-quorum", "0"], 1, "a single vote would decide for everybody; give 1 to 100"),
         (&["--set-quorum", "101"], 1, "a quorum of 101 % is more than all members"),
         (&["--set-voting-period", "99999999999"], 1, "longer than the governor can count"),
         (&["--set-fee", "10"], 2, "--treasury"),

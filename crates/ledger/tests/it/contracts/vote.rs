@@ -205,7 +205,7 @@ async fn governance() {
         C::setVotingDelayCall { newVotingDelay: 60u64.try_into().unwrap() }.abi_encode(),
         C::setVotingPeriodCall { newVotingPeriod: 600 }.abi_encode(),
         C::setProposalThresholdCall { newProposalThreshold: one }.abi_encode(),
-        C::updateQuorumNumeratorCall { newQuorumNumerator: U256::from(51) }.abi_encode(),
+        C::updateQuorumNumeratorCall { newQuorumNumerator: U256::from(49) }.abi_encode(),
         C::relayCall { target: d.governor, value: U256::ZERO, data: Bytes::new() }.abi_encode(),
     ];
     for (i, data) in settings.into_iter().enumerate() {
@@ -218,7 +218,7 @@ async fn governance() {
             _ => drop(s.send(&k.stranger, G, motion.execute()).await),
         }
     }
-    assert_eq!(s.read(G, C::quorumNumerator_1Call {}).await, U256::from(51));
+    assert_eq!(s.read(G, C::quorumNumerator_1Call {}).await, U256::from(49));
     let direct = C::setVotingPeriodCall { newVotingPeriod: 1 };
     s.refused(&k.trainer, G, direct, "GovernorOnlyExecutor").await;
     for (data, error) in [
