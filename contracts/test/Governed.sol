@@ -102,6 +102,7 @@ abstract contract Governed is Base {
         vote(p, runner, FOR);
         vote(p, auditor, FOR);
         vote(p, committee, FOR);
+        vote(p, author, FOR);
         queue(p);
         pass(2 days);
         execute(p);
