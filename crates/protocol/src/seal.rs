@@ -2,6 +2,9 @@
 //!
 //! A sealed message is `encapsulated key (32) || ciphertext || tag (16)`. `info` names the use (it separates the uses
 //! of one key), `aad` binds the message to its place (round, job, dataset); the receiver must give the same.
+//! [`SealProof`] shows that a key is held by the account that registers it.
+
+mod possession;
 
 use std::fmt;
 
@@ -11,6 +14,8 @@ use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
+
+pub use possession::SealProof;
 
 type PrivateKey = <X25519HkdfSha256 as Kem>::PrivateKey;
 type PublicKey = <X25519HkdfSha256 as Kem>::PublicKey;
