@@ -1,15 +1,20 @@
-//! Untrusted bytes to and from others.
+//! Untrusted bytes to and from others, and files that survive.
 //!
-//! So far one thing: content-addressed public storage on a file system ([`BlobStore`]). A store is never trusted:
-//! what is read is hashed again, and only ciphertexts and public records are ever put there. Deliberately absent:
-//! any knowledge of what a blob means.
+//! Content-addressed public storage on a file system ([`BlobStore`]) is never trusted: what is read is hashed again, and
+//! only ciphertexts and public records are ever put there. Files are written whole or not at all and are on the disk
+//! when the call returns ([`write_whole`], [`update_private`]); writers of one directory wait for each other, in
+//! whichever process they are. Deliberately absent: any knowledge of what a blob means.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+mod files;
+
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use histone_protocol::B256;
 use histone_protocol::hash::blob_hash;
+
+pub use files::{create_dir, create_private_dir, read_durable, update_private, write_whole};
 
 /// Largest blob that is read or written: 256 MiB.
 pub const MAX_BLOB: u64 = 256 << 20;
@@ -55,21 +60,6 @@ pub fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Stor
     move |source| StoreError::Io { action, path: path.clone(), source }
 }
 
-/// Writes a file whole or not at all: a temporary file beside it, synced, then renamed.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let partial = path.with_extension("partial");
-    let written = File::create(&partial).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_data()
-    });
-    if let Err(source) = written {
-        // The partial file is of no use to anybody; that the write failed is what the caller must hear.
-        let _ = fs::remove_file(&partial);
-        return Err(io_error("write", path)(source));
-    }
-    fs::rename(&partial, path).map_err(io_error("write", path))
-}
-
 /// A directory of blobs, each in a file named by the BLAKE3 hash of its bytes.
 #[derive(Debug, Clone)]
 pub struct BlobStore {
@@ -80,7 +70,7 @@ impl BlobStore {
     /// Opens the store in `dir`, which is created when it does not exist.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let dir = dir.into();
-        fs::create_dir_all(&dir).map_err(io_error("create", &dir))?;
+        create_dir(&dir)?;
         Ok(Self { dir })
     }
 
@@ -94,14 +84,15 @@ impl BlobStore {
         self.dir.join(format!("{hash:x}"))
     }
 
-    /// Stores bytes and gives their name. Storing the same bytes again is no error.
+    /// Stores bytes and gives their name. Storing the same bytes again is no error, and mends a damaged file.
     pub fn put(&self, bytes: &[u8]) -> Result<B256, StoreError> {
         if bytes.len() as u64 > MAX_BLOB {
             return Err(StoreError::TooLarge(bytes.len() as u64));
         }
         let hash = blob_hash(bytes);
         let path = self.path(hash);
-        if !path.exists() {
+        // Whoever wrote it first may have been killed before it was on the disk: reading makes sure of that.
+        if read_durable(&path)?.as_deref() != Some(bytes) {
             write_whole(&path, bytes)?;
         }
         Ok(hash)
@@ -143,6 +134,8 @@ mod tests {
         assert!(matches!(store.get(B256::ZERO), Err(StoreError::Missing { .. })));
         fs::write(store.path(hash), b"hellp").unwrap();
         assert!(matches!(store.get(hash), Err(StoreError::Altered { .. })));
+        store.put(b"hello").unwrap();
+        assert_eq!(store.get(hash).unwrap(), b"hello");
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! What every party has: a name, keys, random numbers and a private directory.
 
 use std::fmt;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
-use histone_network::{io_error, write_whole};
+use histone_network::{StoreError, read_durable, update_private};
 use histone_protocol::Address;
 use histone_protocol::hash::tagged_hash;
 use histone_protocol::keys::SigningKey;
@@ -32,7 +30,7 @@ pub enum PartyError {
     Entropy(getrandom::Error),
     /// A file or directory cannot be made, written or read.
     #[error(transparent)]
-    Store(#[from] histone_network::StoreError),
+    Store(#[from] StoreError),
 }
 
 impl Entropy {
@@ -87,21 +85,46 @@ impl Party {
         seed
     }
 
-    /// Writes a file of the private directory whole or not at all.
+    /// Writes a file of the private directory whole or not at all; it is on the disk when this returns.
     pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), PartyError> {
-        let path = self.dir.join(name);
-        write_whole(&path, bytes)?;
-        restrict(&path, 0o600)
+        self.amend(name, |_| Ok(Some(bytes.to_vec())))
     }
 
-    /// Reads a file of the private directory; `None` when there is none.
+    /// Keeps bytes under a name that has none yet, and gives what is kept there: what was prepared first is what is sent,
+    /// however often.
+    pub fn keep_first(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, PartyError> {
+        let mut kept = bytes.clone();
+        self.amend(name, |old| match old {
+            Some(earlier) => {
+                kept = earlier;
+                Ok::<_, PartyError>(None)
+            }
+            None => Ok(Some(bytes)),
+        })?;
+        Ok(kept)
+    }
+
+    /// Changes a file in one step that no other process of this party comes between: `change` gets what is there and
+    /// gives what is to be there, or `None` to leave it. It must not write to the directory by itself.
+    pub fn amend<E: From<PartyError>>(
+        &self,
+        name: &str,
+        change: impl FnOnce(Option<Vec<u8>>) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<(), E> {
+        let mut outcome = Ok(());
+        let stored = update_private(&self.dir.join(name), |old| {
+            Ok::<_, StoreError>(change(old).unwrap_or_else(|error| {
+                outcome = Err(error);
+                None
+            }))
+        });
+        stored.map_err(PartyError::from)?;
+        outcome
+    }
+
+    /// Reads a file of the private directory, to stay there; `None` when there is none.
     pub fn recall(&self, name: &str) -> Result<Option<Vec<u8>>, PartyError> {
-        let path = self.dir.join(name);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io_error("read", &path)(error).into()),
-        }
+        Ok(read_durable(&self.dir.join(name))?)
     }
 }
 
@@ -113,26 +136,14 @@ impl fmt::Debug for Party {
 
 /// Makes a directory that only its owner may enter.
 pub fn create_private_dir(dir: &Path) -> Result<(), PartyError> {
-    fs::create_dir_all(dir).map_err(io_error("create", dir))?;
-    restrict(dir, 0o700)
-}
-
-#[cfg(unix)]
-fn restrict(path: &Path, mode: u32) -> Result<(), PartyError> {
-    use std::os::unix::fs::PermissionsExt;
-    let permissions = fs::Permissions::from_mode(mode);
-    Ok(fs::set_permissions(path, permissions).map_err(io_error("restrict", path))?)
-}
-
-#[cfg(not(unix))]
-fn restrict(_: &Path, _: u32) -> Result<(), PartyError> {
-    Ok(())
+    Ok(histone_network::create_private_dir(dir)?)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_seed_repeats_and_parties_differ() {
