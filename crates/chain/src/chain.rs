@@ -12,7 +12,7 @@ use crate::group::Group;
 use crate::queue::Queue;
 use crate::rpc::Filters;
 use crate::store::{Store, View};
-use crate::{Block, BlockRecord, ChainError, Clock, Genesis, Sequencer, Transaction};
+use crate::{Block, BlockRecord, ChainError, Clock, Genesis, MAX_AHEAD, Sequencer, Transaction};
 
 /// A header and its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,8 @@ impl Chain {
     ///
     /// # Errors
     /// [`ChainError::Exists`] when the directory already holds a chain, [`ChainError::Genesis`] when the genesis is not
-    /// usable, [`ChainError::WrongSequencer`] when it names another sequencer, and errors of the file system.
+    /// usable, [`ChainError::WrongSequencer`] when it names another sequencer, [`ChainError::AheadOfClock`] when it is in
+    /// the future, and errors of the file system.
     pub fn create(
         dir: &Path,
         genesis: Genesis,
@@ -81,8 +82,10 @@ impl Chain {
     ) -> Result<Chain, ChainError> {
         genesis.check()?;
         check_sequencer(&genesis, &sequencer)?;
+        let now = clock.now();
+        check_ahead(0, genesis.timestamp, now)?;
         let signature = sequencer.sign(genesis.header().hash_slow())?;
-        let store = Store::create(dir, &genesis, &signature)?;
+        let store = Store::create(dir, &genesis, &signature, now)?;
         Ok(Chain::new(store, genesis, Some(sequencer), clock))
     }
 
@@ -207,12 +210,13 @@ impl Chain {
         propose(&self.inner.genesis, &*view, parent, transactions, self.next_timestamp(parent))
     }
 
-    /// Executes a block from elsewhere on the head and checks all of its header.
+    /// Executes a block from elsewhere on the head and checks all of its header, its time against the clock too.
     ///
     /// # Errors
-    /// Those of [`validate`].
+    /// [`ChainError::AheadOfClock`] and those of [`validate`].
     pub fn validate(&self, block: Block) -> Result<Executed, ChainError> {
         let view = self.view()?;
+        check_ahead(block.header.number, block.header.timestamp, self.clock_now())?;
         validate(&self.inner.genesis, &*view, &view.head()?.header, block)
     }
 
@@ -220,7 +224,8 @@ impl Chain {
     ///
     /// # Errors
     /// [`ChainError::ReadOnly`] without a key, [`ChainError::StaleParent`] when another block was committed since this
-    /// one was executed, and errors of the store; none of them leaves a trace.
+    /// one was executed, [`ChainError::AheadOfClock`] when its time is too far ahead of the clock, and errors of the store;
+    /// none of them leaves a trace.
     pub fn commit(&self, executed: &Executed) -> Result<(), ChainError> {
         self.commit_locked(&self.lock_writer(), executed)
     }
@@ -233,12 +238,13 @@ impl Chain {
         let sequencer = self.inner.sequencer.as_ref().ok_or(ChainError::ReadOnly)?;
         let view = self.view()?;
         let head = view.head()?;
-        if executed.block().header.parent_hash != head.hash {
-            let block = executed.block().header.number;
-            return Err(ChainError::StaleParent { block, head: head.header.number });
+        let Header { number, timestamp, parent_hash, .. } = executed.block().header;
+        if parent_hash != head.hash {
+            return Err(ChainError::StaleParent { block: number, head: head.header.number });
         }
-        self.inner.store.append(executed, &sequencer.sign(executed.hash())?)?;
-        let number = executed.block().header.number;
+        let now = self.clock_now();
+        check_ahead(number, timestamp, now)?;
+        self.inner.store.append(executed, &sequencer.sign(executed.hash())?, now)?;
         let mut watchers = self.inner.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         watchers.retain(|watcher| {
             watcher.upgrade().is_some_and(|watcher| {
@@ -268,9 +274,9 @@ impl Chain {
         self.inner.clock.now()
     }
 
-    /// Never earlier than one second after the parent, whatever the clock says.
+    /// What the clock says, but never earlier than the parent.
     pub(crate) fn next_timestamp(&self, parent: &Header) -> u64 {
-        self.clock_now().max(parent.timestamp.saturating_add(1))
+        self.clock_now().max(parent.timestamp)
     }
 
     pub(crate) fn filters(&self) -> MutexGuard<'_, Filters> {
@@ -291,6 +297,14 @@ impl Chain {
         // The lock guards no data; the store is consistent after every commit.
         self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refuses a block that is too far ahead of a clock that shows `now`.
+pub(crate) fn check_ahead(block: u64, timestamp: u64, now: u64) -> Result<(), ChainError> {
+    if timestamp <= now.saturating_add(MAX_AHEAD) {
+        return Ok(());
+    }
+    Err(ChainError::AheadOfClock { block, timestamp, now })
 }
 
 fn check_sequencer(genesis: &Genesis, sequencer: &Sequencer) -> Result<(), ChainError> {

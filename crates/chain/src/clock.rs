@@ -4,10 +4,13 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Most seconds by which a block may be ahead of the clock of whoever makes it or copies it.
+pub const MAX_AHEAD: u64 = 30;
+
 /// A source of the current time, in whole unix seconds.
 ///
-/// The chain asks it once per block. A clock that stands still or goes back is harmless: a block is always at
-/// least one second younger than its parent.
+/// The chain asks it once per block. While it stands still, blocks bear the same second. While it shows less than the
+/// newest block, blocks bear the second of that one, for as long as that is not more than [`MAX_AHEAD`] in advance.
 pub trait Clock: Send + Sync {
     /// Seconds since 1970-01-01 00:00:00 UTC.
     fn now(&self) -> u64;
@@ -19,7 +22,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> u64 {
-        // A machine set to before 1970 gives 0; the chain then counts on from the parent block.
+        // A machine set to before 1970 gives 0, with which no block is made.
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
     }
 }

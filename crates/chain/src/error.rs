@@ -109,6 +109,20 @@ pub enum ChainError {
         /// What it should say.
         computed: String,
     },
+    /// A block would be further ahead of the clock than is allowed.
+    #[error(
+        "block {block} is dated {timestamp}, but the clock of this chain shows {now}, and a block is at most {} s ahead \
+         of it; set the clock right, or wait",
+        crate::MAX_AHEAD
+    )]
+    AheadOfClock {
+        /// Number of the block.
+        block: u64,
+        /// Its timestamp, unix seconds.
+        timestamp: u64,
+        /// What the clock shows, unix seconds.
+        now: u64,
+    },
     /// A block was executed on a head that has moved since.
     #[error("block {block} does not follow the head, block {head}; propose it again")]
     StaleParent {

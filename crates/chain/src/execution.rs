@@ -82,11 +82,11 @@ impl Executed {
 
 /// Makes the block that follows `parent` and holds `transactions`, on the state after `parent`.
 ///
-/// `timestamp` is unix seconds and must be later than that of the parent.
+/// `timestamp` is unix seconds and must not be earlier than that of the parent.
 ///
 /// # Errors
 /// [`ChainError::TransactionRefused`] with the position of the first transaction that the state refuses (nonce,
-/// funds, gas); no block is made then. [`ChainError::BlockInvalid`] when the timestamp is not later.
+/// funds, gas); no block is made then. [`ChainError::BlockInvalid`] when the timestamp is earlier than that of the parent.
 pub fn propose(
     genesis: &Genesis,
     state: &impl StateReader,
@@ -307,12 +307,12 @@ impl<'a, S: StateReader> Run<'a, S> {
     ) -> Result<Run<'a, S>, ChainError> {
         recovery::install();
         let number = parent.number.saturating_add(1);
-        if timestamp <= parent.timestamp {
+        if timestamp < parent.timestamp {
             return Err(ChainError::BlockInvalid {
                 block: number,
                 field: "timestamp",
                 found: timestamp.to_string(),
-                computed: format!("later than {}", parent.timestamp),
+                computed: format!("at least {}, that of its parent", parent.timestamp),
             });
         }
         Ok(Run {

@@ -55,8 +55,12 @@
 //! - No randomness for contracts: `PREVRANDAO` is zero.
 //! - No idea of what the contracts mean.
 //!
-//! Blocks are at least one second apart in their timestamps, as Ethereum requires. A long burst of single-transaction
-//! blocks therefore runs ahead of the clock; [`Chain::produce`] avoids that.
+//! # Time
+//!
+//! A block bears the second that the clock shows, or that of its parent when the clock went back; it is never earlier than
+//! its parent and never more than [`MAX_AHEAD`] seconds ahead of the clock. So many blocks may bear the same second, which
+//! Ethereum forbids: there a header must be later than its parent. Here a block is made of each transaction, and if each
+//! took a second of its own, whoever sends many would move the time by which contracts judge every deadline.
 
 mod chain;
 mod clock;
@@ -78,7 +82,7 @@ mod store;
 mod transaction;
 
 pub use chain::{BlockHeader, Chain, ChainSize};
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, MAX_AHEAD, ManualClock, SystemClock};
 pub use error::ChainError;
 pub use execution::{Block, Executed, TransactionReceipt, propose, validate};
 pub use genesis::Genesis;

@@ -10,7 +10,7 @@ use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use crate::{ChainError, Transaction, TransactionReceipt};
 
 /// Version of the encoding below.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A block as it lies in the store, with what its execution gave and the signature of the sequencer.
 #[derive(Clone, Debug)]
@@ -27,6 +27,9 @@ pub struct BlockRecord {
     pub receipts: Vec<TransactionReceipt>,
     /// The sequencer's signature over `hash`.
     pub signature: Signature,
+    /// What the clock of whoever keeps this file showed when the block was kept, unix seconds. Not part of the hash: the
+    /// sequencer's file has the sequencer's clock, a copy has that of the copier.
+    pub kept_at: u64,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -34,6 +37,7 @@ struct Encoded {
     header: Header,
     transactions: Vec<StoredTransaction>,
     signature: Bytes,
+    kept_at: u64,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -51,6 +55,7 @@ impl BlockRecord {
         transactions: &[Transaction],
         receipts: &[TransactionReceipt],
         signature: &Signature,
+        kept_at: u64,
     ) -> Vec<u8> {
         let transactions =
             transactions.iter().zip(receipts).map(|(transaction, receipt)| StoredTransaction {
@@ -64,6 +69,7 @@ impl BlockRecord {
             header: header.clone(),
             transactions: transactions.collect(),
             signature: Bytes::copy_from_slice(&signature.as_bytes()),
+            kept_at,
         };
         let mut bytes = Vec::with_capacity(1 + encoded.length());
         bytes.push(VERSION);
@@ -81,6 +87,7 @@ impl BlockRecord {
             raw_transactions: Vec::with_capacity(encoded.transactions.len()),
             receipts: Vec::with_capacity(encoded.transactions.len()),
             signature: Signature::from_raw(&encoded.signature).map_err(|error| damaged(&error))?,
+            kept_at: encoded.kept_at,
         };
         for stored in encoded.transactions {
             let envelope = TxEnvelope::decode_2718_exact(&stored.raw).map_err(|error| damaged(&error))?;

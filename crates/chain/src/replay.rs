@@ -7,6 +7,7 @@ use std::thread;
 
 use alloy_primitives::{Address, B256, hex};
 
+use crate::chain::check_ahead;
 use crate::execution::validate;
 use crate::recovery::recover;
 use crate::store::{Store, View, guarded};
@@ -24,6 +25,8 @@ pub struct ReplayReport {
     pub transactions: u64,
     /// Gas used by all transactions.
     pub gas: u64,
+    /// Timestamp of the newest block, unix seconds.
+    pub time: u64,
     /// Hash of the newest block. Compare it with a hash that was published or anchored: replay proves that the file is
     /// consistent, not that it is the only one its operator made.
     pub head: B256,
@@ -89,6 +92,10 @@ impl ReplayError {
 /// hash, signature, transaction, sender and receipt, the indexes, and at the end every account, slot and code. The file
 /// is opened read-only; one that a crash left unclean is copied first.
 ///
+/// What it can say of time: no block is earlier than its parent, and none is further ahead of the clock of whoever keeps
+/// the file, as recorded beside each block, than [`MAX_AHEAD`](crate::MAX_AHEAD). Nothing in a file tells when it was
+/// really made: only a copy taken while the chain grew ([`Replica`](crate::Replica)) has a clock of its own in it.
+///
 /// The whole state is held in memory. Blocks are read one at a time on all processors, which recover the signers; they are
 /// executed on one, in order.
 ///
@@ -109,6 +116,7 @@ pub(crate) fn replay_store(store: &Store) -> Result<ReplayReport, ReplayError> {
         blocks: 0,
         transactions: 0,
         gas: 0,
+        time: 0,
         head: B256::ZERO,
         state_digest: B256::ZERO,
         genesis: genesis.clone(),
@@ -125,6 +133,7 @@ pub(crate) fn replay_store(store: &Store) -> Result<ReplayReport, ReplayError> {
         }
         let signer = signer.map_or("not a signature".into(), |address| address.to_string());
         same(number, "sequencer signature", signer, genesis.sequencer.to_string())?;
+        check_time(number, &record)?;
         if number > 0 {
             execute(&genesis, &mut state, &parent, &record, transactions)?;
         }
@@ -132,6 +141,7 @@ pub(crate) fn replay_store(store: &Store) -> Result<ReplayReport, ReplayError> {
         report.blocks += 1;
         report.transactions += record.transactions.len() as u64;
         report.gas = report.gas.saturating_add(record.header.gas_used);
+        report.time = record.header.timestamp;
         report.head = record.hash;
         parent = record.header;
         Ok(())
@@ -196,6 +206,13 @@ fn in_order<T: Send>(
         }
         Ok(())
     })
+}
+
+/// A block is not further ahead of the clock that was recorded beside it than is allowed. In somebody's own copy that is
+/// their own clock; in the sequencer's file it is the sequencer's word, like the timestamp itself.
+fn check_time(number: u64, record: &BlockRecord) -> Result<(), ReplayError> {
+    check_ahead(number, record.header.timestamp, record.kept_at)
+        .map_err(|source| ReplayError::Execution { block: number, source })
 }
 
 /// Runs one block on `state` and applies it.

@@ -1,15 +1,18 @@
 //! An auditor's copy of somebody else's chain, executed again block by block as it grows.
 
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, Signature};
 use serde::{Deserialize, Serialize};
 
+use crate::chain::check_ahead;
 use crate::execution::validate;
 use crate::recovery::recover;
 use crate::store::Store;
-use crate::{Block, BlockHeader, BlockRecord, ChainError, Genesis, ReplayError, Transaction};
+use crate::{Block, BlockHeader, BlockRecord, ChainError, Clock, Genesis, ReplayError, Transaction};
 
 /// What block 0 follows from, as `sequencer_getGenesis` tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,31 +52,41 @@ impl RawBlock {
 pub struct Replica {
     store: Store,
     genesis: Genesis,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica").field("chain_id", &self.genesis.chain_id).finish_non_exhaustive()
+    }
 }
 
 impl Replica {
     /// Starts a copy in `dir`, which is created when missing, from a genesis. Whether it is the right genesis is for
-    /// the caller to know: compare the hash of [`Replica::head`] with one that was published.
+    /// the caller to know: compare the hash of [`Replica::head`] with one that was published. No block that is further
+    /// ahead of `clock` than [`MAX_AHEAD`](crate::MAX_AHEAD) is kept.
     ///
     /// # Errors
-    /// [`ReplayError::Execution`] when the genesis cannot be decoded, [`ReplayError::Block`] when its sequencer did not
+    /// [`ReplayError::Execution`] when the genesis cannot be decoded or is in the future, [`ReplayError::Block`] when its sequencer did not
     /// sign block 0, [`ChainError::Exists`] and errors of the file system in [`ReplayError::Store`].
-    pub fn create(dir: &Path, raw: &RawGenesis) -> Result<Replica, ReplayError> {
+    pub fn create(dir: &Path, raw: &RawGenesis, clock: Arc<dyn Clock>) -> Result<Replica, ReplayError> {
         let failed = |source| ReplayError::Execution { block: 0, source };
         let genesis = Genesis::decode(&raw.genesis).map_err(failed)?;
         let signature = check_signature(0, &raw.signature, genesis.header().hash_slow(), genesis.sequencer)?;
-        let store = Store::create(dir, &genesis, &signature)?;
-        Ok(Replica { store, genesis })
+        let now = clock.now();
+        check_ahead(0, genesis.timestamp, now).map_err(failed)?;
+        let store = Store::create(dir, &genesis, &signature, now)?;
+        Ok(Replica { store, genesis, clock })
     }
 
     /// Continues a copy.
     ///
     /// # Errors
     /// [`ChainError::Missing`], [`ChainError::Locked`], [`ChainError::Version`] and [`ChainError::Corrupt`].
-    pub fn open(dir: &Path) -> Result<Replica, ChainError> {
+    pub fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Replica, ChainError> {
         let store = Store::open(dir)?;
         let genesis = store.view()?.genesis()?;
-        Ok(Replica { store, genesis })
+        Ok(Replica { store, genesis, clock })
     }
 
     /// What the chain starts from.
@@ -90,11 +103,14 @@ impl Replica {
         Ok(self.store.view()?.head()?.clone())
     }
 
-    /// Executes the block that follows the head, and keeps it when every field of its header is what execution gives
-    /// and the sequencer signed it. On return it is on disk. Returns its hash.
+    /// Executes the block that follows the head, and keeps it when every field of its header is what execution gives,
+    /// the sequencer signed it, and it is not too far ahead of the clock. On return it is on disk, with what the clock
+    /// showed. Returns its hash.
     ///
     /// # Errors
     /// [`ReplayError`] naming the block, and the field in it, that differs; nothing is kept then.
+    /// [`ChainError::AheadOfClock`] in [`ReplayError::Execution`] when either clock is wrong: this one, or the
+    /// sequencer's.
     pub fn apply(&self, raw: &RawBlock) -> Result<B256, ReplayError> {
         let view = self.store.view()?;
         let parent = &view.head()?.header;
@@ -103,6 +119,8 @@ impl Replica {
         let header: Header = alloy_rlp::decode_exact(&raw.header)
             .map_err(|error| failed(ChainError::corrupt(format!("the header of block {number}"), error)))?;
         let signature = check_signature(number, &raw.signature, header.hash_slow(), self.genesis.sequencer)?;
+        let now = self.clock.now();
+        check_ahead(number, header.timestamp, now).map_err(failed)?;
         let transactions = raw
             .transactions
             .iter()
@@ -112,7 +130,7 @@ impl Replica {
             .map_err(failed)?;
         let executed =
             validate(&self.genesis, &*view, parent, Block { header, transactions }).map_err(failed)?;
-        self.store.append(&executed, &signature)?;
+        self.store.append(&executed, &signature, now)?;
         Ok(executed.hash())
     }
 }

@@ -64,8 +64,13 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Makes a store that holds block 0.
-    pub(crate) fn create(dir: &Path, genesis: &Genesis, signature: &Signature) -> Result<Store, ChainError> {
+    /// Makes a store that holds block 0, kept when the clock showed `now`.
+    pub(crate) fn create(
+        dir: &Path,
+        genesis: &Genesis,
+        signature: &Signature,
+        now: u64,
+    ) -> Result<Store, ChainError> {
         fs::create_dir_all(dir).map_err(|error| ChainError::io("create the directory", dir, error))?;
         let path = dir.join(FILE_NAME);
         if path.exists() {
@@ -78,7 +83,7 @@ impl Store {
         }
         let database = open_patiently(&unfinished, |path| builder().create(path))?;
         let store = Store::new(&unfinished, Handle::Write(database));
-        store.write_genesis(genesis, signature)?;
+        store.write_genesis(genesis, signature, now)?;
         drop(store);
         fs::rename(&unfinished, &path).map_err(|error| ChainError::io("rename", &unfinished, error))?;
         sync_directory(dir)?;
@@ -139,18 +144,23 @@ impl Store {
         View::new(&read, self.path.clone())
     }
 
-    /// Makes a block durable: when this returns, it survives a power cut.
-    pub(crate) fn append(&self, executed: &Executed, signature: &Signature) -> Result<(), ChainError> {
+    /// Makes a block durable, kept when the clock showed `now`: when this returns, it survives a power cut.
+    pub(crate) fn append(
+        &self,
+        executed: &Executed,
+        signature: &Signature,
+        now: u64,
+    ) -> Result<(), ChainError> {
         let header = &executed.block().header;
         let hashes: Vec<B256> = executed.block().transactions.iter().map(|tx| tx.hash()).collect();
-        let record =
-            BlockRecord::encode(header, &executed.block().transactions, executed.receipts(), signature);
+        let transactions = &executed.block().transactions;
+        let record = BlockRecord::encode(header, transactions, executed.receipts(), signature, now);
         self.write(header.number, executed.hash(), &record, &hashes, executed.diff(), None)
     }
 
-    fn write_genesis(&self, genesis: &Genesis, signature: &Signature) -> Result<(), ChainError> {
+    fn write_genesis(&self, genesis: &Genesis, signature: &Signature, now: u64) -> Result<(), ChainError> {
         let header = genesis.header();
-        let record = BlockRecord::encode(&header, &[], &[], signature);
+        let record = BlockRecord::encode(&header, &[], &[], signature, now);
         self.write(0, header.hash_slow(), &record, &[], &genesis.diff(), Some(genesis))
     }
 

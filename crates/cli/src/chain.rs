@@ -10,10 +10,10 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use histone_chain::FILE_NAME;
+use histone_chain::{Clock as _, FILE_NAME, MAX_AHEAD, SystemClock};
 
 use crate::damaged::read_chain;
-use crate::progress::STDOUT;
+use crate::progress::{STDOUT, tell};
 
 /// Executes a chain again.
 pub fn replay(dir: &Path, json: bool, out: &mut dyn Write) -> Result<bool> {
@@ -23,11 +23,19 @@ pub fn replay(dir: &Path, json: bool, out: &mut dyn Write) -> Result<bool> {
     let report = read_chain(dir, || {
         histone_chain::replay(dir).with_context(|| format!("the chain in `{}` does not hold", dir.display()))
     })?;
+    // Not an error: the clock of a run is SIMULATED and moved on past deadlines.
+    let ahead = report.time.saturating_sub(SystemClock.now());
+    if ahead > MAX_AHEAD {
+        tell(&format!(
+            "the newest block is dated {ahead} s ahead of this machine's clock: the clock of the chain was SIMULATED or wrong"
+        ));
+    }
     if json {
         let document = serde_json::json!({
             "blocks": report.blocks,
             "transactions": report.transactions,
             "gas": report.gas,
+            "time": report.time,
             "head": report.head,
             "state_digest": report.state_digest,
             "chain_id": report.genesis.chain_id,

@@ -258,7 +258,9 @@ fn crash(seed: u64, blocks: usize, images: usize) {
     let disk = Disk::default();
     let store = Handle::Write(builder().create_with_backend(disk.clone()).unwrap());
     let signature = sequencer().sign(genesis().header().hash_slow()).unwrap();
-    Store::new("a disk in memory".as_ref(), store).write_genesis(&genesis(), &signature).unwrap();
+    Store::new("a disk in memory".as_ref(), store)
+        .write_genesis(&genesis(), &signature, genesis().timestamp)
+        .unwrap();
     let base = disk.state.lock().unwrap().bytes.clone();
 
     let disk = Disk::holding(base.clone());
@@ -324,7 +326,9 @@ fn images_differ_and_a_broken_promise_is_seen() {
     let disk = Disk::default();
     let store = Handle::Write(builder().create_with_backend(disk.clone()).unwrap());
     let signature = sequencer().sign(genesis().header().hash_slow()).unwrap();
-    Store::new("a disk in memory".as_ref(), store).write_genesis(&genesis(), &signature).unwrap();
+    Store::new("a disk in memory".as_ref(), store)
+        .write_genesis(&genesis(), &signature, genesis().timestamp)
+        .unwrap();
     let base = disk.state.lock().unwrap().bytes.clone();
     let disk = Disk::holding(base.clone());
     let chain = open(&disk);

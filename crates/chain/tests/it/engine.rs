@@ -6,7 +6,7 @@ use alloy_consensus::{
 use alloy_eips::eip7702::Authorization;
 use alloy_eips::{Decodable2718 as _, Encodable2718 as _};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
-use histone_chain::{Chain, ChainError, ManualClock, Transaction, validate};
+use histone_chain::{Chain, ChainError, MAX_AHEAD, ManualClock, Transaction, replay, validate};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -183,10 +183,14 @@ fn headers_follow_each_other() {
     let alice = user(1);
     let mut parent = chain.head().unwrap();
     // The clock stands still, jumps forward, falls back behind the genesis.
-    for (nonce, (now, timestamp)) in
-        [(START + 100, START + 100), (START + 100, START + 101), (START + 500, START + 500), (5, START + 501)]
-            .into_iter()
-            .enumerate()
+    for (nonce, (now, timestamp)) in [
+        (START + 100, START + 100),
+        (START + 100, START + 100),
+        (START + 500, START + 500),
+        (START + 500 - MAX_AHEAD, START + 500),
+    ]
+    .into_iter()
+    .enumerate()
     {
         clock.set(now);
         mine(&chain, &alice.send(nonce as u64, user(2).address, 1));
@@ -201,6 +205,45 @@ fn headers_follow_each_other() {
         );
         parent = head;
     }
+    // Further back than that no block is made, and nothing is left of the attempt.
+    clock.set(START + 499 - MAX_AHEAD);
+    let raw = alice.send(4, user(2).address, 1);
+    let refused = chain.request("eth_sendRawTransaction", json!([raw])).unwrap_err();
+    assert!(refused.message.contains("the clock of this chain shows"), "{refused}");
+    assert!(matches!(chain.produce(&[raw.clone()]), Err(ChainError::AheadOfClock { block: 5, .. })));
+    assert_eq!(chain.head().unwrap(), parent);
+    clock.set(START + 501);
+    mine(&chain, &raw);
+}
+
+#[test]
+fn a_burst_of_free_transfers_cannot_move_the_clock() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(START + 100));
+    let chain = Chain::create(dir.path(), genesis(), sequencer(), clock.clone()).unwrap();
+    for nonce in 0..200 {
+        mine(&chain, &user(1).send(nonce, user(2).address, 1));
+    }
+    let head = chain.head().unwrap().header;
+    assert_eq!((head.number, head.timestamp), (200, START + 100));
+    // Nor can whoever makes the blocks, by a block that was executed elsewhere.
+    let state = chain.propose(Vec::new()).unwrap();
+    let honest = state.block().header.timestamp;
+    let mut ahead = state.block().clone();
+    ahead.header.timestamp = honest + MAX_AHEAD + 1;
+    assert!(matches!(chain.validate(ahead), Err(ChainError::AheadOfClock { block: 201, .. })));
+    drop(chain);
+    assert_eq!(replay(dir.path()).unwrap().blocks, 201);
+}
+
+#[test]
+fn a_chain_cannot_begin_in_the_future() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(START - MAX_AHEAD - 1));
+    let refused = Chain::create(dir.path(), genesis(), sequencer(), clock.clone()).unwrap_err();
+    assert!(matches!(refused, ChainError::AheadOfClock { block: 0, .. }), "{refused}");
+    clock.advance(1);
+    drop(Chain::create(dir.path(), genesis(), sequencer(), clock).unwrap());
 }
 
 #[test]
@@ -240,7 +283,7 @@ fn every_forged_header_field_is_named() {
         ("number", |h| h.number += 1),
         ("parent hash", |h| h.parent_hash = B256::ZERO),
         ("transactions root", |h| h.transactions_root = B256::ZERO),
-        ("timestamp", |h| h.timestamp = START),
+        ("timestamp", |h| h.timestamp = START - 1),
         ("gas used", |h| h.gas_used += 1),
         ("receipts root", |h| h.receipts_root = B256::ZERO),
         ("logs bloom", |h| h.logs_bloom.0[0] = 1),

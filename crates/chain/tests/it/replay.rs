@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use histone_chain::{Chain, FILE_NAME, ReplayError, replay};
+use histone_chain::{Chain, ChainError, FILE_NAME, MAX_AHEAD, ReplayError, replay};
 use redb::{Database, ReadableTable as _, TableDefinition};
 
 use crate::support::*;
@@ -53,6 +53,30 @@ fn honest_chain_passes() {
     assert_eq!(report.genesis, genesis());
     let gas: u64 = (0..5).map(|n| chain.block(n).unwrap().unwrap().header.gas_used).sum();
     assert_eq!(report.gas, gas);
+}
+
+/// The clock reading beside a block bounds its time, and that of every block is looked at.
+#[test]
+fn a_block_ahead_of_the_clock_that_is_recorded_beside_it_is_refused() {
+    for number in 0..5 {
+        let dir = sample();
+        tamper(dir.path(), |txn| {
+            let mut table = txn.open_table(BLOCK).unwrap();
+            let mut bytes = table.get(number).unwrap().unwrap().value().to_vec();
+            // The last entry of a block: four bytes for the times of these tests.
+            let timestamp = if number == 0 { START } else { START + 100 };
+            let place = bytes.len() - 4;
+            assert_eq!(bytes[place..], (START as u32 + 100).to_be_bytes());
+            bytes[place..].copy_from_slice(&((timestamp - MAX_AHEAD) as u32 - 1).to_be_bytes());
+            table.insert(number, bytes.as_slice()).unwrap();
+        });
+        match replay(dir.path()).unwrap_err() {
+            ReplayError::Execution { block, source: ChainError::AheadOfClock { .. } } => {
+                assert_eq!(block, number);
+            }
+            other => panic!("{number}: {other}"),
+        }
+    }
 }
 
 #[track_caller]

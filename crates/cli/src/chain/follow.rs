@@ -2,12 +2,13 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use alloy_primitives::B256;
 use anyhow::{Context as _, Result, bail};
-use histone_chain::{FILE_NAME, RawBlock, RawGenesis, Replica};
+use histone_chain::{FILE_NAME, RawBlock, RawGenesis, Replica, SystemClock};
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -62,14 +63,15 @@ pub fn run(url: &str, dir: &Path, genesis: Option<B256>, once: bool, out: &mut d
 }
 
 fn open(client: &Client, url: &str, dir: &Path) -> Result<Replica> {
+    let clock = Arc::new(SystemClock);
     if dir.join(FILE_NAME).exists() {
-        return Ok(Replica::open(dir)?);
+        return Ok(Replica::open(dir, clock)?);
     }
     let genesis = client
         .ask("sequencer_getGenesis", &json!([]))
         .with_context(|| format!("cannot get the genesis from `{url}`"))?;
     let genesis: RawGenesis = serde_json::from_value(genesis).context("the genesis is not one")?;
-    Ok(Replica::create(dir, &genesis)?)
+    Ok(Replica::create(dir, &genesis, clock)?)
 }
 
 /// The newest block of the copy is still the server's: otherwise history was rewritten since.
