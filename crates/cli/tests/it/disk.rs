@@ -119,7 +119,7 @@ fn a_full_disk_is_named() {
         ("size=4k", "run"),
         ("size=8k", "ledger"),
         ("size=600k", "ledger"),
-        ("size=1500k", "blobs/"),
+        ("size=2m", "blobs/"),
         ("size=3m", "blobs/"),
         ("nr_inodes=2", "run"),
         ("nr_inodes=5", "run.private"),

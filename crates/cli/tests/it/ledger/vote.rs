@@ -55,6 +55,8 @@ impl Consortium {
     /// From a proposal to its execution, with votes of two of the three members.
     fn decide(&self, actions: &[&str]) -> Value {
         let (first, second) = (self.server.key(1), self.server.key(2));
+        // Who proposes had its vote in an earlier second, and blocks may bear the same one.
+        thread::sleep(Duration::from_millis(1100));
         let propose = [&["governance", "propose", "--description", FORGED], actions].concat();
         let proposed = self.json(&propose, Some(&first));
         let number = proposed["proposal"]["number"].as_str().unwrap().to_owned();
