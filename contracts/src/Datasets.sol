@@ -12,9 +12,13 @@ import {Kinds} from "./Programs.sol";
 /// what stays here then says nothing.
 ///
 /// Withdrawing stops every later use: enclaves, which read this register, take it no more, no model accepts it, and
-/// `Market.endUse` keeps it out of further training rounds of the models that it was donated to. It does not reach back:
+/// the updates of the models that it was donated to are refused and taken out (`Market.endUse`). It does not reach back:
 /// a model trained before keeps what it learnt, and the donor keeps the share in that model. Erasing says more: salt, key
 /// and data are gone, so that the commitment here can never again be connected with anything.
+///
+/// The id of a dataset is its lineage: it stays the same however often the content is corrected or grows, and each root
+/// is one version of it. The validation enclave says in its receipt which lineage the content continues, none or this
+/// one, so that nobody registers what it recognizes a second time as something new.
 contract Datasets is Consent {
     using BitMaps for BitMaps.BitMap;
 
@@ -24,6 +28,7 @@ contract Datasets is Consent {
     /// @param rows Number of records.
     /// @param quality Quality level that the validation program measured.
     /// @param withdrawn Whether the owner took it back.
+    /// @param version How often the content was replaced: the root is this version of the lineage.
     /// @param root Commitment to the content.
     /// @param reportHash Hash of the validation report.
     /// @param policyHash Hash of the consent policy in force.
@@ -33,13 +38,15 @@ contract Datasets is Consent {
         uint32 rows;
         uint8 quality;
         bool withdrawn;
+        uint16 version;
         bytes32 root;
         bytes32 reportHash;
         bytes32 policyHash;
     }
 
-    bytes32 private constant VALIDATION_TYPEHASH =
-        keccak256("ValidationReceipt(address owner,bytes32 root,bytes32 reportHash,uint32 rows,uint8 quality)");
+    bytes32 private constant VALIDATION_TYPEHASH = keccak256(
+        "ValidationReceipt(address owner,bytes32 root,bytes32 reportHash,uint32 rows,uint8 quality,bytes32 replaces)"
+    );
 
     bytes32 private constant WITHDRAWAL_TYPEHASH = keccak256("WithdrawalConsent(bytes32 datasetId,uint256 deadline)");
 
@@ -73,7 +80,13 @@ contract Datasets is Consent {
     event PolicyChanged(bytes32 indexed id, bytes32 policyHash);
     /// @notice A dataset was validated anew: corrected, or with more records. Its id and running number stay.
     event DatasetUpdated(
-        bytes32 indexed id, address indexed enclave, bytes32 root, bytes32 reportHash, uint32 rows, uint8 quality
+        bytes32 indexed id,
+        address indexed enclave,
+        bytes32 root,
+        bytes32 reportHash,
+        uint32 rows,
+        uint8 quality,
+        uint16 version
     );
     /// @notice A dataset was taken back.
     event DatasetWithdrawn(bytes32 indexed id);
@@ -86,8 +99,6 @@ contract Datasets is Consent {
     error DatasetNotRegistered(bytes32 id);
     /// @notice The dataset was taken back.
     error DatasetIsWithdrawn(bytes32 id);
-    /// @notice The dataset with this running number was not taken back.
-    error DatasetNotWithdrawn(uint32 number);
     /// @notice The dataset is marked as erased already.
     error DatasetIsErased(bytes32 id);
     /// @notice Only the owner may do this.
@@ -109,7 +120,7 @@ contract Datasets is Consent {
     /// @param rows Number of records.
     /// @param quality Quality level.
     /// @param enclave A live validation enclave.
-    /// @param signature EIP-712 `ValidationReceipt` by that enclave, which names the caller.
+    /// @param signature EIP-712 `ValidationReceipt` by that enclave, which names the caller and replaces nothing.
     /// @return id `idOf(owner, root)`.
     function register(
         bytes32 root,
@@ -123,9 +134,9 @@ contract Datasets is Consent {
         members.requireRole(msg.sender, Roles.OWNER);
         if (policyHash == 0) revert ZeroHash();
         id = idOf(msg.sender, root);
-        _checkReceipt(id, root, reportHash, rows, quality, enclave, signature);
+        _checkReceipt(id, root, reportHash, rows, quality, 0, enclave, signature);
         uint32 number = ++count;
-        _datasets[id] = Dataset(msg.sender, number, rows, quality, false, root, reportHash, policyHash);
+        _datasets[id] = Dataset(msg.sender, number, rows, quality, false, 0, root, reportHash, policyHash);
         emit DatasetRegistered(id, msg.sender, enclave, number, root, reportHash, policyHash, rows, quality);
     }
 
@@ -138,7 +149,7 @@ contract Datasets is Consent {
     /// @param rows Number of records.
     /// @param quality Quality level.
     /// @param enclave A live validation enclave.
-    /// @param signature EIP-712 `ValidationReceipt` by that enclave, which names the caller.
+    /// @param signature EIP-712 `ValidationReceipt` by that enclave, which names the caller and replaces `id`.
     function update(
         bytes32 id,
         bytes32 root,
@@ -152,13 +163,15 @@ contract Datasets is Consent {
         Dataset storage d = _owned(id);
         if (d.withdrawn) revert DatasetIsWithdrawn(id);
         bytes32 updated = idOf(msg.sender, root);
-        _checkReceipt(updated, root, reportHash, rows, quality, enclave, signature);
+        _checkReceipt(updated, root, reportHash, rows, quality, id, enclave, signature);
         _updatedTo[updated] = id;
+        uint16 version = d.version + 1;
         d.rows = rows;
         d.quality = quality;
+        d.version = version;
         d.root = root;
         d.reportHash = reportHash;
-        emit DatasetUpdated(id, enclave, root, reportHash, rows, quality);
+        emit DatasetUpdated(id, enclave, root, reportHash, rows, quality, version);
     }
 
     /// @notice Replaces the consent policy. Owner only. It does not reach back: donations made before stay.
@@ -202,17 +215,27 @@ contract Datasets is Consent {
     /// @notice Reverts unless the dataset is registered and not withdrawn.
     /// @return owner Its owner.
     /// @return number Its running number.
-    function requireUsable(bytes32 id) external view returns (address owner, uint32 number) {
+    /// @return weight What it counts for where it is donated: its rows times its quality, at most 2^32 - 1.
+    /// @return root Commitment to the content of now.
+    function requireUsable(bytes32 id)
+        external
+        view
+        returns (address owner, uint32 number, uint32 weight, bytes32 root)
+    {
         Dataset storage d = _datasets[id];
         owner = d.owner;
         number = d.number;
+        uint256 product = uint256(d.rows) * d.quality;
+        // forge-lint: disable-next-line(unsafe-typecast) what does not fit is replaced by what does.
+        weight = product > type(uint32).max ? type(uint32).max : uint32(product);
         if (owner == address(0)) revert DatasetNotRegistered(id);
         if (d.withdrawn) revert DatasetIsWithdrawn(id);
+        root = d.root;
     }
 
-    /// @notice Reverts unless the dataset with this running number was withdrawn.
-    function requireWithdrawn(uint32 number) external view {
-        if (!_withdrawn.get(number)) revert DatasetNotWithdrawn(number);
+    /// @notice Whether the dataset with this running number was withdrawn.
+    function isWithdrawn(uint32 number) external view returns (bool) {
+        return _withdrawn.get(number);
     }
 
     /// @notice When the owner declared a dataset erased, unix seconds; 0 when it was not.
@@ -243,6 +266,7 @@ contract Datasets is Consent {
         bytes32 reportHash,
         uint32 rows,
         uint8 quality,
+        bytes32 replaces,
         address enclave,
         bytes calldata signature
     ) private view {
@@ -250,7 +274,8 @@ contract Datasets is Consent {
         if (rows == 0) revert NoRows();
         if (_datasets[id].owner != address(0) || _updatedTo[id] != 0) revert DatasetAlreadyRegistered(id);
         enclaves.requireLive(enclave, Kinds.VALIDATION);
-        bytes32 receipt = keccak256(abi.encode(VALIDATION_TYPEHASH, msg.sender, root, reportHash, rows, quality));
+        bytes32 receipt =
+            keccak256(abi.encode(VALIDATION_TYPEHASH, msg.sender, root, reportHash, rows, quality, replaces));
         _checkSignature(enclave, receipt, signature);
     }
 

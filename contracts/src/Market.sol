@@ -9,6 +9,7 @@ import {Datasets} from "./Datasets.sol";
 import {Enclaves} from "./Enclaves.sol";
 import {RoundStatus} from "./IRounds.sol";
 import {MarketRules} from "./MarketRules.sol";
+import {DonorInfo, Places, Query, QueryState} from "./MarketTypes.sol";
 import {Members, Roles} from "./Members.sol";
 import {Kinds} from "./Programs.sol";
 import {Purse} from "./Purse.sol";
@@ -23,16 +24,19 @@ import {Donor, Sales, Shares} from "./Shares.sol";
 /// A pause stops new work (proposals, donations, rounds, sales) and nothing else: what was begun can be finished,
 /// settled, refunded, given up and claimed, so a pause never locks money.
 ///
-/// A dataset that is withdrawn after it was donated takes part in no later round: its enclave asks the register, and
-/// `endUse` makes the ledger refuse its updates. Its donor keeps the place and the share: the enclave took the data when
-/// it signed the donation, and a model cannot unlearn it. A trainer who does not want to pay for donors who left gives
-/// the model up before a round was opened.
+/// A dataset that is withdrawn after it was donated takes part in no later round: its updates are refused, and `endUse`
+/// takes it out of a round that is not opened yet. Its donor keeps the place and the share: the enclave took the data
+/// when it signed the donation, and a model cannot unlearn it. A trainer who does not want to pay for donors who left
+/// gives the model up before a round was opened. A donor whom the committee names as the author of something that cannot
+/// be used (`Rounds.blameDonor`) gets nothing.
+///
+/// Nobody states the weight of a donation: it is rows times quality of the dataset as the register knows them.
 ///
 /// Trainers have no way to use their models for free: evaluating one after training is a query, bought, recorded and
 /// shared out like any other.
 contract Market is MarketRules, Consent, Purse {
     using SafeCast for uint256;
-    using BitMaps for BitMaps.BitMap;
+    using Places for BitMaps.BitMap;
     using Shares for Sales;
 
     /// @notice Where a model stands.
@@ -46,14 +50,6 @@ contract Market is MarketRules, Consent, Purse {
         Aborted
     }
 
-    /// @notice Where a query stands.
-    enum QueryState {
-        None,
-        Funded,
-        Settled,
-        Refunded
-    }
-
     /// @notice What a trainer offers. It never changes after the proposal. The fee of the model, set by vote and in force
     /// when it was proposed, is taken off the price first; the three parts share out the rest.
     /// @param instantPayment Units of the token for each donor when training is finished.
@@ -64,6 +60,9 @@ contract Market is MarketRules, Consent, Purse {
     /// @param minDonors Training does not start with fewer.
     /// @param maxDonors No more are accepted; the deposit covers the instant payment of this many.
     /// @param queryTimeout Seconds after which an unanswered query is refunded.
+    /// @param minSurvivors With fewer updates no round is opened; at least 2.
+    /// @param colluders How many members of the committee may collude without anybody losing; at least 1. Threshold and
+    /// quorum follow from it (`Committees`).
     struct Terms {
         uint96 instantPayment;
         uint96 queryPrice;
@@ -73,6 +72,8 @@ contract Market is MarketRules, Consent, Purse {
         uint16 minDonors;
         uint16 maxDonors;
         uint32 queryTimeout;
+        uint16 minSurvivors;
+        uint8 colluders;
     }
 
     /// @notice All about a model, for readers.
@@ -84,9 +85,11 @@ contract Market is MarketRules, Consent, Purse {
     /// @param settled Number of queries settled so far.
     /// @param queryEnclave The enclave that serves, zero before.
     /// @param whitePaperHash Hash of the proposal document.
+    /// @param planHash Hash of the whole plan.
     /// @param modelHash Hash of the trained model, 0 before.
     /// @param terms What the trainer offers.
     /// @param feeBps The fee, in 1/10,000 of the price of a query.
+    /// @param excluded How many of the donors the committee named; they are paid nothing.
     struct ModelInfo {
         address trainer;
         State state;
@@ -96,37 +99,11 @@ contract Market is MarketRules, Consent, Purse {
         uint32 settled;
         address queryEnclave;
         bytes32 whitePaperHash;
+        bytes32 planHash;
         bytes32 modelHash;
         Terms terms;
         uint16 feeBps;
-    }
-
-    /// @notice One donor of one model, for readers.
-    /// @param payee Account that is paid; a pseudonym for this model.
-    /// @param weight Share in the donors' part, relative to `totalWeight`.
-    /// @param enclave The training enclave which took the data; zero when its use ended before training did.
-    /// @param instantPaid Whether the instant payment was paid out.
-    /// @param queriesPaid Of how many settled queries the share was paid out.
-    struct DonorInfo {
-        address payee;
-        uint32 weight;
-        address enclave;
-        bool instantPaid;
-        uint32 queriesPaid;
-    }
-
-    /// @notice One query, in one storage slot. Its price is in the terms of the model.
-    /// @param user Who paid.
-    /// @param deadline Unix seconds; up to then it can be settled, after it refunded.
-    /// @param modelId The model.
-    /// @param serving Which enclave answers: the one that served when the query was bought.
-    /// @param state Where it stands.
-    struct Query {
-        address user;
-        uint40 deadline;
-        uint32 modelId;
-        uint16 serving;
-        QueryState state;
+        uint16 excluded;
     }
 
     // Most calls touch one or two slots of it; the order of fields is for that.
@@ -144,7 +121,12 @@ contract Market is MarketRules, Consent, Purse {
         uint16 minDonors;
         // The fees of so many settled queries were paid out.
         uint32 feesCollected;
+        uint16 minSurvivors;
+        uint8 colluders;
+        // Donors who were named and are paid nothing.
+        uint16 excluded;
         bytes32 whitePaperHash;
+        bytes32 planHash;
         bytes32 modelHash;
     }
 
@@ -154,13 +136,20 @@ contract Market is MarketRules, Consent, Purse {
 
     mapping(uint256 modelId => Model) private _models;
     mapping(uint256 modelId => mapping(uint256 index => Donor)) private _donors;
+    // Datasets and training enclaves that have a place in a model, by running number.
     mapping(uint256 modelId => BitMaps.BitMap) private _donated;
+    mapping(uint256 modelId => BitMaps.BitMap) private _taken;
     mapping(uint256 modelId => mapping(uint256 serving => address enclave)) private _servings;
     mapping(bytes32 queryId => Query) private _queries;
 
     /// @notice A model was proposed and its deposit taken.
     event ModelProposed(
-        uint256 indexed modelId, address indexed trainer, bytes32 whitePaperHash, Terms terms, uint256 deposit
+        uint256 indexed modelId,
+        address indexed trainer,
+        bytes32 whitePaperHash,
+        bytes32 planHash,
+        Terms terms,
+        uint256 deposit
     );
 
     /// @notice The model is in a state in which this is not possible.
@@ -178,9 +167,10 @@ contract Market is MarketRules, Consent, Purse {
     /// @notice Proposes a model and pays the deposit, `instantPayment * maxDonors`. TRAINER only. The model takes the
     /// fee that is in force now (`feeBps`) and keeps it.
     /// @param whitePaperHash Hash of the document which says what it predicts and which data it needs.
+    /// @param planHash Hash of the whole plan: rounds, survivors, committee, method, programs.
     /// @param t What is offered; it never changes afterwards.
     /// @return modelId Running number from 1.
-    function propose(bytes32 whitePaperHash, Terms calldata t)
+    function propose(bytes32 whitePaperHash, bytes32 planHash, Terms calldata t)
         external
         nonReentrant
         whenNotPaused
@@ -188,10 +178,14 @@ contract Market is MarketRules, Consent, Purse {
     {
         members.requireRole(msg.sender, Roles.TRAINER);
         if (address(rounds) == address(0)) revert RoundsNotSet();
-        if (whitePaperHash == 0) revert ZeroHash();
+        if (whitePaperHash == 0 || planHash == 0) revert ZeroHash();
         uint256 sum = uint256(t.donorsBps) + t.trainerBps + t.runnerBps;
         if (sum != Shares.BPS) revert SharesDoNotAddUp(sum);
         if (t.minDonors == 0 || t.maxDonors < t.minDonors) revert InvalidDonorLimits(t.minDonors, t.maxDonors);
+        if (t.minSurvivors < 2 || t.minSurvivors > t.minDonors) {
+            revert InvalidMinSurvivors(t.minSurvivors, t.minDonors);
+        }
+        if (t.colluders == 0) revert ZeroColluders();
         if (t.queryTimeout == 0) revert ZeroTimeout();
 
         modelId = ++modelCount;
@@ -203,33 +197,33 @@ contract Market is MarketRules, Consent, Purse {
         m.instantPayment = t.instantPayment;
         m.minDonors = t.minDonors;
         m.maxDonors = t.maxDonors;
+        m.minSurvivors = t.minSurvivors;
+        m.colluders = t.colluders;
         m.whitePaperHash = whitePaperHash;
-        // The proposer pays for the slot which the next donors will most likely share.
-        _donated[modelId].set(_bucket(datasets.count()));
+        m.planHash = planHash;
+        // The proposer pays for the slots which the next donors will most likely share.
+        _donated[modelId].prepare(datasets.count());
+        _taken[modelId].prepare(enclaves.count());
         uint256 deposit = uint256(t.instantPayment) * t.maxDonors;
-        emit ModelProposed(modelId, msg.sender, whitePaperHash, t, deposit);
+        emit ModelProposed(modelId, msg.sender, whitePaperHash, planHash, t, deposit);
         if (fee != 0) emit ModelFee(modelId, fee);
         _take(deposit);
     }
 
-    /// @notice Records a donation. The owner of the dataset calls, once per dataset and model.
+    /// @notice Records a donation. The owner of the dataset calls, once per dataset and model, and an enclave holds one
+    /// place in a model. Its weight is rows times quality as the register knows them now.
     /// @param modelId A model that recruits.
     /// @param datasetId A dataset of the caller that is not withdrawn.
-    /// @param payee Account to be paid; better a fresh one for this model than the caller's.
-    /// @param weight Share in the donors' part, as measured by the enclave.
+    /// @param payee Account to be paid; better one made for this model than the caller's.
     /// @param enclave The live training enclave which has the data.
-    /// @param signature EIP-712 `DonationReceipt` by that enclave.
+    /// @param signature EIP-712 `DonationReceipt` by that enclave, over the root that the register knows now.
     /// @return donorIndex Number of the donor, from 1.
-    function donate(
-        uint256 modelId,
-        bytes32 datasetId,
-        address payee,
-        uint32 weight,
-        address enclave,
-        bytes calldata signature
-    ) external returns (uint16 donorIndex) {
+    function donate(uint256 modelId, bytes32 datasetId, address payee, address enclave, bytes calldata signature)
+        external
+        returns (uint16 donorIndex)
+    {
         address owner;
-        (owner, donorIndex) = _donate(modelId, datasetId, payee, weight, enclave, signature);
+        (owner, donorIndex) = _donate(modelId, datasetId, payee, enclave, signature);
         if (owner != msg.sender) revert NotDatasetOwner(datasetId, msg.sender);
     }
 
@@ -244,33 +238,57 @@ contract Market is MarketRules, Consent, Purse {
         returns (uint16 donorIndex)
     {
         address owner;
-        (owner, donorIndex) = _donate(
-            consent.modelId, consent.datasetId, consent.payee, consent.weight, consent.enclave, enclaveSignature
-        );
+        (owner, donorIndex) =
+            _donate(consent.modelId, consent.datasetId, consent.payee, consent.enclave, enclaveSignature);
         _checkConsent(owner, consent.deadline, Receipts.consent(consent), ownerSignature);
     }
 
-    /// @notice Makes a withdrawn dataset take part in no further round of a model that it was donated to. Anybody may call,
-    /// once the dataset is withdrawn. (Asking the register for each update instead would cost every donor.)
+    /// @notice Takes a withdrawn dataset out of the training of a model that it was donated to: out of every later round,
+    /// and out of the latest one unless its sum is open. Anybody may call, once the dataset is withdrawn.
     function endUse(uint256 modelId, uint16 donorIndex) external {
         Model storage m = _known(modelId);
         if (m.state != State.Recruiting && m.state != State.Training) revert WrongState(modelId, m.state);
         Donor storage d = _donor(modelId, donorIndex);
-        // Nobody was paid yet, so `paid` holds the number of the dataset.
-        datasets.requireWithdrawn(d.paid - Shares.UNPAID);
         if (d.enclave == 0) revert UseEnded(modelId, donorIndex);
+        // Nobody was paid yet, so `paid` holds the number of the dataset.
+        uint32 number = d.paid - Shares.UNPAID;
+        if (!datasets.isWithdrawn(number)) revert DatasetNotWithdrawn(number);
         // No enclave has this number.
         d.enclave = 0;
         emit DonorUseEnded(modelId, donorIndex);
+        rounds.dropDonor(modelId, donorIndex);
     }
 
-    /// @notice Ends recruiting. Trainer only; needs `minDonors`.
-    function startTraining(uint256 modelId) external {
+    /// @notice Ends the use of the data of a donor whom the committee named, takes its weight off the sum and pays it
+    /// nothing; its instant payment is a part of the deposit that is not used. The contract with the training rounds only,
+    /// before the end of training, so that nobody was paid yet.
+    /// @return used Whether the donor took part until now.
+    function excludeDonor(uint256 modelId, uint16 donorIndex) external returns (bool used) {
+        if (msg.sender != address(rounds)) revert NotRounds(msg.sender);
+        Model storage m = _inState(modelId, State.Training);
+        Donor storage d = _donor(modelId, donorIndex);
+        used = d.enclave != 0;
+        uint32 weight = d.weight;
+        // Only a donor who was excluded before has no weight.
+        if (weight == 0) return false;
+        d.enclave = 0;
+        d.weight = 0;
+        m.totalWeight -= weight;
+        m.excluded += 1;
+        emit DonorExcluded(modelId, donorIndex, weight);
+    }
+
+    /// @notice Ends recruiting. Trainer only; needs `minDonors`. The committee is fixed here for the whole training, so
+    /// that a member who changes its key or its role later touches later trainings only.
+    /// @param seats Its members, each with the role COMMITTEE and a key that it claims to have proved, in ascending order
+    /// of their addresses. It should be all of them whose proof is good: that is what everybody else checks.
+    function startTraining(uint256 modelId, address[] calldata seats) external {
         Model storage m = _inState(modelId, State.Recruiting);
         _onlyTrainer(modelId, m);
         if (m.donors < m.minDonors) revert TooFewDonors(modelId, m.donors, m.minDonors);
         m.state = State.Training;
         emit TrainingStarted(modelId, m.donors, m.totalWeight);
+        rounds.fixCommittee(modelId, seats, m.colluders, m.minSurvivors);
     }
 
     /// @notice Ends training. Trainer only; the latest round must be final with this model. From then on each donor
@@ -284,34 +302,36 @@ contract Market is MarketRules, Consent, Purse {
         }
         m.state = State.Trained;
         m.modelHash = modelHash;
-        uint256 rest = uint256(m.instantPayment) * (m.maxDonors - m.donors);
+        uint256 rest = _unused(m);
         _credit(m.trainer, rest);
         emit TrainingFinished(modelId, modelHash, rest);
     }
 
     /// @notice Gives a model up. As long as the sum of no round was open, the whole deposit goes back to the trainer.
     /// Afterwards the trainer has, or could have, a model made from the data: each donor can claim the instant payment
-    /// as after training, and the trainer gets the rest of the deposit; unless the donors missed the latest round (see
-    /// `IRounds.progress`), which makes the whole deposit the trainer's again. A trainer cannot make a round fail by
-    /// asking for more than before; one who keeps the model from some donors can, which the ledger does not see. Nor does
-    /// it see what the committee opened behind its back; that a quorum of it does not do so is assumed everywhere.
+    /// as after training, and the trainer gets the rest of the deposit; unless the donors missed the latest round or the
+    /// committee let it become void (see `IRounds.progress`), which makes the whole deposit the trainer's again. A trainer
+    /// cannot bring that about by asking for more than before; one who keeps the model from some donors can, which the
+    /// ledger does not see. Nor does it see what the committee opened behind its back; that a quorum of it does not do so
+    /// is assumed everywhere.
     ///
-    /// The trainer may at any time before the end of training. Anybody may while nothing was opened and the latest
-    /// round has failed; and when something was opened, `ABANDONED_AFTER` the deadline of the latest round.
+    /// The trainer may at any time before the end of training. Anybody may when the latest round is void; when it has
+    /// failed and nothing was opened; and `ABANDONED_AFTER` the deadline of the latest round.
     function abortTraining(uint256 modelId) external {
         Model storage m = _known(modelId);
         if (m.state != State.Recruiting && m.state != State.Training) revert WrongState(modelId, m.state);
-        (uint32 opened, uint64 deadline, bool missed) = rounds.progress(modelId);
+        (uint32 opened, uint64 deadline, bool missed, bool voided) = rounds.progress(modelId);
         if (msg.sender != m.trainer) {
-            (, RoundStatus status,) = rounds.outcome(modelId);
-            bool may = opened == 0 ? status == RoundStatus.Failed : block.timestamp > deadline + ABANDONED_AFTER;
+            (uint32 round, RoundStatus status,) = rounds.outcome(modelId);
+            bool may = status == RoundStatus.Void || (opened == 0 && status == RoundStatus.Failed)
+                || (round != 0 && block.timestamp > deadline + ABANDONED_AFTER);
             if (!may) revert NotTrainer(modelId, msg.sender);
         }
         m.state = State.Aborted;
         uint256 rest = uint256(m.instantPayment) * m.maxDonors;
-        if (opened != 0 && !missed) {
+        if (opened != 0 && !missed && !voided) {
             m.sales.owedAfterAbort = true;
-            rest = uint256(m.instantPayment) * (m.maxDonors - m.donors);
+            rest = _unused(m);
         }
         _credit(m.trainer, rest);
         emit TrainingAborted(modelId, msg.sender, rest);
@@ -349,8 +369,15 @@ contract Market is MarketRules, Consent, Purse {
     /// still live is asked when it answers: asking here too would cost every query more than a refund now and then.
     /// @param codeHash Hash of an access code that only the caller knows. The id of the query also covers the caller,
     /// so whoever copies a pending `codeHash` gets a query of their own and blocks nobody.
+    /// @param enclave The enclave that the caller has appraised. Only it can answer; if another one serves by now,
+    /// nothing is bought.
     /// @return queryId `queryIdOf(caller, codeHash)`; it can be used once.
-    function buy(uint256 modelId, bytes32 codeHash) external nonReentrant whenNotPaused returns (bytes32 queryId) {
+    function buy(uint256 modelId, bytes32 codeHash, address enclave)
+        external
+        nonReentrant
+        whenNotPaused
+        returns (bytes32 queryId)
+    {
         Model storage m = _models[modelId];
         if (!m.sales.open) revert WrongState(modelId, _known(modelId).state);
         if (codeHash == 0) revert ZeroHash();
@@ -358,9 +385,11 @@ contract Market is MarketRules, Consent, Purse {
         if (_queries[queryId].state != QueryState.None) revert CodeUsed(queryId);
         uint40 deadline = (block.timestamp + m.sales.timeout).toUint40();
         uint16 serving = m.sales.servings;
+        address serves = _servings[modelId][serving];
+        if (enclave != serves) revert OtherEnclave(modelId, enclave, serves);
         _queries[queryId] = Query(msg.sender, deadline, modelId.toUint32(), serving, QueryState.Funded);
         uint256 price = m.sales.price;
-        emit QueryBought(queryId, modelId, msg.sender, codeHash, price, deadline, _servings[modelId][serving]);
+        emit QueryBought(queryId, modelId, msg.sender, codeHash, price, deadline, enclave);
         _take(price);
     }
 
@@ -450,6 +479,7 @@ contract Market is MarketRules, Consent, Purse {
             settled: m.sales.settled,
             queryEnclave: _servings[modelId][m.sales.servings],
             whitePaperHash: m.whitePaperHash,
+            planHash: m.planHash,
             modelHash: m.modelHash,
             terms: Terms({
                 instantPayment: m.instantPayment,
@@ -459,9 +489,12 @@ contract Market is MarketRules, Consent, Purse {
                 runnerBps: runnerBps,
                 minDonors: m.minDonors,
                 maxDonors: m.maxDonors,
-                queryTimeout: m.sales.timeout
+                queryTimeout: m.sales.timeout,
+                minSurvivors: m.minSurvivors,
+                colluders: m.colluders
             }),
-            feeBps: m.sales.feeBps
+            feeBps: m.sales.feeBps,
+            excluded: m.excluded
         });
     }
 
@@ -479,9 +512,17 @@ contract Market is MarketRules, Consent, Purse {
         return DonorInfo(d.payee, d.weight, enclaves.signerOf(d.enclave), instantPaid, instantPaid ? paid : 0);
     }
 
-    /// @notice The running number of the training enclave which took the data of a donor, 0 when the use of it ended.
-    function donorEnclave(uint256 modelId, uint16 donorIndex) external view returns (uint32) {
-        return _donor(modelId, donorIndex).enclave;
+    /// @notice Reverts unless the data of a donor may be used in a round now: its use has not ended, also not by
+    /// withdrawing the dataset a moment ago.
+    /// @return enclave The running number of the training enclave which took the data.
+    function requireInUse(uint256 modelId, uint16 donorIndex) external view returns (uint32 enclave) {
+        Donor storage d = _donor(modelId, donorIndex);
+        enclave = d.enclave;
+        uint32 paid = d.paid;
+        // Who was paid is in no round any more, and `paid` is no number of a dataset then.
+        if (enclave == 0 || paid < Shares.UNPAID || datasets.isWithdrawn(paid - Shares.UNPAID)) {
+            revert UseEnded(modelId, donorIndex);
+        }
     }
 
     /// @notice All about a query; all zero when it is unknown.
@@ -504,30 +545,29 @@ contract Market is MarketRules, Consent, Purse {
         uint256 modelId,
         bytes32 datasetId,
         address payee,
-        uint32 weight,
         address enclave,
         bytes calldata signature
     ) private whenNotPaused returns (address owner, uint16 donorIndex) {
         Model storage m = _inState(modelId, State.Recruiting);
         if (payee == address(0)) revert ZeroAddress();
         if (payee == address(this)) revert OwnAddress();
-        if (weight == 0) revert ZeroWeight();
         donorIndex = m.donors;
         if (donorIndex == m.maxDonors) revert DonorsFull(modelId, donorIndex);
         uint32 number;
-        (owner, number) = datasets.requireUsable(datasetId);
+        uint32 weight;
+        bytes32 root;
+        (owner, number, weight, root) = datasets.requireUsable(datasetId);
+        if (weight == 0) revert ZeroWeight();
         if (number >= Shares.UNPAID) revert CounterFull();
-        BitMaps.BitMap storage donated = _donated[modelId];
-        uint256 bit = _bucket(number) + 1 + number % 255;
-        if (donated.get(bit)) revert AlreadyDonated(modelId, datasetId);
-        donated.set(bit);
+        if (!_donated[modelId].take(number)) revert AlreadyDonated(modelId, datasetId);
         (, uint32 enclaveNumber) = enclaves.requireLive(enclave, Kinds.TRAINING);
-        _checkSignature(enclave, Receipts.donation(modelId, datasetId, payee, weight), signature);
+        if (!_taken[modelId].take(enclaveNumber)) revert EnclaveTaken(modelId, enclave);
+        _checkSignature(enclave, Receipts.donation(modelId, datasetId, root, payee), signature);
 
         m.donors = ++donorIndex;
         m.totalWeight += weight;
         _donors[modelId][donorIndex] = Donor(payee, weight, enclaveNumber, Shares.UNPAID | number);
-        emit Donated(modelId, datasetId, payee, donorIndex, weight, enclave);
+        emit Donated(modelId, datasetId, payee, donorIndex, weight, enclave, root);
     }
 
     function _known(uint256 modelId) private view returns (Model storage m) {
@@ -559,6 +599,8 @@ contract Market is MarketRules, Consent, Purse {
         State state = m.state;
         bool trained = state == State.Trained || state == State.Serving || state == State.Retired;
         if (!trained && !m.sales.owedAfterAbort) return 0;
+        // A donor whom the committee named.
+        if (d.weight == 0) return 0;
         uint256 earned = m.sales.earned(d, m.totalWeight);
         return d.paid >= Shares.UNPAID ? m.instantPayment + earned : earned;
     }
@@ -574,8 +616,8 @@ contract Market is MarketRules, Consent, Purse {
         _pay(payee, amount);
     }
 
-    // A slot of `_donated` holds 255 datasets; bit 0, whose index this is, belongs to none of them.
-    function _bucket(uint32 datasetNumber) private pure returns (uint256) {
-        return uint256(datasetNumber) / 255 * 256;
+    // What is left of the deposit when each donor is paid, but for those who were named.
+    function _unused(Model storage m) private view returns (uint256) {
+        return uint256(m.instantPayment) * (m.maxDonors - m.donors + m.excluded);
     }
 }

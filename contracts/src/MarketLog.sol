@@ -12,26 +12,31 @@ abstract contract MarketLog {
     event ModelFee(uint256 indexed modelId, uint16 bps);
     /// @notice The fees of a model were paid to the treasury.
     event FeesCollected(uint256 indexed modelId, address indexed treasury, uint256 amount);
-    /// @notice A dataset was donated to a model.
+    /// @notice A dataset was donated to a model: the version of it which `root` commits to. This event joins the
+    /// dataset and the account that is paid in public; an account made for one model keeps models apart, not those two.
     event Donated(
         uint256 indexed modelId,
         bytes32 indexed datasetId,
         address indexed payee,
         uint16 donorIndex,
         uint32 weight,
-        address enclave
+        address enclave,
+        bytes32 root
     );
     /// @notice Recruiting is over.
     event TrainingStarted(uint256 indexed modelId, uint16 donors, uint48 totalWeight);
     /// @notice Donors can claim their instant payments; the unused deposit went back to the trainer.
     event TrainingFinished(uint256 indexed modelId, bytes32 modelHash, uint256 depositReturned);
-    /// @notice The model was given up. The whole deposit went back to the trainer, or, when the sum of a round was open
-    /// by then, what the instant payments of the donors leave of it.
+    /// @notice The model was given up. The whole deposit went back to the trainer, or what the instant payments of the
+    /// donors leave of it (`Market.abortTraining`).
     event TrainingAborted(uint256 indexed modelId, address indexed by, uint256 depositReturned);
     /// @notice An enclave answers queries from now on.
     event ModelServed(uint256 indexed modelId, address indexed enclave, address indexed runner, uint16 serving);
     /// @notice The dataset of a donor was withdrawn and is in no further round.
     event DonorUseEnded(uint256 indexed modelId, uint16 indexed donorIndex);
+    /// @notice The committee named this donor. It takes part in nothing any more and is paid nothing; `weight` was taken
+    /// off the sum of the weights.
+    event DonorExcluded(uint256 indexed modelId, uint16 indexed donorIndex, uint32 weight);
     /// @notice No new queries are sold.
     event ModelRetired(uint256 indexed modelId);
     /// @notice A query was paid for.
@@ -75,6 +80,10 @@ abstract contract MarketLog {
     error SharesDoNotAddUp(uint256 sum);
     /// @notice `minDonors` must be at least 1 and at most `maxDonors`.
     error InvalidDonorLimits(uint16 minDonors, uint16 maxDonors);
+    /// @notice `minSurvivors` must be at least 2 and at most `minDonors`: the sum over one donor is its data.
+    error InvalidMinSurvivors(uint16 minSurvivors, uint16 minDonors);
+    /// @notice Rounds are planned for at least one member of the committee who colludes.
+    error ZeroColluders();
     /// @notice A query needs time to be answered.
     error ZeroTimeout();
     /// @notice No model has this id.
@@ -87,8 +96,10 @@ abstract contract MarketLog {
     error AlreadyDonated(uint256 modelId, bytes32 datasetId);
     /// @notice The model has all the donors that it wanted.
     error DonorsFull(uint256 modelId, uint16 maxDonors);
-    /// @notice A donation must have a weight.
+    /// @notice The dataset has rows times quality 0, so nothing would be due for it.
     error ZeroWeight();
+    /// @notice This enclave has a place in this model already; each holds one.
+    error EnclaveTaken(uint256 modelId, address enclave);
     /// @notice The model has `donors` and needs `minDonors`.
     error TooFewDonors(uint256 modelId, uint16 donors, uint16 minDonors);
     /// @notice This user bought a query with this code before.
@@ -101,7 +112,13 @@ abstract contract MarketLog {
     error TooEarly(bytes32 queryId, uint64 deadline);
     /// @notice The model has no donor with this number.
     error UnknownDonor(uint256 modelId, uint16 donorIndex);
-    /// @notice The use of this donor's dataset ended already.
+    /// @notice The model is served by `serving` now and not by the enclave that the buyer trusts.
+    error OtherEnclave(uint256 modelId, address enclave, address serving);
+    /// @notice Only the contract with the training rounds may do this.
+    error NotRounds(address account);
+    /// @notice The dataset with this running number was not taken back.
+    error DatasetNotWithdrawn(uint32 number);
+    /// @notice The use of this donor's dataset ended: it was withdrawn, or the donor was named.
     error UseEnded(uint256 modelId, uint16 donorIndex);
     /// @notice A running number does not fit into 31 bits.
     error CounterFull();

@@ -27,10 +27,12 @@ library Roles {
 contract Members is AccessManaged, MemberVotes {
     /// @notice One member.
     /// @param roles Sum of `Roles` bits; 0 means that the account is no member.
+    /// @param keyClaimed Whether it claims to have proved that it holds the secret of `sealKey` (`proveSealKey`).
     /// @param profile Hash of the organization's profile document.
     /// @param sealKey X25519 public key to which messages for this member are sealed.
     struct Member {
         uint8 roles;
+        bool keyClaimed;
         bytes32 profile;
         bytes32 sealKey;
     }
@@ -41,6 +43,8 @@ contract Members is AccessManaged, MemberVotes {
     event MemberAdded(address indexed account, uint8 roles, bytes32 profile, bytes32 sealKey);
     /// @notice A member described itself anew or changed its key.
     event MemberUpdated(address indexed account, bytes32 profile, bytes32 sealKey);
+    /// @notice A member says that it holds the secret of its key. Whether (r, s) proves it, everybody checks for itself.
+    event SealKeyProven(address indexed account, bytes32 sealKey, bytes32 r, bytes32 s);
     /// @notice The roles of a member were replaced.
     event RolesChanged(address indexed account, uint8 roles);
     /// @notice A member left or was removed.
@@ -56,6 +60,8 @@ contract Members is AccessManaged, MemberVotes {
     error MissingRole(address account, uint8 needed, uint8 roles);
     /// @notice The zero address cannot be a member.
     error ZeroAccount();
+    /// @notice No secret belongs to the key zero.
+    error ZeroKey();
 
     constructor(address manager) AccessManaged(manager) {}
 
@@ -63,13 +69,13 @@ contract Members is AccessManaged, MemberVotes {
     /// @param account The account with which it acts.
     /// @param roles Sum of `Roles` bits, not 0.
     /// @param profile Hash of its profile document.
-    /// @param sealKey X25519 public key for messages to it.
+    /// @param sealKey X25519 public key for messages to it. It is on no committee before it proves it (`proveSealKey`).
     function add(address account, uint8 roles, bytes32 profile, bytes32 sealKey) external restricted {
         if (account == address(0)) revert ZeroAccount();
         if (_members[account].roles != 0) revert AlreadyMember(account);
         _checkRoles(roles);
         _join(account);
-        _members[account] = Member(roles, profile, sealKey);
+        _members[account] = Member(roles, false, profile, sealKey);
         emit MemberAdded(account, roles, profile, sealKey);
     }
 
@@ -89,13 +95,31 @@ contract Members is AccessManaged, MemberVotes {
         emit MemberRemoved(account);
     }
 
-    /// @notice The calling member replaces its profile hash and its sealing key.
+    /// @notice The calling member replaces its profile hash and its sealing key. Another key has to be proved again.
     function update(bytes32 profile, bytes32 sealKey) external {
         Member storage m = _members[msg.sender];
         if (m.roles == 0) revert NotMember(msg.sender);
         m.profile = profile;
-        m.sealKey = sealKey;
+        if (m.sealKey != sealKey) {
+            m.sealKey = sealKey;
+            m.keyClaimed = false;
+        }
         emit MemberUpdated(msg.sender, profile, sealKey);
+    }
+
+    /// @notice The calling member replaces its sealing key and shows that it holds its secret. The proof is a Schnorr
+    /// proof over the curve of the key, which no contract can afford to check: what is kept is that there is one to be
+    /// checked, and everybody who relies on the key does. A key that was copied from another member comes without one.
+    /// @param sealKey X25519 public key for messages to the caller.
+    /// @param r Commitment of the proof, which covers the caller.
+    /// @param s Response of the proof.
+    function proveSealKey(bytes32 sealKey, bytes32 r, bytes32 s) external {
+        Member storage m = _members[msg.sender];
+        if (m.roles == 0) revert NotMember(msg.sender);
+        if (sealKey == 0) revert ZeroKey();
+        m.keyClaimed = true;
+        m.sealKey = sealKey;
+        emit SealKeyProven(msg.sender, sealKey, r, s);
     }
 
     /// @notice The sum of role bits of `account`, 0 for a stranger.

@@ -5,139 +5,133 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Enclaves} from "./Enclaves.sol";
 import {IRounds, RoundStatus} from "./IRounds.sol";
 import {Market} from "./Market.sol";
-import {Members, Roles} from "./Members.sol";
+import {Members} from "./Members.sol";
 import {Kinds} from "./Programs.sol";
+import {Reasons} from "./RoundsLog.sol";
+import {Seats} from "./Seats.sol";
 import {Signed} from "./Signed.sol";
 
 /// @title Training rounds: one header opens one sum over one set of survivors.
 /// @notice Each donor's enclave anchors the hash of one encrypted update. Closing fixes who is in the sum; the
-/// committee posts the hashes of its partial openings; the trainer posts the hashes of the sum and of the new model,
-/// which anybody can recompute from the public blobs. Hashes that nobody here reads again are kept in events only.
-contract Rounds is Signed, IRounds {
+/// committee posts the hashes of its partial openings and publishes them when a quorum is posted; the trainer posts the
+/// hashes of the sum and of the new model, which anybody can recompute from the public blobs. Hashes that nobody here
+/// reads again are kept in events only.
+///
+/// The committee is fixed when training starts. As long as no quorum is posted nothing is published, and a donor may still
+/// leave the sum: because its dataset was withdrawn, or because more members than may collude name it as the author of
+/// something that cannot be used. That begins another attempt, in which hashes posted for the earlier set of survivors
+/// count for nothing and the committee has its full time again; so one attempt has one set of survivors. From the quorum
+/// on, names are only names, and the past stays.
+contract Rounds is Signed, Seats {
     using SafeCast for uint256;
 
-    /// @notice One round of one model.
+    /// @notice One round of one model, for readers.
     /// @param status Where it stands.
+    /// @param opened Whether the quorum was posted, so that the sum is open, whatever happened to the posts later.
     /// @param deadline Unix seconds; up to then updates are anchored.
+    /// @param openBy Unix seconds; up to then the committee opens it.
     /// @param minSurvivors With fewer updates the round fails.
     /// @param quorum Partial openings needed.
-    /// @param partials Partial openings posted.
+    /// @param partials Partial openings posted for the survivors of now.
     /// @param survivors Updates in the sum; 0 before closing.
-    /// @param anchoredLow Bit i: donor i anchored an update, for the first 127 donors. It shares a slot with the rest,
-    /// which makes anchoring in small rounds cheaper; see `survivors` for all donors.
+    /// @param attempt How often a donor left the sum after closing; posts of earlier attempts count for nothing.
     /// @param headerHash Hash of the round header.
     /// @param aggregateHash Hash of the opened sum; 0 before.
     /// @param modelHash Hash of the new model; 0 before.
-    struct Round {
+    struct RoundInfo {
         RoundStatus status;
-        uint40 deadline;
+        bool opened;
+        uint64 deadline;
+        uint64 openBy;
         uint16 minSurvivors;
         uint8 quorum;
         uint8 partials;
         uint16 survivors;
-        uint128 anchoredLow;
+        uint16 attempt;
         bytes32 headerHash;
         bytes32 aggregateHash;
         bytes32 modelHash;
     }
 
-    uint256 private constant LOW = 128;
+    // The first slot is all that closing, posting and anchoring in small rounds need; bit i of `anchoredLow`: donor i
+    // anchored an update, for the donors below `LOW`. See `survivors` for all of them. `window` are the seconds from the
+    // deadline to the `openBy` that the trainer set.
+    struct Round {
+        RoundStatus status;
+        bool opened;
+        uint40 deadline;
+        uint40 openBy;
+        uint32 window;
+        uint8 partials;
+        uint16 survivors;
+        uint16 attempt;
+        uint88 anchoredLow;
+        bytes32 headerHash;
+        bytes32 aggregateHash;
+        bytes32 modelHash;
+    }
+
+    // Number of the latest round and when it began; number of rounds whose sum is open, and the least time in seconds
+    // that one of them gave to donors and to the committee; how many donors take part no more.
+    struct Progress {
+        uint32 last;
+        uint40 began;
+        uint32 opened;
+        uint40 shortest;
+        uint32 shortestWindow;
+        uint16 gone;
+    }
+
+    uint256 private constant LOW = 88;
     uint256 private constant DEADLINE_BITS = 40;
     uint256 private constant PER_WORD = 256 - DEADLINE_BITS;
 
+    /// @notice Seconds from the beginning of a round to the end of it, at most: otherwise a trainer who has the sum of an
+    /// earlier round could make its donors wait for ever.
+    uint256 public constant LONGEST = 365 days;
+
     bytes32 private constant UPDATE_TYPEHASH =
         keccak256("UpdateReceipt(uint256 modelId,uint32 round,bytes32 headerHash,bytes32 blobHash,uint16 donorIndex)");
+    bytes32 private constant OPENING_TYPEHASH = keccak256(
+        "ShareOpening(uint256 modelId,uint32 round,bytes32 headerHash,uint16 donorIndex,address member,bytes32 blobHash)"
+    );
 
-    /// @notice The register of members.
-    Members public immutable members;
     /// @notice The register of enclaves.
     Enclaves public immutable enclaves;
     /// @notice The market with the models.
     Market public immutable market;
 
-    // Number of the latest round and when it began; number of rounds whose sum is open, and what the most lenient of
-    // them asked for: the least updates, the shortest time in seconds.
-    struct Progress {
-        uint32 last;
-        uint40 began;
-        uint32 opened;
-        uint16 leastSurvivors;
-        uint40 shortest;
-    }
-
     mapping(uint256 modelId => Progress) private _progress;
     mapping(uint256 modelId => mapping(uint256 round => Round)) private _rounds;
-    // Donors from 128 on, `PER_WORD` in each word: below are the 40 bits of the deadline, so that anchoring needs no other
-    // slot to know whether the round is open; above is a bit for each donor, cleared when the donor anchors. Whoever
+    // Donors from `LOW` on, `PER_WORD` in each word: below are the 40 bits of the deadline, so that anchoring needs no
+    // other slot to know whether the round is open; above is a bit for each donor, cleared when the donor anchors. Whoever
     // opens the round pays for the words, which is what setting all bits is for; so no donor pays more than another.
     mapping(uint256 key => uint256) private _missingHigh;
-    mapping(uint256 modelId => mapping(uint256 round => mapping(address member => bytes32))) private _partials;
+    // By model, round and attempt.
+    mapping(uint256 key => mapping(address member => bytes32)) private _partials;
 
-    /// @notice A round began.
-    event RoundOpened(
-        uint256 indexed modelId,
-        uint32 indexed round,
-        bytes32 headerHash,
-        uint64 deadline,
-        uint16 minSurvivors,
-        uint8 quorum
-    );
-    /// @notice The hash of one encrypted update is on record.
-    event UpdateAnchored(uint256 indexed modelId, uint32 indexed round, uint16 indexed donorIndex, bytes32 blobHash);
-    /// @notice The set of survivors is fixed: donor i is bit i % 256 of word i / 256.
-    event RoundClosed(uint256 indexed modelId, uint32 indexed round, uint16 survivors, uint256[] bitmap);
-    /// @notice Too few donors took part.
-    event RoundFailed(uint256 indexed modelId, uint32 indexed round, uint16 survivors, uint16 minSurvivors);
-    /// @notice A committee member posted the hash of its partial opening.
-    event PartialPosted(uint256 indexed modelId, uint32 indexed round, address indexed member, bytes32 partialHash);
-    /// @notice The sum was opened and a new model made.
-    event RoundFinal(uint256 indexed modelId, uint32 indexed round, bytes32 aggregateHash, bytes32 modelHash);
-
-    /// @notice Only the trainer of the model may do this now.
-    error NotTrainer(uint256 modelId, address account);
     /// @notice The model is not in training.
     error NotTraining(uint256 modelId, Market.State state);
-    /// @notice The previous round is not over.
-    error PreviousRoundRunning(uint256 modelId, uint32 round, RoundStatus status);
-    /// @notice The round is in a state in which this is not possible.
-    error WrongRoundStatus(uint256 modelId, uint32 round, RoundStatus status);
-    /// @notice The deadline has passed.
-    error DeadlinePassed(uint256 modelId, uint32 round, uint64 deadline);
-    /// @notice The deadline is not in the future.
-    error DeadlineTooEarly(uint64 deadline);
-    /// @notice Not every donor anchored an update, and the deadline has not passed.
-    error StillOpen(uint256 modelId, uint32 round, uint16 anchored, uint64 deadline);
-    /// @notice `minSurvivors` must be at least 1 and at most the number of donors.
-    error InvalidMinSurvivors(uint16 minSurvivors, uint16 donors);
-    /// @notice No new rounds while the market is paused.
-    error MarketPaused();
-    /// @notice At least one partial opening is needed.
-    error ZeroQuorum();
-    /// @notice A hash that must be given is zero.
-    error ZeroHash();
-    /// @notice The data of this donor is with the enclave that has the running number `expected`.
-    error ForeignEnclave(uint16 donorIndex, uint32 expected, address given);
-    /// @notice This donor anchored an update already.
-    error AlreadyAnchored(uint256 modelId, uint32 round, uint16 donorIndex);
-    /// @notice This committee member posted already.
-    error AlreadyPosted(uint256 modelId, uint32 round, address member);
-    /// @notice `partials` of `quorum` partial openings are posted.
-    error QuorumMissing(uint256 modelId, uint32 round, uint8 partials, uint8 quorum);
 
-    constructor(Members members_, Enclaves enclaves_, Market market_) {
-        members = members_;
+    constructor(Members members_, Enclaves enclaves_, Market market_) Seats(members_) {
         enclaves = enclaves_;
         market = market_;
     }
 
+    /// @inheritdoc IRounds
+    function fixCommittee(uint256 modelId, address[] calldata seats, uint8 colluders, uint16 minSurvivors) external {
+        if (msg.sender != address(market)) revert NotMarket(msg.sender);
+        _fix(modelId, seats, colluders, minSurvivors);
+    }
+
     /// @notice Begins the next round of a model in training. Trainer only; the previous round must be over, and the market
-    /// not paused.
+    /// not paused. A round that failed or became void is repeated under the next number.
     /// @param headerHash Hash of the round header: global model, cohort, committee, quantiser, noise.
     /// @param deadline Unix seconds; up to then updates are anchored.
-    /// @param minSurvivors With fewer updates the round fails.
-    /// @param quorum Partial openings needed to open the sum.
+    /// @param openBy Unix seconds, later than the deadline; up to then the committee opens the sum. A donor who leaves the
+    /// closed round gives the committee as much time again.
     /// @return round Its number, from 1.
-    function open(uint256 modelId, bytes32 headerHash, uint64 deadline, uint16 minSurvivors, uint8 quorum)
+    function open(uint256 modelId, bytes32 headerHash, uint64 deadline, uint64 openBy)
         external
         returns (uint32 round)
     {
@@ -150,16 +144,16 @@ contract Rounds is Signed, IRounds {
         }
         if (headerHash == 0) revert ZeroHash();
         if (deadline <= block.timestamp) revert DeadlineTooEarly(deadline);
-        if (minSurvivors == 0 || minSurvivors > donors) revert InvalidMinSurvivors(minSurvivors, donors);
-        if (quorum == 0) revert ZeroQuorum();
+        uint256 latest = block.timestamp + LONGEST;
+        if (openBy <= deadline || openBy > latest) revert InvalidOpenBy(openBy, uint256(latest).toUint64());
         round = last + 1;
         _progress[modelId].last = round;
         _progress[modelId].began = uint40(block.timestamp);
         Round storage r = _rounds[modelId][round];
         r.status = RoundStatus.Open;
         r.deadline = uint256(deadline).toUint40();
-        r.minSurvivors = minSurvivors;
-        r.quorum = quorum;
+        r.openBy = uint256(openBy).toUint40();
+        r.window = uint256(openBy - deadline).toUint32();
         r.headerHash = headerHash;
         if (donors >= LOW) {
             uint256 word = type(uint256).max << DEADLINE_BITS | r.deadline;
@@ -167,11 +161,13 @@ contract Rounds is Signed, IRounds {
                 _missingHigh[_key(modelId, round, w)] = word;
             }
         }
-        emit RoundOpened(modelId, round, headerHash, deadline, minSurvivors, quorum);
+        Committee storage c = _committees[modelId];
+        emit RoundOpened(modelId, round, headerHash, deadline, c.minSurvivors, c.quorum, openBy);
     }
 
     /// @notice Puts the hash of a donor's encrypted update on record. Anybody may deliver it, once per donor and round,
-    /// until the deadline. Refused for a donor whose dataset was withdrawn (`Market.endUse`).
+    /// until the deadline. Refused for a donor whose dataset was withdrawn, or whom
+    /// the committee named.
     /// @param enclave The live training enclave that signed the receipt of this donor's donation.
     /// @param signature EIP-712 `UpdateReceipt` by that enclave.
     function anchor(
@@ -183,15 +179,13 @@ contract Rounds is Signed, IRounds {
         bytes calldata signature
     ) external {
         if (blobHash == 0) revert ZeroHash();
-        (, uint32 number) = enclaves.requireLive(enclave, Kinds.TRAINING);
-        uint32 expected = market.donorEnclave(modelId, donorIndex);
-        if (expected != number) revert ForeignEnclave(donorIndex, expected, enclave);
+        _checkEnclave(modelId, donorIndex, enclave);
         Round storage r = _rounds[modelId][round];
         bool first;
         if (donorIndex < LOW) {
             _checkOpen(modelId, round, r);
-            uint128 anchored = r.anchoredLow;
-            uint128 bit = uint128(1) << donorIndex;
+            uint88 anchored = r.anchoredLow;
+            uint88 bit = uint88(1) << donorIndex;
             first = anchored & bit == 0;
             r.anchoredLow = anchored | bit;
         } else {
@@ -211,57 +205,138 @@ contract Rounds is Signed, IRounds {
         emit UpdateAnchored(modelId, round, donorIndex, blobHash);
     }
 
-    /// @notice Fixes the set of survivors. The trainer may when all donors anchored; anybody may after the deadline.
+    /// @notice Fixes the set of survivors. The trainer may when all donors who still take part anchored; anybody may
+    /// after the deadline.
     function close(uint256 modelId, uint32 round) external {
-        Round storage r = _in(modelId, round, RoundStatus.Open);
+        Round storage r = _at(modelId, round, RoundStatus.Open);
         (address trainer, Market.State state, uint16 donors) = market.standing(modelId);
         if (state != Market.State.Training) revert NotTraining(modelId, state);
         (uint256[] memory bitmap, uint16 anchored) = _survivors(modelId, round, donors);
         if (block.timestamp <= r.deadline) {
             if (msg.sender != trainer) revert NotTrainer(modelId, msg.sender);
-            if (anchored < donors) revert StillOpen(modelId, round, anchored, r.deadline);
+            if (anchored < donors - _progress[modelId].gone) revert StillOpen(modelId, round, anchored, r.deadline);
         }
         r.survivors = anchored;
-        if (anchored < r.minSurvivors) {
-            r.status = RoundStatus.Failed;
-            emit RoundFailed(modelId, round, anchored, r.minSurvivors);
-        } else {
+        if (_enough(modelId, round, r)) {
             r.status = RoundStatus.Closed;
             emit RoundClosed(modelId, round, anchored, bitmap);
         }
     }
 
-    /// @notice Posts the hash of the caller's partial opening of a closed round. COMMITTEE only, once each, and only as
-    /// long as the model is in training: after giving a model up for free, its trainer gets no sum any more. A member
-    /// should publish the opening itself only after this call, for the same reason.
+    /// @notice Posts the hash of the caller's partial opening of a closed round, for its survivors of now. Who has a seat and
+    /// was not named, once in each attempt, and only as long as the model is in training: after giving a model up for
+    /// free, its trainer gets no sum any more. For the same reason, and because a donor may still leave, a member
+    /// publishes the opening itself only when the quorum is posted: posting promises not to open another set.
+    ///
+    /// The quorum is asked until `openBy`. Once it was posted the others may post at any time.
     function postPartial(uint256 modelId, uint32 round, bytes32 partialHash) external {
-        members.requireRole(msg.sender, Roles.COMMITTEE);
-        (, Market.State state,) = market.standing(modelId);
-        if (state != Market.State.Training) revert NotTraining(modelId, state);
-        Round storage r = _in(modelId, round, RoundStatus.Closed);
+        _takesPart(modelId);
+        _checkTraining(modelId);
+        Round storage r = _at(modelId, round, RoundStatus.Closed);
+        if (!r.opened && block.timestamp > r.openBy) revert OpeningOver(modelId, round, r.openBy);
         if (partialHash == 0) revert ZeroHash();
-        mapping(address => bytes32) storage posted = _partials[modelId][round];
+        mapping(address => bytes32) storage posted = _partials[_key(modelId, round, r.attempt)];
         if (posted[msg.sender] != 0) revert AlreadyPosted(modelId, round, msg.sender);
         posted[msg.sender] = partialHash;
         uint8 partials = r.partials + 1;
         r.partials = partials;
-        if (partials == r.quorum) {
+        if (!r.opened && partials >= _committees[modelId].quorum) {
+            r.opened = true;
             Progress memory p = _progress[modelId];
             uint40 time = r.deadline - p.began;
-            if (p.opened == 0 || r.minSurvivors < p.leastSurvivors) p.leastSurvivors = r.minSurvivors;
             if (p.opened == 0 || time < p.shortest) p.shortest = time;
+            if (p.opened == 0 || r.window < p.shortestWindow) p.shortestWindow = r.window;
             p.opened += 1;
             _progress[modelId] = p;
         }
-        emit PartialPosted(modelId, round, msg.sender, partialHash);
+        emit PartialPosted(modelId, round, msg.sender, partialHash, r.attempt);
+    }
+
+    /// @notice Says in public that the caller cannot read its share of a donor's update. Who has a seat, once for each
+    /// donor in the sum of a closed round that is not open yet. The donor's enclave can answer.
+    function accuse(uint256 modelId, uint32 round, uint16 donorIndex) external {
+        _takesPart(modelId);
+        _checkUnopened(modelId, round);
+        if (!isAnchored(modelId, round, donorIndex)) revert NotInSum(modelId, round, donorIndex);
+        _accuse(modelId, round, donorIndex);
+    }
+
+    /// @notice Answers an accusation: names a blob with which everybody can open that one share again. Anybody may deliver
+    /// it, once, as long as the sum is not open.
+    /// @param member Who accused the donor.
+    /// @param blobHash Hash of the blob.
+    /// @param enclave The live training enclave that signed the receipt of this donor's donation.
+    /// @param signature EIP-712 `ShareOpening` by that enclave.
+    function answerAccusation(
+        uint256 modelId,
+        uint32 round,
+        uint16 donorIndex,
+        address member,
+        bytes32 blobHash,
+        address enclave,
+        bytes calldata signature
+    ) external {
+        if (blobHash == 0) revert ZeroHash();
+        bytes32 headerHash = _checkUnopened(modelId, round).headerHash;
+        _checkEnclave(modelId, donorIndex, enclave);
+        _answer(modelId, round, donorIndex, member);
+        bytes32 opening =
+            keccak256(abi.encode(OPENING_TYPEHASH, modelId, round, headerHash, donorIndex, member, blobHash));
+        _checkSignature(enclave, opening, signature);
+        emit ShareOpened(modelId, round, donorIndex, member, blobHash);
+    }
+
+    /// @notice Votes that a donor is the author of something that cannot be used. Who has a seat, once for each reason, in
+    /// the latest round after it was closed. When one more than may collude say the same, the donor is named. As long as
+    /// the sum is not open it then leaves the sum, is in no later round and is paid nothing. A donor who is silent, or
+    /// named later, loses nothing but its name.
+    /// @param reason See `Reasons`.
+    function blameDonor(uint256 modelId, uint32 round, uint16 donorIndex, uint8 reason) external {
+        Round storage r = _checkJudged(modelId, round);
+        (,, uint16 donors) = market.standing(modelId);
+        if (donorIndex == 0 || donorIndex > donors) revert UnknownDonor(modelId, donorIndex);
+        bool named = _voteOnDonor(modelId, round, donorIndex, reason);
+        if (!named || reason == Reasons.SILENT || r.opened) return;
+        bool used = market.excludeDonor(modelId, donorIndex);
+        if (used) _drop(modelId, donorIndex);
+    }
+
+    /// @notice Votes that a member of the committee did wrong. Who has a seat, but not about itself, once for each reason,
+    /// in the latest round after it was closed. When one more than may collude say the same, the member is named. Unless
+    /// it was only silent, it takes part in no round of this model any more: its post in a round that is not final is
+    /// taken back. What was opened stays open.
+    /// @param reason See `Reasons`.
+    function blameMember(uint256 modelId, uint32 round, address member, uint8 reason) external {
+        Round storage r = _checkJudged(modelId, round);
+        bool named = _voteOnMember(modelId, round, member, reason);
+        if (!named || reason == Reasons.SILENT || r.status != RoundStatus.Closed) return;
+        mapping(address => bytes32) storage posted = _partials[_key(modelId, round, r.attempt)];
+        if (posted[member] == 0) return;
+        posted[member] = 0;
+        r.partials -= 1;
+    }
+
+    /// @inheritdoc IRounds
+    function dropDonor(uint256 modelId, uint16 donorIndex) external {
+        if (msg.sender != address(market)) revert NotMarket(msg.sender);
+        _drop(modelId, donorIndex);
+    }
+
+    /// @notice Ends a round that the committee did not open in time. Anybody may call.
+    function voidRound(uint256 modelId, uint32 round) external {
+        Round storage r = _at(modelId, round, RoundStatus.Closed);
+        if (r.opened) revert SumIsOpen(modelId, round);
+        if (block.timestamp <= r.openBy) revert StillOpening(modelId, round, r.openBy);
+        r.status = RoundStatus.Void;
+        emit RoundVoided(modelId, round, r.partials);
     }
 
     /// @notice Posts the opened sum and the new model. Trainer only; needs the quorum of partial openings.
     function finalize(uint256 modelId, uint32 round, bytes32 aggregateHash, bytes32 modelHash) external {
         _checkTrainer(modelId);
-        Round storage r = _in(modelId, round, RoundStatus.Closed);
+        Round storage r = _at(modelId, round, RoundStatus.Closed);
         if (aggregateHash == 0 || modelHash == 0) revert ZeroHash();
-        if (r.partials < r.quorum) revert QuorumMissing(modelId, round, r.partials, r.quorum);
+        if (!r.opened) revert QuorumMissing(modelId, round, r.partials, _committees[modelId].quorum);
         r.status = RoundStatus.Final;
         r.aggregateHash = aggregateHash;
         r.modelHash = modelHash;
@@ -281,26 +356,47 @@ contract Rounds is Signed, IRounds {
     }
 
     /// @inheritdoc IRounds
-    function progress(uint256 modelId) external view returns (uint32 opened, uint64 deadline, bool missed) {
+    function progress(uint256 modelId)
+        external
+        view
+        returns (uint32 opened, uint64 deadline, bool missed, bool voided)
+    {
         Progress memory p = _progress[modelId];
         Round storage r = _rounds[modelId][p.last];
         opened = p.opened;
         deadline = r.deadline;
-        missed = opened != 0 && r.status == RoundStatus.Failed && r.minSurvivors <= p.leastSurvivors
-            && 2 * (deadline - p.began) >= p.shortest && 2 * uint256(r.survivors) >= r.minSurvivors;
+        missed = opened != 0 && r.status == RoundStatus.Failed && 2 * (deadline - p.began) >= p.shortest
+            && 2 * uint256(r.survivors) >= _committees[modelId].minSurvivors;
+        voided = r.status == RoundStatus.Void && r.window >= p.shortestWindow;
     }
 
-    /// @notice Everything kept about a round; all zero when there is none.
-    function roundInfo(uint256 modelId, uint32 round) external view returns (Round memory) {
-        return _rounds[modelId][round];
+    /// @notice Everything about a round; all zero when there is none.
+    function roundInfo(uint256 modelId, uint32 round) external view returns (RoundInfo memory info) {
+        Round storage r = _rounds[modelId][round];
+        if (r.status == RoundStatus.None) return info;
+        Committee storage c = _committees[modelId];
+        return RoundInfo({
+            status: r.status,
+            opened: r.opened,
+            deadline: r.deadline,
+            openBy: r.openBy,
+            minSurvivors: c.minSurvivors,
+            quorum: c.quorum,
+            partials: r.partials,
+            survivors: r.survivors,
+            attempt: r.attempt,
+            headerHash: r.headerHash,
+            aggregateHash: r.aggregateHash,
+            modelHash: r.modelHash
+        });
     }
 
-    /// @notice Whether a donor anchored an update in a round.
-    function isAnchored(uint256 modelId, uint32 round, uint16 donorIndex) external view returns (bool) {
-        (,, uint16 donors) = market.standing(modelId);
-        if (donorIndex > donors) return false;
-        (uint256[] memory bitmap,) = _survivors(modelId, round, donors);
-        return (bitmap[donorIndex / 256] >> (donorIndex % 256)) & 1 == 1;
+    /// @notice Whether a donor anchored an update in a round and is still in the sum.
+    function isAnchored(uint256 modelId, uint32 round, uint16 donorIndex) public view returns (bool) {
+        if (donorIndex < LOW) return _rounds[modelId][round].anchoredLow >> donorIndex & 1 == 1;
+        uint256 missing = _missingHigh[_key(modelId, round, (donorIndex - LOW) / PER_WORD)];
+        // A word that was never written has no deadline.
+        return missing != 0 && missing >> (DEADLINE_BITS + (donorIndex - LOW) % PER_WORD) & 1 == 0;
     }
 
     /// @notice The donors who anchored so far; after closing, the survivors. Donor i is bit i % 256 of word i / 256.
@@ -309,24 +405,82 @@ contract Rounds is Signed, IRounds {
         return _survivors(modelId, round, donors);
     }
 
-    /// @notice The hash of a member's partial opening, 0 when it posted none.
+    /// @notice The hash of a member's partial opening for the survivors of now, 0 when it posted none.
     function partialOf(uint256 modelId, uint32 round, address member) external view returns (bytes32) {
-        return _partials[modelId][round][member];
+        return _partials[_key(modelId, round, _rounds[modelId][round].attempt)][member];
     }
 
-    // One hash instead of three. Ids of models have 32 bits, so that nothing is cut off.
-    function _key(uint256 modelId, uint32 round, uint256 word) private pure returns (uint256) {
-        return modelId << 64 | uint256(round) << 32 | word;
+    // A donor takes part no more, which happens to each once at most. If its update is in the sum of the latest round and
+    // that is not open, it leaves it.
+    function _drop(uint256 modelId, uint16 donorIndex) private {
+        _progress[modelId].gone += 1;
+        uint32 round = _progress[modelId].last;
+        Round storage r = _rounds[modelId][round];
+        bool closed = r.status == RoundStatus.Closed;
+        if (r.opened || !(closed || r.status == RoundStatus.Open) || !isAnchored(modelId, round, donorIndex)) return;
+        if (donorIndex < LOW) {
+            r.anchoredLow &= ~(uint88(1) << donorIndex);
+        } else {
+            _missingHigh[_key(modelId, round, (donorIndex - LOW) / PER_WORD)] |=
+                1 << DEADLINE_BITS + (donorIndex - LOW) % PER_WORD;
+        }
+        if (closed) {
+            r.survivors -= 1;
+            r.attempt += 1;
+            r.partials = 0;
+            uint40 openBy = (block.timestamp + r.window).toUint40();
+            if (openBy > r.openBy) r.openBy = openBy;
+        }
+        emit DonorDropped(modelId, round, donorIndex, r.survivors, r.attempt, r.openBy);
+        if (closed) _enough(modelId, round, r);
     }
 
-    function _in(uint256 modelId, uint32 round, RoundStatus status) private view returns (Round storage r) {
+    // Whether enough donors are left; otherwise the round failed.
+    function _enough(uint256 modelId, uint32 round, Round storage r) private returns (bool) {
+        uint16 min = _committees[modelId].minSurvivors;
+        if (r.survivors >= min) return true;
+        r.status = RoundStatus.Failed;
+        emit RoundFailed(modelId, round, r.survivors, min);
+        return false;
+    }
+
+    function _at(uint256 modelId, uint32 round, RoundStatus status) private view returns (Round storage r) {
         r = _rounds[modelId][round];
         if (r.status != status) revert WrongRoundStatus(modelId, round, r.status);
+    }
+
+    // The set of survivors is fixed and nothing was published.
+    function _checkUnopened(uint256 modelId, uint32 round) private view returns (Round storage r) {
+        _checkTraining(modelId);
+        r = _at(modelId, round, RoundStatus.Closed);
+        if (r.opened) revert SumIsOpen(modelId, round);
+    }
+
+    // Somebody can be named for what happened in the latest round.
+    function _checkJudged(uint256 modelId, uint32 round) private view returns (Round storage r) {
+        uint32 last = _progress[modelId].last;
+        if (round != last) revert NotLatestRound(modelId, round, last);
+        r = _rounds[modelId][round];
+        if (r.status != RoundStatus.Closed && r.status != RoundStatus.Final) {
+            revert WrongRoundStatus(modelId, round, r.status);
+        }
     }
 
     function _checkOpen(uint256 modelId, uint32 round, Round storage r) private view {
         if (r.status != RoundStatus.Open) revert WrongRoundStatus(modelId, round, r.status);
         if (block.timestamp > r.deadline) revert DeadlinePassed(modelId, round, r.deadline);
+    }
+
+    // The enclave is live and took the data of this donor, whose use has not ended.
+    function _checkEnclave(uint256 modelId, uint16 donorIndex, address enclave) private view {
+        (, uint32 number) = enclaves.requireLive(enclave, Kinds.TRAINING);
+        uint32 expected = market.requireInUse(modelId, donorIndex);
+        if (expected != number) revert ForeignEnclave(donorIndex, expected, enclave);
+    }
+
+    function _checkTraining(uint256 modelId) private view {
+        (, Market.State state,) = market.standing(modelId);
+        if (state != Market.State.Training) revert NotTraining(modelId, state);
     }
 
     function _checkTrainer(uint256 modelId) private view returns (uint16) {
@@ -355,18 +509,6 @@ contract Rounds is Signed, IRounds {
             uint256 next = word >> 256 - start % 256;
             if (next != 0) bitmap[start / 256 + 1] |= next;
             count += _bits(word);
-        }
-    }
-
-    // The number of set bits: pairs, fours and eights are added up in place, then all bytes by one multiplication.
-    function _bits(uint256 x) private pure returns (uint16) {
-        unchecked {
-            uint256 ones = type(uint256).max;
-            x -= (x >> 1) & (ones / 3);
-            x = (x & (ones / 5)) + ((x >> 2) & (ones / 5));
-            x = (x + (x >> 4)) & (ones / 17);
-            // At most 256, which needs two bytes: the sum of all but the lowest byte is at the top.
-            return uint16(((x >> 8) * (ones / 255) >> 248) + (x & 0xff));
         }
     }
 }
