@@ -19,7 +19,13 @@ interface IRounds {
     /// @param seats Its members in ascending order; each has the role COMMITTEE and claims to have proved its key.
     /// @param colluders How many of them may collude; threshold and quorum follow (`Committees`).
     /// @param minSurvivors With fewer updates no round of the model is opened.
-    function fixCommittee(uint256 modelId, address[] calldata seats, uint8 colluders, uint16 minSurvivors) external;
+    function fixCommittee(
+        uint256 modelId,
+        address[] calldata seats,
+        bytes32[] calldata sealKeys,
+        uint8 colluders,
+        uint16 minSurvivors
+    ) external;
 
     /// @notice Takes a donor whose dataset was withdrawn out of the latest round, unless its sum is open. The market only,
     /// once for each donor.

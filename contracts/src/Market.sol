@@ -215,15 +215,20 @@ contract Market is MarketRules, Consent, Purse {
     /// @param modelId A model that recruits.
     /// @param datasetId A dataset of the caller that is not withdrawn.
     /// @param payee Account to be paid; better one made for this model than the caller's.
+    /// @param decision Hash of the owner's recorded decision that allows it.
     /// @param enclave The live training enclave which has the data.
     /// @param signature EIP-712 `DonationReceipt` by that enclave, over the root that the register knows now.
     /// @return donorIndex Number of the donor, from 1.
-    function donate(uint256 modelId, bytes32 datasetId, address payee, address enclave, bytes calldata signature)
-        external
-        returns (uint16 donorIndex)
-    {
+    function donate(
+        uint256 modelId,
+        bytes32 datasetId,
+        address payee,
+        bytes32 decision,
+        address enclave,
+        bytes calldata signature
+    ) external returns (uint16 donorIndex) {
         address owner;
-        (owner, donorIndex) = _donate(modelId, datasetId, payee, enclave, signature);
+        (owner, donorIndex) = _donate(modelId, datasetId, payee, decision, enclave, signature);
         if (owner != msg.sender) revert NotDatasetOwner(datasetId, msg.sender);
     }
 
@@ -238,8 +243,9 @@ contract Market is MarketRules, Consent, Purse {
         returns (uint16 donorIndex)
     {
         address owner;
-        (owner, donorIndex) =
-            _donate(consent.modelId, consent.datasetId, consent.payee, consent.enclave, enclaveSignature);
+        (owner, donorIndex) = _donate(
+            consent.modelId, consent.datasetId, consent.payee, consent.decision, consent.enclave, enclaveSignature
+        );
         _checkConsent(owner, consent.deadline, Receipts.consent(consent), ownerSignature);
     }
 
@@ -282,13 +288,14 @@ contract Market is MarketRules, Consent, Purse {
     /// that a member who changes its key or its role later touches later trainings only.
     /// @param seats Its members, each with the role COMMITTEE and a key that it claims to have proved, in ascending order
     /// of their addresses. It should be all of them whose proof is good: that is what everybody else checks.
-    function startTraining(uint256 modelId, address[] calldata seats) external {
+    /// @param sealKeys The key of each, as the caller checked it: one that was changed since stops nothing but this call.
+    function startTraining(uint256 modelId, address[] calldata seats, bytes32[] calldata sealKeys) external {
         Model storage m = _inState(modelId, State.Recruiting);
         _onlyTrainer(modelId, m);
         if (m.donors < m.minDonors) revert TooFewDonors(modelId, m.donors, m.minDonors);
         m.state = State.Training;
         emit TrainingStarted(modelId, m.donors, m.totalWeight);
-        rounds.fixCommittee(modelId, seats, m.colluders, m.minSurvivors);
+        rounds.fixCommittee(modelId, seats, sealKeys, m.colluders, m.minSurvivors);
     }
 
     /// @notice Ends training. Trainer only; the latest round must be final with this model. From then on each donor
@@ -545,12 +552,14 @@ contract Market is MarketRules, Consent, Purse {
         uint256 modelId,
         bytes32 datasetId,
         address payee,
+        bytes32 decision,
         address enclave,
         bytes calldata signature
     ) private whenNotPaused returns (address owner, uint16 donorIndex) {
         Model storage m = _inState(modelId, State.Recruiting);
         if (payee == address(0)) revert ZeroAddress();
         if (payee == address(this)) revert OwnAddress();
+        if (decision == 0) revert ZeroHash();
         donorIndex = m.donors;
         if (donorIndex == m.maxDonors) revert DonorsFull(modelId, donorIndex);
         uint32 number;
@@ -562,12 +571,12 @@ contract Market is MarketRules, Consent, Purse {
         if (!_donated[modelId].take(number)) revert AlreadyDonated(modelId, datasetId);
         (, uint32 enclaveNumber) = enclaves.requireLive(enclave, Kinds.TRAINING);
         if (!_taken[modelId].take(enclaveNumber)) revert EnclaveTaken(modelId, enclave);
-        _checkSignature(enclave, Receipts.donation(modelId, datasetId, root, payee), signature);
+        _checkSignature(enclave, Receipts.donation(modelId, datasetId, root, payee, decision), signature);
 
         m.donors = ++donorIndex;
         m.totalWeight += weight;
         _donors[modelId][donorIndex] = Donor(payee, weight, enclaveNumber, Shares.UNPAID | number);
-        emit Donated(modelId, datasetId, payee, donorIndex, weight, enclave, root);
+        emit Donated(modelId, datasetId, payee, donorIndex, weight, enclave, root, decision);
     }
 
     function _known(uint256 modelId) private view returns (Model storage m) {

@@ -14,6 +14,7 @@ abstract contract MarketLog {
     event FeesCollected(uint256 indexed modelId, address indexed treasury, uint256 amount);
     /// @notice A dataset was donated to a model: the version of it which `root` commits to. This event joins the
     /// dataset and the account that is paid in public; an account made for one model keeps models apart, not those two.
+    /// `decision` is the hash of the owner's record of why it allows this, which is older than this event.
     event Donated(
         uint256 indexed modelId,
         bytes32 indexed datasetId,
@@ -21,7 +22,8 @@ abstract contract MarketLog {
         uint16 donorIndex,
         uint32 weight,
         address enclave,
-        bytes32 root
+        bytes32 root,
+        bytes32 decision
     );
     /// @notice Recruiting is over.
     event TrainingStarted(uint256 indexed modelId, uint16 donors, uint48 totalWeight);

@@ -5,12 +5,14 @@ pragma solidity ^0.8.28;
 /// @param modelId A model that recruits.
 /// @param datasetId A dataset of the signer.
 /// @param payee Account to be paid.
+/// @param decision Hash of the owner's recorded decision that allows it.
 /// @param enclave The training enclave which has the data.
 /// @param deadline Unix seconds; the consent counts until then.
 struct DonationConsent {
     uint256 modelId;
     bytes32 datasetId;
     address payee;
+    bytes32 decision;
     address enclave;
     uint256 deadline;
 }
@@ -18,20 +20,20 @@ struct DonationConsent {
 /// @title The EIP-712 struct hashes of what is signed for the market.
 library Receipts {
     bytes32 private constant DONATION =
-        keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,bytes32 root,address payee)");
+        keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,bytes32 root,address payee,bytes32 decision)");
     bytes32 private constant CONSENT = keccak256(
-        "DonationConsent(uint256 modelId,bytes32 datasetId,address payee,address enclave,uint256 deadline)"
+        "DonationConsent(uint256 modelId,bytes32 datasetId,address payee,bytes32 decision,address enclave,uint256 deadline)"
     );
     bytes32 private constant QUERY =
         keccak256("QueryReceipt(bytes32 queryId,uint256 modelId,bytes32 jobId,bytes32 outputHash)");
 
     /// @notice A training enclave has this version of the data.
-    function donation(uint256 modelId, bytes32 datasetId, bytes32 root, address payee)
+    function donation(uint256 modelId, bytes32 datasetId, bytes32 root, address payee, bytes32 decision)
         internal
         pure
         returns (bytes32)
     {
-        return keccak256(abi.encode(DONATION, modelId, datasetId, root, payee));
+        return keccak256(abi.encode(DONATION, modelId, datasetId, root, payee, decision));
     }
 
     /// @notice The owner wants this donation.

@@ -119,9 +119,15 @@ contract Rounds is Signed, Seats {
     }
 
     /// @inheritdoc IRounds
-    function fixCommittee(uint256 modelId, address[] calldata seats, uint8 colluders, uint16 minSurvivors) external {
+    function fixCommittee(
+        uint256 modelId,
+        address[] calldata seats,
+        bytes32[] calldata sealKeys,
+        uint8 colluders,
+        uint16 minSurvivors
+    ) external {
         if (msg.sender != address(market)) revert NotMarket(msg.sender);
-        _fix(modelId, seats, colluders, minSurvivors);
+        _fix(modelId, seats, sealKeys, colluders, minSurvivors);
     }
 
     /// @notice Begins the next round of a model in training. Trainer only; the previous round must be over, and the market
@@ -289,14 +295,16 @@ contract Rounds is Signed, Seats {
     /// @notice Votes that a donor is the author of something that cannot be used. Who has a seat, once for each reason, in
     /// the latest round after it was closed. When one more than may collude say the same, the donor is named. As long as
     /// the sum is not open it then leaves the sum, is in no later round and is paid nothing. A donor who is silent, or
-    /// named later, loses nothing but its name.
+    /// named later, loses nothing but its name. What is wrong about a donor itself and not about a round (its evidence, its
+    /// data) can be said at any time of the training, with the number of the latest round, and always excludes.
     /// @param reason See `Reasons`.
     function blameDonor(uint256 modelId, uint32 round, uint16 donorIndex, uint8 reason) external {
-        Round storage r = _checkJudged(modelId, round);
+        bool itself = Reasons.isAbout(reason);
+        Round storage r = itself ? _checkLatest(modelId, round) : _checkJudged(modelId, round);
         (,, uint16 donors) = market.standing(modelId);
         if (donorIndex == 0 || donorIndex > donors) revert UnknownDonor(modelId, donorIndex);
         bool named = _voteOnDonor(modelId, round, donorIndex, reason);
-        if (!named || reason == Reasons.SILENT || r.opened) return;
+        if (!named || reason == Reasons.SILENT || (r.opened && !itself)) return;
         bool used = market.excludeDonor(modelId, donorIndex);
         if (used) _drop(modelId, donorIndex);
     }
@@ -456,11 +464,15 @@ contract Rounds is Signed, Seats {
         if (r.opened) revert SumIsOpen(modelId, round);
     }
 
-    // Somebody can be named for what happened in the latest round.
-    function _checkJudged(uint256 modelId, uint32 round) private view returns (Round storage r) {
+    function _checkLatest(uint256 modelId, uint32 round) private view returns (Round storage) {
         uint32 last = _progress[modelId].last;
         if (round != last) revert NotLatestRound(modelId, round, last);
-        r = _rounds[modelId][round];
+        return _rounds[modelId][round];
+    }
+
+    // Somebody can be named for what happened in the latest round.
+    function _checkJudged(uint256 modelId, uint32 round) private view returns (Round storage r) {
+        r = _checkLatest(modelId, round);
         if (r.status != RoundStatus.Closed && r.status != RoundStatus.Final) {
             revert WrongRoundStatus(modelId, round, r.status);
         }

@@ -17,12 +17,22 @@ library Reasons {
     uint8 internal constant WRONG_PARTIAL = 5;
     /// @notice Nothing came in time. Whoever is silent loses nothing but its name.
     uint8 internal constant SILENT = 6;
+    /// @notice A donor's data are, for the most part, those of another donor.
+    uint8 internal constant DUPLICATE = 7;
+    /// @notice The evidence of a donor's enclave, or of the one which validated its data, is not believed.
+    uint8 internal constant NOT_BELIEVED = 8;
 
     /// @notice What a donor can be named for: the reasons as bits.
-    uint256 internal constant OF_DONORS = 1 << BLOB_MISSING | 1 << BLOB_UNDECODABLE | 1 << SHARE_UNREADABLE | 1 << SILENT;
+    uint256 internal constant OF_DONORS = 1 << BLOB_MISSING | 1 << BLOB_UNDECODABLE | 1 << SHARE_UNREADABLE | 1 << SILENT
+        | 1 << DUPLICATE | 1 << NOT_BELIEVED;
     /// @notice What a member can be named for.
     uint256 internal constant OF_MEMBERS =
         1 << BLOB_MISSING | 1 << BLOB_UNDECODABLE | 1 << FALSE_ACCUSATION | 1 << WRONG_PARTIAL | 1 << SILENT;
+
+    /// @notice Whether a reason is about a donor itself and not about what it did in a round.
+    function isAbout(uint8 reason) internal pure returns (bool) {
+        return reason == DUPLICATE || reason == NOT_BELIEVED;
+    }
 }
 
 /// @title What the rounds report: their events and errors, except those which need types of the market.
@@ -148,6 +158,10 @@ abstract contract RoundsLog {
     error AlreadyBlamed(uint256 modelId, uint32 round, address by);
     /// @notice Nobody judges itself.
     error OwnSeat(address member);
+    /// @notice Each seat needs one key.
+    error KeysDoNotFit(uint256 seats, uint256 sealKeys);
+    /// @notice The member has another key by now.
+    error KeyChanged(address account, bytes32 sealKey);
     /// @notice Nobody of this kind is named for this reason (`Reasons`).
     error InvalidReason(uint8 reason);
 }

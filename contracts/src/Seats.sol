@@ -68,7 +68,14 @@ abstract contract Seats is IRounds, RoundsLog {
         return _seats[modelId][member].named;
     }
 
-    function _fix(uint256 modelId, address[] calldata seats, uint8 colluders, uint16 minSurvivors) internal {
+    function _fix(
+        uint256 modelId,
+        address[] calldata seats,
+        bytes32[] calldata sealKeys,
+        uint8 colluders,
+        uint16 minSurvivors
+    ) internal {
+        if (sealKeys.length != seats.length) revert KeysDoNotFit(seats.length, sealKeys.length);
         (uint8 threshold, uint8 quorum) = Committees.derive(seats.length, colluders);
         Committee storage c = _committees[modelId];
         c.colluders = colluders;
@@ -76,7 +83,6 @@ abstract contract Seats is IRounds, RoundsLog {
         c.quorum = quorum;
         c.minSurvivors = minSurvivors;
         c.seats = seats;
-        bytes32[] memory sealKeys = new bytes32[](seats.length);
         address previous = address(0);
         for (uint256 i = 0; i < seats.length; ++i) {
             address seat = seats[i];
@@ -84,7 +90,7 @@ abstract contract Seats is IRounds, RoundsLog {
             previous = seat;
             Members.Member memory m = members.member(seat);
             if (m.roles & Roles.COMMITTEE == 0 || !m.keyClaimed) revert NoSeatFor(seat);
-            sealKeys[i] = m.sealKey;
+            if (m.sealKey != sealKeys[i]) revert KeyChanged(seat, m.sealKey);
             // forge-lint: disable-next-line(unsafe-typecast) at most `Committees.MAX_MEMBERS`.
             _seats[modelId][seat].number = uint8(i + 1);
         }

@@ -3,11 +3,13 @@
 //! 1. A platform makes [`Evidence`] over a measurement, the init-data and the enclave's keys.
 //! 2. Whoever is about to trust the enclave appraises the evidence under an [`AppraisalPolicy`] with a clock of his
 //!    own. Only this gives an [`Attested`], and only with an [`Attested`] does an owner's node release a key.
+//! 3. Whoever takes part in a training appraises everybody's: [`cohort`].
 //!
 //! Deliberately absent: a clock, a network (endorsements are handed in), and any way to make an [`Attested`] without
 //! an appraisal. The one platform so far is simulated: it says `SIMULATED` everywhere, and
 //! [`AppraisalPolicy::production`] refuses it.
 
+pub mod cohort;
 pub mod simulated;
 
 use histone_protocol::evidence::{EnclaveKeys, Evidence, Platform};
@@ -41,10 +43,14 @@ impl AppraisalPolicy {
 }
 
 /// What the appraiser expects of the enclave, from sources other than the evidence (the ledger, the model's terms).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
     /// Who runs the enclave.
     pub operator: Address,
+    /// The keys that are registered: evidence of another enclave of the same operator is no evidence of this one.
+    pub keys: EnclaveKeys,
+    /// Code of the platform that is registered.
+    pub platform: u8,
     /// Hash of the evidence that is registered on the ledger.
     pub evidence_hash: B256,
     /// Measurement of the audited program.
@@ -100,6 +106,22 @@ pub enum AppraisalError {
     /// The keys or the operator are not those that the quote binds.
     #[error("the quote does not bind these enclave keys to operator {0}")]
     Keys(Address),
+    /// The evidence is of another enclave.
+    #[error("the evidence is of enclave {found}, registered is {expected} with these keys")]
+    OtherEnclave {
+        /// Receipt key on the ledger.
+        expected: Address,
+        /// Receipt key in the evidence.
+        found: Address,
+    },
+    /// The ledger says another platform than the evidence.
+    #[error("the evidence is {found}, registered is platform {expected}")]
+    Platform {
+        /// Code on the ledger.
+        expected: u8,
+        /// In the quote.
+        found: Platform,
+    },
     /// Too old.
     #[error("the evidence is {age} s old, the policy accepts {max_age} s")]
     Expired {
@@ -201,6 +223,15 @@ pub fn appraise(
     {
         return Err(AppraisalError::Keys(expected.operator));
     }
+    if evidence.keys != expected.keys {
+        return Err(AppraisalError::OtherEnclave {
+            expected: expected.keys.receipt,
+            found: evidence.keys.receipt,
+        });
+    }
+    if quote.platform.code() != expected.platform {
+        return Err(AppraisalError::Platform { expected: expected.platform, found: quote.platform });
+    }
     if quote.issued_at > now.saturating_add(CLOCK_SKEW) {
         return Err(AppraisalError::Future(quote.issued_at - now));
     }
@@ -251,7 +282,14 @@ mod tests {
         let operator = Address::repeat_byte(4);
         let (measurement, init_data) = (B256::repeat_byte(5), B256::repeat_byte(6));
         let evidence = device.evidence(keys, operator, measurement, init_data, NOW).unwrap().to_bytes();
-        let expected = Expected { operator, evidence_hash: blob_hash(&evidence), measurement, init_data };
+        let expected = Expected {
+            operator,
+            keys,
+            platform: 0,
+            evidence_hash: blob_hash(&evidence),
+            measurement,
+            init_data,
+        };
         Setup { vendor, device, keys, evidence, expected }
     }
 
@@ -288,6 +326,15 @@ mod tests {
         check(&s.evidence, Expected { init_data: other, ..e }, &policy, NOW, "the enclave was started with");
         let operator = Address::repeat_byte(9);
         check(&s.evidence, Expected { operator, ..e }, &policy, NOW, "the quote does not bind");
+        let keys = EnclaveKeys { receipt: operator, ..e.keys };
+        check(&s.evidence, Expected { keys, ..e }, &policy, NOW, "the evidence is of enclave");
+        check(
+            &s.evidence,
+            Expected { platform: 1, ..e },
+            &policy,
+            NOW,
+            "the evidence is SIMULATED, registered is",
+        );
         let stranger = AppraisalPolicy::simulated(vec![operator], 3_600);
         check(&s.evidence, e, &stranger, NOW, "the device is certified by");
         assert!(matches!(

@@ -122,6 +122,9 @@ struct RunArgs {
     /// SIMULATED failure: PARTICIPANT does not answer from round ROUND on. May be given several times.
     #[arg(long, value_name = "PARTICIPANT@ROUND", value_parser = study::parse_drop_out)]
     drop_out: Vec<histone_node::run::DropOut>,
+    /// Let a participant withdraw its data before a round; it then takes part in no further one
+    #[arg(long, value_name = "PARTICIPANT@ROUND", value_parser = study::parse_drop_out)]
+    withdraw: Vec<histone_node::run::DropOut>,
     /// Put the ledger on the network of this Ethereum node, such as http://127.0.0.1:8545, instead of an embedded chain.
     /// The address is not stored.
     #[arg(long, value_name = "URL")]

@@ -54,14 +54,10 @@ pub fn parse_drop_out(text: &str) -> Result<DropOut, String> {
 }
 
 fn execute(study: &Study, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
-    for d in &args.drop_out {
+    for d in args.drop_out.iter().chain(&args.withdraw) {
         if !study.participants.iter().any(|p| p.name == d.participant) {
             let names: Vec<_> = study.participants.iter().map(|p| p.name.as_str()).collect();
-            bail!(
-                "the study has no participant `{}` to drop out; it has {}",
-                d.participant,
-                names.join(", ")
-            );
+            bail!("the study has no participant `{}` to leave; it has {}", d.participant, names.join(", "));
         }
     }
     let dir = run_folder(&args.out)?;
@@ -74,8 +70,14 @@ fn execute(study: &Study, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
     };
     let network = args.rpc.as_ref().map(|url| network(url, args.funder_key.as_deref())).transpose()?;
     let on_network = network.is_some();
-    let options =
-        Options { out: dir.clone(), entropy, start_time, network, drop_outs: args.drop_out.clone() };
+    let options = Options {
+        out: dir.clone(),
+        entropy,
+        start_time,
+        network,
+        drop_outs: args.drop_out.clone(),
+        withdrawals: args.withdraw.clone(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

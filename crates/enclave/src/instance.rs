@@ -68,6 +68,17 @@ pub enum EnclaveError {
     /// The update could not be encrypted.
     #[error("the update could not be encrypted")]
     Update(#[from] histone_federation::update::UpdateError),
+    /// The memory of what was answered failed; nothing was answered.
+    #[error("the enclave could not record what it is about to answer, so that it answers nothing")]
+    Memory(#[source] histone_federation::BoxError),
+    /// Another version of the dataset was answered for before.
+    #[error(
+        "another version of this dataset took part in an exact sum before, and the owner's policy allows {allowed}: the difference of two sums could be one person"
+    )]
+    OtherVersion {
+        /// Versions that the policy allows.
+        allowed: u32,
+    },
     /// The ledger says otherwise.
     #[error("the ledger does not back the request: {0}")]
     NotBacked(String),
@@ -92,6 +103,10 @@ pub struct SealedDataset {
     pub id: B256,
     /// Its owner.
     pub owner: Address,
+    /// The commitment that its rows must have.
+    pub root: B256,
+    /// The owner's dataset of which this is another version, zero when it is new.
+    pub replaces: B256,
     /// The encrypted table.
     pub ciphertext: Vec<u8>,
     /// The released key.
@@ -225,8 +240,8 @@ impl Instance {
         let table = histone_genome::table::Table::decode(&plain).map_err(EnclaveError::Table)?;
         let rows = (0..table.rows()).filter_map(|i| table.row_bytes(i));
         let root = histone_protocol::commitment::dataset_root(&keys.salt, rows);
-        if histone_ledger::dataset_id(dataset.owner, root) != dataset.id {
-            return Err(EnclaveError::Commitment { expected: dataset.id });
+        if root != dataset.root {
+            return Err(EnclaveError::Commitment { expected: dataset.root });
         }
         Ok(OpenedDataset { table, root })
     }

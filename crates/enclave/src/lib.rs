@@ -25,6 +25,7 @@
 //! Deliberately not there: no WASI, no clock, no randomness, no log and no file or network call for a program; no
 //! state that lives from one run to the next; no way to run a module that was not admitted.
 
+pub mod cohort;
 pub mod engine;
 pub mod gate;
 pub mod instance;

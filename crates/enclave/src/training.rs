@@ -2,19 +2,19 @@
 //!
 //! The enclave follows the training plan by itself. It recomputes every sum from the public blobs and refuses a header
 //! that asks for anything but the plan's next step, so a coordinator cannot use rounds to ask questions of its own.
-//! Its update leaves encrypted only, bound to one header whose hash it has seen on the ledger, for all donors of the
-//! model together, and to the committee of the ledger and no other. A sum counts only as its members posted it.
+//! Its update leaves encrypted only, bound to one header whose hash it has seen on the ledger, for all donors that it
+//! believes ([`crate::cohort`]) together, and to the committee of the ledger and no other. A sum counts only as its members
+//! posted it. What was answered once for one version of a dataset is not answered for another one ([`AnsweredVersions`]).
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use histone_attestation::cohort::{CohortPolicy, EvidenceSource};
 use histone_federation::BoxError;
 use histone_federation::committee::PartialSum;
 use histone_federation::fixed;
-use histone_federation::header::{Donor, RoundHeader, Seat};
-use histone_federation::open::{Aggregate, open};
+use histone_federation::header::RoundHeader;
+use histone_federation::open::{Aggregate, open_and_name};
 use histone_federation::plan::{Finished, Plan, Step, Training};
 use histone_federation::update::{self, Sealer, Survivor, Survivors};
-use histone_ledger::contracts::{Contract, Datasets, Market, Members, Rounds, roles};
+use histone_ledger::contracts::{Contract, Datasets, Rounds};
 use histone_ledger::{Deployment, Ledger};
 use histone_program_sdk::job::{Table, TrainJob};
 use histone_protocol::hash::{blob_hash, tagged_hash};
@@ -27,8 +27,12 @@ use histone_protocol::seal::SealPublicKey;
 use histone_protocol::{Address, B256, U256};
 use rand_core::CryptoRng;
 
+use crate::cohort::Watch;
 use crate::gate::{Admitted, OutputSchema};
 use crate::instance::{EnclaveError, Instance, SealedDataset};
+
+/// Round status on the ledger: updates are anchored.
+const OPEN: u8 = 1;
 
 /// What a training enclave is started with beside the program: which model on which market, and the plan.
 pub fn init_data(ledger: &Deployment, model_id: u64, plan: &Plan) -> B256 {
@@ -50,8 +54,8 @@ pub struct RoundTranscript {
 }
 
 impl RoundTranscript {
-    /// Recomputes the sum.
-    pub fn open(&self) -> Result<Aggregate, BoxError> {
+    /// Recomputes the sum, from the partial sums that agree; gives the seats whose partial sums are wrong beside it.
+    pub fn open(&self) -> Result<(Aggregate, Vec<u8>), BoxError> {
         let list = self
             .survivors
             .iter()
@@ -60,13 +64,21 @@ impl RoundTranscript {
         let partials: Result<Vec<_>, _> =
             self.partials.iter().map(|p| PartialSum::decode(p, &self.header)).collect();
         let blobs: Vec<&[u8]> = self.survivors.iter().map(|(_, blob)| blob.as_slice()).collect();
-        Ok(open(&self.header, &survivors, &blobs, &partials?)?)
+        Ok(open_and_name(&self.header, &survivors, &blobs, &partials?)?)
     }
 
     /// Donors whose updates are in the sum.
     pub fn donors(&self) -> Vec<u16> {
         self.survivors.iter().map(|(donor, _)| *donor).collect()
     }
+}
+
+/// Which versions of a dataset were answered for, over all models: durable, and the owner's. Two exact sums over versions
+/// that differ by one person differ by that person.
+pub trait AnsweredVersions {
+    /// Records that version `root` of `lineage` is about to be answered for, unless `allowed` others were already; durably,
+    /// and in one step. Says whether it is recorded now.
+    fn record(&mut self, lineage: B256, root: B256, allowed: u32) -> Result<bool, BoxError>;
 }
 
 /// Where the training stands at this site.
@@ -83,9 +95,16 @@ pub struct TrainingEnclave {
     plan: Plan,
     model_id: u64,
     table: Table,
+    /// The dataset through all its versions, and the version that is held.
+    lineage: B256,
+    root: B256,
+    /// How many versions the owner's policy lets be answered.
+    versions: u32,
+    watch: Watch,
     progress: Progress,
-    /// Rounds that were observed to their end.
+    /// The last round that was observed to its end.
     observed: u32,
+    rounds_with_own: u32,
     /// The last round that an update was made for, with its header.
     answered: Option<(u32, [u8; 32])>,
 }
@@ -94,6 +113,17 @@ impl std::fmt::Debug for TrainingEnclave {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "TrainingEnclave({:?}, model {}, round {})", self.instance, self.model_id, self.observed)
     }
+}
+
+/// What the owner says about a donation.
+#[derive(Debug, Clone, Copy)]
+pub struct DonationTerms {
+    /// The account that is paid.
+    pub payee: Address,
+    /// Hash of the decision that allows it.
+    pub decision: B256,
+    /// How many versions of the dataset the policy lets be answered.
+    pub versions: u32,
 }
 
 /// A donation that the market accepts.
@@ -118,13 +148,14 @@ pub struct Update {
 
 impl TrainingEnclave {
     /// Takes a dataset into a started enclave and signs the donation. The enclave asks the ledger for the dataset's
-    /// commitment, quality and standing; the weight is rows x quality level.
+    /// commitment and standing; by `policy` it will judge the others of the cohort.
     pub async fn admit(
         instance: Instance,
         plan: Plan,
         model_id: u64,
         dataset: &SealedDataset,
-        payee: Address,
+        donation: DonationTerms,
+        policy: CohortPolicy,
         ledger: &Ledger,
     ) -> Result<(Self, Donation), EnclaveError> {
         instance.need(ProgramKind::Training)?;
@@ -144,13 +175,32 @@ impl TrainingEnclave {
         if registered.withdrawn {
             return Err(EnclaveError::NotBacked("the dataset is withdrawn".into()));
         }
-        let weight = registered.rows.saturating_mul(u32::from(registered.quality));
-        let receipt = DonationReceipt { modelId: U256::from(model_id), datasetId: dataset.id, payee, weight };
+        let receipt = DonationReceipt {
+            modelId: U256::from(model_id),
+            datasetId: dataset.id,
+            root: opened.root,
+            payee: donation.payee,
+            decision: donation.decision,
+        };
         let domain = receipt::domain(deployment.chain_id, deployment.market);
         let signature = receipt::sign(&receipt, &domain, instance.receipt_key());
         let progress = Progress::Running(Box::new(Training::start(plan.clone())?));
         let ledger = deployment.id();
-        let enclave = Self { instance, ledger, plan, model_id, table, progress, observed: 0, answered: None };
+        let enclave = Self {
+            instance,
+            ledger,
+            plan,
+            model_id,
+            table,
+            lineage: dataset.id,
+            root: opened.root,
+            versions: donation.versions,
+            watch: Watch::new(U256::from(model_id), policy),
+            progress,
+            observed: 0,
+            rounds_with_own: 0,
+            answered: None,
+        };
         Ok((enclave, Donation { receipt, signature }))
     }
 
@@ -159,12 +209,19 @@ impl TrainingEnclave {
         &self.instance
     }
 
+    /// Opened sums that hold this enclave's numbers.
+    pub fn rounds_with_own(&self) -> u32 {
+        self.rounds_with_own
+    }
+
     /// Makes the encrypted update of donor `donor` for a round whose header is on the ledger.
     pub async fn contribute(
         &mut self,
         header: &RoundHeader,
         donor: u16,
         ledger: &Ledger,
+        evidence: &dyn EvidenceSource,
+        answered: &mut dyn AnsweredVersions,
     ) -> Result<Update, EnclaveError> {
         let refuse = |what: &str| Err(EnclaveError::Header(what.to_string()));
         let Progress::Running(training) = &self.progress else { return refuse("the training is finished") };
@@ -176,10 +233,11 @@ impl TrainingEnclave {
         if f.model_id != model_id.to_be_bytes::<32>() {
             return refuse("it is for another model");
         }
-        if f.round != self.observed + 1 {
-            return refuse("it is not the next round of this training");
+        // A round that failed is asked again under a later number.
+        if f.round <= self.observed {
+            return refuse("its round is over");
         }
-        // The next step of the plan, over the whole cohort of the first round, with the study's minimum of survivors.
+        // The next step of the plan, over donors of the first round, with the study's minimum of survivors.
         training.check_header(header).map_err(|e| EnclaveError::Header(histone_protocol::with_causes(&e)))?;
         if self.answered.is_some_and(|(round, hash)| round == f.round && hash != header.hash()) {
             return refuse("another header of the same round was answered before");
@@ -190,20 +248,20 @@ impl TrainingEnclave {
         if on_ledger.headerHash.0 != header.hash() {
             return refuse("the ledger names another header for this round");
         }
-        if on_ledger.minSurvivors != f.min_survivors || on_ledger.quorum < partials_needed(header) {
-            return refuse("the ledger's terms for this round are weaker than the header's");
+        if on_ledger.status != OPEN {
+            return refuse("its round is not open");
         }
-        if f.cohort != donors(model_id, ledger).await? {
-            return refuse("its cohort is not the model's donors on the ledger, all of them");
+        if on_ledger.minSurvivors != f.min_survivors {
+            return refuse("the ledger's minimum of survivors is not the header's");
         }
-        if !is_committee(&f.committee, ledger).await? {
-            return refuse(
-                "its committee is not the ledger's: all its committee members, with their seal keys",
-            );
-        }
+        self.watch.check_header(header, evidence, ledger).await?;
         let own = self.instance.keys().receipt.into_array();
-        if !f.cohort.iter().any(|d| d.index == donor && d.enclave == own) {
-            return refuse("this enclave is not in its cohort under this donor number");
+        let place = header.donor(donor).filter(|d| d.enclave == own);
+        if place.is_none_or(|d| d.lineage != self.lineage.0 || d.root != self.root.0) {
+            return refuse("this enclave and its data are not in its cohort under this donor number");
+        }
+        if !answered.record(self.lineage, self.root, self.versions).map_err(EnclaveError::Memory)? {
+            return Err(EnclaveError::OtherVersion { allowed: self.versions });
         }
         let job = TrainJob { spec: f.spec.clone(), table: self.table.clone() }.encode();
         let schema = OutputSchema::Vector { len: header.dimension(), max_abs: fixed::limit(f.cohort.len()) };
@@ -237,8 +295,8 @@ impl TrainingEnclave {
             return Err(EnclaveError::Round("the training is finished".into()));
         };
         let f = transcript.header.fields();
-        if f.round != self.observed + 1 {
-            return Err(EnclaveError::Round("it is not the next round of this training".into()));
+        if f.round <= self.observed {
+            return Err(EnclaveError::Round("its round was observed before".into()));
         }
         training
             .check_header(&transcript.header)
@@ -263,7 +321,7 @@ impl TrainingEnclave {
             }
         }
         check_partials(transcript, ledger).await?;
-        let aggregate =
+        let (aggregate, _) =
             transcript.open().map_err(|e| EnclaveError::Round(histone_protocol::with_causes(&*e)))?;
         if info.aggregateHash.0 != aggregate.hash() {
             return Err(EnclaveError::Round("the ledger has another sum, or none yet".into()));
@@ -276,6 +334,10 @@ impl TrainingEnclave {
             }
         };
         self.observed = round;
+        let own = self.instance.keys().receipt.into_array();
+        if transcript.donors().iter().any(|d| transcript.header.donor(*d).is_some_and(|d| d.enclave == own)) {
+            self.rounds_with_own += 1;
+        }
         Ok(())
     }
 
@@ -307,48 +369,11 @@ impl TrainingEnclave {
     }
 }
 
-/// How many partial sums an enclave wants to see: one more than open a sum, where there are as many members, so that a
-/// single lying member cannot shift the sum unseen.
-fn partials_needed(header: &RoundHeader) -> u8 {
-    header.members().min(header.fields().threshold.saturating_add(1))
-}
-
-/// The donors of a model as the market knows them, ascending.
-async fn donors(model_id: U256, ledger: &Ledger) -> Result<Vec<Donor>, EnclaveError> {
-    let donated = ledger.events::<Market::Donated>(Contract::Market).await?;
-    let mut donors: Vec<Donor> = donated
-        .iter()
-        .filter(|e| e.modelId == model_id)
-        .map(|e| Donor { index: e.donorIndex, enclave: e.enclave.into_array() })
-        .collect();
-    donors.sort_unstable_by_key(|d| d.index);
-    Ok(donors)
-}
-
-/// Whether these are the committee members of the ledger with their keys, all of them and nobody else. Whoever chose the
-/// committee could open single updates.
-async fn is_committee(seats: &[Seat], ledger: &Ledger) -> Result<bool, EnclaveError> {
-    // Whoever has ever had the role; what counts is what they have now.
-    let added = ledger.events::<Members::MemberAdded>(Contract::Members).await?;
-    let changed = ledger.events::<Members::RolesChanged>(Contract::Members).await?;
-    let added = added.iter().filter(|e| e.roles & roles::COMMITTEE != 0).map(|e| e.account);
-    let changed = changed.iter().filter(|e| e.roles & roles::COMMITTEE != 0).map(|e| e.account);
-    let mut committee = BTreeMap::new();
-    for account in added.chain(changed).collect::<BTreeSet<Address>>() {
-        let member = ledger.read(Contract::Members, Members::memberCall { account }).await?;
-        if member.roles & roles::COMMITTEE != 0 {
-            committee.insert(account.into_array(), member.sealKey.0);
-        }
-    }
-    // A header names each seat once.
-    Ok(committee == seats.iter().map(|s| (s.address, s.seal_key)).collect())
-}
-
 /// Partial sums carry no signature: each must be the one that its member posted, and there must be enough of them.
 async fn check_partials(transcript: &RoundTranscript, ledger: &Ledger) -> Result<(), EnclaveError> {
     let (header, refuse) = (&transcript.header, |what: String| Err(EnclaveError::Round(what)));
     let f = header.fields();
-    let (got, needed) = (transcript.partials.len(), partials_needed(header));
+    let (got, needed) = (transcript.partials.len(), header.committee().quorum());
     if got < usize::from(needed) {
         return refuse(format!("{got} partial sums are too few; this round needs {needed}"));
     }

@@ -82,6 +82,7 @@ impl ValidationEnclave {
             reportHash: blob_hash(&statement),
             rows,
             quality: report.quality,
+            replaces: dataset.replaces,
         };
         let domain = receipt::domain(ledger.chain_id, ledger.datasets);
         let signature = receipt::sign(&receipt, &domain, self.0.receipt_key());

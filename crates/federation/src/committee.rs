@@ -1,9 +1,14 @@
 //! A committee member: opens its share of one sum a round, and never of a second one.
 //!
 //! A member that answered for two survivor sets of one round would give away the difference, which may be the update of
-//! a single donor. It therefore writes down what it is about to open *before* it opens it: under the id of the round, so
-//! that a second header for the same round is refused as well, and under the id of the computation, so that the same
-//! sums are not opened for other donors in a later round.
+//! a single donor. Two sums of one computation, over other donors or over another version of a dataset, differ by one
+//! donor or one person just so, whatever model, market or round they are for. A member therefore writes down what it is
+//! about to open *before* it opens it ([`openings`]): the round with its survivors, and for each dataset the computation
+//! with the versions and donors that it was summed over.
+//!
+//! A member speaks in two steps. [`Member::sum_shares`] makes its partial sum, whose *hash* goes on the ledger; the sum
+//! itself leaves only through [`Prepared::open`], once the ledger holds the hashes of a whole quorum. Until then nothing
+//! was opened, so that a set from which a liar was struck can be summed instead.
 
 use histone_program_sdk::wire::{Reader, WireError, Writer};
 
@@ -14,11 +19,14 @@ use crate::{BoxError, codec};
 
 const VERSION: u8 = 1;
 
+/// One thing that a member is about to open: what it is, and over what.
+pub type Opening = ([u8; 32], [u8; 32]);
+
 /// What a member has opened so far; must survive restarts and be shared by everything that holds the member's key.
 pub trait OpenedRounds {
-    /// Records `opening` under `id` unless something is recorded there, in one atomic and durable step, and gives back
-    /// what is recorded afterwards. Both are hashes; an opening has two ids, of its round and of its computation.
-    fn record(&mut self, id: [u8; 32], opening: [u8; 32]) -> Result<[u8; 32], BoxError>;
+    /// Records these openings unless one of them is recorded with another content, all or none, in one atomic and durable
+    /// step. Says whether all of them are recorded now.
+    fn record(&mut self, openings: &[Opening]) -> Result<bool, BoxError>;
 }
 
 /// A memory that ends with the process. A member that restarts with it can be asked a second time: for tests and for
@@ -27,9 +35,28 @@ pub trait OpenedRounds {
 pub struct ForgetfulRounds(std::collections::BTreeMap<[u8; 32], [u8; 32]>);
 
 impl OpenedRounds for ForgetfulRounds {
-    fn record(&mut self, id: [u8; 32], opening: [u8; 32]) -> Result<[u8; 32], BoxError> {
-        Ok(*self.0.entry(id).or_insert(opening))
+    fn record(&mut self, openings: &[Opening]) -> Result<bool, BoxError> {
+        if openings.iter().any(|(id, content)| self.0.get(id).is_some_and(|earlier| earlier != content)) {
+            return Ok(false);
+        }
+        self.0.extend(openings.iter().copied());
+        Ok(true)
     }
+}
+
+/// What opening this set means: its round, and the computation for the lineage of each of its datasets. A lineage is new
+/// to the computation, or all datasets, in the same versions, are those of the earlier sum (which is then the same sum).
+pub fn openings(header: &RoundHeader, survivors: &Survivors) -> Vec<Opening> {
+    let donors: Vec<_> = survivors.list().iter().filter_map(|s| header.donor(s.donor)).collect();
+    let mut data: Vec<_> = donors.iter().map(|d| (d.lineage, d.root)).collect();
+    data.sort_unstable();
+    let bytes: Vec<u8> = data.iter().flat_map(|(lineage, root)| [*lineage, *root].concat()).collect();
+    let content = codec::hash("histone/opened-data/v1", &[&bytes]);
+    let computation = header.computation_id();
+    let of_lineage = |lineage: &[u8; 32]| codec::hash("histone/opened/v1", &[&computation, lineage]);
+    let mut openings: Vec<Opening> = data.iter().map(|(lineage, _)| (of_lineage(lineage), content)).collect();
+    openings.push((header.round_id(), survivors.hash()));
+    openings
 }
 
 /// Why a member does not answer, or why an answer cannot be read.
@@ -43,7 +70,7 @@ pub enum CommitteeError {
     OtherRound,
     /// The round or its computation was opened for something else.
     #[error(
-        "this round was already opened for another survivor set or header, or this computation for other donors; a second sum would reveal single updates"
+        "this round was already opened for another survivor set or header, or this computation for some of these datasets with other ones or in other versions; a second sum would reveal what one donor or one person adds"
     )]
     AlreadyOpened,
     /// The durable memory failed; nothing was opened.
@@ -88,19 +115,17 @@ impl Member {
         self.index
     }
 
-    /// Sums this member's shares of the survivors' masks.
+    /// Sums this member's shares of the survivors' masks, for itself: nothing is opened yet.
     ///
     /// `blobs` are in the order of the survivors and must be the anchored ones. The same question again gets the same
-    /// answer; another survivor set, another header of the same round, and the same computation over other donors are
-    /// refused.
-    pub fn open_sum(
+    /// answer.
+    pub fn sum_shares(
         &self,
         header: &RoundHeader,
         survivors: &Survivors,
         blobs: &[&[u8]],
         unsealer: &dyn Unsealer,
-        memory: &mut dyn OpenedRounds,
-    ) -> Result<PartialSum, CommitteeError> {
+    ) -> Result<Prepared, CommitteeError> {
         if self.index == 0 || self.index > header.members() {
             return Err(CommitteeError::NoSeat);
         }
@@ -117,21 +142,60 @@ impl Member {
                 *sum += s;
             }
         }
-        // Last, so that a set with a broken blob does not use up the round; before the release, so that a crash in
-        // between costs an answer and not a secret. The survivors' hash covers the header's.
-        let opening = survivors.hash();
-        let ids = [(header.computation_id(), survivors.donors_hash()), (header.round_id(), opening)];
-        for (id, opening) in ids {
-            if memory.record(id, opening).map_err(CommitteeError::Memory)? != opening {
-                return Err(CommitteeError::AlreadyOpened);
-            }
-        }
-        Ok(PartialSum {
-            header: header.hash(),
-            survivors: opening,
-            member: self.index,
-            vector: vector.to_vec(),
+        Ok(Prepared {
+            openings: openings(header, survivors),
+            partial: PartialSum {
+                header: header.hash(),
+                // The survivors' hash covers the header's.
+                survivors: survivors.hash(),
+                member: self.index,
+                vector: vector.to_vec(),
+            },
         })
+    }
+}
+
+/// A partial sum that its member holds back.
+#[derive(Clone)]
+pub struct Prepared {
+    openings: Vec<Opening>,
+    partial: PartialSum,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Prepared(member {}, not opened)", self.partial.member)
+    }
+}
+
+impl Prepared {
+    /// A partial sum that was kept, for the survivors that it was made for.
+    pub fn from_kept(
+        bytes: &[u8],
+        header: &RoundHeader,
+        survivors: &Survivors,
+    ) -> Result<Prepared, CommitteeError> {
+        let partial = PartialSum::decode(bytes, header)?;
+        if partial.survivors != survivors.hash() {
+            return Err(CommitteeError::OtherRound);
+        }
+        Ok(Prepared { openings: openings(header, survivors), partial })
+    }
+
+    /// The bytes that will be published, for the member's own directory and for their hash.
+    pub fn encode(&self) -> Vec<u8> {
+        self.partial.encode()
+    }
+
+    /// Records what is about to be opened, then gives it: a crash in between costs an answer and not a secret. Call it
+    /// once a quorum of hashes is on the ledger. Another set of the round, and the same computation over other donors or
+    /// versions, are refused.
+    pub fn open(self, memory: &mut dyn OpenedRounds) -> Result<PartialSum, CommitteeError> {
+        if memory.record(&self.openings).map_err(CommitteeError::Memory)? {
+            Ok(self.partial)
+        } else {
+            Err(CommitteeError::AlreadyOpened)
+        }
     }
 }
 

@@ -5,22 +5,29 @@
 
 use histone_program_sdk::job::{TrainSpec, TrainTask};
 use histone_program_sdk::wire::{Reader, WireError, Writer};
+use histone_protocol::committee::{Committee, CommitteeError};
 
 use crate::codec;
 use crate::fixed::MAX_FRACTIONAL_BITS;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The longest vector of a round: a share of it for one member is 16 MiB.
 pub const MAX_DIMENSION: usize = 1 << 20;
 
-/// One member of the cohort: a donor whose enclave may contribute.
+/// One member of the cohort: a donor whose enclave may contribute, and what that rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Donor {
     /// Number of the donor in the model's market.
     pub index: u16,
     /// Address that signs for the donor's enclave.
     pub enclave: [u8; 20],
+    /// The dataset through all its versions: its id in the register.
+    pub lineage: [u8; 32],
+    /// Commitment of the version that was donated.
+    pub root: [u8; 32],
+    /// Hash of the enclave's evidence, which everybody in the round has appraised.
+    pub evidence: [u8; 32],
 }
 
 /// One member of the aggregation committee. Its number is its position, counted from 1.
@@ -49,10 +56,10 @@ pub struct RoundFields {
     pub previous: [u8; 32],
     /// The donors who may contribute, ascending by index, at least two.
     pub cohort: Vec<Donor>,
-    /// The committee, 2 to 255 seats.
+    /// The committee, ascending by address.
     pub committee: Vec<Seat>,
-    /// Partial sums that open the round; more than half of the committee.
-    pub threshold: u8,
+    /// Members that may work together without learning more than the one sum. How many open it follows from it.
+    pub colluders: u8,
     /// Fewer survivors than this are never opened; at least two.
     pub min_survivors: u16,
     /// Resolution of the numbers, at most [`MAX_FRACTIONAL_BITS`].
@@ -68,22 +75,15 @@ pub enum HeaderError {
     /// The task must not be summed, or its answer is too long.
     #[error("the training task cannot be a round: {0}")]
     Task(&'static str),
-    /// The cohort is too small, not ascending, or two donors share an enclave.
+    /// The cohort is too small, not ascending, or two donors share an enclave or a dataset.
     #[error("the cohort is refused: {0}")]
     Cohort(&'static str),
     /// The committee is too small or too large, or two seats share a key or an address.
     #[error("the committee is refused: {0}")]
     Committee(&'static str),
-    /// A threshold that would not protect.
-    #[error(
-        "a threshold of {threshold} of {members} is refused; it must be more than half of the committee, so that two different sums cannot both be opened by honest members, and at most all of it"
-    )]
-    Threshold {
-        /// The threshold.
-        threshold: u8,
-        /// Seats in the committee.
-        members: u8,
-    },
+    /// A committee too small for its colluders, or too large.
+    #[error(transparent)]
+    Size(#[from] CommitteeError),
     /// A minimum number of survivors below 2 or above the cohort.
     #[error(
         "a minimum of {minimum} survivors is refused for a cohort of {cohort}; it must be between 2 and the size of the cohort"
@@ -103,6 +103,7 @@ pub enum HeaderError {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoundHeader {
     fields: RoundFields,
+    committee: Committee,
     dimension: usize,
     hash: [u8; 32],
 }
@@ -110,11 +111,11 @@ pub struct RoundHeader {
 impl RoundHeader {
     /// Checks the fields.
     pub fn new(fields: RoundFields) -> Result<Self, HeaderError> {
-        let dimension = check(&fields)?;
-        let mut header = RoundHeader { fields, dimension, hash: [0; 32] };
+        let (dimension, committee) = check(&fields)?;
+        let mut header = RoundHeader { fields, committee, dimension, hash: [0; 32] };
         // A specification that cannot be read back would be a header that only its author can use.
         TrainSpec::decode(&header.fields.spec.encode()).map_err(HeaderError::Encoding)?;
-        header.hash = codec::hash("histone/round-header/v1", &[&header.encode()]);
+        header.hash = codec::hash("histone/round-header/v2", &[&header.encode()]);
         Ok(header)
     }
 
@@ -128,25 +129,27 @@ impl RoundHeader {
         self.dimension
     }
 
-    /// Seats in the committee, 2 to 255.
+    /// Seats in the committee.
     pub fn members(&self) -> u8 {
-        // `check` refuses more than 255.
-        self.fields.committee.len() as u8
+        self.committee.members()
     }
 
-    /// How many members may work with the coordinator without learning more than the one sum: below the threshold, and
-    /// too few to make both of two different survivor sets reach it.
-    pub fn colluders_tolerated(&self) -> u8 {
-        let (t, m) = (u16::from(self.fields.threshold), u16::from(self.members()));
-        (t - 1).min((2 * t).saturating_sub(m + 1)) as u8
+    /// How many open a sum, and how many are asked: [`Committee::derive`].
+    pub fn committee(&self) -> Committee {
+        self.committee
+    }
+
+    /// Partial sums that open the round.
+    pub fn threshold(&self) -> u8 {
+        self.committee.threshold()
     }
 
     /// Whether this donor is in the cohort.
     pub fn has_donor(&self, donor: u16) -> bool {
-        self.fields.cohort.binary_search_by_key(&donor, |d| d.index).is_ok()
+        self.donor(donor).is_some()
     }
 
-    /// SHA-256 of the encoding with the domain `histone/round-header/v1`.
+    /// SHA-256 of the encoding with the domain `histone/round-header/v2`.
     pub fn hash(&self) -> [u8; 32] {
         self.hash
     }
@@ -158,14 +161,16 @@ impl RoundHeader {
         codec::hash("histone/round-id/v1", &[&chain, &f.market, &f.model_id, &round])
     }
 
-    /// Names the computation: chain, market, model and specification. A member opens it for one set of donors only,
-    /// whatever the number of the round: two exact sums of one computation would differ by single donors' numbers.
+    /// Names the computation: what is summed, for whichever model, market or chain. Two exact sums of one computation
+    /// over donors or versions that differ a little would differ by what one of them, or one person, adds.
     pub fn computation_id(&self) -> [u8; 32] {
-        let f = &self.fields;
-        codec::hash(
-            "histone/computation/v1",
-            &[&f.chain_id.to_le_bytes(), &f.market, &f.model_id, &f.spec.encode()],
-        )
+        codec::hash("histone/computation/v2", &[&self.fields.spec.encode()])
+    }
+
+    /// The donor of this number.
+    pub fn donor(&self, index: u16) -> Option<&Donor> {
+        let at = self.fields.cohort.binary_search_by_key(&index, |d| d.index).ok()?;
+        self.fields.cohort.get(at)
     }
 
     /// The canonical bytes.
@@ -182,13 +187,16 @@ impl RoundHeader {
         for d in &f.cohort {
             codec::put_u16(&mut w, d.index);
             w.0.extend_from_slice(&d.enclave);
+            for hash in [d.lineage, d.root, d.evidence] {
+                w.0.extend_from_slice(&hash);
+            }
         }
         w.u8(self.members());
         for m in &f.committee {
             w.0.extend_from_slice(&m.address);
             w.0.extend_from_slice(&m.seal_key);
         }
-        w.u8(f.threshold);
+        w.u8(f.colluders);
         codec::put_u16(&mut w, f.min_survivors);
         w.u8(f.fractional_bits);
         w.0
@@ -218,13 +226,19 @@ fn read(bytes: &[u8]) -> Result<RoundFields, WireError> {
     let previous = codec::array(&mut r)?;
     let mut cohort = Vec::new();
     for _ in 0..r.u32()? {
-        cohort.push(Donor { index: codec::u16(&mut r)?, enclave: codec::array(&mut r)? });
+        cohort.push(Donor {
+            index: codec::u16(&mut r)?,
+            enclave: codec::array(&mut r)?,
+            lineage: codec::array(&mut r)?,
+            root: codec::array(&mut r)?,
+            evidence: codec::array(&mut r)?,
+        });
     }
     let mut committee = Vec::new();
     for _ in 0..r.u8()? {
         committee.push(Seat { address: codec::array(&mut r)?, seal_key: codec::array(&mut r)? });
     }
-    let (threshold, min_survivors, fractional_bits) = (r.u8()?, codec::u16(&mut r)?, r.u8()?);
+    let (colluders, min_survivors, fractional_bits) = (r.u8()?, codec::u16(&mut r)?, r.u8()?);
     r.end()?;
     Ok(RoundFields {
         chain_id,
@@ -235,14 +249,14 @@ fn read(bytes: &[u8]) -> Result<RoundFields, WireError> {
         previous,
         cohort,
         committee,
-        threshold,
+        colluders,
         min_survivors,
         fractional_bits,
     })
 }
 
-/// Gives the number of numbers of the round.
-fn check(f: &RoundFields) -> Result<usize, HeaderError> {
+/// Gives the number of numbers of the round, and the committee's sizes.
+fn check(f: &RoundFields) -> Result<(usize, Committee), HeaderError> {
     if matches!(f.spec.task, TrainTask::Report { .. }) {
         return Err(HeaderError::Task("a site's report is its own and is never summed"));
     }
@@ -264,12 +278,10 @@ fn check(f: &RoundFields) -> Result<usize, HeaderError> {
     if repeats(f.cohort.iter().map(|d| d.enclave).collect()) {
         return Err(HeaderError::Cohort("two donors have the same enclave, which would be counted twice"));
     }
-    let Ok(members) = u8::try_from(f.committee.len()) else {
-        return Err(HeaderError::Committee("at most 255 seats are possible"));
-    };
-    if members < 2 {
-        return Err(HeaderError::Committee("a single member could open every update"));
+    if repeats(f.cohort.iter().map(|d| d.lineage).collect()) {
+        return Err(HeaderError::Cohort("two donors have the same dataset, which would be counted twice"));
     }
+    let committee = Committee::derive(f.committee.len(), f.colluders)?;
     if repeats(f.committee.iter().map(|m| m.address).collect())
         || repeats(f.committee.iter().map(|m| m.seal_key).collect())
     {
@@ -277,17 +289,13 @@ fn check(f: &RoundFields) -> Result<usize, HeaderError> {
             "two seats have the same address or key, which would give one party two shares",
         ));
     }
-    let threshold = f.threshold;
-    if threshold < 2 || threshold > members || u16::from(threshold) * 2 <= u16::from(members) {
-        return Err(HeaderError::Threshold { threshold, members });
-    }
     if f.min_survivors < 2 || usize::from(f.min_survivors) > f.cohort.len() {
         return Err(HeaderError::MinSurvivors { minimum: f.min_survivors, cohort: f.cohort.len() });
     }
     if f.fractional_bits > MAX_FRACTIONAL_BITS {
         return Err(HeaderError::FractionalBits(f.fractional_bits));
     }
-    Ok(dimension)
+    Ok((dimension, committee))
 }
 
 fn repeats<T: Ord>(mut items: Vec<T>) -> bool {
@@ -301,6 +309,16 @@ mod tests {
     use super::*;
     use histone_program_sdk::job::Missing;
     use proptest::prelude::*;
+
+    fn donor(i: u8) -> Donor {
+        Donor {
+            index: u16::from(i) * 10,
+            enclave: [i; 20],
+            lineage: [i; 32],
+            root: [i ^ 0x80; 32],
+            evidence: [i ^ 0x40; 32],
+        }
+    }
 
     fn fields() -> RoundFields {
         let task = TrainTask::Describe;
@@ -317,9 +335,9 @@ mod tests {
                 task,
             },
             previous: [4; 32],
-            cohort: (1..=3u8).map(|i| Donor { index: u16::from(i) * 10, enclave: [i; 20] }).collect(),
-            committee: (1..=4u8).map(|i| Seat { address: [i; 20], seal_key: [i; 32] }).collect(),
-            threshold: 3,
+            cohort: (1..=3u8).map(|i| donor(i)).collect(),
+            committee: (1..=5u8).map(|i| Seat { address: [i; 20], seal_key: [i; 32] }).collect(),
+            colluders: 1,
             min_survivors: 2,
             fractional_bits: 60,
         }
@@ -330,8 +348,8 @@ mod tests {
         let header = RoundHeader::new(fields()).unwrap();
         assert_eq!(RoundHeader::decode(&header.encode()).unwrap(), header);
         assert_eq!(header.dimension(), 8);
-        assert_eq!(header.colluders_tolerated(), 1);
-        let changes: [fn(&mut RoundFields); 11] = [
+        assert_eq!((header.threshold(), header.committee().quorum()), (4, 5));
+        let changes: [fn(&mut RoundFields); 14] = [
             |f| f.chain_id = 1,
             |f| f.market[19] = 0,
             |f| f.model_id[0] = 0,
@@ -340,7 +358,10 @@ mod tests {
             |f| f.previous[5] = 0,
             |f| f.cohort[0].enclave[3] = 0,
             |f| f.committee[1].seal_key[31] = 0,
-            |f| f.threshold = 4,
+            |f| f.cohort[0].lineage[3] = 0,
+            |f| f.cohort[0].root[3] = 0,
+            |f| f.cohort[0].evidence[3] = 0,
+            |f| f.colluders = 2,
             |f| f.min_survivors = 3,
             |f| f.fractional_bits = 40,
         ];
@@ -365,10 +386,11 @@ mod tests {
         check(refused(|f| f.cohort.swap(0, 1)), "ascending");
         check(refused(|f| f.cohort[1].index = 10), "ascending");
         check(refused(|f| f.cohort[1].enclave = [1; 20]), "same enclave");
-        check(refused(|f| f.committee.truncate(1)), "single member");
+        check(refused(|f| f.cohort[1].lineage = [1; 32]), "same dataset");
+        check(refused(|f| f.committee.truncate(3)), "cannot withstand");
         check(refused(|f| f.committee[1].seal_key = [1; 32]), "same address or key");
-        check(refused(|f| f.threshold = 2), "more than half");
-        check(refused(|f| f.threshold = 5), "more than half");
+        check(refused(|f| f.colluders = 0), "at least 1 member");
+        check(refused(|f| f.colluders = 3), "cannot withstand");
         check(refused(|f| f.min_survivors = 1), "between 2");
         check(refused(|f| f.min_survivors = 4), "between 2");
         check(refused(|f| f.fractional_bits = 61), "fractional bits");

@@ -2,8 +2,8 @@
 //!
 //! Several *donors* hold rows that must not leave them. A *coordinator* proposes rounds. A *committee* holds shares of
 //! one-time masks. *Anybody* can check the result. No party is trusted alone: the coordinator and all donors but two
-//! together with fewer committee members than [`RoundHeader::colluders_tolerated`](header::RoundHeader::colluders_tolerated)
-//! allows learn nothing about the two but their sum.
+//! together with as many committee members as the header's
+//! [`colluders`](header::RoundFields::colluders) learn nothing about the two but their sum.
 //!
 //! A round has five steps, each a function of bytes:
 //!
@@ -12,7 +12,7 @@
 //!    the mask to the committee. The hash of the blob is anchored. Whoever drops out is left out of this round
 //!    and may answer the next one.
 //! 3. At the deadline the anchored blobs are the [`update::Survivors`]. Each member answers once with the sum of its
-//!    shares: [`committee::Member::open_sum`]. It never answers for a second set, in this round or for the same computation.
+//!    shares: [`committee::Member::sum_shares`]. It never answers for a second set, in this round or for the same computation.
 //! 4. From any `threshold` answers anybody computes the sum: [`open::open`].
 //! 5. [`plan::Training::advance`] turns the sum into the next state, or into the model.
 //!
@@ -38,9 +38,11 @@
 //! let header = RoundHeader::new(RoundFields {
 //!     chain_id: 1, market: [7; 20], model_id: [0; 32], round: 0,
 //!     spec: training.spec(), previous: training.state_hash(),
-//!     cohort: [1, 2].map(|i| Donor { index: i.into(), enclave: [i; 20] }).to_vec(),
-//!     committee: [1, 2, 3].map(|i| Seat { address: [i; 20], seal_key: [i; 32] }).to_vec(),
-//!     threshold: 2, min_survivors: 2, fractional_bits: 60,
+//!     cohort: [1, 2].map(|i| Donor {
+//!         index: i.into(), enclave: [i; 20], lineage: [i; 32], root: [i; 32], evidence: [i; 32],
+//!     }).to_vec(),
+//!     committee: [1, 2, 3, 4].map(|i| Seat { address: [i; 20], seal_key: [i; 32] }).to_vec(),
+//!     colluders: 1, min_survivors: 2, fractional_bits: 60,
 //! })?;
 //!
 //! // Rows, positives, present values, their sum and their squares' sum, computed by each donor's enclave.
@@ -53,10 +55,12 @@
 //!
 //! let blobs: [&[u8]; 2] = [&blob1, &blob2];
 //! let mut partials = Vec::new();
-//! for address in [[1; 20], [3; 20]] {
+//! for address in [[1; 20], [2; 20], [4; 20]] {
 //!     let mut memory = ForgetfulRounds::default(); // a durable one in earnest
 //!     let member = Member::by_address(&header, &address)?;
-//!     partials.push(member.open_sum(&header, &survivors, &blobs, &unsealer, &mut memory)?);
+//!     let prepared = member.sum_shares(&header, &survivors, &blobs, &unsealer)?;
+//!     // Its hash is posted; when a quorum has posted theirs:
+//!     partials.push(prepared.open(&mut memory)?);
 //! }
 //! let sum = open(&header, &survivors, &blobs, &partials)?;
 //! assert_eq!(sum.values(), [16.0, 7.0, 15.0, 39.75, 130.75]);

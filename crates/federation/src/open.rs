@@ -76,6 +76,27 @@ impl Aggregate {
     }
 }
 
+/// Opens with the partial sums that agree: members whose answers contradict the others are left out and named. What is
+/// left must still be one more than opens, so that what is left was checked, too.
+pub fn open_and_name(
+    header: &RoundHeader,
+    survivors: &Survivors,
+    blobs: &[&[u8]],
+    partials: &[PartialSum],
+) -> Result<(Aggregate, Vec<u8>), OpenError> {
+    match open(header, survivors, blobs, partials) {
+        Err(OpenError::Partials(ShareError::Wrong { members })) => {
+            let honest: Vec<PartialSum> =
+                partials.iter().filter(|p| !members.contains(&p.member)).cloned().collect();
+            if honest.len() <= usize::from(header.threshold()) {
+                return Err(OpenError::Partials(ShareError::Wrong { members }));
+            }
+            Ok((open(header, survivors, blobs, &honest)?, members))
+        }
+        result => Ok((result?, Vec::new())),
+    }
+}
+
 /// Sums the masked updates, takes off the sum of the masks, and decodes.
 ///
 /// `blobs` are in the order of the survivors. Every partial sum given is checked against the others; wrong ones are
@@ -101,7 +122,7 @@ pub fn open(
         }
     }
     let shares: Vec<(u8, &[Fp])> = partials.iter().map(|p| (p.member, p.vector.as_slice())).collect();
-    let threshold = header.fields().threshold;
+    let threshold = header.threshold();
     let mask = share::reconstruct(&shares, threshold).map_err(OpenError::Partials)?;
     if mask.len() != sum.len() {
         let member = partials.first().map_or(0, |p| p.member);

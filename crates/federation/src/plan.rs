@@ -17,12 +17,11 @@
 //!
 //! # Drop-outs
 //!
-//! The cohort is the same in all rounds, and in each of them any [`Plan::min_survivors`] or more of it may answer; who
-//! missed a round may come back. The model then has the preprocessing of those who described, the medians of those who
+//! The cohort only shrinks: whoever withdraws its data leaves it for good, and the sums made before stay in the state. In
+//! each round any [`Plan::min_survivors`] or more of it may answer; who missed a round may come back. The model then has the preprocessing of those who described, the medians of those who
 //! counted, the weights of those who took part in the last Newton rounds, and the evaluation of those who evaluated.
 //! Every round asks for something that no round before it asked for, and members of the committee open one computation
-//! for one set of donors. A round with too few survivors ends the training: asking it again would be the same computation
-//! for other donors.
+//! for one set of donors. A round whose sum nobody opened, for want of survivors or of members, can be asked again.
 //!
 //! **What remains.** Rounds that ask for different things can still be functions of one another. Sums are public, so
 //! when one donor takes part in one of two such rounds and not in the other, their difference tells *aggregates of that
@@ -177,7 +176,15 @@ pub struct Training {
 #[derive(Debug, Clone, PartialEq)]
 struct Cohort {
     donors: Vec<Donor>,
-    threshold: u8,
+    colluders: u8,
+}
+
+impl Cohort {
+    /// Whether these are donors of this cohort, with the same enclaves and data. Their evidence may be newer.
+    fn holds(&self, donors: &[Donor]) -> bool {
+        let known = |d: &Donor| (d.index, d.enclave, d.lineage, d.root);
+        donors.iter().all(|d| self.donors.iter().any(|k| known(k) == known(d)))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -214,12 +221,15 @@ impl Training {
         self.rounds
     }
 
-    /// Fixes the cohort: from now on [`Training::check_header`] and [`Training::advance`] accept donors and enclaves of
-    /// this header's only, and its threshold. The first call counts. Whoever follows a training over several rounds calls
-    /// it with the first header, so that a coordinator cannot exchange donors or lower the threshold on the way.
+    /// Fixes the cohort: from now on [`Training::check_header`] and [`Training::advance`] accept donors, enclaves and data
+    /// of this header's only, and its number of colluders. Whoever follows a training calls it with every header, so that
+    /// a coordinator cannot exchange donors on the way. A donor that is missing in a later header has left for good;
+    /// whether it did is the ledger's to say.
     pub fn with_cohort_of(mut self, header: &RoundHeader) -> Training {
         let f = header.fields();
-        self.cohort.get_or_insert_with(|| Cohort { donors: f.cohort.clone(), threshold: f.threshold });
+        if self.cohort.as_ref().is_none_or(|cohort| cohort.holds(&f.cohort)) {
+            self.cohort = Some(Cohort { donors: f.cohort.clone(), colluders: f.colluders });
+        }
         self
     }
 
@@ -257,7 +267,7 @@ impl Training {
         if let Stage::Evaluate(model) = &self.stage { Some(model) } else { None }
     }
 
-    /// Whether a header asks for exactly what this state needs, of the whole cohort and with the study's minimum of
+    /// Whether a header asks for exactly what this state needs, of donors of the cohort and with the study's minimum of
     /// survivors. Donors check it before they answer and members before they open; otherwise a coordinator could choose
     /// what is computed, and over whom.
     pub fn check_header(&self, header: &RoundHeader) -> Result<(), PlanError> {
@@ -271,16 +281,15 @@ impl Training {
         if f.min_survivors != self.plan.min_survivors {
             return Err(PlanError::Header("its minimum of survivors is not the study's"));
         }
-        let same = match &self.cohort {
-            Some(cohort) => cohort.donors == f.cohort,
-            // Who answered is in the cohort, that much is known.
-            None => self.donors.iter().all(|&d| header.has_donor(d)),
-        };
-        if !same {
-            return Err(self.other_cohort(f.cohort.iter().map(|d| d.index).collect()));
-        }
-        if self.cohort.as_ref().is_some_and(|cohort| cohort.threshold != f.threshold) {
-            return Err(PlanError::Header("it has another threshold than the first round"));
+        if let Some(cohort) = &self.cohort {
+            if !cohort.holds(&f.cohort) {
+                return Err(self.other_cohort(f.cohort.iter().map(|d| d.index).collect()));
+            }
+            if cohort.colluders != f.colluders {
+                return Err(PlanError::Header(
+                    "it tolerates another number of colluders than the first round",
+                ));
+            }
         }
         Ok(())
     }

@@ -142,7 +142,8 @@ pub fn seal_update(
     w.u32(values.len() as u32);
     w.0.extend_from_slice(&ciphertext);
     w.u8(header.members());
-    let shares = share::split(&mask, f.threshold, header.members(), rng).map_err(UpdateError::Share)?;
+    let shares =
+        share::split(&mask, header.threshold(), header.members(), rng).map_err(UpdateError::Share)?;
     for (member, (seat, share)) in (1u8..).zip(f.committee.iter().zip(shares)) {
         let plain = Zeroizing::new(encode_vector(&share));
         let aad = associated_data(header, donor, member, &ciphertext);
@@ -313,12 +314,6 @@ impl Survivors {
     /// Their indices, ascending.
     pub fn donors(&self) -> Vec<u16> {
         self.list.iter().map(|s| s.donor).collect()
-    }
-
-    /// SHA-256 over the donors alone, whatever they sent and in whichever round.
-    pub(crate) fn donors_hash(&self) -> [u8; 32] {
-        let bytes: Vec<u8> = self.list.iter().flat_map(|s| s.donor.to_le_bytes()).collect();
-        codec::hash("histone/donors/v1", &[&bytes])
     }
 
     /// SHA-256 over header hash, donors and blob hashes with the domain `histone/survivors/v1`.

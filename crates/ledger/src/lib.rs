@@ -129,6 +129,17 @@ impl Receipt {
     }
 }
 
+/// An event and its place on the chain.
+#[derive(Debug, Clone)]
+pub struct Logged<E> {
+    /// Block and position among the logs of the block: events of all contracts are ordered by it.
+    pub at: (u64, u64),
+    /// Timestamp of the block, Unix seconds.
+    pub time: u64,
+    /// What was said.
+    pub event: E,
+}
+
 /// A client of the deployed contracts. Clones share the connection and the usage counters.
 #[derive(Debug, Clone)]
 pub struct Ledger {
@@ -225,6 +236,46 @@ impl Ledger {
                     .map_err(|e| LedgerError::Decode { name: name.clone(), detail: e.to_string() })
             })
             .collect()
+    }
+
+    /// Events of type `E` of a contract, oldest first, each with its place on the chain; of those whose first indexed
+    /// argument is `about`, where one is given.
+    pub async fn logged<E: SolEvent>(
+        &self,
+        contract: Contract,
+        about: Option<B256>,
+    ) -> Result<Vec<Logged<E>>, LedgerError> {
+        let name = format!("{contract}.{}", E::SIGNATURE);
+        let decode = |detail: String| LedgerError::Decode { name: name.clone(), detail };
+        let mut filter =
+            Filter::new().address(self.deployment.address(contract)).event_signature(E::SIGNATURE_HASH);
+        if let Some(about) = about {
+            filter = filter.topic1(about);
+        }
+        let mut found = Vec::new();
+        let mut times = BTreeMap::new();
+        for log in self.logs(&name, filter).await? {
+            let event = E::decode_log(&log.inner).map_err(|e| decode(e.to_string()))?.data;
+            let (Some(block), Some(index)) = (log.block_number, log.log_index) else {
+                return Err(decode("a log without its place on the chain".into()));
+            };
+            let time = match (log.block_timestamp, times.get(&block)) {
+                (Some(time), _) | (None, Some(&time)) => time,
+                (None, None) => self.time_of(&name, block).await?,
+            };
+            times.insert(block, time);
+            found.push(Logged { at: (block, index), time, event });
+        }
+        Ok(found)
+    }
+
+    async fn time_of(&self, name: &str, block: u64) -> Result<u64, LedgerError> {
+        let provider = self.connection.provider();
+        let found =
+            provider.get_block_by_number(block.into()).await.map_err(|e| explain::transport(name, e))?;
+        let missing =
+            || LedgerError::Decode { name: name.into(), detail: format!("there is no block {block}") };
+        Ok(found.ok_or_else(missing)?.header.timestamp)
     }
 
     /// All logs that a filter lets through, oldest first. Nodes cap how many they give at once: then the range of blocks

@@ -1,15 +1,23 @@
 //! A member of the aggregation committee: opens the one sum of a round, never an update.
+//!
+//! A member looks at everybody first ([`CommitteeMember::review`]), locks what it will open by posting its hash
+//! ([`CommitteeMember::lock`]), and publishes it ([`CommitteeMember::publish`]) only when a quorum has locked the same set:
+//! until then a liar can still be struck from the sum. Whoever is not believed, or sends what cannot be used, is named on
+//! the ledger; the votes of one more member than may collude strike it.
 
 use std::collections::BTreeMap;
 
+use histone_attestation::cohort::PlaceError;
+use histone_enclave::cohort::{Watch, ended};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::BoxError;
-use histone_federation::committee::{Member, OpenedRounds};
+use histone_federation::committee::{CommitteeError, Member, OpenedRounds, Opening, Prepared};
 use histone_federation::header::RoundHeader;
-use histone_federation::update::{SEAL_INFO, Survivor, Survivors, Unsealer, blob_hash};
-use histone_ledger::contracts::{Contract, Rounds};
+use histone_federation::update::{SEAL_INFO, Survivor, Survivors, Unsealer, Update};
+use histone_ledger::contracts::{Contract, Market, Members, Rounds};
+use histone_protocol::hash::blob_hash;
 use histone_protocol::seal::SealKey;
-use histone_protocol::{B256, U256};
+use histone_protocol::{Address, B256, U256};
 use zeroize::Zeroizing;
 
 use crate::error::NodeError;
@@ -18,47 +26,282 @@ use crate::world::World;
 
 const MEMORY: &str = "opened.json";
 
-/// Round status on the ledger: closed with a fixed survivor set, its sum not yet opened.
+/// Round status on the ledger: closed with a survivor set, its sum not yet opened.
 const CLOSED: u8 = 2;
+
+/// Why somebody is named: the ledger's codes.
+pub mod reasons {
+    /// The blob is not in public storage.
+    pub const MISSING: u8 = 1;
+    /// The blob cannot be decoded, or is not of this round or donor.
+    pub const UNDECODABLE: u8 = 2;
+    /// A share does not open and the donor's enclave did not show that it does.
+    pub const UNREADABLE: u8 = 3;
+    /// A member called a good share unreadable.
+    pub const FALSE_ACCUSATION: u8 = 4;
+    /// A partial sum contradicts the others.
+    pub const WRONG_PARTIAL: u8 = 5;
+    /// The evidence of the donor's enclave, or of the one that validated its data, is not believed.
+    pub const NOT_BELIEVED: u8 = 8;
+}
+
+/// How far a member's lock on a round came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lock {
+    /// The hash of its partial sum is posted.
+    Posted(B256),
+    /// Donors that must leave the sum first: it has said so on the ledger, now or before. Ask again.
+    Striking(Vec<u16>),
+}
 
 /// A committee member's node.
 #[derive(Debug)]
 pub struct CommitteeMember {
     /// Name, keys, directory.
     pub party: Party,
+    watches: BTreeMap<u64, Watch>,
 }
 
 impl CommitteeMember {
-    /// Opens this member's share of the sum over the survivors that the ledger fixed, and posts it. Gives its blob.
-    pub async fn open(&mut self, header: &RoundHeader, world: &World) -> Result<B256, NodeError> {
+    /// A member's node.
+    pub fn new(party: Party) -> Self {
+        Self { party, watches: BTreeMap::new() }
+    }
+
+    /// Shows the ledger that this member holds its seal key; without it, it gets no seat.
+    pub async fn prove_key(&self, world: &World) -> Result<(), NodeError> {
+        let proof = self.party.seal.prove(self.party.account(), world.ledger.deployment().id());
+        let call = Members::proveSealKeyCall { sealKey: self.party.seal.public().0, r: proof.r, s: proof.s };
+        world.ledger.send(&self.party.key, Contract::Members, call).await?;
+        Ok(())
+    }
+
+    /// Looks at every donor of a model in training, and names on the ledger whoever is not believed. Gives their numbers.
+    pub async fn review(&mut self, model_id: u64, world: &World) -> Result<Vec<u16>, NodeError> {
+        let watch = self.watch(model_id, world).await?;
+        let cohort = watch.cohort(&world.evidence(), &world.ledger).await?;
+        let round = Rounds::lastRoundCall { modelId: U256::from(model_id) };
+        let round = world.ledger.read(Contract::Rounds, round).await?;
+        for unbelieved in &cohort.unbelieved {
+            match unbelieved.why {
+                PlaceError::Withdrawn => self.end_use(model_id, unbelieved.donor, world).await?,
+                _ => {
+                    let reason = reasons::NOT_BELIEVED;
+                    self.blame_donor(model_id, round, unbelieved.donor, reason, world).await?;
+                }
+            }
+        }
+        Ok(cohort.unbelieved.iter().map(|u| u.donor).collect())
+    }
+
+    /// Sums this member's shares over the survivors of a closed round and posts the hash of what it will publish. Survivors
+    /// that cannot be in the sum are named or accused instead.
+    pub async fn lock(&mut self, header: &RoundHeader, world: &World) -> Result<Lock, NodeError> {
         let f = header.fields();
         let (model_id, round) = (U256::from_be_bytes(f.model_id), f.round);
+        let number: u64 = model_id.saturating_to();
         let info =
             world.ledger.read(Contract::Rounds, Rounds::roundInfoCall { modelId: model_id, round }).await?;
         if info.status != CLOSED || info.headerHash.0 != header.hash() {
             return Err(NodeError::Message(format!("round {round} is not closed under this header")));
         }
+        let mut striking = self.review(number, world).await?;
+        let watch = self.watch(number, world).await?;
+        watch.check_header(header, &world.evidence(), &world.ledger).await?;
         let survivors = survivors(model_id, round, world).await?;
-        let blobs: Vec<Vec<u8>> =
-            survivors.iter().map(|(_, blob)| world.blobs.get(*blob)).collect::<Result<_, _>>()?;
-        let list = survivors.iter().zip(&blobs);
-        let list = list.map(|((donor, _), blob)| Survivor { donor: *donor, blob: blob_hash(blob) });
-        let set = Survivors::new(header, list.collect()).map_err(NodeError::round)?;
+        let mut blobs = Vec::new();
+        for (donor, hash) in &survivors {
+            let reason = match world.blobs.get(*hash) {
+                Err(_) => Some(reasons::MISSING),
+                Ok(blob) => {
+                    let read = Update::decode(&blob, header).is_ok_and(|u| u.donor() == *donor);
+                    blobs.push(blob);
+                    (!read).then_some(reasons::UNDECODABLE)
+                }
+            };
+            if let Some(reason) = reason {
+                self.blame_donor(number, round, *donor, reason, world).await?;
+                striking.push(*donor);
+            }
+        }
+        striking.retain(|donor| survivors.iter().any(|(d, _)| d == donor));
+        if !striking.is_empty() {
+            return Ok(Lock::Striking(striking));
+        }
+        let set = set(header, &survivors)?;
         let member =
             Member::by_address(header, &self.party.account().into_array()).map_err(NodeError::round)?;
         let views: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
         let unsealer = HpkeUnsealer(self.party.seal.clone());
-        let mut memory = Memory(&self.party);
-        let partial =
-            member.open_sum(header, &set, &views, &unsealer, &mut memory).map_err(NodeError::round)?;
-        let partial = partial.encode();
-        let hash = histone_protocol::hash::blob_hash(&partial);
-        let call = Rounds::postPartialCall { modelId: model_id, round, partialHash: hash };
-        world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
-        // Published only once the ledger knows of it: a sum that can be opened is then always on record. After a crash
-        // in between, the same question gives the same bytes again.
-        Ok(world.blobs.put(&partial)?)
+        let prepared = match member.sum_shares(header, &set, &views, &unsealer) {
+            Err(CommitteeError::Share { donor, .. }) => {
+                self.accuse(model_id, round, donor, world).await?;
+                return Ok(Lock::Striking(vec![donor]));
+            }
+            prepared => prepared.map_err(NodeError::round)?,
+        };
+        // Kept before its hash is posted: what is promised can be published, whatever happens in between.
+        let partial = prepared.encode();
+        let hash = blob_hash(&partial);
+        self.party.keep(&kept(number, round), &partial)?;
+        if self.posted(model_id, round, world).await? != hash {
+            let call = Rounds::postPartialCall { modelId: model_id, round, partialHash: hash };
+            world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
+        }
+        Ok(Lock::Posted(hash))
     }
+
+    /// Publishes the partial sum that was locked, once a quorum has locked the same survivors. Gives its blob.
+    pub async fn publish(&mut self, header: &RoundHeader, world: &World) -> Result<B256, NodeError> {
+        let f = header.fields();
+        let (model_id, round) = (U256::from_be_bytes(f.model_id), f.round);
+        let refuse = |what: &str| Err(NodeError::Message(format!("round {round} is not opened: {what}")));
+        let info =
+            world.ledger.read(Contract::Rounds, Rounds::roundInfoCall { modelId: model_id, round }).await?;
+        if info.headerHash.0 != header.hash() || !info.opened {
+            return refuse("no quorum has locked it under this header");
+        }
+        let Some(bytes) = self.party.recall(&kept(model_id.saturating_to(), round))? else {
+            return refuse("this member has kept no partial sum of it");
+        };
+        if self.posted(model_id, round, world).await? != blob_hash(&bytes) {
+            return refuse("the ledger has another hash of this member's partial sum");
+        }
+        let set = set(header, &survivors(model_id, round, world).await?)?;
+        let prepared = Prepared::from_kept(&bytes, header, &set).map_err(NodeError::round)?;
+        let partial = prepared.open(&mut Memory(&self.party)).map_err(NodeError::round)?;
+        Ok(world.blobs.put(&partial.encode())?)
+    }
+
+    /// Opens the sum as anybody can, and names members whose partial sums contradict the others. Gives their accounts.
+    pub async fn name_liars(
+        &mut self,
+        transcript: &RoundTranscript,
+        world: &World,
+    ) -> Result<Vec<Address>, NodeError> {
+        let (_, wrong) = transcript.open().map_err(|e| NodeError::Round(e.to_string()))?;
+        let f = transcript.header.fields();
+        let mut named = Vec::new();
+        for seat in wrong {
+            let Some(seat) = f.committee.get(usize::from(seat).wrapping_sub(1)) else { continue };
+            let member = Address::from(seat.address);
+            if member != self.party.account() {
+                self.blame_member(
+                    U256::from_be_bytes(f.model_id),
+                    f.round,
+                    member,
+                    reasons::WRONG_PARTIAL,
+                    world,
+                )
+                .await?;
+            }
+            named.push(member);
+        }
+        Ok(named)
+    }
+
+    async fn watch(&mut self, model_id: u64, world: &World) -> Result<&mut Watch, NodeError> {
+        if !self.watches.contains_key(&model_id) {
+            let policy = world.cohort_policy(model_id).await?;
+            self.watches.insert(model_id, Watch::new(U256::from(model_id), policy));
+        }
+        // Unwrap safety: inserted above.
+        #[allow(clippy::unwrap_used)]
+        Ok(self.watches.get_mut(&model_id).unwrap())
+    }
+
+    async fn posted(&self, model_id: U256, round: u32, world: &World) -> Result<B256, NodeError> {
+        let call = Rounds::partialOfCall { modelId: model_id, round, member: self.party.account() };
+        Ok(world.ledger.read(Contract::Rounds, call).await?)
+    }
+
+    async fn end_use(&self, model_id: u64, donor: u16, world: &World) -> Result<(), NodeError> {
+        if ended(U256::from(model_id), &world.ledger).await?.contains(&donor) {
+            return Ok(());
+        }
+        let call = Market::endUseCall { modelId: U256::from(model_id), donorIndex: donor };
+        world.ledger.send(&self.party.key, Contract::Market, call).await?;
+        Ok(())
+    }
+
+    /// Votes to strike a donor, once, and not any more when it is struck.
+    pub async fn blame_donor(
+        &self,
+        model_id: u64,
+        round: u32,
+        donor: u16,
+        reason: u8,
+        world: &World,
+    ) -> Result<(), NodeError> {
+        let model_id = U256::from(model_id);
+        if ended(model_id, &world.ledger).await?.contains(&donor) {
+            return Ok(());
+        }
+        let said = |v: &Rounds::Blamed| v.donorIndex == donor && v.reason == reason;
+        if self.voted(model_id, round, said, world).await? {
+            return Ok(());
+        }
+        let call = Rounds::blameDonorCall { modelId: model_id, round, donorIndex: donor, reason };
+        world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
+        Ok(())
+    }
+
+    /// Votes that a member did not do what it should, once.
+    pub async fn blame_member(
+        &self,
+        model_id: U256,
+        round: u32,
+        member: Address,
+        reason: u8,
+        world: &World,
+    ) -> Result<(), NodeError> {
+        let named = Rounds::isNamedCall { modelId: model_id, member };
+        let said = |v: &Rounds::Blamed| v.member == member && v.reason == reason;
+        if world.ledger.read(Contract::Rounds, named).await?
+            || self.voted(model_id, round, said, world).await?
+        {
+            return Ok(());
+        }
+        let call = Rounds::blameMemberCall { modelId: model_id, round, member, reason };
+        world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
+        Ok(())
+    }
+
+    /// Whether this member has cast such a vote in a round already.
+    async fn voted(
+        &self,
+        model_id: U256,
+        round: u32,
+        such: impl Fn(&Rounds::Blamed) -> bool,
+        world: &World,
+    ) -> Result<bool, NodeError> {
+        let votes =
+            world.ledger.logged::<Rounds::Blamed>(Contract::Rounds, Some(B256::from(model_id))).await?;
+        let own = self.party.account();
+        Ok(votes.iter().any(|v| v.event.by == own && v.event.round == round && such(&v.event)))
+    }
+
+    async fn accuse(&self, model_id: U256, round: u32, donor: u16, world: &World) -> Result<(), NodeError> {
+        let about = Some(B256::from(model_id));
+        let said = world.ledger.logged::<Rounds::ShareAccused>(Contract::Rounds, about).await?;
+        let own = self.party.account();
+        if said.iter().any(|s| s.event.round == round && s.event.donorIndex == donor && s.event.member == own)
+        {
+            return Ok(());
+        }
+        let call = Rounds::accuseCall { modelId: model_id, round, donorIndex: donor };
+        world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
+        Ok(())
+    }
+}
+
+fn kept(model_id: u64, round: u32) -> String {
+    format!("partial-{model_id}-{round}.bin")
+}
+
+fn set(header: &RoundHeader, survivors: &[(u16, B256)]) -> Result<Survivors, NodeError> {
+    let list = survivors.iter().map(|(donor, blob)| Survivor { donor: *donor, blob: blob.0 });
+    Survivors::new(header, list.collect()).map_err(NodeError::round)
 }
 
 /// The survivors that the ledger fixed for a closed round, ascending, each with its anchored blob.
@@ -110,16 +353,20 @@ impl Unsealer for HpkeUnsealer {
 struct Memory<'a>(&'a Party);
 
 impl OpenedRounds for Memory<'_> {
-    fn record(&mut self, id: [u8; 32], opening: [u8; 32]) -> Result<[u8; 32], BoxError> {
+    fn record(&mut self, openings: &[Opening]) -> Result<bool, BoxError> {
         let mut opened: BTreeMap<B256, B256> = match self.0.recall(MEMORY)? {
             Some(bytes) => serde_json::from_slice(&bytes)?,
             None => BTreeMap::new(),
         };
-        if let Some(earlier) = opened.get(&B256::from(id)) {
-            return Ok(earlier.0);
+        for (id, content) in openings {
+            if opened
+                .insert(B256::from(*id), B256::from(*content))
+                .is_some_and(|earlier| earlier.0 != *content)
+            {
+                return Ok(false);
+            }
         }
-        opened.insert(B256::from(id), B256::from(opening));
         self.0.keep(MEMORY, &serde_json::to_vec(&opened)?)?;
-        Ok(opening)
+        Ok(true)
     }
 }

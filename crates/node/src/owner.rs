@@ -1,16 +1,19 @@
 //! A data owner: an institution whose table never leaves but encrypted to an enclave it has checked.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use histone_access::Permit;
+use histone_attestation::Attested;
 use histone_attestation::simulated::SimulatedDevice;
-use histone_attestation::{Attested, Expected, appraise};
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::{Instance, SealedDataset};
-use histone_enclave::training::{self, RoundTranscript, TrainingEnclave};
-use histone_enclave::validation::{self, ValidationEnclave};
+use histone_enclave::training::{self, AnsweredVersions, DonationTerms, RoundTranscript, TrainingEnclave};
+use histone_enclave::validation::{self, Validated, ValidationEnclave};
+use histone_federation::BoxError;
 use histone_federation::header::RoundHeader;
 use histone_federation::plan::Plan;
 use histone_genome::table::Table;
-use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Programs, Rounds};
+use histone_ledger::contracts::{Contract, Datasets, Market, Rounds};
 use histone_protocol::commitment::dataset_root;
 use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict, WhitePaper};
 use histone_protocol::dataset::KeyBundle;
@@ -42,6 +45,7 @@ pub struct Owner {
     keys: KeyBundle,
     ciphertext: Vec<u8>,
     dataset: B256,
+    root: B256,
     participation: Option<Participation>,
 }
 
@@ -79,6 +83,34 @@ pub struct Machine<'a> {
     pub device: &'a SimulatedDevice,
 }
 
+/// What an owner is told when it takes its data back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withdrawal {
+    /// The model in which it took part.
+    pub model_id: Option<u64>,
+    /// Opened sums that hold its data and stay in the model.
+    pub rounds: u32,
+}
+
+impl std::fmt::Display for Withdrawal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(model) = self.model_id else {
+            return f.write_str("the dataset is withdrawn; it took part in no model");
+        };
+        write!(f, "the dataset is withdrawn and takes part in no further round of model {model}; ")?;
+        match self.rounds {
+            0 => f.write_str("no sum with it was opened"),
+            rounds => write!(
+                f,
+                "{rounds} opened sum(s) with it stay in the model. Opened sums are public: whoever compares a sum with it \
+                 to a later one without it learns totals of this dataset (its numbers of rows and of positives, sums and \
+                 squares of each column, near the end its gradient and curvature), and no single row as long as it has \
+                 many"
+            ),
+        }
+    }
+}
+
 /// How an owner answered a white paper.
 #[derive(Debug)]
 pub struct Answer {
@@ -100,19 +132,9 @@ impl Owner {
     ) -> Result<Self, NodeError> {
         policy.owner = party.account();
         histone_access::check_policy(&policy)?;
-        let keys = KeyBundle::generate(&mut party.rng);
-        let ciphertext = keys.data.encrypt(&table.encode(), &mut party.rng);
-        let root = dataset_root(&keys.salt, (0..table.rows()).filter_map(|i| table.row_bytes(i)));
-        party.keep("dataset.sealed", &ciphertext)?;
-        party.keep("dataset.key", &*keys.to_bytes())?;
-        let schema = Schema {
-            columns: table.columns().to_vec(),
-            label: label.to_string(),
-            // A table has fewer than 2^32 rows.
-            rows: table.rows() as u32,
-        };
+        let (schema, keys, ciphertext, root) = encrypt(&mut party, &table, label)?;
         let dataset = histone_ledger::dataset_id(party.account(), root);
-        Ok(Self { party, policy, schema, keys, ciphertext, dataset, participation: None })
+        Ok(Self { party, policy, schema, keys, ciphertext, dataset, root, participation: None })
     }
 
     /// The owner's account.
@@ -137,11 +159,7 @@ impl Owner {
         world: &World,
     ) -> Result<Registered, NodeError> {
         let signer = enclave.instance().keys().receipt;
-        let attested = self.appraise(signer, ProgramKind::Validation, validation::init_data(), world).await?;
-        let permit = Permit::own_validation(self.account(), self.dataset, vec![attested.measurement()]);
-        let funded = world.ledger.funded_validation(signer).await?;
-        let sealed = self.release(permit, attested, funded, world).await?;
-        let validated = enclave.validate(&sealed, world.ledger.deployment())?;
+        let validated = self.validate(enclave, B256::ZERO, world).await?;
         let report = world.blobs.put(&validated.report)?;
         self.policy.ledger = world.ledger.deployment().id();
         let policy = world.blobs.put(&Signed::sign(&self.policy, &self.party.key)?.to_bytes())?;
@@ -156,6 +174,45 @@ impl Owner {
         };
         world.ledger.send(&self.party.key, Contract::Datasets, call).await?;
         Ok(Registered { dataset: self.dataset, policy, report })
+    }
+
+    /// Replaces the table by another version of it: the dataset keeps its number, name and policy on the ledger, and what
+    /// was answered for the earlier version is not answered for this one (unless the policy allows it).
+    pub async fn update(
+        &mut self,
+        table: Table,
+        enclave: &ValidationEnclave,
+        world: &World,
+    ) -> Result<B256, NodeError> {
+        let (schema, keys, ciphertext, root) = encrypt(&mut self.party, &table, &self.schema.label)?;
+        (self.schema, self.keys, self.ciphertext, self.root) = (schema, keys, ciphertext, root);
+        let validated = self.validate(enclave, self.dataset, world).await?;
+        let report = world.blobs.put(&validated.report)?;
+        let call = Datasets::updateCall {
+            id: self.dataset,
+            root: validated.root,
+            reportHash: report,
+            rows: validated.receipt.rows,
+            quality: validated.receipt.quality,
+            enclave: enclave.instance().keys().receipt,
+            signature: validated.signature.as_slice().to_vec().into(),
+        };
+        world.ledger.send(&self.party.key, Contract::Datasets, call).await?;
+        Ok(report)
+    }
+
+    async fn validate(
+        &mut self,
+        enclave: &ValidationEnclave,
+        replaces: B256,
+        world: &World,
+    ) -> Result<Validated, NodeError> {
+        let signer = enclave.instance().keys().receipt;
+        let attested = world.appraise(signer, ProgramKind::Validation, validation::init_data()).await?;
+        let permit = Permit::own_validation(self.account(), self.dataset, vec![attested.measurement()]);
+        let funded = world.ledger.funded_validation(signer).await?;
+        let sealed = self.release(permit, attested, funded, replaces, world).await?;
+        Ok(enclave.validate(&sealed, world.ledger.deployment())?)
     }
 
     /// Matches a white paper against data and consent; publishes and records the decision either way.
@@ -208,6 +265,7 @@ impl Owner {
     pub async fn donate(
         &mut self,
         permit: Permit,
+        decision: B256,
         model_id: u64,
         plan: &Plan,
         instant_payment: u64,
@@ -221,20 +279,22 @@ impl Owner {
             Instance::start(machine.program, machine.device, self.account(), init_data, now, seed)?;
         world.register_enclave(&instance, &self.party.key).await?;
         let signer = instance.keys().receipt;
-        let attested = self.appraise(signer, ProgramKind::Training, init_data, world).await?;
+        let attested = world.appraise(signer, ProgramKind::Training, init_data).await?;
         let funded = world.ledger.funded_training(model_id, instant_payment).await?;
-        let sealed = self.release(permit, attested, funded, world).await?;
-        // A pseudonym for this model alone: payments do not link an owner's models.
+        let sealed = self.release(permit, attested, funded, B256::ZERO, world).await?;
+        // An account for this model alone. The ledger names it beside the dataset; it keeps the money apart, not the owner.
         let payee = SigningKey::generate(&mut self.party.rng);
         self.party.keep(&format!("payee-{model_id}.key"), &*payee.to_bytes())?;
+        let policy = world.cohort_policy(model_id).await?;
+        let terms = DonationTerms { payee: payee.address(), decision, versions: 1 };
         let (enclave, donation) =
-            TrainingEnclave::admit(instance, plan.clone(), model_id, &sealed, payee.address(), &world.ledger)
+            TrainingEnclave::admit(instance, plan.clone(), model_id, &sealed, terms, policy, &world.ledger)
                 .await?;
         let call = Market::donateCall {
             modelId: donation.receipt.modelId,
             datasetId: donation.receipt.datasetId,
             payee: donation.receipt.payee,
-            weight: donation.receipt.weight,
+            decision,
             enclave: signer,
             signature: donation.signature.as_slice().to_vec().into(),
         };
@@ -251,8 +311,12 @@ impl Owner {
         world: &World,
     ) -> Result<(u16, B256), NodeError> {
         let key = self.party.key.clone();
-        let p = self.participation()?;
-        let update = p.enclave.contribute(header, p.donor, &world.ledger).await?;
+        let Some(p) = &mut self.participation else {
+            return Err(NodeError::Message(format!("`{}` takes part in no model", self.party.name)));
+        };
+        let mut answered = Answered(&self.party);
+        let update =
+            p.enclave.contribute(header, p.donor, &world.ledger, &world.evidence(), &mut answered).await?;
         let blob = world.blobs.put(&update.blob)?;
         let call = Rounds::anchorCall {
             modelId: update.receipt.modelId,
@@ -279,7 +343,24 @@ impl Owner {
         Ok(world.blobs.put(&p.enclave.evaluate(plan, p.donor)?)?)
     }
 
-    /// Claims what the model owes to this owner's pseudonym.
+    /// Takes the dataset back for good and ends its use in the model that it was donated to. Says what remains.
+    pub async fn withdraw(&mut self, world: &World) -> Result<Withdrawal, NodeError> {
+        let call = Datasets::withdrawCall { id: self.dataset };
+        world.ledger.send(&self.party.key, Contract::Datasets, call).await?;
+        let Some(p) = &self.participation else {
+            return Ok(Withdrawal { model_id: None, rounds: 0 });
+        };
+        let model_id = U256::from(p.model_id);
+        let state =
+            world.ledger.read(Contract::Market, Market::standingCall { modelId: model_id }).await?.state;
+        if state == RECRUITING || state == TRAINING {
+            let call = Market::endUseCall { modelId: model_id, donorIndex: p.donor };
+            world.ledger.send(&self.party.key, Contract::Market, call).await?;
+        }
+        Ok(Withdrawal { model_id: Some(p.model_id), rounds: p.enclave.rounds_with_own() })
+    }
+
+    /// Claims what the model owes to this owner's account for it.
     pub async fn claim(&mut self, world: &World) -> Result<(), NodeError> {
         let p = self.participation()?;
         let call = Market::claimDonorCall { modelId: U256::from(p.model_id), donorIndex: p.donor };
@@ -299,41 +380,75 @@ impl Owner {
             .ok_or_else(|| NodeError::Message(format!("`{}` takes part in no model", self.party.name)))
     }
 
-    /// Appraises an enclave by what the ledger says of it: registered, alive, audited program, and its evidence.
-    pub async fn appraise(
-        &self,
-        signer: Address,
-        kind: ProgramKind,
-        init_data: B256,
-        world: &World,
-    ) -> Result<Attested, NodeError> {
-        let ledger = &world.ledger;
-        let registered = ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer }).await?;
-        ledger.read(Contract::Enclaves, Enclaves::requireLiveCall { signer, kind: kind.code() }).await?;
-        let usable = Programs::requireUsableCall { measurement: registered.measurement, kind: kind.code() };
-        ledger.read(Contract::Programs, usable).await?;
-        let expected = Expected {
-            operator: registered.operator,
-            evidence_hash: registered.evidenceHash,
-            measurement: registered.measurement,
-            init_data,
-        };
-        let evidence = world.blobs.get(registered.evidenceHash)?;
-        Ok(appraise(&evidence, &expected, &world.appraisal, ledger.time().await?)?)
-    }
-
     async fn release(
         &mut self,
         permit: Permit,
         attested: Attested,
         funded: histone_ledger::Funded,
+        replaces: B256,
         world: &World,
     ) -> Result<SealedDataset, NodeError> {
         let now = world.ledger.time().await?;
         let (owner, dataset) = (self.account(), self.dataset);
         let owned = OwnedKey { owner, dataset, bundle: &self.keys };
         let key = release(permit, attested, funded, owned, now, &mut self.party.rng)?;
-        Ok(SealedDataset { id: dataset, owner, ciphertext: self.ciphertext.clone(), key })
+        Ok(SealedDataset {
+            id: dataset,
+            owner,
+            root: self.root,
+            replaces,
+            ciphertext: self.ciphertext.clone(),
+            key,
+        })
+    }
+}
+
+/// Encrypts a table into its owner's directory.
+fn encrypt(
+    party: &mut Party,
+    table: &Table,
+    label: &str,
+) -> Result<(Schema, KeyBundle, Vec<u8>, B256), NodeError> {
+    let keys = KeyBundle::generate(&mut party.rng);
+    let ciphertext = keys.data.encrypt(&table.encode(), &mut party.rng);
+    let root = dataset_root(&keys.salt, (0..table.rows()).filter_map(|i| table.row_bytes(i)));
+    party.keep("dataset.sealed", &ciphertext)?;
+    party.keep("dataset.key", &*keys.to_bytes())?;
+    let schema = Schema {
+        columns: table.columns().to_vec(),
+        label: label.to_string(),
+        // A table has fewer than 2^32 rows.
+        rows: table.rows() as u32,
+    };
+    Ok((schema, keys, ciphertext, root))
+}
+
+/// State of a model on the ledger.
+const RECRUITING: u8 = 1;
+/// State of a model on the ledger.
+const TRAINING: u8 = 2;
+
+/// Which versions of which datasets this owner's enclaves have answered for, in its own directory: written and synced
+/// before an update leaves.
+struct Answered<'a>(&'a Party);
+
+impl AnsweredVersions for Answered<'_> {
+    fn record(&mut self, lineage: B256, root: B256, allowed: u32) -> Result<bool, BoxError> {
+        const MEMORY: &str = "answered.json";
+        let mut answered: BTreeMap<B256, BTreeSet<B256>> = match self.0.recall(MEMORY)? {
+            Some(bytes) => serde_json::from_slice(&bytes)?,
+            None => BTreeMap::new(),
+        };
+        let versions = answered.entry(lineage).or_default();
+        if versions.contains(&root) {
+            return Ok(true);
+        }
+        if versions.len() >= allowed as usize {
+            return Ok(false);
+        }
+        versions.insert(root);
+        self.0.keep(MEMORY, &serde_json::to_vec(&answered)?)?;
+        Ok(true)
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Options {
     pub network: Option<Network>,
     /// Participants that do not answer from a round on: SIMULATED failures.
     pub drop_outs: Vec<DropOut>,
+    /// Participants who withdraw their data before a round.
+    pub withdrawals: Vec<DropOut>,
 }
 
 /// A participant that does not answer from a round on.

@@ -1,10 +1,9 @@
 //! The trainer: proposes a model, leads its rounds, publishes it.
 
-use std::collections::BTreeMap;
-
+use histone_enclave::cohort::{self, RightCommittee, Watch, fixed_committee};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::fixed::MAX_FRACTIONAL_BITS;
-use histone_federation::header::{Donor, RoundFields, RoundHeader, Seat};
+use histone_federation::header::{RoundFields, RoundHeader};
 use histone_federation::plan::{Plan, Step, Training};
 use histone_ledger::contracts::{Contract, Market, Programs, Rounds, TestToken};
 use histone_protocol::consent::WhitePaper;
@@ -29,6 +28,12 @@ pub struct Trainer {
 /// What the market is told beside the white paper.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer {
+    /// Hash of the plan's document.
+    pub plan: B256,
+    /// A round with fewer updates fails.
+    pub min_survivors: u16,
+    /// Committee members that may collude.
+    pub colluders: u8,
     /// Training starts with no fewer donors.
     pub min_donors: u16,
     /// The deposit covers this many.
@@ -37,31 +42,18 @@ pub struct Offer {
     pub query_timeout: u32,
 }
 
-/// The fixed part of every round of a training.
-#[derive(Debug, Clone)]
-pub struct Cohort {
+/// What a trainer knows of a training that it leads.
+#[derive(Debug)]
+pub struct Leading {
     /// The ledger's number of the model.
     pub model_id: u64,
-    /// Donor numbers with the receipt keys of their enclaves.
-    pub donors: BTreeMap<u16, Address>,
-    /// Accounts and seal keys of the committee.
-    pub committee: Vec<(Address, B256)>,
-    /// Members whose shares open a sum.
-    pub threshold: u8,
     /// A round with fewer updates fails.
     pub min_survivors: u16,
-    /// Seconds that a round stays open.
+    /// Seconds in which donors answer a round.
     pub round_seconds: u64,
-}
-
-impl Cohort {
-    /// Partial sums that the contract demands: one more than open a sum, where there are as many, so that a wrong one
-    /// shows.
-    pub fn quorum(&self) -> u8 {
-        // A committee has at most 32 members.
-        let members = self.committee.len() as u8;
-        members.min(self.threshold.saturating_add(1))
-    }
+    /// Seconds after that in which the committee opens it.
+    pub opening_seconds: u64,
+    watch: Watch,
 }
 
 impl Trainer {
@@ -105,18 +97,36 @@ impl Trainer {
             minDonors: offer.min_donors,
             maxDonors: offer.max_donors,
             queryTimeout: offer.query_timeout,
+            minSurvivors: offer.min_survivors,
+            colluders: offer.colluders,
         };
-        let call = Market::proposeCall { whitePaperHash: blob, t: terms };
+        let call = Market::proposeCall { whitePaperHash: blob, planHash: offer.plan, t: terms };
         let receipt = ledger.send(&self.party.key, Contract::Market, call).await?;
         let model_id = receipt.event::<Market::ModelProposed>()?.modelId;
         Ok((blob, model_id.saturating_to()))
     }
 
-    /// Stops recruiting and begins to train.
+    /// Stops recruiting and begins to train, with everybody in the committee whose key is proven.
     pub async fn start(&self, model_id: u64, world: &World) -> Result<(), NodeError> {
-        let call = Market::startTrainingCall { modelId: U256::from(model_id) };
+        let id = U256::from(model_id);
+        let right = RightCommittee::at(id, (u64::MAX, 0), &world.ledger).await?;
+        let (seats, seal_keys) = right.everybody().into_iter().unzip();
+        let call = Market::startTrainingCall { modelId: id, seats, sealKeys: seal_keys };
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(())
+    }
+
+    /// Leads the training of a model that has started: by which rule the donors are judged, and how long a round takes.
+    pub async fn lead(
+        &self,
+        model_id: u64,
+        min_survivors: u16,
+        round_seconds: u64,
+        opening_seconds: u64,
+        world: &World,
+    ) -> Result<Leading, NodeError> {
+        let watch = Watch::new(U256::from(model_id), world.cohort_policy(model_id).await?);
+        Ok(Leading { model_id, min_survivors, round_seconds, opening_seconds, watch })
     }
 
     /// Gives a model up; the deposit becomes claimable.
@@ -126,44 +136,52 @@ impl Trainer {
         Ok(())
     }
 
+    /// The header of the plan's next round: over every donor that this trainer believes now, with the committee that was
+    /// fixed, under the number that the ledger gives next.
+    pub async fn header(
+        &self,
+        training: &Training,
+        leading: &mut Leading,
+        world: &World,
+    ) -> Result<RoundHeader, NodeError> {
+        let deployment = world.ledger.deployment();
+        let model_id = U256::from(leading.model_id);
+        let cohort = leading.watch.cohort(&world.evidence(), &world.ledger).await?;
+        let fixed = fixed_committee(model_id, &world.ledger).await?.ok_or_else(|| {
+            NodeError::Message(format!("the training of model {} has not started", leading.model_id))
+        })?;
+        let last = world.ledger.read(Contract::Rounds, Rounds::lastRoundCall { modelId: model_id }).await?;
+        RoundHeader::new(RoundFields {
+            chain_id: deployment.chain_id,
+            market: deployment.market.into_array(),
+            model_id: model_id.to_be_bytes(),
+            round: last + 1,
+            spec: training.spec(),
+            previous: training.state_hash(),
+            cohort: cohort.believed.iter().map(cohort::donor).collect(),
+            committee: cohort::seats(&fixed.event),
+            colluders: fixed.event.colluders,
+            min_survivors: leading.min_survivors,
+            fractional_bits: MAX_FRACTIONAL_BITS,
+        })
+        .map_err(NodeError::round)
+    }
+
     /// Opens the plan's next round on the ledger. Gives the header and its blob.
     pub async fn open_round(
         &self,
         training: &Training,
-        round: u32,
-        cohort: &Cohort,
+        leading: &mut Leading,
         world: &World,
     ) -> Result<(RoundHeader, B256), NodeError> {
-        let deployment = world.ledger.deployment();
-        let header = RoundHeader::new(RoundFields {
-            chain_id: deployment.chain_id,
-            market: deployment.market.into_array(),
-            model_id: U256::from(cohort.model_id).to_be_bytes(),
-            round,
-            spec: training.spec(),
-            previous: training.state_hash(),
-            cohort: cohort
-                .donors
-                .iter()
-                .map(|(&index, enclave)| Donor { index, enclave: enclave.into_array() })
-                .collect(),
-            committee: cohort
-                .committee
-                .iter()
-                .map(|(address, key)| Seat { address: address.into_array(), seal_key: key.0 })
-                .collect(),
-            threshold: cohort.threshold,
-            min_survivors: cohort.min_survivors,
-            fractional_bits: MAX_FRACTIONAL_BITS,
-        })
-        .map_err(NodeError::round)?;
+        let header = self.header(training, leading, world).await?;
         let blob = world.blobs.put(&header.encode())?;
+        let deadline = world.ledger.time().await? + leading.round_seconds;
         let call = Rounds::openCall {
-            modelId: U256::from(cohort.model_id),
+            modelId: U256::from(leading.model_id),
             headerHash: B256::from(header.hash()),
-            deadline: world.ledger.time().await? + cohort.round_seconds,
-            minSurvivors: cohort.min_survivors,
-            quorum: cohort.quorum(),
+            deadline,
+            openBy: deadline + leading.opening_seconds,
         };
         world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
         Ok((header, blob))
@@ -194,7 +212,7 @@ impl Trainer {
         world: &World,
     ) -> Result<(RoundTranscript, Step), NodeError> {
         let transcript = transcript(header, partials, world).await?;
-        let aggregate = transcript.open().map_err(|e| NodeError::Round(e.to_string()))?;
+        let (aggregate, _) = transcript.open().map_err(|e| NodeError::Round(e.to_string()))?;
         let step = training.advance(&transcript.donors(), aggregate.values()).map_err(NodeError::round)?;
         let state = match &step {
             Step::Next(next) => next.state_hash(),
@@ -209,6 +227,13 @@ impl Trainer {
         };
         world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
         Ok((transcript, step))
+    }
+
+    /// Declares a round void that nobody opened in time; the next one may ask the same.
+    pub async fn void_round(&self, model_id: u64, round: u32, world: &World) -> Result<(), NodeError> {
+        let call = Rounds::voidRoundCall { modelId: U256::from(model_id), round };
+        world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
+        Ok(())
     }
 
     /// Ends the training: donors' instant payments become claimable, the rest of the deposit returns.

@@ -1,13 +1,20 @@
 //! What every party can reach: the ledger, public storage, and the rule by which owners believe in enclaves.
 
-use histone_attestation::AppraisalPolicy;
+use histone_attestation::cohort::CohortPolicy;
+use histone_attestation::{AppraisalPolicy, Attested, Expected, appraise};
+use histone_enclave::cohort;
 use histone_enclave::instance::Instance;
+use histone_enclave::{training, validation};
+use histone_federation::plan::Plan;
 use histone_ledger::Ledger;
-use histone_ledger::contracts::{Contract, Enclaves};
+use histone_ledger::contracts::{Contract, Enclaves, Market};
 use histone_network::BlobStore;
 use histone_protocol::keys::SigningKey;
+use histone_protocol::program::ProgramKind;
+use histone_protocol::{Address, B256, U256};
 
 use crate::error::NodeError;
+use crate::owner::read_paper;
 
 /// Oldest evidence that owners accept, and how long an enclave stays registered: 7 days, in seconds.
 pub const EVIDENCE_MAX_AGE: u64 = 7 * 24 * 3_600;
@@ -24,6 +31,48 @@ pub struct World {
 }
 
 impl World {
+    /// Public storage, as far as evidence goes.
+    pub fn evidence(&self) -> impl Fn(B256) -> Option<Vec<u8>> {
+        |hash| self.blobs.get(hash).ok()
+    }
+
+    /// By which rule the donors of a model are judged: what its white paper says.
+    pub async fn cohort_policy(&self, model_id: u64) -> Result<CohortPolicy, NodeError> {
+        let call = Market::modelCall { modelId: U256::from(model_id) };
+        let model = self.ledger.read(Contract::Market, call).await?;
+        let (paper, _) = read_paper(model.whitePaperHash, self)?;
+        let plan = Plan::decode(&self.blobs.get(model.planHash)?).map_err(NodeError::round)?;
+        Ok(CohortPolicy {
+            appraisal: self.appraisal.clone(),
+            programs: paper.programs,
+            training: training::init_data(self.ledger.deployment(), model_id, &plan),
+            validation: validation::init_data(),
+        })
+    }
+
+    /// Appraises an enclave by what the ledger says of it: registered, alive, audited program, and its evidence.
+    pub async fn appraise(
+        &self,
+        signer: Address,
+        kind: ProgramKind,
+        init_data: B256,
+    ) -> Result<Attested, NodeError> {
+        // Says why, where it is not alive.
+        let live = Enclaves::requireLiveCall { signer, kind: kind.code() };
+        self.ledger.read(Contract::Enclaves, live).await?;
+        let facts = cohort::enclave(signer, kind, &self.ledger).await?;
+        let expected = Expected {
+            operator: facts.operator,
+            keys: facts.keys,
+            platform: facts.platform,
+            evidence_hash: facts.evidence_hash,
+            measurement: facts.measurement,
+            init_data,
+        };
+        let evidence = self.blobs.get(facts.evidence_hash)?;
+        Ok(appraise(&evidence, &expected, &self.appraisal, self.ledger.time().await?)?)
+    }
+
     /// Publishes an enclave's evidence and registers it under its operator.
     pub async fn register_enclave(
         &self,

@@ -20,7 +20,7 @@ sol! {
         uint64 expiresAt;
     }
 
-    /// A validation enclave has looked at a dataset of `owner`.
+    /// A validation enclave has looked at a dataset of `owner`, which is new (0) or another version of `replaces`.
     #[derive(Debug, PartialEq, Eq)]
     struct ValidationReceipt {
         address owner;
@@ -28,15 +28,17 @@ sol! {
         bytes32 reportHash;
         uint32 rows;
         uint8 quality;
+        bytes32 replaces;
     }
 
-    /// A training enclave holds a dataset for a model; `payee` is paid.
+    /// A training enclave holds version `root` of a dataset for a model; `payee` is paid, `decision` allows it.
     #[derive(Debug, PartialEq, Eq)]
     struct DonationReceipt {
         uint256 modelId;
         bytes32 datasetId;
+        bytes32 root;
         address payee;
-        uint32 weight;
+        bytes32 decision;
     }
 
     /// A training enclave has made one encrypted update for one round.
@@ -47,6 +49,17 @@ sol! {
         bytes32 headerHash;
         bytes32 blobHash;
         uint16 donorIndex;
+    }
+
+    /// The enclave of an accused donor has opened the one share that a member calls unreadable.
+    #[derive(Debug, PartialEq, Eq)]
+    struct ShareOpening {
+        uint256 modelId;
+        uint32 round;
+        bytes32 headerHash;
+        uint16 donorIndex;
+        address member;
+        bytes32 blobHash;
     }
 
     /// A query enclave has answered one paid query.

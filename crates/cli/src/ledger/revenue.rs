@@ -70,10 +70,13 @@ pub enum RevenueCommand {
         /// How long an auditor can veto a root; at least 1h.
         #[arg(long, value_name = "DURATION", default_value = "2d", value_parser = duration)]
         window: u64,
+        /// How long the keeper must have said nothing before an auditor may propose in its place; at least the window.
+        #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = duration)]
+        silence: u64,
         #[command(flatten)]
         writing: Writing,
     },
-    /// Propose the root of a list to its pool. By the keeper, or an auditor in its place.
+    /// Propose the root of a list to its pool. By the keeper, or by an auditor when the keeper was silent for long.
     Publish {
         /// The list.
         list: PathBuf,
@@ -163,8 +166,8 @@ pub async fn run(command: RevenueCommand, out: &mut dyn Write) -> Result<bool> {
         RevenueCommand::ShareOut { weights, what, place } => {
             pools::share_out(&weights, what.total, what.pool, &place, out).await
         }
-        RevenueCommand::Pool { keeper, window, writing } => {
-            pools::create(keeper, window, &writing, out).await
+        RevenueCommand::Pool { keeper, window, silence, writing } => {
+            pools::create(keeper, window, silence, &writing, out).await
         }
         RevenueCommand::Publish { list, pool, total, writing } => {
             pools::publish(&list, pool, total, &writing, out).await

@@ -6,8 +6,9 @@ use histone_attestation::{AppraisalPolicy, Expected, appraise};
 use histone_enclave::{query, training, validation};
 use histone_ledger::Contract;
 use histone_ledger::contracts::{Enclaves, Market};
-use histone_protocol::evidence::Evidence;
+use histone_protocol::evidence::{EnclaveKeys, Evidence};
 use histone_protocol::program::ProgramKind;
+use histone_protocol::seal::SealPublicKey;
 use histone_protocol::{Address, B256};
 
 use super::Check;
@@ -126,6 +127,8 @@ fn one(run: &Run, claim: &Claim) -> Result<Enclave, String> {
         )?;
     let expected = Expected {
         operator: claim.operator,
+        keys: EnclaveKeys { receipt: claim.signer, seal: SealPublicKey(claim.seal_key) },
+        platform: claim.platform,
         evidence_hash: claim.evidence,
         measurement: claim.measurement,
         init_data,

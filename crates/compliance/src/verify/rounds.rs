@@ -182,7 +182,8 @@ fn one(
     for (donor, hash) in updates {
         blobs.push((donor, run.blob(hash).map_err(|e| format!("the update of donor {donor}: {e}"))?));
     }
-    let aggregate = RoundTranscript { header, survivors: blobs, partials }.open().map_err(|e| told(&*e))?;
+    let (aggregate, _) =
+        RoundTranscript { header, survivors: blobs, partials }.open().map_err(|e| told(&*e))?;
     let sum = B256::from(aggregate.hash());
     if sum != last.event.aggregateHash {
         return Err(format!("its sum hashes to {sum}, the ledger has {}", last.event.aggregateHash));
@@ -218,11 +219,8 @@ fn check_header(
     {
         return Err("its header is for another chain, market, model or round".into());
     }
-    if f.min_survivors != e.minSurvivors || f.threshold > e.quorum {
-        return Err(
-            "its header has another minimum of survivors than the ledger, or a threshold above its quorum"
-                .into(),
-        );
+    if f.min_survivors != e.minSurvivors || header.committee().quorum() != e.quorum {
+        return Err("its header has another minimum of survivors or another quorum than the ledger".into());
     }
     for d in &f.cohort {
         if donors.get(&d.index).map(|known| known.enclave) != Some(Address::from(d.enclave)) {
@@ -233,19 +231,34 @@ fn check_header(
             ));
         }
     }
-    // The header names each donor once, so that the counts tell whether one is left out.
-    if f.cohort.len() != donors.len() {
-        return Err(format!("its header invites {} of {} donors", f.cohort.len(), donors.len()));
+    // Who left before is not invited any more.
+    let left: BTreeSet<u16> = run
+        .events::<Market::DonorUseEnded>(Contract::Market)
+        .into_iter()
+        .filter(|s| s.order < opened.order && s.event.modelId == e.modelId)
+        .map(|s| s.event.donorIndex)
+        .chain(
+            run.events::<Market::DonorExcluded>(Contract::Market)
+                .into_iter()
+                .filter(|s| s.order < opened.order && s.event.modelId == e.modelId)
+                .map(|s| s.event.donorIndex),
+        )
+        .collect();
+    if let Some(missing) = donors.keys().find(|d| !left.contains(d) && !header.has_donor(**d)) {
+        return Err(format!("its header does not invite donor {missing}"));
     }
     training.check_header(header).map_err(|e| told(&e))?;
     let seats: BTreeMap<Address, B256> =
         f.committee.iter().map(|s: &Seat| (Address::from(s.address), B256::from(s.seal_key))).collect();
-    let members = run.history.committee(deployment, opened.order);
+    let fixed = run.events::<Rounds::CommitteeFixed>(Contract::Rounds);
+    let fixed = fixed.into_iter().find(|s| s.event.modelId == e.modelId);
+    let members: BTreeMap<Address, B256> =
+        fixed.map(|s| s.event.seats.into_iter().zip(s.event.sealKeys).collect()).unwrap_or_default();
     if seats != members {
         let shown =
             |m: &BTreeMap<Address, B256>| m.keys().map(|a| run.name(*a)).collect::<Vec<_>>().join(", ");
         return Err(format!(
-            "its committee ({}) or their keys are not the committee members of the ledger ({})",
+            "its committee ({}) or their keys are not the committee that was fixed ({})",
             shown(&seats),
             shown(&members)
         ));

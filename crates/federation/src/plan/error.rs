@@ -45,7 +45,7 @@ pub enum PlanError {
     },
     /// The header or the sum is for another cohort than the training.
     #[error(
-        "the cohort of this training is donors {expected:?}, but the {stage} stage was given {got:?}; every header names the whole cohort with the same enclaves, whoever answers"
+        "the cohort of this training is donors {expected:?}, but the {stage} stage was given {got:?}; later headers name the same donors with the same enclaves and data, without those who left"
     )]
     Cohort {
         /// The stage.

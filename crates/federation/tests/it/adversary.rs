@@ -3,7 +3,7 @@
 use histone_federation::committee::{CommitteeError, Member, PartialSum};
 use histone_federation::field::ENCODED_LEN;
 use histone_federation::header::{HeaderError, RoundFields, RoundHeader};
-use histone_federation::open::{OpenError, open};
+use histone_federation::open::{OpenError, open, open_and_name};
 use histone_federation::plan::Training;
 use histone_federation::share::ShareError;
 use histone_federation::update::{Survivors, SurvivorsError, Update, UpdateError, blob_hash, seal_update};
@@ -21,12 +21,12 @@ struct Setting {
     partials: Vec<PartialSum>,
 }
 
-/// Four donors, five members, three of which open. All is done but the opening.
+/// Four donors, seven members of whom one may collude: five open. All is done but the opening.
 fn setting() -> Setting {
-    let mut world = World::new(20, tables(20, 4, 2, 0.0), 5, 3);
+    let mut world = World::new(20, tables(20, 4, 2, 0.0), 7);
     let header = header(&world, |_| {});
     let (survivors, blobs) = world.blobs(&header, &ALL);
-    let partials = (1..=5).map(|m| world.ask(m, &header, &survivors, &blobs).unwrap()).collect();
+    let partials = (1..=7).map(|m| world.ask(m, &header, &survivors, &blobs).unwrap()).collect();
     Setting { world, header, survivors, blobs, partials }
 }
 
@@ -43,7 +43,7 @@ fn any_quorum_opens_the_same_sum() {
         .map(|i| ALL.iter().map(|&d| s.world.answer(&s.header, d)[i]).sum())
         .collect();
     let mut hashes = Vec::new();
-    for quorum in [[0, 1, 2], [4, 2, 0], [1, 3, 4]] {
+    for quorum in [[0, 1, 2, 3, 4], [6, 4, 2, 0, 5], [1, 3, 4, 5, 6]] {
         let partials: Vec<PartialSum> = quorum.iter().map(|&i| s.partials[i].clone()).collect();
         let sum = open(&s.header, &s.survivors, &refs(&s.blobs), &partials).unwrap();
         assert!(sum.values().iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9));
@@ -59,7 +59,7 @@ fn any_quorum_opens_the_same_sum() {
 fn the_coordinator_asks_for_a_second_survivor_set() {
     let mut s = setting();
     let fewer = Survivors::new(&s.header, list(&ALL[..3], &s.blobs)).unwrap();
-    for member in 1..=5 {
+    for member in 1..=7 {
         let error = s.world.ask(member, &s.header, &fewer, &s.blobs[..3]).unwrap_err();
         assert!(matches!(error, CommitteeError::AlreadyOpened), "{error}");
     }
@@ -99,22 +99,49 @@ fn a_second_header_for_the_same_round_is_refused() {
 
 #[test]
 fn two_quorums_for_two_sets_cannot_both_be_honest() {
-    // Three of five open; members 1 to 3 answer for one set, 3 to 5 are asked for another one: 3 refuses.
-    let mut world = World::new(21, tables(21, 4, 2, 0.0), 5, 3);
+    // Five of seven open; members 1 to 5 answer for one set, 3 to 7 are asked for another one: 3 to 5 refuse, and one of
+    // them may be bought.
+    let mut world = World::new(21, tables(21, 4, 2, 0.0), 7);
     let header = header(&world, |_| {});
     let (all, blobs) = world.blobs(&header, &ALL);
     let fewer = Survivors::new(&header, list(&ALL[..3], &blobs)).unwrap();
-    for member in 1..=3 {
+    for member in 1..=5 {
         world.ask(member, &header, &all, &blobs).unwrap();
     }
+    world.memories[2] = histone_federation::committee::ForgetfulRounds::default();
     let second: Vec<PartialSum> =
-        (3..=5).filter_map(|m| world.ask(m, &header, &fewer, &blobs[..3]).ok()).collect();
+        (3..=7).filter_map(|m| world.ask(m, &header, &fewer, &blobs[..3]).ok()).collect();
     let error = open(&header, &fewer, &refs(&blobs[..3]), &second).unwrap_err();
-    assert!(matches!(error, OpenError::Partials(ShareError::TooFew { got: 2, threshold: 3 })));
-    // And a threshold for which it could be done makes no header.
+    assert!(matches!(error, OpenError::Partials(ShareError::TooFew { got: 3, threshold: 5 })));
+    // And a committee for which it could be done makes no header.
     let mut fields = header.fields().clone();
-    fields.threshold = 2;
-    assert!(matches!(RoundHeader::new(fields), Err(HeaderError::Threshold { threshold: 2, members: 5 })));
+    fields.colluders = 0;
+    assert!(matches!(RoundHeader::new(fields), Err(HeaderError::Size(_))));
+}
+
+/// Two models over tables that differ by one patient publish that patient: members open one of them.
+#[test]
+fn a_second_model_without_one_patient() {
+    let mut s = setting();
+    let change = |world: &mut World, model: u8, version: Option<u8>| {
+        world.versions = version.map(|v| (20, [v; 32])).into_iter().collect();
+        let h = header(world, |f| {
+            f.model_id = [model; 32];
+            f.market = [model; 20];
+            f.chain_id = u64::from(model);
+        });
+        let (survivors, blobs) = world.blobs(&h, &ALL);
+        (h, survivors, blobs)
+    };
+    let (h, survivors, blobs) = change(&mut s.world, 2, Some(99));
+    assert!(matches!(s.world.ask(1, &h, &survivors, &blobs), Err(CommitteeError::AlreadyOpened)));
+    // Without that donor its sum would still be the difference to the first one.
+    let (h, ..) = change(&mut s.world, 3, None);
+    let (survivors, blobs) = s.world.blobs(&h, &[10, 30, 40]);
+    assert!(matches!(s.world.ask(1, &h, &survivors, &blobs), Err(CommitteeError::AlreadyOpened)));
+    // The same sum again tells nothing new, whoever asks for it.
+    let (h, survivors, blobs) = change(&mut s.world, 4, None);
+    assert!(s.world.ask(1, &h, &survivors, &blobs).is_ok());
 }
 
 #[test]
@@ -169,7 +196,7 @@ fn a_stolen_share_does_not_open_under_another_name() {
     blobs[1] = blobs[0].clone();
     blobs[1][33..35].copy_from_slice(&20u16.to_le_bytes());
     let survivors = Survivors::new(&s.header, list(&ALL, &blobs)).unwrap();
-    s.world.memories = World::new(0, vec![], 5, 3).memories;
+    s.world.memories = World::new(0, vec![], 7).memories;
     let error = s.world.ask(1, &s.header, &survivors, &blobs).unwrap_err();
     assert!(matches!(error, CommitteeError::Share { donor: 20, member: 1, .. }), "{error}");
     // The round is not used up by it: the honest set still opens.
@@ -189,8 +216,8 @@ fn a_flipped_byte_anywhere_in_a_blob() {
         assert!(matches!(error, OpenError::Blob(UpdateError::Anchor { donor: 30 })));
         // Anchored like that by the donor: all members that find their share broken say so.
         let survivors = Survivors::new(&s.header, list(&ALL, &blobs)).unwrap();
-        s.world.memories = World::new(0, vec![], 5, 3).memories;
-        let answers: Vec<_> = (1..=5).map(|m| s.world.ask(m, &s.header, &survivors, &blobs)).collect();
+        s.world.memories = World::new(0, vec![], 7).memories;
+        let answers: Vec<_> = (1..=7).map(|m| s.world.ask(m, &s.header, &survivors, &blobs)).collect();
         assert!(answers.iter().any(Result::is_err), "byte {at} is not covered");
     }
 }
@@ -205,7 +232,7 @@ fn members_that_lie_are_named() {
         PartialSum::decode(&bytes, &s.header).unwrap()
     };
     let opened = |partials: &[PartialSum]| open(&s.header, &s.survivors, &refs(&s.blobs), partials);
-    for member in 0..5 {
+    for member in 0..7 {
         let mut partials = s.partials.clone();
         partials[member] = lie(member);
         let Err(OpenError::Partials(ShareError::Wrong { members })) = opened(&partials) else { panic!() };
@@ -214,10 +241,15 @@ fn members_that_lie_are_named() {
         assert!(opened(&partials).is_ok());
     }
     // One more than the threshold shows the lie but not the liar.
-    let few = [s.partials[0].clone(), s.partials[1].clone(), s.partials[2].clone(), lie(3)];
-    assert!(matches!(opened(&few), Err(OpenError::Partials(ShareError::Inconsistent { got: 4 }))));
+    let first = |n: usize| s.partials[..n].to_vec();
+    let few = [first(5), vec![lie(5)]].concat();
+    assert!(matches!(opened(&few), Err(OpenError::Partials(ShareError::Inconsistent { got: 6 }))));
+    // All but the liar's still open, and are still checked.
+    let (sum, wrong) =
+        open_and_name(&s.header, &s.survivors, &refs(&s.blobs), &[first(6), vec![lie(6)]].concat()).unwrap();
+    assert_eq!((sum.redundancy(), wrong), (1, vec![7]));
     // Nothing can be told from the threshold alone, and the result says so.
-    let blind = [s.partials[0].clone(), s.partials[1].clone(), lie(3)];
+    let blind = [first(4), vec![lie(4)]].concat();
     assert!(opened(&blind).map_or(true, |sum| sum.redundancy() == 0));
     // A member that speaks twice, or in another's name.
     let twice = [s.partials[0].clone(), s.partials[0].clone(), s.partials[1].clone()];
@@ -229,8 +261,8 @@ fn too_few_partials_and_partials_of_another_sum() {
     let mut s = setting();
     let opened = |partials: &[PartialSum]| open(&s.header, &s.survivors, &refs(&s.blobs), partials);
     assert!(matches!(
-        opened(&s.partials[..2]),
-        Err(OpenError::Partials(ShareError::TooFew { got: 2, threshold: 3 }))
+        opened(&s.partials[..4]),
+        Err(OpenError::Partials(ShareError::TooFew { got: 4, threshold: 5 }))
     ));
     assert!(matches!(opened(&[]), Err(OpenError::Partials(ShareError::TooFew { got: 0, .. }))));
     let later = header(&s.world, |f| f.round = 1);
@@ -276,9 +308,8 @@ fn donors_and_members_without_a_place() {
     assert!(matches!(Member::by_address(&s.header, &[9; 20]), Err(CommitteeError::NoSeat)));
     // The wrong key reads nothing.
     let seat = Member::by_address(&s.header, &[1; 20]).unwrap();
-    let mut memory = histone_federation::committee::ForgetfulRounds::default();
     let wrong = ToyUnsealerForTestsOnly([7; 32]);
-    let error = seat.open_sum(&s.header, &s.survivors, &refs(&s.blobs), &wrong, &mut memory).unwrap_err();
+    let error = seat.sum_shares(&s.header, &s.survivors, &refs(&s.blobs), &wrong).unwrap_err();
     assert!(matches!(error, CommitteeError::Share { donor: 10, .. }));
 }
 
@@ -286,14 +317,18 @@ fn donors_and_members_without_a_place() {
 fn a_member_that_cannot_write_opens_nothing() {
     struct Broken;
     impl histone_federation::committee::OpenedRounds for Broken {
-        fn record(&mut self, _: [u8; 32], _: [u8; 32]) -> Result<[u8; 32], histone_federation::BoxError> {
+        fn record(
+            &mut self,
+            _: &[histone_federation::committee::Opening],
+        ) -> Result<bool, histone_federation::BoxError> {
             Err("disk full".into())
         }
     }
     let s = setting();
     let seat = Member::by_address(&s.header, &[1; 20]).unwrap();
     let unsealer = ToyUnsealerForTestsOnly([1 ^ 0x55; 32]);
-    let error = seat.open_sum(&s.header, &s.survivors, &refs(&s.blobs), &unsealer, &mut Broken).unwrap_err();
+    let prepared = seat.sum_shares(&s.header, &s.survivors, &refs(&s.blobs), &unsealer).unwrap();
+    let error = prepared.open(&mut Broken).unwrap_err();
     assert!(matches!(error, CommitteeError::Memory(_)));
 }
 

@@ -26,7 +26,7 @@ fn federated_equals_pooled_under_every_policy() {
         (4, Missing::Median, 0.2),
     ] {
         for (ridge, holdout_every) in [(1.0, 0), (0.0, 0), (2.5, 4)] {
-            let mut world = World::new(seed, tables(seed, 4, 5, share), 3, 2);
+            let mut world = World::new(seed, tables(seed, 4, 5, share), 4);
             let plan = histone_federation::plan::Plan { ridge, holdout_every, ..plan(5, missing) };
             let all = world.donors();
             let trained = world.train(plan.clone(), &all).unwrap();
@@ -52,7 +52,7 @@ fn federated_equals_pooled_under_every_policy() {
 
 #[test]
 fn a_stranger_recomputes_every_state_from_the_sums() {
-    let mut world = World::new(5, tables(5, 3, 2, 0.1), 3, 2);
+    let mut world = World::new(5, tables(5, 3, 2, 0.1), 4);
     let all = world.donors();
     let trained = world.train(plan(2, Missing::Median), &all).unwrap();
     let mut state = Training::start(plan(2, Missing::Median)).unwrap();
@@ -75,7 +75,7 @@ fn a_stranger_recomputes_every_state_from_the_sums() {
 
 #[test]
 fn who_misses_the_first_round_is_not_part_of_the_model() {
-    let mut world = World::new(6, tables(6, 4, 3, 0.1), 5, 3);
+    let mut world = World::new(6, tables(6, 4, 3, 0.1), 5);
     let trained = world.train(plan(3, Missing::Median), &[10, 20, 40]).unwrap();
     let rest =
         pooled::concat(&[world.sites[0].clone(), world.sites[1].clone(), world.sites[3].clone()]).unwrap();
@@ -85,7 +85,7 @@ fn who_misses_the_first_round_is_not_part_of_the_model() {
 
 #[test]
 fn headers_that_do_not_follow_from_the_state_are_refused() {
-    let mut world = World::new(11, tables(11, 3, 2, 0.0), 3, 2);
+    let mut world = World::new(11, tables(11, 3, 2, 0.0), 5);
     let start = Training::start(plan(2, Missing::Mean)).unwrap();
     let header = world.next_header(&start);
     let sum = world.round(&header, &[10, 20, 30]);
@@ -98,10 +98,21 @@ fn headers_that_do_not_follow_from_the_state_are_refused() {
         (|f| f.spec.task = TrainTask::Describe, "another computation"),
         (|f| f.spec.holdout_every = 2, "another computation"),
         (|f| f.min_survivors = 3, "not the study's"),
-        (|f| f.cohort.truncate(2), "is donors [10, 20, 30], but the newton stage was given [10, 20]"),
-        (|f| f.cohort.push(Donor { index: 40, enclave: [9; 20] }), "was given [10, 20, 30, 40]"),
+        (
+            |f| {
+                f.cohort.push(Donor {
+                    index: 40,
+                    enclave: [9; 20],
+                    lineage: [9; 32],
+                    root: [9; 32],
+                    evidence: [9; 32],
+                })
+            },
+            "was given [10, 20, 30, 40]",
+        ),
         (|f| f.cohort[1].enclave = [9; 20], "with the same enclaves"),
-        (|f| f.threshold = 3, "another threshold"),
+        (|f| f.cohort[1].root = [9; 32], "with the same enclaves and data"),
+        (|f| f.colluders = 2, "another number of colluders"),
     ];
     for (change, part) in changes {
         let mut fields = good.fields().clone();
@@ -110,6 +121,16 @@ fn headers_that_do_not_follow_from_the_state_are_refused() {
         assert!(error.contains(part), "{error}");
     }
     assert!(start.check_header(&header).is_ok() && start.check_header(&good).is_err());
+    // Who left does not come back, with newer evidence or without.
+    let without = |n| {
+        let mut fields = good.fields().clone();
+        fields.cohort.truncate(n);
+        fields.cohort[0].evidence = [9; 32];
+        RoundHeader::new(fields).unwrap()
+    };
+    assert!(state.check_header(&without(2)).is_ok());
+    let state = state.with_cohort_of(&without(2));
+    assert!(state.check_header(&good).unwrap_err().to_string().contains("was given [10, 20, 30]"));
 }
 
 #[test]
@@ -124,7 +145,7 @@ fn awkward_columns() {
     }
     for missing in [Missing::Mean, Missing::Median] {
         let plan = histone_federation::plan::Plan { ridge: 0.0, ..plan(4, missing) };
-        let mut world = World::new(8, sites.clone(), 3, 2);
+        let mut world = World::new(8, sites.clone(), 4);
         let all = world.donors();
         let model = world.train(plan.clone(), &all).unwrap().finished.model;
         assert_eq!(
@@ -140,7 +161,7 @@ fn awkward_columns() {
             row[0] = row[3];
         }
     }
-    let mut world = World::new(9, sites, 3, 2);
+    let mut world = World::new(9, sites, 4);
     let all = world.donors();
     let plan = histone_federation::plan::Plan { ridge: 0.0, ..plan(4, Missing::Mean) };
     let error = world.train(plan, &all).err().unwrap();
@@ -151,7 +172,7 @@ fn awkward_columns() {
 #[test]
 fn separated_classes_stop_without_convergence() {
     let site = |a: f64| Table { columns: 1, values: vec![-a, -2.0, 2.0, a], labels: vec![0, 0, 1, 1] };
-    let mut world = World::new(10, vec![site(3.0), site(4.0)], 3, 2);
+    let mut world = World::new(10, vec![site(3.0), site(4.0)], 4);
     let plan =
         histone_federation::plan::Plan { ridge: 0.0, max_newton_rounds: 12, ..plan(1, Missing::Refuse) };
     let finished = world.train(plan, &[10, 20]).unwrap().finished;

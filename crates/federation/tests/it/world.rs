@@ -1,5 +1,7 @@
 //! A closed world for tests: sites with tables, a committee, and a toy encryption.
 
+use std::collections::BTreeMap;
+
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::SeedableRng;
 use histone_federation::BoxError;
@@ -81,17 +83,26 @@ pub struct World {
     pub rng: ChaCha20Rng,
     /// Donor `10 * (i + 1)` holds table `i`.
     pub sites: Vec<Table>,
+    /// One of them may collude.
     pub members: u8,
-    pub threshold: u8,
     pub memories: Vec<ForgetfulRounds>,
+    /// Roots of donors whose table is not the first version.
+    pub versions: BTreeMap<u16, [u8; 32]>,
     /// Number of the next round.
     pub next_round: u32,
 }
 
 impl World {
-    pub fn new(seed: u64, sites: Vec<Table>, members: u8, threshold: u8) -> World {
+    pub fn new(seed: u64, sites: Vec<Table>, members: u8) -> World {
         let memories = vec![ForgetfulRounds::default(); members.into()];
-        World { rng: ChaCha20Rng::seed_from_u64(seed), sites, members, threshold, memories, next_round: 0 }
+        World {
+            rng: ChaCha20Rng::seed_from_u64(seed),
+            sites,
+            members,
+            memories,
+            versions: BTreeMap::new(),
+            next_round: 0,
+        }
     }
 
     pub fn donors(&self) -> Vec<u16> {
@@ -99,7 +110,16 @@ impl World {
     }
 
     pub fn fields(&self, training: &Training, cohort: &[u16]) -> RoundFields {
-        let donor = |&index: &u16| Donor { index, enclave: [(index / 10) as u8; 20] };
+        let donor = |&index: &u16| {
+            let site = (index / 10) as u8;
+            Donor {
+                index,
+                enclave: [site; 20],
+                lineage: [site; 32],
+                root: self.versions.get(&index).copied().unwrap_or([site; 32]),
+                evidence: [site; 32],
+            }
+        };
         RoundFields {
             chain_id: 31337,
             market: [0xaa; 20],
@@ -111,7 +131,7 @@ impl World {
             committee: (1..=self.members)
                 .map(|i| Seat { address: [i; 20], seal_key: [i ^ 0x55; 32] })
                 .collect(),
-            threshold: self.threshold,
+            colluders: 1,
             min_survivors: training.plan().min_survivors,
             fractional_bits: 60,
         }
@@ -143,7 +163,8 @@ impl World {
     ) -> Result<PartialSum, histone_federation::committee::CommitteeError> {
         let seat = Member::by_address(header, &[member; 20])?;
         let unsealer = ToyUnsealerForTestsOnly([member ^ 0x55; 32]);
-        seat.open_sum(header, survivors, &refs(blobs), &unsealer, &mut self.memories[usize::from(member) - 1])
+        let prepared = seat.sum_shares(header, survivors, &refs(blobs), &unsealer)?;
+        prepared.open(&mut self.memories[usize::from(member) - 1])
     }
 
     /// A whole round with these survivors; the sum travels through the encodings.

@@ -87,6 +87,7 @@ impl Ledger {
         from: &SigningKey,
         keeper: Address,
         window: u32,
+        silence: u32,
     ) -> Result<Address, LedgerError> {
         let d = self.deployment();
         let constructor = Epochs::constructorCall {
@@ -94,6 +95,7 @@ impl Ledger {
             members_: d.members,
             keeper_: keeper,
             window_: window,
+            silence_: silence,
         };
         let code = [Epochs::BYTECODE.to_vec(), constructor.abi_encode()].concat();
         let name = "epochs.deploy".to_owned();

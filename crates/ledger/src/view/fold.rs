@@ -79,11 +79,16 @@ impl Book {
                     (m.member, m.former) = (true, false);
                     m.roles = Role::of(e.roles);
                     (m.profile, m.seal_key) = (e.profile, e.sealKey);
+                    m.key_claimed = false;
                 })
             }
-            E::MemberUpdated(e) => {
-                known(&mut self.members, e.account, &|m| (m.profile, m.seal_key) = (e.profile, e.sealKey))
-            }
+            E::MemberUpdated(e) => known(&mut self.members, e.account, &|m| {
+                m.key_claimed &= m.seal_key == e.sealKey;
+                (m.profile, m.seal_key) = (e.profile, e.sealKey);
+            }),
+            E::SealKeyProven(e) => known(&mut self.members, e.account, &|m| {
+                (m.seal_key, m.key_claimed) = (e.sealKey, true);
+            }),
             E::RolesChanged(e) => known(&mut self.members, e.account, &|m| m.roles = Role::of(e.roles)),
             E::MemberRemoved(e) => known(&mut self.members, e.account, &|m| {
                 (m.member, m.former) = (false, true);
@@ -281,6 +286,7 @@ fn stranger(account: Address) -> Member {
         roles: Vec::new(),
         profile: Default::default(),
         seal_key: Default::default(),
+        key_claimed: false,
         vote_lent_to: None,
         votes: 0,
     }

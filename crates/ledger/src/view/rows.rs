@@ -199,6 +199,8 @@ words! {
         Final = "final",
         /// Too few donors took part.
         Failed = "failed",
+        /// The committee did not open it in time.
+        Void = "void",
     }
 }
 
@@ -228,6 +230,8 @@ pub struct Member {
     pub profile: B256,
     /// X25519 key to which messages for it are sealed.
     pub seal_key: B256,
+    /// Whether it has shown something as proof that it holds this key; whether the proof is good, readers check.
+    pub key_claimed: bool,
     /// To whom it lent its vote, if not to itself.
     pub vote_lent_to: Option<Address>,
     /// Votes that it casts: its own, unless lent, and those lent to it.
@@ -352,6 +356,10 @@ pub struct Terms {
     pub max_donors: u16,
     /// An unanswered query is refunded after so many seconds.
     pub query_timeout: u32,
+    /// A round with fewer updates fails.
+    pub min_survivors: u16,
+    /// Members of the committee that may collude.
+    pub colluders: u8,
     /// The fee, in 1/10,000 of the price; it is taken first.
     pub fee_bps: u16,
 }
@@ -361,7 +369,7 @@ pub struct Terms {
 pub struct Donor {
     /// Number from 1.
     pub donor: u16,
-    /// Account that is paid: a pseudonym for this model.
+    /// Account that is paid, made for this model.
     pub payee: Address,
     /// What was donated.
     pub dataset: B256,
@@ -369,8 +377,14 @@ pub struct Donor {
     pub weight: u32,
     /// The training enclave which took the data.
     pub enclave: Address,
-    /// Whether the dataset was withdrawn and is in no further round.
+    /// Version of it: the commitment at the donation.
+    pub root: B256,
+    /// Hash of the owner's decision that allows it.
+    pub decision: B256,
+    /// Whether it is in no further round: withdrawn, or excluded.
     pub use_ended: bool,
+    /// Whether the committee excluded it: it is paid nothing.
+    pub excluded: bool,
     /// Due by now, paid or not.
     pub earned: Amount,
     /// Paid out.
@@ -412,8 +426,12 @@ pub struct Model {
     pub trainer: Address,
     /// Hash of the proposal document.
     pub white_paper_hash: B256,
+    /// Hash of the training plan.
+    pub plan_hash: B256,
     /// Hash of the trained model, once there is one.
     pub model_hash: Option<B256>,
+    /// The committee of its training, once that started.
+    pub committee: Vec<Address>,
     /// What the trainer offers.
     pub terms: Terms,
     /// Paid in at the proposal.
@@ -503,6 +521,8 @@ pub struct Round {
     pub header_hash: B256,
     /// Up to then updates are anchored; Unix seconds.
     pub deadline: u64,
+    /// Up to then the committee opens it; Unix seconds.
+    pub open_by: u64,
     /// With fewer updates it fails.
     pub min_survivors: u16,
     /// Partial openings that it needs.
@@ -513,10 +533,25 @@ pub struct Round {
     pub survivors: Option<Vec<u16>>,
     /// Partial openings on record.
     pub partials: Vec<Partial>,
+    /// Whom the committee named in it.
+    pub named: Vec<Named>,
     /// Hash of the opened sum.
     pub aggregate_hash: Option<B256>,
     /// Hash of the new model.
     pub model_hash: Option<B256>,
+}
+
+/// Somebody whom the committee named: a donor or a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// The donor, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub donor: Option<u16>,
+    /// The member, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member: Option<Address>,
+    /// The code of the reason (`Reasons` of the contract).
+    pub reason: u8,
 }
 
 #[cfg(test)]

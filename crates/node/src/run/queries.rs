@@ -47,11 +47,12 @@ pub(super) async fn serve(
     let price = recruited.paper.query_price;
     let mut served = Served { records: Vec::new(), outcomes: Vec::new(), enclave: None, last: None };
     for (index, row) in study.end_user.queries.iter().enumerate() {
-        let code = cast.user.buy(model_id, price, &world).await?;
-        let question = cast.user.ask(code, row.clone(), &world).await?;
+        let trusted = cast.user.appraise(model_id, &world).await?;
+        let code = cast.user.buy(model_id, price, trusted, &world).await?;
+        let question = cast.user.ask(&code, row.clone(), &world).await?;
         let answer = enclave.answer(&question, &world.ledger).await?;
         cast.runner.settle(&answer, &world).await?;
-        let probability = cast.user.read(code, &answer.sealed)?;
+        let probability = cast.user.read(&code, &answer.sealed)?;
         served.records.push(QueryRecord {
             query_id: code.query_id,
             question: world.blobs.put(&question)?,
@@ -67,20 +68,21 @@ pub(super) async fn serve(
     }
 
     // One query whose enclave is stopped before it answers: the whole price comes back after the deadline.
-    let code = cast.user.buy(model_id, price, &world).await?;
+    let trusted = cast.user.appraise(model_id, &world).await?;
+    let code = cast.user.buy(model_id, price, trusted, &world).await?;
     let row = study.end_user.queries.first().cloned().unwrap_or_default();
-    let question = cast.user.ask(code, row, &world).await?;
+    let question = cast.user.ask(&code, row, &world).await?;
     served.records.push(QueryRecord {
         query_id: code.query_id,
         question: world.blobs.put(&question)?,
         answer: None,
     });
-    match cast.user.refund(code, &world).await {
+    match cast.user.refund(&code, &world).await {
         Ok(()) => return Err(NodeError::Message("a query was refunded before its deadline".into())),
         Err(e) => expect(e, "TooEarly")?,
     };
     cast.wait(u64::from(cast.stage.place.query_seconds()) + 1, observer).await?;
-    cast.user.refund(code, &world).await?;
+    cast.user.refund(&code, &world).await?;
     observer.note("one query was not answered (its enclave was stopped on purpose): refunded in full after the deadline");
     served.outcomes.push(QueryOutcome {
         query: study.end_user.queries.len() + 1,
@@ -128,6 +130,8 @@ pub(super) async fn refusals(
     let audited = cast.loaded.validation.program().measurement().into();
     let expected = Expected {
         operator: cast.runner.party.account(),
+        keys: instance.keys(),
+        platform: instance.platform().code(),
         evidence_hash: blob_hash(instance.evidence()),
         measurement: audited,
         init_data: validation::init_data(),
@@ -153,22 +157,23 @@ pub(super) async fn refusals(
     }
 
     let Some(enclave) = &mut served.enclave else { return Ok(refusals) };
-    let Some((used, row)) = served.last.clone() else { return Ok(refusals) };
+    let Some((used, row)) = served.last.take() else { return Ok(refusals) };
     // 5. A code that was used before.
-    let question = cast.user.ask(used, row.clone(), &world).await?;
+    let question = cast.user.ask(&used, row.clone(), &world).await?;
     match enclave.answer(&question, &world.ledger).await {
         Ok(_) => return Err(succeeded("a used access code")),
         Err(e) => refused("a used access code", "the query enclave", expect(e, "is used or refunded")?),
     }
     // 6. A code that nobody has paid for.
-    let invented = cast.user.invent_code(recruited.model_id, used.enclave);
-    let question = cast.user.ask(invented, row.clone(), &world).await?;
+    let trusted = cast.user.appraise(recruited.model_id, &world).await?;
+    let invented = cast.user.invent_code(recruited.model_id, trusted);
+    let question = cast.user.ask(&invented, row.clone(), &world).await?;
     match enclave.answer(&question, &world.ledger).await {
         Ok(_) => return Err(succeeded("an unpaid access code")),
         Err(e) => refused("an unpaid access code", "the query enclave", expect(e, "has not bought")?),
     }
     // 7. Another person's code.
-    let question = cast.stranger.ask(used, row, &world).await?;
+    let question = cast.stranger.ask(&used, row, &world).await?;
     match enclave.answer(&question, &world.ledger).await {
         Ok(_) => return Err(succeeded("another user's access code")),
         Err(e) => refused("another user's access code", "the query enclave", expect(e, "has not bought")?),

@@ -18,6 +18,9 @@ use crate::trainer::{Offer, plan};
 /// tells totals of that site, and totals over fewer rows than this would come too near to persons.
 const MIN_ROWS: u32 = 20;
 
+/// Committee members that may collude.
+const COLLUDERS: u8 = 1;
+
 /// What recruiting left.
 pub(super) struct Recruited {
     /// The main model first.
@@ -69,6 +72,9 @@ pub(super) async fn recruit(
     let plan = plan(study);
     plan.check().map_err(NodeError::round)?;
     let offer = Offer {
+        plan: cast.world.blobs.put(&plan.encode())?,
+        min_survivors: study.training.min_survivors as u16,
+        colluders: COLLUDERS,
         min_donors: study.training.min_survivors as u16,
         max_donors: study.participants.len() as u16,
         query_timeout: cast.stage.place.query_seconds(),
@@ -97,7 +103,8 @@ pub(super) async fn recruit(
                         .get(&name)
                         .ok_or_else(|| NodeError::Message(format!("`{name}` has no machine")))?;
                     let machine = Machine { program: cast.loaded.training.clone(), device };
-                    owner.donate(permit, model_id, &plan, paper.instant_payment, machine, &world).await?;
+                    let payment = paper.instant_payment;
+                    owner.donate(permit, answer.blob, model_id, &plan, payment, machine, &world).await?;
                     donors += 1;
                 }
                 Some(_) => {

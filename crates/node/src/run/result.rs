@@ -49,6 +49,8 @@ pub struct RunResult {
     pub rounds: Vec<RoundSummary>,
     /// What validation found.
     pub validation: Vec<Validation>,
+    /// Who withdrew its data during the training. Sums that were opened before stay in the model.
+    pub withdrawn: Vec<Withdrawn>,
     /// Who declined which model, and why.
     pub declined: Vec<Declined>,
     /// Queries.
@@ -158,6 +160,17 @@ pub struct RoundSummary {
     pub partial_bytes: u64,
     /// Wall-clock time.
     pub milliseconds: f64,
+}
+
+/// A participant who took its data back during the training.
+#[derive(Debug, Clone, Serialize)]
+pub struct Withdrawn {
+    /// Its name.
+    pub participant: String,
+    /// The first round without it.
+    pub round: u32,
+    /// What it was told: what stays, and what the difference of sums shows to whom.
+    pub what: String,
 }
 
 /// What validation found at one site.
@@ -346,6 +359,7 @@ pub(super) fn assemble(
         },
         rounds: trained.summaries.clone(),
         validation: validated.reports,
+        withdrawn: trained.withdrawn.clone(),
         declined: recruited.declined.clone(),
         queries: served.outcomes,
         refused,

@@ -152,7 +152,7 @@ pub(super) async fn start(
         .committee
         .members
         .iter()
-        .map(|name| Ok(CommitteeMember { party: party(name)? }))
+        .map(|name| Ok(CommitteeMember::new(party(name)?)))
         .collect::<Result<Vec<_>, NodeError>>()?;
     let user = User { party: party(&study.end_user.name)? };
     let stranger = User { party: party("stranger")? };
@@ -194,6 +194,9 @@ pub(super) async fn start(
     };
     cast.admit_members().await?;
     cast.give_money(study).await?;
+    for member in &cast.committee {
+        member.prove_key(&cast.world).await?;
+    }
     Ok(cast)
 }
 

@@ -5,19 +5,21 @@ use std::time::Instant;
 
 use histone_compliance::folder::RoundRecord;
 use histone_enclave::training::RoundTranscript;
+use histone_federation::header::RoundHeader;
 use histone_federation::plan::{Finished, Step, Training};
 use histone_ledger::contracts::{Contract, Market};
+use histone_protocol::B256;
 use histone_protocol::record::Signed;
 use histone_protocol::report::SiteEvaluation;
-use histone_protocol::{B256, U256};
 
 use super::recruiting::Recruited;
-use super::result::RoundSummary;
+use super::result::{RoundSummary, Withdrawn};
 use super::setup::Cast;
 use super::{Observer, Options};
+use crate::committee::Lock;
 use crate::error::NodeError;
 use crate::study::{Study, Tokens};
-use crate::trainer::Cohort;
+use crate::trainer::Leading;
 
 /// What training left.
 pub(super) struct Trained {
@@ -27,6 +29,7 @@ pub(super) struct Trained {
     pub(super) model_hash: B256,
     pub(super) records: Vec<RoundRecord>,
     pub(super) summaries: Vec<RoundSummary>,
+    pub(super) withdrawn: Vec<Withdrawn>,
 }
 
 /// Leads the main model through its rounds.
@@ -39,23 +42,42 @@ pub(super) async fn train(
 ) -> Result<Trained, NodeError> {
     let world = cast.world.clone();
     let model_id = recruited.model_id;
-    let cohort = cohort(study, cast, recruited).await?;
     let at_most = rounds_at_most(study);
     let mut training = Training::start(recruited.plan.clone()).map_err(NodeError::round)?;
     let mut records = Vec::new();
     let mut summaries = Vec::new();
+    let mut withdrawn = Vec::new();
     main_trainer(cast, study)?.start(model_id, &world).await?;
+    let mut leading = lead(study, cast, recruited).await?;
+    for member in &mut cast.committee {
+        member.review(model_id, &world).await?;
+    }
     let finished = loop {
         let round = records.len() as u32 + 1;
         let stage = training.stage();
         let began = Instant::now();
-        let (header, header_blob) =
-            main_trainer(cast, study)?.open_round(&training, round, &cohort, &world).await?;
+        for left in options.withdrawals.iter().filter(|w| w.round == round) {
+            for owner in cast.owners.iter_mut().filter(|o| o.party.name == left.participant) {
+                let what = owner.withdraw(&world).await?.to_string();
+                observer.note(&format!("before round {round} {} withdraws: {what}", left.participant));
+                withdrawn.push(Withdrawn { participant: left.participant.clone(), round, what });
+            }
+        }
+        let here = |participant: &str| !withdrawn.iter().any(|w| w.participant == participant);
+        let opened = main_trainer(cast, study)?.open_round(&training, &mut leading, &world).await;
+        let (header, header_blob) = match opened {
+            Err(NodeError::Round(_)) if !withdrawn.is_empty() => {
+                let left =
+                    cast.owners.iter().filter(|o| o.donation().is_some() && here(&o.party.name)).count();
+                return Err(give_up(study, cast, model_id, round, left as u16).await?);
+            }
+            opened => opened?,
+        };
         let mut absent = 0;
         for owner in &mut cast.owners {
             let dropped =
                 options.drop_outs.iter().any(|d| d.participant == owner.party.name && round >= d.round);
-            if owner.donation().is_none() {
+            if owner.donation().is_none() || !here(&owner.party.name) {
                 continue;
             }
             if dropped {
@@ -67,20 +89,17 @@ pub(super) async fn train(
         if absent > 0 {
             observer
                 .note(&format!("round {round}: {absent} participant(s) did not answer (SIMULATED failure)"));
-            cast.wait(cohort.round_seconds + 1, observer).await?;
+            cast.wait(leading.round_seconds + 1, observer).await?;
         }
         let (survivors, enough) = main_trainer(cast, study)?.close_round(model_id, round, &world).await?;
         if !enough {
-            return Err(give_up(study, cast, model_id, round, survivors, &cohort).await?);
+            return Err(give_up(study, cast, model_id, round, survivors).await?);
         }
-        let mut partials = Vec::new();
-        for member in &mut cast.committee {
-            partials.push(member.open(&header, &world).await?);
-        }
+        let partials = open_sum(cast, &header).await?;
         let (transcript, step) =
             main_trainer(cast, study)?.finish_round(&training, &header, &partials, &world).await?;
         for owner in &mut cast.owners {
-            if owner.donation().is_some() {
+            if owner.donation().is_some() && here(&owner.party.name) {
                 owner.observe(&transcript, &world).await?;
             }
         }
@@ -118,6 +137,7 @@ pub(super) async fn train(
         model_hash,
         records,
         summaries,
+        withdrawn,
     })
 }
 
@@ -139,7 +159,7 @@ pub(super) fn rounds_at_most(study: &Study) -> u32 {
 /// A failure that cannot happen is a slip of the pen, and is said before anything starts.
 pub(super) fn check_drop_outs(study: &Study, options: &Options) -> Result<(), NodeError> {
     let at_most = rounds_at_most(study);
-    match options.drop_outs.iter().find(|d| d.round > at_most) {
+    match options.drop_outs.iter().chain(&options.withdrawals).find(|d| d.round > at_most) {
         Some(d) => Err(NodeError::Message(format!(
             "`{}` cannot drop out in round {}: the training has at most {at_most} rounds",
             d.participant, d.round
@@ -148,21 +168,32 @@ pub(super) fn check_drop_outs(study: &Study, options: &Options) -> Result<(), No
     }
 }
 
-async fn cohort(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Cohort, NodeError> {
-    let mut donors = BTreeMap::new();
-    let donated = cast.world.ledger.events::<Market::Donated>(Contract::Market).await?;
-    for event in donated.iter().filter(|e| e.modelId == U256::from(recruited.model_id)) {
-        donors.insert(event.donorIndex, event.enclave);
+async fn lead(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Leading, NodeError> {
+    let seconds = cast.stage.place.round_seconds(study.participants.len());
+    let min_survivors = study.training.min_survivors as u16;
+    main_trainer(cast, study)?.lead(recruited.model_id, min_survivors, seconds, seconds, &cast.world).await
+}
+
+/// The committee locks the survivors, strikes whoever cannot be in the sum, and publishes what opens it.
+async fn open_sum(cast: &mut Cast, header: &RoundHeader) -> Result<Vec<B256>, NodeError> {
+    let world = cast.world.clone();
+    // Each turn strikes somebody or ends; a study has at most 256 participants.
+    for _ in 0..=header.fields().cohort.len() {
+        let mut striking = Vec::new();
+        for member in &mut cast.committee {
+            if let Lock::Striking(donors) = member.lock(header, &world).await? {
+                striking.extend(donors);
+            }
+        }
+        if striking.is_empty() {
+            let mut partials = Vec::new();
+            for member in &mut cast.committee {
+                partials.push(member.publish(header, &world).await?);
+            }
+            return Ok(partials);
+        }
     }
-    Ok(Cohort {
-        model_id: recruited.model_id,
-        donors,
-        committee: cast.committee.iter().map(|c| (c.party.account(), c.party.seal.public().0)).collect(),
-        // The study file allows at most 32 members.
-        threshold: study.committee.threshold as u8,
-        min_survivors: study.training.min_survivors as u16,
-        round_seconds: cast.stage.place.round_seconds(study.participants.len()),
-    })
+    Err(NodeError::Message(format!("the sum of round {} was not opened", header.fields().round)))
 }
 
 /// Too few survivors: anybody may end the training; the deposit returns to the trainer.
@@ -172,7 +203,6 @@ async fn give_up(
     model_id: u64,
     round: u32,
     survivors: u16,
-    cohort: &Cohort,
 ) -> Result<NodeError, NodeError> {
     let trainer = main_trainer(cast, study)?;
     trainer.abort(model_id, &cast.world).await?;
@@ -183,8 +213,8 @@ async fn give_up(
         round,
         survivors,
         // A model has at most 65,535 donors.
-        donors: cohort.donors.len() as u16,
-        needed: cohort.min_survivors,
+        donors: cast.owners.iter().filter(|o| o.donation().is_some()).count() as u16,
+        needed: study.training.min_survivors as u16,
         deposit: Tokens::from_micro(owed.saturating_to()).to_string(),
         trainer: trainer.party.name.clone(),
     })
@@ -224,7 +254,7 @@ pub(super) async fn evaluate(
     let plan = crate::trainer::plan(study);
     let mut evaluated = Evaluated { blobs: Vec::new(), sites: Vec::new() };
     for owner in &mut cast.owners {
-        if owner.donation().is_none() {
+        if owner.donation().is_none() || trained.withdrawn.iter().any(|w| w.participant == owner.party.name) {
             continue;
         }
         let blob = owner.evaluate(&plan, &world)?;

@@ -104,18 +104,26 @@ pub async fn share_out(
 }
 
 /// `revenue pool`.
-pub async fn create(keeper: Address, window: u64, writing: &Writing, out: &mut dyn Write) -> Result<bool> {
+pub async fn create(
+    keeper: Address,
+    window: u64,
+    silence: u64,
+    writing: &Writing,
+    out: &mut dyn Write,
+) -> Result<bool> {
     let Ok(window) = u32::try_from(window) else { bail!("a window of {} is too long", lasting(window)) };
+    let Ok(silence) = u32::try_from(silence) else { bail!("a silence of {} is too long", lasting(silence)) };
     let (opened, key) = writing.open().await?;
-    let address = opened.ledger.create_pool(&key, keeper, window).await?;
+    let address = opened.ledger.create_pool(&key, keeper, window, silence).await?;
     if writing.reading.json {
-        let document = json!({ "pool": address, "keeper": keeper, "window": window });
+        let document = json!({ "pool": address, "keeper": keeper, "window": window, "silence": silence });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?).context(STDOUT)?;
     } else {
         writeln!(
             out,
-            "pool {address}: give this address as payee when it donates\nkeeper {keeper}, window {}",
-            lasting(window.into())
+            "pool {address}: give this address as payee when it donates\nkeeper {keeper}, window {}, silence {}",
+            lasting(window.into()),
+            lasting(silence.into())
         )
         .context(STDOUT)?;
     }

@@ -4,8 +4,8 @@ use alloy::primitives::U256;
 
 use super::super::Book;
 use super::super::rows::{
-    Amount, Anchor, Donor, Model, ModelState, Partial, Query, QueryCounts, QueryState, Round, RoundState,
-    Serving, Shared, Terms,
+    Amount, Anchor, Donor, Model, ModelState, Named, Partial, Query, QueryCounts, QueryState, Round,
+    RoundState, Serving, Shared, Terms,
 };
 use super::Odd;
 use crate::contracts::{Market, Rounds};
@@ -24,6 +24,8 @@ impl Book {
                         state: ModelState::Recruiting,
                         trainer: e.trainer,
                         white_paper_hash: e.whitePaperHash,
+                        plan_hash: e.planHash,
+                        committee: Vec::new(),
                         model_hash: None,
                         terms: Terms {
                             instant_payment: Amount(U256::from(t.instantPayment)),
@@ -34,6 +36,8 @@ impl Book {
                             min_donors: t.minDonors,
                             max_donors: t.maxDonors,
                             query_timeout: t.queryTimeout,
+                            min_survivors: t.minSurvivors,
+                            colluders: t.colluders,
                             fee_bps: 0,
                         },
                         deposit: Amount(e.deposit),
@@ -57,7 +61,10 @@ impl Book {
                     dataset: e.datasetId,
                     weight: e.weight,
                     enclave: e.enclave,
+                    root: e.root,
+                    decision: e.decision,
                     use_ended: false,
+                    excluded: false,
                     earned: Amount::default(),
                     paid: Amount::default(),
                     owed: Amount::default(),
@@ -68,6 +75,12 @@ impl Book {
                 }
             }
             E::DonorUseEnded(e) => self.donor(e.modelId, e.donorIndex)?.use_ended = true,
+            E::DonorExcluded(e) => {
+                let donor = self.donor(e.modelId, e.donorIndex)?;
+                (donor.use_ended, donor.excluded, donor.weight) = (true, true, 0);
+                let model = self.model(e.modelId)?;
+                model.total_weight = model.total_weight.saturating_sub(e.weight.into());
+            }
             E::TrainingStarted(e) => self.model(e.modelId)?.state = ModelState::Training,
             E::TrainingFinished(e) => {
                 let model = self.model(e.modelId)?;
@@ -154,11 +167,13 @@ impl Book {
                         state: RoundState::Open,
                         header_hash: e.headerHash,
                         deadline: e.deadline,
+                        open_by: e.openBy,
                         min_survivors: e.minSurvivors,
                         quorum: e.quorum,
                         anchors: Vec::new(),
                         survivors: None,
                         partials: Vec::new(),
+                        named: Vec::new(),
                         aggregate_hash: None,
                         model_hash: None,
                     },
@@ -182,6 +197,35 @@ impl Book {
                 let partial = Partial { member: e.member, hash: e.partialHash };
                 self.round(e.modelId, e.round)?.partials.push(partial);
             }
+            E::DonorDropped(e) => {
+                let round = self.round(e.modelId, e.round)?;
+                round.anchors.retain(|a| a.donor != e.donorIndex);
+                if let Some(survivors) = &mut round.survivors {
+                    survivors.retain(|donor| *donor != e.donorIndex);
+                    // What was posted was for the set before.
+                    round.partials.clear();
+                    round.open_by = e.openBy;
+                }
+            }
+            E::MemberNamed(e) => {
+                // A post of whoever was only silent does not exist.
+                self.round(e.modelId, e.round)?.named.push(Named {
+                    donor: None,
+                    member: Some(e.member),
+                    reason: e.reason,
+                });
+            }
+            E::DonorNamed(e) => {
+                let named = Named { donor: Some(e.donorIndex), member: None, reason: e.reason };
+                // Before the first round a donor can be named for what it is.
+                if let Ok(round) = self.round(e.modelId, e.round) {
+                    round.named.push(named);
+                }
+            }
+            E::CommitteeFixed(e) => self.model(e.modelId)?.committee = e.seats,
+            E::RoundVoided(e) => self.round(e.modelId, e.round)?.state = RoundState::Void,
+            // Votes and accusations are steps towards what is told above.
+            E::Blamed(_) | E::ShareAccused(_) | E::ShareOpened(_) => {}
             E::RoundFinal(e) => {
                 let round = self.round(e.modelId, e.round)?;
                 round.state = RoundState::Final;
