@@ -147,6 +147,11 @@ impl Owner {
         self.dataset
     }
 
+    /// Commitment of the version of the dataset that this owner holds.
+    pub fn root(&self) -> B256 {
+        self.root
+    }
+
     /// The account that is paid for this owner's donation, and its donor number.
     pub fn donation(&self) -> Option<(Address, u16)> {
         self.participation.as_ref().map(|p| (p.payee.address(), p.donor))

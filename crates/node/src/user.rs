@@ -5,7 +5,7 @@ use histone_attestation::Attested;
 use histone_enclave::query::{self, QUERY_INFO, QueryRequest, code_hash, open_answer, query_aad};
 use histone_ledger::contracts::{Contract, Market, TestToken};
 use histone_protocol::program::ProgramKind;
-use histone_protocol::{Address, B256, U256};
+use histone_protocol::{B256, U256};
 
 use crate::error::NodeError;
 use crate::party::Party;
@@ -32,9 +32,10 @@ pub struct AccessCode {
 }
 
 impl AccessCode {
-    /// The enclave that is to answer.
-    pub fn enclave(&self) -> Address {
-        self.trusted.keys().receipt
+    /// The same code, to be tried at another model or enclave.
+    #[must_use]
+    pub fn redirected(&self, model_id: u64, trusted: Attested) -> AccessCode {
+        AccessCode { code: self.code, query_id: self.query_id, model_id, trusted }
     }
 }
 

@@ -1,5 +1,5 @@
 //! A small real world for attacks: a chain, contracts, audited programs, three owners with tables of 24 rows, a
-//! committee of three, one trainer, one runner, one user.
+//! committee of seven of whom one may collude, one trainer, one runner, one user.
 
 use std::fs;
 use std::path::Path;
@@ -9,29 +9,34 @@ use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::{SimulatedDevice, SimulatedVendor};
 use histone_chain::{Chain, ManualClock, Sequencer};
 use histone_enclave::instance::{Instance, SealedDataset};
-use histone_enclave::training::{Donation, RoundTranscript, TrainingEnclave, init_data};
+use histone_enclave::training::{Donation, DonationTerms, RoundTranscript, TrainingEnclave, init_data};
 use histone_enclave::validation::ValidationEnclave;
 use histone_federation::header::{RoundFields, RoundHeader};
 use histone_federation::plan::{Finished, Plan, Step, Training};
 use histone_genome::table::Table;
-use histone_ledger::contracts::{Contract, Market, Members, Programs, Rounds, TestToken, roles};
+use histone_ledger::contracts::{Contract, Enclaves, Market, Members, Programs, Rounds, TestToken, roles};
 use histone_ledger::{Connection, Ledger, Settings};
 use histone_network::BlobStore;
 use histone_node::auditor::audit;
 use histone_node::committee::CommitteeMember;
+use histone_node::committee::Lock;
 use histone_node::owner::{Machine, Owner};
 use histone_node::party::{Entropy, Party};
 use histone_node::programs::{BUNDLED, Loaded};
 use histone_node::runner::Runner;
-use histone_node::trainer::{Cohort, Offer, Trainer};
+use histone_node::trainer::{Leading, Offer, Trainer};
 use histone_node::user::User;
 use histone_node::world::{EVIDENCE_MAX_AGE, World};
 use histone_program_sdk::job::Missing;
 use histone_protocol::commitment::SaltKey;
 use histone_protocol::consent::{ConsentPolicy, Split, WhitePaper};
 use histone_protocol::dataset::{DataKey, KeyBundle, release_aad};
+use histone_protocol::evidence::EnclaveKeys;
 use histone_protocol::hash::blob_hash;
+use histone_protocol::keys::SigningKey;
+use histone_protocol::receipt::{self, DonationReceipt, EnclaveRegistration, UpdateReceipt};
 use histone_protocol::record::LedgerId;
+use histone_protocol::seal::SealPublicKey;
 use histone_protocol::{Address, B256, U256};
 
 use crate::backend::Backend;
@@ -61,7 +66,7 @@ pub struct Cast {
 pub struct Model {
     pub id: u64,
     pub training: Training,
-    pub cohort: Cohort,
+    pub leading: Leading,
     /// The next round.
     pub round: u32,
 }
@@ -128,7 +133,7 @@ impl Cast {
             |i: u32| Owner::prepare(party(&format!("owner {i}")), table(i), "y", policy.clone()).unwrap();
         let mut owners: Vec<Owner> = (1..=3).map(owner).collect();
         let committee: Vec<_> =
-            (1..=3).map(|i| CommitteeMember { party: party(&format!("member {i}")) }).collect();
+            (1..=7).map(|i| CommitteeMember::new(party(&format!("member {i}")))).collect();
         let (trainer, auditor) = (Trainer { party: party("trainer") }, party("auditor"));
         let user = User { party: party("user") };
         let mut members = vec![
@@ -147,6 +152,9 @@ impl Cast {
         for to in [trainer.party.account(), user.party.account()] {
             let call = TestToken::mintCall { to, amount: U256::from(100 * PRICE) };
             world.ledger.send(&operator.key, Contract::Token, call).await.unwrap();
+        }
+        for member in &committee {
+            member.prove_key(&world).await.unwrap();
         }
         let loaded = loaded();
         for (program, loaded) in BUNDLED.iter().zip([&loaded.validation, &loaded.training, &loaded.query]) {
@@ -198,9 +206,16 @@ impl Cast {
         }
     }
 
-    /// Proposes a model. Gives its paper and number.
-    pub async fn propose(&self) -> (B256, u64) {
-        let offer = Offer { min_donors: 1, max_donors: 3, query_timeout: DEADLINE as u32 };
+    /// Proposes a model with this plan. Gives its paper and number.
+    pub async fn propose(&self, plan: &Plan) -> (B256, u64) {
+        let offer = Offer {
+            plan: self.world.blobs.put(&plan.encode()).unwrap(),
+            min_survivors: plan.min_survivors,
+            colluders: 1,
+            min_donors: plan.min_survivors,
+            max_donors: 3,
+            query_timeout: DEADLINE as u32,
+        };
         self.trainer.propose(&self.paper(), offer, &self.world).await.unwrap()
     }
 
@@ -212,87 +227,84 @@ impl Cast {
         model: u64,
         plan: &Plan,
     ) -> Result<u16, histone_node::error::NodeError> {
-        let permit = self.owners[owner].consider(paper, model, &self.world).await?.permit.unwrap();
+        let answer = self.owners[owner].consider(paper, model, &self.world).await?;
         let machine = Machine { program: self.loaded.training.clone(), device: &self.devices[owner] };
-        self.owners[owner].donate(permit, model, plan, PRICE, machine, &self.world).await
+        self.owners[owner]
+            .donate(answer.permit.unwrap(), answer.blob, model, plan, PRICE, machine, &self.world)
+            .await
     }
 
     /// A proposed model to which all owners have donated, in training.
     pub async fn recruit(&mut self, plan: Plan) -> Model {
-        let (paper, id) = self.propose().await;
+        let (paper, id) = self.propose(&plan).await;
         for owner in 0..3 {
             self.donate(owner, paper, id, &plan).await.unwrap();
         }
         self.begin(id, plan).await
     }
 
-    /// Begins the training of a model with whoever donated.
-    pub async fn begin(&self, id: u64, plan: Plan) -> Model {
+    /// Begins the training of a model with whoever donated; the committee looks at everybody.
+    pub async fn begin(&mut self, id: u64, plan: Plan) -> Model {
         self.trainer.start(id, &self.world).await.unwrap();
-        let donated = self.world.ledger.events::<Market::Donated>(Contract::Market).await.unwrap();
-        let donated = donated.iter().filter(|e| e.modelId == U256::from(id));
-        let cohort = Cohort {
-            model_id: id,
-            donors: donated.map(|e| (e.donorIndex, e.enclave)).collect(),
-            committee: self.committee.iter().map(|c| (c.party.account(), c.party.seal.public().0)).collect(),
-            threshold: 2,
-            min_survivors: plan.min_survivors,
-            round_seconds: DEADLINE,
-        };
+        let leading =
+            self.trainer.lead(id, plan.min_survivors, DEADLINE, DEADLINE, &self.world).await.unwrap();
+        for member in &mut self.committee {
+            member.review(id, &self.world).await.unwrap();
+        }
         let training = Training::start(plan).unwrap();
-        Model { id, training, cohort, round: 1 }
+        Model { id, training, leading, round: 1 }
     }
 
     /// The honest header of a model's next round, changed by `change`.
-    pub fn header(&self, model: &Model, change: impl FnOnce(&mut RoundFields)) -> RoundHeader {
-        use histone_federation::header::{Donor, Seat};
-        let deployment = self.world.ledger.deployment();
-        let donor = |(&index, enclave): (&u16, &Address)| Donor { index, enclave: enclave.into_array() };
-        let seat = |(address, key): &(Address, B256)| Seat { address: address.into_array(), seal_key: key.0 };
-        let mut fields = RoundFields {
-            chain_id: deployment.chain_id,
-            market: deployment.market.into_array(),
-            model_id: U256::from(model.id).to_be_bytes(),
-            round: model.round,
-            spec: model.training.spec(),
-            previous: model.training.state_hash(),
-            cohort: model.cohort.donors.iter().map(donor).collect(),
-            committee: model.cohort.committee.iter().map(seat).collect(),
-            threshold: model.cohort.threshold,
-            min_survivors: model.cohort.min_survivors,
-            fractional_bits: 60,
-        };
+    pub async fn header(&self, model: &mut Model, change: impl FnOnce(&mut RoundFields)) -> RoundHeader {
+        let honest = self.trainer.header(&model.training, &mut model.leading, &self.world).await.unwrap();
+        let mut fields = honest.fields().clone();
         change(&mut fields);
         RoundHeader::new(fields).unwrap()
     }
 
     /// Names a header for the next round on the ledger, whatever it says.
-    pub async fn announce(&self, model: u64, header: B256, min_survivors: u16, quorum: u8) {
+    pub async fn announce(&self, model: u64, header: B256) {
         let deadline = self.world.ledger.time().await.unwrap() + DEADLINE;
-        let call = Rounds::openCall {
-            modelId: U256::from(model),
-            headerHash: header,
-            deadline,
-            minSurvivors: min_survivors,
-            quorum,
-        };
+        let open_by = deadline + DEADLINE;
+        let call =
+            Rounds::openCall { modelId: U256::from(model), headerHash: header, deadline, openBy: open_by };
         self.world.ledger.send(&self.trainer.party.key, Contract::Rounds, call).await.unwrap();
     }
 
-    /// One honest round up to the sum: gives the transcript and the step, which nobody has observed yet.
-    pub async fn round(&mut self, model: &Model) -> (RoundTranscript, Step) {
-        let world = &self.world;
-        let (header, _) =
-            self.trainer.open_round(&model.training, model.round, &model.cohort, world).await.unwrap();
-        for owner in &mut self.owners {
-            owner.contribute(&header, world).await.unwrap();
+    /// Publishes and announces the honest header of a model's next round.
+    pub async fn open_round(&self, model: &mut Model) -> RoundHeader {
+        self.trainer.open_round(&model.training, &mut model.leading, &self.world).await.unwrap().0
+    }
+
+    /// Every member locks and publishes. Strikes whoever has to leave the sum first.
+    pub async fn open_sum(&mut self, header: &RoundHeader) -> Vec<B256> {
+        loop {
+            let mut striking = false;
+            for member in &mut self.committee {
+                striking |= !matches!(member.lock(header, &self.world).await.unwrap(), Lock::Posted(_));
+            }
+            if !striking {
+                break;
+            }
         }
-        assert_eq!(self.trainer.close_round(model.id, model.round, world).await.unwrap(), (3, true));
         let mut partials = Vec::new();
         for member in &mut self.committee {
-            partials.push(member.open(&header, world).await.unwrap());
+            partials.push(member.publish(header, &self.world).await.unwrap());
         }
-        self.trainer.finish_round(&model.training, &header, &partials, world).await.unwrap()
+        partials
+    }
+
+    /// One honest round up to the sum: gives the transcript and the step, which nobody has observed yet.
+    pub async fn round(&mut self, model: &mut Model) -> (RoundTranscript, Step) {
+        let header = self.open_round(model).await;
+        for owner in &mut self.owners {
+            owner.contribute(&header, &self.world).await.unwrap();
+        }
+        let closed = self.trainer.close_round(model.id, header.fields().round, &self.world).await.unwrap();
+        assert_eq!(closed, (3, true));
+        let partials = self.open_sum(&header).await;
+        self.trainer.finish_round(&model.training, &header, &partials, &self.world).await.unwrap()
     }
 
     /// Trains a model to its end and lets the market know.
@@ -335,7 +347,15 @@ impl Cast {
         let key = bundle.seal_to(instance.keys().seal, aad, &mut party.rng).unwrap();
         let ciphertext = party.recall("dataset.sealed").unwrap().unwrap();
         let owner = &self.owners[owner];
-        SealedDataset { id: owner.dataset(), owner: owner.account(), ciphertext, key }
+        let root = owner.root();
+        SealedDataset {
+            id: owner.dataset(),
+            owner: owner.account(),
+            root,
+            replaces: B256::ZERO,
+            ciphertext,
+            key,
+        }
     }
 
     /// A training enclave that was started from a known seed: the same seed gives the same keys.
@@ -368,7 +388,9 @@ impl Cast {
         let instance = self.start_training(owner, model, plan, seed).await;
         let sealed = self.sealed(owner, &instance);
         let payee = self.owners[owner].account();
-        TrainingEnclave::admit(instance, plan.clone(), model, &sealed, payee, &self.world.ledger)
+        let terms = DonationTerms { payee, decision: B256::repeat_byte(1), versions: 1 };
+        let policy = self.world.cohort_policy(model).await.unwrap();
+        TrainingEnclave::admit(instance, plan.clone(), model, &sealed, terms, policy, &self.world.ledger)
             .await
             .unwrap()
     }
@@ -385,13 +407,160 @@ impl Cast {
             modelId: U256::from(model),
             datasetId: donation.receipt.datasetId,
             payee: donation.receipt.payee,
-            weight: donation.receipt.weight,
+            decision: donation.receipt.decision,
             enclave,
             signature: donation.signature.as_slice().to_vec().into(),
         };
         let key = &self.owners[owner].party.key;
         let receipt = self.world.ledger.send(key, Contract::Market, call).await?;
         Ok(receipt.event::<Market::Donated>()?.donorIndex)
+    }
+
+    /// Gives accounts what they need to send transactions.
+    pub async fn fund(&self, accounts: impl IntoIterator<Item = Address>) {
+        self.backend.fund(accounts).await;
+    }
+
+    /// A broken enclave, as SIMULATED hardware always is one: its owner has its keys, and its evidence is believed. It
+    /// donates the owner's dataset. Gives its key and its donor number.
+    pub async fn donate_broken(&self, owner: usize, model: u64, plan: &Plan, seed: u8) -> (SigningKey, u16) {
+        let key = SigningKey::from_bytes(&[seed; 32]).unwrap();
+        let evidence = self.device_evidence(owner, &key, model, plan).await;
+        self.world.blobs.put(&evidence).unwrap();
+        let donor = self.donate_with_key(owner, model, &key, 0, blob_hash(&evidence)).await.unwrap();
+        (key, donor)
+    }
+
+    async fn device_evidence(&self, owner: usize, key: &SigningKey, model: u64, plan: &Plan) -> Vec<u8> {
+        let keys = EnclaveKeys { receipt: key.address(), seal: SealPublicKey(B256::repeat_byte(3)) };
+        let ledger = &self.world.ledger;
+        let init_data = init_data(ledger.deployment(), model, plan);
+        let measurement = B256::from(self.loaded.training.program().measurement());
+        let operator = self.owners[owner].account();
+        let now = ledger.time().await.unwrap();
+        self.devices[owner].evidence(keys, operator, measurement, init_data, now).unwrap().to_bytes()
+    }
+
+    /// Registers a plain key as if it were an enclave, with this platform and evidence, and donates with it.
+    pub async fn donate_with_key(
+        &self,
+        owner: usize,
+        model: u64,
+        key: &SigningKey,
+        platform: u8,
+        evidence: B256,
+    ) -> Result<u16, histone_ledger::LedgerError> {
+        let (ledger, d) = (&self.world.ledger, self.world.ledger.deployment());
+        let measurement = B256::from(self.loaded.training.program().measurement());
+        let expires = ledger.time().await.unwrap() + EVIDENCE_MAX_AGE;
+        let party = &self.owners[owner].party;
+        let r = EnclaveRegistration {
+            operator: party.account(),
+            sealKey: B256::repeat_byte(3),
+            measurement,
+            platform,
+            evidenceHash: evidence,
+            expiresAt: expires,
+        };
+        let signature = receipt::sign(&r, &receipt::domain(d.chain_id, d.enclaves), key);
+        let call = Enclaves::registerCall {
+            e: Enclaves::Enclave {
+                signer: key.address(),
+                sealKey: r.sealKey,
+                measurement,
+                platform,
+                evidenceHash: evidence,
+                expiresAt: expires,
+            },
+            signature: signature.as_slice().to_vec().into(),
+        };
+        ledger.send(&party.key, Contract::Enclaves, call).await?;
+        let receipt = DonationReceipt {
+            modelId: U256::from(model),
+            datasetId: self.owners[owner].dataset(),
+            root: self.owners[owner].root(),
+            payee: party.account(),
+            decision: B256::repeat_byte(1),
+        };
+        let signature = receipt::sign(&receipt, &receipt::domain(d.chain_id, d.market), key);
+        self.bring(owner, model, &Donation { receipt, signature }, key.address()).await
+    }
+
+    /// Anchors any hash as the update of a donor, signed with its enclave's key.
+    pub async fn anchor_as(
+        &self,
+        key: &SigningKey,
+        header: &RoundHeader,
+        donor: u16,
+        blob: B256,
+    ) -> Result<(), histone_ledger::LedgerError> {
+        let (f, d) = (header.fields(), self.world.ledger.deployment());
+        let receipt = UpdateReceipt {
+            modelId: U256::from_be_bytes(f.model_id),
+            round: f.round,
+            headerHash: B256::from(header.hash()),
+            blobHash: blob,
+            donorIndex: donor,
+        };
+        let signature = receipt::sign(&receipt, &receipt::domain(d.chain_id, d.rounds), key);
+        let call = Rounds::anchorCall {
+            modelId: receipt.modelId,
+            round: receipt.round,
+            blobHash: blob,
+            donorIndex: donor,
+            enclave: key.address(),
+            signature: signature.as_slice().to_vec().into(),
+        };
+        self.world.ledger.send(&self.trainer.party.key, Contract::Rounds, call).await.map(|_| ())
+    }
+
+    /// One round in which these owners answer, up to the sum; strikes whoever has to leave it.
+    pub async fn round_of(&mut self, model: &mut Model, answering: &[usize]) -> (RoundTranscript, Step) {
+        let header = self.open_round(model).await;
+        for &owner in answering {
+            self.owners[owner].contribute(&header, &self.world).await.unwrap();
+        }
+        if answering.len() < header.fields().cohort.len() {
+            self.wait(DEADLINE + 1).await;
+        }
+        let closed = self.trainer.close_round(model.id, header.fields().round, &self.world).await.unwrap();
+        assert!(closed.1, "{} survivors", closed.0);
+        let partials = self.open_sum(&header).await;
+        self.trainer.finish_round(&model.training, &header, &partials, &self.world).await.unwrap()
+    }
+
+    /// Goes on from a finished round to the end of the training with these owners.
+    pub async fn train_on(
+        &mut self,
+        model: &mut Model,
+        answering: &[usize],
+        mut last: (RoundTranscript, Step),
+    ) -> Finished {
+        loop {
+            for &owner in answering {
+                self.owners[owner].observe(&last.0, &self.world).await.unwrap();
+            }
+            match last.1 {
+                Step::Next(next) => model.training = next,
+                Step::Finished(finished) => {
+                    let hash = B256::from(finished.model.hash());
+                    self.trainer.finish(model.id, hash, &self.world).await.unwrap();
+                    return finished;
+                }
+            }
+            last = self.round_of(model, answering).await;
+        }
+    }
+
+    /// What a donor of a model is owed now, in millionths.
+    pub async fn owed(&self, model: u64, donor: u16) -> u64 {
+        let call = Market::owedDonorCall { modelId: U256::from(model), donorIndex: donor };
+        self.world.ledger.read(Contract::Market, call).await.unwrap().to()
+    }
+
+    /// A party as it finds itself after a restart.
+    pub fn party_again(&self, name: &str) -> Party {
+        Party::create(name, &self.dir.path().join("private"), Entropy::Seed(7)).unwrap()
     }
 
     /// Another history of the same embedded chain from here on, as a coordinator who runs his own node may show it.

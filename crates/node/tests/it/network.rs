@@ -128,7 +128,8 @@ fn another_history_is_not_this_one() {
         alloc: vec![],
         gas_limit: Genesis::GAS_LIMIT,
     };
-    let chain = Chain::create(dir.path(), genesis, sequencer, Arc::new(ManualClock::new(1_800_000_000))).unwrap();
+    let chain =
+        Chain::create(dir.path(), genesis, sequencer, Arc::new(ManualClock::new(1_800_000_000))).unwrap();
     n.lie(|_| {}, |_| {});
     let n = OnNetwork { node: Connection::embedded(chain), ..n };
     n.fails("the node has no block 1");

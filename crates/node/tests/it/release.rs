@@ -103,8 +103,7 @@ async fn the_three_checks_must_speak_of_one_use() {
         (foreign, 0, "the validation was ordered by"),
     ];
     for (permit, later, expected) in cases {
-        let attested =
-            s.owner.appraise(signer, ProgramKind::Validation, init_data(), &s.world).await.unwrap();
+        let attested = s.world.appraise(signer, ProgramKind::Validation, init_data()).await.unwrap();
         let funded = s.world.ledger.funded_validation(signer).await.unwrap();
         let key = OwnedKey { owner, dataset, bundle: &bundle };
         let now = s.world.ledger.time().await.unwrap() + later;
@@ -128,18 +127,18 @@ async fn an_enclave_is_refused_when_its_standing_ends() {
     // Good at first: validation and registration succeed.
     s.owner.register(&s.enclave, &s.world).await.unwrap();
     // Another configuration than expected.
-    let error = s.owner.appraise(signer, ProgramKind::Validation, B256::ZERO, &s.world).await.unwrap_err();
+    let error = s.world.appraise(signer, ProgramKind::Validation, B256::ZERO).await.unwrap_err();
     assert!(refusal(error).contains("init-data"), "another configuration");
     // Another kind of program than needed.
-    let error = s.owner.appraise(signer, ProgramKind::Training, init_data(), &s.world).await.unwrap_err();
+    let error = s.world.appraise(signer, ProgramKind::Training, init_data()).await.unwrap_err();
     assert!(refusal(error).contains("WrongKind"), "another kind");
     // Too old for the owner, though the ledger still lists it.
     s.backend.pass(MAX_AGE + 100, &s.operator.key).await;
-    let error = s.owner.appraise(signer, ProgramKind::Validation, init_data(), &s.world).await.unwrap_err();
+    let error = s.world.appraise(signer, ProgramKind::Validation, init_data()).await.unwrap_err();
     assert!(refusal(error).contains("the policy accepts"), "expired for the owner");
     // Revoked by its auditor.
     let revoke = Programs::revokeCall { measurement: s.enclave.instance().measurement() };
     s.world.ledger.send(&s.auditor.key, Contract::Programs, revoke).await.unwrap();
-    let error = s.owner.appraise(signer, ProgramKind::Validation, init_data(), &s.world).await.unwrap_err();
+    let error = s.world.appraise(signer, ProgramKind::Validation, init_data()).await.unwrap_err();
     assert!(refusal(error).contains("Revoked"), "revoked");
 }

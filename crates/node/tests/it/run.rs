@@ -34,6 +34,7 @@ async fn execute(
         entropy: Entropy::Seed(seed),
         start_time: 1_767_225_600,
         network: network(),
+        withdrawals: vec![],
         drop_outs: drop_outs
             .iter()
             .map(|(name, round)| DropOut { participant: name.to_string(), round: *round })

@@ -43,6 +43,7 @@ fn original() -> &'static Path {
             entropy: Entropy::Seed(1),
             start_time: 1_800_000_000,
             network: None,
+            withdrawals: vec![],
             drop_outs: vec![drop_out],
         };
         block_on(run(&study, &options, &mut Silent)).unwrap();

@@ -1,22 +1,40 @@
 //! Datasets and keys that are not what they say, and donations at the wrong moment.
 
+use histone_attestation::AppraisalPolicy;
+use histone_attestation::cohort::CohortPolicy;
 use histone_enclave::instance::{EnclaveError, SealedDataset};
-use histone_enclave::training::TrainingEnclave;
+use histone_enclave::training::{DonationTerms, TrainingEnclave};
 use histone_ledger::contracts::{Contract, Datasets, Market, TestToken};
 use histone_node::owner::Machine;
 use histone_protocol::commitment::{SaltKey, dataset_root};
 use histone_protocol::dataset::{KeyBundle, release_aad};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::record::Signed;
-use histone_protocol::{B256, U256};
+use histone_protocol::{Address, B256, U256};
 
 use crate::cast::{Cast, PRICE, plan, refused, table};
+
+fn terms(payee: Address) -> DonationTerms {
+    DonationTerms { payee, decision: B256::repeat_byte(1), versions: 1 }
+}
+
+/// Nobody is judged here.
+fn policy() -> CohortPolicy {
+    CohortPolicy {
+        appraisal: AppraisalPolicy::production(1),
+        programs: Vec::new(),
+        training: B256::ZERO,
+        validation: B256::ZERO,
+    }
+}
 
 /// What a training enclave says to a dataset.
 async fn admitted(cast: &Cast, dataset: &SealedDataset, seed: u8) -> Result<(), EnclaveError> {
     let (plan, owner) = (plan(2), cast.owners[0].account());
     let instance = cast.start_training(0, 1, &plan, seed).await;
-    TrainingEnclave::admit(instance, plan, 1, dataset, owner, &cast.world.ledger).await.map(|_| ())
+    TrainingEnclave::admit(instance, plan, 1, dataset, terms(owner), policy(), &cast.world.ledger)
+        .await
+        .map(|_| ())
 }
 
 #[tokio::test]
@@ -49,7 +67,7 @@ async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
     let swapped = SealedDataset { ciphertext: foreign.ciphertext.clone(), ..good.clone() };
     refused(admitted(&cast, &swapped, 9).await, "does not open under its key");
     let swapped = SealedDataset { owner: foreign.owner, ..good.clone() };
-    refused(admitted(&cast, &swapped, 9).await, "the rows do not have the commitment");
+    refused(admitted(&cast, &swapped, 9).await, "not registered with this commitment");
 
     // The owner itself seals other rows, or another salt, under the name of the validated dataset.
     let bundle = cast.bundle(0);
@@ -71,19 +89,19 @@ async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
     let aad = release_aad(id, instance.measurement(), blob_hash(instance.evidence()));
     let rng = &mut cast.owners[0].party.rng;
     let key = bundle.seal_to(instance.keys().seal, aad, rng).unwrap();
-    let unknown = SealedDataset { id, key, ciphertext: others.ciphertext, owner: good.owner };
+    let unknown = SealedDataset { id, root, key, ciphertext: others.ciphertext, ..good.clone() };
     refused(admitted(&cast, &unknown, 9).await, "not registered with this commitment");
 
     // A plan or model that the evidence does not name.
     let other = cast.start_training(0, 1, &plan(2), 9).await;
     let (ledger, payee) = (&cast.world.ledger, good.owner);
     refused(
-        TrainingEnclave::admit(other, plan(3), 1, &good, payee, ledger).await,
+        TrainingEnclave::admit(other, plan(3), 1, &good, terms(payee), policy(), ledger).await,
         "started for another model or plan",
     );
     let other = cast.start_training(0, 1, &plan(2), 9).await;
     refused(
-        TrainingEnclave::admit(other, plan(2), 2, &good, payee, ledger).await,
+        TrainingEnclave::admit(other, plan(2), 2, &good, terms(payee), policy(), ledger).await,
         "started for another model or plan",
     );
 }
@@ -92,7 +110,7 @@ async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
 async fn donations_at_the_wrong_moment_or_for_another_paper() {
     let mut cast = Cast::new(1).await;
     let (world, plan) = (cast.world.clone(), plan(2));
-    let (paper, id) = cast.propose().await;
+    let (paper, id) = cast.propose(&plan).await;
 
     // A paper of the same trainer that is not the one on the ledger: nicer words, other programs.
     let mut nicer = cast.paper();
@@ -122,39 +140,44 @@ async fn donations_at_the_wrong_moment_or_for_another_paper() {
     refused(cast.owners[0].consider(forged, id, &world).await, "not by its trainer");
 
     // A permit for one model does not serve another.
-    let (_, second) = cast.propose().await;
+    let (other_paper, second) = cast.propose(&plan).await;
     let permit = cast.owners[0].consider(paper, id, &world).await.unwrap().permit.unwrap();
     let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[0] };
-    let donated = cast.owners[0].donate(permit, second, &plan, PRICE, machine, &world).await;
+    let donated =
+        cast.owners[0].donate(permit, B256::repeat_byte(1), second, &plan, PRICE, machine, &world).await;
     refused(donated, "the permit is for Training { model_id: 1 }, the ledger's funds are for");
     // A program of another kind on the owner's machine.
     let permit = cast.owners[0].consider(paper, id, &world).await.unwrap().permit.unwrap();
     let machine = Machine { program: cast.loaded.query.clone(), device: &cast.devices[0] };
-    let donated = cast.owners[0].donate(permit, id, &plan, PRICE, machine, &world).await;
+    let donated =
+        cast.owners[0].donate(permit, B256::repeat_byte(1), id, &plan, PRICE, machine, &world).await;
     refused(donated, "WrongKind");
 
     // Twice the same dataset.
     cast.donate(0, paper, id, &plan).await.unwrap();
     refused(cast.donate(0, paper, id, &plan).await, "AlreadyDonated");
-    // Withdrawn after the decision.
-    let permit = cast.owners[1].consider(paper, id, &world).await.unwrap().permit.unwrap();
-    let withdraw = Datasets::withdrawCall { id: cast.owners[1].dataset() };
-    world.ledger.send(&cast.owners[1].party.key, Contract::Datasets, withdraw).await.unwrap();
-    let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[1] };
-    let donated = cast.owners[1].donate(permit, id, &plan, PRICE, machine, &world).await;
-    refused(donated, "the dataset is withdrawn");
-    assert!(cast.owners[1].donation().is_none());
-    assert!(cast.owners[1].consider(paper, id, &world).await.unwrap().permit.is_none());
     // Training has begun after the decision.
     let permit = cast.owners[2].consider(paper, id, &world).await.unwrap().permit.unwrap();
     let (_, late) = cast.admit(2, id, &plan, 3).await;
+    cast.donate(1, paper, id, &plan).await.unwrap();
     cast.trainer.start(id, &world).await.unwrap();
     let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[2] };
-    let donated = cast.owners[2].donate(permit, id, &plan, PRICE, machine, &world).await;
+    let donated =
+        cast.owners[2].donate(permit, B256::repeat_byte(1), id, &plan, PRICE, machine, &world).await;
     refused(donated, "model 1 is in state 2, not recruiting");
     let signer = cast.start_training(2, id, &plan, 3).await;
     cast.register(2, &signer).await;
     refused(cast.bring(2, id, &late, signer.keys().receipt).await, "WrongState");
+    // Withdrawn after the decision.
+    let permit = cast.owners[2].consider(other_paper, second, &world).await.unwrap().permit.unwrap();
+    let withdraw = Datasets::withdrawCall { id: cast.owners[2].dataset() };
+    world.ledger.send(&cast.owners[2].party.key, Contract::Datasets, withdraw).await.unwrap();
+    let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[2] };
+    let donated =
+        cast.owners[2].donate(permit, B256::repeat_byte(1), second, &plan, PRICE, machine, &world).await;
+    refused(donated, "the dataset is withdrawn");
+    assert!(cast.owners[2].donation().is_none());
+    assert!(cast.owners[2].consider(other_paper, second, &world).await.unwrap().permit.is_none());
 }
 
 /// Proposes a model whose terms on the ledger are not those of its paper.
@@ -169,11 +192,13 @@ async fn propose(cast: &Cast, paper: B256, query_price: u64, donors: u16) -> u64
         donorsBps: donors,
         trainerBps: 9_000 - donors,
         runnerBps: 1_000,
-        minDonors: 1,
+        minDonors: 2,
         maxDonors: 3,
         queryTimeout: 600,
+        minSurvivors: 2,
+        colluders: 1,
     };
-    let call = Market::proposeCall { whitePaperHash: paper, t: terms };
+    let call = Market::proposeCall { whitePaperHash: paper, planHash: paper, t: terms };
     let receipt = ledger.send(key, Contract::Market, call).await.unwrap();
     receipt.event::<Market::ModelProposed>().unwrap().modelId.to()
 }

@@ -4,6 +4,7 @@ use histone_enclave::query::QueryAnswer;
 use histone_federation::plan::Plan;
 use histone_ledger::LedgerError;
 use histone_ledger::contracts::{Contract, Market};
+use histone_node::user::AccessCode;
 use histone_protocol::B256;
 
 use crate::cast::{Cast, DEADLINE, Model, PRICE, plan, refused};
@@ -17,6 +18,13 @@ async fn settle(cast: &Cast, query: B256, answer: &QueryAnswer) -> Result<(), Le
         signature: answer.signature.as_slice().to_vec().into(),
     };
     cast.world.ledger.send(&cast.runner.party.key, Contract::Market, call).await.map(|_| ())
+}
+
+/// Buys a query of the enclave that serves now, after looking at it.
+async fn buy(cast: &mut Cast, model: u64) -> AccessCode {
+    let world = cast.world.clone();
+    let trusted = cast.user.appraise(model, &world).await.unwrap();
+    cast.user.buy(model, PRICE, trusted, &world).await.unwrap()
 }
 
 /// A trained model with its bytes and hash.
@@ -57,38 +65,39 @@ async fn an_access_code_buys_one_answer_of_one_enclave() {
     let row = vec![3.0, 4.0];
 
     // Bought for another model, whichever model the question is sealed for.
-    let mut code = cast.user.buy(second.id, PRICE, &world).await.unwrap();
-    let question = cast.user.ask(code, row.clone(), &world).await.unwrap();
+    let code = buy(&mut cast, second.id).await;
+    let question = cast.user.ask(&code, row.clone(), &world).await.unwrap();
     refused(enclave.answer(&question, &world.ledger).await, "a sealed message does not open");
-    (code.model_id, code.enclave) = (first.id, signer);
-    let question = cast.user.ask(code, row.clone(), &world).await.unwrap();
+    let trusted = cast.user.appraise(first.id, &world).await.unwrap();
+    let code = code.redirected(first.id, trusted);
+    let question = cast.user.ask(&code, row.clone(), &world).await.unwrap();
     refused(enclave.answer(&question, &world.ledger).await, "bought for another model");
     refused(rival.answer(&question, &world.ledger).await, "a sealed message does not open");
 
     // A question that is none does not use up its code.
-    let code = cast.user.buy(first.id, PRICE, &world).await.unwrap();
+    let code = buy(&mut cast, first.id).await;
     for wrong in [vec![], vec![3.0], vec![3.0, 4.0, 5.0]] {
-        let question = cast.user.ask(code, wrong, &world).await.unwrap();
+        let question = cast.user.ask(&code, wrong, &world).await.unwrap();
         refused(enclave.answer(&question, &world.ledger).await, "another number of values than the model");
     }
     for wrong in [f64::INFINITY, f64::NEG_INFINITY] {
-        let question = cast.user.ask(code, vec![wrong, 4.0], &world).await.unwrap();
+        let question = cast.user.ask(&code, vec![wrong, 4.0], &world).await.unwrap();
         refused(enclave.answer(&question, &world.ledger).await, "the program failed");
     }
-    let mut altered = cast.user.ask(code, row.clone(), &world).await.unwrap();
+    let mut altered = cast.user.ask(&code, row.clone(), &world).await.unwrap();
     *altered.last_mut().unwrap() ^= 1;
     refused(enclave.answer(&altered, &world.ledger).await, "a sealed message does not open");
 
     // One code, one question; the same question again gets the same answer, not a second receipt.
-    let question = cast.user.ask(code, row.clone(), &world).await.unwrap();
+    let question = cast.user.ask(&code, row.clone(), &world).await.unwrap();
     let answer = enclave.answer(&question, &world.ledger).await.unwrap();
-    let another = cast.user.ask(code, vec![9.0, 9.0], &world).await.unwrap();
+    let another = cast.user.ask(&code, vec![9.0, 9.0], &world).await.unwrap();
     refused(enclave.answer(&another, &world.ledger).await, "used for another question");
     let again = enclave.answer(&question, &world.ledger).await.unwrap();
     assert_eq!((&again.sealed, again.receipt.outputHash), (&answer.sealed, answer.receipt.outputHash));
 
     // A receipt settles its own code once.
-    let unanswered = cast.user.buy(first.id, PRICE, &world).await.unwrap();
+    let unanswered = buy(&mut cast, first.id).await;
     refused(settle(&cast, unanswered.query_id, &answer).await, "BadSignature");
     let mut other_output = again;
     other_output.receipt.outputHash = B256::repeat_byte(1);
@@ -96,31 +105,31 @@ async fn an_access_code_buys_one_answer_of_one_enclave() {
     settle(&cast, code.query_id, &answer).await.unwrap();
     refused(settle(&cast, code.query_id, &answer).await, "QueryDone");
     refused(enclave.answer(&question, &world.ledger).await, "used or refunded");
-    refused(cast.user.refund(code, &world).await, "QueryDone");
+    refused(cast.user.refund(&code, &world).await, "QueryDone");
     // The answer is the user's: nobody else reads it, nor does it pass for the answer to another code.
-    assert!(cast.user.read(code, &answer.sealed).unwrap() > 0.0);
-    refused(cast.user.read(unanswered, &answer.sealed), "a sealed message does not open");
+    assert!(cast.user.read(&code, &answer.sealed).unwrap() > 0.0);
+    refused(cast.user.read(&unanswered, &answer.sealed), "a sealed message does not open");
 
     // Another enclave serves by now; the code was bought from the first.
     let mut successor = cast.runner.start_query(program, first.id, &bytes, hash, &world).await.unwrap();
     let successor_key = successor.instance().keys().receipt;
     cast.trainer.serve(first.id, successor_key, &world).await.unwrap();
-    let mut moved = unanswered;
-    moved.enclave = successor_key;
-    let question = cast.user.ask(moved, row.clone(), &world).await.unwrap();
+    let trusted = cast.user.appraise(first.id, &world).await.unwrap();
+    let question =
+        cast.user.ask(&unanswered.redirected(first.id, trusted), row.clone(), &world).await.unwrap();
     refused(successor.answer(&question, &world.ledger).await, "bought from another enclave");
 
     // In time the first enclave would answer; afterwards nobody does, and the money goes back once.
-    let question = cast.user.ask(unanswered, row, &world).await.unwrap();
-    refused(cast.user.refund(unanswered, &world).await, "TooEarly");
+    let question = cast.user.ask(&unanswered, row, &world).await.unwrap();
+    refused(cast.user.refund(&unanswered, &world).await, "TooEarly");
     cast.wait(DEADLINE + 1).await;
     refused(enclave.answer(&question, &world.ledger).await, "the deadline of the access code has passed");
-    cast.user.refund(unanswered, &world).await.unwrap();
+    cast.user.refund(&unanswered, &world).await.unwrap();
     refused(enclave.answer(&question, &world.ledger).await, "used or refunded");
-    refused(cast.user.refund(unanswered, &world).await, "QueryDone");
+    refused(cast.user.refund(&unanswered, &world).await, "QueryDone");
     // An answer from before the deadline settles nothing after it.
-    let late = cast.user.buy(first.id, PRICE, &world).await.unwrap();
-    let question = cast.user.ask(late, vec![1.0, 2.0], &world).await.unwrap();
+    let late = buy(&mut cast, first.id).await;
+    let question = cast.user.ask(&late, vec![1.0, 2.0], &world).await.unwrap();
     let answer = successor.answer(&question, &world.ledger).await.unwrap();
     cast.wait(DEADLINE + 1).await;
     refused(settle(&cast, late.query_id, &answer).await, "TooLate");
