@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use histone_attestation::AppraisalError;
 use histone_attestation::cohort::PlaceError;
 use histone_enclave::cohort::{Watch, ended};
 use histone_enclave::training::RoundTranscript;
@@ -83,8 +84,10 @@ impl CommitteeMember {
         let round = Rounds::lastRoundCall { modelId: U256::from(model_id) };
         let round = world.ledger.read(Contract::Rounds, round).await?;
         for unbelieved in &cohort.unbelieved {
-            match unbelieved.why {
+            match &unbelieved.why {
                 PlaceError::Withdrawn => self.end_use(model_id, unbelieved.donor, world).await?,
+                // Whoever took part and only let its enclave or its evidence end is not invited, and keeps what it earned.
+                why if has_ended(why) && took_part(model_id, unbelieved.donor, world).await? => {}
                 _ => {
                     let reason = reasons::NOT_BELIEVED;
                     self.blame_donor(model_id, round, unbelieved.donor, reason, world).await?;
@@ -293,6 +296,20 @@ impl CommitteeMember {
         world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
         Ok(())
     }
+}
+
+/// Whether an enclave could be believed before and is only not live, or not fresh, any more.
+fn has_ended(why: &PlaceError) -> bool {
+    matches!(why, PlaceError::NotLive(_) | PlaceError::Evidence { error: AppraisalError::Expired { .. }, .. })
+}
+
+/// Whether an update of a donor is in a sum of this model that was opened.
+async fn took_part(model_id: u64, donor: u16, world: &World) -> Result<bool, NodeError> {
+    let about = Some(B256::from(U256::from(model_id)));
+    let opened = world.ledger.logged::<Rounds::RoundFinal>(Contract::Rounds, about).await?;
+    let anchored = world.ledger.logged::<Rounds::UpdateAnchored>(Contract::Rounds, about).await?;
+    let anchored = anchored.iter().filter(|a| a.event.donorIndex == donor).map(|a| a.event.round);
+    Ok(anchored.into_iter().any(|round| opened.iter().any(|o| o.event.round == round)))
 }
 
 fn kept(model_id: u64, round: u32) -> String {

@@ -107,6 +107,12 @@ impl Cast {
     /// have the same keys and addresses, as an attacker with a chain of his own would arrange it. On a node all casts are on
     /// its one chain, with the same keys and other addresses.
     pub async fn new(chain_id: u64) -> Self {
+        Self::of(chain_id, 3).await
+    }
+
+    /// With this many owners.
+    pub async fn of(chain_id: u64, owners: u32) -> Self {
+        let size = owners;
         let dir = tempfile::tempdir().unwrap();
         let private = dir.path().join("private");
         let party = |name: &str| Party::create(name, &private, Entropy::Seed(7)).unwrap();
@@ -119,7 +125,7 @@ impl Cast {
         let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], EVIDENCE_MAX_AGE);
         let world = World { ledger, blobs: BlobStore::open(dir.path().join("blobs")).unwrap(), appraisal };
         let mut device = || vendor.make_device(&mut operator.rng).unwrap();
-        let devices = (0..3).map(|_| device()).collect();
+        let devices = (0..size).map(|_| device()).collect();
         let mut runner = Runner::new(party("runner"), device());
         let policy = ConsentPolicy {
             ledger: LedgerId::default(),
@@ -131,7 +137,7 @@ impl Cast {
         };
         let owner =
             |i: u32| Owner::prepare(party(&format!("owner {i}")), table(i), "y", policy.clone()).unwrap();
-        let mut owners: Vec<Owner> = (1..=3).map(owner).collect();
+        let mut owners: Vec<Owner> = (1..=size).map(owner).collect();
         let committee: Vec<_> =
             (1..=7).map(|i| CommitteeMember::new(party(&format!("member {i}")))).collect();
         let (trainer, auditor) = (Trainer { party: party("trainer") }, party("auditor"));
@@ -213,7 +219,7 @@ impl Cast {
             min_survivors: plan.min_survivors,
             colluders: 1,
             min_donors: plan.min_survivors,
-            max_donors: 3,
+            max_donors: self.owners.len() as u16,
             query_timeout: DEADLINE as u32,
         };
         self.trainer.propose(&self.paper(), offer, &self.world).await.unwrap()
@@ -237,7 +243,7 @@ impl Cast {
     /// A proposed model to which all owners have donated, in training.
     pub async fn recruit(&mut self, plan: Plan) -> Model {
         let (paper, id) = self.propose(&plan).await;
-        for owner in 0..3 {
+        for owner in 0..self.owners.len() {
             self.donate(owner, paper, id, &plan).await.unwrap();
         }
         self.begin(id, plan).await
@@ -424,11 +430,61 @@ impl Cast {
     /// A broken enclave, as SIMULATED hardware always is one: its owner has its keys, and its evidence is believed. It
     /// donates the owner's dataset. Gives its key and its donor number.
     pub async fn donate_broken(&self, owner: usize, model: u64, plan: &Plan, seed: u8) -> (SigningKey, u16) {
+        let (key, evidence) = self.broken_evidence(owner, model, plan, seed).await;
+        let donor = self.donate_with_key(owner, model, &key, 0, evidence).await.unwrap();
+        (key, donor)
+    }
+
+    /// A key outside of any enclave with published evidence for it, as a broken machine makes.
+    pub async fn broken_evidence(
+        &self,
+        owner: usize,
+        model: u64,
+        plan: &Plan,
+        seed: u8,
+    ) -> (SigningKey, B256) {
         let key = SigningKey::from_bytes(&[seed; 32]).unwrap();
         let evidence = self.device_evidence(owner, &key, model, plan).await;
-        self.world.blobs.put(&evidence).unwrap();
-        let donor = self.donate_with_key(owner, model, &key, 0, blob_hash(&evidence)).await.unwrap();
-        (key, donor)
+        (key, self.world.blobs.put(&evidence).unwrap())
+    }
+
+    /// Registers newer evidence for a broken enclave.
+    pub async fn refresh_broken(&self, owner: usize, model: u64, plan: &Plan, key: &SigningKey) {
+        let evidence = self.device_evidence(owner, key, model, plan).await;
+        let evidence = self.world.blobs.put(&evidence).unwrap();
+        let (ledger, d) = (&self.world.ledger, self.world.ledger.deployment());
+        let expires = ledger.time().await.unwrap() + EVIDENCE_MAX_AGE;
+        let party = &self.owners[owner].party;
+        let r = EnclaveRegistration {
+            operator: party.account(),
+            sealKey: B256::repeat_byte(3),
+            measurement: B256::from(self.loaded.training.program().measurement()),
+            platform: 0,
+            evidenceHash: evidence,
+            expiresAt: expires,
+        };
+        let signature = receipt::sign(&r, &receipt::domain(d.chain_id, d.enclaves), key);
+        let call = Enclaves::refreshCall {
+            signer: key.address(),
+            evidenceHash: evidence,
+            expiresAt: expires,
+            signature: signature.as_slice().to_vec().into(),
+        };
+        ledger.send(&party.key, Contract::Enclaves, call).await.unwrap();
+    }
+
+    /// A donation of an owner's dataset, signed with any key.
+    pub fn donation_by(&self, owner: usize, model: u64, key: &SigningKey) -> Donation {
+        let receipt = DonationReceipt {
+            modelId: U256::from(model),
+            datasetId: self.owners[owner].dataset(),
+            root: self.owners[owner].root(),
+            payee: self.owners[owner].account(),
+            decision: B256::repeat_byte(1),
+        };
+        let d = self.world.ledger.deployment();
+        let signature = receipt::sign(&receipt, &receipt::domain(d.chain_id, d.market), key);
+        Donation { receipt, signature }
     }
 
     async fn device_evidence(&self, owner: usize, key: &SigningKey, model: u64, plan: &Plan) -> Vec<u8> {
@@ -475,15 +531,7 @@ impl Cast {
             signature: signature.as_slice().to_vec().into(),
         };
         ledger.send(&party.key, Contract::Enclaves, call).await?;
-        let receipt = DonationReceipt {
-            modelId: U256::from(model),
-            datasetId: self.owners[owner].dataset(),
-            root: self.owners[owner].root(),
-            payee: party.account(),
-            decision: B256::repeat_byte(1),
-        };
-        let signature = receipt::sign(&receipt, &receipt::domain(d.chain_id, d.market), key);
-        self.bring(owner, model, &Donation { receipt, signature }, key.address()).await
+        self.bring(owner, model, &self.donation_by(owner, model, key), key.address()).await
     }
 
     /// Anchors any hash as the update of a donor, signed with its enclave's key.
@@ -520,7 +568,8 @@ impl Cast {
         for &owner in answering {
             self.owners[owner].contribute(&header, &self.world).await.unwrap();
         }
-        if answering.len() < header.fields().cohort.len() {
+        // The ledger waits for donors who are in no cohort, too.
+        if answering.len() < self.owners.len() {
             self.wait(DEADLINE + 1).await;
         }
         let closed = self.trainer.close_round(model.id, header.fields().round, &self.world).await.unwrap();

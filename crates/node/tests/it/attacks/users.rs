@@ -1,0 +1,66 @@
+//! Runners and trainers who want a user's row, or its money.
+
+use histone_ledger::contracts::{Contract, Enclaves};
+use histone_protocol::B256;
+use histone_protocol::keys::SigningKey;
+use histone_protocol::receipt::{self, EnclaveRegistration};
+use histone_protocol::seal::SealKey;
+
+use crate::cast::{Cast, PRICE, plan, refused};
+
+/// The runner has no enclave: two plain keys, the measurement of the audited program, evidence that does not exist. The
+/// user looks first, and there is nothing to seal a row to.
+#[tokio::test]
+async fn to_read_a_users_row_with_a_plain_key() {
+    let mut cast = Cast::new(1).await;
+    let mut model = cast.recruit(plan(2)).await;
+    let first = cast.round_of(&mut model, &[0, 1, 2]).await;
+    cast.train_on(&mut model, &[0, 1, 2], first).await;
+    let (ledger, d) = (cast.world.ledger.clone(), cast.world.ledger.deployment().clone());
+    let runner = cast.runner.party.key.clone();
+    let key = SigningKey::from_bytes(&[9; 32]).unwrap();
+    let seal = SealKey::from_seed(&[8; 32]);
+    let measurement = B256::from(cast.loaded.query.program().measurement());
+    let expires = ledger.time().await.unwrap() + 1_000_000;
+    let r = EnclaveRegistration {
+        operator: runner.address(),
+        sealKey: seal.public().0,
+        measurement,
+        platform: 1,
+        evidenceHash: B256::repeat_byte(5),
+        expiresAt: expires,
+    };
+    let signature = receipt::sign(&r, &receipt::domain(d.chain_id, d.enclaves), &key);
+    let call = Enclaves::registerCall {
+        e: Enclaves::Enclave {
+            signer: key.address(),
+            sealKey: r.sealKey,
+            measurement,
+            platform: 1,
+            evidenceHash: r.evidenceHash,
+            expiresAt: expires,
+        },
+        signature: signature.as_slice().to_vec().into(),
+    };
+    ledger.send(&runner, Contract::Enclaves, call).await.unwrap();
+    cast.trainer.serve(model.id, key.address(), &cast.world).await.unwrap();
+    refused(cast.user.appraise(model.id, &cast.world).await, "is not in");
+}
+
+/// Between the user's look and its payment the trainer names another enclave: the contract refuses the payment.
+#[tokio::test]
+async fn to_put_another_enclave_between_look_and_buy() {
+    let mut cast = Cast::new(1).await;
+    let mut model = cast.recruit(plan(2)).await;
+    let first = cast.round_of(&mut model, &[0, 1, 2]).await;
+    let finished = cast.train_on(&mut model, &[0, 1, 2], first).await;
+    let (world, hash) = (cast.world.clone(), B256::from(finished.model.hash()));
+    let bytes = finished.model.encode();
+    let program = cast.loaded.query.clone();
+    let one = cast.runner.start_query(program.clone(), model.id, &bytes, hash, &world).await.unwrap();
+    let two = cast.runner.start_query(program, model.id, &bytes, hash, &world).await.unwrap();
+    cast.trainer.serve(model.id, one.instance().keys().receipt, &world).await.unwrap();
+    let trusted = cast.user.appraise(model.id, &world).await.unwrap();
+    cast.trainer.serve(model.id, two.instance().keys().receipt, &world).await.unwrap();
+    refused(cast.user.buy(model.id, PRICE, trusted, &world).await, "OtherEnclave");
+}
