@@ -9,6 +9,7 @@ use alloy_primitives::B256;
 
 use crate::execution::{Executed, propose, validate};
 use crate::group::Group;
+use crate::limits::Allowances;
 use crate::queue::Queue;
 use crate::rpc::Filters;
 use crate::store::{Store, View};
@@ -46,6 +47,8 @@ struct Inner {
     filters: Mutex<Filters>,
     /// Those who wait for a block that is made at once.
     group: Group,
+    /// `None` while nobody is limited.
+    free_gas: Mutex<Option<Allowances>>,
     /// `None` while blocks are made at once.
     queue: Mutex<Option<Queue>>,
     watchers: Mutex<Vec<Weak<Watcher>>>,
@@ -136,6 +139,7 @@ impl Chain {
             writer: Mutex::default(),
             filters: Mutex::default(),
             group: Group::default(),
+            free_gas: Mutex::default(),
             queue: Mutex::default(),
             watchers: Mutex::default(),
         };
@@ -286,6 +290,11 @@ impl Chain {
 
     pub(crate) fn group(&self) -> &Group {
         &self.inner.group
+    }
+
+    pub(crate) fn free_gas(&self) -> MutexGuard<'_, Option<Allowances>> {
+        // Numbers, whole at any time.
+        self.inner.free_gas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn queue(&self) -> MutexGuard<'_, Option<Queue>> {

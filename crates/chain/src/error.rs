@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use alloy_primitives::Address;
 
+use crate::work::Stop;
+
 /// An error of the chain: its files, its blocks or a transaction.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -123,6 +125,17 @@ pub enum ChainError {
         /// What the clock shows, unix seconds.
         now: u64,
     },
+    /// Somebody has used up what it may use for nothing.
+    #[error("{what}; try again in {seconds} s")]
+    TooMuch {
+        /// Who has used up what.
+        what: String,
+        /// When there is some again.
+        seconds: u64,
+    },
+    /// The work took more than it may, or nobody waits for it.
+    #[error("stopped: {0}")]
+    Stopped(Stop),
     /// A block was executed on a head that has moved since.
     #[error("block {block} does not follow the head, block {head}; propose it again")]
     StaleParent {

@@ -5,6 +5,7 @@
 //! both hand the [`Executed`] block to [`Chain::commit`](crate::Chain::commit).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use alloy_consensus::constants::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH};
 use alloy_consensus::proofs::{calculate_receipt_root, calculate_transaction_root};
@@ -18,11 +19,19 @@ use revm::context::result::{EVMError, ExecutionResult, InvalidTransaction};
 use revm::context::{BlockEnv, CfgEnv, Context, TxEnv};
 use revm::database::CacheDB;
 use revm::primitives::hardfork::SpecId;
-use revm::{Database as _, DatabaseCommit, ExecuteEvm, MainBuilder, MainContext};
+use revm::{Database as _, DatabaseCommit, MainContext};
 
 use crate::recovery;
 use crate::state::ForEngine;
+use crate::work::{Allowed, Meter, SLOWNESS, processor_time, transact};
 use crate::{AccountState, ChainError, Genesis, StateDiff, StateReader, Transaction};
+
+/// Most events of one block. Any block's then fit into one answer of `eth_getLogs`, whatever somebody else put into it.
+pub const MAX_BLOCK_EVENTS: usize = 10_000;
+/// Most bytes of data in the events of one block: 1 MiB.
+pub const MAX_BLOCK_EVENT_BYTES: usize = 1024 * 1024;
+/// Processor time after which a block that is made for those who wait takes in no more.
+pub(crate) const BLOCK_TIME: Duration = Duration::from_millis(200).saturating_mul(SLOWNESS);
 
 /// A block: its header and its transactions in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,9 +103,23 @@ pub fn propose(
     transactions: Vec<Transaction>,
     timestamp: u64,
 ) -> Result<Executed, ChainError> {
+    propose_metered(genesis, state, parent, transactions, timestamp, &Meter::unlimited())
+}
+
+/// The same, unless `meter` stops it: with [`ChainError::Stopped`] then.
+pub(crate) fn propose_metered(
+    genesis: &Genesis,
+    state: &impl StateReader,
+    parent: &Header,
+    transactions: Vec<Transaction>,
+    timestamp: u64,
+    meter: &Meter,
+) -> Result<Executed, ChainError> {
     let mut run = Run::new(genesis, state, parent, timestamp)?;
     for (index, transaction) in transactions.iter().enumerate() {
-        run.add(index, transaction)?;
+        if let Fit::Not(reason) = run.add(index, transaction, meter)? {
+            return Err(ChainError::TransactionRefused { index, reason });
+        }
     }
     let (receipts, diff) = run.finish()?;
     Ok(seal(genesis, parent, timestamp, transactions, receipts, diff))
@@ -106,8 +129,11 @@ pub fn propose(
 #[derive(Debug)]
 pub(crate) enum Offered {
     /// It is in the block.
-    Taken,
-    /// The block has not enough gas left; it fits into a later one.
+    Taken {
+        /// What it used.
+        gas: u64,
+    },
+    /// The block has no room left; it fits into a later one.
     Later,
     /// The state refuses it, with position 0. The block holds no trace of it.
     Refused(ChainError),
@@ -122,25 +148,32 @@ pub(crate) fn gather(
     genesis: &Genesis,
     state: &impl StateReader,
     parent: &Header,
-    offered: &[Transaction],
+    offered: &[(Transaction, Allowed)],
     timestamp: u64,
 ) -> Result<(Option<Executed>, Vec<Offered>), ChainError> {
     let mut run = Run::new(genesis, state, parent, timestamp)?;
     let mut taken = Vec::with_capacity(offered.len());
     let mut outcomes = Vec::with_capacity(offered.len());
-    for transaction in offered {
-        if !taken.is_empty() && !run.has_room(transaction) {
+    let begin = processor_time();
+    for (transaction, allowed) in offered {
+        // Those who wait for what is in the block do not wait for the rest as well.
+        if outcomes.iter().any(|outcome| !matches!(outcome, Offered::Later))
+            && processor_time().saturating_sub(begin) > BLOCK_TIME
+        {
             outcomes.push(Offered::Later);
             continue;
         }
-        outcomes.push(match run.add(0, transaction) {
-            Ok(()) => {
+        outcomes.push(match run.add(0, transaction, &Meter::new(allowed.clone())) {
+            Ok(Fit::Taken { gas }) => {
                 taken.push(transaction.clone());
-                Offered::Taken
+                Offered::Taken { gas }
             }
-            Err(error @ (ChainError::TransactionRefused { .. } | ChainError::Engine { .. })) => {
-                Offered::Refused(error)
-            }
+            Ok(Fit::Not(_)) => Offered::Later,
+            Err(
+                error @ (ChainError::TransactionRefused { .. }
+                | ChainError::Engine { .. }
+                | ChainError::Stopped(_)),
+            ) => Offered::Refused(error),
             Err(error) => return Err(error),
         });
     }
@@ -285,6 +318,15 @@ fn block_env(genesis: &Genesis, number: u64, timestamp: u64) -> BlockEnv {
     }
 }
 
+/// Whether a transaction fitted into a block.
+enum Fit {
+    Taken {
+        gas: u64,
+    },
+    /// There are others in the block, and this is what they left too little of.
+    Not(String),
+}
+
 /// Transactions that run one after another, and what they change together.
 struct Run<'a, S> {
     genesis: &'a Genesis,
@@ -295,6 +337,8 @@ struct Run<'a, S> {
     touched: BTreeSet<Address>,
     written: BTreeSet<(Address, U256)>,
     gas_left: u64,
+    /// Events so far, and the bytes of their data.
+    events: (usize, usize),
 }
 
 impl<'a, S: StateReader> Run<'a, S> {
@@ -324,28 +368,44 @@ impl<'a, S: StateReader> Run<'a, S> {
             touched: BTreeSet::new(),
             written: BTreeSet::new(),
             gas_left: genesis.gas_limit,
+            events: (0, 0),
         })
     }
 
-    fn has_room(&self, transaction: &Transaction) -> bool {
-        transaction.envelope().gas_limit() <= self.gas_left
-    }
-
-    /// Runs one more. On an error nothing of it is left, and others can follow.
-    fn add(&mut self, index: usize, transaction: &Transaction) -> Result<(), ChainError> {
-        if !self.has_room(transaction) {
-            let (gas_limit, gas_left) = (transaction.envelope().gas_limit(), self.gas_left);
-            return Err(ChainError::TransactionRefused {
-                index,
-                reason: format!("its gas limit {gas_limit} exceeds the {gas_left} gas left in the block"),
-            });
+    /// Runs one more. When it does not fit, and on an error, nothing of it is left, and others can follow.
+    fn add(&mut self, index: usize, transaction: &Transaction, meter: &Meter) -> Result<Fit, ChainError> {
+        let no_room = |reason: String, receipts: &[TransactionReceipt]| {
+            // Alone in its block it has all the room there is.
+            if receipts.is_empty() {
+                Err(ChainError::TransactionRefused { index, reason })
+            } else {
+                Ok(Fit::Not(reason))
+            }
+        };
+        let (gas_limit, gas_left) = (transaction.envelope().gas_limit(), self.gas_left);
+        if gas_limit > gas_left {
+            let reason = format!("its gas limit {gas_limit} exceeds the {gas_left} gas left in the block");
+            return no_room(reason, &self.receipts);
         }
-        let mut evm = Context::mainnet()
+        let context = Context::mainnet()
             .with_db(&mut self.overlay)
             .with_cfg(rules(self.genesis))
-            .with_block(self.block.clone())
-            .build_mainnet();
-        let outcome = evm.transact(tx_env(transaction)).map_err(|error| refusal(index, error))?;
+            .with_block(self.block.clone());
+        let outcome = transact(context, meter, tx_env(transaction)).map_err(|error| refusal(index, error))?;
+        let success = outcome.result.is_success();
+        // A failed transaction has no events.
+        let logs = if success { outcome.result.logs() } else { &[] };
+        let data: usize = logs.iter().map(|log| log.data.data.len()).sum();
+        let (events, bytes) = (self.events.0 + logs.len(), self.events.1 + data);
+        if events > MAX_BLOCK_EVENTS || bytes > MAX_BLOCK_EVENT_BYTES {
+            let reason = format!(
+                "its {} events with {data} bytes of data are more than the block has room for: {MAX_BLOCK_EVENTS} \
+                 events and {MAX_BLOCK_EVENT_BYTES} bytes; send it in parts",
+                logs.len()
+            );
+            return no_room(reason, &self.receipts);
+        }
+        self.events = (events, bytes);
         for (address, account) in &outcome.state {
             if account.is_touched() {
                 self.touched.insert(*address);
@@ -355,11 +415,9 @@ impl<'a, S: StateReader> Run<'a, S> {
         self.overlay.commit(outcome.state);
         let gas_used = outcome.result.tx_gas_used();
         self.gas_left = self.gas_left.saturating_sub(gas_used);
-        let success = outcome.result.is_success();
-        // A failed transaction has no events.
         let logs = if success { outcome.result.into_logs() } else { Vec::new() };
         self.receipts.push(TransactionReceipt { success, gas_used, logs });
-        Ok(())
+        Ok(Fit::Taken { gas: gas_used })
     }
 
     fn finish(mut self) -> Result<(Vec<TransactionReceipt>, StateDiff), ChainError> {
@@ -464,13 +522,14 @@ pub(crate) struct Call {
     pub(crate) needs_funds: bool,
 }
 
-/// Runs `call` in a block `number` at `timestamp` and throws its changes away.
+/// Runs `call` in a block `number` at `timestamp` and throws its changes away, unless `meter` stops it.
 pub(crate) fn simulate(
     genesis: &Genesis,
     state: &impl StateReader,
     number: u64,
     timestamp: u64,
     call: Call,
+    meter: &Meter,
 ) -> Result<ExecutionResult, ChainError> {
     recovery::install();
     let mut cfg = rules(genesis);
@@ -479,11 +538,10 @@ pub(crate) fn simulate(
     cfg.disable_eip3607 = true;
     cfg.disable_balance_check = !call.needs_funds;
     let nonce = state.account(call.from)?.map_or(0, |account| account.nonce);
-    let mut evm = Context::mainnet()
+    let context = Context::mainnet()
         .with_db(CacheDB::new(ForEngine(state)))
         .with_cfg(cfg)
-        .with_block(block_env(genesis, number, timestamp))
-        .build_mainnet();
+        .with_block(block_env(genesis, number, timestamp));
     // The plainest type that can carry what is asked for.
     let tx_type = match (call.authorizations.is_empty(), call.access_list.is_empty()) {
         (false, _) => TxType::Eip7702,
@@ -505,5 +563,5 @@ pub(crate) fn simulate(
         chain_id: Some(genesis.chain_id),
         ..TxEnv::default()
     };
-    Ok(evm.transact(transaction).map_err(|error| refusal(0, error))?.result)
+    Ok(transact(context, meter, transaction).map_err(|error| refusal(0, error))?.result)
 }

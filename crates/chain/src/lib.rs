@@ -68,6 +68,7 @@ mod error;
 mod execution;
 mod genesis;
 mod group;
+mod limits;
 mod queue;
 mod record;
 mod recovery;
@@ -80,17 +81,22 @@ pub mod server;
 mod state;
 mod store;
 mod transaction;
+mod work;
 
 pub use chain::{BlockHeader, Chain, ChainSize};
 pub use clock::{Clock, MAX_AHEAD, ManualClock, SystemClock};
 pub use error::ChainError;
-pub use execution::{Block, Executed, TransactionReceipt, propose, validate};
+pub use execution::{
+    Block, Executed, MAX_BLOCK_EVENT_BYTES, MAX_BLOCK_EVENTS, TransactionReceipt, propose, validate,
+};
 pub use genesis::Genesis;
+pub use limits::{Allowance, FreeGas, IsMember};
 pub use record::BlockRecord;
 pub use replay::{ReplayError, ReplayReport, replay};
 pub use replica::{RawBlock, RawGenesis, Replica};
-pub use rpc::{MAX_BATCH, MAX_LOGS, MAX_REQUEST_BYTES, RpcError};
+pub use rpc::{MAX_ANSWER_BYTES, MAX_BATCH, MAX_ELEMENT_BYTES, MAX_LOGS, MAX_REQUEST_BYTES, RpcError};
 pub use sequencer::Sequencer;
 pub use state::{AccountState, MemoryState, StateDiff, StateReader};
 pub use store::FILE_NAME;
 pub use transaction::{MAX_INPUT_BYTES, MAX_TRANSACTION_BYTES, Transaction};
+pub use work::Stop;

@@ -4,12 +4,14 @@
 //! at once and not later. The queue is in memory: a transaction is durable when it has a receipt, not before.
 
 use std::sync::MutexGuard;
+use std::time::Duration;
 
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, Bytes};
 
-use crate::execution::propose;
+use crate::execution::{BLOCK_TIME, Offered, propose_metered};
 use crate::store::View;
+use crate::work::{Allowed, Meter, processor_time};
 use crate::{AccountState, Chain, ChainError, Executed, StateDiff, StateReader, Transaction};
 
 /// Transactions in the order in which they came, and what they change together.
@@ -18,6 +20,8 @@ pub(crate) struct Queue {
     transactions: Vec<Transaction>,
     changes: StateDiff,
     gas_used: u64,
+    /// Processor time that these took, and that their block will take.
+    time: Duration,
 }
 
 impl Queue {
@@ -120,32 +124,69 @@ impl Chain {
         Ok(blocks)
     }
 
-    /// Queues `raw`, or makes a block of it when there is no queue. Returns its hash.
-    pub(crate) fn submit(&self, raw: &Bytes) -> Result<B256, ChainError> {
+    /// Takes in `raw`: into the queue, or into a block when there is none. Returns its hash.
+    pub(crate) fn submit(&self, raw: &Bytes, allowed: Allowed) -> Result<B256, ChainError> {
         self.check_writable()?;
         // Signature recovery is the slow part and needs no lock.
         let transaction = Transaction::decode(raw, self.genesis().chain_id, 0)?;
         let hash = transaction.hash();
-        if self.queue().is_none() {
-            return self.mine(transaction).map(|()| hash);
+        let member = self.admit(transaction.sender())?;
+        self.mine(transaction, allowed, member).map(|()| hash)
+    }
+
+    /// Puts those of `offered` that can be executed into the queue, until its time is up.
+    pub(crate) fn enqueue(
+        &self,
+        writer: &MutexGuard<'_, ()>,
+        queue: &mut Queue,
+        offered: &[(Transaction, Allowed)],
+    ) -> Result<Vec<Offered>, ChainError> {
+        let begin = processor_time();
+        let mut outcomes = Vec::with_capacity(offered.len());
+        for (transaction, allowed) in offered {
+            if processor_time().saturating_sub(begin) > BLOCK_TIME {
+                outcomes.push(Offered::Later);
+                continue;
+            }
+            outcomes.push(match self.enqueue_one(writer, queue, transaction, allowed.clone()) {
+                Ok(gas) => Offered::Taken { gas },
+                Err(
+                    error @ (ChainError::TransactionRefused { .. }
+                    | ChainError::Engine { .. }
+                    | ChainError::Stopped(_)),
+                ) => Offered::Refused(error),
+                Err(error) => return Err(error),
+            });
         }
-        let writer = self.lock_writer();
-        let mut queue = self.queue();
-        let queue = queue.get_or_insert_default();
-        if queue.find(hash).is_some() {
+        Ok(outcomes)
+    }
+
+    /// Returns the gas that it used.
+    fn enqueue_one(
+        &self,
+        writer: &MutexGuard<'_, ()>,
+        queue: &mut Queue,
+        transaction: &Transaction,
+        allowed: Allowed,
+    ) -> Result<u64, ChainError> {
+        if queue.find(transaction.hash()).is_some() {
             let reason = "already known: it waits for the next block".into();
             return Err(ChainError::TransactionRefused { index: 0, reason });
         }
         // A full queue does not wait for its time.
-        if queue.gas_used.saturating_add(transaction.envelope().gas_limit()) > self.genesis().gas_limit {
-            self.seal_locked(&writer, queue)?;
+        let gas = queue.gas_used.saturating_add(transaction.envelope().gas_limit());
+        if gas > self.genesis().gas_limit || queue.time > BLOCK_TIME {
+            self.seal_locked(writer, queue)?;
         }
         let view = self.view()?;
         let parent = &view.head()?.header;
         let ahead = Ahead { view: &view, changes: &queue.changes };
         let timestamp = self.next_timestamp(parent);
-        let executed = propose(self.genesis(), &ahead, parent, vec![transaction], timestamp)?;
+        let meter = Meter::new(allowed);
+        let list = vec![transaction.clone()];
+        let executed = propose_metered(self.genesis(), &ahead, parent, list, timestamp, &meter)?;
         queue.add(&executed);
-        Ok(hash)
+        queue.time = queue.time.saturating_add(meter.spent());
+        Ok(executed.block().header.gas_used)
     }
 }

@@ -7,6 +7,7 @@ use alloy_eips::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes, Log, Signature};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 
+use crate::work::Stop;
 use crate::{ChainError, Transaction, TransactionReceipt};
 
 /// Version of the encoding below.
@@ -119,34 +120,78 @@ pub(crate) struct Mined {
 }
 
 impl Mined {
-    /// The transaction at `index`, or `None` when the block has fewer. The others are not taken apart.
-    pub(crate) fn decode(number: u64, bytes: &[u8], index: usize) -> Result<Option<Mined>, ChainError> {
-        let encoded = Encoded::read(number, bytes)?;
+    /// The transaction at `index`, or `None` when the block has fewer. The others are passed over without being taken apart:
+    /// somebody else's may be long. One that is itself longer than `longest` stops this.
+    pub(crate) fn decode(
+        number: u64,
+        bytes: &[u8],
+        index: usize,
+        longest: usize,
+    ) -> Result<Option<Mined>, ChainError> {
+        let damaged = |error: alloy_rlp::Error| damaged(number, &error);
+        let mut block = content(number, bytes)?;
+        let mut block = alloy_rlp::Header::decode_bytes(&mut block, true).map_err(damaged)?;
+        let header = Header::decode(&mut block).map_err(damaged)?;
+        let mut transactions = alloy_rlp::Header::decode_bytes(&mut block, true).map_err(damaged)?;
         let (mut gas_before, mut logs_before) = (0_u64, 0_u64);
-        for (i, stored) in encoded.transactions.into_iter().enumerate() {
-            if i < index {
-                gas_before = gas_before.saturating_add(stored.gas_used);
-                logs_before = logs_before.saturating_add(stored.logs.len() as u64);
-                continue;
+        for _ in 0..index {
+            if transactions.is_empty() {
+                return Ok(None);
             }
-            let envelope =
-                TxEnvelope::decode_2718_exact(&stored.raw).map_err(|error| damaged(number, &error))?;
-            return Ok(Some(Mined {
-                hash: encoded.header.hash_slow(),
-                header: encoded.header,
-                index,
-                transaction: Recovered::new_unchecked(envelope, stored.sender),
-                receipt: TransactionReceipt {
-                    success: stored.success,
-                    gas_used: stored.gas_used,
-                    logs: stored.logs,
-                },
-                gas_before,
-                logs_before,
-            }));
+            let (gas, logs) = item(&mut transactions).and_then(gas_and_logs).map_err(damaged)?;
+            gas_before = gas_before.saturating_add(gas);
+            logs_before = logs_before.saturating_add(logs);
         }
-        Ok(None)
+        if transactions.is_empty() {
+            return Ok(None);
+        }
+        let stored = item(&mut transactions).map_err(damaged)?;
+        if stored.len() > longest {
+            return Err(ChainError::Stopped(Stop::Time));
+        }
+        let stored: StoredTransaction = alloy_rlp::decode_exact(stored).map_err(damaged)?;
+        let envelope = TxEnvelope::decode_2718_exact(&stored.raw)
+            .map_err(|error| ChainError::corrupt(format!("block {number}"), error))?;
+        Ok(Some(Mined {
+            hash: header.hash_slow(),
+            header,
+            index,
+            transaction: Recovered::new_unchecked(envelope, stored.sender),
+            receipt: TransactionReceipt {
+                success: stored.success,
+                gas_used: stored.gas_used,
+                logs: stored.logs,
+            },
+            gas_before,
+            logs_before,
+        }))
     }
+}
+
+/// Cuts the next item off an RLP list.
+fn item<'a>(list: &mut &'a [u8]) -> alloy_rlp::Result<&'a [u8]> {
+    let mut rest = *list;
+    let payload = alloy_rlp::Header::decode(&mut rest)?.payload_length;
+    let length = (list.len() - rest.len()).saturating_add(payload);
+    let (item, rest) = list.split_at_checked(length).ok_or(alloy_rlp::Error::InputTooShort)?;
+    *list = rest;
+    Ok(item)
+}
+
+/// The gas that a stored transaction used, and how many events it has.
+fn gas_and_logs(mut stored: &[u8]) -> alloy_rlp::Result<(u64, u64)> {
+    let mut fields = alloy_rlp::Header::decode_bytes(&mut stored, true)?;
+    for _raw_sender_success in 0..3 {
+        item(&mut fields)?;
+    }
+    let gas = u64::decode(&mut fields)?;
+    let mut logs = alloy_rlp::Header::decode_bytes(&mut fields, true)?;
+    let mut count = 0;
+    while !logs.is_empty() {
+        item(&mut logs)?;
+        count += 1;
+    }
+    Ok((gas, count))
 }
 
 impl Encoded {

@@ -13,7 +13,9 @@ use k256::elliptic_curve::point::DecompressPoint as _;
 use k256::elliptic_curve::sec1::ToEncodedPoint as _;
 use k256::elliptic_curve::subtle::Choice;
 use k256::{AffinePoint, ProjectivePoint, Scalar, U256};
-use revm::precompile::{Crypto, PrecompileHalt, install_crypto};
+use revm::precompile::{Crypto, DefaultCrypto, PrecompileHalt, install_crypto};
+
+use crate::work::may_raise;
 
 /// The address whose key signed `hash`, or `None` when the parts are no signature at all. Both forms of `s` are taken:
 /// who wants the low one only looks at it first.
@@ -42,11 +44,19 @@ fn public_key(hash: [u8; 32], r: [u8; 32], s: [u8; 32], is_odd: bool) -> Option<
     key.to_affine().to_encoded_point(false).as_bytes().get(1..)?.try_into().ok()
 }
 
-/// The engine's cryptography with the recovery above behind the `ecrecover` precompile; the rest is its own.
+/// The engine's cryptography with the recovery above behind the `ecrecover` precompile, and a limit for powers where there is
+/// one; the rest is its own.
 #[derive(Debug)]
 struct FastRecovery;
 
 impl Crypto for FastRecovery {
+    fn modexp(&self, base: &[u8], exponent: &[u8], modulus: &[u8]) -> Result<Vec<u8>, PrecompileHalt> {
+        if !may_raise(base.len(), exponent.len(), modulus.len()) {
+            return Err(PrecompileHalt::OutOfGas);
+        }
+        DefaultCrypto.modexp(base, exponent, modulus)
+    }
+
     fn secp256k1_ecrecover(
         &self,
         signature: &[u8; 64],
@@ -79,7 +89,6 @@ mod tests {
     use alloy_primitives::{U256, uint};
     use k256::ecdsa::SigningKey;
     use proptest::prelude::*;
-    use revm::precompile::DefaultCrypto;
 
     use super::*;
 

@@ -17,11 +17,13 @@
 //!
 //! - No HTTP/2, no compression, no TLS, no file serving: one method on one path.
 //! - No accounts on the server: it signs blocks, never transactions.
-//! - No work on the event loop: every request runs on a blocking thread, and only so many at once. Looking up one entry
-//!   is not work: it takes less time than handing it over.
+//! - No work on the event loop: every request runs on a blocking thread, and only so many at once. Looking up one small
+//!   entry is not work: it takes less time than handing it over.
+//! - No work for nobody: when a client goes away, what was done for it stops.
 
 mod http;
 mod idle;
+mod lanes;
 mod origin;
 mod socket;
 
@@ -37,9 +39,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use self::lanes::Lanes;
 use self::origin::Allowed;
 use crate::chain::Watcher;
-use crate::{Chain, ChainError};
+use crate::{Chain, ChainError, FreeGas};
 
 /// How long a client may take to send the head of its next request, idle time included.
 const HEAD_PATIENCE: Duration = Duration::from_secs(60);
@@ -61,8 +64,10 @@ pub struct Options {
     pub origins: Vec<String>,
     /// Most open connections, WebSockets included. More get status 503.
     pub connections: NonZeroUsize,
-    /// Most requests that run at the same time; others wait.
+    /// Most short requests that run at the same time; others wait. Of long ones a fourth as many run, at least one.
     pub requests: NonZeroUsize,
+    /// How much gas accounts may use for nothing; `None` leaves it as [`Chain::limit_free_gas`] had it.
+    pub free_gas: Option<FreeGas>,
     /// Collect transactions and make a block of them this often. `None` makes a block of each transaction at once.
     pub block_time: Option<Duration>,
 }
@@ -73,7 +78,8 @@ impl Default for Options {
             hosts: Vec::new(),
             origins: Vec::new(),
             connections: NonZeroUsize::MIN.saturating_add(255),
-            requests: NonZeroUsize::MIN.saturating_add(15),
+            requests: NonZeroUsize::MIN.saturating_add(3),
+            free_gas: Some(FreeGas::default()),
             block_time: None,
         }
     }
@@ -122,8 +128,7 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
 struct Shared {
     chain: Chain,
     allowed: Allowed,
-    /// Requests that may run at once.
-    work: Semaphore,
+    lanes: Lanes,
     /// Number of the newest block.
     heads: watch::Receiver<u64>,
     /// True when the server ends.
@@ -159,10 +164,13 @@ pub async fn serve(
     let shared = Arc::new(Shared {
         chain: chain.clone(),
         allowed: Allowed::new(&options.hosts, &options.origins),
-        work: Semaphore::new(options.requests.get().min(Semaphore::MAX_PERMITS)),
+        lanes: Lanes::new(options.requests.get()),
         heads,
         ending,
     });
+    if let Some(rules) = options.free_gas {
+        chain.limit_free_gas(Some(rules));
+    }
     if options.block_time.is_some() {
         chain.queue_transactions();
     }
@@ -179,9 +187,9 @@ pub async fn serve(
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok((stream, _)) => match places.clone().try_acquire_owned() {
+            Ok((stream, client)) => match places.clone().try_acquire_owned() {
                 Ok(place) => {
-                    connections.spawn(http::connection(shared.clone(), stream, place));
+                    connections.spawn(http::connection(shared.clone(), stream, client.ip(), place));
                 }
                 Err(_) => http::turn_away(&stream),
             },

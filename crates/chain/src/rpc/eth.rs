@@ -5,76 +5,79 @@ use std::sync::Arc;
 use alloy_consensus::Transaction as _;
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U256};
-use alloy_rpc_types_eth::{FeeHistory, Filter, FilterBlockOption, Log, TransactionRequest};
+use alloy_rpc_types_eth::{FeeHistory, TransactionRequest};
 use revm::context::result::ExecutionResult;
-use serde_json::{Value, json as literal};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::shapes::{self, json};
-use super::{MAX_LOGS, Params, RpcError};
+use super::{Ask, Json, Params, RpcError, json, shapes};
 use crate::execution::{Call, simulate};
 use crate::store::View;
-use crate::{BlockRecord, Chain, MAX_INPUT_BYTES, RawBlock, RawGenesis, StateReader as _};
+use crate::{BlockRecord, Chain, ChainError, MAX_INPUT_BYTES, RawBlock, RawGenesis, StateReader as _};
 
 /// Most blocks of one `eth_feeHistory`.
 const MAX_FEE_HISTORY: u64 = 1024;
 /// Most percentiles of one `eth_feeHistory`.
 const MAX_PERCENTILES: usize = 100;
-/// Most blocks that one `eth_getLogs` looks at.
-const MAX_LOG_RANGE: u64 = 100_000;
 /// Gas of a plain transfer.
 const TRANSFER_GAS: u64 = 21_000;
 
 impl Chain {
-    pub(super) fn dispatch(&self, method: &str, params: Value) -> Result<Value, RpcError> {
+    pub(crate) fn dispatch(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+        ask: &Ask<'_>,
+    ) -> Result<Json, RpcError> {
         let params = |most| Params::new(params, most);
         match method {
             "web3_clientVersion" => {
                 params(0)?;
-                Ok(concat!("histone-chain/", env!("CARGO_PKG_VERSION")).into())
+                json(concat!("histone-chain/", env!("CARGO_PKG_VERSION")))
             }
-            "net_version" => params(0).map(|_| self.genesis().chain_id.to_string().into()),
-            "net_peerCount" => params(0).map(|_| "0x0".into()),
+            "net_version" => params(0).and_then(|_| json(self.genesis().chain_id.to_string())),
+            "net_peerCount" => params(0).and_then(|_| json("0x0")),
             "web3_sha3" => {
                 let data: Bytes = params(1)?.required(0, "data")?;
                 json(alloy_primitives::keccak256(data))
             }
-            "net_listening" => params(0).map(|_| Value::Bool(false)),
+            "net_listening" => params(0).and_then(|_| json(false)),
             "eth_chainId" => params(0).and_then(|_| json(U64::from(self.genesis().chain_id))),
-            "eth_syncing" => params(0).map(|_| Value::Bool(false)),
-            "eth_accounts" => params(0).map(|_| literal!([])),
+            "eth_syncing" => params(0).and_then(|_| json(false)),
+            "eth_accounts" => params(0).and_then(|_| json([(); 0])),
             // Nothing needs to be paid: the base fee is zero and no block is full of better offers.
             "eth_gasPrice" | "eth_maxPriorityFeePerGas" | "eth_blobBaseFee" => {
-                params(0).map(|_| "0x0".into())
+                params(0).and_then(|_| json("0x0"))
             }
             "eth_blockNumber" => params(0).and_then(|_| json(U64::from(self.view()?.head_number()?))),
-            "eth_getBlockByNumber" => self.block_by_number(&params(2)?),
-            "eth_getBlockByHash" => self.block_by_hash(&params(2)?),
-            "eth_getBlockReceipts" => self.block_receipts(&params(1)?),
-            "eth_getBlockTransactionCountByNumber" => self.count_by_number(&params(1)?),
-            "eth_getBlockTransactionCountByHash" => self.count_by_hash(&params(1)?),
-            "eth_getUncleCountByBlockNumber" => self.uncles_by_number(&params(1)?),
-            "eth_getUncleCountByBlockHash" => self.uncles_by_hash(&params(1)?),
-            "eth_getTransactionByBlockNumberAndIndex" => self.transaction_by_number(&params(2)?),
-            "eth_getTransactionByBlockHashAndIndex" => self.transaction_by_block_hash(&params(2)?),
-            "eth_getTransactionByHash" => self.transaction_by_hash(&params(1)?),
-            "eth_getTransactionReceipt" => self.transaction_receipt(&params(1)?),
-            "eth_sendRawTransaction" => self.send_raw_transaction(&params(1)?),
+            "eth_getBlockByNumber" => self.block_by_number(&params(2)?, ask),
+            "eth_getBlockByHash" => self.block_by_hash(&params(2)?, ask),
+            "eth_getBlockReceipts" => self.block_receipts(&params(1)?, ask),
+            "eth_getBlockTransactionCountByNumber" => self.count_by_number(&params(1)?, ask),
+            "eth_getBlockTransactionCountByHash" => self.count_by_hash(&params(1)?, ask),
+            "eth_getUncleCountByBlockNumber" => self.uncles_by_number(&params(1)?, ask),
+            "eth_getUncleCountByBlockHash" => self.uncles_by_hash(&params(1)?, ask),
+            "eth_getTransactionByBlockNumberAndIndex" => self.transaction_by_number(&params(2)?, ask),
+            "eth_getTransactionByBlockHashAndIndex" => self.transaction_by_block_hash(&params(2)?, ask),
+            "eth_getTransactionByHash" => self.transaction_by_hash(&params(1)?, ask),
+            "eth_getTransactionReceipt" => self.transaction_receipt(&params(1)?, ask),
+            "eth_sendRawTransaction" => self.send_raw_transaction(&params(1)?, ask),
             "eth_getTransactionCount" => self.transaction_count(&params(2)?),
             "eth_getBalance" => self.balance(&params(2)?),
             "eth_getCode" => self.code(&params(2)?),
             "eth_getStorageAt" => self.storage_at(&params(3)?),
             // State and block overrides are not supported and refused by the parameter count.
-            "eth_call" => self.call(&params(2)?),
-            "eth_estimateGas" => self.estimate_gas(&params(2)?),
-            "eth_feeHistory" => self.fee_history(&params(3)?),
-            "eth_getLogs" => self.get_logs(&params(1)?),
-            "eth_newFilter" => self.new_filter(Some(params(1)?.required(0, "filter")?)),
-            "eth_newBlockFilter" => params(0).and_then(|_| self.new_filter(None)),
-            "eth_getFilterChanges" => self.filter_changes(&params(1)?),
-            "eth_getFilterLogs" => self.filter_logs(&params(1)?),
+            "eth_call" => self.call(&params(2)?, ask),
+            "eth_estimateGas" => self.estimate_gas(&params(2)?, ask),
+            "eth_feeHistory" => self.fee_history(&params(3)?, ask),
+            "eth_getLogs" => self.get_logs(&params(1)?, ask),
+            "eth_newFilter" => self.new_filter(Some(params(1)?.required(0, "filter")?), ask),
+            "eth_newBlockFilter" => params(0).and_then(|_| self.new_filter(None, ask)),
+            "eth_getFilterChanges" => self.filter_changes(&params(1)?, ask),
+            "eth_getFilterLogs" => self.filter_logs(&params(1)?, ask),
             "eth_uninstallFilter" => self.uninstall_filter(&params(1)?),
             "sequencer_getGenesis" => params(0).and_then(|_| self.raw_genesis()),
-            "sequencer_getBlock" => json(self.record_at(&params(1)?)?.as_ref().map(RawBlock::new)),
+            "sequencer_getBlock" => json(self.record_at(&params(1)?, ask)?.as_ref().map(RawBlock::new)),
             "eth_subscribe" | "eth_unsubscribe" => Err(RpcError::new(
                 -32601,
                 format!("the method `{method}` needs a WebSocket; here, poll with eth_newFilter"),
@@ -83,7 +86,7 @@ impl Chain {
         }
     }
 
-    fn raw_genesis(&self) -> Result<Value, RpcError> {
+    fn raw_genesis(&self) -> Result<Json, RpcError> {
         let zero = self.block(0)?.ok_or_else(|| RpcError::internal("block 0 is missing"))?;
         json(RawGenesis {
             genesis: self.genesis().encode().into(),
@@ -91,95 +94,89 @@ impl Chain {
         })
     }
 
-    fn block_by_number(&self, params: &Params) -> Result<Value, RpcError> {
+    fn block_by_number(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
         let view = self.view()?;
         let number = resolve_tag(&view, params.required(0, "block")?)?;
         let full = params.optional(1, "full transactions")?.unwrap_or(false);
-        view.block(number)?.map_or(Ok(Value::Null), |record| shapes::block(&record, full))
+        ask.block(&view, number)?.map_or_else(|| json(()), |record| shapes::block(&record, full))
     }
 
-    fn block_by_hash(&self, params: &Params) -> Result<Value, RpcError> {
+    fn block_by_hash(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
         let view = self.view()?;
         let hash: B256 = params.required(0, "block hash")?;
         let full = params.optional(1, "full transactions")?.unwrap_or(false);
-        let Some(number) = view.number_of(hash)? else { return Ok(Value::Null) };
-        view.block(number)?.map_or(Ok(Value::Null), |record| shapes::block(&record, full))
+        let Some(number) = view.number_of(hash)? else { return json(()) };
+        ask.block(&view, number)?.map_or_else(|| json(()), |record| shapes::block(&record, full))
     }
 
-    fn block_receipts(&self, params: &Params) -> Result<Value, RpcError> {
+    fn block_receipts(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
         let view = self.view()?;
-        let Some(number) = resolve(&view, params.required(0, "block")?)? else { return Ok(Value::Null) };
-        view.block(number)?.map_or(Ok(Value::Null), |record| json(shapes::receipts(&record)))
+        let Some(number) = resolve(&view, params.required(0, "block")?)? else { return json(()) };
+        ask.block(&view, number)?.map_or_else(|| json(()), |record| json(shapes::receipts(&record)))
     }
 
-    fn record_at(&self, params: &Params) -> Result<Option<BlockRecord>, RpcError> {
+    fn record_at(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Option<BlockRecord>, RpcError> {
         let view = self.view()?;
         let number = resolve_tag(&view, params.required(0, "block")?)?;
-        Ok(view.block(number)?)
+        ask.block(&view, number)
     }
 
-    fn record_of(&self, params: &Params) -> Result<Option<BlockRecord>, RpcError> {
+    fn record_of(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Option<BlockRecord>, RpcError> {
         let view = self.view()?;
         let Some(number) = view.number_of(params.required(0, "block hash")?)? else { return Ok(None) };
-        Ok(view.block(number)?)
+        ask.block(&view, number)
     }
 
-    fn count_by_hash(&self, params: &Params) -> Result<Value, RpcError> {
-        json(self.record_of(params)?.map(|record| U64::from(record.transactions.len())))
+    fn count_by_hash(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
+        json(self.record_of(params, ask)?.map(|record| U64::from(record.transactions.len())))
     }
 
     /// There are no uncles, but only a block that exists has none.
-    fn uncles_by_number(&self, params: &Params) -> Result<Value, RpcError> {
-        json(self.record_at(params)?.map(|_| U64::ZERO))
+    fn uncles_by_number(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
+        json(self.record_at(params, ask)?.map(|_| U64::ZERO))
     }
 
-    fn uncles_by_hash(&self, params: &Params) -> Result<Value, RpcError> {
-        json(self.record_of(params)?.map(|_| U64::ZERO))
+    fn uncles_by_hash(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
+        json(self.record_of(params, ask)?.map(|_| U64::ZERO))
     }
 
-    fn transaction_by_number(&self, params: &Params) -> Result<Value, RpcError> {
+    fn transaction_by_number(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
         let index: U64 = params.required(1, "index")?;
-        json(self.record_at(params)?.and_then(|record| shapes::transaction(&record, index.to())))
+        json(self.record_at(params, ask)?.and_then(|record| shapes::transaction(&record, index.to())))
     }
 
-    fn transaction_by_block_hash(&self, params: &Params) -> Result<Value, RpcError> {
+    fn transaction_by_block_hash(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
         let index: U64 = params.required(1, "index")?;
-        json(self.record_of(params)?.and_then(|record| shapes::transaction(&record, index.to())))
+        json(self.record_of(params, ask)?.and_then(|record| shapes::transaction(&record, index.to())))
     }
 
-    fn count_by_number(&self, params: &Params) -> Result<Value, RpcError> {
-        json(self.record_at(params)?.map(|record| U64::from(record.transactions.len())))
+    fn count_by_number(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
+        json(self.record_at(params, ask)?.map(|record| U64::from(record.transactions.len())))
     }
 
-    fn transaction_by_hash(&self, params: &Params) -> Result<Value, RpcError> {
-        if let Some((record, index)) = self.locate(params)? {
-            return json(shapes::transaction(&record, index));
-        }
+    fn transaction_by_hash(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
+        let view = self.view()?;
         let hash: B256 = params.required(0, "transaction hash")?;
+        if let Some((number, index)) = view.find_transaction(hash)? {
+            return json(view.mined(number, index, ask.largest_block)?.map(shapes::mined));
+        }
         json(self.queue().as_ref().and_then(|queue| queue.find(hash)).map(shapes::queued))
     }
 
-    fn transaction_receipt(&self, params: &Params) -> Result<Value, RpcError> {
+    fn transaction_receipt(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
         let view = self.view()?;
         let hash: B256 = params.required(0, "transaction hash")?;
-        let Some((number, index)) = view.find_transaction(hash)? else { return Ok(Value::Null) };
-        json(view.mined(number, index)?.map(shapes::receipt))
-    }
-
-    fn locate(&self, params: &Params) -> Result<Option<(BlockRecord, usize)>, RpcError> {
-        let view = self.view()?;
-        let hash: B256 = params.required(0, "transaction hash")?;
-        let Some((number, index)) = view.find_transaction(hash)? else { return Ok(None) };
-        Ok(view.block(number)?.map(|record| (record, index)))
+        let Some((number, index)) = view.find_transaction(hash)? else { return json(()) };
+        json(view.mined(number, index, ask.largest_block)?.map(shapes::receipt))
     }
 
     /// Makes a block at once, unless the chain queues; the receipt is there when this returns.
-    fn send_raw_transaction(&self, params: &Params) -> Result<Value, RpcError> {
+    fn send_raw_transaction(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
         let raw: Bytes = params.required(0, "signed transaction")?;
-        json(self.submit(&raw)?)
+        json(self.submit(&raw, ask.transaction.clone())?)
     }
 
-    fn transaction_count(&self, params: &Params) -> Result<Value, RpcError> {
+    fn transaction_count(&self, params: &Params<'_>) -> Result<Json, RpcError> {
         let view = self.state_view(params, 1)?;
         let address: Address = params.required(0, "address")?;
         if params.optional::<BlockId>(1, "block")? == Some(BlockId::pending())
@@ -190,19 +187,19 @@ impl Chain {
         json(U64::from(view.account(address)?.map_or(0, |account| account.nonce)))
     }
 
-    fn balance(&self, params: &Params) -> Result<Value, RpcError> {
+    fn balance(&self, params: &Params<'_>) -> Result<Json, RpcError> {
         let view = self.state_view(params, 1)?;
         let account = view.account(params.required(0, "address")?)?;
         json(account.map_or(U256::ZERO, |account| account.balance))
     }
 
-    fn code(&self, params: &Params) -> Result<Value, RpcError> {
+    fn code(&self, params: &Params<'_>) -> Result<Json, RpcError> {
         let view = self.state_view(params, 1)?;
         let account = view.account(params.required(0, "address")?)?.unwrap_or_default();
         json(view.code(account.code_hash)?.unwrap_or_default())
     }
 
-    fn storage_at(&self, params: &Params) -> Result<Value, RpcError> {
+    fn storage_at(&self, params: &Params<'_>) -> Result<Json, RpcError> {
         let view = self.state_view(params, 2)?;
         let address: Address = params.required(0, "address")?;
         let slot: U256 = params.required(1, "slot")?;
@@ -214,7 +211,7 @@ impl Chain {
     }
 
     /// A snapshot for a method whose parameter `index` may name a block, which must be the head.
-    fn state_view(&self, params: &Params, index: usize) -> Result<Arc<View>, RpcError> {
+    fn state_view(&self, params: &Params<'_>, index: usize) -> Result<Arc<View>, RpcError> {
         let view = self.view()?;
         let Some(block) = params.optional::<BlockId>(index, "block")? else { return Ok(view) };
         let head = view.head_number()?;
@@ -227,7 +224,7 @@ impl Chain {
         }
     }
 
-    fn call(&self, params: &Params) -> Result<Value, RpcError> {
+    fn call(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
         let request: TransactionRequest = params.required(0, "call")?;
         let view = self.state_view(params, 1)?;
         let head = &view.head()?.header;
@@ -238,7 +235,7 @@ impl Chain {
         let call = Call { gas_price, ..self.read_call(request)? };
         // An idle chain makes no blocks: a view that looks at expiry must not be shown the time of an old one.
         let timestamp = self.clock_now().max(head.timestamp);
-        match simulate(self.genesis(), &*view, head.number, timestamp, call)? {
+        match simulate(self.genesis(), &*view, head.number, timestamp, call, ask.meter)? {
             ExecutionResult::Success { output, .. } => json(output.into_data()),
             failed => Err(failure(failed)),
         }
@@ -277,7 +274,7 @@ impl Chain {
     }
 
     /// The smallest gas limit with which the call succeeds, to about one percent, in the next block.
-    fn estimate_gas(&self, params: &Params) -> Result<Value, RpcError> {
+    fn estimate_gas(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
         let request: TransactionRequest = params.required(0, "call")?;
         let view = self.state_view(params, 1)?;
         let head = &view.head()?.header;
@@ -285,7 +282,8 @@ impl Chain {
         // The value must be there, the fee need not: nothing has to be paid for gas.
         let call = Call { needs_funds: true, ..self.read_call(request)? };
         let run = |gas_limit| {
-            simulate(self.genesis(), &*view, number, timestamp, Call { gas_limit, ..call.clone() })
+            let call = Call { gas_limit, ..call.clone() };
+            simulate(self.genesis(), &*view, number, timestamp, call, ask.meter)
         };
         let first = run(call.gas_limit)?;
         if !first.is_success() {
@@ -297,23 +295,17 @@ impl Chain {
         let guess = first.gas().total_gas_spent().saturating_mul(64) / 63 + 2_300;
         for gas_limit in [first.tx_gas_used(), guess] {
             if (too_little..enough).contains(&gas_limit) {
-                match run(gas_limit) {
-                    Ok(result) if result.is_success() => enough = gas_limit,
-                    _ => too_little = gas_limit,
-                }
+                if succeeds(run(gas_limit))? { enough = gas_limit } else { too_little = gas_limit }
             }
         }
         while enough.saturating_sub(too_little) > enough / 100 + 1 {
             let middle = too_little + (enough - too_little) / 2;
-            match run(middle) {
-                Ok(result) if result.is_success() => enough = middle,
-                _ => too_little = middle,
-            }
+            if succeeds(run(middle))? { enough = middle } else { too_little = middle }
         }
         json(U64::from(enough))
     }
 
-    fn fee_history(&self, params: &Params) -> Result<Value, RpcError> {
+    fn fee_history(&self, params: &Params<'_>, ask: &Ask<'_>) -> Result<Json, RpcError> {
         let count: U64 = params.required(0, "block count")?;
         let view = self.view()?;
         let newest = resolve_tag(&view, params.required(1, "newest block")?)?;
@@ -329,7 +321,8 @@ impl Chain {
         let mut history = FeeHistory { oldest_block, ..FeeHistory::default() };
         let mut rewards = Vec::new();
         for number in oldest_block..oldest_block.saturating_add(count) {
-            let Some(record) = view.block(number)? else { break };
+            ask.meter.check()?;
+            let Some(record) = ask.block(&view, number)? else { break };
             history.base_fee_per_gas.push(0);
             history.base_fee_per_blob_gas.push(0);
             history.blob_gas_used_ratio.push(0.0);
@@ -341,23 +334,13 @@ impl Chain {
         history.reward = (!percentiles.is_empty()).then_some(rewards);
         json(history)
     }
+}
 
-    fn get_logs(&self, params: &Params) -> Result<Value, RpcError> {
-        let filter: Filter = params.required(0, "filter")?;
-        let view = self.view()?;
-        let (from, to) = log_range(&view, &filter)?;
-        let head = view.head_number()?;
-        if to > head {
-            return Err(RpcError::invalid_params(format!(
-                "the range of blocks ends with {to}, but the latest is {head}"
-            )));
-        }
-        if from > to {
-            return Err(RpcError::invalid_params(format!(
-                "the range of blocks begins with {from}, after its end {to}"
-            )));
-        }
-        json(collect_logs(&view, &filter, from, to)?)
+/// Whether a call succeeded. Too little gas is a refusal, too, but being stopped says nothing.
+fn succeeds(result: Result<ExecutionResult, ChainError>) -> Result<bool, ChainError> {
+    match result {
+        Err(stopped @ ChainError::Stopped(_)) => Err(stopped),
+        result => Ok(result.is_ok_and(|result| result.is_success())),
     }
 }
 
@@ -386,47 +369,8 @@ fn tips(record: &BlockRecord, percentiles: &[f64]) -> Vec<u128> {
     percentiles.iter().map(at).collect()
 }
 
-/// First and last block that `filter` means, both included.
-pub(super) fn log_range(view: &View, filter: &Filter) -> Result<(u64, u64), RpcError> {
-    match filter.block_option {
-        FilterBlockOption::AtBlockHash(hash) => {
-            let number = view.number_of(hash)?.ok_or_else(|| RpcError::refused("block not found"))?;
-            Ok((number, number))
-        }
-        FilterBlockOption::Range { from_block, to_block } => {
-            let from = resolve_tag(view, from_block.unwrap_or(BlockNumberOrTag::Latest))?;
-            let to = resolve_tag(view, to_block.unwrap_or(BlockNumberOrTag::Latest))?;
-            Ok((from, to))
-        }
-    }
-}
-
-/// The events in blocks `from` to `to`; blocks that do not exist yet have none.
-pub(super) fn collect_logs(view: &View, filter: &Filter, from: u64, to: u64) -> Result<Vec<Log>, RpcError> {
-    let to = to.min(view.head_number()?);
-    if to.saturating_sub(from) >= MAX_LOG_RANGE {
-        return Err(RpcError::limit(format!("the range has more than {MAX_LOG_RANGE} blocks; ask in parts")));
-    }
-    let mut found = Vec::new();
-    for number in from..=to {
-        // The bloom filter in the header tells most blocks apart without decoding them.
-        let Some(header) = view.header(number)? else { break };
-        if !filter.matches_bloom(header.logs_bloom) {
-            continue;
-        }
-        let Some(record) = view.block(number)? else { break };
-        found.extend(shapes::logs(&record, filter));
-        if found.len() > MAX_LOGS {
-            return Err(RpcError::limit(format!(
-                "more than {MAX_LOGS} events match up to block {number}; ask for a smaller range"
-            )));
-        }
-    }
-    Ok(found)
-}
-
 /// There is no queue and no reorganization, so all the moving tags mean the head.
-fn resolve_tag(view: &View, tag: BlockNumberOrTag) -> Result<u64, RpcError> {
+pub(super) fn resolve_tag(view: &View, tag: BlockNumberOrTag) -> Result<u64, RpcError> {
     match tag {
         BlockNumberOrTag::Number(number) => Ok(number),
         BlockNumberOrTag::Earliest => Ok(0),
@@ -446,11 +390,8 @@ fn failure(result: ExecutionResult) -> RpcError {
         ExecutionResult::Revert { output, .. } => {
             let reason = revert_text(&output).or_else(|| panic_text(&output));
             let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
-            RpcError {
-                code: 3,
-                message: format!("execution reverted{reason}"),
-                data: Some(Value::String(output.to_string())),
-            }
+            let data = Some(Value::String(output.to_string()));
+            RpcError { data, ..RpcError::new(3, format!("execution reverted{reason}")) }
         }
         ExecutionResult::Halt { reason, .. } => RpcError::refused(format!("execution halted: {reason:?}")),
         ExecutionResult::Success { .. } => RpcError::internal("a success was taken for a failure"),

@@ -6,19 +6,22 @@ use alloy_eips::eip4895::Withdrawals;
 use alloy_primitives::{Sealable as _, TxKind, U256};
 use alloy_rpc_types_eth::{Block, BlockTransactions, Filter, Header, Log, Transaction, TransactionReceipt};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::RpcError;
+use super::{Json, RpcError, json};
 use crate::BlockRecord;
 use crate::execution::consensus_receipt;
 use crate::record::Mined;
 
-pub(super) fn json(value: impl Serialize) -> Result<Value, RpcError> {
-    serde_json::to_value(value).map_err(RpcError::internal)
-}
-
 /// A block as `eth_getBlockByNumber` shows it, with one member more: `sequencerSignature`, 65 bytes over the hash.
-pub(super) fn block(record: &BlockRecord, full: bool) -> Result<Value, RpcError> {
+pub(super) fn block(record: &BlockRecord, full: bool) -> Result<Json, RpcError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Signed<T> {
+        #[serde(flatten)]
+        block: T,
+        sequencer_signature: String,
+    }
+
     let transactions = if full {
         BlockTransactions::Full(
             (0..record.transactions.len()).filter_map(|i| transaction(record, i)).collect(),
@@ -34,17 +37,15 @@ pub(super) fn block(record: &BlockRecord, full: bool) -> Result<Value, RpcError>
         Some(size),
     );
     let withdrawals = Some(Withdrawals::default());
-    let mut value = json(Block { header, uncles: Vec::new(), transactions, withdrawals })?;
-    if let Some(members) = value.as_object_mut() {
-        let signature = alloy_primitives::hex::encode_prefixed(record.signature.as_bytes());
-        members.insert("sequencerSignature".into(), Value::String(signature));
-    }
-    Ok(value)
+    json(Signed {
+        block: Block { header, uncles: Vec::new(), transactions, withdrawals },
+        sequencer_signature: alloy_primitives::hex::encode_prefixed(record.signature.as_bytes()),
+    })
 }
 
 /// A header as `eth_subscribe("newHeads")` shows it.
 #[cfg(feature = "server")]
-pub(super) fn head(header: alloy_consensus::Header) -> Result<Value, RpcError> {
+pub(super) fn head(header: alloy_consensus::Header) -> Result<Json, RpcError> {
     json(Header::from_consensus(header.seal_slow(), Some(U256::ZERO), None))
 }
 
@@ -56,16 +57,28 @@ pub(super) fn queued(transaction: &crate::Transaction) -> Transaction<TxEnvelope
 }
 
 pub(super) fn transaction(record: &BlockRecord, index: usize) -> Option<Transaction<TxEnvelope>> {
-    let transaction = record.transactions.get(index)?.clone();
+    Some(in_block(record.transactions.get(index)?.clone(), index, &record.header, record.hash))
+}
+
+pub(super) fn mined(mined: Mined) -> Transaction<TxEnvelope> {
+    in_block(mined.transaction, mined.index, &mined.header, mined.hash)
+}
+
+fn in_block(
+    transaction: Recovered<TxEnvelope>,
+    index: usize,
+    header: &alloy_consensus::Header,
+    hash: alloy_primitives::B256,
+) -> Transaction<TxEnvelope> {
     let info = TransactionInfo {
         hash: Some(*transaction.inner().tx_hash()),
         index: Some(index as u64),
-        block_hash: Some(record.hash),
-        block_number: Some(record.header.number),
-        base_fee: record.header.base_fee_per_gas,
-        block_timestamp: Some(record.header.timestamp),
+        block_hash: Some(hash),
+        block_number: Some(header.number),
+        base_fee: header.base_fee_per_gas,
+        block_timestamp: Some(header.timestamp),
     };
-    Some(Transaction::from_transaction(transaction, info))
+    Transaction::from_transaction(transaction, info)
 }
 
 pub(super) fn receipts(record: &BlockRecord) -> Vec<TransactionReceipt> {
@@ -127,9 +140,25 @@ pub(super) fn receipt(mined: Mined) -> TransactionReceipt {
 
 /// The events of one block that `filter` asks for, in order.
 pub(super) fn logs(record: &BlockRecord, filter: &Filter) -> Vec<Log> {
-    receipts(record)
-        .into_iter()
-        .flat_map(|receipt| receipt.inner.logs().to_vec())
-        .filter(|log| filter.matches(&log.inner))
-        .collect()
+    let mut found = Vec::new();
+    let mut log_index = 0_u64;
+    for (index, (transaction, receipt)) in record.transactions.iter().zip(&record.receipts).enumerate() {
+        for log in &receipt.logs {
+            if filter.matches(log) {
+                found.push(Log {
+                    inner: log.clone(),
+                    block_hash: Some(record.hash),
+                    block_number: Some(record.header.number),
+                    block_timestamp: Some(record.header.timestamp),
+                    transaction_hash: Some(*transaction.inner().tx_hash()),
+                    transaction_index: Some(index as u64),
+                    log_index: Some(log_index),
+                    removed: false,
+                });
+            }
+            // Positions of events count through the whole block.
+            log_index = log_index.saturating_add(1);
+        }
+    }
+    found
 }

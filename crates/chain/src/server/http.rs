@@ -1,10 +1,11 @@
 //! One HTTP connection: posted JSON-RPC, CORS for pages that are let in, and the way to a WebSocket.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -14,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::idle::Idle;
+use super::lanes::SMALL_BODY;
 use super::{BODY_PATIENCE, HEAD_PATIENCE, Shared, WRITE_PATIENCE, ended, socket};
 use crate::{MAX_REQUEST_BYTES, RpcError, rpc};
 
@@ -28,14 +30,19 @@ pub(super) fn turn_away(stream: &TcpStream) {
 }
 
 /// Serves one connection to its end. `place` is its place among the open connections.
-pub(super) async fn connection(shared: Arc<Shared>, stream: TcpStream, place: OwnedSemaphorePermit) {
+pub(super) async fn connection(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    client: IpAddr,
+    place: OwnedSemaphorePermit,
+) {
     // Answers are small and awaited; errors show at the next write.
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(Idle::new(stream, WRITE_PATIENCE));
     let (upgraded, mut upgrades) = tokio::sync::mpsc::channel(1);
     let service = service_fn(|request| {
         let (shared, upgraded) = (shared.clone(), upgraded.clone());
-        async move { Ok::<_, Infallible>(respond(&shared, request, &upgraded).await) }
+        async move { Ok::<_, Infallible>(respond(&shared, client, request, &upgraded).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -57,7 +64,7 @@ pub(super) async fn connection(shared: Arc<Shared>, stream: TcpStream, place: Ow
     if let Ok(on_upgrade) = upgrades.try_recv() {
         let on_upgrade: hyper::upgrade::OnUpgrade = on_upgrade;
         if let Ok(upgraded) = on_upgrade.await {
-            socket::serve(&shared, TokioIo::new(upgraded)).await;
+            socket::serve(&shared, client, TokioIo::new(upgraded)).await;
         }
     }
     drop(place);
@@ -65,6 +72,7 @@ pub(super) async fn connection(shared: Arc<Shared>, stream: TcpStream, place: Ow
 
 async fn respond(
     shared: &Arc<Shared>,
+    client: IpAddr,
     mut request: Request<Incoming>,
     upgraded: &tokio::sync::mpsc::Sender<hyper::upgrade::OnUpgrade>,
 ) -> Answer {
@@ -84,7 +92,7 @@ async fn respond(
     let mut answer = if request.uri().path() != "/" {
         plain(StatusCode::NOT_FOUND, "JSON-RPC is at /")
     } else if *request.method() == Method::POST {
-        post(shared, request).await
+        post(shared, client, request).await
     } else if *request.method() == Method::OPTIONS {
         preflight()
     } else if *request.method() == Method::GET && socket::is_upgrade(request.headers()) {
@@ -109,7 +117,7 @@ async fn respond(
     answer
 }
 
-async fn post(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
+async fn post(shared: &Arc<Shared>, client: IpAddr, request: Request<Incoming>) -> Answer {
     // A page cannot send this type across origins without asking first.
     let is_json = text(request.headers(), &header::CONTENT_TYPE).is_some_and(|kind| {
         kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
@@ -117,25 +125,12 @@ async fn post(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
     if !is_json {
         return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the header `content-type: application/json`");
     }
-    let body = Limited::new(request.into_body(), MAX_REQUEST_BYTES);
-    let body = match timeout(BODY_PATIENCE, body.collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let message = format!("the request has more than {MAX_REQUEST_BYTES} bytes");
-            let refusal = rpc::refusal(RpcError::invalid_request(message));
-            return json(StatusCode::PAYLOAD_TOO_LARGE, refusal);
-        }
-        Ok(Err(_)) => return plain(StatusCode::BAD_REQUEST, "the body ended early"),
+    let (body, _place) = match timeout(BODY_PATIENCE, collect(shared, request.into_body())).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(refusal)) => return refusal,
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
     };
-    let chain = shared.chain.clone();
-    let answer = if is_lookup(&body) {
-        // Handing it to another thread and waking up again would take longer than the answer does.
-        Some(chain.handle(&body))
-    } else {
-        shared.work(move || chain.handle(&body)).await
-    };
-    match answer {
+    match shared.answer(body, client, None).await {
         // Notifications have no answer.
         Some(answer) if answer.is_empty() => {
             let mut response = Response::new(Full::default());
@@ -147,44 +142,42 @@ async fn post(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
     }
 }
 
-/// Whether a request asks for one entry of the store, or for what is in memory. Strict: whatever is not plainly one of
-/// these is taken for work. So is whatever speaks of pending transactions, which wait for the block that is being made.
-fn is_lookup(body: &[u8]) -> bool {
-    const LARGEST: usize = 512;
-    #[derive(serde::Deserialize)]
-    struct Named<'a> {
-        /// Borrowed, so a name with escapes is none; and a second member of this name is an error.
-        method: &'a str,
+/// The body of a request, and its place among the long ones when it is long.
+async fn collect(
+    shared: &Shared,
+    mut body: Incoming,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Answer> {
+    let too_long = || {
+        let message = format!("the request has more than {MAX_REQUEST_BYTES} bytes");
+        let refusal = rpc::refusal(RpcError::invalid_request(message));
+        json(StatusCode::PAYLOAD_TOO_LARGE, refusal.into())
+    };
+    let told = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let most = if body.size_hint().exact().is_some() { told } else { MAX_REQUEST_BYTES };
+    let (mut bytes, mut length) = (Vec::new(), 0_usize);
+    let mut place = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| plain(StatusCode::BAD_REQUEST, "the body ended early"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        if length > MAX_REQUEST_BYTES {
+            return Err(too_long());
+        }
+        if told > MAX_REQUEST_BYTES {
+            // Read, so that the client gets to reading the answer, and not kept.
+            continue;
+        }
+        if length > SMALL_BODY && place.is_none() {
+            // For all of it at once: two that wait for each other would wait for ever.
+            place = shared.lanes.body(most).await;
+        }
+        if bytes.capacity() < length {
+            let wanted = if place.is_some() { most } else { most.min(SMALL_BODY) };
+            bytes.reserve_exact(wanted.max(length) - bytes.len());
+        }
+        bytes.extend_from_slice(&data);
     }
-    const PENDING: &[u8] = b"pending";
-    body.len() <= LARGEST
-        && !body.windows(PENDING.len()).any(|word| word == PENDING)
-        // A letter may be written as an escape.
-        && !body.contains(&b'\\')
-        && serde_json::from_slice(body).is_ok_and(|Named { method }| {
-            matches!(
-                method,
-                "eth_blockNumber"
-                    | "eth_chainId"
-                    | "eth_gasPrice"
-                    | "eth_getBalance"
-                    | "eth_getTransactionCount"
-                    | "eth_getTransactionReceipt"
-                    | "eth_maxPriorityFeePerGas"
-                    | "net_version"
-            )
-        })
-}
-
-impl Shared {
-    /// Runs `task` on a blocking thread when its turn has come. `None` when it panicked or the server ends.
-    pub(super) async fn work<T: Send + 'static>(
-        self: &Arc<Self>,
-        task: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        let _turn = self.work.acquire().await.ok()?;
-        tokio::task::spawn_blocking(task).await.ok()
-    }
+    Ok((bytes.into(), place))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -198,8 +191,8 @@ fn plain(status: StatusCode, message: &'static str) -> Answer {
     answer
 }
 
-fn json(status: StatusCode, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+fn json(status: StatusCode, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
@@ -223,28 +216,4 @@ fn switch(accept: HeaderValue) -> Answer {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_plain_lookups_are_lookups() {
-        let check = |body: &str, expected: bool| assert_eq!(is_lookup(body.as_bytes()), expected, "{body}");
-        check(r#"{"jsonrpc":"2.0","id":1,"method":"eth_getTransactionReceipt","params":["0x12"]}"#, true);
-        check(r#" {"method": "eth_chainId"}"#, true);
-        check(r#"{"method":"eth_call","id":"eth_chainId"}"#, false);
-        check(r#"{"method":"eth_getTransactionCount","params":["0x12","latest"]}"#, true);
-        check(r#"{"method":"eth_getTransactionCount","params":["0x12","pending"]}"#, false);
-        check(r#"{"method":"eth_getTransactionCount","params":["0x12","p\u0065nding"]}"#, false);
-        check(r#"{"method":"eth_chainId","method":"eth_call"}"#, false);
-        check(r#"{"method":"eth_call","method":"eth_chainId"}"#, false);
-        check(r#"{"method":"eth_chain\u0049d"}"#, false);
-        check(r#"[{"method":"eth_chainId"}]"#, false);
-        check(r#"{"method":7}"#, false);
-        check(r#"{"method":"eth_chainId""#, false);
-        check("", false);
-        check(&format!(r#"{{"method":"eth_chainId","id":"{}"}}"#, "x".repeat(600)), false);
-    }
 }

@@ -1,6 +1,9 @@
 //! One WebSocket: requests one after another, and notifications between them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::ready;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -12,11 +15,11 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Bytes, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
+use super::lanes::Own;
 use super::{Shared, ended};
-use crate::MAX_REQUEST_BYTES;
-use crate::rpc::Subscriptions;
+use crate::rpc::Due;
 
 /// How often a silent client is asked whether it is there.
 const PING: Duration = Duration::from_secs(30);
@@ -42,26 +45,34 @@ pub(super) fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()
 }
 
+/// Most bytes of a message: the creation of any contract fits. Longer requests are posted: there they wait for a place before
+/// they are read.
+const MAX_MESSAGE: usize = 160 * 1024;
+
 /// Serves a WebSocket to its end.
-pub(super) async fn serve(shared: &Arc<Shared>, io: TokioIo<Upgraded>) {
+pub(super) async fn serve(shared: &Arc<Shared>, client: IpAddr, io: TokioIo<Upgraded>) {
     let config = WebSocketConfig::default()
-        .max_message_size(Some(MAX_REQUEST_BYTES))
-        .max_frame_size(Some(MAX_REQUEST_BYTES))
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE))
         .read_buffer_size(8 * 1024);
     let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    let reason = talk(shared, &mut socket).await;
+    let reason = talk(shared, client, &mut socket).await;
     // Politeness towards a client that may be gone.
     let _ = socket.close(reason).await;
 }
 
 /// Returns when the connection is to be closed, with what the client is told.
-async fn talk(shared: &Arc<Shared>, socket: &mut Socket) -> Option<CloseFrame> {
-    let subscriptions = Arc::new(Mutex::new(Subscriptions::default()));
+async fn talk(shared: &Arc<Shared>, client: IpAddr, socket: &mut Socket) -> Option<CloseFrame> {
+    let own = Own::default();
     let mut heads = shared.heads.clone();
     let mut ending = shared.ending.clone();
     let mut pings = interval(PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
+    // Read while the request before it was worked on.
+    let mut early: Option<Message> = None;
+    // Whether there may be notifications.
+    let mut behind = false;
     let close = |code, reason: &'static str| Some(CloseFrame { code, reason: reason.into() });
     loop {
         tokio::select! {
@@ -72,49 +83,57 @@ async fn talk(shared: &Arc<Shared>, socket: &mut Socket) -> Option<CloseFrame> {
                 }
                 socket.send(Message::Ping(Bytes::new())).await.ok()?;
             }
-            message = socket.next() => {
+            message = next(socket, &mut early) => {
                 heard = Instant::now();
-                // An error here is one of the protocol, a message over the limit, or the end of the connection.
-                let request: Bytes = match message?.ok()? {
+                let request: Bytes = match message? {
                     Message::Text(text) => text.into(),
                     Message::Binary(bytes) => bytes,
                     Message::Close(_) => return None,
                     Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
                 };
-                let (chain, subscriptions) = (shared.chain.clone(), subscriptions.clone());
-                let answer = shared
-                    .work(move || {
-                        let mut subscriptions = subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
-                        let mut dispatch =
-                            |method: &str, params| subscriptions.dispatch(&chain, method, params);
-                        chain.handle_with(&request, &mut dispatch)
-                    })
-                    .await;
+                let mut work = pin!(shared.answer(request, client, Some(own.clone())));
+                let answer = loop {
+                    tokio::select! {
+                        answer = &mut work => break answer,
+                        // One message ahead, so that a client that goes away is noticed: the work ends with this future.
+                        message = socket.next(), if early.is_none() => match message {
+                            Some(Ok(message)) if !message.is_close() => early = Some(message),
+                            _ => return None,
+                        },
+                    }
+                };
                 let Some(answer) = answer else { return close(CloseCode::Error, "the request failed") };
                 if !answer.is_empty() {
                     // Answers are JSON, so they are text.
-                    let text = String::from_utf8(answer).ok()?;
-                    socket.send(Message::text(text)).await.ok()?;
+                    socket.send(Message::Text(Utf8Bytes::try_from(answer).ok()?)).await.ok()?;
                 }
+                // A block made while it ran was seen by no one.
+                behind = true;
             }
-            changed = heads.changed() => changed.ok()?,
-        }
-        // After a request too: a block made while it ran was seen by no one.
-        loop {
-            let (chain, subscriptions) = (shared.chain.clone(), subscriptions.clone());
-            let due = shared
-                .work(move || subscriptions.lock().unwrap_or_else(PoisonError::into_inner).next_block(&chain))
-                .await;
-            match due {
-                Some(Ok(Some(messages))) => {
+            changed = heads.changed() => {
+                changed.ok()?;
+                behind = true;
+            }
+            // Requests and notifications take turns.
+            () = ready(()), if behind => match shared.due(&own).await {
+                Ok(Due::Messages(messages)) => {
                     for message in messages {
-                        socket.feed(Message::text(message)).await.ok()?;
+                        let text = Utf8Bytes::try_from(Bytes::from(message)).ok()?;
+                        socket.feed(Message::Text(text)).await.ok()?;
                     }
                     socket.flush().await.ok()?;
                 }
-                Some(Ok(None)) => break,
-                Some(Err(_)) | None => return close(CloseCode::Error, "the chain cannot be read"),
-            }
+                Ok(Due::Nothing | Due::Longer) => behind = false,
+                Err(_) => return close(CloseCode::Error, "the chain cannot be read"),
+            },
         }
+    }
+}
+
+/// The next message; `None` at an error of the protocol, at a message over the limit and at the end.
+async fn next(socket: &mut Socket, early: &mut Option<Message>) -> Option<Message> {
+    match early.take() {
+        Some(message) => Some(message),
+        None => socket.next().await?.ok(),
     }
 }

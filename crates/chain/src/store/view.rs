@@ -104,16 +104,28 @@ impl View {
         stored.map(|bytes| decode_header(number, bytes.value())).transpose()
     }
 
+    /// How long block `number` is in the store; zero when there is none.
+    pub(crate) fn stored_bytes(&self, number: u64) -> Result<usize, ChainError> {
+        let stored = self.block.get(number).map_err(|error| self.failed(error))?;
+        Ok(stored.map_or(0, |bytes| bytes.value().len()))
+    }
+
     /// Block `number`. Signatures are not recovered again: `chain_id` only shapes the transactions.
     pub(crate) fn block(&self, number: u64) -> Result<Option<BlockRecord>, ChainError> {
         let stored = self.block.get(number).map_err(|error| self.failed(error))?;
         stored.map(|bytes| BlockRecord::decode(number, bytes.value())).transpose()
     }
 
-    /// The transaction at `index` of block `number`; cheaper than [`View::block`] when there are others in it.
-    pub(crate) fn mined(&self, number: u64, index: usize) -> Result<Option<Mined>, ChainError> {
+    /// The transaction at `index` of block `number`; cheaper than [`View::block`] when there are others in it. Stops with
+    /// [`Stop::Time`](crate::Stop) when it is longer than `longest` in the store.
+    pub(crate) fn mined(
+        &self,
+        number: u64,
+        index: usize,
+        longest: usize,
+    ) -> Result<Option<Mined>, ChainError> {
         let stored = self.block.get(number).map_err(|error| self.failed(error))?;
-        Ok(stored.map(|bytes| Mined::decode(number, bytes.value(), index)).transpose()?.flatten())
+        Ok(stored.map(|bytes| Mined::decode(number, bytes.value(), index, longest)).transpose()?.flatten())
     }
 
     pub(crate) fn number_of(&self, hash: B256) -> Result<Option<u64>, ChainError> {

@@ -210,7 +210,10 @@ fn headers_follow_each_other() {
     let raw = alice.send(4, user(2).address, 1);
     let refused = chain.request("eth_sendRawTransaction", json!([raw])).unwrap_err();
     assert!(refused.message.contains("the clock of this chain shows"), "{refused}");
-    assert!(matches!(chain.produce(&[raw.clone()]), Err(ChainError::AheadOfClock { block: 5, .. })));
+    assert!(matches!(
+        chain.produce(std::slice::from_ref(&raw)),
+        Err(ChainError::AheadOfClock { block: 5, .. })
+    ));
     assert_eq!(chain.head().unwrap(), parent);
     clock.set(START + 501);
     mine(&chain, &raw);

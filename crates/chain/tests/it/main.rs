@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod attacks;
 mod conformance;
 mod crash;
 mod damage;
 mod engine;
+mod hostile;
 mod persistence;
 mod property;
 mod queue;
@@ -14,5 +16,6 @@ mod replica;
 mod rpc;
 mod scale;
 mod server;
+mod soak;
 mod sockets;
 mod support;

@@ -35,6 +35,14 @@ pub fn user(number: u8) -> User {
     User { address: Address::from_public_key(key.verifying_key()), key }
 }
 
+/// Any number of others, without funds.
+pub fn user_with(number: u64) -> User {
+    let mut secret = [9; 32];
+    secret[..8].copy_from_slice(&number.to_be_bytes());
+    let key = SigningKey::from_slice(&secret).unwrap();
+    User { address: Address::from_public_key(key.verifying_key()), key }
+}
+
 impl User {
     pub fn sign<T: SignableTransaction<Signature>>(&self, transaction: T) -> Bytes
     where

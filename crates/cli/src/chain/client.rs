@@ -31,7 +31,8 @@ impl Client {
         result(self.post(&request(0, method, params))?)
     }
 
-    /// The results of one method for several parameters, in their order; as many as were asked for.
+    /// The results of one method for several parameters, in their order: of the first one at least, of fewer than were asked
+    /// for when they are too long for one answer.
     pub fn ask_all(&self, method: &str, params: &[Value]) -> Result<Vec<Value>> {
         let batch: Vec<_> =
             params.iter().enumerate().map(|(id, params)| request(id, method, params)).collect();
@@ -43,7 +44,16 @@ impl Client {
         if answers.len() != params.len() {
             bail!("the server answered {} of {} requests", answers.len(), params.len());
         }
-        answers.into_iter().map(result).collect()
+        let mut results = Vec::new();
+        for answer in answers {
+            match result(answer) {
+                Ok(result) => results.push(result),
+                // What came before it is there; that it does not fit alone will be said when it is the first.
+                Err(_) if !results.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(results)
     }
 
     /// HTTP/1.0 asks for a plain body and a closed connection.

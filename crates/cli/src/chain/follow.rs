@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use crate::progress::{STDOUT, tell};
 
-/// Blocks of one request. A full block has less than a megabyte.
+/// Blocks of one request. When they are too many for one answer the server says so, and the rest is asked for again.
 const BATCH: u64 = 32;
 /// How often a server that has no new block is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -36,9 +36,10 @@ pub fn run(url: &str, dir: &Path, genesis: Option<B256>, once: bool, out: &mut d
         let blocks = client
             .ask_all("sequencer_getBlock", &wanted)
             .with_context(|| format!("cannot get block {} from `{url}`", head + 1))?;
-        let mut applied = 0;
+        let (mut applied, mut at_end) = (0, false);
         for (number, block) in (head + 1..).zip(blocks) {
             if block.is_null() {
+                at_end = true;
                 break;
             }
             let block: RawBlock =
@@ -50,7 +51,7 @@ pub fn run(url: &str, dir: &Path, genesis: Option<B256>, once: bool, out: &mut d
             let head = replica.head()?;
             tell(&format!("block {} holds: {}", head.header.number, head.hash));
         }
-        if applied < BATCH {
+        if at_end {
             if once {
                 let head = replica.head()?;
                 writeln!(out, "every block to {} holds\nhead {}", head.header.number, head.hash)

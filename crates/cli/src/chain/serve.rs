@@ -7,10 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, U256, hex};
+use alloy_sol_types::SolCall as _;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use histone_chain::server::{Options, listen, serve};
-use histone_chain::{Chain, Clock as _, FILE_NAME, Genesis, Sequencer, SystemClock};
+use histone_chain::{
+    Allowance, Chain, Clock as _, FILE_NAME, FreeGas, Genesis, IsMember, Sequencer, SystemClock,
+};
+use histone_ledger::contracts::Members;
 
 use super::key;
 use crate::progress::{STDOUT, tell};
@@ -35,7 +39,8 @@ const INSECURE_KEYS: [[u8; 32]; 10] = [
 /// What to serve and to whom.
 #[derive(Args)]
 pub struct ServeArgs {
-    /// Directory of the chain; a new chain is made when it holds none.
+    /// Directory of the chain; a new chain is made when it does not exist or is empty. The ledger of a run folder is served
+    /// read-only.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
     /// Address to listen on. There is no login: whoever reaches it can send transactions.
@@ -66,6 +71,16 @@ pub struct ServeArgs {
     /// times.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
+    /// Gas that one account may use for nothing each second, on average; a thousand times as much at once.
+    #[arg(long, value_name = "GAS", default_value_t = FreeGas::default().account.per_second)]
+    free_gas_account: u64,
+    /// The same for all accounts together.
+    #[arg(long, value_name = "GAS", default_value_t = FreeGas::default().all.per_second)]
+    free_gas_all: u64,
+    /// The Members contract of the ledger on this chain: its members are first in every block, and half of the gas that all
+    /// accounts may use is kept for them.
+    #[arg(long, value_name = "ADDRESS")]
+    members: Option<Address>,
     /// Print where and what is served as one JSON document on one line.
     #[arg(long)]
     json: bool,
@@ -80,12 +95,16 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<bool> {
         Some(path) => path.clone(),
         None => key::default_path(&args.dir)?,
     };
-    let chain = open(args, &key_path)?;
-    announce(args, &chain, address, &key_path, out)?;
+    let (chain, held) = match run_ledger(args)? {
+        Some(ledger) => (Chain::open_read_only(&ledger, Arc::new(SystemClock))?, Held::ReadOnly),
+        None => (open(args, &key_path)?, Held::WithKey(&key_path)),
+    };
+    announce(args, &chain, address, held, out)?;
     let options = Options {
         hosts: args.allow_host.clone(),
         origins: args.allow_origin.clone(),
         block_time: args.block_time.map(Duration::from_secs),
+        free_gas: Some(free_gas(args, &chain)),
         ..Options::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -98,6 +117,58 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<bool> {
     })?;
     tell(&format!("stopped at block {}", chain.head()?.header.number));
     Ok(true)
+}
+
+/// What the server can do with its chain.
+enum Held<'a> {
+    /// Make blocks, with the key in this file.
+    WithKey(&'a Path),
+    /// Answer questions.
+    ReadOnly,
+}
+
+/// How much gas is free for whom.
+fn free_gas(args: &ServeArgs, chain: &Chain) -> FreeGas {
+    let allowance = |per_second: u64| Allowance { burst: per_second.saturating_mul(1000), per_second };
+    let all = allowance(args.free_gas_all);
+    let members = args.members.map(|contract| -> Arc<IsMember> {
+        let chain = chain.clone();
+        Arc::new(move |account| has_roles(&chain, contract, account))
+    });
+    FreeGas { account: allowance(args.free_gas_account), member: all, all, members, ..FreeGas::default() }
+}
+
+/// Whether the Members contract gives `account` any role. Where there is no such contract nobody has one.
+fn has_roles(chain: &Chain, contract: Address, account: Address) -> bool {
+    let input = hex::encode_prefixed(Members::rolesOfCall { account }.abi_encode());
+    let call = serde_json::json!([{ "to": contract, "input": input, "gas": "0x186a0" }]);
+    let roles = chain.request("eth_call", call).ok();
+    let roles = roles.as_ref().and_then(|roles| roles.as_str()).and_then(|text| text.parse::<U256>().ok());
+    roles.is_some_and(|roles| !roles.is_zero())
+}
+
+/// The ledger of the run folder that `--dir` names, if it names one. Everything about a run is in its folder and nothing may
+/// be added to it.
+fn run_ledger(args: &ServeArgs) -> Result<Option<PathBuf>> {
+    let ledger = args.dir.join("ledger");
+    if args.dir.join(FILE_NAME).exists() || !ledger.join(FILE_NAME).exists() {
+        return Ok(None);
+    }
+    let shown = args.dir.display();
+    let writes = [
+        (args.dev, "--dev"),
+        (!args.fund.is_empty(), "--fund"),
+        (args.block_time.is_some(), "--block-time"),
+        (args.key.is_some(), "--key"),
+        (args.chain_id.is_some(), "--chain-id"),
+    ];
+    if let Some((_, option)) = writes.iter().find(|(given, _)| *given) {
+        bail!(
+            "`{shown}` is a run folder, whose ledger is served read-only; {option} is for a chain of one's own in another directory"
+        );
+    }
+    tell(&format!("`{shown}` is a run folder: its ledger is served read-only, nothing can be sent to it"));
+    Ok(Some(ledger))
 }
 
 /// Opens the chain, or makes it.
@@ -119,6 +190,11 @@ fn open(args: &ServeArgs, key_path: &Path) -> Result<Chain> {
             bail!("the chain in `{}` was made without --dev; choose another directory", args.dir.display());
         }
         return Ok(chain);
+    }
+    // Whatever else is there belongs to somebody: a run that has no ledger yet, or none at all.
+    let is_empty = |dir: &Path| dir.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+    if args.dir.exists() && !is_empty(&args.dir) {
+        bail!("`{}` holds no chain, but something else; choose a new directory", args.dir.display());
     }
     let sequencer = if key_path.exists() { key::read(key_path)? } else { key::create(key_path)? };
     let coins = |amount: u64| U256::from(amount) * U256::from(10).pow(U256::from(18));
@@ -148,7 +224,7 @@ fn announce(
     args: &ServeArgs,
     chain: &Chain,
     address: SocketAddr,
-    key_path: &Path,
+    held: Held<'_>,
     out: &mut dyn Write,
 ) -> Result<()> {
     let (genesis, head) = (chain.genesis(), chain.head()?);
@@ -169,6 +245,7 @@ fn announce(
             "head": head.hash,
             "sequencer": genesis.sequencer,
             "accounts": accounts,
+            "read_only": matches!(held, Held::ReadOnly),
         });
         document.to_string()
     } else {
@@ -177,7 +254,10 @@ fn announce(
             format!("WebSocket  ws://{address}"),
             format!("chain id   {}", genesis.chain_id),
             format!("head       {} (block {})", head.hash, head.header.number),
-            format!("sequencer  {}, key in {}", genesis.sequencer, key_path.display()),
+            match held {
+                Held::WithKey(path) => format!("sequencer  {}, key in {}", genesis.sequencer, path.display()),
+                Held::ReadOnly => format!("sequencer  {}; read-only", genesis.sequencer),
+            },
             "One operator's tamper-evident log, not a decentralized chain. Stop it with Ctrl-C.".into(),
         ];
         if !accounts.is_empty() {
@@ -265,6 +345,38 @@ mod tests {
         let refused = opened(dir.path(), &[]).unwrap_err();
         assert!(refused.contains("the chain exists, but not its key"), "{refused}");
         assert!(!dir.path().join("chain.private").exists(), "a key was made for a chain that has one");
+    }
+
+    #[test]
+    fn a_run_folder_keeps_what_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run");
+        let key = Sequencer::from_bytes(&[7; 32]).unwrap();
+        let genesis = Genesis {
+            chain_id: 9,
+            timestamp: 1_700_000_000,
+            sequencer: key.address(),
+            alloc: Vec::new(),
+            gas_limit: Genesis::GAS_LIMIT,
+        };
+        drop(Chain::create(&run.join("ledger"), genesis, key, Arc::new(SystemClock)).unwrap());
+        let served = |arguments: &[&str]| {
+            let line = [&["serve", "--dir", run.to_str().unwrap()], arguments].concat();
+            run_ledger(&Line::try_parse_from(line).unwrap().serve).map_err(|error| error.to_string())
+        };
+        assert_eq!(served(&[]).unwrap(), Some(run.join("ledger")));
+        for option in ["--dev", "--block-time=3", "--chain-id=9", "--key=x"] {
+            assert!(served(&[option]).unwrap_err().contains("is a run folder"), "{option}");
+        }
+        // One that has no ledger yet, and any other directory with something in it.
+        let other = dir.path().join("chain");
+        std::fs::create_dir(&other).unwrap();
+        assert!(opened(dir.path(), &[]).is_ok(), "an empty directory is as good as none");
+        std::fs::remove_dir_all(&other).unwrap();
+        std::fs::create_dir(&other).unwrap();
+        std::fs::write(other.join("study.toml"), "x").unwrap();
+        assert!(opened(dir.path(), &[]).unwrap_err().contains("choose a new directory"));
+        assert_eq!(std::fs::read_dir(&other).unwrap().count(), 1);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod identifiers;
 mod kill;
 mod ledger;
 mod rpc;
+mod serve;
 mod server;
 mod support;
 mod verify;
