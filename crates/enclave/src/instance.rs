@@ -1,19 +1,17 @@
 //! One running enclave: a loaded program, keys made at the start, and the evidence that binds them.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
-use chacha20::ChaCha20Rng;
-use chacha20::rand_core::SeedableRng;
 use histone_attestation::simulated::SimulatedDevice;
 use histone_ledger::Deployment;
-use histone_protocol::dataset::{SealedKey, release_aad};
-use histone_protocol::evidence::{EnclaveKeys, Platform};
+use histone_protocol::dataset::{DataKey, SealedKey, release_aad};
+use histone_protocol::evidence::{EnclaveKeys, Evidence, Platform};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::{SignatureBytes, SigningKey};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, EnclaveRegistration};
 use histone_protocol::seal::SealKey;
+use histone_protocol::secret::Root;
 use histone_protocol::{Address, B256};
 use zeroize::Zeroizing;
 
@@ -91,6 +89,12 @@ pub enum EnclaveError {
     /// A statement could not be signed.
     #[error("a statement could not be signed")]
     Record(#[from] histone_protocol::record::RecordError),
+    /// The operator's machine keeps nothing, or not what it was given.
+    #[error("what the enclave must remember is not kept: {0}")]
+    Storage(String),
+    /// The evidence of another start was given.
+    #[error("the evidence to continue with was not made by this enclave: program, configuration, operator or seed differ")]
+    OtherStart,
     /// The request is not well formed.
     #[error("the request is refused: {0}")]
     Request(&'static str),
@@ -113,21 +117,21 @@ pub struct SealedDataset {
     pub key: SealedKey,
 }
 
-/// A running enclave.
+/// A running enclave. Everything secret about it derives from one root, by purpose: nothing is drawn while it runs, so
+/// that a crash, a clone or a restored copy never uses a random number for a second purpose.
 pub struct Instance {
     program: LoadedProgram,
+    secret: Root,
     receipt_key: SigningKey,
     seal_key: SealKey,
-    storage_key: Zeroizing<[u8; 32]>,
     operator: Address,
     init_data: B256,
     evidence: Vec<u8>,
-    rng: Mutex<ChaCha20Rng>,
 }
 
 impl Instance {
-    /// Starts a program as an enclave on a SIMULATED device: makes its keys from `seed` (in hardware: from the
-    /// processor's random numbers) and its evidence at `now`.
+    /// Starts a program as an enclave on a SIMULATED device: derives its keys from `seed` and the program's measurement
+    /// (in hardware: from a secret that the processor keeps for this program) and makes its evidence at `now`.
     pub fn start(
         program: LoadedProgram,
         device: &SimulatedDevice,
@@ -136,28 +140,39 @@ impl Instance {
         now: u64,
         seed: Zeroizing<[u8; 32]>,
     ) -> Result<Self, EnclaveError> {
-        use chacha20::rand_core::Rng;
-        let mut rng = ChaCha20Rng::from_seed(*seed);
-        let receipt_key = SigningKey::generate(&mut rng);
-        let seal_key = SealKey::generate(&mut rng);
-        let mut storage_key = Zeroizing::new([0; 32]);
-        rng.fill_bytes(&mut *storage_key);
-        let keys = EnclaveKeys { receipt: receipt_key.address(), seal: seal_key.public() };
-        let measurement = B256::from(program.program().measurement());
-        let evidence = device
-            .evidence(keys, operator, measurement, init_data, now)
-            .map_err(EnclaveError::Evidence)?
-            .to_bytes();
-        Ok(Self {
-            program,
-            receipt_key,
-            seal_key,
-            storage_key,
-            operator,
-            init_data,
-            evidence,
-            rng: Mutex::new(rng),
-        })
+        let mut instance = Self::derive(program, operator, init_data, &seed);
+        let (keys, measurement) = (instance.keys(), instance.measurement());
+        let evidence = device.evidence(keys, operator, measurement, init_data, now);
+        instance.evidence = evidence.map_err(EnclaveError::Evidence)?.to_bytes();
+        Ok(instance)
+    }
+
+    /// Starts the enclave again after its process ended, with the same keys and the evidence of its first start.
+    pub fn resume(
+        program: LoadedProgram,
+        operator: Address,
+        init_data: B256,
+        evidence: Vec<u8>,
+        seed: Zeroizing<[u8; 32]>,
+    ) -> Result<Self, EnclaveError> {
+        let mut instance = Self::derive(program, operator, init_data, &seed);
+        let read = Evidence::from_bytes(&evidence).ok_or(EnclaveError::OtherStart)?;
+        let (quote, _) = read.quote.open().map_err(EnclaveError::Evidence)?;
+        if (read.keys, read.operator) != (instance.keys(), operator)
+            || (quote.measurement, quote.init_data) != (instance.measurement(), init_data)
+        {
+            return Err(EnclaveError::OtherStart);
+        }
+        instance.evidence = evidence;
+        Ok(instance)
+    }
+
+    fn derive(program: LoadedProgram, operator: Address, init_data: B256, seed: &[u8; 32]) -> Self {
+        let measurement = program.program().measurement();
+        let secret = Root::from_bytes(*seed).child("histone/enclave/v1", &[measurement.as_slice()]);
+        let receipt_key = SigningKey::generate(&mut secret.rng("receipt key", &[]));
+        let seal_key = SealKey::from_seed(&secret.derive("seal key", &[]));
+        Self { program, secret, receipt_key, seal_key, operator, init_data, evidence: Vec::new() }
     }
 
     /// The public keys.
@@ -217,13 +232,24 @@ impl Instance {
         &self.seal_key
     }
 
-    pub(crate) fn storage_key(&self) -> &[u8; 32] {
-        &self.storage_key
+    /// What updates and sealed messages derive from.
+    pub(crate) fn secret(&self) -> &Root {
+        &self.secret
     }
 
-    /// Uses the enclave's own random numbers.
-    pub(crate) fn with_rng<T>(&self, use_rng: impl FnOnce(&mut ChaCha20Rng) -> T) -> T {
-        use_rng(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Encrypts what the operator's machine keeps under `name`, so that only this enclave reads it and only as that.
+    pub(crate) fn encrypt(&self, name: &str, plain: &[u8]) -> Vec<u8> {
+        self.storage_key(name).encrypt(plain)
+    }
+
+    /// Reads what [`Instance::encrypt`] made.
+    pub(crate) fn decrypt(&self, name: &str, kept: &[u8]) -> Result<Zeroizing<Vec<u8>>, EnclaveError> {
+        let altered = |_| EnclaveError::Storage(format!("`{name}` was altered, or is another enclave's"));
+        self.storage_key(name).decrypt(kept).map_err(altered)
+    }
+
+    fn storage_key(&self, name: &str) -> DataKey {
+        DataKey::from_bytes(*self.secret.derive("storage key", &[name.as_bytes()]))
     }
 
     /// Runs the program and passes its output through the gate.

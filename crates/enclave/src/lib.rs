@@ -9,7 +9,7 @@
 //! 2. [`engine`]: the run. Fresh memory, fuel, fixed arithmetic: the same input gives the same bytes on every machine.
 //! 3. [`gate`]: the output gate. What a program wrote is only bytes until it fits the one shape that the job allows.
 //! 4. [`instance`]: a started program with keys of its own and evidence that binds them; on top of it the three
-//!    services: [`validation`], [`training`], [`query`].
+//!    services: [`validation`], [`training`], [`query`]. What they must remember they keep in a [`storage`].
 //!
 //! ```no_run
 //! use histone_enclave::{engine::Engine, gate::OutputSchema, program::{Limits, Program}};
@@ -31,5 +31,6 @@ pub mod gate;
 pub mod instance;
 pub mod program;
 pub mod query;
+pub mod storage;
 pub mod training;
 pub mod validation;

@@ -1,13 +1,10 @@
 //! The query service: holds a trained model sealed, answers paid queries, signs what settles them.
 
-use std::collections::BTreeMap;
-
 use histone_federation::plan::Model;
 use histone_ledger::contracts::{Contract, Market};
 use histone_ledger::{Deployment, Ledger};
 use histone_program_sdk::job::QueryJob;
 use histone_program_sdk::wire::{Reader, Writer};
-use histone_protocol::dataset::DataKey;
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
 use histone_protocol::program::ProgramKind;
@@ -17,11 +14,14 @@ use histone_protocol::{Address, B256, U256};
 
 use crate::gate::OutputSchema;
 use crate::instance::{EnclaveError, Instance};
+use crate::storage::Storage;
 
 /// HPKE `info` of a query to an enclave.
 pub const QUERY_INFO: &str = "histone/query/v1";
 /// HPKE `info` of an answer to a user.
 pub const ANSWER_INFO: &str = "histone/answer/v1";
+/// Under which name a model is encrypted for its operator.
+const MODEL: &str = "model";
 /// Decimals of a probability that leaves.
 const DECIMALS: u32 = 4;
 /// State of a query that is paid and open, in the market's code.
@@ -116,19 +116,14 @@ pub fn open_answer(
     }
 }
 
-/// What was answered to a query: the hash of the sealed question and the sealed answer.
-struct Answered {
-    job_id: B256,
-    sealed: Vec<u8>,
-}
-
 /// An enclave that answers queries to one model.
 pub struct QueryEnclave {
     instance: Instance,
     model_id: u64,
     model: Model,
-    /// Sealed answers by query: the same question again gets the same bytes, a used code with another row is refused.
-    answered: BTreeMap<B256, Answered>,
+    /// Keeps the sealed answers by query: the same question again gets the same bytes, a used code with another row is
+    /// refused, also after a restart.
+    storage: Box<dyn Storage>,
 }
 
 impl std::fmt::Debug for QueryEnclave {
@@ -143,6 +138,7 @@ impl QueryEnclave {
         instance: Instance,
         model_id: u64,
         model: &[u8],
+        storage: Box<dyn Storage>,
         ledger: &Ledger,
     ) -> Result<Self, EnclaveError> {
         instance.need(ProgramKind::Query)?;
@@ -156,7 +152,19 @@ impl QueryEnclave {
         if on_ledger.modelHash != hash {
             return Err(EnclaveError::NotBacked("the ledger names another model hash".into()));
         }
-        Ok(Self { instance, model_id, model, answered: BTreeMap::new() })
+        Ok(Self { instance, model_id, model, storage })
+    }
+
+    /// Takes the model back into an enclave that was resumed, from what [`QueryEnclave::sealed_model`] gave.
+    pub async fn restore(
+        instance: Instance,
+        model_id: u64,
+        sealed_model: &[u8],
+        storage: Box<dyn Storage>,
+        ledger: &Ledger,
+    ) -> Result<Self, EnclaveError> {
+        let model = instance.decrypt(MODEL, sealed_model)?;
+        Self::install(instance, model_id, &model, storage, ledger).await
     }
 
     /// The running enclave.
@@ -166,12 +174,11 @@ impl QueryEnclave {
 
     /// The model encrypted under the enclave's own storage key, for the operator to keep.
     pub fn sealed_model(&self) -> Vec<u8> {
-        let key = DataKey::from_bytes(*self.instance.storage_key());
-        self.instance.with_rng(|rng| key.encrypt(&self.model.encode(), rng))
+        self.instance.encrypt(MODEL, &self.model.encode())
     }
 
     /// Answers a sealed query when the ledger shows that its code is paid for, unused and in time.
-    pub async fn answer(&mut self, sealed: &[u8], ledger: &Ledger) -> Result<QueryAnswer, EnclaveError> {
+    pub async fn answer(&self, sealed: &[u8], ledger: &Ledger) -> Result<QueryAnswer, EnclaveError> {
         let plain = self.instance.seal_key().open(QUERY_INFO, self.aad().as_slice(), sealed)?;
         let request = QueryRequest::decode(&plain)?;
         let query_id = histone_ledger::query_id(request.user, request.code_hash());
@@ -198,18 +205,7 @@ impl QueryEnclave {
             return Err(not_backed("the access code was bought from another enclave"));
         }
         let job_id = blob_hash(sealed);
-        let sealed_answer = match self.answered.get(&query_id) {
-            Some(earlier) if earlier.job_id == job_id => earlier.sealed.clone(),
-            Some(_) => return Err(not_backed("the access code was used for another question")),
-            None => {
-                let answer = self.predict(&request.row)?;
-                let sealed = self
-                    .instance
-                    .with_rng(|rng| request.reply_to.seal(ANSWER_INFO, query_id.as_slice(), &answer, rng))?;
-                self.answered.insert(query_id, Answered { job_id, sealed: sealed.clone() });
-                sealed
-            }
-        };
+        let sealed_answer = self.answer_once(query_id, job_id, &request)?;
         let receipt = QueryReceipt {
             queryId: query_id,
             modelId: U256::from(self.model_id),
@@ -220,6 +216,31 @@ impl QueryEnclave {
         let domain = receipt::domain(deployment.chain_id, deployment.market);
         let signature = receipt::sign(&receipt, &domain, self.instance.receipt_key());
         Ok(QueryAnswer { sealed: sealed_answer, receipt, signature })
+    }
+
+    /// The sealed answer to a query. It is kept before it leaves, and what is kept is what leaves, so that one code buys
+    /// one answer however often the enclave is started or asked.
+    fn answer_once(
+        &self,
+        query_id: B256,
+        job_id: B256,
+        request: &QueryRequest,
+    ) -> Result<Vec<u8>, EnclaveError> {
+        let name = format!("answer-{query_id:x}.sealed");
+        let kept = match self.instance.remembered(&*self.storage, &name)? {
+            Some(kept) => kept,
+            None => {
+                let answer = self.predict(&request.row)?;
+                let secret = self.instance.secret();
+                let sealed = request.reply_to.seal(ANSWER_INFO, query_id.as_slice(), &answer, secret)?;
+                let entry = [job_id.as_slice(), &sealed].concat();
+                self.instance.remember_first(&*self.storage, &name, &entry)?
+            }
+        };
+        match kept.split_first_chunk::<32>() {
+            Some((job, sealed)) if *job == job_id.0 => Ok(sealed.to_vec()),
+            _ => Err(EnclaveError::NotBacked("the access code was used for another question".into())),
+        }
     }
 
     /// Runs the program on a row; gives the encoded answer as it passed the gate.

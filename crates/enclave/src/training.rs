@@ -13,7 +13,7 @@ use histone_federation::fixed;
 use histone_federation::header::RoundHeader;
 use histone_federation::open::{Aggregate, open_and_name};
 use histone_federation::plan::{Finished, Plan, Step, Training};
-use histone_federation::update::{self, Sealer, Survivor, Survivors};
+use histone_federation::update::{self, Hpke, Survivor, Survivors};
 use histone_ledger::contracts::{Contract, Datasets, Rounds};
 use histone_ledger::{Deployment, Ledger};
 use histone_program_sdk::job::{Table, TrainJob};
@@ -23,9 +23,7 @@ use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, DonationReceipt, UpdateReceipt};
 use histone_protocol::record::{LedgerId, Signed};
 use histone_protocol::report::SiteEvaluation;
-use histone_protocol::seal::SealPublicKey;
 use histone_protocol::{Address, B256, U256};
-use rand_core::CryptoRng;
 
 use crate::cohort::Watch;
 use crate::gate::{Admitted, OutputSchema};
@@ -268,9 +266,7 @@ impl TrainingEnclave {
         let Admitted::Vector(values) = self.instance.run(&job, schema)? else {
             return Err(EnclaveError::Request("the gate gave another shape"));
         };
-        let blob = self
-            .instance
-            .with_rng(|rng| update::seal_update(header, donor, &values, &CommitteeSealer, rng))?;
+        let blob = update::seal_update(header, donor, &values, &Hpke, self.instance.secret())?;
         self.answered = Some((f.round, header.hash()));
         let receipt = UpdateReceipt {
             modelId: model_id,
@@ -397,21 +393,4 @@ async fn check_partials(transcript: &RoundTranscript, ledger: &Ledger) -> Result
         }
     }
     Ok(())
-}
-
-/// Seals shares to committee members with HPKE.
-struct CommitteeSealer;
-
-impl Sealer for CommitteeSealer {
-    fn seal(
-        &self,
-        public_key: &[u8; 32],
-        info: &[u8],
-        aad: &[u8],
-        plaintext: &[u8],
-        mut rng: &mut dyn CryptoRng,
-    ) -> Result<Vec<u8>, BoxError> {
-        let info = std::str::from_utf8(info)?;
-        Ok(SealPublicKey(B256::from(*public_key)).seal(info, aad, plaintext, &mut rng)?)
-    }
 }

@@ -19,17 +19,17 @@
 //! ```
 //! # use histone_federation::{BoxError, committee::*, header::*, open::open, plan::*, update::*};
 //! # use histone_program_sdk::job::Missing;
-//! # use rand_core::CryptoRng;
+//! # use histone_protocol::secret::Root;
 //! # use zeroize::Zeroizing;
 //! # struct NoEncryption;
 //! # impl Sealer for NoEncryption {
-//! #     fn seal(&self, _: &[u8; 32], _: &[u8], _: &[u8], p: &[u8], _: &mut dyn CryptoRng) -> Result<Vec<u8>, BoxError> { Ok(p.to_vec()) }
+//! #     fn seal(&self, _: &[u8; 32], _: &[u8], _: &[u8], p: &[u8], _: &[u8; 32]) -> Result<Vec<u8>, BoxError> { Ok(p.to_vec()) }
 //! # }
 //! # impl Unsealer for NoEncryption {
 //! #     fn unseal(&self, _: &[u8], _: &[u8], s: &[u8]) -> Result<Zeroizing<Vec<u8>>, BoxError> { Ok(Zeroizing::new(s.to_vec())) }
 //! # }
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let mut rng = <chacha20::ChaCha20Rng as chacha20::rand_core::SeedableRng>::seed_from_u64(1);
+//! # let (secret1, secret2) = (Root::from_bytes([1; 32]), Root::from_bytes([2; 32]));
 //! # let (sealer, unsealer) = (NoEncryption, NoEncryption);
 //! let training = Training::start(Plan {
 //!     columns: 1, missing: Missing::Mean, zero_is_missing: vec![], holdout_every: 0,
@@ -46,8 +46,8 @@
 //! })?;
 //!
 //! // Rows, positives, present values, their sum and their squares' sum, computed by each donor's enclave.
-//! let blob1 = seal_update(&header, 1, &[10.0, 4.0, 10.0, 31.5, 110.25], &sealer, &mut rng)?;
-//! let blob2 = seal_update(&header, 2, &[6.0, 3.0, 5.0, 8.25, 20.5], &sealer, &mut rng)?;
+//! let blob1 = seal_update(&header, 1, &[10.0, 4.0, 10.0, 31.5, 110.25], &sealer, &secret1)?;
+//! let blob2 = seal_update(&header, 2, &[6.0, 3.0, 5.0, 8.25, 20.5], &sealer, &secret2)?;
 //! let survivors = Survivors::new(&header, vec![
 //!     Survivor { donor: 1, blob: blob_hash(&blob1) },
 //!     Survivor { donor: 2, blob: blob_hash(&blob2) },
@@ -70,6 +70,8 @@
 //! # }
 //! ```
 //!
+//! A member that cannot read its share of an update accuses the donor, and [`dispute`] says who is wrong.
+//!
 //! **Deliberately not here.** No network, clock, file or random source: all is handed in. No encryption: [`update::Sealer`]
 //! is handed in. No signatures: who sent a blob or a partial sum is the transport's and the ledger's matter. No proof
 //! that a donor's numbers or shares are honest: that is what the attestation of its enclave is for, and one donor with
@@ -87,6 +89,8 @@ pub mod share;
 pub mod header;
 
 pub mod update;
+
+pub mod dispute;
 
 pub mod committee;
 

@@ -1,11 +1,16 @@
 //! What a donor says in a round, once: its numbers under a one-time mask, and shares of the mask for the committee.
 //!
-//! `ciphertext = numbers + mask` with a mask drawn uniformly from the field for this blob only: without the mask it is
-//! independent of the numbers. Share `j` of the mask is sealed to committee member `j`, with the header hash, the donor
-//! and the member as associated data; a share cannot be moved to another round, donor or member.
+//! `ciphertext = numbers + mask` with a mask uniform in the field for this blob only: without the mask it is independent
+//! of the numbers. Share `j` of the mask is sealed to committee member `j`, with the header hash, the donor and the
+//! member as associated data; a share cannot be moved to another round, donor or member.
+//!
+//! Mask, shares and seals derive from the enclave's root secret, the header, the donor **and a digest of the numbers**:
+//! the same numbers give the same blob after any crash, and other numbers under the same header, which a clone or a
+//! rolled-back enclave may hold, never meet the same mask. Two vectors under one mask would publish their difference.
 
 use histone_program_sdk::wire::{Reader, WireError, Writer};
-use rand_core::CryptoRng;
+use histone_protocol::seal::SealPublicKey;
+use histone_protocol::secret::Root;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -26,14 +31,33 @@ const MAX_SEAL_OVERHEAD: usize = 1024;
 /// Public-key encryption to an X25519 key with associated data, such as HPKE.
 pub trait Sealer {
     /// Encrypts `plaintext` so that only the holder of the key to `public_key` reads it, given the same `info` and `aad`.
+    /// Everything random comes from `randomness`, which serves for this message alone: the same call gives the same bytes.
     fn seal(
         &self,
         public_key: &[u8; 32],
         info: &[u8],
         aad: &[u8],
         plaintext: &[u8],
-        rng: &mut dyn CryptoRng,
+        randomness: &[u8; 32],
     ) -> Result<Vec<u8>, BoxError>;
+}
+
+/// HPKE as everything else in the product seals ([`SealPublicKey::seal_with`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Hpke;
+
+impl Sealer for Hpke {
+    fn seal(
+        &self,
+        public_key: &[u8; 32],
+        info: &[u8],
+        aad: &[u8],
+        plaintext: &[u8],
+        randomness: &[u8; 32],
+    ) -> Result<Vec<u8>, BoxError> {
+        let key = SealPublicKey((*public_key).into());
+        Ok(key.seal_with(std::str::from_utf8(info)?, aad, plaintext, randomness)?)
+    }
 }
 
 /// The other side of a [`Sealer`]; holds the secret key.
@@ -58,6 +82,12 @@ pub enum UpdateError {
         got: usize,
         /// Numbers of the round.
         expected: usize,
+    },
+    /// There is no such seat.
+    #[error("there is no committee member {member} in this round")]
+    Member {
+        /// The member.
+        member: u8,
     },
     /// A number does not fit.
     #[error("the update does not fit the fixed-point range")]
@@ -112,48 +142,80 @@ pub fn blob_hash(blob: &[u8]) -> [u8; 32] {
     histone_protocol::hash::blob_hash(blob).0
 }
 
-/// Masks and shares `values` for this round; gives the blob to publish.
+/// Masks and shares `values` for this round; gives the blob to publish. The same call gives the same bytes.
 ///
-/// `values` has [`RoundHeader::dimension`] numbers, each below [`fixed::limit`] of the cohort in absolute value.
+/// `values` has [`RoundHeader::dimension`] numbers, each below [`fixed::limit`] of the cohort in absolute value. `secret`
+/// is the root of the donor's enclave; whoever knows it reads every update that was made with it.
 pub fn seal_update(
     header: &RoundHeader,
     donor: u16,
     values: &[f64],
     sealer: &dyn Sealer,
-    rng: &mut dyn CryptoRng,
+    secret: &Root,
 ) -> Result<Vec<u8>, UpdateError> {
-    let f = header.fields();
-    if !header.has_donor(donor) {
-        return Err(UpdateError::Donor { donor });
-    }
-    if values.len() != header.dimension() {
-        return Err(UpdateError::Dimension { got: values.len(), expected: header.dimension() });
-    }
-    let numbers = fixed::encode(values, f.fractional_bits, f.cohort.len()).map_err(UpdateError::Number)?;
-    let numbers = Zeroizing::new(numbers);
-    let mask: Zeroizing<Vec<Fp>> = Zeroizing::new(numbers.iter().map(|_| Fp::random(rng)).collect());
-    let ciphertext: Vec<Fp> = numbers.iter().zip(mask.iter()).map(|(&x, &m)| x + m).collect();
-    let ciphertext = encode_vector(&ciphertext);
-
+    let masked = Masked::new(header, donor, values, secret)?;
     let mut w = Writer::default();
     w.u8(VERSION);
     w.0.extend_from_slice(&header.hash());
     codec::put_u16(&mut w, donor);
     w.u32(values.len() as u32);
-    w.0.extend_from_slice(&ciphertext);
+    w.0.extend_from_slice(&masked.ciphertext);
     w.u8(header.members());
-    let shares =
-        share::split(&mask, header.threshold(), header.members(), rng).map_err(UpdateError::Share)?;
-    for (member, (seat, share)) in (1u8..).zip(f.committee.iter().zip(shares)) {
-        let plain = Zeroizing::new(encode_vector(&share));
-        let aad = associated_data(header, donor, member, &ciphertext);
+    for (member, seat) in (1u8..).zip(&header.fields().committee) {
+        let (share, randomness) = masked.share(member)?;
+        let aad = associated_data(header, donor, member, &masked.ciphertext);
         let sealed = sealer
-            .seal(&seat.seal_key, SEAL_INFO, &aad, &plain, rng)
+            .seal(&seat.seal_key, SEAL_INFO, &aad, &share, &randomness)
             .map_err(|source| UpdateError::Seal { member, source })?;
         w.bytes(&sealed);
     }
     Ok(w.0)
 }
+
+/// A donor's masked numbers and the shares of their mask, as they derive from its secret.
+pub(crate) struct Masked {
+    ciphertext: Vec<u8>,
+    shares: Vec<Zeroizing<Vec<Fp>>>,
+    key: Root,
+}
+
+impl Masked {
+    pub(crate) fn new(
+        header: &RoundHeader,
+        donor: u16,
+        values: &[f64],
+        secret: &Root,
+    ) -> Result<Masked, UpdateError> {
+        let f = header.fields();
+        if !header.has_donor(donor) {
+            return Err(UpdateError::Donor { donor });
+        }
+        if values.len() != header.dimension() {
+            return Err(UpdateError::Dimension { got: values.len(), expected: header.dimension() });
+        }
+        let numbers =
+            fixed::encode(values, f.fractional_bits, f.cohort.len()).map_err(UpdateError::Number)?;
+        let numbers = Zeroizing::new(numbers);
+        let encoded = Zeroizing::new(encode_vector(&numbers));
+        let key = secret.child("histone/update/v1", &[&header.hash(), &donor.to_le_bytes(), &encoded]);
+        let mut rng = key.rng("mask", &[]);
+        let mask: Zeroizing<Vec<Fp>> = Zeroizing::new(numbers.iter().map(|_| Fp::random(&mut rng)).collect());
+        let ciphertext: Vec<Fp> = numbers.iter().zip(mask.iter()).map(|(&x, &m)| x + m).collect();
+        let shares = share::split(&mask, header.threshold(), header.members(), &mut key.rng("shares", &[]))
+            .map_err(UpdateError::Share)?;
+        Ok(Masked { ciphertext: encode_vector(&ciphertext), shares, key })
+    }
+
+    /// The share of one member, encoded, and the randomness of its seal, which tells nothing of another member's.
+    pub(crate) fn share(&self, member: u8) -> Result<SealInput, UpdateError> {
+        let share = self.shares.get(usize::from(member).wrapping_sub(1));
+        let share = share.ok_or(UpdateError::Member { member })?;
+        Ok((Zeroizing::new(encode_vector(share)), self.key.derive("seal", &[&[member]])))
+    }
+}
+
+/// An encoded share and the randomness of its seal.
+type SealInput = (Zeroizing<Vec<u8>>, Zeroizing<[u8; 32]>);
 
 /// Binds a sealed share to round, donor, member and ciphertext.
 fn associated_data(header: &RoundHeader, donor: u16, member: u8, ciphertext: &[u8]) -> [u8; 32] {
@@ -224,16 +286,24 @@ impl Update {
         member: u8,
         unsealer: &dyn Unsealer,
     ) -> Result<Zeroizing<Vec<Fp>>, BoxError> {
-        let sealed = self.sealed.get(usize::from(member).wrapping_sub(1)).ok_or("there is no such member")?;
-        let aad = associated_data(header, self.donor, member, &encode_vector(&self.ciphertext));
-        let plain = unsealer.unseal(SEAL_INFO, &aad, sealed)?;
-        let share =
-            Zeroizing::new(decode_vector(&plain).ok_or("the share holds a number outside of the field")?);
-        if share.len() != header.dimension() {
-            return Err("the share has the wrong length".into());
-        }
-        Ok(share)
+        let (sealed, aad) = self.sealed(header, member).ok_or("there is no such member")?;
+        read_share(header, &unsealer.unseal(SEAL_INFO, &aad, sealed)?)
     }
+
+    /// The sealed share of one member, and what it is bound to.
+    pub(crate) fn sealed(&self, header: &RoundHeader, member: u8) -> Option<(&[u8], [u8; 32])> {
+        let sealed = self.sealed.get(usize::from(member).wrapping_sub(1))?;
+        Some((sealed, associated_data(header, self.donor, member, &encode_vector(&self.ciphertext))))
+    }
+}
+
+/// Reads a decrypted share.
+pub(crate) fn read_share(header: &RoundHeader, plain: &[u8]) -> Result<Zeroizing<Vec<Fp>>, BoxError> {
+    let share = Zeroizing::new(decode_vector(plain).ok_or("the share holds a number outside of the field")?);
+    if share.len() != header.dimension() {
+        return Err("the share has the wrong length".into());
+    }
+    Ok(share)
 }
 
 /// A donor whose update counts, with the hash that it anchored.

@@ -371,19 +371,22 @@ struct Memory<'a>(&'a Party);
 
 impl OpenedRounds for Memory<'_> {
     fn record(&mut self, openings: &[Opening]) -> Result<bool, BoxError> {
-        let mut opened: BTreeMap<B256, B256> = match self.0.recall(MEMORY)? {
-            Some(bytes) => serde_json::from_slice(&bytes)?,
-            None => BTreeMap::new(),
-        };
-        for (id, content) in openings {
-            if opened
-                .insert(B256::from(*id), B256::from(*content))
-                .is_some_and(|earlier| earlier.0 != *content)
-            {
-                return Ok(false);
+        let mut recorded = true;
+        // One step: two processes with this member's key never both find the round unopened.
+        self.0.amend(MEMORY, |old| {
+            let mut opened: BTreeMap<B256, B256> = match old {
+                Some(bytes) => serde_json::from_slice(&bytes)?,
+                None => BTreeMap::new(),
+            };
+            for (id, content) in openings {
+                let earlier = opened.insert(B256::from(*id), B256::from(*content));
+                if earlier.is_some_and(|earlier| earlier.0 != *content) {
+                    recorded = false;
+                    return Ok(None);
+                }
             }
-        }
-        self.0.keep(MEMORY, &serde_json::to_vec(&opened)?)?;
-        Ok(true)
+            Ok::<_, BoxError>(Some(serde_json::to_vec(&opened)?))
+        })?;
+        Ok(recorded)
     }
 }

@@ -1,7 +1,8 @@
 //! The parties of a collaboration, and the run that connects them.
 //!
 //! 1. [`study`]: the file that describes a collaboration, checked before anything starts.
-//! 2. [`party`]: what every party has: a name, keys, random numbers, a private directory. [`world`]: what all can reach.
+//! 2. [`party`]: what every party has: a name, a private directory, a root secret and the keys that derive from it.
+//!    [`machine`]: the enclaves on its machine. [`world`]: what all can reach.
 //! 3. The parties: [`owner`] (data and consent), [`trainer`] (the model), [`runner`] (validation and query enclaves),
 //!    [`auditor`] (programs), [`committee`] (opens sums), [`user`] (asks and pays).
 //! 4. [`release`]: the one function through which a data key leaves an owner.
@@ -14,6 +15,7 @@
 pub mod auditor;
 pub mod committee;
 pub mod error;
+pub mod machine;
 pub mod owner;
 pub mod party;
 pub mod programs;

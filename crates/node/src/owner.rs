@@ -6,7 +6,7 @@ use histone_access::Permit;
 use histone_attestation::Attested;
 use histone_attestation::simulated::SimulatedDevice;
 use histone_enclave::engine::LoadedProgram;
-use histone_enclave::instance::{Instance, SealedDataset};
+use histone_enclave::instance::SealedDataset;
 use histone_enclave::training::{self, AnsweredVersions, DonationTerms, RoundTranscript, TrainingEnclave};
 use histone_enclave::validation::{self, Validated, ValidationEnclave};
 use histone_federation::BoxError;
@@ -22,6 +22,7 @@ use histone_protocol::program::ProgramKind;
 use histone_protocol::record::Signed;
 use histone_protocol::report::ValidationReport;
 use histone_protocol::{Address, B256, U256};
+use zeroize::Zeroizing;
 
 use crate::error::NodeError;
 use crate::party::Party;
@@ -36,16 +37,23 @@ struct Schema {
     rows: u32,
 }
 
+/// One version of the table, as it is kept.
+struct Encrypted {
+    schema: Schema,
+    keys: KeyBundle,
+    ciphertext: Vec<u8>,
+    root: B256,
+    /// Its files in the owner's directory, without their ending.
+    file: String,
+}
+
 /// A data owner's node.
 pub struct Owner {
     /// Name, keys, directory.
     pub party: Party,
     policy: ConsentPolicy,
-    schema: Schema,
-    keys: KeyBundle,
-    ciphertext: Vec<u8>,
+    table: Encrypted,
     dataset: B256,
-    root: B256,
     participation: Option<Participation>,
 }
 
@@ -125,16 +133,16 @@ pub struct Answer {
 impl Owner {
     /// Encrypts the table into the owner's directory and forgets the plain one.
     pub fn prepare(
-        mut party: Party,
+        party: Party,
         table: Table,
         label: &str,
         mut policy: ConsentPolicy,
     ) -> Result<Self, NodeError> {
         policy.owner = party.account();
         histone_access::check_policy(&policy)?;
-        let (schema, keys, ciphertext, root) = encrypt(&mut party, &table, label)?;
-        let dataset = histone_ledger::dataset_id(party.account(), root);
-        Ok(Self { party, policy, schema, keys, ciphertext, dataset, root, participation: None })
+        let table = encrypt(&party, &table, label)?;
+        let dataset = histone_ledger::dataset_id(party.account(), table.root);
+        Ok(Self { party, policy, table, dataset, participation: None })
     }
 
     /// The owner's account.
@@ -149,7 +157,12 @@ impl Owner {
 
     /// Commitment of the version of the dataset that this owner holds.
     pub fn root(&self) -> B256 {
-        self.root
+        self.table.root
+    }
+
+    /// Where the owner's directory keeps the current version: `.key` and `.sealed` behind this name.
+    pub fn dataset_file(&self) -> &str {
+        &self.table.file
     }
 
     /// The account that is paid for this owner's donation, and its donor number.
@@ -189,8 +202,7 @@ impl Owner {
         enclave: &ValidationEnclave,
         world: &World,
     ) -> Result<B256, NodeError> {
-        let (schema, keys, ciphertext, root) = encrypt(&mut self.party, &table, &self.schema.label)?;
-        (self.schema, self.keys, self.ciphertext, self.root) = (schema, keys, ciphertext, root);
+        self.table = encrypt(&self.party, &table, &self.table.schema.label)?;
         let validated = self.validate(enclave, self.dataset, world).await?;
         let report = world.blobs.put(&validated.report)?;
         let call = Datasets::updateCall {
@@ -251,9 +263,9 @@ impl Owner {
             policy: self.policy.clone(),
             model_id,
             dataset: self.dataset,
-            data_matches: paper.features == self.schema.columns
-                && paper.label == self.schema.label
-                && self.schema.rows >= paper.min_rows,
+            data_matches: paper.features == self.table.schema.columns
+                && paper.label == self.table.schema.label
+                && self.table.schema.rows >= paper.min_rows,
             dataset_in_force: in_force,
             time: world.ledger.time().await?,
             paper,
@@ -279,17 +291,14 @@ impl Owner {
     ) -> Result<u16, NodeError> {
         let init_data = training::init_data(world.ledger.deployment(), model_id, plan);
         let now = world.ledger.time().await?;
-        let seed = self.party.draw_seed();
-        let instance =
-            Instance::start(machine.program, machine.device, self.account(), init_data, now, seed)?;
+        let instance = self.party.start_enclave(machine.program, machine.device, init_data, now)?;
         world.register_enclave(&instance, &self.party.key).await?;
         let signer = instance.keys().receipt;
         let attested = world.appraise(signer, ProgramKind::Training, init_data).await?;
         let funded = world.ledger.funded_training(model_id, instant_payment).await?;
         let sealed = self.release(permit, attested, funded, B256::ZERO, world).await?;
         // An account for this model alone. The ledger names it beside the dataset; it keeps the money apart, not the owner.
-        let payee = SigningKey::generate(&mut self.party.rng);
-        self.party.keep(&format!("payee-{model_id}.key"), &*payee.to_bytes())?;
+        let payee = self.party.payee(world.ledger.deployment().id(), model_id)?;
         let policy = world.cohort_policy(model_id).await?;
         let terms = DonationTerms { payee: payee.address(), decision, versions: 1 };
         let (enclave, donation) =
@@ -319,17 +328,30 @@ impl Owner {
         let Some(p) = &mut self.participation else {
             return Err(NodeError::Message(format!("`{}` takes part in no model", self.party.name)));
         };
-        let mut answered = Answered(&self.party);
-        let update =
-            p.enclave.contribute(header, p.donor, &world.ledger, &world.evidence(), &mut answered).await?;
-        let blob = world.blobs.put(&update.blob)?;
+        let f = header.fields();
+        let name = format!("update-{}-{}-{:x}.bin", p.model_id, f.round, B256::from(header.hash()));
+        // Kept before it is sent: whatever happens in between, the same bytes are sent again.
+        let kept = match self.party.recall(&name)? {
+            Some(kept) => kept,
+            None => {
+                let mut answered = Answered(&self.party);
+                let (ledger, evidence) = (&world.ledger, world.evidence());
+                let update =
+                    p.enclave.contribute(header, p.donor, ledger, &evidence, &mut answered).await?;
+                self.party.keep_first(&name, [update.signature.as_slice(), &update.blob].concat())?
+            }
+        };
+        let Some((signature, blob)) = kept.split_at_checked(65) else {
+            return Err(NodeError::Message(format!("the kept update `{name}` is damaged; remove it")));
+        };
+        let blob = world.blobs.put(blob)?;
         let call = Rounds::anchorCall {
-            modelId: update.receipt.modelId,
-            round: update.receipt.round,
+            modelId: U256::from_be_bytes(f.model_id),
+            round: f.round,
             blobHash: blob,
             donorIndex: p.donor,
             enclave: p.enclave.instance().keys().receipt,
-            signature: update.signature.as_slice().to_vec().into(),
+            signature: signature.to_vec().into(),
         };
         let donor = p.donor;
         world.ledger.send(&key, Contract::Rounds, call).await?;
@@ -395,37 +417,38 @@ impl Owner {
     ) -> Result<SealedDataset, NodeError> {
         let now = world.ledger.time().await?;
         let (owner, dataset) = (self.account(), self.dataset);
-        let owned = OwnedKey { owner, dataset, bundle: &self.keys };
-        let key = release(permit, attested, funded, owned, now, &mut self.party.rng)?;
+        let owned = OwnedKey { owner, dataset, bundle: &self.table.keys };
+        let key = release(permit, attested, funded, owned, now, self.party.root())?;
         Ok(SealedDataset {
             id: dataset,
             owner,
-            root: self.root,
+            root: self.table.root,
             replaces,
-            ciphertext: self.ciphertext.clone(),
+            ciphertext: self.table.ciphertext.clone(),
             key,
         })
     }
 }
 
-/// Encrypts a table into its owner's directory.
-fn encrypt(
-    party: &mut Party,
-    table: &Table,
-    label: &str,
-) -> Result<(Schema, KeyBundle, Vec<u8>, B256), NodeError> {
-    let keys = KeyBundle::generate(&mut party.rng);
-    let ciphertext = keys.data.encrypt(&table.encode(), &mut party.rng);
+/// Encrypts a table into its owner's directory. The same table again gets the same keys, and another version its own, so
+/// that a version which is on the ledger stays readable whatever becomes of the next one.
+fn encrypt(party: &Party, table: &Table, label: &str) -> Result<Encrypted, NodeError> {
+    let plain = Zeroizing::new(table.encode());
+    // The name tells nobody anything about the table: it derives from the root secret as well.
+    let name = B256::from(*party.root().derive("dataset", &[&plain]));
+    let file = format!("dataset-{name:x}");
+    // Drawn and not derived from the root: to destroy it is to erase this version.
+    let keys = KeyBundle::from_bytes(&*party.draw(&format!("{file}.key"))?);
+    let ciphertext = keys.data.encrypt(&plain);
     let root = dataset_root(&keys.salt, (0..table.rows()).filter_map(|i| table.row_bytes(i)));
-    party.keep("dataset.sealed", &ciphertext)?;
-    party.keep("dataset.key", &*keys.to_bytes())?;
+    party.keep(&format!("{file}.sealed"), &ciphertext)?;
     let schema = Schema {
         columns: table.columns().to_vec(),
         label: label.to_string(),
         // A table has fewer than 2^32 rows.
         rows: table.rows() as u32,
     };
-    Ok((schema, keys, ciphertext, root))
+    Ok(Encrypted { schema, keys, ciphertext, root, file })
 }
 
 /// State of a model on the ledger.
@@ -439,21 +462,25 @@ struct Answered<'a>(&'a Party);
 
 impl AnsweredVersions for Answered<'_> {
     fn record(&mut self, lineage: B256, root: B256, allowed: u32) -> Result<bool, BoxError> {
-        const MEMORY: &str = "answered.json";
-        let mut answered: BTreeMap<B256, BTreeSet<B256>> = match self.0.recall(MEMORY)? {
-            Some(bytes) => serde_json::from_slice(&bytes)?,
-            None => BTreeMap::new(),
-        };
-        let versions = answered.entry(lineage).or_default();
-        if versions.contains(&root) {
-            return Ok(true);
-        }
-        if versions.len() >= allowed as usize {
-            return Ok(false);
-        }
-        versions.insert(root);
-        self.0.keep(MEMORY, &serde_json::to_vec(&answered)?)?;
-        Ok(true)
+        let mut recorded = true;
+        // One step: two processes of one owner never both find room for their version.
+        self.0.amend("answered.json", |old| {
+            let mut answered: BTreeMap<B256, BTreeSet<B256>> = match old {
+                Some(bytes) => serde_json::from_slice(&bytes)?,
+                None => BTreeMap::new(),
+            };
+            let versions = answered.entry(lineage).or_default();
+            if versions.contains(&root) {
+                return Ok(None);
+            }
+            if versions.len() >= allowed as usize {
+                recorded = false;
+                return Ok(None);
+            }
+            versions.insert(root);
+            Ok::<_, BoxError>(Some(serde_json::to_vec(&answered)?))
+        })?;
+        Ok(recorded)
     }
 }
 

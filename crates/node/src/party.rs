@@ -1,16 +1,26 @@
-//! What every party has: a name, keys, random numbers and a private directory.
+//! What every party has: a name, a private directory, and one root secret from which its keys derive.
+//!
+//! The root is stored before anything is made from it. A party that is killed and started again has the same keys,
+//! accounts and codes; nothing that it uses comes from a generator whose position a crash forgets.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
+use histone_enclave::storage::Storage;
+use histone_federation::BoxError;
 use histone_network::{StoreError, read_durable, update_private};
 use histone_protocol::Address;
 use histone_protocol::hash::tagged_hash;
 use histone_protocol::keys::SigningKey;
+use histone_protocol::record::LedgerId;
 use histone_protocol::seal::SealKey;
+use histone_protocol::secret::Root;
 use zeroize::Zeroizing;
+
+const ROOT: &str = "root.secret";
+const SIGNING_KEY: &str = "signing.key";
 
 /// Where random numbers come from.
 #[derive(Debug, Clone, Copy)]
@@ -31,23 +41,32 @@ pub enum PartyError {
     /// A file or directory cannot be made, written or read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is a party already.
+    #[error("`{0}` holds the secrets of a party already; open it, or name another directory")]
+    Exists(PathBuf),
+    /// There is no party.
+    #[error("`{0}` holds no party; create it first")]
+    Missing(PathBuf),
+    /// A file does not hold what was put there.
+    #[error("`{0}` is damaged: it does not have the length of what was kept there")]
+    Damaged(PathBuf),
 }
 
 impl Entropy {
-    /// A generator for one party; parties never share one.
-    pub fn generator(self, party: &str) -> Result<ChaCha20Rng, PartyError> {
+    /// A generator for one purpose, such as a party's root; purposes never share one.
+    pub fn generator(self, purpose: &str) -> Result<ChaCha20Rng, PartyError> {
         let mut seed = Zeroizing::new([0; 32]);
         match self {
             Entropy::System => getrandom::fill(&mut *seed).map_err(PartyError::Entropy)?,
             Entropy::Seed(number) => {
-                *seed = tagged_hash("histone/demo-seed/v1", &[&number.to_le_bytes(), party.as_bytes()]).0;
+                *seed = tagged_hash("histone/demo-seed/v1", &[&number.to_le_bytes(), purpose.as_bytes()]).0;
             }
         }
         Ok(ChaCha20Rng::from_seed(*seed))
     }
 }
 
-/// A party's name, keys, generator and private directory.
+/// A party's name, keys and private directory.
 pub struct Party {
     /// Its name in the study.
     pub name: String,
@@ -55,21 +74,41 @@ pub struct Party {
     pub key: SigningKey,
     /// Opens what is sealed to it.
     pub seal: SealKey,
-    /// Its random numbers.
-    pub rng: ChaCha20Rng,
+    root: Root,
+    entropy: Entropy,
     dir: PathBuf,
 }
 
 impl Party {
-    /// Makes a party with fresh keys and a directory of its own below `private`, readable by its owner only.
+    /// Makes a party with a fresh root secret and a directory of its own below `private`, readable by its owner only.
+    /// Refuses a directory that holds a party.
     pub fn create(name: &str, private: &Path, entropy: Entropy) -> Result<Self, PartyError> {
-        let mut rng = entropy.generator(name)?;
-        let key = SigningKey::generate(&mut rng);
-        let seal = SealKey::generate(&mut rng);
+        let root = Root::generate(&mut entropy.generator(name)?);
         let dir = private.join(name);
         create_private_dir(&dir)?;
-        let party = Self { name: name.to_string(), key, seal, rng, dir };
-        party.keep("signing.key", &*party.key.to_bytes())?;
+        update_private(&dir.join(ROOT), |old| match old {
+            Some(_) => Err(PartyError::Exists(dir.clone())),
+            None => Ok(Some(root.as_bytes().to_vec())),
+        })?;
+        Self::with(name, root, entropy, dir)
+    }
+
+    /// Opens a party that was created before: the same keys, whatever happened in between.
+    pub fn open(name: &str, private: &Path, entropy: Entropy) -> Result<Self, PartyError> {
+        let dir = private.join(name);
+        let path = dir.join(ROOT);
+        let bytes = if dir.is_dir() { read_durable(&path)?.map(Zeroizing::new) } else { None };
+        let bytes = bytes.ok_or_else(|| PartyError::Missing(dir.clone()))?;
+        let root = bytes.as_slice().try_into().map_err(|_| PartyError::Damaged(path))?;
+        Self::with(name, Root::from_bytes(root), entropy, dir)
+    }
+
+    fn with(name: &str, root: Root, entropy: Entropy, dir: PathBuf) -> Result<Self, PartyError> {
+        let key = SigningKey::generate(&mut root.rng("signing key", &[]));
+        let seal = SealKey::from_seed(&root.derive("seal key", &[]));
+        let party = Self { name: name.to_string(), key, seal, root, entropy, dir };
+        // For wallets and for whoever sweeps the accounts; the party itself never reads it.
+        party.keep_first(SIGNING_KEY, party.key.to_bytes().to_vec())?;
         Ok(party)
     }
 
@@ -78,11 +117,61 @@ impl Party {
         self.key.address()
     }
 
-    /// 32 fresh secret bytes, for instance to start an enclave with.
-    pub fn draw_seed(&mut self) -> Zeroizing<[u8; 32]> {
-        let mut seed = Zeroizing::new([0; 32]);
-        self.rng.fill_bytes(&mut *seed);
-        seed
+    /// What the party's own secrets derive from, and what it seals with.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// The account that is paid for a donation to one model on one ledger, always the same. Its key is kept in a file.
+    pub fn payee(&self, ledger: LedgerId, model_id: u64) -> Result<SigningKey, PartyError> {
+        let place: [&[u8]; 3] =
+            [&ledger.chain_id.to_le_bytes(), ledger.contract.as_slice(), &model_id.to_le_bytes()];
+        let key = SigningKey::generate(&mut self.root.rng("payee", &place));
+        let file = format!("payee-{}-{:x}-{model_id}.key", ledger.chain_id, ledger.contract);
+        self.keep_first(&file, key.to_bytes().to_vec())?;
+        Ok(key)
+    }
+
+    /// What the enclave number `number` on this party's machine starts with; numbers come from [`Party::next`].
+    pub fn enclave_seed(&self, number: u64) -> Zeroizing<[u8; 32]> {
+        self.root.derive("enclave", &[&number.to_le_bytes()])
+    }
+
+    /// The next number of a series, from 0; never one that was given before, in this process or an earlier one.
+    pub fn next(&self, series: &str) -> Result<u64, PartyError> {
+        let name = format!("{series}.count");
+        let mut next = 0;
+        self.amend(&name, |old| {
+            if let Some(old) = old {
+                let count = old.try_into().map_err(|_| PartyError::Damaged(self.dir.join(&name)))?;
+                next = u64::from_le_bytes(count);
+            }
+            // 2^64 numbers are not given in the life of a machine.
+            Ok::<_, PartyError>(Some(next.saturating_add(1).to_le_bytes().to_vec()))
+        })?;
+        Ok(next)
+    }
+
+    /// How many numbers of a series were given.
+    pub fn count(&self, series: &str) -> Result<u64, PartyError> {
+        let name = format!("{series}.count");
+        let Some(bytes) = self.recall(&name)? else { return Ok(0) };
+        Ok(u64::from_le_bytes(bytes.try_into().map_err(|_| PartyError::Damaged(self.dir.join(name)))?))
+    }
+
+    /// Secret bytes that derive from nothing, drawn once and kept under a name before they are used: for keys whose
+    /// destruction is an erasure, which a root would bring back.
+    pub fn draw<const N: usize>(&self, name: &str) -> Result<Zeroizing<[u8; N]>, PartyError> {
+        let mut fresh = Zeroizing::new([0; N]);
+        self.entropy.generator(&format!("{}/{name}", self.name))?.fill_bytes(&mut *fresh);
+        let kept = Zeroizing::new(self.keep_first(name, fresh.to_vec())?);
+        let kept = kept.as_slice().try_into().map_err(|_| PartyError::Damaged(self.dir.join(name)))?;
+        Ok(Zeroizing::new(kept))
+    }
+
+    /// The private directory as an enclave on this party's machine sees it.
+    pub fn storage(&self) -> Box<dyn Storage> {
+        Box::new(Directory(self.dir.clone()))
     }
 
     /// Writes a file of the private directory whole or not at all; it is on the disk when this returns.
@@ -93,15 +182,7 @@ impl Party {
     /// Keeps bytes under a name that has none yet, and gives what is kept there: what was prepared first is what is sent,
     /// however often.
     pub fn keep_first(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, PartyError> {
-        let mut kept = bytes.clone();
-        self.amend(name, |old| match old {
-            Some(earlier) => {
-                kept = earlier;
-                Ok::<_, PartyError>(None)
-            }
-            None => Ok(Some(bytes)),
-        })?;
-        Ok(kept)
+        Ok(keep_first(&self.dir.join(name), bytes)?)
     }
 
     /// Changes a file in one step that no other process of this party comes between: `change` gets what is there and
@@ -128,6 +209,28 @@ impl Party {
     }
 }
 
+fn keep_first(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    let mut kept = None;
+    update_private(path, |old| {
+        kept = old;
+        Ok::<_, StoreError>(kept.is_none().then(|| bytes.clone()))
+    })?;
+    Ok(kept.unwrap_or(bytes))
+}
+
+/// A party's directory as a storage of enclaves.
+struct Directory(PathBuf);
+
+impl Storage for Directory {
+    fn keep_first(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, BoxError> {
+        Ok(keep_first(&self.0.join(name), bytes)?)
+    }
+
+    fn recall(&self, name: &str) -> Result<Option<Vec<u8>>, BoxError> {
+        Ok(read_durable(&self.0.join(name))?)
+    }
+}
+
 impl fmt::Debug for Party {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Party({}, {})", self.name, self.account())
@@ -145,15 +248,85 @@ mod tests {
     use super::*;
     use std::fs;
 
+    const LEDGER: LedgerId = LedgerId { chain_id: 1, contract: Address::repeat_byte(1) };
+
     #[test]
     fn a_seed_repeats_and_parties_differ() {
         let dir = tempfile::tempdir().unwrap();
-        let make = |name: &str, n: u64| {
-            Party::create(name, &dir.path().join(n.to_string()), Entropy::Seed(n)).unwrap().account()
+        let mut runs = 0;
+        let mut make = |name: &str, n: u64| {
+            runs += 1;
+            Party::create(name, &dir.path().join(runs.to_string()), Entropy::Seed(n)).unwrap().account()
         };
         assert_eq!(make("a", 1), make("a", 1));
         assert_ne!(make("a", 1), make("b", 1));
         assert_ne!(make("a", 1), make("a", 2));
+    }
+
+    #[test]
+    fn a_party_comes_back_with_its_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        for entropy in [Entropy::System, Entropy::Seed(1)] {
+            let name = format!("{entropy:?}");
+            assert!(matches!(Party::open(&name, dir.path(), entropy), Err(PartyError::Missing(_))));
+            assert!(!dir.path().join(&name).exists(), "asking makes nothing");
+            let party = Party::create(&name, dir.path(), entropy).unwrap();
+            let sealed = party.seal.public().seal("use", b"", b"secret", party.root()).unwrap();
+            let payee = party.payee(LEDGER, 3).unwrap().address();
+            let drawn = party.draw::<64>("dataset.key").unwrap();
+            assert_eq!((party.next("codes").unwrap(), party.next("codes").unwrap()), (0, 1));
+            assert!(matches!(Party::create(&name, dir.path(), entropy), Err(PartyError::Exists(_))));
+
+            let again = Party::open(&name, dir.path(), entropy).unwrap();
+            assert_eq!(again.account(), party.account());
+            assert_eq!(again.seal.open("use", b"", &sealed).unwrap(), b"secret");
+            assert_eq!(again.payee(LEDGER, 3).unwrap().address(), payee);
+            assert_ne!(again.payee(LEDGER, 4).unwrap().address(), payee);
+            let elsewhere = LedgerId { chain_id: 2, ..LEDGER };
+            assert_ne!(again.payee(elsewhere, 5).unwrap().address(), again.payee(LEDGER, 5).unwrap().address());
+            assert_eq!(again.draw::<64>("dataset.key").unwrap(), drawn);
+            assert_ne!(again.draw::<64>("other.key").unwrap(), drawn);
+            assert_eq!((again.next("codes").unwrap(), again.count("codes").unwrap()), (2, 3));
+            assert_eq!((again.next("enclaves").unwrap(), again.count("none").unwrap()), (0, 0));
+            assert_ne!(again.enclave_seed(0), again.enclave_seed(1));
+            assert_eq!(again.enclave_seed(0), party.enclave_seed(0));
+        }
+    }
+
+    /// Killed after the root was stored and before anything else: the party is the same one.
+    #[test]
+    fn a_party_is_killed_while_it_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let party = Party::create("a", dir.path(), Entropy::System).unwrap();
+        fs::remove_file(dir.path().join("a").join(SIGNING_KEY)).unwrap();
+        let again = Party::open("a", dir.path(), Entropy::System).unwrap();
+        assert_eq!(again.account(), party.account());
+        assert_eq!(again.recall(SIGNING_KEY).unwrap().unwrap(), *party.key.to_bytes());
+        // Before that there is no party, and making it works.
+        fs::create_dir(dir.path().join("b")).unwrap();
+        assert!(matches!(Party::open("b", dir.path(), Entropy::System), Err(PartyError::Missing(_))));
+        fs::write(dir.path().join("b").join("root.partial"), [1; 7]).unwrap();
+        Party::create("b", dir.path(), Entropy::System).unwrap();
+        // A root that is cut off is no root.
+        party.keep(ROOT, &[1; 31]).unwrap();
+        assert!(matches!(Party::open("a", dir.path(), Entropy::System), Err(PartyError::Damaged(_))));
+        assert!(matches!(Party::create("a", dir.path(), Entropy::System), Err(PartyError::Exists(_))));
+    }
+
+    #[test]
+    fn what_was_prepared_first_is_what_is_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let party = Party::create("a", dir.path(), Entropy::System).unwrap();
+        assert_eq!(party.keep_first("update", b"one".to_vec()).unwrap(), b"one");
+        assert_eq!(party.keep_first("update", b"two".to_vec()).unwrap(), b"one");
+        assert_eq!(party.storage().recall("update").unwrap().unwrap(), b"one");
+        assert_eq!(party.storage().keep_first("update", b"three".to_vec()).unwrap(), b"one");
+        let refused: Result<(), PartyError> = party.amend("update", |old| {
+            assert_eq!(old.as_deref(), Some(b"one".as_slice()));
+            Err(PartyError::Missing(PathBuf::new()))
+        });
+        assert!(matches!(refused, Err(PartyError::Missing(_))));
+        assert_eq!(party.recall("update").unwrap().unwrap(), b"one");
     }
 
     #[cfg(unix)]

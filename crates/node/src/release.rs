@@ -28,8 +28,8 @@ use histone_attestation::Attested;
 use histone_ledger::{Basis, Funded};
 use histone_protocol::dataset::{KeyBundle, SealedKey, release_aad};
 use histone_protocol::seal::SealError;
+use histone_protocol::secret::Root;
 use histone_protocol::{Address, B256};
-use rand_core::CryptoRng;
 
 /// Why a key is not released although each check passed for itself.
 #[derive(Debug, thiserror::Error)]
@@ -80,14 +80,15 @@ pub struct OwnedKey<'a> {
     pub bundle: &'a KeyBundle,
 }
 
-/// Releases a data key to the one enclave that was appraised, for the one use that was permitted and paid.
+/// Releases a data key to the one enclave that was appraised, for the one use that was permitted and paid. `secret` is
+/// the owner's root, from which the seal's randomness derives.
 pub fn release(
     permit: Permit,
     attested: Attested,
     funded: Funded,
     key: OwnedKey<'_>,
     now: u64,
-    rng: &mut impl CryptoRng,
+    secret: &Root,
 ) -> Result<SealedKey, ReleaseError> {
     if permit.dataset() != key.dataset {
         return Err(ReleaseError::Dataset { permit: permit.dataset(), key: key.dataset });
@@ -111,5 +112,5 @@ pub fn release(
         (permit, funds) => return Err(ReleaseError::Funds { permit, funds }),
     }
     let aad = release_aad(key.dataset, attested.measurement(), attested.evidence_hash());
-    Ok(key.bundle.seal_to(attested.keys().seal, aad, rng)?)
+    Ok(key.bundle.seal_to(attested.keys().seal, aad, secret)?)
 }

@@ -2,11 +2,10 @@
 
 use histone_attestation::simulated::SimulatedDevice;
 use histone_enclave::engine::LoadedProgram;
-use histone_enclave::instance::Instance;
 use histone_enclave::query::{self, QueryAnswer, QueryEnclave};
 use histone_enclave::validation::{self, ValidationEnclave};
 use histone_ledger::contracts::{Contract, Market};
-use histone_protocol::B256;
+use histone_protocol::{Address, B256};
 
 use crate::error::NodeError;
 use crate::party::Party;
@@ -33,9 +32,7 @@ impl Runner {
         world: &World,
     ) -> Result<ValidationEnclave, NodeError> {
         let now = world.ledger.time().await?;
-        let seed = self.party.draw_seed();
-        let instance =
-            Instance::start(program, &self.device, self.party.account(), validation::init_data(), now, seed)?;
+        let instance = self.party.start_enclave(program, &self.device, validation::init_data(), now)?;
         world.register_enclave(&instance, &self.party.key).await?;
         Ok(ValidationEnclave::new(instance)?)
     }
@@ -50,13 +47,31 @@ impl Runner {
         world: &World,
     ) -> Result<QueryEnclave, NodeError> {
         let now = world.ledger.time().await?;
-        let seed = self.party.draw_seed();
         let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash);
-        let instance = Instance::start(program, &self.device, self.party.account(), init_data, now, seed)?;
+        let instance = self.party.start_enclave(program, &self.device, init_data, now)?;
         world.register_enclave(&instance, &self.party.key).await?;
-        let enclave = QueryEnclave::install(instance, model_id, model, &world.ledger).await?;
-        self.party.keep(&format!("model-{model_id}.sealed"), &enclave.sealed_model())?;
+        let file = model_file(instance.keys().receipt);
+        let storage = self.party.storage();
+        let enclave = QueryEnclave::install(instance, model_id, model, storage, &world.ledger).await?;
+        self.party.keep(&file, &enclave.sealed_model())?;
         Ok(enclave)
+    }
+
+    /// Starts a query enclave again whose process ended. It has its keys, its model and what it answered.
+    pub async fn resume_query(
+        &self,
+        program: LoadedProgram,
+        model_id: u64,
+        model_hash: B256,
+        signer: Address,
+        world: &World,
+    ) -> Result<QueryEnclave, NodeError> {
+        let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash);
+        let instance = self.party.resume_enclave(program, signer, init_data)?;
+        let missing = || NodeError::Message(format!("the model of enclave {signer} was not kept"));
+        let model = self.party.recall(&model_file(signer))?.ok_or_else(missing)?;
+        let storage = self.party.storage();
+        Ok(QueryEnclave::restore(instance, model_id, &model, storage, &world.ledger).await?)
     }
 
     /// Settles an answered query with the enclave's receipt.
@@ -70,4 +85,9 @@ impl Runner {
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(())
     }
+}
+
+/// Where the sealed model of an enclave is kept.
+fn model_file(signer: Address) -> String {
+    format!("model-{signer:x}.sealed")
 }

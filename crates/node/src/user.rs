@@ -1,6 +1,5 @@
 //! An end user: buys an access code, asks, and reads the answer.
 
-use chacha20::rand_core::Rng;
 use histone_attestation::Attested;
 use histone_enclave::query::{self, QUERY_INFO, QueryRequest, code_hash, open_answer, query_aad};
 use histone_ledger::contracts::{Contract, Market, TestToken};
@@ -10,6 +9,11 @@ use histone_protocol::{B256, U256};
 use crate::error::NodeError;
 use crate::party::Party;
 use crate::world::World;
+
+/// The series of access codes, for the party's counter.
+const CODES: &str = "codes";
+/// State of a query that is paid and open, in the market's code.
+const FUNDED: u8 = 1;
 
 /// An end user's node.
 #[derive(Debug)]
@@ -44,9 +48,20 @@ impl User {
     /// and its evidence. What comes back is what [`User::buy`] and [`User::ask`] trust.
     pub async fn appraise(&self, model_id: u64, world: &World) -> Result<Attested, NodeError> {
         let call = Market::modelCall { modelId: U256::from(model_id) };
-        let model = world.ledger.read(Contract::Market, call).await?;
-        let init_data = query::init_data(world.ledger.deployment(), model_id, model.modelHash);
-        world.appraise(model.queryEnclave, ProgramKind::Query, init_data).await
+        let enclave = world.ledger.read(Contract::Market, call).await?.queryEnclave;
+        self.appraise_enclave(model_id, enclave, world).await
+    }
+
+    async fn appraise_enclave(
+        &self,
+        model_id: u64,
+        enclave: Address,
+        world: &World,
+    ) -> Result<Attested, NodeError> {
+        let call = Market::modelCall { modelId: U256::from(model_id) };
+        let model_hash = world.ledger.read(Contract::Market, call).await?.modelHash;
+        let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash);
+        world.appraise(enclave, ProgramKind::Query, init_data).await
     }
 
     /// Pays for one query to the enclave that was appraised, and to no other: the contract refuses when another one serves
@@ -59,9 +74,8 @@ impl User {
         world: &World,
     ) -> Result<AccessCode, NodeError> {
         let ledger = &world.ledger;
-        let mut code = [0; 32];
-        self.party.rng.fill_bytes(&mut code);
-        let code = B256::from(code);
+        // Counted before it is paid for: a code that was bought comes back with the root, and none is used twice.
+        let code = self.code(self.party.next(CODES)?);
         let approve =
             TestToken::approveCall { spender: ledger.deployment().market, value: U256::from(price) };
         ledger.send(&self.party.key, Contract::Token, approve).await?;
@@ -75,11 +89,33 @@ impl User {
         Ok(AccessCode { code, query_id: bought.queryId, model_id, trusted })
     }
 
+    /// The codes that this user has paid for and not used, after a restart for instance.
+    pub async fn unused_codes(&self, world: &World) -> Result<Vec<AccessCode>, NodeError> {
+        let mut codes = Vec::new();
+        for number in 0..self.party.count(CODES)? {
+            let code = self.code(number);
+            let query_id = histone_ledger::query_id(self.party.account(), code_hash(code));
+            let query = world.ledger.read(Contract::Market, Market::queryCall { queryId: query_id }).await?;
+            if query.state != FUNDED {
+                continue;
+            }
+            let model_id = u64::from(query.modelId);
+            let serving =
+                Market::servingEnclaveCall { modelId: U256::from(model_id), serving: query.serving };
+            let enclave = world.ledger.read(Contract::Market, serving).await?;
+            let trusted = self.appraise_enclave(model_id, enclave, world).await?;
+            codes.push(AccessCode { code, query_id, model_id, trusted });
+        }
+        Ok(codes)
+    }
+
+    fn code(&self, number: u64) -> B256 {
+        B256::from(*self.party.root().derive("access code", &[&number.to_le_bytes()]))
+    }
+
     /// A code that nobody has paid for.
     pub fn invent_code(&mut self, model_id: u64, trusted: Attested) -> AccessCode {
-        let mut code = [0; 32];
-        self.party.rng.fill_bytes(&mut code);
-        let code = B256::from(code);
+        let code = B256::from(*self.party.root().derive("unpaid code", &[]));
         let query_id = histone_ledger::query_id(self.party.account(), code_hash(code));
         AccessCode { code, query_id, model_id, trusted }
     }
@@ -106,7 +142,7 @@ impl User {
         };
         let keys = code.trusted.keys();
         let aad = query_aad(code.model_id, keys.receipt);
-        Ok(keys.seal.seal(QUERY_INFO, aad.as_slice(), &request.encode(), &mut self.party.rng)?)
+        Ok(keys.seal.seal(QUERY_INFO, aad.as_slice(), &request.encode(), self.party.root())?)
     }
 
     /// Reads an answer: the probability of the positive class.

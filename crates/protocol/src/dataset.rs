@@ -1,7 +1,7 @@
 //! A dataset at rest and on its way: encrypted once under a data key, which is sealed to one enclave at a time.
 //!
-//! Encryption is ChaCha20-Poly1305 with a random 96-bit nonce in front of the ciphertext. A data key encrypts one
-//! dataset, so nonces do not repeat. What an owner's node releases is a [`KeyBundle`], sealed (HPKE) to an attested
+//! Encryption is ChaCha20-Poly1305 with a 96-bit nonce in front of the ciphertext, derived from key and plaintext: the
+//! same bytes encrypt to the same ciphertext, others meet another nonce, and no crash or clone repeats one. What an owner's node releases is a [`KeyBundle`], sealed (HPKE) to an attested
 //! enclave and bound by [`release_aad`] to dataset, program and evidence.
 
 use std::fmt;
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::commitment::SaltKey;
 use crate::hash::tagged_hash;
 use crate::seal::{SealError, SealKey, SealPublicKey};
+use crate::secret::Root;
 
 /// HPKE `info` of a released key.
 pub const RELEASE_INFO: &str = "histone/key-release/v1";
@@ -50,9 +51,10 @@ impl DataKey {
     }
 
     /// Encrypts a dataset.
-    pub fn encrypt(&self, plaintext: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
+    pub fn encrypt(&self, plaintext: &[u8]) -> Vec<u8> {
+        let derived = Root::from_bytes(*self.0).derive("histone/dataset-nonce/v1", &[plaintext]);
         let mut nonce = [0; NONCE];
-        rng.fill_bytes(&mut nonce);
+        nonce.copy_from_slice(&derived[..NONCE]);
         let cipher = ChaCha20Poly1305::new((&*self.0).into());
         // Unwrap safety: encryption fails only beyond 256 GiB.
         #[allow(clippy::expect_used)]
@@ -101,14 +103,17 @@ impl KeyBundle {
         bytes
     }
 
+    /// Both keys from the owner's keystore.
+    pub fn from_bytes(bytes: &[u8; 64]) -> Self {
+        let (mut data, mut salt) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 32]));
+        data.copy_from_slice(&bytes[..32]);
+        salt.copy_from_slice(&bytes[32..]);
+        Self { data: DataKey(data), salt: SaltKey::from_bytes(*salt) }
+    }
+
     /// Seals both to an enclave. Only the key release of an owner's node may call this: it is where the checks are.
-    pub fn seal_to(
-        &self,
-        enclave: SealPublicKey,
-        aad: B256,
-        rng: &mut impl CryptoRng,
-    ) -> Result<SealedKey, SealError> {
-        enclave.seal(RELEASE_INFO, aad.as_slice(), &*self.to_bytes(), rng).map(SealedKey)
+    pub fn seal_to(&self, enclave: SealPublicKey, aad: B256, secret: &Root) -> Result<SealedKey, SealError> {
+        enclave.seal(RELEASE_INFO, aad.as_slice(), &*self.to_bytes(), secret).map(SealedKey)
     }
 }
 
@@ -120,9 +125,8 @@ impl SealedKey {
     /// Opens the bundle inside the enclave.
     pub fn open(&self, key: &SealKey, aad: B256) -> Result<KeyBundle, DatasetError> {
         let plain = Zeroizing::new(key.open(RELEASE_INFO, aad.as_slice(), &self.0)?);
-        let (data, salt) = plain.split_first_chunk::<32>().ok_or(DatasetError::DoesNotOpen)?;
-        let salt: [u8; 32] = salt.try_into().map_err(|_| DatasetError::DoesNotOpen)?;
-        Ok(KeyBundle { data: DataKey(Zeroizing::new(*data)), salt: SaltKey::from_bytes(salt) })
+        let bytes: &[u8; 64] = plain.as_slice().try_into().map_err(|_| DatasetError::DoesNotOpen)?;
+        Ok(KeyBundle::from_bytes(bytes))
     }
 }
 
@@ -146,10 +150,10 @@ mod tests {
     fn only_the_bound_enclave_reads() {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let bundle = KeyBundle::generate(&mut rng);
-        let ciphertext = bundle.data.encrypt(b"rows", &mut rng);
+        let ciphertext = bundle.data.encrypt(b"rows");
         let (enclave, other) = (SealKey::generate(&mut rng), SealKey::generate(&mut rng));
         let aad = release_aad(B256::repeat_byte(1), B256::repeat_byte(2), B256::repeat_byte(3));
-        let sealed = bundle.seal_to(enclave.public(), aad, &mut rng).unwrap();
+        let sealed = bundle.seal_to(enclave.public(), aad, &Root::from_bytes([5; 32])).unwrap();
         let opened = sealed.open(&enclave, aad).unwrap();
         assert_eq!(opened.data.decrypt(&ciphertext).unwrap().as_slice(), b"rows");
         assert_eq!(opened.salt.as_bytes(), bundle.salt.as_bytes());
@@ -162,5 +166,17 @@ mod tests {
             assert_eq!(opened.data.decrypt(&altered).unwrap_err(), DatasetError::DoesNotOpen);
         }
         assert!(!format!("{bundle:?}").contains('['));
+        assert_eq!(*KeyBundle::from_bytes(&bundle.to_bytes()).to_bytes(), *bundle.to_bytes());
+    }
+
+    /// A keystore that was copied or restored encrypts again: with a nonce that comes twice the difference of the two
+    /// plaintexts would be read off.
+    #[test]
+    fn a_rolled_back_keystore_never_repeats_a_nonce() {
+        let key = DataKey::from_bytes([7; 32]);
+        let first = key.encrypt(b"one table");
+        assert_eq!(DataKey::from_bytes([7; 32]).encrypt(b"one table"), first);
+        assert_ne!(key.encrypt(b"ane table")[..NONCE], first[..NONCE]);
+        assert_ne!(DataKey::from_bytes([8; 32]).encrypt(b"one table")[..NONCE], first[..NONCE]);
     }
 }

@@ -3,7 +3,8 @@
 //! Every other crate speaks in these types, so that a party needs this crate alone to check what another one said:
 //!
 //! 1. [`hash`]: a blob is named by its BLAKE3 hash; everything else is hashed with SHA-256 under a domain tag.
-//! 2. [`keys`]: a party signs with secp256k1 (the ledger's curve) and receives under X25519 ([`seal`], RFC 9180).
+//! 2. [`keys`]: a party signs with secp256k1 (the ledger's curve) and receives under X25519 ([`seal`], RFC 9180). All
+//!    its secrets but those that are erased one by one derive from one root ([`secret`]).
 //! 3. [`record`]: a public statement is canonical JSON with a version, signed as the bytes that are stored.
 //! 4. [`receipt`]: what a contract must check is EIP-712 typed data, signed inside an enclave.
 //! 5. [`evidence`]: what an enclave shows about itself. [`consent`]: what an owner allows, what a trainer asks for.
@@ -39,6 +40,7 @@ pub mod receipt;
 pub mod record;
 pub mod report;
 pub mod seal;
+pub mod secret;
 
 /// On wasm32 nobody may draw random numbers behind our back.
 #[cfg(target_arch = "wasm32")]

@@ -12,8 +12,10 @@ use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
-use rand_core::CryptoRng;
+use rand_core::{CryptoRng, Infallible, TryCryptoRng, TryRng};
 use serde::{Deserialize, Serialize};
+
+use crate::secret::Root;
 
 pub use possession::SealProof;
 
@@ -47,26 +49,69 @@ impl fmt::Debug for SealPublicKey {
 }
 
 impl SealPublicKey {
-    /// Seals `plaintext` to this key for the use `info`, bound to `aad`.
+    /// Seals `plaintext` to this key for the use `info`, bound to `aad`. What is random in it derives from the sender's
+    /// `secret` and from everything that is sealed: the same message again is the same bytes, and no two messages share
+    /// a key stream.
     pub fn seal(
         &self,
         info: &str,
         aad: &[u8],
         plaintext: &[u8],
-        rng: &mut impl CryptoRng,
+        secret: &Root,
+    ) -> Result<Vec<u8>, SealError> {
+        let parts = [self.0.as_slice(), info.as_bytes(), aad, plaintext];
+        let randomness = secret.derive("histone/seal-randomness/v1", &parts);
+        self.seal_with(info, aad, plaintext, &randomness)
+    }
+
+    /// Seals with the given 32 bytes in the place of random numbers: RFC 9180's ephemeral key is
+    /// `DeriveKeyPair(randomness)`. Whoever learns them reads this message, and can check that it was sealed so. They
+    /// must be secret until then, and never serve for another message.
+    pub fn seal_with(
+        &self,
+        info: &str,
+        aad: &[u8],
+        plaintext: &[u8],
+        randomness: &[u8; 32],
     ) -> Result<Vec<u8>, SealError> {
         let key = PublicKey::from_bytes(self.0.as_slice()).map_err(|_| SealError::InvalidPublicKey)?;
-        let (encapped, ciphertext) = hpke::single_shot_seal_with_rng::<
-            ChaCha20Poly1305,
-            HkdfSha256,
-            X25519HkdfSha256,
-        >(&OpModeS::Base, &key, info.as_bytes(), plaintext, aad, rng)
-        .map_err(|_| SealError::InvalidPublicKey)?;
+        let (encapped, ciphertext) =
+            hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+                &OpModeS::Base,
+                &key,
+                info.as_bytes(),
+                plaintext,
+                aad,
+                &mut Given(randomness),
+            )
+            .map_err(|_| SealError::InvalidPublicKey)?;
         let mut message = encapped.to_bytes().to_vec();
         message.extend_from_slice(&ciphertext);
         Ok(message)
     }
 }
+
+/// A source of random numbers that gives the bytes that it was handed. A test shows that sealing draws them once.
+struct Given<'a>(&'a [u8; 32]);
+
+impl TryRng for Given<'_> {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        rand_core::utils::next_word_via_fill(self)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        rand_core::utils::next_word_via_fill(self)
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        out.iter_mut().zip(self.0.iter().cycle()).for_each(|(o, b)| *o = *b);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Given<'_> {}
 
 /// The private half: opens what was sealed to it.
 #[derive(Clone)]
@@ -120,16 +165,16 @@ impl fmt::Debug for SealKey {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use chacha20::ChaCha20Rng;
-    use chacha20::rand_core::SeedableRng;
-
     use super::*;
+
+    fn sender() -> Root {
+        Root::from_bytes([9; 32])
+    }
 
     #[test]
     fn opens_only_with_key_use_and_place() {
-        let mut rng = ChaCha20Rng::from_seed([1; 32]);
-        let (key, other) = (SealKey::generate(&mut rng), SealKey::generate(&mut rng));
-        let message = key.public().seal("use", b"place", b"secret", &mut rng).unwrap();
+        let (key, other) = (SealKey::from_seed(&[1; 32]), SealKey::from_seed(&[2; 32]));
+        let message = key.public().seal("use", b"place", b"secret", &sender()).unwrap();
         assert_eq!(message.len(), 6 + OVERHEAD);
         assert_eq!(key.open("use", b"place", &message).unwrap(), b"secret");
         for (k, info, aad) in [(&other, "use", "place"), (&key, "use2", "place"), (&key, "use", "place2")] {
@@ -145,8 +190,34 @@ mod tests {
 
     #[test]
     fn refuses_the_zero_point() {
-        let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let zero = SealPublicKey(alloy_primitives::B256::ZERO);
-        assert_eq!(zero.seal("u", b"", b"x", &mut rng), Err(SealError::InvalidPublicKey));
+        assert_eq!(zero.seal("u", b"", b"x", &sender()), Err(SealError::InvalidPublicKey));
+    }
+
+    #[test]
+    fn the_same_message_is_the_same_bytes_and_no_other_shares_its_key_stream() {
+        let key = SealKey::from_seed(&[1; 32]).public();
+        let first = key.seal("use", b"place", b"secret", &sender()).unwrap();
+        assert_eq!(key.seal("use", b"place", b"secret", &sender()).unwrap(), first);
+        let other_key = SealKey::from_seed(&[2; 32]).public();
+        let other_sender = Root::from_bytes([8; 32]);
+        for other in [
+            key.seal("use", b"place", b"secreT", &sender()).unwrap(),
+            key.seal("use", b"placE", b"secret", &sender()).unwrap(),
+            key.seal("usE", b"place", b"secret", &sender()).unwrap(),
+            key.seal("use", b"place", b"secret", &other_sender).unwrap(),
+            other_key.seal("use", b"place", b"secret", &sender()).unwrap(),
+        ] {
+            assert_ne!(other[..32], first[..32], "the ephemeral key came twice");
+        }
+    }
+
+    #[test]
+    fn the_ephemeral_key_is_the_one_of_the_given_bytes() {
+        let key = SealKey::from_seed(&[1; 32]);
+        let randomness = [3; 32];
+        let message = key.public().seal_with("use", b"", b"x", &randomness).unwrap();
+        assert_eq!(message[..32], SealKey::from_seed(&randomness).public().0.0);
+        assert_eq!(key.open("use", b"", &message).unwrap(), b"x");
     }
 }

@@ -9,7 +9,7 @@ use histone_federation::share::ShareError;
 use histone_federation::update::{Survivors, SurvivorsError, Update, UpdateError, blob_hash, seal_update};
 use histone_program_sdk::job::{Missing, TrainTask};
 
-use crate::world::{ToySealerForTestsOnly, ToyUnsealerForTestsOnly, World, list, plan, refs, tables};
+use crate::world::{ToySealerForTestsOnly, ToyUnsealerForTestsOnly, World, list, plan, refs, root, tables};
 
 const ALL: [u16; 4] = [10, 20, 30, 40];
 
@@ -71,7 +71,9 @@ fn the_coordinator_asks_for_a_second_survivor_set() {
 fn the_same_donors_with_another_blob_are_a_second_set() {
     let mut s = setting();
     let mut blobs = s.blobs.clone();
-    blobs[0] = s.world.blob(&s.header, 10);
+    // Other numbers: the same ones would be the same blob.
+    let values = vec![1.0; s.header.dimension()];
+    blobs[0] = seal_update(&s.header, 10, &values, &ToySealerForTestsOnly, &root(10)).unwrap();
     let other = Survivors::new(&s.header, list(&ALL, &blobs)).unwrap();
     assert!(matches!(s.world.ask(1, &s.header, &other, &blobs), Err(CommitteeError::AlreadyOpened)));
 }
@@ -298,13 +300,13 @@ fn survivor_sets_that_are_refused() {
 fn donors_and_members_without_a_place() {
     let mut s = setting();
     let values = vec![1.0; s.header.dimension()];
-    let seal = |donor, values: &[f64], rng: &mut chacha20::ChaCha20Rng| {
-        seal_update(&s.header, donor, values, &ToySealerForTestsOnly, rng).unwrap_err()
+    let seal = |donor, values: &[f64]| {
+        seal_update(&s.header, donor, values, &ToySealerForTestsOnly, &root(10)).unwrap_err()
     };
-    assert!(matches!(seal(15, &values, &mut s.world.rng), UpdateError::Donor { donor: 15 }));
-    assert!(matches!(seal(10, &values[1..], &mut s.world.rng), UpdateError::Dimension { .. }));
-    assert!(matches!(seal(10, &vec![f64::NAN; values.len()], &mut s.world.rng), UpdateError::Number(_)));
-    assert!(matches!(seal(10, &vec![1e19; values.len()], &mut s.world.rng), UpdateError::Number(_)));
+    assert!(matches!(seal(15, &values), UpdateError::Donor { donor: 15 }));
+    assert!(matches!(seal(10, &values[1..]), UpdateError::Dimension { .. }));
+    assert!(matches!(seal(10, &vec![f64::NAN; values.len()]), UpdateError::Number(_)));
+    assert!(matches!(seal(10, &vec![1e19; values.len()]), UpdateError::Number(_)));
     assert!(matches!(Member::by_address(&s.header, &[9; 20]), Err(CommitteeError::NoSeat)));
     // The wrong key reads nothing.
     let seat = Member::by_address(&s.header, &[1; 20]).unwrap();
@@ -332,21 +334,24 @@ fn a_member_that_cannot_write_opens_nothing() {
     assert!(matches!(error, CommitteeError::Memory(_)));
 }
 
-/// Equal numbers of two donors, and of one donor twice, give unrelated ciphertexts.
+/// Equal numbers of two donors, in two rounds and from two enclaves, give unrelated ciphertexts.
 #[test]
 fn masks_are_never_repeated() {
-    let mut s = setting();
+    let s = setting();
     let values = vec![1.0; s.header.dimension()];
+    let next = header(&s.world, |f| f.round += 1);
     let mut seen = std::collections::BTreeSet::new();
-    for donor in [10, 10, 20] {
-        let blob = seal_update(&s.header, donor, &values, &ToySealerForTestsOnly, &mut s.world.rng).unwrap();
+    for (header, donor, secret) in [
+        (&s.header, 10, root(10)),
+        (&s.header, 20, root(20)),
+        (&s.header, 20, root(10)),
+        (&s.header, 10, root(20)),
+        (&next, 10, root(10)),
+    ] {
+        let blob = seal_update(header, donor, &values, &ToySealerForTestsOnly, &secret).unwrap();
         assert!(seen.insert(blob_hash(&blob)));
-        for x in Update::decode(&blob, &s.header).unwrap().ciphertext() {
-            assert!(seen.insert(histone_hash(x.to_bytes())));
+        for x in Update::decode(&blob, header).unwrap().ciphertext() {
+            assert!(seen.insert(blob_hash(&x.to_bytes())));
         }
     }
-}
-
-fn histone_hash(bytes: [u8; 16]) -> [u8; 32] {
-    blob_hash(&bytes)
 }

@@ -3,6 +3,8 @@
 
 mod adversary;
 mod decoders;
+mod derived;
+mod dispute;
 mod dropouts;
 mod heart;
 mod training;

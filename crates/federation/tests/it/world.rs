@@ -11,7 +11,7 @@ use histone_federation::open::{Aggregate, open};
 use histone_federation::plan::{Finished, Plan, PlanError, Step, Training};
 use histone_federation::update::{Sealer, Survivor, Survivors, Unsealer, blob_hash, seal_update};
 use histone_program_sdk::job::{Missing, Table, TrainJob};
-use rand_core::CryptoRng;
+use histone_protocol::secret::Root;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -43,10 +43,9 @@ impl Sealer for ToySealerForTestsOnly {
         info: &[u8],
         aad: &[u8],
         plain: &[u8],
-        rng: &mut dyn CryptoRng,
+        randomness: &[u8; 32],
     ) -> Result<Vec<u8>, BoxError> {
-        let mut out = vec![0u8; 16];
-        rng.fill_bytes(&mut out);
+        let mut out = randomness[..16].to_vec();
         let body = stream(key, &out, plain);
         out.extend(tag(key, [info, aad, &out, &body]));
         out.extend(body);
@@ -77,6 +76,11 @@ pub fn plan(columns: u32, missing: Missing) -> Plan {
         bins: 2000,
         min_survivors: 2,
     }
+}
+
+/// The root secret of a donor's enclave.
+pub fn root(donor: u16) -> Root {
+    Root::from_bytes([donor as u8; 32])
 }
 
 pub struct World {
@@ -145,7 +149,7 @@ impl World {
 
     pub fn blob(&mut self, header: &RoundHeader, donor: u16) -> Vec<u8> {
         let answer = self.answer(header, donor);
-        seal_update(header, donor, &answer, &ToySealerForTestsOnly, &mut self.rng).unwrap()
+        seal_update(header, donor, &answer, &ToySealerForTestsOnly, &root(donor)).unwrap()
     }
 
     /// One blob for each of these donors, with the survivor set.

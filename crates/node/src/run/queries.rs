@@ -13,7 +13,7 @@ use histone_protocol::hash::blob_hash;
 use super::Observer;
 use super::recruiting::Recruited;
 use super::result::{QueryOutcome, Refusal};
-use super::setup::Cast;
+use super::setup::{Cast, device_rng};
 use super::training::{Trained, main_trainer};
 use crate::error::NodeError;
 use crate::programs::BUNDLED;
@@ -212,8 +212,6 @@ fn tampered_enclave(cast: &mut Cast, now: u64) -> Result<Instance, NodeError> {
     let program = Program::admit(&wasm, Limits::STANDARD).map_err(crate::programs::ProgramError::from)?;
     let loaded =
         Engine::new().and_then(|engine| engine.load(program)).map_err(crate::programs::ProgramError::from)?;
-    let operator = cast.runner.party.account();
-    let seed = cast.runner.party.draw_seed();
-    let device = cast.vendor.make_device(&mut cast.operator.rng)?;
-    Ok(Instance::start(loaded, &device, operator, validation::init_data(), now, seed)?)
+    let device = cast.vendor.make_device(&mut device_rng(&cast.operator, "tampered"))?;
+    cast.runner.party.start_enclave(loaded, &device, validation::init_data(), now)
 }

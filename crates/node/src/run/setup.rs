@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use chacha20::ChaCha20Rng;
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::{SimulatedDevice, SimulatedVendor};
 use histone_compliance::folder::{DatasetRecord, Folder, PartyRecord, ProgramRecord};
@@ -122,19 +123,20 @@ pub(super) async fn start(
     create_private_dir(&private)?;
     let party = |name: &str| Party::create(name, &private, options.entropy);
 
-    let mut operator = party("operator")?;
+    let operator = party("operator")?;
     let place = match node {
         None => Place::embedded(&folder, options, &operator.key)?,
         Some(node) => Place::network(node, &private)?,
     };
     let blobs = BlobStore::open(folder.blobs())?;
-    let vendor = SimulatedVendor::generate(&mut operator.rng);
+    let vendor = SimulatedVendor::generate(&mut operator.root().rng("vendor", &[]));
     let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], EVIDENCE_MAX_AGE);
 
     let mut devices = BTreeMap::new();
     let mut owners = Vec::new();
     for participant in &study.participants {
-        devices.insert(participant.name.clone(), vendor.make_device(&mut operator.rng)?);
+        let name = &participant.name;
+        devices.insert(name.clone(), vendor.make_device(&mut device_rng(&operator, name))?);
         let policy = policy(participant);
         let owner =
             Owner::prepare(party(&participant.name)?, participant.table.clone(), &study.table.label, policy)?;
@@ -146,7 +148,7 @@ pub(super) async fn start(
             trainers.insert(model.trainer.clone(), Trainer { party: party(&model.trainer)? });
         }
     }
-    let runner = Runner::new(party(&study.runner)?, vendor.make_device(&mut operator.rng)?);
+    let runner = Runner::new(party(&study.runner)?, vendor.make_device(&mut device_rng(&operator, &study.runner))?);
     let auditor = party(&study.auditor)?;
     let committee = study
         .committee
@@ -198,6 +200,11 @@ pub(super) async fn start(
         member.prove_key(&cast.world).await?;
     }
     Ok(cast)
+}
+
+/// What a SIMULATED device of a party is made from; the operator plays the vendor.
+pub(super) fn device_rng(operator: &Party, party: &str) -> ChaCha20Rng {
+    operator.root().rng("device", &[party.as_bytes()])
 }
 
 fn policy(participant: &Participant) -> ConsentPolicy {

@@ -116,15 +116,16 @@ impl Cast {
         let dir = tempfile::tempdir().unwrap();
         let private = dir.path().join("private");
         let party = |name: &str| Party::create(name, &private, Entropy::Seed(7)).unwrap();
-        let mut operator = party("operator");
+        let operator = party("operator");
         let backend = Backend::new(&dir.path().join("ledger"), chain_id, &operator.key);
         backend.fund([operator.account()]).await;
         let ledger =
             Ledger::deploy(backend.connection.clone(), &operator.key, &Settings::default()).await.unwrap();
-        let vendor = SimulatedVendor::generate(&mut operator.rng);
+        let vendor = SimulatedVendor::generate(&mut operator.root().rng("vendor", &[]));
         let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], EVIDENCE_MAX_AGE);
         let world = World { ledger, blobs: BlobStore::open(dir.path().join("blobs")).unwrap(), appraisal };
-        let mut device = || vendor.make_device(&mut operator.rng).unwrap();
+        let mut rng = operator.root().rng("devices", &[]);
+        let mut device = || vendor.make_device(&mut rng).unwrap();
         let devices = (0..size).map(|_| device()).collect();
         let mut runner = Runner::new(party("runner"), device());
         let policy = ConsentPolicy {
@@ -340,8 +341,7 @@ impl Cast {
     /// What a dishonest owner would do with its own key: seal it to any enclave, bound to what it likes.
     pub fn bundle(&self, owner: usize) -> KeyBundle {
         let bytes = self.owners[owner].party.recall("dataset.key").unwrap().unwrap();
-        let half = |at: usize| <[u8; 32]>::try_from(&bytes[at..at + 32]).unwrap();
-        KeyBundle { data: DataKey::from_bytes(half(0)), salt: SaltKey::from_bytes(half(32)) }
+        KeyBundle::from_bytes(&bytes.try_into().unwrap())
     }
 
     /// An owner's dataset, its key sealed to an enclave without any check.
@@ -349,8 +349,8 @@ impl Cast {
         let aad =
             release_aad(self.owners[owner].dataset(), instance.measurement(), blob_hash(instance.evidence()));
         let bundle = self.bundle(owner);
-        let party = &mut self.owners[owner].party;
-        let key = bundle.seal_to(instance.keys().seal, aad, &mut party.rng).unwrap();
+        let party = &self.owners[owner].party;
+        let key = bundle.seal_to(instance.keys().seal, aad, party.root()).unwrap();
         let ciphertext = party.recall("dataset.sealed").unwrap().unwrap();
         let owner = &self.owners[owner];
         let root = owner.root();

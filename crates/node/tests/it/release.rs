@@ -46,10 +46,10 @@ async fn setup(dir: &Path) -> Setup {
     backend.fund([operator.account(), trainer.party.account(), auditor.account()]).await;
     let ledger =
         Ledger::deploy(backend.connection.clone(), &operator.key, &Settings::default()).await.unwrap();
-    let vendor = SimulatedVendor::generate(&mut operator.rng);
+    let vendor = SimulatedVendor::generate(&mut operator.root().rng("vendor", &[]));
     let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], MAX_AGE);
     let world = World { ledger, blobs: BlobStore::open(dir.join("blobs")).unwrap(), appraisal };
-    let mut runner = Runner::new(party("runner"), vendor.make_device(&mut operator.rng).unwrap());
+    let mut runner = Runner::new(party("runner"), vendor.make_device(&mut operator.root().rng("device", &[])).unwrap());
     let values = (0..40).map(f64::from).collect();
     let table =
         Table::new(vec!["a".into(), "b".into()], values, (0..20).map(|i| i % 2 == 0).collect()).unwrap();
@@ -107,7 +107,7 @@ async fn the_three_checks_must_speak_of_one_use() {
         let funded = s.world.ledger.funded_validation(signer).await.unwrap();
         let key = OwnedKey { owner, dataset, bundle: &bundle };
         let now = s.world.ledger.time().await.unwrap() + later;
-        let found = match release(permit, attested, funded, key, now, &mut rng) {
+        let found = match release(permit, attested, funded, key, now, s.owner.party.root()) {
             Ok(_) => "released".to_string(),
             Err(e) => e.to_string(),
         };

@@ -72,11 +72,11 @@ async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
     // The owner itself seals other rows, or another salt, under the name of the validated dataset.
     let bundle = cast.bundle(0);
     let aad = release_aad(good.id, instance.measurement(), blob_hash(instance.evidence()));
-    let rng = &mut cast.owners[0].party.rng;
-    let ciphertext = bundle.data.encrypt(&table(7).encode(), rng);
-    let salted = KeyBundle { data: bundle.data.clone(), salt: SaltKey::generate(rng) };
-    let key = salted.seal_to(instance.keys().seal, aad, rng).unwrap();
-    let rubbish = bundle.data.encrypt(b"no table", rng);
+    let root = cast.owners[0].party.root();
+    let ciphertext = bundle.data.encrypt(&table(7).encode());
+    let salted = KeyBundle { data: bundle.data.clone(), salt: SaltKey::from_bytes([1; 32]) };
+    let key = salted.seal_to(instance.keys().seal, aad, root).unwrap();
+    let rubbish = bundle.data.encrypt(b"no table");
     let others = SealedDataset { ciphertext, ..good.clone() };
     refused(admitted(&cast, &others, 9).await, "the rows do not have the commitment");
     refused(admitted(&cast, &SealedDataset { key, ..good.clone() }, 9).await, "do not have the commitment");
@@ -87,8 +87,7 @@ async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
     let root = dataset_root(&bundle.salt, (0..rows.rows()).filter_map(|i| rows.row_bytes(i)));
     let id = histone_ledger::dataset_id(good.owner, root);
     let aad = release_aad(id, instance.measurement(), blob_hash(instance.evidence()));
-    let rng = &mut cast.owners[0].party.rng;
-    let key = bundle.seal_to(instance.keys().seal, aad, rng).unwrap();
+    let key = bundle.seal_to(instance.keys().seal, aad, cast.owners[0].party.root()).unwrap();
     let unknown = SealedDataset { id, root, key, ciphertext: others.ciphertext, ..good.clone() };
     refused(admitted(&cast, &unknown, 9).await, "not registered with this commitment");
 
