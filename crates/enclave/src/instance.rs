@@ -93,7 +93,9 @@ pub enum EnclaveError {
     #[error("what the enclave must remember is not kept: {0}")]
     Storage(String),
     /// The evidence of another start was given.
-    #[error("the evidence to continue with was not made by this enclave: program, configuration, operator or seed differ")]
+    #[error(
+        "the evidence to continue with was not made by this enclave: program, configuration, operator or seed differ"
+    )]
     OtherStart,
     /// The request is not well formed.
     #[error("the request is refused: {0}")]

@@ -336,8 +336,7 @@ impl Owner {
             None => {
                 let mut answered = Answered(&self.party);
                 let (ledger, evidence) = (&world.ledger, world.evidence());
-                let update =
-                    p.enclave.contribute(header, p.donor, ledger, &evidence, &mut answered).await?;
+                let update = p.enclave.contribute(header, p.donor, ledger, &evidence, &mut answered).await?;
                 self.party.keep_first(&name, [update.signature.as_slice(), &update.blob].concat())?
             }
         };

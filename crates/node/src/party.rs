@@ -283,7 +283,10 @@ mod tests {
             assert_eq!(again.payee(LEDGER, 3).unwrap().address(), payee);
             assert_ne!(again.payee(LEDGER, 4).unwrap().address(), payee);
             let elsewhere = LedgerId { chain_id: 2, ..LEDGER };
-            assert_ne!(again.payee(elsewhere, 5).unwrap().address(), again.payee(LEDGER, 5).unwrap().address());
+            assert_ne!(
+                again.payee(elsewhere, 5).unwrap().address(),
+                again.payee(LEDGER, 5).unwrap().address()
+            );
             assert_eq!(again.draw::<64>("dataset.key").unwrap(), drawn);
             assert_ne!(again.draw::<64>("other.key").unwrap(), drawn);
             assert_eq!((again.next("codes").unwrap(), again.count("codes").unwrap()), (2, 3));

@@ -254,7 +254,7 @@ fn members_that_lie_are_named() {
     let blind = [first(4), vec![lie(4)]].concat();
     assert!(opened(&blind).map_or(true, |sum| sum.redundancy() == 0));
     // A member that speaks twice, or in another's name.
-    let twice = [s.partials[0].clone(), s.partials[0].clone(), s.partials[1].clone()];
+    let twice = [vec![s.partials[0].clone()], first(5)].concat();
     assert!(matches!(opened(&twice), Err(OpenError::Partials(ShareError::Member { member: 1 }))));
 }
 
@@ -298,7 +298,7 @@ fn survivor_sets_that_are_refused() {
 
 #[test]
 fn donors_and_members_without_a_place() {
-    let mut s = setting();
+    let s = setting();
     let values = vec![1.0; s.header.dimension()];
     let seal = |donor, values: &[f64]| {
         seal_update(&s.header, donor, values, &ToySealerForTestsOnly, &root(10)).unwrap_err()

@@ -145,7 +145,7 @@ fn what_is_good_opens_at_its_seat() {
             Ok(zeroize::Zeroizing::new(self.0.open(std::str::from_utf8(info)?, aad, sealed)?))
         }
     }
-    use histone_federation::committee::{ForgetfulRounds, Member};
+    use histone_federation::committee::Member;
     use histone_federation::update::{Survivor, Survivors, blob_hash};
     let second = seal_update(&header, 20, &values(&header), &Hpke, &root(20)).unwrap();
     let list = [(DONOR, &blob), (20, &second)].map(|(donor, b)| Survivor { donor, blob: blob_hash(b) });
@@ -153,7 +153,6 @@ fn what_is_good_opens_at_its_seat() {
     assert_eq!(Update::decode(&blob, &header).unwrap().donor(), DONOR);
     for member in 1..=header.members() {
         let seat = Member::by_address(&header, &[member; 20]).unwrap();
-        let mut memory = ForgetfulRounds::default();
-        seat.open_sum(&header, &survivors, &[&blob, &second], &Key(seat_key(member)), &mut memory).unwrap();
+        seat.sum_shares(&header, &survivors, &[&blob, &second], &Key(seat_key(member))).unwrap();
     }
 }

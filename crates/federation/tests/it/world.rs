@@ -84,7 +84,6 @@ pub fn root(donor: u16) -> Root {
 }
 
 pub struct World {
-    pub rng: ChaCha20Rng,
     /// Donor `10 * (i + 1)` holds table `i`.
     pub sites: Vec<Table>,
     /// One of them may collude.

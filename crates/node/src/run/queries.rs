@@ -41,7 +41,7 @@ pub(super) async fn serve(
     let model_id = recruited.model_id;
     let model = world.blobs.get(trained.model_blob)?;
     let program = cast.loaded.query.clone();
-    let mut enclave = cast.runner.start_query(program, model_id, &model, trained.model_hash, &world).await?;
+    let enclave = cast.runner.start_query(program, model_id, &model, trained.model_hash, &world).await?;
     main_trainer(cast, study)?.serve(model_id, enclave.instance().keys().receipt, &world).await?;
 
     let price = recruited.paper.query_price;
@@ -156,7 +156,7 @@ pub(super) async fn refusals(
         }
     }
 
-    let Some(enclave) = &mut served.enclave else { return Ok(refusals) };
+    let Some(enclave) = &served.enclave else { return Ok(refusals) };
     let Some((used, row)) = served.last.take() else { return Ok(refusals) };
     // 5. A code that was used before.
     let question = cast.user.ask(&used, row.clone(), &world).await?;

@@ -148,7 +148,8 @@ pub(super) async fn start(
             trainers.insert(model.trainer.clone(), Trainer { party: party(&model.trainer)? });
         }
     }
-    let runner = Runner::new(party(&study.runner)?, vendor.make_device(&mut device_rng(&operator, &study.runner))?);
+    let runner =
+        Runner::new(party(&study.runner)?, vendor.make_device(&mut device_rng(&operator, &study.runner))?);
     let auditor = party(&study.auditor)?;
     let committee = study
         .committee

@@ -340,7 +340,8 @@ impl Cast {
 
     /// What a dishonest owner would do with its own key: seal it to any enclave, bound to what it likes.
     pub fn bundle(&self, owner: usize) -> KeyBundle {
-        let bytes = self.owners[owner].party.recall("dataset.key").unwrap().unwrap();
+        let owner = &self.owners[owner];
+        let bytes = owner.party.recall(&format!("{}.key", owner.dataset_file())).unwrap().unwrap();
         KeyBundle::from_bytes(&bytes.try_into().unwrap())
     }
 
@@ -351,13 +352,12 @@ impl Cast {
         let bundle = self.bundle(owner);
         let party = &self.owners[owner].party;
         let key = bundle.seal_to(instance.keys().seal, aad, party.root()).unwrap();
-        let ciphertext = party.recall("dataset.sealed").unwrap().unwrap();
         let owner = &self.owners[owner];
-        let root = owner.root();
+        let ciphertext = party.recall(&format!("{}.sealed", owner.dataset_file())).unwrap().unwrap();
         SealedDataset {
             id: owner.dataset(),
             owner: owner.account(),
-            root,
+            root: owner.root(),
             replaces: B256::ZERO,
             ciphertext,
             key,
@@ -609,7 +609,7 @@ impl Cast {
 
     /// A party as it finds itself after a restart.
     pub fn party_again(&self, name: &str) -> Party {
-        Party::create(name, &self.dir.path().join("private"), Entropy::Seed(7)).unwrap()
+        Party::open(name, &self.dir.path().join("private"), Entropy::Seed(7)).unwrap()
     }
 
     /// Another history of the same embedded chain from here on, as a coordinator who runs his own node may show it.

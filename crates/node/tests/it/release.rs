@@ -49,7 +49,8 @@ async fn setup(dir: &Path) -> Setup {
     let vendor = SimulatedVendor::generate(&mut operator.root().rng("vendor", &[]));
     let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], MAX_AGE);
     let world = World { ledger, blobs: BlobStore::open(dir.join("blobs")).unwrap(), appraisal };
-    let mut runner = Runner::new(party("runner"), vendor.make_device(&mut operator.root().rng("device", &[])).unwrap());
+    let mut runner =
+        Runner::new(party("runner"), vendor.make_device(&mut operator.root().rng("device", &[])).unwrap());
     let values = (0..40).map(f64::from).collect();
     let table =
         Table::new(vec!["a".into(), "b".into()], values, (0..20).map(|i| i % 2 == 0).collect()).unwrap();
