@@ -4,7 +4,7 @@ use histone_attestation::Attested;
 use histone_enclave::query::{self, QUERY_INFO, QueryRequest, code_hash, open_answer, query_aad};
 use histone_ledger::contracts::{Contract, Market, TestToken};
 use histone_protocol::program::ProgramKind;
-use histone_protocol::{B256, U256};
+use histone_protocol::{Address, B256, U256};
 
 use crate::error::NodeError;
 use crate::party::Party;

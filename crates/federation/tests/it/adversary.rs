@@ -23,7 +23,7 @@ struct Setting {
 
 /// Four donors, seven members of whom one may collude: five open. All is done but the opening.
 fn setting() -> Setting {
-    let mut world = World::new(20, tables(20, 4, 2, 0.0), 7);
+    let mut world = World::new(tables(20, 4, 2, 0.0), 7);
     let header = header(&world, |_| {});
     let (survivors, blobs) = world.blobs(&header, &ALL);
     let partials = (1..=7).map(|m| world.ask(m, &header, &survivors, &blobs).unwrap()).collect();
@@ -103,7 +103,7 @@ fn a_second_header_for_the_same_round_is_refused() {
 fn two_quorums_for_two_sets_cannot_both_be_honest() {
     // Five of seven open; members 1 to 5 answer for one set, 3 to 7 are asked for another one: 3 to 5 refuse, and one of
     // them may be bought.
-    let mut world = World::new(21, tables(21, 4, 2, 0.0), 7);
+    let mut world = World::new(tables(21, 4, 2, 0.0), 7);
     let header = header(&world, |_| {});
     let (all, blobs) = world.blobs(&header, &ALL);
     let fewer = Survivors::new(&header, list(&ALL[..3], &blobs)).unwrap();
@@ -198,7 +198,7 @@ fn a_stolen_share_does_not_open_under_another_name() {
     blobs[1] = blobs[0].clone();
     blobs[1][33..35].copy_from_slice(&20u16.to_le_bytes());
     let survivors = Survivors::new(&s.header, list(&ALL, &blobs)).unwrap();
-    s.world.memories = World::new(0, vec![], 7).memories;
+    s.world.memories = World::new(vec![], 7).memories;
     let error = s.world.ask(1, &s.header, &survivors, &blobs).unwrap_err();
     assert!(matches!(error, CommitteeError::Share { donor: 20, member: 1, .. }), "{error}");
     // The round is not used up by it: the honest set still opens.
@@ -218,7 +218,7 @@ fn a_flipped_byte_anywhere_in_a_blob() {
         assert!(matches!(error, OpenError::Blob(UpdateError::Anchor { donor: 30 })));
         // Anchored like that by the donor: all members that find their share broken say so.
         let survivors = Survivors::new(&s.header, list(&ALL, &blobs)).unwrap();
-        s.world.memories = World::new(0, vec![], 7).memories;
+        s.world.memories = World::new(vec![], 7).memories;
         let answers: Vec<_> = (1..=7).map(|m| s.world.ask(m, &s.header, &survivors, &blobs)).collect();
         assert!(answers.iter().any(Result::is_err), "byte {at} is not covered");
     }

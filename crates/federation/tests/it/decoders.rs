@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use crate::world::{World, plan, tables};
 
 static GOOD: LazyLock<(RoundHeader, Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
-    let mut world = World::new(30, tables(30, 2, 1, 0.0), 4);
+    let mut world = World::new(tables(30, 2, 1, 0.0), 4);
     let training = Training::start(plan(1, Missing::Mean)).unwrap();
     let header = RoundHeader::new(world.fields(&training, &world.donors())).unwrap();
     let (survivors, blobs) = world.blobs(&header, &[10, 20]);

@@ -14,7 +14,7 @@ use crate::world::{World, plan, root, tables};
 
 /// A header over four donors whose seats have real keys.
 pub fn header(change: impl Fn(&mut RoundFields)) -> RoundHeader {
-    let world = World::new(20, tables(20, 4, 2, 0.0), 5);
+    let world = World::new(tables(20, 4, 2, 0.0), 5);
     let mut fields = world.fields(&Training::start(plan(2, Missing::Mean)).unwrap(), &[10, 20, 30, 40]);
     for (i, seat) in (1u8..).zip(&mut fields.committee) {
         seat.seal_key = seat_key(i).public().0.0;

@@ -13,7 +13,7 @@ const ALL: [u16; 4] = [10, 20, 30, 40];
 const WITHOUT_30: [u16; 3] = [10, 20, 40];
 
 fn world(seed: u64) -> World {
-    World::new(seed, tables(seed, 4, 4, 0.1), 4)
+    World::new(tables(seed, 4, 4, 0.1), 4)
 }
 
 fn rows_of(world: &World, donors: &[u16]) -> Table {

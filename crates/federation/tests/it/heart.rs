@@ -82,7 +82,7 @@ fn four_hospitals_reproduce_the_pooled_reference() {
                 bins: 1000,
                 min_survivors: 3,
             };
-            let mut world = World::new(40, sites.clone(), 4);
+            let mut world = World::new(sites.clone(), 4);
             let all = world.donors();
             let trained = world.train(plan.clone(), &all).unwrap();
             let model = &trained.finished.model;

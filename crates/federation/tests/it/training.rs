@@ -26,7 +26,7 @@ fn federated_equals_pooled_under_every_policy() {
         (4, Missing::Median, 0.2),
     ] {
         for (ridge, holdout_every) in [(1.0, 0), (0.0, 0), (2.5, 4)] {
-            let mut world = World::new(seed, tables(seed, 4, 5, share), 4);
+            let mut world = World::new(tables(seed, 4, 5, share), 4);
             let plan = histone_federation::plan::Plan { ridge, holdout_every, ..plan(5, missing) };
             let all = world.donors();
             let trained = world.train(plan.clone(), &all).unwrap();
@@ -52,7 +52,7 @@ fn federated_equals_pooled_under_every_policy() {
 
 #[test]
 fn a_stranger_recomputes_every_state_from_the_sums() {
-    let mut world = World::new(5, tables(5, 3, 2, 0.1), 4);
+    let mut world = World::new(tables(5, 3, 2, 0.1), 4);
     let all = world.donors();
     let trained = world.train(plan(2, Missing::Median), &all).unwrap();
     let mut state = Training::start(plan(2, Missing::Median)).unwrap();
@@ -75,7 +75,7 @@ fn a_stranger_recomputes_every_state_from_the_sums() {
 
 #[test]
 fn who_misses_the_first_round_is_not_part_of_the_model() {
-    let mut world = World::new(6, tables(6, 4, 3, 0.1), 5);
+    let mut world = World::new(tables(6, 4, 3, 0.1), 5);
     let trained = world.train(plan(3, Missing::Median), &[10, 20, 40]).unwrap();
     let rest =
         pooled::concat(&[world.sites[0].clone(), world.sites[1].clone(), world.sites[3].clone()]).unwrap();
@@ -85,7 +85,7 @@ fn who_misses_the_first_round_is_not_part_of_the_model() {
 
 #[test]
 fn headers_that_do_not_follow_from_the_state_are_refused() {
-    let mut world = World::new(11, tables(11, 3, 2, 0.0), 5);
+    let mut world = World::new(tables(11, 3, 2, 0.0), 5);
     let start = Training::start(plan(2, Missing::Mean)).unwrap();
     let header = world.next_header(&start);
     let sum = world.round(&header, &[10, 20, 30]);
@@ -145,7 +145,7 @@ fn awkward_columns() {
     }
     for missing in [Missing::Mean, Missing::Median] {
         let plan = histone_federation::plan::Plan { ridge: 0.0, ..plan(4, missing) };
-        let mut world = World::new(8, sites.clone(), 4);
+        let mut world = World::new(sites.clone(), 4);
         let all = world.donors();
         let model = world.train(plan.clone(), &all).unwrap().finished.model;
         assert_eq!(
@@ -161,7 +161,7 @@ fn awkward_columns() {
             row[0] = row[3];
         }
     }
-    let mut world = World::new(9, sites, 4);
+    let mut world = World::new(sites, 4);
     let all = world.donors();
     let plan = histone_federation::plan::Plan { ridge: 0.0, ..plan(4, Missing::Mean) };
     let error = world.train(plan, &all).err().unwrap();
@@ -172,7 +172,7 @@ fn awkward_columns() {
 #[test]
 fn separated_classes_stop_without_convergence() {
     let site = |a: f64| Table { columns: 1, values: vec![-a, -2.0, 2.0, a], labels: vec![0, 0, 1, 1] };
-    let mut world = World::new(10, vec![site(3.0), site(4.0)], 4);
+    let mut world = World::new(vec![site(3.0), site(4.0)], 4);
     let plan =
         histone_federation::plan::Plan { ridge: 0.0, max_newton_rounds: 12, ..plan(1, Missing::Refuse) };
     let finished = world.train(plan, &[10, 20]).unwrap().finished;

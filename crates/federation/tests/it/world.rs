@@ -96,16 +96,9 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, sites: Vec<Table>, members: u8) -> World {
+    pub fn new(sites: Vec<Table>, members: u8) -> World {
         let memories = vec![ForgetfulRounds::default(); members.into()];
-        World {
-            rng: ChaCha20Rng::seed_from_u64(seed),
-            sites,
-            members,
-            memories,
-            versions: BTreeMap::new(),
-            next_round: 0,
-        }
+        World { sites, members, memories, versions: BTreeMap::new(), next_round: 0 }
     }
 
     pub fn donors(&self) -> Vec<u16> {

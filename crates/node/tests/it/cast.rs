@@ -28,9 +28,9 @@ use histone_node::trainer::{Leading, Offer, Trainer};
 use histone_node::user::User;
 use histone_node::world::{EVIDENCE_MAX_AGE, World};
 use histone_program_sdk::job::Missing;
-use histone_protocol::commitment::SaltKey;
+
 use histone_protocol::consent::{ConsentPolicy, Split, WhitePaper};
-use histone_protocol::dataset::{DataKey, KeyBundle, release_aad};
+use histone_protocol::dataset::{KeyBundle, release_aad};
 use histone_protocol::evidence::EnclaveKeys;
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;

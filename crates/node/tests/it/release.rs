@@ -40,7 +40,7 @@ const MAX_AGE: u64 = 3_600;
 
 async fn setup(dir: &Path) -> Setup {
     let party = |name: &str| Party::create(name, &dir.join("private"), Entropy::Seed(1)).unwrap();
-    let (mut operator, trainer, auditor) =
+    let (operator, trainer, auditor) =
         (party("operator"), Trainer { party: party("trainer") }, party("auditor"));
     let backend = Backend::new(&dir.join("ledger"), 1, &operator.key);
     backend.fund([operator.account(), trainer.party.account(), auditor.account()]).await;

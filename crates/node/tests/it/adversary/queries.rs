@@ -56,8 +56,8 @@ async fn an_access_code_buys_one_answer_of_one_enclave() {
     let wrong = runner.start_query(program.clone(), second.id, &bytes, hash, &world).await;
     refused(wrong, "the ledger names another model hash");
 
-    let mut enclave = runner.start_query(program.clone(), first.id, &bytes, hash, &world).await.unwrap();
-    let mut rival =
+    let enclave = runner.start_query(program.clone(), first.id, &bytes, hash, &world).await.unwrap();
+    let rival =
         runner.start_query(program.clone(), second.id, &other_bytes, other_hash, &world).await.unwrap();
     let signer = enclave.instance().keys().receipt;
     cast.trainer.serve(first.id, signer, &world).await.unwrap();
@@ -111,7 +111,7 @@ async fn an_access_code_buys_one_answer_of_one_enclave() {
     refused(cast.user.read(&unanswered, &answer.sealed), "a sealed message does not open");
 
     // Another enclave serves by now; the code was bought from the first.
-    let mut successor = cast.runner.start_query(program, first.id, &bytes, hash, &world).await.unwrap();
+    let successor = cast.runner.start_query(program, first.id, &bytes, hash, &world).await.unwrap();
     let successor_key = successor.instance().keys().receipt;
     cast.trainer.serve(first.id, successor_key, &world).await.unwrap();
     let trusted = cast.user.appraise(first.id, &world).await.unwrap();

@@ -86,7 +86,7 @@ async fn to_train_on_evidence_that_says_it_is_hardware() {
 
 #[tokio::test]
 async fn to_be_two_donors_with_one_enclave() {
-    let mut cast = Cast::new(1).await;
+    let cast = Cast::new(1).await;
     let (_, id) = cast.propose(&plan(2)).await;
     let key = SigningKey::from_bytes(&[9; 32]).unwrap();
     cast.donate_with_key(0, id, &key, 0, B256::repeat_byte(5)).await.unwrap();
