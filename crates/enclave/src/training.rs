@@ -9,6 +9,7 @@
 use histone_attestation::cohort::{CohortPolicy, EvidenceSource};
 use histone_federation::BoxError;
 use histone_federation::committee::PartialSum;
+use histone_federation::dispute;
 use histone_federation::fixed;
 use histone_federation::header::RoundHeader;
 use histone_federation::open::{Aggregate, open_and_name};
@@ -20,7 +21,7 @@ use histone_program_sdk::job::{Table, TrainJob};
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
 use histone_protocol::program::ProgramKind;
-use histone_protocol::receipt::{self, DonationReceipt, UpdateReceipt};
+use histone_protocol::receipt::{self, DonationReceipt, ShareOpening, UpdateReceipt};
 use histone_protocol::record::{LedgerId, Signed};
 use histone_protocol::report::SiteEvaluation;
 use histone_protocol::{Address, B256, U256};
@@ -144,6 +145,17 @@ pub struct Update {
     pub signature: SignatureBytes,
 }
 
+/// One opened share with its receipt.
+#[derive(Debug)]
+pub struct OpenedShare {
+    /// To be published.
+    pub blob: Vec<u8>,
+    /// What the ledger takes.
+    pub receipt: ShareOpening,
+    /// The enclave's signature on it.
+    pub signature: SignatureBytes,
+}
+
 impl TrainingEnclave {
     /// Takes a dataset into a started enclave and signs the donation. The enclave asks the ledger for the dataset's
     /// commitment and standing; by `policy` it will judge the others of the cohort.
@@ -261,11 +273,7 @@ impl TrainingEnclave {
         if !answered.record(self.lineage, self.root, self.versions).map_err(EnclaveError::Memory)? {
             return Err(EnclaveError::OtherVersion { allowed: self.versions });
         }
-        let job = TrainJob { spec: f.spec.clone(), table: self.table.clone() }.encode();
-        let schema = OutputSchema::Vector { len: header.dimension(), max_abs: fixed::limit(f.cohort.len()) };
-        let Admitted::Vector(values) = self.instance.run(&job, schema)? else {
-            return Err(EnclaveError::Request("the gate gave another shape"));
-        };
+        let values = self.numbers(header)?;
         let blob = update::seal_update(header, donor, &values, &Hpke, self.instance.secret())?;
         self.answered = Some((f.round, header.hash()));
         let receipt = UpdateReceipt {
@@ -278,6 +286,61 @@ impl TrainingEnclave {
         let domain = receipt::domain(deployment.chain_id, deployment.rounds);
         let signature = receipt::sign(&receipt, &domain, self.instance.receipt_key());
         Ok(Update { blob, receipt, signature })
+    }
+
+    /// Opens the one share of this donor's update that a member of the committee has called unreadable on the ledger, to
+    /// show who is wrong. To the accuser's seat only: an opened share is one colluder's, and the accuser had it anyway.
+    pub async fn open_share(
+        &self,
+        header: &RoundHeader,
+        donor: u16,
+        member: Address,
+        ledger: &Ledger,
+    ) -> Result<OpenedShare, EnclaveError> {
+        let refuse = |what: &str| Err(EnclaveError::Header(what.to_string()));
+        let f = header.fields();
+        let own = self.instance.keys().receipt.into_array();
+        if self.answered != Some((f.round, header.hash()))
+            || header.donor(donor).is_none_or(|d| d.enclave != own)
+        {
+            return refuse("this enclave made no update under it");
+        }
+        let model_id = U256::from(self.model_id);
+        let about = Some(B256::from(model_id));
+        let accused = ledger.logged::<Rounds::ShareAccused>(Contract::Rounds, about).await?;
+        let said = accused.iter().map(|a| (a.event.round, a.event.donorIndex, a.event.member));
+        if !said.into_iter().any(|a| a == (f.round, donor, member)) {
+            return refuse("this member has not accused this donor in its round");
+        }
+        let Some(seat) = (1u8..).zip(&f.committee).find(|(_, s)| s.address == member.into_array()) else {
+            return refuse("the accuser has no seat in its committee");
+        };
+        let values = self.numbers(header)?;
+        let opening = dispute::open_share(header, donor, &values, self.instance.secret(), seat.0)?;
+        let blob = opening.encode();
+        let receipt = ShareOpening {
+            modelId: model_id,
+            round: f.round,
+            headerHash: B256::from(header.hash()),
+            donorIndex: donor,
+            member,
+            blobHash: blob_hash(&blob),
+        };
+        let deployment = ledger.deployment();
+        let domain = receipt::domain(deployment.chain_id, deployment.rounds);
+        let signature = receipt::sign(&receipt, &domain, self.instance.receipt_key());
+        Ok(OpenedShare { blob, receipt, signature })
+    }
+
+    /// What the program answers to a header, through the gate.
+    fn numbers(&self, header: &RoundHeader) -> Result<Vec<f64>, EnclaveError> {
+        let f = header.fields();
+        let job = TrainJob { spec: f.spec.clone(), table: self.table.clone() }.encode();
+        let schema = OutputSchema::Vector { len: header.dimension(), max_abs: fixed::limit(f.cohort.len()) };
+        match self.instance.run(&job, schema)? {
+            Admitted::Vector(values) => Ok(values),
+            _ => Err(EnclaveError::Request("the gate gave another shape")),
+        }
     }
 
     /// Recomputes the sum of the round that just ended and goes on to the next step of the plan. Survivors, blobs,

@@ -5,6 +5,8 @@
 //! until then a liar can still be struck from the sum. Whoever is not believed, or sends what cannot be used, is named on
 //! the ledger; the votes of one more member than may collude strike it.
 
+mod disputes;
+
 use std::collections::BTreeMap;
 
 use histone_attestation::AppraisalError;
@@ -130,6 +132,10 @@ impl CommitteeMember {
         striking.retain(|donor| survivors.iter().any(|(d, _)| d == donor));
         if !striking.is_empty() {
             return Ok(Lock::Striking(striking));
+        }
+        let undecided = self.judge(header, &survivors, &info, world).await?;
+        if !undecided.is_empty() {
+            return Ok(Lock::Striking(undecided));
         }
         let set = set(header, &survivors)?;
         let member =

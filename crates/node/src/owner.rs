@@ -357,6 +357,45 @@ impl Owner {
         Ok((donor, blob))
     }
 
+    /// Has the enclave open each share of its update that a member has called unreadable in this round, and publishes what
+    /// it shows. Gives the accusers that were answered now.
+    pub async fn answer_accusations(
+        &mut self,
+        header: &RoundHeader,
+        world: &World,
+    ) -> Result<Vec<Address>, NodeError> {
+        let Some(p) = &self.participation else { return Ok(Vec::new()) };
+        let f = header.fields();
+        let about = Some(B256::from(f.model_id));
+        let accused = world.ledger.logged::<Rounds::ShareAccused>(Contract::Rounds, about).await?;
+        let opened = world.ledger.logged::<Rounds::ShareOpened>(Contract::Rounds, about).await?;
+        let answered = |member: Address| {
+            let own =
+                |o: &Rounds::ShareOpened| (o.round, o.donorIndex, o.member) == (f.round, p.donor, member);
+            opened.iter().any(|o| own(&o.event))
+        };
+        let mut now = Vec::new();
+        for accusation in accused.into_iter().map(|a| a.event) {
+            let member = accusation.member;
+            if (accusation.round, accusation.donorIndex) != (f.round, p.donor) || answered(member) {
+                continue;
+            }
+            let share = p.enclave.open_share(header, p.donor, member, &world.ledger).await?;
+            let call = Rounds::answerAccusationCall {
+                modelId: share.receipt.modelId,
+                round: f.round,
+                donorIndex: p.donor,
+                member,
+                blobHash: world.blobs.put(&share.blob)?,
+                enclave: p.enclave.instance().keys().receipt,
+                signature: share.signature.as_slice().to_vec().into(),
+            };
+            world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
+            now.push(member);
+        }
+        Ok(now)
+    }
+
     /// Lets the enclave recompute the sum of a finished round and go on to the plan's next step.
     pub async fn observe(&mut self, transcript: &RoundTranscript, world: &World) -> Result<(), NodeError> {
         let p = self.participation()?;

@@ -177,8 +177,8 @@ async fn lead(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Leadi
 /// The committee locks the survivors, strikes whoever cannot be in the sum, and publishes what opens it.
 async fn open_sum(cast: &mut Cast, header: &RoundHeader) -> Result<Vec<B256>, NodeError> {
     let world = cast.world.clone();
-    // Each turn strikes somebody or ends; a study has at most 256 participants.
-    for _ in 0..=header.fields().cohort.len() {
+    // Each donor takes at most three turns to be struck: it is accused, it answers, it is judged.
+    for _ in 0..=3 * header.fields().cohort.len() {
         let mut striking = Vec::new();
         for member in &mut cast.committee {
             if let Lock::Striking(donors) = member.lock(header, &world).await? {
@@ -191,6 +191,9 @@ async fn open_sum(cast: &mut Cast, header: &RoundHeader) -> Result<Vec<B256>, No
                 partials.push(member.publish(header, &world).await?);
             }
             return Ok(partials);
+        }
+        for owner in &mut cast.owners {
+            owner.answer_accusations(header, &world).await?;
         }
     }
     Err(NodeError::Message(format!("the sum of round {} was not opened", header.fields().round)))

@@ -1,9 +1,10 @@
 //! What a party gains by lying, tried for real. Each test is named after what the attacker wants.
 //!
 //! [`owners`]: donors who send what they like, take part without an enclave, or leave. [`committee`]: members who are
-//! silent or lie. [`users`]: whoever wants a row, or money for nothing. [`all`]: several of them at once.
+//! silent or lie. [`shares`]: accusations. [`users`]: whoever wants a row, or money for nothing. [`all`]: several of them at once.
 
 mod all;
 mod committee;
 mod owners;
+mod shares;
 mod users;

@@ -294,6 +294,9 @@ impl Cast {
             if !striking {
                 break;
             }
+            for owner in &mut self.owners {
+                owner.answer_accusations(header, &self.world).await.unwrap();
+            }
         }
         let mut partials = Vec::new();
         for member in &mut self.committee {

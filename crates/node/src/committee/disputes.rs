@@ -1,0 +1,80 @@
+//! A share that a member calls unreadable: the donor's enclave shows it, everybody else looks who is wrong and says so.
+
+use histone_federation::dispute::{ShareOpening, Verdict, check_opening};
+use histone_federation::header::RoundHeader;
+use histone_federation::update::Hpke;
+use histone_ledger::contracts::{Contract, Rounds};
+use histone_protocol::{B256, U256};
+
+use super::{CommitteeMember, reasons};
+use crate::error::NodeError;
+use crate::world::World;
+
+impl CommitteeMember {
+    /// Judges every accusation of a round but the own ones. Gives the donors about whom nothing is decided yet: as long as
+    /// there are some, nobody locks.
+    pub(super) async fn judge(
+        &self,
+        header: &RoundHeader,
+        survivors: &[(u16, B256)],
+        info: &Rounds::RoundInfo,
+        world: &World,
+    ) -> Result<Vec<u16>, NodeError> {
+        let f = header.fields();
+        let (model_id, round) = (U256::from_be_bytes(f.model_id), f.round);
+        let about = Some(B256::from(model_id));
+        let accused = world.ledger.logged::<Rounds::ShareAccused>(Contract::Rounds, about).await?;
+        let opened = world.ledger.logged::<Rounds::ShareOpened>(Contract::Rounds, about).await?;
+        let mut undecided = Vec::new();
+        for accusation in accused.into_iter().map(|a| a.event).filter(|a| a.round == round) {
+            let (donor, accuser) = (accusation.donorIndex, accusation.member);
+            // Who was struck is in no sum, and who was named for a false accusation has accused nobody.
+            let Some((_, blob)) = survivors.iter().find(|(d, _)| *d == donor) else { continue };
+            let named = Rounds::isNamedCall { modelId: model_id, member: accuser };
+            if world.ledger.read(Contract::Rounds, named).await? {
+                continue;
+            }
+            undecided.push(donor);
+            if accuser == self.party.account() {
+                continue;
+            }
+            let answer = opened.iter().map(|o| &o.event);
+            let answer = answer
+                .filter(|o| (o.round, o.donorIndex, o.member) == (round, donor, accuser))
+                .map(|o| o.blobHash)
+                .next();
+            let verdict = match answer {
+                None if world.ledger.time().await? <= answer_by(info) => continue,
+                None => Verdict::ShareIsBad,
+                Some(hash) => {
+                    let seat = f.committee.iter().position(|s| s.address == accuser.into_array());
+                    let shown = world.blobs.get(hash).ok();
+                    let shown = shown.and_then(|bytes| ShareOpening::decode(&bytes, header).ok());
+                    match (shown, seat, world.blobs.get(*blob)) {
+                        // Seats are counted from 1.
+                        (Some(o), Some(seat), Ok(blob)) if usize::from(o.member()) == seat + 1 => {
+                            check_opening(header, &blob, &o, &Hpke)
+                        }
+                        _ => Verdict::ShareIsBad,
+                    }
+                }
+            };
+            match verdict {
+                Verdict::ShareIsGood => {
+                    let reason = reasons::FALSE_ACCUSATION;
+                    self.blame_member(model_id, round, accuser, reason, world).await?;
+                }
+                Verdict::ShareIsBad => {
+                    let reason = reasons::UNREADABLE;
+                    self.blame_donor(model_id.saturating_to(), round, donor, reason, world).await?;
+                }
+            }
+        }
+        Ok(undecided)
+    }
+}
+
+/// Until then the enclave of an accused donor answers: the first half of the committee's time.
+fn answer_by(info: &Rounds::RoundInfo) -> u64 {
+    info.deadline + info.openBy.saturating_sub(info.deadline) / 2
+}
