@@ -16,6 +16,7 @@ pub mod committee;
 pub mod error;
 pub mod owner;
 pub mod party;
+pub mod plan;
 pub mod programs;
 pub mod release;
 pub mod run;

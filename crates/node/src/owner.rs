@@ -18,6 +18,7 @@ use histone_protocol::commitment::dataset_root;
 use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict, WhitePaper};
 use histone_protocol::dataset::KeyBundle;
 use histone_protocol::keys::SigningKey;
+use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::record::Signed;
 use histone_protocol::report::ValidationReport;
@@ -25,6 +26,7 @@ use histone_protocol::{Address, B256, U256};
 
 use crate::error::NodeError;
 use crate::party::Party;
+use crate::plan;
 use crate::release::{OwnedKey, release};
 use crate::world::World;
 
@@ -47,6 +49,8 @@ pub struct Owner {
     dataset: B256,
     root: B256,
     participation: Option<Participation>,
+    /// The plans of the models that were considered.
+    considered: BTreeMap<u64, PlanDocument>,
 }
 
 /// The owner's part in one model.
@@ -134,7 +138,17 @@ impl Owner {
         histone_access::check_policy(&policy)?;
         let (schema, keys, ciphertext, root) = encrypt(&mut party, &table, label)?;
         let dataset = histone_ledger::dataset_id(party.account(), root);
-        Ok(Self { party, policy, schema, keys, ciphertext, dataset, root, participation: None })
+        Ok(Self {
+            party,
+            policy,
+            schema,
+            keys,
+            ciphertext,
+            dataset,
+            root,
+            participation: None,
+            considered: BTreeMap::new(),
+        })
     }
 
     /// The owner's account.
@@ -221,7 +235,7 @@ impl Owner {
     }
 
     /// Matches a white paper against data and consent; publishes and records the decision either way.
-    /// A paper that is not the one on the ledger, or states other terms, is no question and is not answered.
+    /// A paper that is not the one on the ledger, or states other terms or another plan, is no question and is not answered.
     pub async fn consider(&mut self, blob: B256, model_id: u64, world: &World) -> Result<Answer, NodeError> {
         let (paper, signer) = read_paper(blob, world)?;
         let on_ledger =
@@ -242,6 +256,11 @@ impl Owner {
                 "the white paper of model {model_id} states other terms than the ledger, which will be paid"
             )));
         }
+        // The one on the ledger is what everybody follows; whether the paper means it is checked against that.
+        let plan = plan::read(on_ledger.planHash, world)?;
+        plan::agree(&plan, &paper, &on_ledger)
+            .map_err(|why| NodeError::Message(format!("the plan of model {model_id} is refused: {why}")))?;
+        self.considered.insert(model_id, plan);
         let in_force = world
             .ledger
             .read(Contract::Datasets, Datasets::datasetCall { id: self.dataset })
@@ -255,6 +274,7 @@ impl Owner {
                 && paper.label == self.schema.label
                 && self.schema.rows >= paper.min_rows,
             dataset_in_force: in_force,
+            enclaves_acceptable: world.appraisal.covers(&paper.appraisal),
             time: world.ledger.time().await?,
             paper,
         };
@@ -277,6 +297,14 @@ impl Owner {
         machine: Machine<'_>,
         world: &World,
     ) -> Result<u16, NodeError> {
+        // Where it was not considered, there is no permit for this model either.
+        if let Some(document) = self.considered.get(&model_id)
+            && Plan::of(document).map_err(NodeError::round)? != *plan
+        {
+            return Err(NodeError::Message(format!(
+                "the plan handed in for model {model_id} is not the one that was considered"
+            )));
+        }
         let init_data = training::init_data(world.ledger.deployment(), model_id, plan);
         let now = world.ledger.time().await?;
         let seed = self.party.draw_seed();
@@ -319,6 +347,15 @@ impl Owner {
         let Some(p) = &mut self.participation else {
             return Err(NodeError::Message(format!("`{}` takes part in no model", self.party.name)));
         };
+        if let Some(plan) = self.considered.get(&p.model_id) {
+            let members = header.fields().committee.len();
+            if members < usize::from(plan.committee_members) {
+                return Err(NodeError::Message(format!(
+                    "the committee of model {} has {members} members, its plan asks for {} or more",
+                    p.model_id, plan.committee_members
+                )));
+            }
+        }
         let mut answered = Answered(&self.party);
         let update =
             p.enclave.contribute(header, p.donor, &world.ledger, &world.evidence(), &mut answered).await?;
