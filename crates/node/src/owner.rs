@@ -312,7 +312,7 @@ impl Owner {
             Instance::start(machine.program, machine.device, self.account(), init_data, now, seed)?;
         world.register_enclave(&instance, &self.party.key).await?;
         let signer = instance.keys().receipt;
-        let attested = world.appraise(signer, ProgramKind::Training, init_data).await?;
+        let attested = world.appraise_for(model_id, signer, ProgramKind::Training, init_data).await?;
         let funded = world.ledger.funded_training(model_id, instant_payment).await?;
         let sealed = self.release(permit, attested, funded, B256::ZERO, world).await?;
         // An account for this model alone. The ledger names it beside the dataset; it keeps the money apart, not the owner.

@@ -46,7 +46,7 @@ impl User {
         let call = Market::modelCall { modelId: U256::from(model_id) };
         let model = world.ledger.read(Contract::Market, call).await?;
         let init_data = query::init_data(world.ledger.deployment(), model_id, model.modelHash);
-        world.appraise(model.queryEnclave, ProgramKind::Query, init_data).await
+        world.appraise_for(model_id, model.queryEnclave, ProgramKind::Query, init_data).await
     }
 
     /// Pays for one query to the enclave that was appraised, and to no other: the contract refuses when another one serves

@@ -59,6 +59,35 @@ impl World {
         kind: ProgramKind,
         init_data: B256,
     ) -> Result<Attested, NodeError> {
+        self.appraise_by(&self.appraisal, signer, kind, init_data).await
+    }
+
+    /// Appraises an enclave of a model by what its white paper says, which may be no more than this node believes.
+    pub async fn appraise_for(
+        &self,
+        model_id: u64,
+        signer: Address,
+        kind: ProgramKind,
+        init_data: B256,
+    ) -> Result<Attested, NodeError> {
+        let call = Market::modelCall { modelId: U256::from(model_id) };
+        let model = self.ledger.read(Contract::Market, call).await?;
+        let (paper, _) = read_paper(model.whitePaperHash, self)?;
+        if !self.appraisal.covers(&paper.appraisal) {
+            return Err(NodeError::Message(format!(
+                "the white paper of model {model_id} believes enclaves that this node does not"
+            )));
+        }
+        self.appraise_by(&AppraisalPolicy::of(&paper.appraisal), signer, kind, init_data).await
+    }
+
+    async fn appraise_by(
+        &self,
+        policy: &AppraisalPolicy,
+        signer: Address,
+        kind: ProgramKind,
+        init_data: B256,
+    ) -> Result<Attested, NodeError> {
         // Says why, where it is not alive.
         let live = Enclaves::requireLiveCall { signer, kind: kind.code() };
         self.ledger.read(Contract::Enclaves, live).await?;
@@ -72,7 +101,7 @@ impl World {
             init_data,
         };
         let evidence = self.blobs.get(facts.evidence_hash)?;
-        Ok(appraise(&evidence, &expected, &self.appraisal, self.ledger.time().await?)?)
+        Ok(appraise(&evidence, &expected, policy, self.ledger.time().await?)?)
     }
 
     /// Publishes an enclave's evidence and registers it under its operator.

@@ -271,7 +271,7 @@ impl Cast {
             min_survivors: document.min_survivors,
             colluders: document.colluders,
             min_donors: document.min_survivors,
-            max_donors: 3,
+            max_donors: self.owners.len() as u16,
             query_timeout: DEADLINE as u32,
         };
         change(&mut offer);
