@@ -12,6 +12,7 @@
 pub mod cohort;
 pub mod simulated;
 
+use histone_protocol::consent::AppraisalTerms;
 use histone_protocol::evidence::{EnclaveKeys, Evidence, Platform};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::record::RecordError;
@@ -34,6 +35,27 @@ impl AppraisalPolicy {
     /// Accepts evidence of real hardware only. No such platform is built in yet, so this accepts nothing.
     pub fn production(max_age: u64) -> Self {
         Self { allow_simulated: false, vendors: Vec::new(), max_age }
+    }
+
+    /// Accepts what a white paper says is enough: SIMULATED evidence only where it says so.
+    pub fn of(terms: &AppraisalTerms) -> Self {
+        Self {
+            allow_simulated: terms.platforms.contains(&Platform::Simulated),
+            vendors: terms.simulated_vendors.clone(),
+            max_age: terms.max_age_seconds,
+        }
+    }
+
+    /// Oldest evidence that is accepted, in seconds.
+    pub fn max_age(&self) -> u64 {
+        self.max_age
+    }
+
+    /// Whether everything that `terms` let in is also accepted here, so that a node may rely on them.
+    pub fn covers(&self, terms: &AppraisalTerms) -> bool {
+        let simulated = !terms.platforms.contains(&Platform::Simulated)
+            || (self.allow_simulated && terms.simulated_vendors.iter().all(|v| self.vendors.contains(v)));
+        simulated && terms.max_age_seconds <= self.max_age
     }
 
     /// Accepts SIMULATED evidence under the given vendor roots: for development and demonstration only.

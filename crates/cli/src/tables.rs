@@ -169,7 +169,15 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
         "{}",
         table(&["participant", "country", "rows", "positive", "missing cells", "consent"], rows)
     )?;
-    writeln!(out, "{} features, label `{}`", study.table.features.len(), study.table.label)
+    writeln!(out, "{} features, label `{}`", study.table.features.len(), study.table.label)?;
+    writeln!(out, "committee: {}", study.committee.numbers)?;
+    let platforms: Vec<String> = study.appraisal.platforms.iter().map(ToString::to_string).collect();
+    writeln!(
+        out,
+        "enclaves: {}, evidence of at most {} h",
+        platforms.join(", "),
+        study.appraisal.max_age_seconds / 3_600
+    )
 }
 
 #[cfg(test)]

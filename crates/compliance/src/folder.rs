@@ -175,8 +175,9 @@ pub struct PartyRecord {
     pub role: String,
     /// Its account.
     pub account: Address,
-    /// Further accounts that belong to it: per-model pseudonyms that are paid.
-    pub pseudonyms: Vec<Address>,
+    /// Further accounts that belong to it, each made to be paid for one model. They keep money apart and hide nobody: the
+    /// ledger names each beside its dataset and so beside its owner.
+    pub payees: Vec<Address>,
 }
 
 /// A registered program.

@@ -41,6 +41,7 @@
 //! all of this.
 
 mod describe;
+mod document;
 mod error;
 mod median;
 mod model;

@@ -18,6 +18,7 @@ pub mod error;
 pub mod machine;
 pub mod owner;
 pub mod party;
+pub mod plan;
 pub mod programs;
 pub mod release;
 pub mod run;

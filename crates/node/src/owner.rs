@@ -18,6 +18,7 @@ use histone_protocol::commitment::dataset_root;
 use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict, WhitePaper};
 use histone_protocol::dataset::KeyBundle;
 use histone_protocol::keys::SigningKey;
+use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::record::Signed;
 use histone_protocol::report::ValidationReport;
@@ -26,6 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::error::NodeError;
 use crate::party::Party;
+use crate::plan;
 use crate::release::{OwnedKey, release};
 use crate::world::World;
 
@@ -55,6 +57,8 @@ pub struct Owner {
     table: Encrypted,
     dataset: B256,
     participation: Option<Participation>,
+    /// The plans of the models that were considered.
+    considered: BTreeMap<u64, PlanDocument>,
 }
 
 /// The owner's part in one model.
@@ -142,7 +146,7 @@ impl Owner {
         histone_access::check_policy(&policy)?;
         let table = encrypt(&party, &table, label)?;
         let dataset = histone_ledger::dataset_id(party.account(), table.root);
-        Ok(Self { party, policy, table, dataset, participation: None })
+        Ok(Self { party, policy, table, dataset, participation: None, considered: BTreeMap::new() })
     }
 
     /// The owner's account.
@@ -233,7 +237,7 @@ impl Owner {
     }
 
     /// Matches a white paper against data and consent; publishes and records the decision either way.
-    /// A paper that is not the one on the ledger, or states other terms, is no question and is not answered.
+    /// A paper that is not the one on the ledger, or states other terms or another plan, is no question and is not answered.
     pub async fn consider(&mut self, blob: B256, model_id: u64, world: &World) -> Result<Answer, NodeError> {
         let (paper, signer) = read_paper(blob, world)?;
         let on_ledger =
@@ -254,6 +258,11 @@ impl Owner {
                 "the white paper of model {model_id} states other terms than the ledger, which will be paid"
             )));
         }
+        // The one on the ledger is what everybody follows; whether the paper means it is checked against that.
+        let plan = plan::read(on_ledger.planHash, world)?;
+        plan::agree(&plan, &paper, &on_ledger)
+            .map_err(|why| NodeError::Message(format!("the plan of model {model_id} is refused: {why}")))?;
+        self.considered.insert(model_id, plan);
         let in_force = world
             .ledger
             .read(Contract::Datasets, Datasets::datasetCall { id: self.dataset })
@@ -267,6 +276,7 @@ impl Owner {
                 && paper.label == self.table.schema.label
                 && self.table.schema.rows >= paper.min_rows,
             dataset_in_force: in_force,
+            enclaves_acceptable: world.appraisal.covers(&paper.appraisal),
             time: world.ledger.time().await?,
             paper,
         };
@@ -289,12 +299,20 @@ impl Owner {
         machine: Machine<'_>,
         world: &World,
     ) -> Result<u16, NodeError> {
+        // Where it was not considered, there is no permit for this model either.
+        if let Some(document) = self.considered.get(&model_id)
+            && Plan::of(document).map_err(NodeError::round)? != *plan
+        {
+            return Err(NodeError::Message(format!(
+                "the plan handed in for model {model_id} is not the one that was considered"
+            )));
+        }
         let init_data = training::init_data(world.ledger.deployment(), model_id, plan);
         let now = world.ledger.time().await?;
         let instance = self.party.start_enclave(machine.program, machine.device, init_data, now)?;
         world.register_enclave(&instance, &self.party.key).await?;
         let signer = instance.keys().receipt;
-        let attested = world.appraise(signer, ProgramKind::Training, init_data).await?;
+        let attested = world.appraise_for(model_id, signer, ProgramKind::Training, init_data).await?;
         let funded = world.ledger.funded_training(model_id, instant_payment).await?;
         let sealed = self.release(permit, attested, funded, B256::ZERO, world).await?;
         // An account for this model alone. The ledger names it beside the dataset; it keeps the money apart, not the owner.
@@ -329,6 +347,15 @@ impl Owner {
             return Err(NodeError::Message(format!("`{}` takes part in no model", self.party.name)));
         };
         let f = header.fields();
+        if let Some(plan) = self.considered.get(&p.model_id) {
+            let members = f.committee.len();
+            if members < usize::from(plan.committee_members) {
+                return Err(NodeError::Message(format!(
+                    "the committee of model {} has {members} members, its plan asks for {} or more",
+                    p.model_id, plan.committee_members
+                )));
+            }
+        }
         let name = format!("update-{}-{}-{:x}.bin", p.model_id, f.round, B256::from(header.hash()));
         // Kept before it is sent: whatever happens in between, the same bytes are sent again.
         let kept = match self.party.recall(&name)? {

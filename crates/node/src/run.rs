@@ -27,7 +27,6 @@ use histone_network::io_error;
 use crate::error::NodeError;
 use crate::party::Entropy;
 use crate::study::Study;
-use crate::world::EVIDENCE_MAX_AGE;
 pub use place::Network;
 use place::{End, Node, Place};
 pub use result::{
@@ -156,7 +155,7 @@ async fn go(
     cast.stage.mark(step(observer))?;
     let trained = training::train(study, options, &mut cast, &recruited, observer).await?;
     cast.stage.mark(step(observer))?;
-    let evaluated = training::evaluate(study, &mut cast, &trained).await?;
+    let evaluated = training::evaluate(&mut cast, &recruited, &trained).await?;
     cast.stage.mark(step(observer))?;
     let mut served = queries::serve(study, &mut cast, &recruited, &trained, observer).await?;
     cast.stage.mark(step(observer))?;
@@ -169,7 +168,7 @@ async fn go(
         study: study.name.clone(),
         platform: histone_protocol::evidence::Platform::Simulated,
         vendor: cast.vendor.address(),
-        evidence_max_age: EVIDENCE_MAX_AGE,
+        evidence_max_age: study.appraisal.max_age_seconds,
         network: cast.stage.place.record(),
         deployment: cast.world.ledger.deployment().clone(),
         settings: Settings::default(),

@@ -11,6 +11,7 @@
 //! any change of the data: missing cells stay missing, zeros that mean missing stay zeros until a program replaces them.
 
 mod check;
+mod consent;
 mod error;
 mod file;
 mod files;
@@ -21,6 +22,9 @@ use std::fmt;
 use std::path::Path;
 
 use histone_genome::table::{MissingRules, Positive, Table};
+use histone_protocol::Address;
+use histone_protocol::committee::Committee;
+use histone_protocol::evidence::Platform;
 
 pub use error::{Place, StudyError};
 pub use files::{BREAST_CANCER, Bundled, Disk, Files, data_root};
@@ -36,8 +40,12 @@ pub const MAX_FEATURES: usize = 1_000;
 /// Most cells of one table: what an enclave takes in one piece (64 MiB), with room for what goes along.
 pub const MAX_CELLS: usize = 8_000_000;
 
-/// Most members of a committee.
-pub const MAX_COMMITTEE: usize = 32;
+/// Fewest rows of a site. Sums over sites are public: when a site leaves between two rounds, their difference tells totals
+/// of that site, and totals over fewer rows than this would come too near to persons.
+pub const MIN_ROWS: u32 = 20;
+
+/// Oldest evidence of an enclave that counts where the study does not say, in hours: a week.
+pub const DEFAULT_MAX_AGE_HOURS: u32 = 7 * 24;
 
 /// A study that passed every check, with its tables loaded.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +68,9 @@ pub struct Study {
     /// How training runs.
     pub training: Training,
     /// Who opens sums.
-    pub committee: Committee,
+    pub committee: StudyCommittee,
+    /// Which enclaves are believed.
+    pub appraisal: Appraisal,
     /// Who asks, and what.
     pub end_user: EndUser,
     /// Name of the party that runs the query enclave.
@@ -113,8 +123,12 @@ pub struct Participant {
     pub consent: Vec<DataUse>,
     /// Purposes allowed beyond the consent.
     pub allow: Vec<DataUse>,
+    /// Trainers that meet some of the modifiers, as a person has checked.
+    pub allow_trainers: Vec<AllowedTrainer>,
     /// What is refused whatever the consent says.
     pub deny: Vec<Denied>,
+    /// How many versions of the dataset may be answered in exact sums of one computation.
+    pub versions: u32,
     /// The rows, features in the order of [`TableRules::features`].
     pub table: Table,
     /// Rows left out because of [`Missing::Drop`].
@@ -126,8 +140,36 @@ pub struct Participant {
 pub enum Denied {
     /// A purpose.
     Purpose(DataUse),
-    /// A requester by name.
-    Requester(String),
+    /// A trainer.
+    Trainer(TrainerId),
+}
+
+/// A trainer as an owner's list names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrainerId {
+    /// A trainer of this study. The name is the study's, and stands for the account that the study gives it.
+    Named(String),
+    /// Any account of the ledger.
+    Account(Address),
+}
+
+/// A trainer that meets some modifiers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedTrainer {
+    /// Which one.
+    pub trainer: TrainerId,
+    /// Codes of the modifiers, without what follows them.
+    pub meets: Vec<&'static Term>,
+}
+
+/// Which enclaves are believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Appraisal {
+    /// Kinds of hardware that are enough.
+    pub platforms: Vec<Platform>,
+    /// Oldest evidence that counts, in seconds.
+    pub max_age_seconds: u64,
 }
 
 /// What a white paper says.
@@ -184,11 +226,11 @@ pub struct Training {
 /// Who opens sums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Committee {
-    /// Names, 2 to [`MAX_COMMITTEE`].
+pub struct StudyCommittee {
+    /// Names.
     pub members: Vec<String>,
-    /// Members whose shares open a sum, more than half of them.
-    pub threshold: usize,
+    /// How many of them open a sum and how many are asked.
+    pub numbers: Committee,
 }
 
 /// Who asks for predictions. `Debug` prints the shape only, because the rows are people's data.

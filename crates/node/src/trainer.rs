@@ -4,7 +4,7 @@ use histone_enclave::cohort::{self, RightCommittee, Watch, fixed_committee};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::fixed::MAX_FRACTIONAL_BITS;
 use histone_federation::header::{RoundFields, RoundHeader};
-use histone_federation::plan::{Plan, Step, Training};
+use histone_federation::plan::{Step, Training};
 use histone_ledger::contracts::{Contract, Market, Programs, Rounds, TestToken};
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::hash::sha256;
@@ -248,34 +248,5 @@ impl Trainer {
         let call = Market::serveCall { modelId: U256::from(model_id), queryEnclave: enclave };
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(())
-    }
-}
-
-/// The training plan of a study.
-pub fn plan(study: &crate::study::Study) -> Plan {
-    use crate::study::Missing;
-    use histone_program_sdk::job;
-    let zero_is_missing = (0u32..)
-        .zip(&study.table.features)
-        .filter(|(_, name)| study.table.rules.zero_is_missing.contains(name))
-        .map(|(i, _)| i)
-        .collect();
-    Plan {
-        // A table has at most 4,096 columns.
-        columns: study.table.features.len() as u32,
-        missing: match study.table.missing {
-            Missing::Refuse => job::Missing::Refuse,
-            Missing::Drop => job::Missing::Drop,
-            Missing::Mean => job::Missing::Mean,
-            Missing::Median => job::Missing::Median,
-        },
-        zero_is_missing,
-        // The study file allows shares above 0 and up to a half: every second row or fewer.
-        holdout_every: (1.0 / study.training.holdout).round() as u32,
-        ridge: study.training.ridge,
-        max_newton_rounds: study.training.rounds,
-        tolerance: study.training.tolerance,
-        bins: 1_000,
-        min_survivors: study.training.min_survivors as u16,
     }
 }

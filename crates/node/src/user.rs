@@ -61,7 +61,7 @@ impl User {
         let call = Market::modelCall { modelId: U256::from(model_id) };
         let model_hash = world.ledger.read(Contract::Market, call).await?.modelHash;
         let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash);
-        world.appraise(enclave, ProgramKind::Query, init_data).await
+        world.appraise_for(model_id, enclave, ProgramKind::Query, init_data).await
     }
 
     /// Pays for one query to the enclave that was appraised, and to no other: the contract refuses when another one serves

@@ -15,9 +15,11 @@ use histone_protocol::{Address, B256, U256};
 
 use crate::error::NodeError;
 use crate::owner::read_paper;
+use crate::plan;
+use crate::study::DEFAULT_MAX_AGE_HOURS;
 
-/// Oldest evidence that owners accept, and how long an enclave stays registered: 7 days, in seconds.
-pub const EVIDENCE_MAX_AGE: u64 = 7 * 24 * 3_600;
+/// Oldest evidence that counts where nobody says otherwise: a week, in seconds.
+pub const EVIDENCE_MAX_AGE: u64 = DEFAULT_MAX_AGE_HOURS as u64 * 3_600;
 
 /// What every party can reach: the ledger and public storage, and by which rule it believes in enclaves.
 #[derive(Debug, Clone)]
@@ -26,7 +28,7 @@ pub struct World {
     pub ledger: Ledger,
     /// Public storage.
     pub blobs: BlobStore,
-    /// The owners' appraisal policy.
+    /// What this node itself believes. White papers that would believe more are declined.
     pub appraisal: AppraisalPolicy,
 }
 
@@ -41,9 +43,9 @@ impl World {
         let call = Market::modelCall { modelId: U256::from(model_id) };
         let model = self.ledger.read(Contract::Market, call).await?;
         let (paper, _) = read_paper(model.whitePaperHash, self)?;
-        let plan = Plan::decode(&self.blobs.get(model.planHash)?).map_err(NodeError::round)?;
+        let plan = Plan::of(&plan::read(model.planHash, self)?).map_err(NodeError::round)?;
         Ok(CohortPolicy {
-            appraisal: self.appraisal.clone(),
+            appraisal: AppraisalPolicy::of(&paper.appraisal),
             programs: paper.programs,
             training: training::init_data(self.ledger.deployment(), model_id, &plan),
             validation: validation::init_data(),
@@ -53,6 +55,35 @@ impl World {
     /// Appraises an enclave by what the ledger says of it: registered, alive, audited program, and its evidence.
     pub async fn appraise(
         &self,
+        signer: Address,
+        kind: ProgramKind,
+        init_data: B256,
+    ) -> Result<Attested, NodeError> {
+        self.appraise_by(&self.appraisal, signer, kind, init_data).await
+    }
+
+    /// Appraises an enclave of a model by what its white paper says, which may be no more than this node believes.
+    pub async fn appraise_for(
+        &self,
+        model_id: u64,
+        signer: Address,
+        kind: ProgramKind,
+        init_data: B256,
+    ) -> Result<Attested, NodeError> {
+        let call = Market::modelCall { modelId: U256::from(model_id) };
+        let model = self.ledger.read(Contract::Market, call).await?;
+        let (paper, _) = read_paper(model.whitePaperHash, self)?;
+        if !self.appraisal.covers(&paper.appraisal) {
+            return Err(NodeError::Message(format!(
+                "the white paper of model {model_id} believes enclaves that this node does not"
+            )));
+        }
+        self.appraise_by(&AppraisalPolicy::of(&paper.appraisal), signer, kind, init_data).await
+    }
+
+    async fn appraise_by(
+        &self,
+        policy: &AppraisalPolicy,
         signer: Address,
         kind: ProgramKind,
         init_data: B256,
@@ -70,7 +101,7 @@ impl World {
             init_data,
         };
         let evidence = self.blobs.get(facts.evidence_hash)?;
-        Ok(appraise(&evidence, &expected, &self.appraisal, self.ledger.time().await?)?)
+        Ok(appraise(&evidence, &expected, policy, self.ledger.time().await?)?)
     }
 
     /// Publishes an enclave's evidence and registers it under its operator.
@@ -80,7 +111,7 @@ impl World {
         operator: &SigningKey,
     ) -> Result<(), NodeError> {
         self.blobs.put(instance.evidence())?;
-        let expires_at = self.ledger.time().await? + EVIDENCE_MAX_AGE;
+        let expires_at = self.ledger.time().await? + self.appraisal.max_age();
         let (registration, signature) = instance.registration(self.ledger.deployment(), expires_at);
         let call = Enclaves::registerCall {
             e: Enclaves::Enclave {

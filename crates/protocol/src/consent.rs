@@ -5,6 +5,7 @@
 use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::Platform;
 use crate::record::{LedgerId, Record};
 
 /// The terms under which an institution lets its data be used; the ledger holds the hash of these bytes.
@@ -19,10 +20,27 @@ pub struct ConsentPolicy {
     pub country: String,
     /// DUO codes: one permission and any modifiers.
     pub terms: Vec<String>,
-    /// Purposes allowed beyond the terms (DUO codes), trainers or model names.
-    pub allow: Vec<String>,
-    /// Purposes (DUO codes), trainers or model names refused whatever the terms say.
-    pub deny: Vec<String>,
+    /// Purposes (DUO codes) allowed beyond the permission. They do not speak about modifiers.
+    pub allow_purposes: Vec<String>,
+    /// Purposes (DUO codes) refused whatever the terms say.
+    pub deny_purposes: Vec<String>,
+    /// Trainers for which a person has checked some of the modifiers.
+    pub allow_accounts: Vec<AllowedAccount>,
+    /// Trainers refused whatever they ask for.
+    pub deny_accounts: Vec<Address>,
+    /// How many versions of this dataset may be answered in exact sums of one computation, at least 1. The difference of
+    /// two such sums is what changed between two versions, which may be a single person.
+    pub versions: u32,
+}
+
+/// A trainer for which a person at the owner's has checked what no program can see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowedAccount {
+    /// The trainer's account. Names are never matched: a requester gives itself its name.
+    pub account: Address,
+    /// Modifiers of the policy (DUO codes, without what follows them) that this trainer meets, in everything it asks for.
+    pub meets: Vec<String>,
 }
 
 impl Record for ConsentPolicy {
@@ -51,13 +69,13 @@ pub struct Split {
 pub struct WhitePaper {
     /// The ledger on which the model is proposed; the paper is void on others.
     pub ledger: LedgerId,
-    /// Short name.
+    /// Short name: shown, and never matched.
     pub name: String,
     /// What is predicted, for people.
     pub predicts: String,
     /// The trainer's account, which must sign the record.
     pub trainer: Address,
-    /// The trainer's name.
+    /// What the trainer calls itself: shown, and never matched.
     pub trainer_name: String,
     /// DUO code of the purpose.
     pub purpose: String,
@@ -79,8 +97,24 @@ pub struct WhitePaper {
     pub query_price: u64,
     /// Division of the price.
     pub split: Split,
-    /// Measurements of the programs that will see the data.
+    /// Measurements of the programs that will see the data: no others are accepted from an enclave.
     pub programs: Vec<B256>,
+    /// Which enclaves are believed.
+    pub appraisal: AppraisalTerms,
+    /// Blob of the plan ([`crate::plan::PlanDocument`]), which the ledger names too.
+    pub plan: B256,
+}
+
+/// Which evidence of enclaves counts in a model, the same for owners, committee, trainer and whoever verifies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppraisalTerms {
+    /// Kinds of hardware that are enough. SIMULATED only where it stands here.
+    pub platforms: Vec<Platform>,
+    /// Oldest evidence that counts, in seconds.
+    pub max_age_seconds: u64,
+    /// Accounts of the vendor roots of SIMULATED devices; nobody else certifies one.
+    pub simulated_vendors: Vec<Address>,
 }
 
 impl Record for WhitePaper {
@@ -107,6 +141,8 @@ pub struct DecisionFacts {
     pub data_matches: bool,
     /// Whether the ledger shows the dataset as registered and not withdrawn.
     pub dataset_in_force: bool,
+    /// Whether the owner's node believes every enclave that the paper's appraisal terms let in.
+    pub enclaves_acceptable: bool,
     /// Unix seconds of the decision.
     pub time: u64,
 }

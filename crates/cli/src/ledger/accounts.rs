@@ -53,7 +53,7 @@ struct Donation {
 struct Account<'a> {
     account: Address,
     name: Option<&'a str>,
-    /// `member`, `former member`, `pseudonym` (is paid for a donation), `contract` or `account`.
+    /// `member`, `former member`, `payee` (made to be paid for a donation), `contract` or `account`.
     kind: &'static str,
     contract: bool,
     #[serde(flatten)]
@@ -171,7 +171,7 @@ fn kind(member: Option<&Member>, facts: &AccountFacts, donor: bool) -> &'static 
     match member {
         Some(m) if m.member => "member",
         Some(m) if m.former => "former member",
-        _ if donor => "pseudonym",
+        _ if donor => "payee",
         _ if facts.contract => "contract",
         _ => "account",
     }

@@ -217,7 +217,7 @@ fn show_model(page: &mut Page, m: &Model, money: &Money) {
         ]
     });
     let head =
-        ["donor", "paid to", "pseudonym", "dataset", "weight", "share", "earned", "can claim", "in rounds"];
+        ["donor", "paid to", "account", "dataset", "weight", "share", "earned", "can claim", "in rounds"];
     page.rows(&head, rows, "no donors yet");
 }
 

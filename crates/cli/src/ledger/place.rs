@@ -217,8 +217,8 @@ fn names(ledger: &Ledger, record: Option<&RunRecord>) -> Names {
         names.insert(ledger.deployment().address(contract), format!("the {contract}"));
     }
     for party in record.iter().flat_map(|r| &r.parties) {
-        for pseudonym in &party.pseudonyms {
-            names.insert(*pseudonym, format!("{}, as donor", party.name));
+        for payee in &party.payees {
+            names.insert(*payee, format!("{}, as donor", party.name));
         }
         names.insert(party.account, party.name.clone());
     }

@@ -96,7 +96,7 @@ fn the_lists_are_what_the_run_says() {
     let total: u64 = accounts.iter().map(|a| a["balance"].as_str().unwrap().parse::<u64>().unwrap()).sum();
     assert_eq!(Some(total), result["paid_in_micro"].as_u64());
     let kinds: BTreeSet<_> = accounts.iter().map(|a| a["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, BTreeSet::from(["account", "member", "pseudonym"]));
+    assert_eq!(kinds, BTreeSet::from(["account", "member", "payee"]));
 }
 
 #[test]

@@ -94,7 +94,7 @@ struct Told {
 async fn balances(run: &Run) -> Result<Balances, LedgerError> {
     let mut balances = Balances::new();
     for party in &run.record.parties {
-        for &account in std::iter::once(&party.account).chain(&party.pseudonyms) {
+        for &account in std::iter::once(&party.account).chain(&party.payees) {
             let balance = run.ledger.read(Contract::Token, TestToken::balanceOfCall { account }).await?;
             balances.insert(account, balance);
         }

@@ -203,7 +203,7 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
     findings.expect(record.parties.len() <= MOST_PARTIES, || "run.json has too many parties".into());
     let mut accounts = BTreeSet::new();
     for party in &record.parties {
-        for account in std::iter::once(&party.account).chain(&party.pseudonyms) {
+        for account in std::iter::once(&party.account).chain(&party.payees) {
             findings.expect(accounts.insert(*account), || {
                 format!("account {account} of `{}` belongs to another party too", party.name)
             });

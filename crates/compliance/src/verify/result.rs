@@ -86,7 +86,7 @@ fn accounts(run: &Run, balances: &Balances, result: &Value, findings: &mut Findi
                     .record
                     .parties
                     .iter()
-                    .any(|p| p.name == name && (p.account == account || p.pseudonyms.contains(&account)));
+                    .any(|p| p.name == name && (p.account == account || p.payees.contains(&account)));
             findings.expect(is_of, || format!("result.json calls {account} `{name}`, run.json does not"));
             findings
                 .expect(seen.insert(account), || format!("result.json names the account {account} twice"));

@@ -59,7 +59,7 @@ impl Run {
 
     /// The name of the party that an account belongs to, or the account.
     pub(super) fn name(&self, account: Address) -> String {
-        let owns = |p: &&crate::folder::PartyRecord| p.account == account || p.pseudonyms.contains(&account);
+        let owns = |p: &&crate::folder::PartyRecord| p.account == account || p.payees.contains(&account);
         self.record.parties.iter().find(owns).map_or_else(|| account.to_string(), |p| p.name.clone())
     }
 

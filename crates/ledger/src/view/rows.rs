@@ -369,7 +369,7 @@ pub struct Terms {
 pub struct Donor {
     /// Number from 1.
     pub donor: u16,
-    /// Account that is paid, made for this model.
+    /// Account that is paid, made for this model; it stands beside the dataset and hides nobody.
     pub payee: Address,
     /// What was donated.
     pub dataset: B256,

@@ -19,7 +19,6 @@ use crate::error::NodeError;
 use crate::programs::BUNDLED;
 use crate::study::Study;
 use crate::user::AccessCode;
-use crate::world::EVIDENCE_MAX_AGE;
 
 /// What serving left.
 pub(super) struct Served {
@@ -143,12 +142,13 @@ pub(super) async fn refusals(
     }
     // 3. Good evidence that has become too old, and 4. the same evidence where only real hardware counts.
     let good = Expected { measurement: instance.measurement(), ..expected };
-    let later = now + EVIDENCE_MAX_AGE + 1;
+    let max_age = world.appraisal.max_age();
+    let later = now + max_age + 1;
     match appraise(instance.evidence(), &good, &world.appraisal, later) {
         Ok(_) => return Err(succeeded("expired evidence")),
         Err(e) => refused("expired evidence", "the owner's node", expect(e, "s old, the policy accepts")?),
     }
-    match appraise(instance.evidence(), &good, &AppraisalPolicy::production(EVIDENCE_MAX_AGE), now) {
+    match appraise(instance.evidence(), &good, &AppraisalPolicy::production(max_age), now) {
         Ok(_) => return Err(succeeded("SIMULATED evidence in production")),
         Err(e) => {
             let reason = expect(e, "real hardware only")?;

@@ -1,25 +1,21 @@
 //! White papers, decisions and donations.
 
 use histone_compliance::folder::ModelRecord;
+use histone_enclave::engine::LoadedProgram;
 use histone_federation::plan::Plan;
 use histone_ledger::contracts::{Contract, Market};
 use histone_protocol::B256;
 use histone_protocol::consent::{Split, Verdict, WhitePaper};
+use histone_protocol::plan::{PlanDocument, PlanPrograms};
 
 use super::Observer;
 use super::result::Declined;
-use super::setup::Cast;
+use super::setup::{Cast, appraisal_terms};
 use crate::error::NodeError;
 use crate::owner::Machine;
-use crate::study::{Model, Study};
-use crate::trainer::{Offer, plan};
-
-/// Rows that a site must have. Sums over sites are public: when a site leaves between two rounds, their difference
-/// tells totals of that site, and totals over fewer rows than this would come too near to persons.
-const MIN_ROWS: u32 = 20;
-
-/// Committee members that may collude.
-const COLLUDERS: u8 = 1;
+use crate::plan::{self, Times};
+use crate::study::{MIN_ROWS, Model, Study};
+use crate::trainer::Offer;
 
 /// What recruiting left.
 pub(super) struct Recruited {
@@ -28,11 +24,13 @@ pub(super) struct Recruited {
     pub(super) declined: Vec<Declined>,
     /// The ledger's number of the main model.
     pub(super) model_id: u64,
+    /// What is computed, and the document that says it.
     pub(super) plan: Plan,
+    pub(super) document: PlanDocument,
     pub(super) paper: WhitePaper,
 }
 
-fn white_paper(study: &Study, model: &Model, cast: &Cast) -> Result<WhitePaper, NodeError> {
+fn white_paper(study: &Study, model: &Model, plan: B256, cast: &Cast) -> Result<WhitePaper, NodeError> {
     let trainer = cast
         .trainers
         .get(&model.trainer)
@@ -60,7 +58,24 @@ fn white_paper(study: &Study, model: &Model, cast: &Cast) -> Result<WhitePaper, 
             runner: model.split.runner.get(),
         },
         programs: programs.iter().map(|p| B256::from(p.program().measurement())).collect(),
+        appraisal: appraisal_terms(study, &cast.vendor),
+        plan,
     })
+}
+
+fn programs(cast: &Cast) -> PlanPrograms {
+    let measurement = |program: &LoadedProgram| B256::from(program.program().measurement());
+    PlanPrograms {
+        validation: measurement(&cast.loaded.validation),
+        training: measurement(&cast.loaded.training),
+        query: measurement(&cast.loaded.query),
+    }
+}
+
+fn times(study: &Study, cast: &Cast) -> Times {
+    let round_seconds = cast.stage.place.round_seconds(study.participants.len());
+    // The committee gets as long as the donors.
+    Times { round_seconds, opening_seconds: round_seconds }
 }
 
 /// Proposes every model; each owner's node answers by itself; those who agree to the main model donate to it.
@@ -69,12 +84,16 @@ pub(super) async fn recruit(
     cast: &mut Cast,
     observer: &mut dyn Observer,
 ) -> Result<Recruited, NodeError> {
-    let plan = plan(study);
-    plan.check().map_err(NodeError::round)?;
+    let document = plan::document(study, programs(cast), times(study, cast));
+    let plan = Plan::of(&document).map_err(NodeError::round)?;
+    let plan_blob = cast.world.blobs.put(&document.to_bytes())?;
+    observer.note(&format!("committee: {}", study.committee.numbers));
+    let platforms: Vec<String> = study.appraisal.platforms.iter().map(ToString::to_string).collect();
+    observer.note(&format!("the white papers believe enclaves of the platform {}", platforms.join(", ")));
     let offer = Offer {
-        plan: cast.world.blobs.put(&plan.encode())?,
-        min_survivors: study.training.min_survivors as u16,
-        colluders: COLLUDERS,
+        plan: plan_blob,
+        min_survivors: document.min_survivors,
+        colluders: document.colluders,
         min_donors: study.training.min_survivors as u16,
         max_donors: study.participants.len() as u16,
         query_timeout: cast.stage.place.query_seconds(),
@@ -83,7 +102,7 @@ pub(super) async fn recruit(
     let mut declined = Vec::new();
     let mut main = None;
     for (index, model) in std::iter::once(&study.model).chain(&study.other_models).enumerate() {
-        let paper = white_paper(study, model, cast)?;
+        let paper = white_paper(study, model, plan_blob, cast)?;
         let world = cast.world.clone();
         let trainer = cast
             .trainers
@@ -147,5 +166,5 @@ pub(super) async fn recruit(
         }
     }
     let (model_id, paper) = main.ok_or_else(|| NodeError::Message("the study has no model".into()))?;
-    Ok(Recruited { records, declined, model_id, plan, paper })
+    Ok(Recruited { records, declined, model_id, plan, document, paper })
 }

@@ -264,7 +264,7 @@ pub(super) async fn pay_out(
     let mut sum = 0u64;
     let market = world.ledger.deployment().market;
     let parties = cast.parties().into_iter().map(|p| {
-        let accounts: Vec<Address> = std::iter::once(p.account).chain(p.pseudonyms).collect();
+        let accounts: Vec<Address> = std::iter::once(p.account).chain(p.payees).collect();
         (p.name, p.role, accounts)
     });
     let held = ("market (rounding left over)".to_string(), "contract".to_string(), vec![market]);

@@ -12,7 +12,7 @@ use histone_compliance::folder::{DatasetRecord, Folder, PartyRecord, ProgramReco
 use histone_ledger::contracts::{Contract, Enclaves, Members, Programs, TestToken, roles};
 use histone_ledger::{Ledger, Settings};
 use histone_network::{BlobStore, io_error};
-use histone_protocol::consent::ConsentPolicy;
+use histone_protocol::consent::{AllowedAccount, AppraisalTerms, ConsentPolicy};
 use histone_protocol::hash::tagged_hash;
 use histone_protocol::record::LedgerId;
 use histone_protocol::{Address, B256, U256};
@@ -29,10 +29,10 @@ use crate::owner::Owner;
 use crate::party::{Party, create_private_dir};
 use crate::programs::{BUNDLED, Loaded};
 use crate::runner::Runner;
-use crate::study::{Denied, Participant, Study};
+use crate::study::{Denied, Participant, Study, TrainerId};
 use crate::trainer::Trainer;
 use crate::user::User;
-use crate::world::{EVIDENCE_MAX_AGE, World};
+use crate::world::World;
 
 /// Everybody who takes part.
 pub(super) struct Cast {
@@ -130,23 +130,23 @@ pub(super) async fn start(
     };
     let blobs = BlobStore::open(folder.blobs())?;
     let vendor = SimulatedVendor::generate(&mut operator.root().rng("vendor", &[]));
-    let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], EVIDENCE_MAX_AGE);
+    let appraisal = AppraisalPolicy::of(&appraisal_terms(study, &vendor));
 
-    let mut devices = BTreeMap::new();
-    let mut owners = Vec::new();
-    for participant in &study.participants {
-        let name = &participant.name;
-        devices.insert(name.clone(), vendor.make_device(&mut device_rng(&operator, name))?);
-        let policy = policy(participant);
-        let owner =
-            Owner::prepare(party(&participant.name)?, participant.table.clone(), &study.table.label, policy)?;
-        owners.push(owner);
-    }
     let mut trainers = BTreeMap::new();
     for model in std::iter::once(&study.model).chain(&study.other_models) {
         if !trainers.contains_key(&model.trainer) {
             trainers.insert(model.trainer.clone(), Trainer { party: party(&model.trainer)? });
         }
+    }
+    let mut devices = BTreeMap::new();
+    let mut owners = Vec::new();
+    for participant in &study.participants {
+        let name = &participant.name;
+        devices.insert(name.clone(), vendor.make_device(&mut device_rng(&operator, name))?);
+        let policy = policy(participant, &trainers)?;
+        let owner =
+            Owner::prepare(party(&participant.name)?, participant.table.clone(), &study.table.label, policy)?;
+        owners.push(owner);
     }
     let runner =
         Runner::new(party(&study.runner)?, vendor.make_device(&mut device_rng(&operator, &study.runner))?);
@@ -208,23 +208,52 @@ pub(super) fn device_rng(operator: &Party, party: &str) -> ChaCha20Rng {
     operator.root().rng("device", &[party.as_bytes()])
 }
 
-fn policy(participant: &Participant) -> ConsentPolicy {
-    ConsentPolicy {
+/// What the white papers of a study believe.
+pub(super) fn appraisal_terms(study: &Study, vendor: &SimulatedVendor) -> AppraisalTerms {
+    AppraisalTerms {
+        platforms: study.appraisal.platforms.clone(),
+        max_age_seconds: study.appraisal.max_age_seconds,
+        simulated_vendors: vec![vendor.address()],
+    }
+}
+
+/// A participant's policy. A name in it is the study's for one of its trainers; the policy holds that trainer's account.
+fn policy(
+    participant: &Participant,
+    trainers: &BTreeMap<String, Trainer>,
+) -> Result<ConsentPolicy, NodeError> {
+    let account = |id: &TrainerId| match id {
+        TrainerId::Account(account) => Ok(*account),
+        TrainerId::Named(name) => trainers
+            .get(name)
+            .map(|trainer| trainer.party.account())
+            .ok_or_else(|| NodeError::Message(format!("there is no trainer `{name}`"))),
+    };
+    let mut policy = ConsentPolicy {
         // The owner's node fills in its own account and the ledger on which it registers.
         ledger: LedgerId::default(),
         owner: Address::ZERO,
         country: participant.country.clone(),
         terms: participant.consent.iter().map(ToString::to_string).collect(),
-        allow: participant.allow.iter().map(ToString::to_string).collect(),
-        deny: participant
-            .deny
-            .iter()
-            .map(|d| match d {
-                Denied::Purpose(data_use) => data_use.to_string(),
-                Denied::Requester(name) => name.clone(),
-            })
-            .collect(),
+        allow_purposes: participant.allow.iter().map(ToString::to_string).collect(),
+        deny_purposes: Vec::new(),
+        allow_accounts: Vec::new(),
+        deny_accounts: Vec::new(),
+        versions: participant.versions,
+    };
+    for denied in &participant.deny {
+        match denied {
+            Denied::Purpose(data_use) => policy.deny_purposes.push(data_use.to_string()),
+            Denied::Trainer(id) => policy.deny_accounts.push(account(id)?),
+        }
     }
+    for allowed in &participant.allow_trainers {
+        policy.allow_accounts.push(AllowedAccount {
+            account: account(&allowed.trainer)?,
+            meets: allowed.meets.iter().map(|term| term.id.to_string()).collect(),
+        });
+    }
+    Ok(policy)
 }
 
 impl Cast {
@@ -243,7 +272,7 @@ impl Cast {
 
     /// Everybody for the run record.
     pub(super) fn parties(&self) -> Vec<PartyRecord> {
-        let pseudonyms: BTreeMap<Address, Address> =
+        let payees: BTreeMap<Address, Address> =
             self.owners.iter().filter_map(|o| Some((o.account(), o.donation()?.0))).collect();
         self.roles()
             .into_iter()
@@ -251,7 +280,7 @@ impl Cast {
                 name: party.name.clone(),
                 role: role.into(),
                 account: party.account(),
-                pseudonyms: pseudonyms.get(&party.account()).copied().into_iter().collect(),
+                payees: payees.get(&party.account()).copied().into_iter().collect(),
             })
             .collect()
     }

@@ -169,9 +169,9 @@ pub(super) fn check_drop_outs(study: &Study, options: &Options) -> Result<(), No
 }
 
 async fn lead(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Leading, NodeError> {
-    let seconds = cast.stage.place.round_seconds(study.participants.len());
-    let min_survivors = study.training.min_survivors as u16;
-    main_trainer(cast, study)?.lead(recruited.model_id, min_survivors, seconds, seconds, &cast.world).await
+    let plan = &recruited.document;
+    let (round, opening) = (plan.round_seconds, plan.opening_seconds);
+    main_trainer(cast, study)?.lead(recruited.model_id, plan.min_survivors, round, opening, &cast.world).await
 }
 
 /// The committee locks the survivors, strikes whoever cannot be in the sum, and publishes what opens it.
@@ -248,19 +248,18 @@ pub(super) struct Evaluated {
 
 /// Each donor's enclave evaluates the finished model on its own rows.
 pub(super) async fn evaluate(
-    study: &Study,
     cast: &mut Cast,
+    recruited: &Recruited,
     trained: &Trained,
 ) -> Result<Evaluated, NodeError> {
     debug_assert_eq!(B256::from(trained.finished.model.hash()), trained.model_hash);
     let world = cast.world.clone();
-    let plan = crate::trainer::plan(study);
     let mut evaluated = Evaluated { blobs: Vec::new(), sites: Vec::new() };
     for owner in &mut cast.owners {
         if owner.donation().is_none() || trained.withdrawn.iter().any(|w| w.participant == owner.party.name) {
             continue;
         }
-        let blob = owner.evaluate(&plan, &world)?;
+        let blob = owner.evaluate(&recruited.plan, &world)?;
         let statement = Signed::<SiteEvaluation>::from_bytes(&world.blobs.get(blob)?)?.open()?.0;
         evaluated.blobs.push(blob);
         evaluated.sites.push((owner.party.name.clone(), statement));

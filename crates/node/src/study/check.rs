@@ -2,14 +2,17 @@
 
 use std::ops::Range;
 
-use histone_access::duo::{self, DataUse, TermKind};
+use histone_access::duo::{self, DataUse};
 use histone_genome::table::{Features, MissingCells, MissingRules, Positive};
+use histone_protocol::committee::Committee;
+use histone_protocol::evidence::Platform;
 use toml::Spanned;
 
+use super::consent::{ParticipantOutline, participants};
 use super::error::{Place, StudyError};
-use super::file::{FeaturesFile, ModelFile, ParticipantFile, SplitFile, StudyFile, TableFile, TrainingFile};
+use super::file::{FeaturesFile, ModelFile, SplitFile, StudyFile, TableFile, TrainingFile};
 use super::money::BasisPoints;
-use super::{Committee, Denied, MAX_COMMITTEE, MAX_PARTICIPANTS, Missing, Model, Split, Training};
+use super::{Appraisal, DEFAULT_MAX_AGE_HOURS, Missing, Model, Split, StudyCommittee, Training};
 
 /// A study without its data.
 pub(super) struct Outline {
@@ -25,17 +28,12 @@ pub(super) struct Outline {
     pub model: Model,
     pub other_models: Vec<Model>,
     pub training: Training,
-    pub committee: Committee,
+    pub committee: StudyCommittee,
+    pub appraisal: Appraisal,
     pub end_user: String,
     pub count: Option<usize>,
     pub runner: String,
     pub auditor: String,
-}
-
-pub(super) struct ParticipantOutline {
-    pub consent: Vec<DataUse>,
-    pub allow: Vec<DataUse>,
-    pub deny: Vec<Denied>,
 }
 
 /// Turns positions in the text into places for people.
@@ -73,7 +71,7 @@ impl<'a> Checker<'a> {
         StudyError::Syntax { at: self.place(&error.span().unwrap_or(0..0)), message }
     }
 
-    fn name(&self, name: &Spanned<String>) -> Result<String, StudyError> {
+    pub(super) fn name(&self, name: &Spanned<String>) -> Result<String, StudyError> {
         if duo::is_name(name.get_ref()) {
             return Ok(name.get_ref().clone());
         }
@@ -91,7 +89,7 @@ impl<'a> Checker<'a> {
         Ok(text.get_ref().clone())
     }
 
-    fn code(
+    pub(super) fn code(
         &self,
         text: &Spanned<String>,
         parse: fn(&str) -> Result<DataUse, String>,
@@ -99,7 +97,7 @@ impl<'a> Checker<'a> {
         parse(text.get_ref()).or_else(|message| self.refuse(&text.span(), message))
     }
 
-    fn whole(
+    pub(super) fn whole(
         &self,
         key: &str,
         number: &Spanned<i64>,
@@ -161,6 +159,7 @@ pub(super) fn outline(checker: &Checker<'_>, file: &StudyFile) -> Result<Outline
         other_models,
         training,
         committee,
+        appraisal: appraisal(checker, file)?,
         end_user: or_default(&file.end_user.name, "end-user")?,
         count,
         runner: or_default(&file.parties.runner, "cloud-runner")?,
@@ -216,68 +215,6 @@ fn table_rules(
         rules.codes = codes.iter().map(|code| code.get_ref().clone()).collect();
     }
     Ok((positive, features, missing, rules))
-}
-
-fn participants(checker: &Checker<'_>, file: &StudyFile) -> Result<Vec<ParticipantOutline>, StudyError> {
-    let count = file.participant.len();
-    if !(2..=MAX_PARTICIPANTS).contains(&count) {
-        let message = format!(
-            "the study has {count} participants; write 2 to {MAX_PARTICIPANTS} [[participant]] sections"
-        );
-        return checker.refuse(&file.name.span(), message);
-    }
-    file.participant
-        .iter()
-        .map(|participant| {
-            checker.name(&participant.name)?;
-            if !duo::is_country(participant.country.get_ref()) {
-                let message = format!(
-                    "`{}` is not a country; use two capital letters of ISO 3166-1, such as DE",
-                    participant.country.get_ref().escape_debug()
-                );
-                return checker.refuse(&participant.country.span(), message);
-            }
-            Ok(ParticipantOutline {
-                consent: consent(checker, participant)?,
-                allow: participant
-                    .allow
-                    .iter()
-                    .map(|text| checker.code(text, duo::parse_purpose))
-                    .collect::<Result<_, _>>()?,
-                deny: participant
-                    .deny
-                    .iter()
-                    .map(|text| {
-                        if text.get_ref().starts_with("DUO:") {
-                            return checker.code(text, duo::parse_purpose).map(Denied::Purpose);
-                        }
-                        checker.name(text).map(Denied::Requester)
-                    })
-                    .collect::<Result<_, _>>()?,
-            })
-        })
-        .collect()
-}
-
-fn consent(checker: &Checker<'_>, participant: &ParticipantFile) -> Result<Vec<DataUse>, StudyError> {
-    let mut consent: Vec<DataUse> = Vec::new();
-    for text in participant.consent.get_ref() {
-        let data_use = checker.code(text, duo::parse_consent)?;
-        if consent.iter().any(|earlier| earlier.term == data_use.term) {
-            return checker
-                .refuse(&text.span(), format!("`{}` is listed twice; remove one", data_use.term.id));
-        }
-        consent.push(data_use);
-    }
-    let permissions = consent.iter().filter(|data_use| data_use.term.kind == TermKind::Permission).count();
-    if permissions != 1 {
-        let message =
-            format!("a consent needs exactly one permission, such as DUO:0000006; this has {permissions}");
-        return checker.refuse(&participant.consent.span(), message);
-    }
-    // The permission first, so that readers need not search for it.
-    consent.sort_by_key(|data_use| data_use.term.kind != TermKind::Permission);
-    Ok(consent)
 }
 
 fn model(checker: &Checker<'_>, model: &ModelFile, participants: usize) -> Result<Model, StudyError> {
@@ -375,22 +312,55 @@ fn training(
     })
 }
 
-fn committee(checker: &Checker<'_>, file: &StudyFile) -> Result<Committee, StudyError> {
+fn committee(checker: &Checker<'_>, file: &StudyFile) -> Result<StudyCommittee, StudyError> {
     let members = file.committee.members.get_ref();
-    if !(2..=MAX_COMMITTEE).contains(&members.len()) {
-        let message =
-            format!("the committee has {} members, it must have 2 to {MAX_COMMITTEE}", members.len());
-        return checker.refuse(&file.committee.members.span(), message);
+    let colluders = match &file.committee.colluders {
+        // Whether so many fit is for the derivation to say, which knows the sizes that work.
+        Some(colluders) => checker.whole("colluders", colluders, 1..=usize::from(u8::MAX))?,
+        None => 1,
+    };
+    let colluders = u8::try_from(colluders).unwrap_or(u8::MAX);
+    let numbers = Committee::derive(members.len(), colluders)
+        .or_else(|error| checker.refuse(&file.committee.members.span(), error.to_string()))?;
+    if let Some(threshold) = &file.committee.threshold
+        && *threshold.get_ref() != i64::from(numbers.threshold())
+    {
+        let message = format!(
+            "`threshold` is {}, it must be {}, which follows from {} members and {colluders} that may collude: floor((members + colluders) / 2) + 1; leave the key out or write {}",
+            threshold.get_ref(),
+            numbers.threshold(),
+            numbers.members(),
+            numbers.threshold(),
+        );
+        return checker.refuse(&threshold.span(), message);
     }
-    Ok(Committee {
-        members: members.iter().map(|name| checker.name(name)).collect::<Result<_, _>>()?,
-        // Two disjoint halves could open two different sums of one round, and their difference is one hospital.
-        threshold: checker.whole(
-            "threshold",
-            &file.committee.threshold,
-            members.len() / 2 + 1..=members.len(),
-        )?,
-    })
+    let members = members.iter().map(|name| checker.name(name)).collect::<Result<_, _>>()?;
+    Ok(StudyCommittee { members, numbers })
+}
+
+fn appraisal(checker: &Checker<'_>, file: &StudyFile) -> Result<Appraisal, StudyError> {
+    const SIMULATED: &str = "simulated";
+    if let Some(platforms) = &file.appraisal.platforms {
+        let named = platforms.get_ref();
+        if let Some(other) = named.iter().find(|name| name.get_ref() != SIMULATED) {
+            let message = format!(
+                "`{}` is no platform of this version: it has only \"{SIMULATED}\", which stands for no hardware",
+                other.get_ref().escape_debug()
+            );
+            return checker.refuse(&other.span(), message);
+        }
+        if named.is_empty() {
+            let message = format!(
+                "`platforms` lacks \"{SIMULATED}\", and this version has no other: no enclave of the study would be believed"
+            );
+            return checker.refuse(&platforms.span(), message);
+        }
+    }
+    let hours = match &file.appraisal.max_age_hours {
+        Some(hours) => checker.whole("max_age_hours", hours, 1..=8_760)? as u64,
+        None => u64::from(DEFAULT_MAX_AGE_HOURS),
+    };
+    Ok(Appraisal { platforms: vec![Platform::Simulated], max_age_seconds: hours * 3_600 })
 }
 
 /// Roles that must not meet in one hand (owner, trainer, runner, auditor, who opens sums) have names of their own. One

@@ -19,6 +19,8 @@ pub(super) struct StudyFile {
     pub other_model: Vec<ModelFile>,
     pub training: TrainingFile,
     pub committee: CommitteeFile,
+    #[serde(default)]
+    pub appraisal: AppraisalFile,
     pub end_user: EndUserFile,
     #[serde(default)]
     pub parties: PartiesFile,
@@ -81,7 +83,17 @@ pub(super) struct ParticipantFile {
     #[serde(default)]
     pub allow: Vec<Spanned<String>>,
     #[serde(default)]
+    pub allow_trainers: Vec<AllowedTrainerFile>,
+    #[serde(default)]
     pub deny: Vec<Spanned<String>>,
+    pub versions: Option<Spanned<i64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AllowedTrainerFile {
+    pub trainer: Spanned<String>,
+    pub meets: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -121,7 +133,15 @@ pub(super) struct TrainingFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct CommitteeFile {
     pub members: Spanned<Vec<Spanned<String>>>,
-    pub threshold: Spanned<i64>,
+    pub colluders: Option<Spanned<i64>>,
+    pub threshold: Option<Spanned<i64>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AppraisalFile {
+    pub platforms: Option<Spanned<Vec<Spanned<String>>>>,
+    pub max_age_hours: Option<Spanned<i64>>,
 }
 
 #[derive(Deserialize)]

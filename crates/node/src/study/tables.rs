@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::check::{Checker, Outline};
 use super::error::StudyError;
 use super::file::{ParticipantFile, StudyFile};
-use super::{EndUser, Files, MAX_CELLS, MAX_FEATURES, Participant, Study, TableRules};
+use super::{EndUser, Files, MAX_CELLS, MAX_FEATURES, MIN_ROWS, Participant, Study, TableRules};
 
 pub(super) fn fill(
     checker: &Checker<'_>,
@@ -49,7 +49,7 @@ pub(super) fn fill(
         let table = raw
             .select(&kept)
             .map_err(|source| data_error(checker, participant.name.get_ref(), &participant.data, source))?;
-        check_classes(checker, participant, &table)?;
+        check_rows(checker, participant, &table)?;
         let cells = table.rows().saturating_mul(features.len());
         if cells > MAX_CELLS {
             let message = format!(
@@ -63,7 +63,9 @@ pub(super) fn fill(
             country: participant.country.get_ref().clone(),
             consent: rules.consent,
             allow: rules.allow,
+            allow_trainers: rules.allow_trainers,
             deny: rules.deny,
+            versions: rules.versions,
             dropped_rows: raw.rows().saturating_sub(table.rows()),
             table,
         });
@@ -92,6 +94,7 @@ pub(super) fn fill(
         other_models: outline.other_models,
         training: outline.training,
         committee: outline.committee,
+        appraisal: outline.appraisal,
         end_user,
         runner: outline.runner,
         auditor: outline.auditor,
@@ -193,19 +196,21 @@ fn check_column_lists(
     Ok(())
 }
 
-/// Each class is needed twice: once to train on, once to test with.
-fn check_classes(
-    checker: &Checker<'_>,
-    participant: &ParticipantFile,
-    table: &Table,
-) -> Result<(), StudyError> {
-    let positives = table.positives();
-    let fewest = positives.min(table.rows().saturating_sub(positives));
+/// Each class is needed twice: once to train on, once to test with. And a site has as many rows as papers ask for.
+fn check_rows(checker: &Checker<'_>, participant: &ParticipantFile, table: &Table) -> Result<(), StudyError> {
+    let (positives, rows) = (table.positives(), table.rows());
+    let fewest = positives.min(rows.saturating_sub(positives));
     if fewest < 2 {
         let message = format!(
-            "`{}` has {positives} positive of {} rows; training and testing need at least 2 of each class",
+            "`{}` has {positives} positive of {rows} rows; training and testing need at least 2 of each class",
             participant.name.get_ref(),
-            table.rows()
+        );
+        return checker.refuse(&participant.data.span(), message);
+    }
+    if rows < MIN_ROWS as usize {
+        let message = format!(
+            "`{}` has {rows} rows that can be used; a site needs {MIN_ROWS} or more, because sums over fewer come too near to single people: add rows or leave the participant out",
+            participant.name.get_ref(),
         );
         return checker.refuse(&participant.data.span(), message);
     }

@@ -1,8 +1,9 @@
 //! What parties who break the rules get: each attack is tried for real, and the reason of its refusal is asserted.
 //!
-//! [`rounds`]: a coordinator who asks for something else, shows something else or replays. [`data`]: datasets, keys and
+//! [`consent`]: white papers and plans. [`rounds`]: a coordinator who asks for something else, shows something else or replays. [`data`]: datasets, keys and
 //! donations. [`queries`]: access codes and settlements.
 
+mod consent;
 mod data;
 mod queries;
 mod rounds;

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::{SimulatedDevice, SimulatedVendor};
 use histone_chain::{Chain, ManualClock, Sequencer};
+use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::{Instance, SealedDataset};
 use histone_enclave::training::{Donation, DonationTerms, RoundTranscript, TrainingEnclave, init_data};
 use histone_enclave::validation::ValidationEnclave;
@@ -28,12 +29,12 @@ use histone_node::trainer::{Leading, Offer, Trainer};
 use histone_node::user::User;
 use histone_node::world::{EVIDENCE_MAX_AGE, World};
 use histone_program_sdk::job::Missing;
-
-use histone_protocol::consent::{ConsentPolicy, Split, WhitePaper};
+use histone_protocol::consent::{AppraisalTerms, ConsentPolicy, Split, WhitePaper};
 use histone_protocol::dataset::{KeyBundle, release_aad};
-use histone_protocol::evidence::EnclaveKeys;
+use histone_protocol::evidence::{EnclaveKeys, Platform};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
+use histone_protocol::plan::{MissingCells, PlanDocument, PlanPrograms};
 use histone_protocol::receipt::{self, DonationReceipt, EnclaveRegistration, UpdateReceipt};
 use histone_protocol::record::LedgerId;
 use histone_protocol::seal::SealPublicKey;
@@ -57,6 +58,8 @@ pub struct Cast {
     pub devices: Vec<SimulatedDevice>,
     pub validation: ValidationEnclave,
     pub committee: Vec<CommitteeMember>,
+    /// What white papers believe.
+    pub terms: AppraisalTerms,
     pub trainer: Trainer,
     pub runner: Runner,
     pub user: User,
@@ -122,7 +125,12 @@ impl Cast {
         let ledger =
             Ledger::deploy(backend.connection.clone(), &operator.key, &Settings::default()).await.unwrap();
         let vendor = SimulatedVendor::generate(&mut operator.root().rng("vendor", &[]));
-        let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], EVIDENCE_MAX_AGE);
+        let terms = AppraisalTerms {
+            platforms: vec![Platform::Simulated],
+            max_age_seconds: EVIDENCE_MAX_AGE,
+            simulated_vendors: vec![vendor.address()],
+        };
+        let appraisal = AppraisalPolicy::of(&terms);
         let world = World { ledger, blobs: BlobStore::open(dir.path().join("blobs")).unwrap(), appraisal };
         let mut rng = operator.root().rng("devices", &[]);
         let mut device = || vendor.make_device(&mut rng).unwrap();
@@ -133,8 +141,11 @@ impl Cast {
             owner: Address::ZERO,
             country: "DE".into(),
             terms: vec!["DUO:0000042".into()],
-            allow: vec![],
-            deny: vec![],
+            allow_purposes: vec![],
+            deny_purposes: vec![],
+            allow_accounts: vec![],
+            deny_accounts: vec![],
+            versions: 1,
         };
         let owner =
             |i: u32| Owner::prepare(party(&format!("owner {i}")), table(i), "y", policy.clone()).unwrap();
@@ -185,6 +196,7 @@ impl Cast {
             devices,
             validation,
             committee,
+            terms,
             trainer,
             runner,
             user,
@@ -210,20 +222,60 @@ impl Cast {
             query_price: PRICE,
             split: Split { donors: 7_000, trainer: 2_000, runner: 1_000 },
             programs: programs.iter().map(|p| B256::from(p.program().measurement())).collect(),
+            appraisal: self.terms.clone(),
+            plan: self.document(&plan(2)).hash(),
+        }
+    }
+
+    /// The plan's document.
+    pub fn document(&self, plan: &Plan) -> PlanDocument {
+        let measurement = |program: &LoadedProgram| B256::from(program.program().measurement());
+        PlanDocument {
+            format: histone_protocol::plan::FORMAT.into(),
+            columns: plan.columns,
+            missing: MissingCells::Mean,
+            zero_is_missing: plan.zero_is_missing.clone(),
+            holdout_every: plan.holdout_every,
+            ridge: plan.ridge,
+            max_newton_rounds: plan.max_newton_rounds,
+            tolerance: plan.tolerance,
+            bins: plan.bins,
+            min_survivors: plan.min_survivors,
+            committee_members: 7,
+            colluders: 1,
+            round_seconds: DEADLINE,
+            opening_seconds: DEADLINE,
+            programs: PlanPrograms {
+                validation: measurement(&self.loaded.validation),
+                training: measurement(&self.loaded.training),
+                query: measurement(&self.loaded.query),
+            },
         }
     }
 
     /// Proposes a model with this plan. Gives its paper and number.
     pub async fn propose(&self, plan: &Plan) -> (B256, u64) {
-        let offer = Offer {
-            plan: self.world.blobs.put(&plan.encode()).unwrap(),
-            min_survivors: plan.min_survivors,
-            colluders: 1,
-            min_donors: plan.min_survivors,
+        let document = self.document(plan);
+        self.propose_as(&WhitePaper { plan: document.hash(), ..self.paper() }, &document, |_| {}).await
+    }
+
+    /// Proposes a model with this paper and this plan on the ledger, under terms that `change` changes.
+    pub async fn propose_as(
+        &self,
+        paper: &WhitePaper,
+        document: &PlanDocument,
+        change: impl FnOnce(&mut Offer),
+    ) -> (B256, u64) {
+        let mut offer = Offer {
+            plan: self.world.blobs.put(&document.to_bytes()).unwrap(),
+            min_survivors: document.min_survivors,
+            colluders: document.colluders,
+            min_donors: document.min_survivors,
             max_donors: self.owners.len() as u16,
             query_timeout: DEADLINE as u32,
         };
-        self.trainer.propose(&self.paper(), offer, &self.world).await.unwrap()
+        change(&mut offer);
+        self.trainer.propose(paper, offer, &self.world).await.unwrap()
     }
 
     /// The decision and donation of one owner.

@@ -130,7 +130,7 @@ fn the_record_is_the_operators_and_names_our_contracts() {
     let others = |r: &mut RunRecord| {
         r.deployment.chain_id += 1;
         r.format = "x".into();
-        r.parties[1].pseudonyms.push(operator);
+        r.parties[1].payees.push(operator);
     };
     lie(others, &["record"], &["names chain 4712", "has format `x`", "belongs to another party too"]);
     // Another token's transfers would be believed.
@@ -191,7 +191,7 @@ fn policies_and_reports_are_the_registered_ones() {
     let copy = Copy::new();
     let record = copy.record();
     let (mut policy, owner) = copy.open::<ConsentPolicy>(record.datasets[0].policy);
-    policy.allow.push("everybody".into());
+    policy.allow_purposes.push("DUO:0000042".into());
     let policy = copy.sign(&policy, &copy.name(owner));
     let (mut report, _) = copy.open::<ValidationReport>(record.datasets[1].report);
     report.flagged.clear();
@@ -296,7 +296,7 @@ fn model_evaluations_and_queries_are_what_they_were() {
 
 #[test]
 fn money_that_is_nobodys_shows() {
-    let hide = |r: &mut RunRecord| r.parties.iter_mut().for_each(|p| p.pseudonyms.clear());
+    let hide = |r: &mut RunRecord| r.parties.iter_mut().for_each(|p| p.payees.clear());
     let problems = ["which is nobody's in run.json", "the accounts and the market have"];
     lie(hide, &["money", "result"], &problems);
 }

@@ -59,8 +59,11 @@ async fn setup(dir: &Path) -> Setup {
         owner: Address::ZERO,
         country: "DE".into(),
         terms: vec!["DUO:0000042".into()],
-        allow: vec![],
-        deny: vec![],
+        allow_purposes: vec![],
+        deny_purposes: vec![],
+        allow_accounts: vec![],
+        deny_accounts: vec![],
+        versions: 1,
     };
     let owner = Owner::prepare(party("owner"), table, "y", policy).unwrap();
     backend.fund([runner.party.account(), owner.account()]).await;

@@ -88,6 +88,11 @@ async fn the_bundled_study_runs_twice_the_same() {
     assert_sound(&first);
     assert_verifies(&a).await;
     assert_eq!(first.declined.iter().filter(|d| d.model == "premium-pricing").count(), 3);
+    // The study denies a name; what is matched is the account that the name stands for.
+    let denied = first.declined.iter().find(|d| d.participant == "screening-center").unwrap();
+    let account = first.balances.iter().find(|b| b.name == "premium-insurance").unwrap().accounts[0];
+    let reason = format!("the owner's list denies the account {account} (calls itself `premium-insurance`)");
+    assert!(denied.reasons.contains(&reason), "{:?}", denied.reasons);
     // Four instant payments of 50, nine queries at 2.5 split 70/20/10, one refunded.
     let tokens = |role: &str| -> u64 {
         first.balances.iter().filter(|b| b.role == role).map(|b| b.tokens_micro).sum()

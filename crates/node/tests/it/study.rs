@@ -5,7 +5,9 @@ use std::error::Error;
 use std::io::{self, Read};
 use std::path::Path;
 
-use histone_node::study::{Denied, Files, Missing, Study, TermKind};
+use histone_node::study::{Denied, Files, Missing, Study, TermKind, TrainerId};
+use histone_protocol::Address;
+use histone_protocol::evidence::Platform;
 
 const STUDY: &str = r#"name = "small"
 title = "A small study"
@@ -27,7 +29,7 @@ name = "south"
 data = "south.csv"
 country = "FR"
 consent = ["DUO:0000046", "DUO:0000042"]
-deny = ["insurer", "DUO:0000011"]
+deny = ["institute", "DUO:0000011"]
 
 [model]
 name = "risk"
@@ -46,8 +48,8 @@ holdout = 0.2
 min_survivors = 2
 
 [committee]
-members = ["regulator", "ethics-board"]
-threshold = 2
+members = ["regulator", "ethics-board", "patients", "university"]
+threshold = 3
 
 [end_user]
 queries = "queries.csv"
@@ -64,14 +66,15 @@ impl Files for Memory {
 }
 
 fn files() -> Memory {
-    let north = "age,chol,ill\n41,200,0\n52,,1\n63,240,0\n74,260,1\n";
-    let south = "chol,age,ill\n210,35,0\n220,45,1\n0,55,0\n230,65,1\n";
-    let queries = "age,chol\n50,\n60,250\n";
-    Memory(
-        [("north.csv", north), ("south.csv", south), ("queries.csv", queries)]
-            .map(|(name, text)| (name, text.to_owned()))
-            .into(),
-    )
+    let north = table("age,chol,ill\n", "41,200,0\n52,,1\n63,240,0\n74,260,1\n");
+    let south = table("chol,age,ill\n", "210,35,0\n220,45,1\n0,55,0\n230,65,1\n");
+    let queries = "age,chol\n50,\n60,250\n".to_owned();
+    Memory([("north.csv", north), ("south.csv", south), ("queries.csv", queries)].into())
+}
+
+/// A table with its rows five times over: of four rows it is as large as it must be.
+fn table(header: &str, rows: &str) -> String {
+    format!("{header}{}", rows.repeat(5))
 }
 
 /// The study with every `from` replaced, which must occur exactly once.
@@ -119,9 +122,9 @@ fn the_small_study_is_accepted() {
     assert_eq!(study.table.missing, Missing::Median);
     // South has the columns in another order.
     assert_eq!(study.participants[1].table.row(0), Some(&[35.0, 210.0][..]));
-    assert_eq!(study.participants[0].table.missing(), 1);
+    assert_eq!(study.participants[0].table.missing(), 5);
     assert_eq!(study.participants[1].consent[0].term.kind, TermKind::Permission);
-    assert_eq!(study.participants[1].deny[0], Denied::Requester("insurer".into()));
+    assert_eq!(study.participants[1].deny[0], Denied::Trainer(TrainerId::Named("institute".into())));
     assert!(
         matches!(&study.participants[1].deny[1], Denied::Purpose(purpose) if purpose.term.short == "POA")
     );
@@ -141,6 +144,8 @@ fn the_small_study_is_accepted() {
             "institute",
             "regulator",
             "ethics-board",
+            "patients",
+            "university",
             "cloud-runner",
             "independent-auditor",
             "end-user"
@@ -179,11 +184,11 @@ fn options_change_what_is_read() {
     assert_eq!((truth.truth, truth.queries), (Some(vec![true, false]), vec![vec![3.0, 2.0], vec![5.0, 4.0]]));
     let dropped = {
         let mut files = files();
-        files.0.insert("north.csv", "age,chol,ill\n1,1,0\n2,,1\n3,3,0\n4,4,1\n5,5,1\n".into());
+        files.0.insert("north.csv", table("age,chol,ill\n", "1,1,0\n2,,1\n3,3,0\n4,4,1\n5,5,1\n"));
         files.0.insert("queries.csv", "age,chol\n1,1\n".into());
         Study::parse("study.toml", &edited(&[("\"median\"", "\"drop\"")]), &files).unwrap()
     };
-    assert_eq!((dropped.participants[0].table.rows(), dropped.participants[0].dropped_rows), (4, 1));
+    assert_eq!((dropped.participants[0].table.rows(), dropped.participants[0].dropped_rows), (20, 5));
 }
 
 #[test]
@@ -195,7 +200,7 @@ fn text_that_is_no_study() {
     );
     check(
         &[("[[participant]]\nname = \"south\"", "[[participants]]\nname = \"south\"")],
-        "study.toml:16:3: unknown field `participants`, expected one of `name`, `title`, `task`, `table`, `participant`, `model`, `other_model`, `training`, `committee`, `end_user`, `parties`",
+        "study.toml:16:3: unknown field `participants`, expected one of `name`, `title`, `task`, `table`, `participant`, `model`, `other_model`, `training`, `committee`, `appraisal`, `end_user`, `parties`",
     );
     check(&[("label = \"ill\"\n", "")], "study.toml:5:1: missing field `label`");
     check(
@@ -231,7 +236,7 @@ fn names_and_texts() {
         "study.toml:40:12: `south` is a participant and a committee member; every party needs a name of its own",
     );
     check(
-        &[("threshold = 2\n", "threshold = 2\n[parties]\nauditor = \"institute\"\n")],
+        &[("threshold = 3\n", "threshold = 3\n[parties]\nauditor = \"institute\"\n")],
         "study.toml:43:11: `institute` is a trainer and the auditor; every party needs a name of its own",
     );
     check(
@@ -313,11 +318,11 @@ fn participants_and_consent() {
         "study.toml:14:12: `DUO:0000006` (health or medical or biomedical research) takes nothing after it",
     );
     check(
-        &[("\"insurer\"", "\"The Insurer\"")],
+        &[("deny = [\"institute\"", "deny = [\"The Insurer\"")],
         "study.toml:21:9: `The Insurer` is not a name; use 1 to 32 of a-z, 0-9 and -",
     );
     check(
-        &[("deny = [\"insurer\"", "allow = [\"DUO:0000018\"]\ndeny = [\"insurer\"")],
+        &[("deny = [\"institute\"", "allow = [\"DUO:0000018\"]\ndeny = [\"institute\"")],
         "study.toml:21:10: `DUO:0000018` (not for profit, non commercial use only) is not a purpose; use a permission such as DUO:0000006 or an investigation such as DUO:0000037",
     );
 }
@@ -396,13 +401,120 @@ fn training_and_committee() {
             &format!("study.toml:37:17: `min_survivors` is {survivors}, it must be 2 to 2"),
         );
     }
-    check(&[("threshold = 2", "threshold = 3")], "study.toml:41:13: `threshold` is 3, it must be 2 to 2");
+    // The threshold follows from the members; written down, it must be that one.
+    check(&[("threshold = 3\n", "")], "accepted");
+    for threshold in ["2", "4", "-1"] {
+        check(
+            &[("threshold = 3", &format!("threshold = {threshold}"))],
+            &format!(
+                "study.toml:41:13: `threshold` is {threshold}, it must be 3, which follows from 4 members and 1 that may collude: floor((members + colluders) / 2) + 1; leave the key out or write 3"
+            ),
+        );
+    }
     check(
-        &[("\"ethics-board\"]", "\"ethics-board\", \"c\", \"d\"]")],
-        "study.toml:41:13: `threshold` is 2, it must be 3 to 4",
+        &[
+            ("\"university\"]", "\"university\", \"b\", \"c\", \"d\"]\ncolluders = 2"),
+            ("threshold = 3", "threshold = 5"),
+        ],
+        "accepted",
     );
-    check(&[("threshold = 2", "threshold = 1")], "study.toml:41:13: `threshold` is 1, it must be 2 to 2");
-    check(&[("\"regulator\", ", "")], "study.toml:40:11: the committee has 1 members, it must have 2 to 32");
+    check(
+        &[("\"university\"]", "\"university\"]\ncolluders = 2"), ("threshold = 3\n", "")],
+        "study.toml:40:11: 4 members cannot withstand 2 that collude but 1; 5 members can",
+    );
+    check(&[("threshold = 3", "colluders = 0")], "study.toml:41:13: `colluders` is 0, it must be 1 to 255");
+    check(
+        &[("threshold = 3", "colluders = 30")],
+        "study.toml:40:11: 30 members that collude are more than any committee withstands; at most 29 of 32 members may",
+    );
+    check(
+        &[("\"regulator\", ", "")],
+        "study.toml:40:11: 3 members cannot withstand 1 that collude; 4 members can",
+    );
+}
+
+#[test]
+fn appraisal() {
+    let read =
+        |edits: &[(&str, &str)]| Study::parse("study.toml", &edited(edits), &files()).unwrap().appraisal;
+    let default = read(&[]);
+    assert_eq!(
+        (default.platforms.as_slice(), default.max_age_seconds),
+        (&[Platform::Simulated][..], 604_800)
+    );
+    let with = |text: &str| format!("[appraisal]\n{text}\n[end_user]");
+    let day = read(&[("[end_user]", &with("platforms = [\"simulated\"]\nmax_age_hours = 24"))]);
+    assert_eq!(day.max_age_seconds, 86_400);
+    check(
+        &[("[end_user]", &with("platforms = [\"simulated\", \"sgx\"]"))],
+        "study.toml:44:27: `sgx` is no platform of this version: it has only \"simulated\", which stands for no hardware",
+    );
+    check(
+        &[("[end_user]", &with("platforms = []"))],
+        "study.toml:44:13: `platforms` lacks \"simulated\", and this version has no other: no enclave of the study would be believed",
+    );
+    check(
+        &[("[end_user]", &with("max_age_hours = 0"))],
+        "study.toml:44:17: `max_age_hours` is 0, it must be 1 to 8760",
+    );
+}
+
+#[test]
+fn lists_name_trainers_of_the_study_or_accounts() {
+    let south = |edits: &[(&str, &str)]| {
+        Study::parse("study.toml", &edited(edits), &files()).unwrap().participants.swap_remove(1)
+    };
+    let account = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+    let denied = south(&[("deny = [\"institute\"", &format!("deny = [\"{account}\""))]);
+    let expected: Address = account.parse().unwrap();
+    assert_eq!(denied.deny[0], Denied::Trainer(TrainerId::Account(expected)));
+    assert_eq!(denied.versions, 1);
+    // Whatever a name could match, nobody of this study has it.
+    check(
+        &[("deny = [\"institute\"", "deny = [\"insurer\"")],
+        "study.toml:21:9: `insurer` is no trainer of this study; lists hold accounts, so write the account (0x...) of a trainer from outside",
+    );
+    for wrong in [account.to_lowercase(), account[..41].to_owned()] {
+        check(
+            &[("deny = [\"institute\"", &format!("deny = [\"{wrong}\""))],
+            &format!(
+                "study.toml:21:9: `{wrong}` is not an account; write 0x and 40 hexadecimal digits, with capital letters as the checksum demands"
+            ),
+        );
+    }
+    let lists = |consent: &str, entry: &str| {
+        let consent = format!("\"DUO:0000046\", \"DUO:0000042\"{consent}]\nallow_trainers = [{entry}]");
+        edited(&[("\"DUO:0000046\", \"DUO:0000042\"]", &consent)])
+    };
+    let ethics = ", \"DUO:0000021\", \"DUO:0000028 institute\"";
+    let entry = |meets: &str| format!("{{ trainer = \"institute\", meets = [{meets}] }}");
+    let text = lists(ethics, &entry("\"DUO:0000021\", \"DUO:0000028\""));
+    let allowed = Study::parse("study.toml", &text, &files()).unwrap().participants.swap_remove(1);
+    assert_eq!(allowed.allow_trainers[0].trainer, TrainerId::Named("institute".into()));
+    let met: Vec<_> = allowed.allow_trainers[0].meets.iter().map(|term| term.short).collect();
+    assert_eq!(met, ["IRB", "IS"]);
+    for (text, expected) in [
+        (
+            lists("", &entry("\"DUO:0000021\"")),
+            "study.toml:21:53: `DUO:0000021` is no code of this participant's `consent`; write the code of one, without what follows it",
+        ),
+        (
+            lists("", &entry("\"DUO:0000046\"")),
+            "study.toml:21:53: `DUO:0000046` (non-commercial use only) is decided by rule, and nobody is exempt from it",
+        ),
+        (
+            lists(ethics, &format!("{}, {}", entry(""), entry(""))),
+            "study.toml:21:70: `institute` is listed twice; remove one",
+        ),
+    ] {
+        assert_eq!(outcome(&text, &files()), expected);
+    }
+    let versions = south(&[("deny = [\"institute\"", "versions = 3\ndeny = [\"institute\"")]).versions;
+    assert_eq!(versions, 3);
+    check(
+        &[("deny = [\"institute\"", "versions = 0\ndeny = [\"institute\"")],
+        "study.toml:21:12: `versions` is 0, it must be 1 to 1000",
+    );
 }
 
 #[test]
@@ -428,6 +540,12 @@ fn data_files() {
         "south.csv",
         "age,chol,ill\n1,2,0\n1,2,0\n1,2,1\n",
         "study.toml:18:8: `south` has 1 positive of 3 rows; training and testing need at least 2 of each class",
+    );
+    check_data(
+        &[],
+        "south.csv",
+        &format!("age,chol,ill\n{}", "1,2,0\n1,2,1\n".repeat(9)),
+        "study.toml:18:8: `south` has 18 rows that can be used; a site needs 20 or more, because sums over fewer come too near to single people: add rows or leave the participant out",
     );
     check_data(
         &[("\"all numeric\"", "[\"age\"]")],
@@ -469,7 +587,7 @@ fn hospitals_must_have_the_same_features() {
     );
     let mut files = files();
     for name in ["north.csv", "south.csv"] {
-        files.0.insert(name, "age,chol,ill\n1,,0\n2,,1\n3,,0\n4,,1\n".into());
+        files.0.insert(name, table("age,chol,ill\n", "1,,0\n2,,1\n3,,0\n4,,1\n"));
     }
     assert_eq!(
         outcome(STUDY, &files),
@@ -488,7 +606,7 @@ fn queries() {
     check_data(
         &[("\"median\"", "\"drop\"")],
         "north.csv",
-        "age,chol,ill\n1,1,0\n2,2,1\n3,3,0\n4,4,1\n",
+        &table("age,chol,ill\n", "1,1,0\n2,2,1\n3,3,0\n4,4,1\n"),
         "study.toml:44:11: the data of `end-user` cannot be used\n  queries.csv, line 2, column 2 (`chol`): the cell is missing, and a query cannot be left out as an incomplete row is (`missing = \"drop\"`); fill it in",
     );
     check(

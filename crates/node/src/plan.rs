@@ -1,0 +1,100 @@
+//! The plan of a training, as the document that the white paper and the ledger name.
+
+use histone_federation::plan::Plan;
+use histone_ledger::contracts::Market;
+use histone_protocol::B256;
+use histone_protocol::consent::WhitePaper;
+use histone_protocol::plan::{FORMAT, MissingCells, PlanDocument, PlanPrograms};
+
+use crate::error::NodeError;
+use crate::study::{Missing, Study};
+use crate::world::World;
+
+/// Bins of the histogram from which the area under the curve is computed.
+const BINS: u32 = 1_000;
+
+/// How long the parties have.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Seconds that a round takes updates.
+    pub round_seconds: u64,
+    /// Seconds that the committee then has to open it.
+    pub opening_seconds: u64,
+}
+
+/// The plan of a study's training.
+pub fn document(study: &Study, programs: PlanPrograms, times: Times) -> PlanDocument {
+    let zero_is_missing = (0u32..)
+        .zip(&study.table.features)
+        .filter(|(_, name)| study.table.rules.zero_is_missing.contains(name))
+        .map(|(i, _)| i)
+        .collect();
+    PlanDocument {
+        format: FORMAT.into(),
+        // A table has at most 4,096 columns.
+        columns: study.table.features.len() as u32,
+        missing: match study.table.missing {
+            Missing::Refuse => MissingCells::Refuse,
+            Missing::Drop => MissingCells::Drop,
+            Missing::Mean => MissingCells::Mean,
+            Missing::Median => MissingCells::Median,
+        },
+        zero_is_missing,
+        // The study file allows shares above 0 and up to a half: every second row or fewer.
+        holdout_every: (1.0 / study.training.holdout).round() as u32,
+        ridge: study.training.ridge,
+        max_newton_rounds: study.training.rounds,
+        tolerance: study.training.tolerance,
+        bins: BINS,
+        // A study has at most 256 participants.
+        min_survivors: study.training.min_survivors as u16,
+        committee_members: study.committee.numbers.members(),
+        colluders: study.committee.numbers.colluders(),
+        round_seconds: times.round_seconds,
+        opening_seconds: times.opening_seconds,
+        programs,
+    }
+}
+
+/// Reads a plan from public storage.
+pub fn read(blob: B256, world: &World) -> Result<PlanDocument, NodeError> {
+    let document = PlanDocument::from_bytes(&world.blobs.get(blob)?);
+    document.map_err(|error| {
+        NodeError::Message(format!("the plan {blob} is refused: {}", histone_protocol::with_causes(&error)))
+    })
+}
+
+/// Whether plan, white paper and ledger say the same; if not, what they do not agree on.
+pub fn agree(
+    document: &PlanDocument,
+    paper: &WhitePaper,
+    on_ledger: &Market::ModelInfo,
+) -> Result<(), String> {
+    let hash = document.hash();
+    if paper.plan != hash || on_ledger.planHash != hash {
+        return Err(format!(
+            "its white paper names the plan {}, the ledger {}, read was {hash}",
+            paper.plan, on_ledger.planHash
+        ));
+    }
+    Plan::of(document).map_err(|error| error.to_string())?;
+    let terms = &on_ledger.terms;
+    if (terms.minSurvivors, terms.colluders) != (document.min_survivors, document.colluders) {
+        return Err(format!(
+            "its plan says {} survivors and {} colluders, the ledger {} and {}",
+            document.min_survivors, document.colluders, terms.minSurvivors, terms.colluders
+        ));
+    }
+    let programs = &document.programs;
+    if paper.programs != [programs.validation, programs.training, programs.query] {
+        return Err("its plan names other programs than its white paper".into());
+    }
+    if paper.features.len() != document.columns as usize {
+        return Err(format!(
+            "its white paper has {} features, its plan {} columns",
+            paper.features.len(),
+            document.columns
+        ));
+    }
+    Ok(())
+}

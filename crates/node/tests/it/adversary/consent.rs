@@ -1,0 +1,119 @@
+//! A trainer whose white paper, plan and ledger do not say the same, or who would have other enclaves believed.
+
+use histone_federation::plan::Plan;
+use histone_node::owner::Machine;
+use histone_protocol::consent::{Verdict, WhitePaper};
+use histone_protocol::plan::PlanDocument;
+use histone_protocol::{Address, B256};
+
+use crate::cast::{Cast, PRICE, plan, refused};
+
+#[tokio::test]
+async fn a_paper_says_one_plan_and_the_ledger_another() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let good = cast.document(&plan(2));
+    let paper = WhitePaper { plan: good.hash(), ..cast.paper() };
+    // Every field that could be another one on the ledger than in what the owners read.
+    let others = [
+        PlanDocument { bins: 100_000, ..good.clone() },
+        PlanDocument { max_newton_rounds: 1_000, ..good.clone() },
+        PlanDocument { committee_members: 4, ..good.clone() },
+        PlanDocument { round_seconds: 1, ..good.clone() },
+        PlanDocument { holdout_every: 2, ..good.clone() },
+    ];
+    for other in others {
+        let (blob, id) = cast.propose_as(&paper, &other, |_| {}).await;
+        refused(cast.owners[0].consider(blob, id, &world).await, "its white paper names the plan");
+    }
+    // A plan that nobody can read is none.
+    let (blob, id) = cast.propose_as(&paper, &good, |offer| offer.plan = B256::repeat_byte(7)).await;
+    refused(cast.owners[0].consider(blob, id, &world).await, "is not in");
+}
+
+#[tokio::test]
+async fn a_plan_contradicts_the_paper_or_the_terms_that_the_contracts_enforce() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let good = cast.document(&plan(2));
+    let mut programs = good.programs;
+    programs.training = B256::repeat_byte(9);
+    let wide = PlanDocument { columns: 3, ..good.clone() };
+    let foreign = PlanDocument { programs, ..good.clone() };
+    let loose = PlanDocument { tolerance: -1.0, ..good.clone() };
+    for (document, reason) in [
+        (&wide, "has 2 features, its plan 3 columns"),
+        (&foreign, "names other programs than its white paper"),
+        (&loose, "the tolerance must be finite and above 0"),
+    ] {
+        let paper = WhitePaper { plan: document.hash(), ..cast.paper() };
+        let (blob, id) = cast.propose_as(&paper, document, |_| {}).await;
+        refused(cast.owners[0].consider(blob, id, &world).await, reason);
+    }
+    let paper = WhitePaper { plan: good.hash(), ..cast.paper() };
+    let (blob, id) =
+        cast.propose_as(&paper, &good, |offer| (offer.min_survivors, offer.min_donors) = (3, 3)).await;
+    refused(
+        cast.owners[0].consider(blob, id, &world).await,
+        "2 survivors and 1 colluders, the ledger 3 and 1",
+    );
+    let (blob, id) = cast.propose_as(&paper, &good, |offer| offer.colluders = 2).await;
+    refused(
+        cast.owners[0].consider(blob, id, &world).await,
+        "2 survivors and 1 colluders, the ledger 2 and 2",
+    );
+}
+
+#[tokio::test]
+async fn a_plan_with_other_bins_is_handed_in_after_the_decision() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let (paper, id) = cast.propose(&plan(2)).await;
+    let answer = cast.owners[0].consider(paper, id, &world).await.unwrap();
+    let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[0] };
+    let other = Plan { bins: 11, ..plan(2) };
+    let permit = answer.permit.unwrap();
+    let donated = cast.owners[0].donate(permit, answer.blob, id, &other, PRICE, machine, &world).await;
+    refused(donated, "is not the one that was considered");
+}
+
+#[tokio::test]
+async fn a_committee_is_smaller_than_the_plan_says() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let document = PlanDocument { committee_members: 8, ..cast.document(&plan(2)) };
+    let paper = WhitePaper { plan: document.hash(), ..cast.paper() };
+    let (blob, id) = cast.propose_as(&paper, &document, |_| {}).await;
+    for owner in 0..3 {
+        cast.donate(owner, blob, id, &plan(2)).await.unwrap();
+    }
+    let mut model = cast.begin(id, plan(2)).await;
+    let (header, _) = cast.trainer.open_round(&model.training, &mut model.leading, &world).await.unwrap();
+    refused(cast.owners[0].contribute(&header, &world).await, "has 7 members, its plan asks for 8 or more");
+}
+
+#[tokio::test]
+async fn simulated_hardware_where_the_paper_says_none() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut paper = cast.paper();
+    paper.appraisal.platforms.clear();
+    let (blob, id) = cast.propose_as(&paper, &cast.document(&plan(2)), |_| {}).await;
+    refused(cast.donate(0, blob, id, &plan(2)).await, "the evidence is SIMULATED");
+}
+
+#[tokio::test]
+async fn a_trainer_would_have_its_own_vendor_or_old_evidence_believed() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let own = |p: &mut WhitePaper| p.appraisal.simulated_vendors.push(Address::repeat_byte(9));
+    let old = |p: &mut WhitePaper| p.appraisal.max_age_seconds *= 2;
+    for change in [own, old] as [fn(&mut WhitePaper); 2] {
+        let mut paper = cast.paper();
+        change(&mut paper);
+        let (blob, id) = cast.propose_as(&paper, &cast.document(&plan(2)), |_| {}).await;
+        let answer = cast.owners[0].consider(blob, id, &world).await.unwrap();
+        assert_eq!((answer.decision.verdict, answer.permit.is_some()), (Verdict::Deny, false));
+        assert!(answer.decision.reasons[0].contains("believes enclaves that the owner's node does not"));
+    }
+}

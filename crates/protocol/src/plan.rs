@@ -1,0 +1,214 @@
+//! What a training fixes before anybody gives data to it.
+//!
+//! The document is a public blob. The white paper names its hash and so does the ledger, so that owners consent to the
+//! whole of it, and neither rounds, survivors, committee, bins nor programs can be others afterwards.
+
+use alloy_primitives::B256;
+use serde::{Deserialize, Serialize};
+
+use crate::committee::{Committee, CommitteeError};
+use crate::hash::blob_hash;
+
+/// Version of the document.
+pub const FORMAT: &str = "histone-plan/1";
+
+/// What is done with missing cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MissingCells {
+    /// A missing cell is an error.
+    Refuse,
+    /// Its row is left out.
+    Drop,
+    /// Filled with the mean of the present values of all sites.
+    Mean,
+    /// Filled with the median of the present values of all sites.
+    Median,
+}
+
+/// The measurements of the programs of a training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanPrograms {
+    /// Validates each table.
+    pub validation: B256,
+    /// Computes the updates.
+    pub training: B256,
+    /// Answers queries.
+    pub query: B256,
+}
+
+/// The plan of a training: one canonical JSON document, named by the hash of its bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanDocument {
+    /// [`FORMAT`].
+    pub format: String,
+    /// Number of feature columns.
+    pub columns: u32,
+    /// What is done with missing cells.
+    pub missing: MissingCells,
+    /// Columns in which a zero means missing, ascending.
+    pub zero_is_missing: Vec<u32>,
+    /// Every so many rows of each class are held out at a site; 0 = none.
+    pub holdout_every: u32,
+    /// Ridge penalty.
+    pub ridge: f64,
+    /// Newton rounds at the most.
+    pub max_newton_rounds: u32,
+    /// Training stops when no weight changes by as much as this.
+    pub tolerance: f64,
+    /// Bins of the histogram of scores.
+    pub bins: u32,
+    /// A round with fewer donors fails.
+    pub min_survivors: u16,
+    /// Fewest members that the committee may have when the training starts.
+    pub committee_members: u8,
+    /// Members of the committee that may collude.
+    pub colluders: u8,
+    /// Seconds that a round takes updates.
+    pub round_seconds: u64,
+    /// Seconds that the committee then has to open it.
+    pub opening_seconds: u64,
+    /// The programs.
+    pub programs: PlanPrograms,
+}
+
+/// Why a plan's bytes are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanDocumentError {
+    /// Not JSON of the expected shape.
+    #[error("not a training plan")]
+    Malformed(#[source] serde_json::Error),
+    /// Parsed, but the canonical bytes of what was parsed are others.
+    #[error("the training plan is not in its canonical encoding")]
+    NotCanonical,
+    /// Another version.
+    #[error("the training plan has the format `{}`, this version reads {FORMAT}", .0.escape_debug())]
+    Format(String),
+    /// No committee of these numbers.
+    #[error("the committee of the training plan is refused")]
+    Committee(#[from] CommitteeError),
+    /// A round in which nobody could answer.
+    #[error("the training plan gives no time for {0}")]
+    NoTime(&'static str),
+}
+
+impl PlanDocument {
+    /// The canonical bytes: one line of JSON.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Unwrap safety: numbers, strings and hashes always serialize.
+        #[allow(clippy::unwrap_used)]
+        let mut bytes = serde_json::to_vec(self).unwrap();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// The name of the document: the hash of its blob.
+    pub fn hash(&self) -> B256 {
+        blob_hash(&self.to_bytes())
+    }
+
+    /// Reads and checks a plan. The ranges of what is computed are checked by crate `federation`, which computes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PlanDocumentError> {
+        let plan: Self = serde_json::from_slice(bytes).map_err(PlanDocumentError::Malformed)?;
+        if plan.format != FORMAT {
+            return Err(PlanDocumentError::Format(plan.format));
+        }
+        if plan.to_bytes() != bytes {
+            return Err(PlanDocumentError::NotCanonical);
+        }
+        plan.committee()?;
+        for (seconds, what) in [(plan.round_seconds, "a round"), (plan.opening_seconds, "opening a round")] {
+            if seconds == 0 {
+                return Err(PlanDocumentError::NoTime(what));
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The smallest committee that the plan takes.
+    pub fn committee(&self) -> Result<Committee, CommitteeError> {
+        Committee::derive(self.committee_members.into(), self.colluders)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn plan() -> PlanDocument {
+        PlanDocument {
+            format: FORMAT.into(),
+            columns: 30,
+            missing: MissingCells::Median,
+            zero_is_missing: vec![3, 7],
+            holdout_every: 5,
+            ridge: 1.0,
+            max_newton_rounds: 12,
+            tolerance: 1e-6,
+            bins: 1_000,
+            min_survivors: 3,
+            committee_members: 7,
+            colluders: 1,
+            round_seconds: 3_600,
+            opening_seconds: 3_600,
+            programs: PlanPrograms {
+                validation: B256::repeat_byte(1),
+                training: B256::repeat_byte(2),
+                query: B256::repeat_byte(3),
+            },
+        }
+    }
+
+    fn refused(plan: &PlanDocument) -> String {
+        crate::with_causes(&PlanDocument::from_bytes(&plan.to_bytes()).unwrap_err())
+    }
+
+    #[test]
+    fn a_plan_has_one_encoding_and_every_field_changes_its_name() {
+        let bytes = plan().to_bytes();
+        assert_eq!(PlanDocument::from_bytes(&bytes).unwrap(), plan());
+        for i in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut altered = bytes.clone();
+                altered[i] ^= 1 << bit;
+                // What is still a plan is another one, under another name.
+                if let Ok(read) = PlanDocument::from_bytes(&altered) {
+                    assert_ne!((read.clone(), read.hash()), (plan(), plan().hash()), "byte {i} bit {bit}");
+                }
+            }
+        }
+        let spaced = String::from_utf8(bytes).unwrap().replace("\"bins\":1000", "\"bins\": 1000");
+        assert!(matches!(PlanDocument::from_bytes(spaced.as_bytes()), Err(PlanDocumentError::NotCanonical)));
+    }
+
+    #[test]
+    fn numbers_with_fractions_survive() {
+        // Some decimals are read one step off by a parser that is only nearly exact.
+        let mut bits = 0x3eb0_c6f7_a0b5_ed8d_u64;
+        for _ in 0..20_000 {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let value = f64::from_bits(bits >> 2);
+            let changed = PlanDocument { ridge: value, tolerance: 1.0 / value.max(1e-300), ..plan() };
+            assert_eq!(PlanDocument::from_bytes(&changed.to_bytes()).unwrap(), changed, "{value:e}");
+        }
+        assert!(refused(&PlanDocument { ridge: f64::NAN, ..plan() }).starts_with("not a training plan"));
+    }
+
+    #[test]
+    fn refuses_what_could_not_run() {
+        let two = PlanDocument { committee_members: 2, ..plan() };
+        assert_eq!(
+            refused(&two),
+            "the committee of the training plan is refused: 2 members cannot withstand 1 that collude; 4 members can"
+        );
+        assert!(refused(&PlanDocument { colluders: 0, ..plan() }).contains("at least 1 member"));
+        assert_eq!(
+            refused(&PlanDocument { opening_seconds: 0, ..plan() }),
+            "the training plan gives no time for opening a round"
+        );
+        assert!(refused(&PlanDocument { format: "x".into(), ..plan() }).contains("this version reads"));
+    }
+}
