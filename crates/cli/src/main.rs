@@ -39,13 +39,17 @@ enum Command {
     /// Check a run folder as a stranger would: no key, and no network unless the run's ledger is on one.
     Verify {
         /// The run folder.
-        dir: PathBuf,
+        #[arg(required_unless_present = "table")]
+        dir: Option<PathBuf>,
         /// A node of the network on which the run's ledger is, such as http://127.0.0.1:8545.
         #[arg(long, value_name = "URL")]
         rpc: Option<String>,
         /// Print one JSON document instead of lines.
         #[arg(long)]
         json: bool,
+        /// Print what is compared with what, for every value in a run folder (docs/verify.md), and check nothing.
+        #[arg(long, conflicts_with_all = ["dir", "rpc", "json"])]
+        table: bool,
     },
     /// Work with an embedded chain.
     #[command(subcommand)]
@@ -141,7 +145,10 @@ fn main() -> ExitCode {
         Command::Demo(args) => study::demo(&args, &mut out),
         Command::Study(StudyCommand::Run { study, run }) => study::run(&study, &run, &mut out),
         Command::Study(StudyCommand::Check { study }) => study::check(&study, &mut out),
-        Command::Verify { dir, rpc, json } => verify::verify(&dir, rpc.as_deref(), json, &mut out),
+        Command::Verify { dir: Some(dir), rpc, json, table: false } => {
+            verify::verify(&dir, rpc.as_deref(), json, &mut out)
+        }
+        Command::Verify { .. } => verify::table(&mut out),
         Command::Chain(ChainCommand::Serve(args)) => chain::serve::run(&args, &mut out),
         Command::Chain(ChainCommand::Status { place, json }) => chain::status::run(&place, json, &mut out),
         Command::Chain(ChainCommand::Follow { url, dir, genesis, once }) => {

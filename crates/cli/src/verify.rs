@@ -10,6 +10,12 @@ use histone_ledger::Connection;
 use crate::damaged::read_chain;
 use crate::progress::{STDOUT, tell};
 
+/// Prints the table of all leaves.
+pub fn table(out: &mut dyn Write) -> Result<bool> {
+    write!(out, "{}", histone_compliance::verify::table()).context(STDOUT)?;
+    Ok(true)
+}
+
 /// Checks a run folder, with the node at `rpc` when its ledger is on a network; prints one line a check.
 pub fn verify(dir: &Path, rpc: Option<&str>, json: bool, out: &mut dyn Write) -> Result<bool> {
     let node = rpc.map(Connection::http).transpose()?;

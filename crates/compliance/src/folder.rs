@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use histone_ledger::{Deployment, Settings};
 use histone_network::{StoreError, io_error, write_whole};
 use histone_protocol::evidence::Platform;
-use histone_protocol::hash::blob_hash;
+use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SigningKey;
 use histone_protocol::record::{Record, RecordError, Signed};
 use histone_protocol::{Address, B256};
@@ -165,13 +165,19 @@ impl Record for Manifest {
     const KIND: &'static str = "run-manifest";
 }
 
+/// What the ledger has as the profile of a member: a fact about an organization, not about a person.
+pub fn profile(name: &str, role: &str) -> B256 {
+    tagged_hash("histone/profile/v1", &[name.as_bytes(), role.as_bytes()])
+}
+
 /// A party of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartyRecord {
     /// Its name in the study file.
     pub name: String,
-    /// What it does: `operator`, `participant`, `trainer`, `runner`, `auditor`, `committee member`, `end user`.
+    /// What it does: `operator`, `participant`, `trainer`, `runner`, `auditor`, `committee member`, `end user` or, for who
+    /// does nothing, `stranger`.
     pub role: String,
     /// Its account.
     pub account: Address,
@@ -236,7 +242,7 @@ pub struct RoundRecord {
     pub partials: Vec<B256>,
 }
 
-/// A query.
+/// A query that was answered. What others paid for and nobody answered is on the ledger only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueryRecord {
@@ -244,8 +250,8 @@ pub struct QueryRecord {
     pub query_id: B256,
     /// Blob of the sealed question, whose hash is the job id.
     pub question: B256,
-    /// Blob of the sealed answer; none for a query that was never answered.
-    pub answer: Option<B256>,
+    /// Blob of the sealed answer, whose hash is the settled output.
+    pub answer: B256,
 }
 
 /// The part of a network's history that a run is in. How its nodes are reached is not kept: an address may hold a secret.
@@ -295,7 +301,7 @@ pub struct RunRecord {
     pub model: B256,
     /// Blobs of the sites' signed evaluations.
     pub evaluations: Vec<B256>,
-    /// Queries to the model.
+    /// Answered queries to the model.
     pub queries: Vec<QueryRecord>,
 }
 

@@ -19,9 +19,11 @@
 //! | `evaluations` | each donor's enclave reports on this model, and the reports add up |
 //! | `queries` | each settled query has its question and answer, each other one has none |
 //! | `money` | all money is where the rules put it |
-//! | `result` | the printed result is what was recomputed |
+//! | `result` | the printed result is what was recomputed, leaf by leaf |
+//! | `leaves` | every leaf of every JSON document has a row in the table ([`table()`], `docs/verify.md`), and every blob is named |
 //!
-//! Then come the things that nobody can check from a folder, each with the reason: [`Outcome::NotCheckable`].
+//! Then come the things that nobody can check from a folder, each with the reason: [`Outcome::NotCheckable`]. Among them
+//! is each row of the table that is claimed.
 //!
 //! A failed check does not hide the later ones, unless they rest on what failed: nothing can be said of contracts on a
 //! chain that does not execute.
@@ -39,6 +41,7 @@
 //! Everything in a folder is a stranger's: sizes are bounded before anything is read, links are not followed, and bytes
 //! that do not decode are a failed check.
 
+mod cohort;
 mod datasets;
 mod decisions;
 mod enclaves;
@@ -46,13 +49,16 @@ mod evaluations;
 mod files;
 mod findings;
 mod history;
+mod leaves;
 mod money;
+mod parties;
 mod programs;
 mod queries;
 mod record;
 mod result;
 mod rounds;
 mod run;
+mod table;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -62,6 +68,9 @@ use histone_protocol::Address;
 use serde::Serialize;
 
 use crate::folder::Folder;
+
+pub use leaves::Step;
+pub use table::{Basis, Row, TABLE, document_of, lookup, print as table};
 
 /// What came out of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -249,24 +258,33 @@ async fn contents(folder: &Folder, node: Option<&Connection>, reporter: &mut Rep
     reporter.add(check);
     let (check, datasets) = datasets::check(&run, &enclaves);
     reporter.add(check);
-    let (check, models) = decisions::check(&run, &enclaves, &datasets);
+    let (check, recruited) = decisions::check(&run, &enclaves, &datasets);
     reporter.add(check);
-    let (check, trained) = rounds::check(&run, &models);
+    let donors = &recruited.donors;
+    let committee = cohort::committee(&run).await;
+    let programs = &recruited.programs;
+    let basis =
+        rounds::Basis { donors, datasets: &datasets, enclaves: &enclaves, programs, committee: &committee };
+    let (check, trained) = rounds::check(&run, &basis);
     reporter.add(check);
-    reporter.add(evaluations::check(&run, &models, trained.as_ref()));
+    let (check, sites) = evaluations::check(&run, donors, trained.as_ref());
+    reporter.add(check);
     reporter.add(queries::check(&run, &enclaves));
     let (check, balances) = money::check(&run).await;
     reporter.add(check);
-    reporter.add(result::check(&run, trained.as_ref(), &balances));
+    let found = result::Found { trained: trained.as_ref(), recruited, datasets, sites, balances };
+    reporter.add(result::check(&run, &found));
+    reporter.add(leaves::check(&run));
     // On a network the check of the chain itself says so.
     let one_history = |name: &str| name == "one history" && node.is_some();
     for (name, detail) in NOT_CHECKABLE.into_iter().filter(|(name, _)| !one_history(name)) {
         reporter.add(Check { name, outcome: Outcome::NotCheckable, detail: detail.into() });
     }
+    leaves::claims(node.is_some()).for_each(|claim| reporter.add(claim));
 }
 
 /// What a folder cannot show.
-const NOT_CHECKABLE: [(&str, &str); 6] = [
+const NOT_CHECKABLE: [(&str, &str); 5] = [
     (
         "hardware",
         "the enclaves are SIMULATED: their evidence is consistent, but no hardware vouches for what ran in them",
@@ -284,7 +302,6 @@ const NOT_CHECKABLE: [(&str, &str); 6] = [
         "open questions",
         "what was asked in a query that nobody answered: the ledger has only its price and what became of it",
     ),
-    ("comparison", "the local and pooled figures beside the federated one need the private rows"),
 ];
 
 #[cfg(test)]

@@ -164,6 +164,23 @@ pub mod roles {
     pub const COMMITTEE: u8 = 16;
 }
 
+/// Name of the function that a call with this selector calls.
+pub fn function_name(contract: Contract, selector: [u8; 4]) -> Option<&'static str> {
+    match contract {
+        Contract::Manager => AccessManager::AccessManagerCalls::name_by_selector(selector),
+        Contract::Token => TestToken::TestTokenCalls::name_by_selector(selector),
+        Contract::Members => Members::MembersCalls::name_by_selector(selector),
+        Contract::Programs => Programs::ProgramsCalls::name_by_selector(selector),
+        Contract::Enclaves => Enclaves::EnclavesCalls::name_by_selector(selector),
+        Contract::Datasets => Datasets::DatasetsCalls::name_by_selector(selector),
+        Contract::Market => Market::MarketCalls::name_by_selector(selector),
+        Contract::Rounds => Rounds::RoundsCalls::name_by_selector(selector),
+        Contract::Timelock => TimelockController::TimelockControllerCalls::name_by_selector(selector),
+        Contract::Governor => HistoneGovernor::HistoneGovernorCalls::name_by_selector(selector),
+        Contract::Directory => Directory::DirectoryCalls::name_by_selector(selector),
+    }
+}
+
 /// Roles of the access manager.
 pub mod manager_roles {
     /// May do everything that is restricted; the timelock's alone once the founder has handed over.

@@ -111,6 +111,16 @@ impl World {
         operator: &SigningKey,
     ) -> Result<(), NodeError> {
         self.blobs.put(instance.evidence())?;
+        self.announce_enclave(instance, operator).await
+    }
+
+    /// Registers an enclave whose evidence is in public storage already, or, for whoever tries what must be refused, is
+    /// not.
+    pub async fn announce_enclave(
+        &self,
+        instance: &Instance,
+        operator: &SigningKey,
+    ) -> Result<(), NodeError> {
         let expires_at = self.ledger.time().await? + self.appraisal.max_age();
         let (registration, signature) = instance.registration(self.ledger.deployment(), expires_at);
         let call = Enclaves::registerCall {

@@ -47,3 +47,17 @@ fn the_readme_shows_the_two_commands_and_how_to_verify() {
         assert!(text.contains(command), "README.md does not show `{command}`");
     }
 }
+
+#[test]
+fn the_page_of_the_verification_is_printed_by_it() {
+    let printed = crate::support::Ran::of(crate::support::histone().args(["verify", "--table"]));
+    assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""));
+    let path = root().join("docs/verify.md");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, &printed.stdout).unwrap();
+    }
+    assert!(
+        text("docs/verify.md") == printed.stdout,
+        "docs/verify.md is not what `histone verify --table` prints; run again with UPDATE_SNAPSHOTS=1"
+    );
+}

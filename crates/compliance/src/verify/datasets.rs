@@ -11,7 +11,7 @@ use histone_protocol::{Address, B256};
 use super::Check;
 use super::enclaves::{Appraised, Purpose};
 use super::findings::{Findings, count, told};
-use super::history::Seen;
+use super::history::{Moment, Seen};
 use super::run::Run;
 use crate::folder::DatasetRecord;
 
@@ -19,31 +19,103 @@ use crate::folder::DatasetRecord;
 #[derive(Debug, Clone)]
 pub(super) struct Dataset {
     pub(super) owner: Address,
+    /// Its versions, oldest first; there is at least one.
+    pub(super) versions: Vec<Version>,
+    /// When it was withdrawn or declared erased, whatever came first.
+    ended: Option<Moment>,
+    /// The owner's terms, each from its moment on; none where they do not hold.
+    policies: Vec<(Moment, Option<ConsentPolicy>)>,
+}
+
+/// A version of a dataset on the ledger.
+#[derive(Debug, Clone)]
+pub(super) struct Version {
+    /// When it was registered.
+    pub(super) since: Moment,
+    pub(super) root: B256,
     pub(super) rows: u32,
     pub(super) quality: u8,
-    /// Whether it was taken back at any time.
-    pub(super) withdrawn: bool,
-    /// The owner's terms; none when they do not hold.
-    pub(super) policy: Option<ConsentPolicy>,
+    /// Who validated it.
+    pub(super) enclave: Address,
+    report_hash: B256,
+    /// What was found.
+    pub(super) report: Option<ValidationReport>,
+}
+
+impl Dataset {
+    /// The version that the ledger had just before the event at `order`.
+    pub(super) fn version_before(&self, order: usize) -> Option<&Version> {
+        self.versions.iter().rfind(|v| v.since.order < order)
+    }
+
+    /// Most rows that the ledger had at some moment of the second `time`.
+    pub(super) fn rows_at(&self, time: u64) -> u32 {
+        let ends = self.versions.iter().skip(1).map(|v| v.since.time).chain(std::iter::once(u64::MAX));
+        let then = self.versions.iter().zip(ends).filter(|(v, end)| v.since.time <= time && time <= *end);
+        then.map(|(v, _)| v.rows).max().unwrap_or(0)
+    }
+
+    fn registered(&self) -> Moment {
+        self.versions.first().map_or(Moment { time: u64::MAX, order: usize::MAX }, |v| v.since)
+    }
+
+    /// Whether it could be used just before the event at `order`.
+    pub(super) fn in_force_before(&self, order: usize) -> bool {
+        self.registered().order < order && !self.ended_before(order)
+    }
+
+    /// Whether it was withdrawn or erased before the event at `order`.
+    pub(super) fn ended_before(&self, order: usize) -> bool {
+        self.ended.is_some_and(|ended| ended.order < order)
+    }
+
+    /// The owner's terms just before the event at `order`.
+    pub(super) fn policy_before(&self, order: usize) -> Option<&ConsentPolicy> {
+        self.policies.iter().rfind(|(from, _)| from.order < order)?.1.as_ref()
+    }
+
+    /// Whether these were the owner's terms at some moment of the second `time`.
+    pub(super) fn had_policy(&self, policy: &ConsentPolicy, time: u64) -> bool {
+        let ends = self.policies.iter().skip(1).map(|(from, _)| from.time).chain(std::iter::once(u64::MAX));
+        self.policies
+            .iter()
+            .zip(ends)
+            .any(|((from, had), end)| from.time <= time && time <= end && had.as_ref() == Some(policy))
+    }
+
+    /// What an owner could see of it at some moment of the second `time`: in force, or not.
+    pub(super) fn could_be(&self, in_force: bool, time: u64) -> bool {
+        let ended = self.ended.map(|ended| ended.time);
+        match in_force {
+            true => self.registered().time <= time && ended.is_none_or(|ended| time <= ended),
+            false => time <= self.registered().time || ended.is_some_and(|ended| ended <= time),
+        }
+    }
 }
 
 pub(super) fn check(run: &Run, enclaves: &Appraised) -> (Check, BTreeMap<B256, Dataset>) {
     let mut findings = Findings::new("datasets");
     let mut datasets = BTreeMap::new();
     let registered = run.events::<Datasets::DatasetRegistered>(Contract::Datasets);
-    let withdrawn = run.events::<Datasets::DatasetWithdrawn>(Contract::Datasets);
+    let mut ends: Vec<(B256, Moment)> = run
+        .events::<Datasets::DatasetWithdrawn>(Contract::Datasets)
+        .iter()
+        .map(|s| (s.event.id, s.moment()))
+        .collect();
+    let erased = run.events::<Datasets::DatasetErased>(Contract::Datasets);
+    ends.extend(erased.iter().map(|s| (s.event.id, s.moment())));
     for entry in &registered {
         let e = &entry.event;
         let listed = run.record.datasets.iter().find(|d| d.id == e.id);
-        let policy = match listed {
-            Some(listed) => one(run, entry, listed, enclaves, &mut findings),
-            None => {
-                findings.fail(format!("the dataset {} of `{}` is not in run.json", e.id, run.name(e.owner)));
-                None
-            }
+        findings.expect(listed.is_some(), || {
+            format!("the dataset {} of `{}` is not in run.json", e.id, run.name(e.owner))
+        });
+        let dataset = Dataset {
+            owner: e.owner,
+            versions: versions(run, entry, listed, enclaves, &mut findings),
+            ended: ends.iter().filter(|(id, _)| *id == e.id).map(|(_, m)| *m).min_by_key(|m| m.order),
+            policies: policies(run, entry, listed, &mut findings),
         };
-        let withdrawn = withdrawn.iter().any(|s| s.event.id == e.id);
-        let dataset = Dataset { owner: e.owner, rows: e.rows, quality: e.quality, withdrawn, policy };
         datasets.insert(e.id, dataset);
     }
     let mut seen = BTreeSet::new();
@@ -59,50 +131,153 @@ pub(super) fn check(run: &Run, enclaves: &Appraised) -> (Check, BTreeMap<B256, D
     (findings.check(holds), datasets)
 }
 
-fn one(
+/// The versions from the registration on, each with its report. run.json names the last one; the ledger names all.
+fn versions(
     run: &Run,
     entry: &Seen<Datasets::DatasetRegistered>,
-    listed: &DatasetRecord,
+    listed: Option<&DatasetRecord>,
     enclaves: &Appraised,
     findings: &mut Findings,
-) -> Option<ConsentPolicy> {
+) -> Vec<Version> {
     let e = &entry.event;
-    let of = |what: &str| format!("{what} of the dataset of `{}` ({})", run.name(e.owner), e.id);
-    findings.expect(listed.report == e.reportHash, || {
-        format!("{} is {} in run.json, {} on the ledger", of("the report"), listed.report, e.reportHash)
-    });
-    if let Some((report, signer)) =
-        findings.take(run.signed::<ValidationReport>(listed.report), || of("the report"))
-    {
-        let by_enclave =
-            signer == e.enclave && enclaves.get(&signer).is_some_and(|x| x.purpose == Purpose::Validation);
-        findings.expect(by_enclave, || {
-            format!(
-                "{} is signed by {signer}, which is not its appraised validation enclave",
-                of("the report")
-            )
+    let of = || format!("the report of the dataset of `{}` ({})", run.name(e.owner), e.id);
+    let mut versions = vec![Version {
+        since: entry.moment(),
+        root: e.root,
+        rows: e.rows,
+        quality: e.quality,
+        enclave: e.enclave,
+        report_hash: e.reportHash,
+        report: None,
+    }];
+    let updated = run.events::<Datasets::DatasetUpdated>(Contract::Datasets);
+    versions.extend(updated.iter().filter(|s| s.event.id == e.id).map(|s| Version {
+        since: s.moment(),
+        root: s.event.root,
+        rows: s.event.rows,
+        quality: s.event.quality,
+        enclave: s.event.enclave,
+        report_hash: s.event.reportHash,
+        report: None,
+    }));
+    if let (Some(listed), Some(last)) = (listed, versions.last()) {
+        findings.expect(listed.report == last.report_hash, || {
+            format!("{} is {} in run.json, {} on the ledger", of(), listed.report, last.report_hash)
+        });
+    }
+    for version in &mut versions {
+        let read = run.signed::<ValidationReport>(version.report_hash);
+        let Some((report, signer)) = findings.take(read, of) else { continue };
+        let appraised = enclaves.get(&signer).filter(|x| x.purpose == Purpose::Validation);
+        let lived = appraised.is_some_and(|x| x.lives_at(version.since));
+        findings.expect(signer == version.enclave && lived, || {
+            format!("{} is signed by {signer}, which is not its appraised validation enclave", of())
         });
         let agrees = report.ledger == run.deployment().id()
             && report.owner == e.owner
-            && report.root == e.root
-            && report.rows == e.rows
-            && report.quality == e.quality
+            && report.root == version.root
+            && report.rows == version.rows
+            && report.quality == version.quality
             && report.platform == run.record.platform;
-        findings.expect(agrees, || format!("{} says something else than the ledger", of("the report")));
+        findings.expect(agrees, || format!("{} says something else than the ledger", of()));
+        version.report = Some(report);
     }
+    versions
+}
+
+/// The owner's policies from the registration on. run.json names the last one; the ledger names all.
+fn policies(
+    run: &Run,
+    entry: &Seen<Datasets::DatasetRegistered>,
+    listed: Option<&DatasetRecord>,
+    findings: &mut Findings,
+) -> Vec<(Moment, Option<ConsentPolicy>)> {
+    let e = &entry.event;
+    let of = || format!("the policy of the dataset of `{}` ({})", run.name(e.owner), e.id);
     let changed = run.events::<Datasets::PolicyChanged>(Contract::Datasets);
-    let in_force = changed.iter().rfind(|s| s.event.id == e.id).map_or(e.policyHash, |s| s.event.policyHash);
-    findings.expect(listed.policy == in_force, || {
-        format!("{} is {} in run.json, {in_force} on the ledger", of("the policy"), listed.policy)
-    });
-    let (policy, signer) = findings.take(run.signed::<ConsentPolicy>(listed.policy), || of("the policy"))?;
-    findings.expect(policy.ledger == run.deployment().id(), || {
-        format!("{} is about another ledger", of("the policy"))
-    });
-    let by_owner = findings.expect(signer == e.owner && policy.owner == e.owner, || {
-        format!("{} is signed by {signer} for {}", of("the policy"), policy.owner)
-    });
-    let usable = histone_access::check_policy(&policy).map_err(|e| told(&e));
-    findings.take(usable, || of("the policy"))?;
-    (by_owner && listed.policy == in_force).then_some(policy)
+    let changes = changed.iter().filter(|s| s.event.id == e.id).map(|s| (s.moment(), s.event.policyHash));
+    let all: Vec<(Moment, B256)> = std::iter::once((entry.moment(), e.policyHash)).chain(changes).collect();
+    if let (Some(listed), Some((_, last))) = (listed, all.last()) {
+        findings.expect(listed.policy == *last, || {
+            format!("{} is {} in run.json, {last} on the ledger", of(), listed.policy)
+        });
+    }
+    let mut one = |hash: B256| {
+        let (policy, signer) = findings.take(run.signed::<ConsentPolicy>(hash), of)?;
+        findings
+            .expect(policy.ledger == run.deployment().id(), || format!("{} is about another ledger", of()));
+        let by_owner = findings.expect(signer == e.owner && policy.owner == e.owner, || {
+            format!("{} is signed by {signer} for {}", of(), policy.owner)
+        });
+        findings.take(histone_access::check_policy(&policy).map_err(|e| told(&e)), of)?;
+        by_owner.then_some(policy)
+    };
+    all.into_iter().map(|(from, hash)| (from, one(hash))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_in_force_when() {
+        let at = |time, order| Moment { time, order };
+        let policy = |country: &str| ConsentPolicy {
+            ledger: Default::default(),
+            owner: Address::ZERO,
+            country: country.into(),
+            terms: vec![],
+            allow: vec![],
+            deny: vec![],
+        };
+        let version = |since, rows| Version {
+            since,
+            root: B256::ZERO,
+            rows,
+            quality: 1,
+            enclave: Address::ZERO,
+            report_hash: B256::ZERO,
+            report: None,
+        };
+        let (first, second) = (policy("FR"), policy("DE"));
+        let dataset = Dataset {
+            owner: Address::ZERO,
+            versions: vec![version(at(10, 5), 20), version(at(20, 24), 30)],
+            ended: Some(at(30, 50)),
+            policies: vec![(at(10, 5), Some(first.clone())), (at(20, 25), Some(second.clone()))],
+        };
+        assert_eq!([9, 10, 19, 20, 21].map(|time| dataset.rows_at(time)), [0, 20, 20, 30, 30]);
+        let rows = |order| dataset.version_before(order).map(|v| v.rows);
+        assert_eq!([5, 6, 24, 25].map(rows), [None, Some(20), Some(20), Some(30)]);
+        for (order, in_force, terms) in [
+            (5, false, None),
+            (6, true, Some(&first)),
+            (25, true, Some(&first)),
+            (26, true, Some(&second)),
+            (51, false, Some(&second)),
+        ] {
+            assert_eq!(
+                (dataset.in_force_before(order), dataset.policy_before(order)),
+                (in_force, terms),
+                "{order}"
+            );
+        }
+        for (time, had_first, had_second, could_be, could_not) in [
+            (9, false, false, false, true),
+            (10, true, false, true, true),
+            (15, true, false, true, false),
+            (20, true, true, true, false),
+            (21, false, true, true, false),
+            (30, false, true, true, true),
+            (31, false, true, false, true),
+        ] {
+            let had = (dataset.had_policy(&first, time), dataset.had_policy(&second, time));
+            assert_eq!(had, (had_first, had_second), "{time}");
+            assert_eq!(
+                (dataset.could_be(true, time), dataset.could_be(false, time)),
+                (could_be, could_not),
+                "{time}"
+            );
+        }
+    }
 }

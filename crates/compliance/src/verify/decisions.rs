@@ -7,13 +7,15 @@ use histone_access::decide;
 use histone_ledger::Contract;
 use histone_ledger::contracts::Market;
 use histone_protocol::consent::{DecisionRecord, Verdict, WhitePaper};
+use histone_protocol::hash::blob_hash;
 use histone_protocol::{Address, B256};
+use serde_json::{Value, json};
 
 use super::Check;
 use super::datasets::Dataset;
 use super::enclaves::{Appraised, Purpose};
 use super::findings::{Findings, count, told};
-use super::history::Seen;
+use super::history::{Moment, Seen};
 use super::run::Run;
 use crate::folder::ModelRecord;
 
@@ -22,7 +24,13 @@ use crate::folder::ModelRecord;
 pub(super) struct Donor {
     pub(super) enclave: Address,
     pub(super) owner: Address,
-    dataset: B256,
+    pub(super) dataset: B256,
+    /// The version that it donated.
+    pub(super) root: B256,
+    /// The decision that allows it, as the ledger names it.
+    decision: B256,
+    /// When it donated.
+    donated: Moment,
     /// The program that runs in the enclave, where its evidence holds.
     program: Option<B256>,
 }
@@ -30,11 +38,30 @@ pub(super) struct Donor {
 /// Donors by model and number.
 pub(super) type Donors = BTreeMap<u64, BTreeMap<u16, Donor>>;
 
-pub(super) fn check(run: &Run, enclaves: &Appraised, datasets: &BTreeMap<B256, Dataset>) -> (Check, Donors) {
+/// What came out of recruiting.
+#[derive(Debug, Default)]
+pub(super) struct Recruited {
+    pub(super) donors: Donors,
+    /// Columns of the first model, which is the one that is trained.
+    pub(super) features: Vec<String>,
+    /// The programs that its white paper allows.
+    pub(super) programs: Vec<B256>,
+    /// What the result says of the decisions that are no permission, in the order of run.json.
+    pub(super) declined: Vec<Value>,
+}
+
+pub(super) fn check(
+    run: &Run,
+    enclaves: &Appraised,
+    datasets: &BTreeMap<B256, Dataset>,
+) -> (Check, Recruited) {
     let mut findings = Findings::new("decisions");
     let donors = donors(run, enclaves, datasets, &mut findings);
     let proposed = run.events::<Market::ModelProposed>(Contract::Market);
     let mut verdicts = [0usize; 3];
+    let mut declined = BTreeMap::new();
+    let mut features = Vec::new();
+    let mut programs = Vec::new();
     for entry in &proposed {
         // The market counts models from 1.
         let id = u64::try_from(entry.event.modelId).unwrap_or(0);
@@ -47,7 +74,13 @@ pub(super) fn check(run: &Run, enclaves: &Appraised, datasets: &BTreeMap<B256, D
         if let Some(paper) = paper(run, entry, model, &mut findings) {
             let none = BTreeMap::new();
             let donors = donors.get(&id).unwrap_or(&none);
-            decisions(run, model, &paper, donors, datasets, &mut verdicts, &mut findings);
+            let asked = Asked { id, paper: &paper, proposed: entry.moment() };
+            let refusals = decisions(run, model, &asked, donors, datasets, &mut verdicts, &mut findings);
+            declined.insert(id, refusals);
+            if run.record.models.first().is_some_and(|first| first.model_id == id) {
+                features = paper.features;
+                programs = paper.programs;
+            }
         }
     }
     for model in &run.record.models {
@@ -61,7 +94,8 @@ pub(super) fn check(run: &Run, enclaves: &Appraised, datasets: &BTreeMap<B256, D
         count(proposed.len(), "white paper", "white papers"),
         count(permit + deny + review, "consent decision", "consent decisions"),
     );
-    (findings.check(holds), donors)
+    let declined = run.record.models.iter().filter_map(|m| declined.remove(&m.model_id)).flatten().collect();
+    (findings.check(holds), Recruited { donors, features, programs, declined })
 }
 
 fn donors(
@@ -74,7 +108,9 @@ fn donors(
     for s in run.events::<Market::Donated>(Contract::Market) {
         let (e, id) = (&s.event, u64::try_from(s.event.modelId).unwrap_or(0));
         let what = || format!("donor {} of model {id} (block {})", e.donorIndex, s.block);
-        let trains = enclaves.get(&e.enclave).is_some_and(|x| x.purpose == Purpose::Training(id));
+        let trains = enclaves
+            .get(&e.enclave)
+            .is_some_and(|x| x.purpose == Purpose::Training(id) && x.lives_at(s.moment()));
         findings.expect(trains, || {
             format!("{}: {} is no appraised training enclave of this model", what(), e.enclave)
         });
@@ -82,12 +118,27 @@ fn donors(
             findings.fail(format!("{}: the dataset {} is not registered", what(), e.datasetId));
             continue;
         };
-        let weight = dataset.rows.saturating_mul(u32::from(dataset.quality));
+        findings.expect(dataset.in_force_before(s.order), || {
+            format!("{}: the dataset {} was withdrawn or erased before", what(), e.datasetId)
+        });
+        let version = dataset.version_before(s.order);
+        findings.expect(version.is_some_and(|v| v.root == e.root), || {
+            format!("{}: version {} is not the registered one", what(), e.root)
+        });
+        let weight = version.map_or(0, |v| v.rows.saturating_mul(u32::from(v.quality)));
         findings.expect(e.weight == weight, || {
             format!("{}: its weight is {}, rows and quality give {weight}", what(), e.weight)
         });
         let program = enclaves.get(&e.enclave).map(|x| x.measurement);
-        let donor = Donor { enclave: e.enclave, owner: dataset.owner, dataset: e.datasetId, program };
+        let donor = Donor {
+            enclave: e.enclave,
+            owner: dataset.owner,
+            dataset: e.datasetId,
+            root: e.root,
+            decision: e.decision,
+            donated: s.moment(),
+            program,
+        };
         donors.entry(id).or_default().insert(e.donorIndex, donor);
     }
     donors
@@ -129,6 +180,17 @@ fn paper(
     }
     // Only the first model is trained, and so only for it there is a plan.
     if run.record.models.first().is_some_and(|first| first.model_id == id) {
+        let plan = blob_hash(&run.plan.encode());
+        findings.expect(plan == e.planHash, || {
+            format!("the plan in run.json is the blob {plan}, model {id} was proposed with {}", e.planHash)
+        });
+        findings.take(run.blob(e.planHash), || format!("the plan of model {id}"));
+        findings.expect(run.plan.min_survivors == terms.minSurvivors, || {
+            format!(
+                "the plan of model {id} has a minimum of {} survivors, the ledger {}",
+                run.plan.min_survivors, terms.minSurvivors
+            )
+        });
         let (features, columns) = (paper.features.len(), run.plan.columns);
         findings.expect(features == columns as usize, || {
             format!(
@@ -139,16 +201,26 @@ fn paper(
     Some(paper)
 }
 
+/// What the owners were asked.
+struct Asked<'a> {
+    id: u64,
+    paper: &'a WhitePaper,
+    proposed: Moment,
+}
+
+/// Decides again; gives what the result says of those that are no permission.
 fn decisions(
     run: &Run,
     model: &ModelRecord,
-    paper: &WhitePaper,
+    asked: &Asked<'_>,
     donors: &BTreeMap<u16, Donor>,
     datasets: &BTreeMap<B256, Dataset>,
     verdicts: &mut [usize; 3],
     findings: &mut Findings,
-) {
-    let id = model.model_id;
+) -> Vec<Value> {
+    let &Asked { id, paper, proposed } = asked;
+    let mut declined = Vec::new();
+    let last = run.history.last_time();
     let mut decided: BTreeMap<B256, Verdict> = BTreeMap::new();
     for &blob in &model.decisions {
         let read = run.signed::<DecisionRecord>(blob);
@@ -164,23 +236,27 @@ fn decisions(
         findings.expect(signer == dataset.owner && signer == facts.policy.owner, || {
             format!("{}: the dataset is of `{}`", what(), run.name(dataset.owner))
         });
-        findings.expect(dataset.policy.as_ref() == Some(&facts.policy), || {
-            format!("{}: the policy in it is not the registered one", what())
+        findings.expect(dataset.had_policy(&facts.policy, facts.time), || {
+            format!("{}: the policy in it was not in force at {}", what(), facts.time)
         });
         findings.expect(facts.paper == *paper && facts.model_id == id, || {
             format!("{}: it answers another white paper", what())
         });
-        // When exactly a withdrawal took effect is not compared: the market refuses data that is withdrawn.
-        findings.expect(facts.dataset_in_force || dataset.withdrawn, || {
-            format!("{}: it takes the dataset for withdrawn", what())
-        });
-        findings.expect(!facts.data_matches || dataset.rows >= paper.min_rows, || {
+        findings.expect((proposed.time..=last).contains(&facts.time), || {
             format!(
-                "{}: {} rows are taken for enough, {} are asked for",
+                "{}: it was made at {}, the model was proposed at {} and the ledger ends at {last}",
                 what(),
-                dataset.rows,
-                paper.min_rows
+                facts.time,
+                proposed.time
             )
+        });
+        findings.expect(dataset.could_be(facts.dataset_in_force, facts.time), || {
+            let taken = if facts.dataset_in_force { "in force" } else { "withdrawn" };
+            format!("{}: it takes the dataset for {taken}", what())
+        });
+        let rows = dataset.rows_at(facts.time);
+        findings.expect(!facts.data_matches || rows >= paper.min_rows, || {
+            format!("{}: {} rows are taken for enough, {} are asked for", what(), rows, paper.min_rows)
         });
         let again = decide(facts).map_err(|e| told(&e));
         if let Some(again) = findings.take(again, || format!("{} cannot be decided again", what())) {
@@ -191,6 +267,31 @@ fn decisions(
         findings.expect(decided.insert(facts.dataset, record.verdict).is_none(), || {
             format!("{}: there are two for one dataset", what())
         });
+        if record.verdict != Verdict::Permit {
+            declined.push(json!({
+                "model": paper.name,
+                "participant": run.name(dataset.owner),
+                "verdict": record.verdict,
+                "reasons": record.reasons,
+            }));
+        }
+        for donor in donors.values().filter(|d| d.dataset == facts.dataset) {
+            findings.expect(donor.decision == blob, || {
+                format!("{}: the donation names the decision {}", what(), donor.decision)
+            });
+            let before = facts.time <= donor.donated.time;
+            findings.expect(before, || {
+                format!(
+                    "{}: it was made at {}, after the donation at {}",
+                    what(),
+                    facts.time,
+                    donor.donated.time
+                )
+            });
+            findings.expect(dataset.policy_before(donor.donated.order) == Some(&facts.policy), || {
+                format!("{}: another policy was in force when the data was donated", what())
+            });
+        }
         let [permit, deny, review] = verdicts;
         *match record.verdict {
             Verdict::Permit => permit,
@@ -215,4 +316,5 @@ fn decisions(
             }
         });
     }
+    declined
 }

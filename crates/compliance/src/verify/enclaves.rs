@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use histone_attestation::cohort::EnclaveFacts;
 use histone_attestation::{AppraisalPolicy, Expected, appraise};
 use histone_enclave::{query, training, validation};
 use histone_ledger::Contract;
@@ -13,6 +14,7 @@ use histone_protocol::{Address, B256};
 
 use super::Check;
 use super::findings::{Findings, count, told};
+use super::history::Moment;
 use super::run::{Run, kind_of};
 
 /// What an enclave was started for, as its appraised evidence shows.
@@ -27,10 +29,41 @@ pub(super) enum Purpose {
 }
 
 /// An enclave whose evidence holds.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Enclave {
     pub(super) measurement: B256,
     pub(super) purpose: Purpose,
+    /// What the ledger has of it, with the evidence that it showed first.
+    facts: EnclaveFacts,
+    /// From when on evidence of it was on the ledger, which, and the Unix seconds at which that ends.
+    shown: Vec<(Moment, B256, u64)>,
+    /// When it was revoked.
+    revoked: Option<usize>,
+}
+
+impl Enclave {
+    /// Whether its evidence was there, and young enough, when something happened.
+    pub(super) fn lives_at(&self, moment: Moment) -> bool {
+        let covers =
+            |(from, _, until): &(Moment, B256, u64)| from.order < moment.order && moment.time < *until;
+        self.shown.iter().any(covers) && self.revoked.is_none_or(|revoked| moment.order < revoked)
+    }
+
+    /// Whether it had shown this evidence before something happened.
+    pub(super) fn had_shown(&self, evidence: B256, moment: Moment) -> bool {
+        self.shown.iter().any(|(from, shown, _)| from.order < moment.order && *shown == evidence)
+    }
+
+    /// What the ledger had of it when something happened, for an appraisal of who works then.
+    pub(super) fn facts_at(&self, moment: Moment) -> EnclaveFacts {
+        let before = self.shown.iter().filter(|(from, ..)| from.order < moment.order);
+        let evidence_hash = before.max_by_key(|(from, ..)| from.order).map(|(_, evidence, _)| *evidence);
+        EnclaveFacts {
+            live: self.lives_at(moment),
+            evidence_hash: evidence_hash.unwrap_or_default(),
+            ..self.facts
+        }
+    }
 }
 
 /// Enclaves by the account of their receipt key.
@@ -58,10 +91,21 @@ pub(super) fn check(run: &Run) -> (Check, Appraised) {
         let what =
             || format!("enclave {} of `{}`, block {}", claim.signer, run.name(claim.operator), claim.block);
         if let Some(enclave) = findings.take(one(run, claim), what) {
-            appraised.insert(claim.signer, enclave);
+            let known: &mut Enclave = appraised.entry(claim.signer).or_insert(enclave);
+            let since = Moment { time: claim.time, order: claim.order };
+            known.shown.push((since, claim.evidence, claim.expires_at));
+        }
+    }
+    for s in run.events::<Enclaves::EnclaveRevoked>(Contract::Enclaves) {
+        if let Some(enclave) = appraised.get_mut(&s.event.signer) {
+            enclave.revoked.get_or_insert(s.order);
         }
     }
     let claimed: BTreeSet<B256> = claims.iter().map(|c| c.evidence).collect();
+    let mut listed = BTreeSet::new();
+    for blob in run.record.evidence.iter().filter(|blob| !listed.insert(**blob)) {
+        findings.fail(format!("the evidence {blob} is in run.json twice"));
+    }
     for blob in run.record.evidence.iter().filter(|blob| !claimed.contains(*blob)) {
         findings.fail(format!("the evidence {blob} in run.json is of no enclave on the ledger"));
     }
@@ -156,7 +200,15 @@ fn one(run: &Run, claim: &Claim) -> Result<Enclave, String> {
             attested.valid_until()
         ));
     }
-    Ok(Enclave { measurement: claim.measurement, purpose })
+    let facts = EnclaveFacts {
+        keys,
+        operator: claim.operator,
+        measurement: claim.measurement,
+        platform: claim.platform,
+        evidence_hash: claim.evidence,
+        live: true,
+    };
+    Ok(Enclave { measurement: claim.measurement, purpose, facts, shown: Vec::new(), revoked: None })
 }
 
 /// What an enclave with a program of this kind may have been started with.
@@ -178,5 +230,45 @@ fn configurations(run: &Run, kind: ProgramKind) -> Vec<(Purpose, B256)> {
             };
             finished.into_iter().filter_map(init).collect()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_holds_from_its_showing_to_its_end() {
+        let at = |time, order| Moment { time, order };
+        let mut enclave = Enclave {
+            measurement: B256::ZERO,
+            purpose: Purpose::Validation,
+            facts: EnclaveFacts {
+                keys: EnclaveKeys { receipt: Address::ZERO, seal: SealPublicKey(B256::ZERO) },
+                operator: Address::ZERO,
+                measurement: B256::ZERO,
+                platform: 0,
+                evidence_hash: B256::ZERO,
+                live: true,
+            },
+            shown: vec![(at(10, 5), B256::ZERO, 100), (at(120, 50), B256::repeat_byte(2), 200)],
+            revoked: None,
+        };
+        for (time, order, lives) in [
+            (10, 4, false),
+            (10, 6, true),
+            (99, 30, true),
+            (100, 31, false),
+            (110, 49, false),
+            (120, 51, true),
+            (200, 60, false),
+        ] {
+            assert_eq!(enclave.lives_at(at(time, order)), lives, "{time} {order}");
+        }
+        let newest = |order| enclave.facts_at(at(130, order)).evidence_hash;
+        assert_eq!((newest(49), newest(51)), (B256::ZERO, B256::repeat_byte(2)));
+        assert!(!enclave.had_shown(B256::repeat_byte(2), at(130, 49)));
+        enclave.revoked = Some(55);
+        assert!(enclave.lives_at(at(130, 54)) && !enclave.lives_at(at(130, 56)));
     }
 }

@@ -11,14 +11,18 @@ use super::findings::{Findings, count};
 use super::rounds::Trained;
 use super::run::Run;
 
-pub(super) fn check(run: &Run, donors: &Donors, trained: Option<&Trained>) -> Check {
+/// What the enclaves say, with the names of the donors' owners, in the order of run.json.
+pub(super) type Sites = Vec<(String, SiteEvaluation)>;
+
+pub(super) fn check(run: &Run, donors: &Donors, trained: Option<&Trained>) -> (Check, Sites) {
     let mut findings = Findings::new("evaluations");
     let Some(trained) = trained else {
         findings.fail("there is no recomputed model to compare them with");
-        return findings.check(String::new());
+        return (findings.check(String::new()), Sites::new());
     };
     let hash = B256::from(trained.finished.model.hash());
     let mut sites: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
+    let mut said = Sites::new();
     for &blob in &run.record.evaluations {
         let read = run.signed::<SiteEvaluation>(blob);
         let Some((site, signer)) = findings.take(read, || "an evaluation".into()) else { continue };
@@ -42,6 +46,7 @@ pub(super) fn check(run: &Run, donors: &Donors, trained: Option<&Trained>) -> Ch
         findings.expect(plausible, || format!("{} contradicts itself", what()));
         let counts = (u64::from(site.rows), u64::from(site.positives));
         findings.expect(sites.insert(site.donor, counts).is_none(), || format!("{} is there twice", what()));
+        said.push((donor.map(|d| run.name(d.owner)).unwrap_or_default(), site));
     }
     for donor in trained.donors.iter().filter(|d| !sites.contains_key(*d)) {
         findings.fail(format!("donor {donor} has no evaluation"));
@@ -63,7 +68,8 @@ pub(super) fn check(run: &Run, donors: &Donors, trained: Option<&Trained>) -> Ch
     let reports = count(sites.len(), "signed site report", "signed site reports");
     let rows = trained.finished.evaluation.rows();
     let donors = &trained.donors;
-    findings.check(format!(
+    let holds = format!(
         "{reports} on this model; those of donors {donors:?} add up to the {rows} rows of the last sum"
-    ))
+    );
+    (findings.check(holds), said)
 }

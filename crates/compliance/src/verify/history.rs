@@ -3,14 +3,14 @@
 //! Either the chain was executed again here, or a node of a network tells what is in its blocks. Read block by block and
 //! not by asking for events, because nodes cap the number of events in one answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Bytes, Log};
 use alloy_sol_types::SolEvent;
 use histone_chain::{Chain, ChainError};
-use histone_ledger::contracts::{Members, Programs, roles};
-use histone_ledger::{Connection, Contract, Deployment};
+use histone_ledger::contracts::{Programs, function_name};
+use histone_ledger::{Connection, Contract, Deployment, ToldTransaction};
 use histone_protocol::{Address, B256};
 
 use super::findings::told;
@@ -26,6 +26,22 @@ pub(super) struct Seen<E> {
     pub time: u64,
     /// Position among all events of the chain.
     pub order: usize,
+}
+
+/// When something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// Timestamp of the block, Unix seconds.
+    pub time: u64,
+    /// Position among all events of the chain.
+    pub order: usize,
+}
+
+impl<E> Seen<E> {
+    /// When it happened.
+    pub(super) fn moment(&self) -> Moment {
+        Moment { time: self.time, order: self.order }
+    }
 }
 
 /// A transaction that made a contract.
@@ -48,7 +64,31 @@ struct Entry {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent {
     pub from: Address,
+    /// What it called or made.
+    pub to: Address,
+    /// What it called there; none when it made a contract or carried nothing.
+    pub function: Option<[u8; 4]>,
     pub gas: u64,
+}
+
+impl Sent {
+    fn new(from: Address, called: Option<Address>, created: Option<Address>, input: &[u8], gas: u64) -> Self {
+        let function = input.first_chunk().copied().filter(|_| created.is_none());
+        Self { from, to: created.or(called).unwrap_or_default(), function, gas }
+    }
+
+    /// `contract.function`, as the run counted it.
+    pub(super) fn name(&self, deployment: &Deployment) -> String {
+        let contract = Contract::ALL.into_iter().find(|c| deployment.address(*c) == self.to);
+        match (contract, self.function) {
+            (Some(contract), None) => format!("{contract}.deploy"),
+            (Some(contract), Some(selector)) => {
+                format!("{contract}.{}", function_name(contract, selector).unwrap_or("unknown"))
+            }
+            (None, None) if self.to == self.from => "clock.tick".into(),
+            (None, _) => "other".into(),
+        }
+    }
 }
 
 /// Every event and creation of a chain, or of the part of a network's history that a run is in.
@@ -56,7 +96,6 @@ pub(super) struct Sent {
 pub(super) struct History {
     entries: Vec<Entry>,
     creations: BTreeMap<Address, Creation>,
-    /// Only of what a node tells: a replay counts by itself.
     pub(super) sent: Vec<Sent>,
 }
 
@@ -68,10 +107,13 @@ impl History {
             let Some(record) = chain.block(block)? else { continue };
             let time = record.header.timestamp;
             for (transaction, receipt) in record.transactions.into_iter().zip(record.receipts) {
-                if receipt.success && transaction.inner().kind().is_create() {
-                    let address = transaction.signer().create(transaction.inner().nonce());
-                    let input = transaction.inner().input().clone();
-                    history.creations.insert(address, Creation { block, input });
+                if receipt.success {
+                    let (from, inner) = (transaction.signer(), transaction.inner());
+                    let created = inner.kind().is_create().then(|| from.create(inner.nonce()));
+                    history.sent.push(Sent::new(from, inner.to(), created, inner.input(), receipt.gas_used));
+                    if let Some(address) = created {
+                        history.creations.insert(address, Creation { block, input: inner.input().clone() });
+                    }
                 }
                 history.entries.extend(receipt.logs.into_iter().map(|log| Entry { block, time, log }));
             }
@@ -97,7 +139,8 @@ impl History {
                 if !transaction.success {
                     continue;
                 }
-                history.sent.push(Sent { from: transaction.from, gas: transaction.gas });
+                let ToldTransaction { from, to, created, ref input, gas, .. } = transaction;
+                history.sent.push(Sent::new(from, to, created, input, gas));
                 if let Some(address) = transaction.created {
                     history.creations.insert(address, Creation { block, input: transaction.input });
                 }
@@ -126,6 +169,11 @@ impl History {
         allowed > ended
     }
 
+    /// Timestamp of the last block with an event.
+    pub(super) fn last_time(&self) -> u64 {
+        self.entries.last().map_or(0, |e| e.time)
+    }
+
     /// The transaction that made the contract at `address`.
     pub(super) fn creation(&self, address: Address) -> Option<&Creation> {
         self.creations.get(&address)
@@ -134,6 +182,15 @@ impl History {
     /// All events, of whatever contract, with the timestamps of their blocks in Unix seconds; oldest first.
     pub(super) fn logs(&self) -> impl Iterator<Item = (&Log, u64)> {
         self.entries.iter().map(|e| (&e.log, e.time))
+    }
+
+    /// Every 32 bytes that a contract said: whatever hash the ledger names is among them.
+    pub(super) fn words(&self) -> BTreeSet<B256> {
+        let of = |e: &Entry| {
+            let data = e.log.data.data.chunks_exact(32).map(B256::from_slice);
+            e.log.topics().iter().copied().chain(data).collect::<Vec<_>>()
+        };
+        self.entries.iter().flat_map(of).collect()
     }
 
     /// All events of type `E` of a contract, oldest first.
@@ -147,48 +204,5 @@ impl History {
             Some(Seen { event, block: e.block, time: e.time, order })
         };
         self.entries.iter().enumerate().filter(|(_, e)| of_type(e)).filter_map(decoded).collect()
-    }
-
-    /// Members with the committee role before the event at `order`, with their seal keys.
-    pub(super) fn committee(&self, deployment: &Deployment, order: usize) -> BTreeMap<Address, B256> {
-        enum Change {
-            Set(u8, B256),
-            Key(B256),
-            Roles(u8),
-            Gone,
-        }
-        let mut changes = Vec::new();
-        for s in self.events::<Members::MemberAdded>(deployment, Contract::Members) {
-            changes.push((s.order, s.event.account, Change::Set(s.event.roles, s.event.sealKey)));
-        }
-        for s in self.events::<Members::MemberUpdated>(deployment, Contract::Members) {
-            changes.push((s.order, s.event.account, Change::Key(s.event.sealKey)));
-        }
-        for s in self.events::<Members::RolesChanged>(deployment, Contract::Members) {
-            changes.push((s.order, s.event.account, Change::Roles(s.event.roles)));
-        }
-        for s in self.events::<Members::MemberRemoved>(deployment, Contract::Members) {
-            changes.push((s.order, s.event.account, Change::Gone));
-        }
-        changes.sort_by_key(|(order, ..)| *order);
-        let mut members: BTreeMap<Address, (u8, B256)> = BTreeMap::new();
-        for (_, account, change) in changes.into_iter().filter(|(o, ..)| *o < order) {
-            match change {
-                Change::Set(held, key) => {
-                    members.insert(account, (held, key));
-                }
-                Change::Key(key) => {
-                    members.entry(account).and_modify(|m| m.1 = key);
-                }
-                Change::Roles(held) => {
-                    members.entry(account).and_modify(|m| m.0 = held);
-                }
-                Change::Gone => {
-                    members.remove(&account);
-                }
-            }
-        }
-        let seated = members.into_iter().filter(|(_, (held, _))| held & roles::COMMITTEE != 0);
-        seated.map(|(account, (_, key))| (account, key)).collect()
     }
 }

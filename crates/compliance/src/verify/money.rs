@@ -174,6 +174,11 @@ impl Book {
         let settled = run.events::<Market::QuerySettled>(Contract::Market);
         let refunded = run.events::<Market::QueryRefunded>(Contract::Market);
         let donated = run.events::<Market::Donated>(Contract::Market);
+        let excluded: BTreeSet<(U256, u16)> = run
+            .events::<Market::DonorExcluded>(Contract::Market)
+            .into_iter()
+            .map(|s| (s.event.modelId, s.event.donorIndex))
+            .collect();
         let operators: BTreeMap<Address, Address> = run
             .events::<Enclaves::EnclaveRegistered>(Contract::Enclaves)
             .into_iter()
@@ -200,8 +205,11 @@ impl Book {
             let instant = U256::from(terms.instantPayment);
             let deposit = instant * U256::from(terms.maxDonors);
             self.gave(trainer, deposit);
-            let donors: Vec<&Seen<Market::Donated>> =
-                donated.iter().filter(|s| s.event.modelId == id).collect();
+            // Whom the committee named is paid nothing, and its weight is nobody's.
+            let donors: Vec<&Seen<Market::Donated>> = donated
+                .iter()
+                .filter(|s| s.event.modelId == id && !excluded.contains(&(id, s.event.donorIndex)))
+                .collect();
             let split = Split::of(terms, fees.get(&id).copied().unwrap_or_default());
             let mut count = 0;
             for s in settled.iter().filter(|s| s.event.modelId == id) {
@@ -431,6 +439,8 @@ mod tests {
             minDonors: 1,
             maxDonors: 1,
             queryTimeout: 1,
+            minSurvivors: 2,
+            colluders: 1,
         };
         // Price, fee in 1/10,000; then fee, donors, trainer, runner: as the market's own tests have them.
         for (price, bps, parts) in [

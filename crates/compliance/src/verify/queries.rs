@@ -19,35 +19,36 @@ pub(super) fn check(run: &Run, enclaves: &Appraised) -> Check {
         let e = &s.event;
         let what = || format!("query {} of `{}`, bought in block {}", e.queryId, run.name(e.user), s.block);
         let model = u64::try_from(e.modelId).unwrap_or(0);
-        let serves = enclaves.get(&e.enclave).is_some_and(|x| x.purpose == Purpose::Query(model));
-        findings.expect(serves, || {
+        let serving = enclaves.get(&e.enclave).filter(|x| x.purpose == Purpose::Query(model));
+        findings.expect(serving.is_some_and(|x| x.lives_at(s.moment())), || {
             format!("{}: {} is no appraised query enclave of its model", what(), e.enclave)
         });
-        let Some(query) = run.record.queries.iter().find(|q| q.query_id == e.queryId) else {
-            findings.fail(format!("{} is not in run.json", what()));
-            continue;
-        };
-        findings.take(run.blob(query.question), || format!("{}: the question", what()));
         let answered = settled.iter().find(|s| s.event.queryId == e.queryId);
-        match (answered, query.answer) {
-            (Some(done), Some(answer)) => {
-                findings.expect(done.event.jobId == query.question, || {
-                    format!(
-                        "{}: the question is {}, settled was {}",
-                        what(),
-                        query.question,
-                        done.event.jobId
-                    )
-                });
-                findings.expect(done.event.outputHash == answer, || {
-                    format!("{}: the answer is {answer}, settled was {}", what(), done.event.outputHash)
-                });
-                findings.take(run.blob(answer), || format!("{}: the answer", what()));
+        let listed = run.record.queries.iter().find(|q| q.query_id == e.queryId);
+        let (done, query) = match (answered, listed) {
+            (Some(done), Some(query)) => (done, query),
+            (Some(_), None) => {
+                findings.fail(format!("{}: it was settled, but its answer is not in run.json", what()));
+                continue;
             }
-            (Some(_), None) => findings.fail(format!("{}: it was settled, but there is no answer", what())),
-            (None, Some(_)) => findings.fail(format!("{}: it has an answer, but was not settled", what())),
-            (None, None) => {}
-        }
+            (None, Some(_)) => {
+                findings.fail(format!("{}: it has an answer, but was not settled", what()));
+                continue;
+            }
+            (None, None) => continue,
+        };
+        findings.expect(serving.is_some_and(|x| x.lives_at(done.moment())), || {
+            format!("{}: its enclave had no evidence in force when it was settled", what())
+        });
+        let (job, output) = (done.event.jobId, done.event.outputHash);
+        findings.expect(job == query.question, || {
+            format!("{}: the question is {}, settled was {job}", what(), query.question)
+        });
+        findings.expect(output == query.answer, || {
+            format!("{}: the answer is {}, settled was {output}", what(), query.answer)
+        });
+        findings.take(run.blob(query.question), || format!("{}: the question", what()));
+        findings.take(run.blob(query.answer), || format!("{}: the answer", what()));
     }
     let mut listed = BTreeSet::new();
     for query in &run.record.queries {

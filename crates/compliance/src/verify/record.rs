@@ -16,7 +16,8 @@ use histone_protocol::{Address, B256};
 use super::files;
 use super::findings::{Findings, count, told};
 use super::history::History;
-use super::run::{Counts, Run};
+use super::parties;
+use super::run::{Counts, Head, Run};
 use super::{Check, Outcome};
 use crate::folder::{FORMAT, Folder, Manifest, RunRecord};
 
@@ -98,6 +99,8 @@ pub(super) enum Source {
         operator: Address,
         /// The node's chain id.
         chain_id: u64,
+        /// Hash of the last block.
+        head: B256,
     },
 }
 
@@ -158,7 +161,7 @@ async fn tell(
     }
     let history = History::told(node, first, last, manifest.head).await?;
     let (node, operator) = (node.clone(), *operator);
-    Ok(Source::Told { node, history, blocks: (first, last), operator, chain_id })
+    Ok(Source::Told { node, history, blocks: (first, last), operator, chain_id, head: manifest.head })
 }
 
 /// Reads the record and finds the contracts that it names.
@@ -215,23 +218,25 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
 
     let chain_id = source.chain_id();
     let deployment = record.deployment.clone();
-    let (history, ledger, counts) = match source {
+    let (history, ledger, counts, head) = match source {
         Source::Replayed(report) => {
             let clock = Arc::new(ManualClock::new(0));
             let chain = Chain::open_read_only(&folder.ledger(), clock).map_err(|e| told(&e));
             let chain = findings.take(chain, || "the chain".into())?;
             let history = History::read(&chain).map_err(|e| told(&e));
             let history = findings.take(history, || "the chain".into())?;
-            let ReplayReport { blocks, transactions, gas, .. } = report;
+            let ReplayReport { blocks, transactions, gas, head, state_digest, .. } = report;
+            let head = Head { hash: head, state_digest: Some(state_digest) };
             let ledger = Ledger::at(Connection::embedded(chain), deployment.clone());
-            (history, ledger, Counts { blocks, transactions, gas })
+            (history, ledger, Counts { blocks, transactions, gas }, head)
         }
-        Source::Told { node, history, blocks: (first, last), .. } => {
+        Source::Told { node, history, blocks: (first, last), head, .. } => {
             // A block of a network may hold transactions of others.
             let ours = history.sent.iter().filter(|s| accounts.contains(&s.from));
             let (transactions, gas) = ours.fold((0, 0u64), |(n, gas), s| (n + 1, gas.saturating_add(s.gas)));
             let ledger = Ledger::at(node, deployment.clone()).as_of(last);
-            (history, ledger, Counts { blocks: last - first + 1, transactions, gas })
+            let head = Head { hash: head, state_digest: None };
+            (history, ledger, Counts { blocks: last - first + 1, transactions, gas }, head)
         }
     };
     findings.expect(deployment.chain_id == chain_id, || {
@@ -246,8 +251,11 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
             });
         }
     }
+    if findings.clean() {
+        parties::check(&record, operator, &history, findings);
+    }
     let blobs = BlobStore::at(folder.blobs());
-    Some(Run { folder: folder.clone(), blobs, ledger, record, plan, counts, history })
+    Some(Run { folder: folder.clone(), blobs, ledger, record, plan, counts, head, history })
 }
 
 /// Each contract was made by a transaction with our code and the right arguments: a look at the deployed code would not

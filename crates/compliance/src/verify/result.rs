@@ -1,108 +1,205 @@
-//! The printed result is what was recomputed, where it can be recomputed.
+//! The printed result is what was recomputed, leaf by leaf: what cannot be recomputed is claimed in the table.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
-use histone_protocol::Address;
-use serde_json::Value;
+use histone_ledger::Contract;
+use histone_ledger::contracts::{Datasets, Market, Rounds, TestToken};
+use histone_protocol::{Address, B256};
+use serde_json::{Map, Value, json};
 
 use super::Check;
+use super::datasets::Dataset;
+use super::decisions::Recruited;
+use super::evaluations::Sites;
 use super::files::document;
 use super::findings::Findings;
+use super::leaves::{compare, strict};
 use super::money::Balances;
 use super::rounds::Trained;
 use super::run::Run;
 
 /// Version of the result document.
 const FORMAT: &str = "histone-result/1";
-/// Two decimal forms of one number may differ in the last bit after reading.
-const SAME: f64 = 1e-12;
+/// What the result calls the market's own balance.
+const LEFT_OVER: &str = "market (rounding left over)";
 
-pub(super) fn check(run: &Run, trained: Option<&Trained>, balances: &Balances) -> Check {
+/// What the other checks found, from which the result is made again.
+pub(super) struct Found<'a> {
+    pub(super) trained: Option<&'a Trained>,
+    pub(super) recruited: Recruited,
+    pub(super) datasets: BTreeMap<B256, Dataset>,
+    pub(super) sites: Sites,
+    pub(super) balances: Balances,
+}
+
+pub(super) fn check(run: &Run, found: &Found<'_>) -> Check {
     let mut findings = Findings::new("result");
-    let read = document(&run.folder.result())
-        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).map_err(|e| e.to_string()));
-    if let Some(result) = findings.take(read, || "result.json".into()) {
-        compare(run, trained, balances, &result, &mut findings);
+    let read = document(&run.folder.result()).and_then(|bytes| strict(&bytes));
+    if let Some(stated) = findings.take(read, || "result.json".into()) {
+        compare("result.json", &stated, &expected(run, found), &mut findings);
     }
-    findings.check("the counts, the federated area under the curve and the balances in result.json".into())
+    findings.check("every figure in result.json that is not claimed comes out again".into())
 }
 
-fn compare(
-    run: &Run,
-    trained: Option<&Trained>,
-    balances: &Balances,
-    result: &Value,
-    findings: &mut Findings,
-) {
-    findings.expect(result["format"] == FORMAT, || {
-        format!("result.json has format {}, this program reads `{FORMAT}`", result["format"])
+/// The result without what is claimed.
+fn expected(run: &Run, found: &Found<'_>) -> Value {
+    let record = &run.record;
+    let mut result = json!({
+        "format": FORMAT,
+        "study": record.study,
+        "platform": record.platform,
+        "chain": chain(run),
+        "validation": validation(run, &found.datasets),
+        "declined": found.recruited.declined,
+        "withdrawn": withdrawn(run, found),
+        "queries": queries(run),
+        "paid_in_micro": minted(run),
+        "balances": balances(run, &found.balances),
     });
-    let counted = run.counts;
-    let counts = [("blocks", counted.blocks), ("transactions", counted.transactions), ("gas", counted.gas)];
-    for (key, found) in counts {
-        let stated = &result["chain"][key];
-        findings.expect(stated.as_u64() == Some(found), || {
-            format!("result.json has {stated} as chain.{key}, the ledger gives {found}")
-        });
-    }
-    let stated = result.get("auc").and_then(|auc| auc.get("federated"));
-    match (trained.map(|t| t.finished.evaluation.auc), stated) {
-        (_, None) => findings.fail("result.json has no auc.federated"),
-        (None, Some(_)) => findings.fail("there is no recomputed model to compare auc.federated with"),
-        (Some(auc), Some(stated)) => {
-            let same = match (auc, stated.as_f64()) {
-                (Some(auc), Some(stated)) => (auc - stated).abs() <= SAME,
-                (None, None) => stated.is_null(),
-                _ => false,
-            };
-            findings.expect(same, || {
-                format!("result.json has {stated} as auc.federated, the last sum gives {auc:?}")
-            });
+    let sites = found.sites.iter().map(|(name, s)| {
+        json!({
+            "participant": name,
+            "evaluated_rows": s.rows,
+            "positives": s.positives,
+            "local": s.local_auc,
+            "federated": s.federated_auc,
+        })
+    });
+    let sites: Vec<Value> = sites.collect();
+    let mut set = |key: &str, value: Value| {
+        if let Some(result) = result.as_object_mut() {
+            result.insert(key.into(), value);
         }
-    }
-    accounts(run, balances, result, findings);
-}
-
-/// Each entry is one party with all its accounts, or the market; its tokens are the sum over the accounts.
-fn accounts(run: &Run, balances: &Balances, result: &Value, findings: &mut Findings) {
-    let Some(listed) = result["balances"].as_array() else {
-        findings.fail("result.json has no list of balances");
-        return;
     };
-    let mut seen = BTreeSet::new();
-    for entry in listed {
-        let parsed = entry["accounts"].as_array().and_then(|list| list.iter().map(address).collect());
-        let parsed: (Option<Vec<Address>>, _, _) =
-            (parsed, entry["tokens_micro"].as_u64(), entry["name"].as_str());
-        let (Some(accounts), Some(amount), Some(name)) = parsed else {
-            findings.fail(format!("result.json has a balance without name, accounts or amount: {entry}"));
-            continue;
-        };
-        let mut found = U256::ZERO;
-        for account in accounts {
-            let is_of = account == run.deployment().market
-                || run
-                    .record
-                    .parties
-                    .iter()
-                    .any(|p| p.name == name && (p.account == account || p.payees.contains(&account)));
-            findings.expect(is_of, || format!("result.json calls {account} `{name}`, run.json does not"));
-            findings
-                .expect(seen.insert(account), || format!("result.json names the account {account} twice"));
-            found += balances.get(&account).copied().unwrap_or_default();
-        }
-        findings.expect(found == U256::from(amount), || {
-            format!("result.json has {amount} as the balance of `{name}`, the ledger {found}")
-        });
+    if record.network.is_none() {
+        set("clock", "SIMULATED".into());
     }
-    // Whoever has nothing may be left out.
-    for (account, amount) in balances.iter().filter(|(a, amount)| !amount.is_zero() && !seen.contains(*a)) {
-        findings
-            .fail(format!("result.json leaves out `{}` ({account}), who has {amount}", run.name(*account)));
+    // Without a recomputed model what is said about it is what nothing gives, and so a failure of this check too.
+    if let Some(trained) = found.trained {
+        let model = &trained.finished.model;
+        let weights = model.weights.iter().skip(1).map(|w| json!(w));
+        let coefficients: Map<String, Value> =
+            found.recruited.features.iter().cloned().zip(weights).collect();
+        set("auc", json!({ "federated": trained.finished.evaluation.auc, "sites": sites }));
+        set(
+            "model",
+            json!({
+                "hash": B256::from(model.hash()),
+                "converged": model.converged,
+                "newton_rounds": model.newton_rounds,
+                "intercept": model.weights.first().copied().unwrap_or_default(),
+                "coefficients": coefficients,
+            }),
+        );
+        set("rounds", json!(trained.rounds));
     }
+    result
 }
 
-fn address(value: &Value) -> Option<Address> {
-    value.as_str()?.parse().ok()
+fn chain(run: &Run) -> Value {
+    let (d, counts) = (run.deployment(), run.counts);
+    let parties: Vec<Address> = run
+        .record
+        .parties
+        .iter()
+        .flat_map(|p| std::iter::once(p.account).chain(p.payees.clone()))
+        .collect();
+    let mut by_function: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    // A block of a network may hold transactions of others.
+    for sent in run.history.sent.iter().filter(|s| parties.contains(&s.from)) {
+        let entry = by_function.entry(sent.name(d)).or_default();
+        *entry = (entry.0 + 1, entry.1.saturating_add(sent.gas));
+    }
+    let by_function: Map<String, Value> = by_function
+        .into_iter()
+        .map(|(name, (transactions, gas))| (name, json!({ "transactions": transactions, "gas": gas })))
+        .collect();
+    json!({
+        "chain_id": d.chain_id,
+        "directory": d.directory,
+        "blocks": counts.blocks,
+        "transactions": counts.transactions,
+        "gas": counts.gas,
+        "head": run.head.hash,
+        "state_digest": run.head.state_digest,
+        "by_function": by_function,
+    })
+}
+
+fn validation(run: &Run, datasets: &BTreeMap<B256, Dataset>) -> Vec<Value> {
+    let of = |id| {
+        datasets
+            .get(id)
+            .and_then(|d: &Dataset| Some((run.name(d.owner), d.versions.last()?.report.as_ref()?)))
+    };
+    let reports = run.record.datasets.iter().filter_map(|listed| of(&listed.id));
+    reports
+        .map(|(participant, report)| {
+            json!({
+                "participant": participant,
+                "rows": report.rows,
+                "quality": report.quality,
+                "has_duplicates": report.has_duplicates,
+                "flagged": report.flagged,
+            })
+        })
+        .collect()
+}
+
+/// Donors of the trained model whose data was withdrawn while it was trained, with the first round without them. What they
+/// were told is the operator's word.
+fn withdrawn(run: &Run, found: &Found<'_>) -> Vec<Value> {
+    let Some(model) = run.record.models.first().map(|m| m.model_id) else { return Vec::new() };
+    let id = U256::from(model);
+    let none = BTreeMap::new();
+    let donors = found.recruited.donors.get(&model).unwrap_or(&none);
+    let started = run.events::<Market::TrainingStarted>(Contract::Market);
+    let finished = run.events::<Market::TrainingFinished>(Contract::Market);
+    let started = started.iter().find(|s| s.event.modelId == id).map_or(usize::MAX, |s| s.order);
+    let finished = finished.iter().find(|s| s.event.modelId == id).map_or(usize::MAX, |s| s.order);
+    let opened = run.events::<Rounds::RoundOpened>(Contract::Rounds);
+    let before = |order| opened.iter().filter(|s| s.event.modelId == id && s.order < order).count();
+    let withdrawn = run.events::<Datasets::DatasetWithdrawn>(Contract::Datasets);
+    let during = withdrawn.iter().filter(|s| (started..finished).contains(&s.order));
+    during
+        .filter_map(|s| {
+            let donor = donors.values().find(|d| d.dataset == s.event.id)?;
+            Some(json!({ "participant": run.name(donor.owner), "round": before(s.order) + 1 }))
+        })
+        .collect()
+}
+
+/// Every query that was bought, in order.
+fn queries(run: &Run) -> Vec<Value> {
+    let settled = run.events::<Market::QuerySettled>(Contract::Market);
+    let bought = run.events::<Market::QueryBought>(Contract::Market);
+    let settled = |query: B256| settled.iter().any(|s| s.event.queryId == query);
+    let bought = bought.iter().enumerate();
+    bought.map(|(i, s)| json!({ "query": i + 1, "settled": settled(s.event.queryId) })).collect()
+}
+
+/// TEST tokens that were made.
+fn minted(run: &Run) -> u64 {
+    let moved = run.events::<TestToken::Transfer>(Contract::Token);
+    let made = moved.iter().filter(|s| s.event.from.is_zero());
+    made.fold(U256::ZERO, |sum, s| sum + s.event.value).saturating_to()
+}
+
+/// Each party with all its accounts, and the market.
+fn balances(run: &Run, balances: &Balances) -> Vec<Value> {
+    let market = (LEFT_OVER.to_string(), "contract".to_string(), vec![run.deployment().market]);
+    let parties = run.record.parties.iter().map(|p| {
+        let accounts: Vec<Address> = std::iter::once(p.account).chain(p.payees.iter().copied()).collect();
+        (p.name.clone(), p.role.clone(), accounts)
+    });
+    let has = |a: &Address| balances.get(a).copied().unwrap_or_default();
+    parties
+        .chain([market])
+        .map(|(name, role, accounts)| {
+            let tokens = accounts.iter().fold(U256::ZERO, |sum, a| sum + has(a));
+            let micro: u64 = tokens.saturating_to();
+            json!({ "name": name, "role": role, "accounts": accounts, "tokens_micro": micro })
+        })
+        .collect()
 }

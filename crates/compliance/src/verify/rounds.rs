@@ -10,11 +10,15 @@ use histone_federation::plan::{Finished, Step, Training};
 use histone_ledger::Contract;
 use histone_ledger::contracts::{Market, Rounds};
 use histone_protocol::{Address, B256};
+use serde_json::{Value, json};
 
 use super::Check;
+use super::cohort::{self, Committee};
+use super::datasets::Dataset;
 use super::decisions::{Donor, Donors};
+use super::enclaves::Appraised;
 use super::findings::{Findings, count, told};
-use super::history::Seen;
+use super::history::{Moment, Seen};
 use super::run::Run;
 use crate::folder::RoundRecord;
 
@@ -27,25 +31,39 @@ pub(super) struct Trained {
     pub(super) finished: Finished,
     /// Donors whose rows are in the evaluation, the last sum.
     pub(super) donors: Vec<u16>,
-    /// Rounds that gave a sum.
-    pub(super) rounds: usize,
+    /// What the result says of the rounds that gave a sum.
+    pub(super) rounds: Vec<Value>,
 }
 
 /// The events of the model's rounds.
 struct Log {
     opened: Vec<Seen<Rounds::RoundOpened>>,
     /// Blob hashes by round and donor; the contract takes one each.
-    anchored: BTreeMap<(u32, u16), B256>,
+    anchored: BTreeMap<(u32, u16), (B256, Moment)>,
     closed: Vec<Seen<Rounds::RoundClosed>>,
     posted: Vec<Seen<Rounds::PartialPosted>>,
     last: Vec<Seen<Rounds::RoundFinal>>,
 }
 
-pub(super) fn check(run: &Run, donors: &Donors) -> (Check, Option<Trained>) {
+/// `Reasons.SILENT` of the contracts: who was only silent is named and nothing else.
+const SILENT: u8 = 6;
+
+/// What the rounds rest on.
+pub(super) struct Basis<'a> {
+    pub(super) donors: &'a Donors,
+    pub(super) datasets: &'a BTreeMap<B256, Dataset>,
+    pub(super) enclaves: &'a Appraised,
+    /// The programs that the white paper of the trained model allows.
+    pub(super) programs: &'a [B256],
+    /// Who may and must sit in its committee.
+    pub(super) committee: &'a Committee,
+}
+
+pub(super) fn check(run: &Run, basis: &Basis<'_>) -> (Check, Option<Trained>) {
     let mut findings = Findings::new("rounds");
-    let trained = trained(run, donors, &mut findings);
+    let trained = trained(run, basis, &mut findings);
     let holds = trained.as_ref().map_or_else(String::new, |t| {
-        let rounds = count(t.rounds, "round", "rounds");
+        let rounds = count(t.rounds.len(), "round", "rounds");
         let hash = B256::from(t.finished.model.hash());
         format!(
             "the sums of {rounds} opened again; they lead to the model {hash}, evaluated over donors {:?}",
@@ -55,20 +73,20 @@ pub(super) fn check(run: &Run, donors: &Donors) -> (Check, Option<Trained>) {
     (findings.check(holds), trained)
 }
 
-fn trained(run: &Run, donors: &Donors, findings: &mut Findings) -> Option<Trained> {
+fn trained(run: &Run, basis: &Basis<'_>, findings: &mut Findings) -> Option<Trained> {
     let Some(model_id) = run.record.models.first().map(|m| m.model_id) else {
         findings.fail("run.json names no model");
         return None;
     };
     let none = BTreeMap::new();
-    let donors = donors.get(&model_id).unwrap_or(&none);
+    let donors = basis.donors.get(&model_id).unwrap_or(&none);
     let id = U256::from(model_id);
-    let anchored = run.events::<Rounds::UpdateAnchored>(Contract::Rounds).into_iter().map(|s| s.event);
+    let anchored = run.events::<Rounds::UpdateAnchored>(Contract::Rounds).into_iter();
     let log = Log {
         opened: run.events(Contract::Rounds),
         anchored: anchored
-            .filter(|e| e.modelId == id)
-            .map(|e| ((e.round, e.donorIndex), e.blobHash))
+            .filter(|s| s.event.modelId == id)
+            .map(|s| ((s.event.round, s.event.donorIndex), (s.event.blobHash, s.moment())))
             .collect(),
         closed: run.events(Contract::Rounds),
         posted: run.events(Contract::Rounds),
@@ -86,7 +104,7 @@ fn trained(run: &Run, donors: &Donors, findings: &mut Findings) -> Option<Traine
             format!("round {} is in run.json twice", round.round)
         });
     }
-    let mut sums = 0;
+    let mut sums = Vec::new();
     let mut finished = None;
     for opened in log.opened.iter().filter(|s| s.event.modelId == id) {
         let number = opened.event.round;
@@ -95,12 +113,12 @@ fn trained(run: &Run, donors: &Donors, findings: &mut Findings) -> Option<Traine
             return None;
         };
         // What follows rests on this round, so that one broken round ends the check.
-        let step = one(run, &training, record, opened, &log, donors);
+        let step = one(run, &training, record, opened, &log, donors, basis);
         let step = findings.take(step, || format!("round {number}"))?;
         let over = finished.is_some();
         findings.expect(!over, || format!("round {number} was opened although the training was finished"));
-        let Some((step, survivors)) = step else { continue };
-        sums += 1;
+        let Some(Sum { step, survivors, summary }) = step else { continue };
+        sums.push(summary);
         match step {
             Step::Next(next) => training = next,
             Step::Finished(done) => finished = Some((done, survivors)),
@@ -139,7 +157,17 @@ fn model(run: &Run, model_id: u64, finished: &Finished, findings: &mut Findings)
     });
 }
 
-/// Recomputes one round: the step that its sum leads to and the donors in it, or nothing for a round that failed.
+/// A round that gave a sum.
+struct Sum {
+    /// What the sum leads to.
+    step: Step,
+    /// The donors in it.
+    survivors: Vec<u16>,
+    /// What the result says of the round.
+    summary: Value,
+}
+
+/// Recomputes one round; gives nothing for a round that failed.
 fn one(
     run: &Run,
     training: &Training,
@@ -147,18 +175,27 @@ fn one(
     opened: &Seen<Rounds::RoundOpened>,
     log: &Log,
     donors: &BTreeMap<u16, Donor>,
-) -> Result<Option<(Step, Vec<u16>)>, String> {
+    basis: &Basis<'_>,
+) -> Result<Option<Sum>, String> {
     let e = &opened.event;
     let header = RoundHeader::decode(&run.blob(record.header)?).map_err(|e| told(&e))?;
     check_header(run, training, &header, opened, donors)?;
+    cohort::check(run, &header, opened, donors, basis)?;
     if record.stage != training.stage() {
         return Err(format!("run.json calls its stage `{}`, it is `{}`", record.stage, training.stage()));
     }
     let here = |model: U256, round: u32| model == e.modelId && round == e.round;
     let mut updates = Vec::new();
     for (&donor, &hash) in &record.updates {
-        if log.anchored.get(&(e.round, donor)) != Some(&hash) {
+        let anchored = log.anchored.get(&(e.round, donor)).filter(|(anchored, _)| *anchored == hash);
+        let Some((_, moment)) = anchored else {
             return Err(format!("the update {hash} of donor {donor} is not anchored on the ledger"));
+        };
+        let enclave = donors.get(&donor).and_then(|d| basis.enclaves.get(&d.enclave));
+        if !enclave.is_some_and(|x| x.lives_at(*moment)) {
+            return Err(format!(
+                "the enclave of donor {donor} had no evidence in force when its update came"
+            ));
         }
         updates.push((donor, hash));
     }
@@ -170,18 +207,45 @@ fn one(
             false => Err("it has partial sums, but was never finished on the ledger".into()),
         };
     };
-    let survivors = donors_in(&closed.event.bitmap);
+    let dropped = run.events::<Rounds::DonorDropped>(Contract::Rounds);
+    let dropped: Vec<_> = dropped
+        .iter()
+        .filter(|s| here(s.event.modelId, s.event.round) && s.order > closed.order)
+        .map(|s| (s.event.donorIndex, s.event.attempt))
+        .collect();
+    let mut survivors = donors_in(&closed.event.bitmap);
+    survivors.retain(|donor| !dropped.iter().any(|(gone, _)| gone == donor));
+    let attempt = dropped.iter().map(|(_, attempt)| *attempt).max().unwrap_or(0);
+    let posted = posted(run, e, attempt, log);
     if !survivors.iter().copied().eq(record.updates.keys().copied()) {
         let listed: Vec<u16> = record.updates.keys().copied().collect();
         return Err(format!(
             "run.json has the updates of donors {listed:?}, the ledger closed with {survivors:?}"
         ));
     }
-    let partials = partials(run, &header, record, log, here)?;
+    let opened = opened_at(e.quorum, &posted)?;
+    for donor in &survivors {
+        let dataset = donors.get(donor).and_then(|d| basis.datasets.get(&d.dataset));
+        if dataset.is_none_or(|d| d.ended_before(opened)) {
+            return Err(format!(
+                "the dataset of donor {donor} was withdrawn or erased before its sum was opened"
+            ));
+        }
+    }
+    let partials = partials(run, &header, record, &posted)?;
     let mut blobs = Vec::new();
     for (donor, hash) in updates {
         blobs.push((donor, run.blob(hash).map_err(|e| format!("the update of donor {donor}: {e}"))?));
     }
+    let bytes = |blobs: &mut dyn Iterator<Item = usize>| blobs.sum::<usize>();
+    let summary = json!({
+        "round": e.round,
+        "stage": training.stage(),
+        "survivors": survivors.len(),
+        "numbers": header.dimension(),
+        "update_bytes": bytes(&mut blobs.iter().map(|(_, blob)| blob.len())),
+        "partial_bytes": bytes(&mut partials.iter().map(Vec::len)),
+    });
     let (aggregate, _) =
         RoundTranscript { header, survivors: blobs, partials }.open().map_err(|e| told(&*e))?;
     let sum = B256::from(aggregate.hash());
@@ -196,7 +260,34 @@ fn one(
     if state != last.event.modelHash {
         return Err(format!("it leads to the state {state}, the ledger has {}", last.event.modelHash));
     }
-    Ok(Some((step, survivors)))
+    Ok(Some(Sum { step, survivors, summary }))
+}
+
+/// A partial sum that counts.
+struct Posted {
+    member: Address,
+    hash: B256,
+    order: usize,
+}
+
+/// The partial sums of the last attempt, without those of members who were named for more than silence.
+fn posted(run: &Run, round: &Rounds::RoundOpened, attempt: u16, log: &Log) -> Vec<Posted> {
+    let named = run.events::<Rounds::MemberNamed>(Contract::Rounds);
+    let named = named.iter().filter(|s| {
+        (s.event.modelId, s.event.round) == (round.modelId, round.round) && s.event.reason != SILENT
+    });
+    let named: BTreeSet<Address> = named.map(|s| s.event.member).collect();
+    let of = log.posted.iter().filter(|s| {
+        let e = &s.event;
+        (e.modelId, e.round, e.attempt) == (round.modelId, round.round, attempt) && !named.contains(&e.member)
+    });
+    of.map(|s| Posted { member: s.event.member, hash: s.event.partialHash, order: s.order }).collect()
+}
+
+/// The position of the partial sum with which the quorum was there: from then on the sum could be opened.
+fn opened_at(quorum: u8, posted: &[Posted]) -> Result<usize, String> {
+    let last = posted.get(usize::from(quorum).saturating_sub(1));
+    last.map(|p| p.order).ok_or_else(|| format!("its quorum of {quorum} partial sums was not there"))
 }
 
 /// The header is the one on the ledger, for this model, this state, these donors and this committee.
@@ -252,6 +343,9 @@ fn check_header(
         f.committee.iter().map(|s: &Seat| (Address::from(s.address), B256::from(s.seal_key))).collect();
     let fixed = run.events::<Rounds::CommitteeFixed>(Contract::Rounds);
     let fixed = fixed.into_iter().find(|s| s.event.modelId == e.modelId);
+    if fixed.as_ref().is_some_and(|s| s.event.colluders != f.colluders) {
+        return Err("its header withstands another number of colluders than the fixed committee".into());
+    }
     let members: BTreeMap<Address, B256> =
         fixed.map(|s| s.event.seats.into_iter().zip(s.event.sealKeys).collect()).unwrap_or_default();
     if seats != members {
@@ -271,13 +365,9 @@ fn partials(
     run: &Run,
     header: &RoundHeader,
     record: &RoundRecord,
-    log: &Log,
-    here: impl Fn(U256, u32) -> bool,
+    posted: &[Posted],
 ) -> Result<Vec<Vec<u8>>, String> {
-    let mut posted: BTreeMap<B256, Address> = BTreeMap::new();
-    for s in log.posted.iter().filter(|s| here(s.event.modelId, s.event.round)) {
-        posted.insert(s.event.partialHash, s.event.member);
-    }
+    let posted: BTreeMap<B256, Address> = posted.iter().map(|p| (p.hash, p.member)).collect();
     let listed: BTreeSet<B256> = record.partials.iter().copied().collect();
     if listed.len() != record.partials.len() {
         return Err("run.json names a partial sum twice".into());
@@ -319,6 +409,15 @@ fn donors_in(bitmap: &[U256]) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_quorum_says_when_a_sum_could_be_opened() {
+        let posted: Vec<Posted> =
+            [3, 9, 12].map(|order| Posted { member: Address::ZERO, hash: B256::ZERO, order }).into();
+        assert_eq!(opened_at(2, &posted), Ok(9));
+        assert_eq!(opened_at(3, &posted), Ok(12));
+        assert_eq!(opened_at(4, &posted), Err("its quorum of 4 partial sums was not there".into()));
+    }
 
     #[test]
     fn reads_the_bitmap_of_survivors() {

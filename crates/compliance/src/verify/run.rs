@@ -23,6 +23,14 @@ pub(super) struct Counts {
     pub(super) gas: u64,
 }
 
+/// The last block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    pub(super) hash: B256,
+    /// Digest of the contract state; none on a network.
+    pub(super) state_digest: Option<B256>,
+}
+
 /// A run whose history is known and whose contracts are ours.
 pub(super) struct Run {
     pub(super) folder: Folder,
@@ -30,6 +38,7 @@ pub(super) struct Run {
     pub(super) record: RunRecord,
     pub(super) plan: Plan,
     pub(super) counts: Counts,
+    pub(super) head: Head,
     pub(super) history: History,
     pub(super) ledger: Ledger,
 }

@@ -42,6 +42,8 @@ pub struct ToldBlock {
 pub struct ToldTransaction {
     /// Who signed it.
     pub from: Address,
+    /// What it called; none when it made a contract.
+    pub to: Option<Address>,
     /// The contract that it made, if it was to make one and did.
     pub created: Option<Address>,
     /// What it carried: a call, or the code and arguments of a new contract.
@@ -81,6 +83,7 @@ impl Connection {
             }
             transactions.push(ToldTransaction {
                 from: transaction.from(),
+                to: transaction.to(),
                 created: receipt.contract_address.filter(|_| receipt.status()),
                 input: transaction.input().clone(),
                 success: receipt.status(),

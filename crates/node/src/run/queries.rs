@@ -55,7 +55,7 @@ pub(super) async fn serve(
         served.records.push(QueryRecord {
             query_id: code.query_id,
             question: world.blobs.put(&question)?,
-            answer: Some(world.blobs.put(&answer.sealed)?),
+            answer: world.blobs.put(&answer.sealed)?,
         });
         served.outcomes.push(QueryOutcome {
             query: index + 1,
@@ -69,13 +69,6 @@ pub(super) async fn serve(
     // One query whose enclave is stopped before it answers: the whole price comes back after the deadline.
     let trusted = cast.user.appraise(model_id, &world).await?;
     let code = cast.user.buy(model_id, price, trusted, &world).await?;
-    let row = study.end_user.queries.first().cloned().unwrap_or_default();
-    let question = cast.user.ask(&code, row, &world).await?;
-    served.records.push(QueryRecord {
-        query_id: code.query_id,
-        question: world.blobs.put(&question)?,
-        answer: None,
-    });
     match cast.user.refund(&code, &world).await {
         Ok(()) => return Err(NodeError::Message("a query was refunded before its deadline".into())),
         Err(e) => expect(e, "TooEarly")?,
@@ -120,7 +113,7 @@ pub(super) async fn refusals(
     // 1. A program with one byte changed measures differently, which no auditor has seen.
     let what = "an enclave with a tampered program";
     let instance = tampered_enclave(cast, world.ledger.time().await?)?;
-    match world.register_enclave(&instance, &cast.runner.party.key).await {
+    match world.announce_enclave(&instance, &cast.runner.party.key).await {
         Ok(()) => return Err(succeeded(what)),
         Err(e) => refused(what, "the ledger", expect(e, "NotRegistered")?),
     }

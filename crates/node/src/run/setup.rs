@@ -8,12 +8,11 @@ use std::time::Instant;
 use chacha20::ChaCha20Rng;
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::{SimulatedDevice, SimulatedVendor};
-use histone_compliance::folder::{DatasetRecord, Folder, PartyRecord, ProgramRecord};
+use histone_compliance::folder::{DatasetRecord, Folder, PartyRecord, ProgramRecord, profile};
 use histone_ledger::contracts::{Contract, Enclaves, Members, Programs, TestToken, roles};
 use histone_ledger::{Ledger, Settings};
 use histone_network::{BlobStore, io_error};
 use histone_protocol::consent::{AllowedAccount, AppraisalTerms, ConsentPolicy};
-use histone_protocol::hash::tagged_hash;
 use histone_protocol::record::LedgerId;
 use histone_protocol::{Address, B256, U256};
 
@@ -290,12 +289,10 @@ impl Cast {
             if bits == 0 {
                 continue;
             }
-            // Facts about an organization, not about a person.
-            let profile = tagged_hash("histone/profile/v1", &[party.name.as_bytes(), role.as_bytes()]);
             let call = Members::addCall {
                 account: party.account(),
                 roles: bits,
-                profile,
+                profile: profile(&party.name, role),
                 sealKey: party.seal.public().0,
             };
             self.world.ledger.send(&self.operator.key, Contract::Members, call).await?;

@@ -8,6 +8,7 @@ mod backend;
 mod cast;
 mod examples;
 mod forged;
+mod leaves;
 mod network;
 mod release;
 mod run;

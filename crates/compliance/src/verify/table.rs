@@ -1,0 +1,156 @@
+//! The table of all leaves: for every value in every JSON document of a run folder, on what it rests.
+//!
+//! [`lookup`] finds the row of a leaf, [`print`] is `docs/verify.md`. A document or a leaf without a row fails the
+//! verification, so that a new field cannot slip in unchecked: whoever adds one says here how it is checked, and the test
+//! that changes every leaf sees whether that is true.
+
+mod rows;
+
+use rows::DOCUMENTS;
+pub use rows::TABLE;
+
+use super::leaves::Step;
+
+/// On what a leaf rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// It comes out again from the ledger, the blobs or the bytes of the files.
+    Recomputed,
+    /// It stands under a signature by this party, and the ledger or another check fixes who and which document that is.
+    Signed(&'static str),
+    /// It is somebody's word, in whole or in part.
+    Claimed,
+}
+
+/// Leaves of one kind of document that rest on the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Kind of document.
+    pub document: &'static str,
+    /// Paths; `[*]` stands for every entry of a list, `{*}` for every key.
+    pub paths: &'static [&'static str],
+    /// On what they rest.
+    pub basis: Basis,
+    /// What they are compared with; for a claim, what is not known.
+    pub how: &'static str,
+}
+
+/// The four parts of a signed document, whatever it says.
+pub const ENVELOPE: &str = "every signed document";
+
+/// What the document of this kind is called in the table.
+pub fn document_of(kind: &str) -> Option<&'static str> {
+    let name = match kind {
+        "run-manifest" => "manifest.json",
+        "run-record" => "run.json",
+        other => other,
+    };
+    DOCUMENTS.iter().map(|(document, _)| *document).find(|d| *d == name)
+}
+
+/// The row of a leaf.
+///
+/// An empty list or object has no leaves of its own; it is found by any path that leads through it.
+pub fn lookup(document: &str, path: &[Step]) -> Option<&'static Row> {
+    let of = TABLE.iter().filter(|row| row.document == document);
+    of.into_iter().find(|row| row.paths.iter().any(|pattern| fits(pattern, path)))
+}
+
+/// Whether `path` is a path of `pattern`, or leads to it and ends with an empty list or object.
+fn fits(pattern: &str, path: &[Step]) -> bool {
+    let mut rest = pattern;
+    for (i, step) in path.iter().enumerate() {
+        rest = match step {
+            Step::Item(_) => match rest.strip_prefix("[*]") {
+                Some(rest) => rest,
+                None => return false,
+            },
+            Step::Empty => {
+                return i + 1 == path.len() && (rest.starts_with("[*]") || rest.starts_with("{*}"));
+            }
+            Step::Key(key) => match rest.strip_prefix("{*}") {
+                Some(rest) => rest,
+                None => {
+                    let name = if i == 0 { rest } else { rest.strip_prefix('.').unwrap_or("?") };
+                    let end = name.find(['.', '[', '{']).unwrap_or(name.len());
+                    match name.split_at(end) {
+                        (name, rest) if name == key => rest,
+                        _ => return false,
+                    }
+                }
+            },
+        };
+    }
+    rest.is_empty()
+}
+
+/// The page `docs/verify.md`.
+pub fn print() -> String {
+    let mut page = String::from(
+        "# What `histone verify` compares
+
+For every value in every JSON document of a run folder: on what it rests. This page is printed by `histone verify --table`
+from the table by which the program works (`crates/compliance/src/verify/table/rows.rs`); a value without a row fails the verification.
+`[*]` stands for every entry of a list, `{*}` for every key.
+
+- **recomputed**: it comes out again from the ledger, the blobs or the bytes of the files;
+- **signed by X**: it stands under the signature of X, and the ledger or another check fixes that it is this document of this X;
+- **claimed**: it is somebody's word, in whole or in part. `verify` prints each of these as something that it cannot say.
+
+A test changes every value, one at a time, and signs again wherever the forger would have the key: each change is found, or its
+row says claimed (`crates/node/tests/it/leaves.rs`). Other files of a folder: the chain is executed again; headers, updates, partial
+sums, model, modules and sources are compared with hashes on the ledger; a blob that neither `run.json` nor the ledger names fails.
+What no row can show: that lists which grow by somebody's own will, such as declined decisions, are complete.
+",
+    );
+    for (document, what) in DOCUMENTS {
+        page.push_str(&format!("\n## {document}\n\n{what}\n\n| values | rest | on |\n|---|---|---|\n"));
+        for row in TABLE.iter().filter(|row| row.document == *document) {
+            let paths: Vec<_> = row.paths.iter().map(|path| format!("`{path}`")).collect();
+            let basis = match row.basis {
+                Basis::Recomputed => "recomputed".to_string(),
+                Basis::Signed(by) => format!("signed by {by}"),
+                Basis::Claimed => "**claimed**".to_string(),
+            };
+            page.push_str(&format!("| {} | {basis} | {} |\n", paths.join(", "), row.how));
+        }
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_fit_their_paths_only() {
+        let key = |k: &str| Step::Key(k.into());
+        for (pattern, path, fit) in [
+            ("a", vec![key("a")], true),
+            ("a", vec![key("b")], false),
+            ("a", vec![key("a"), key("b")], false),
+            ("a.b", vec![key("a"), key("b")], true),
+            ("a.b", vec![key("a")], false),
+            ("a[*]", vec![key("a"), Step::Item(3)], true),
+            ("a[*].b", vec![key("a"), Step::Item(0), key("b")], true),
+            ("a[*].b", vec![key("a"), Step::Empty], true),
+            ("a.b", vec![key("a"), Step::Empty], false),
+            ("a{*}.b", vec![key("a"), key("x.y/z"), key("b")], true),
+            ("a{*}", vec![key("a"), key("x")], true),
+            ("ab", vec![key("a"), key("b")], false),
+        ] {
+            assert_eq!(fits(pattern, &path), fit, "{pattern} {path:?}");
+        }
+    }
+
+    #[test]
+    fn every_row_is_of_a_known_document_and_no_path_is_there_twice() {
+        let mut seen = std::collections::BTreeSet::new();
+        for row in TABLE {
+            assert!(DOCUMENTS.iter().any(|(d, _)| *d == row.document), "{}", row.document);
+            for path in row.paths {
+                assert!(seen.insert((row.document, path)), "{} {path} is there twice", row.document);
+            }
+        }
+    }
+}
