@@ -31,5 +31,7 @@ pub mod gate;
 pub mod instance;
 pub mod program;
 pub mod query;
+pub mod sealed;
+pub mod sketch;
 pub mod training;
 pub mod validation;

@@ -37,7 +37,8 @@ impl Runner {
         let instance =
             Instance::start(program, &self.device, self.party.account(), validation::init_data(), now, seed)?;
         world.register_enclave(&instance, &self.party.key).await?;
-        Ok(ValidationEnclave::new(instance)?)
+        let name = format!("sketches-{}.sealed", instance.keys().receipt);
+        Ok(ValidationEnclave::new(instance, Box::new(self.party.store(name)))?)
     }
 
     /// Starts and registers a query enclave with a trained model, and keeps the model sealed in the runner's directory.
