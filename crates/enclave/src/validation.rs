@@ -2,12 +2,12 @@
 
 mod hand_over;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use histone_ledger::Ledger;
-use histone_ledger::contracts::{Contract, Datasets, Members, roles};
+use histone_ledger::contracts::{Contract, Datasets};
+use histone_ledger::{Ledger, dataset_id};
 use histone_program_sdk::job::{
     FLAG_ALL_MISSING, FLAG_CONSTANT, FLAG_EXTREME, FLAG_MOSTLY_MISSING, FLAG_ZERO_IN_DISGUISE, ValidateJob,
 };
@@ -19,10 +19,11 @@ use histone_protocol::receipt::{self, ValidationReceipt};
 use histone_protocol::record::{LedgerId, Signed};
 use histone_protocol::report::{ColumnFlags, ValidationReport};
 use histone_protocol::seal::SealPublicKey;
-use histone_protocol::{Address, B256};
+use histone_protocol::{Address, B256, U256};
 use zeroize::Zeroizing;
 
 pub use self::hand_over::Peer;
+use crate::cohort::RightCommittee;
 use crate::gate::{Admitted, OutputSchema};
 use crate::instance::{EnclaveError, Instance, SealedDataset};
 use crate::sealed::{self, Store};
@@ -42,8 +43,6 @@ pub fn init_data() -> B256 {
 pub struct Validated {
     /// The commitment over the rows.
     pub root: B256,
-    /// The dataset of the same owner of which this is a new version: it can be updated, and nothing new be registered.
-    pub replaces: Option<B256>,
     /// The signed report, to be published.
     pub report: Vec<u8>,
     /// Sealed notices to the committee, to be published: the report names them.
@@ -94,15 +93,14 @@ impl ValidationEnclave {
         &self.instance
     }
 
-    /// Validates a dataset whose key was released to this enclave. `replaces` is the owner's dataset of which this is a
-    /// new version, if the owner says so. Of the dataset only its sketch is kept.
+    /// Validates a dataset whose key was released to this enclave. Of the dataset only its sketch is kept. Where its rows
+    /// are those of another dataset of the same owner, the receipt is for an update of that one.
     ///
     /// The answer depends on the table and on the owner's own datasets. What it has in common with those of others is in
     /// the notice, which always has the same size and which only the committee can open.
     pub async fn validate(
         &self,
         dataset: &SealedDataset,
-        replaces: Option<B256>,
         ledger: &Ledger,
     ) -> Result<Validated, EnclaveError> {
         let opened = self.instance.open(dataset)?;
@@ -118,6 +116,7 @@ impl ValidationEnclave {
         }
         let (register, committee) = (register(ledger).await?, committee(ledger).await?);
         let (owner, root) = (dataset.owner, opened.root);
+        let replaces = (dataset.replaces != B256::ZERO).then_some(dataset.replaces);
         let place = self.change(|index| {
             index.forget_erased(&register);
             let sketch = Sketch::of(index.key(), &opened.table);
@@ -146,12 +145,11 @@ impl ValidationEnclave {
             reportHash: blob_hash(&statement),
             rows,
             quality: report.quality,
-            replaces: dataset.replaces,
+            replaces: if place.lineage == dataset_id(owner, root) { B256::ZERO } else { place.lineage },
         };
         let domain = receipt::domain(ledger.deployment().chain_id, ledger.deployment().datasets);
         let signature = receipt::sign(&receipt, &domain, self.instance.receipt_key());
-        let replaces = (place.lineage != dataset.id).then_some(place.lineage);
-        Ok(Validated { root, replaces, report: statement, notice, receipt, signature })
+        Ok(Validated { root, report: statement, notice, receipt, signature })
     }
 
     /// Removes the sketches of datasets that the ledger says are erased. Gives how many versions went. Every validation
@@ -215,22 +213,11 @@ async fn register(ledger: &Ledger) -> Result<Register, EnclaveError> {
     Ok(register)
 }
 
-/// The committee members of the ledger now, with their seal keys. Read here and not taken from whoever asks for a
+/// The committee members of the ledger now, with their proven seal keys. Read here and not taken from whoever asks for a
 /// validation: he would name himself.
 async fn committee(ledger: &Ledger) -> Result<BTreeMap<Address, SealPublicKey>, EnclaveError> {
-    // Whoever has ever had the role; what counts is what they have now.
-    let added = ledger.events::<Members::MemberAdded>(Contract::Members).await?;
-    let changed = ledger.events::<Members::RolesChanged>(Contract::Members).await?;
-    let added = added.iter().filter(|e| e.roles & roles::COMMITTEE != 0).map(|e| e.account);
-    let changed = changed.iter().filter(|e| e.roles & roles::COMMITTEE != 0).map(|e| e.account);
-    let mut committee = BTreeMap::new();
-    for account in added.chain(changed).collect::<BTreeSet<Address>>() {
-        let member = ledger.read(Contract::Members, Members::memberCall { account }).await?;
-        if member.roles & roles::COMMITTEE != 0 {
-            committee.insert(account, SealPublicKey(member.sealKey));
-        }
-    }
-    Ok(committee)
+    let now = RightCommittee::at(U256::ZERO, (u64::MAX, u64::MAX), ledger).await?;
+    Ok(now.everybody().into_iter().map(|(account, key)| (account, SealPublicKey(key))).collect())
 }
 
 fn words(flags: u8) -> Vec<String> {

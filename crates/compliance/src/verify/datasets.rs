@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use histone_ledger::Contract;
 use histone_ledger::contracts::Datasets;
 use histone_protocol::consent::ConsentPolicy;
+use histone_protocol::notice::addressed;
 use histone_protocol::report::ValidationReport;
 use histone_protocol::{Address, B256};
 
@@ -89,6 +90,8 @@ fn one(
             && report.quality == e.quality
             && report.platform == run.record.platform;
         findings.expect(agrees, || format!("{} says something else than the ledger", of("the report")));
+        let notice = run.blob(report.notice).and_then(|blob| addressed(&blob).map_err(|e| told(&e)));
+        findings.take(notice, || of("the notice to the committee"));
     }
     let changed = run.events::<Datasets::PolicyChanged>(Contract::Datasets);
     let in_force = changed.iter().rfind(|s| s.event.id == e.id).map_or(e.policyHash, |s| s.event.policyHash);

@@ -297,3 +297,6 @@ impl Index {
 fn word(r: &mut Reader<'_>) -> Result<B256, WireError> {
     Ok(B256::from_slice(r.take(32)?))
 }
+
+#[cfg(test)]
+mod tests;

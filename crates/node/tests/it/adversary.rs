@@ -1,8 +1,9 @@
 //! What parties who break the rules get: each attack is tried for real, and the reason of its refusal is asserted.
 //!
 //! [`rounds`]: a coordinator who asks for something else, shows something else or replays. [`data`]: datasets, keys and
-//! donations. [`queries`]: access codes and settlements.
+//! donations. [`queries`]: access codes and settlements. [`twins`]: the same rows again.
 
 mod data;
 mod queries;
 mod rounds;
+mod twins;
