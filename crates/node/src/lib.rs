@@ -13,6 +13,7 @@
 
 pub mod auditor;
 pub mod committee;
+pub mod duplicates;
 pub mod error;
 pub mod owner;
 pub mod party;

@@ -6,7 +6,6 @@
 
 use histone_attestation::{AppraisalPolicy, Attested, Expected, appraise};
 use histone_ledger::Ledger;
-use histone_ledger::contracts::{Contract, Enclaves, Programs};
 use histone_protocol::hash::tagged_hash;
 use histone_protocol::keys::SignatureBytes;
 use histone_protocol::program::ProgramKind;
@@ -14,6 +13,7 @@ use histone_protocol::{Address, B256};
 use zeroize::Zeroizing;
 
 use super::{ValidationEnclave, init_data};
+use crate::cohort::enclave;
 use crate::instance::EnclaveError;
 use crate::sealed::derived_rng;
 use crate::sketch::index::Index;
@@ -82,24 +82,20 @@ impl ValidationEnclave {
         policy: &AppraisalPolicy,
         ledger: &Ledger,
     ) -> Result<Attested, EnclaveError> {
-        let kind = ProgramKind::Validation.code();
         let Peer { signer, evidence } = peer;
-        let registered = ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer }).await?;
-        ledger.read(Contract::Enclaves, Enclaves::requireLiveCall { signer, kind }).await?;
-        let usable = Programs::requireUsableCall { measurement: registered.measurement, kind };
-        ledger.read(Contract::Programs, usable).await?;
+        let facts = enclave(signer, ProgramKind::Validation, ledger).await?;
+        if !facts.live {
+            return Err(EnclaveError::Request("the other is no live validation enclave of this ledger"));
+        }
         let expected = Expected {
-            operator: registered.operator,
-            evidence_hash: registered.evidenceHash,
+            operator: facts.operator,
+            keys: facts.keys,
+            evidence_hash: facts.evidence_hash,
             measurement: self.instance.measurement(),
             init_data: init_data(),
+            platform: self.instance.platform().code(),
         };
-        let attested =
-            appraise(evidence, &expected, policy, ledger.time().await?).map_err(EnclaveError::Peer)?;
-        if attested.keys().receipt != signer || attested.platform() != self.instance.platform() {
-            return Err(EnclaveError::Request("the other enclave has other keys or is on another platform"));
-        }
-        Ok(attested)
+        appraise(evidence, &expected, policy, ledger.time().await?).map_err(EnclaveError::Peer)
     }
 
     fn bound(&self, giver: Address, taker: Address, taker_evidence: B256, ledger: &Ledger) -> B256 {

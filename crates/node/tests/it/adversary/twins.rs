@@ -39,7 +39,7 @@ fn seal(owner: &mut Owner, table: &Table, enclave: &Instance) -> SealedDataset {
     let aad = release_aad(id, enclave.measurement(), blob_hash(enclave.evidence()));
     let key = bundle.seal_to(enclave.keys().seal, aad, rng).unwrap();
     let ciphertext = bundle.data.encrypt(&table.encode(), rng);
-    SealedDataset { id, owner: account, ciphertext, key }
+    SealedDataset { id, owner: account, root, replaces: B256::ZERO, ciphertext, key }
 }
 
 /// What the enclave of the cast says to a table.
@@ -49,8 +49,9 @@ async fn validate(
     table: &Table,
     replaces: Option<B256>,
 ) -> Result<Validated, EnclaveError> {
-    let dataset = sealed(cast, owner, table);
-    cast.validation.validate(&dataset, replaces, &cast.world.ledger).await
+    let mut dataset = sealed(cast, owner, table);
+    dataset.replaces = replaces.unwrap_or_default();
+    cast.validation.validate(&dataset, &cast.world.ledger).await
 }
 
 /// What a committee member reads in the notice.
@@ -77,7 +78,7 @@ async fn sec_the_same_rows_are_registered_twice_by_their_owner() {
         Table::new(table(1).columns().to_vec(), values, table(1).labels().to_vec()).unwrap()
     }] {
         let validated = validate(&mut cast, 0, &again, None).await.unwrap();
-        assert_eq!(validated.replaces, Some(first));
+        assert_eq!(validated.receipt.replaces, first);
     }
     // The owner's node says so.
     let mut party = Party::create("owner 1", &cast.dir.path().join("again"), Entropy::Seed(7)).unwrap();
@@ -87,8 +88,8 @@ async fn sec_the_same_rows_are_registered_twice_by_their_owner() {
     assert_ne!(twin.dataset(), first);
     refused(twin.register(&cast.validation, &cast.world).await, &format!("those of your dataset {first}"));
     // Other rows are a dataset of their own, or a new version where the owner says so.
-    assert_eq!(validate(&mut cast, 0, &table(9), None).await.unwrap().replaces, None);
-    assert_eq!(validate(&mut cast, 0, &table(8), Some(first)).await.unwrap().replaces, Some(first));
+    assert_eq!(validate(&mut cast, 0, &table(9), None).await.unwrap().receipt.replaces, B256::ZERO);
+    assert_eq!(validate(&mut cast, 0, &table(8), Some(first)).await.unwrap().receipt.replaces, first);
     // Nobody makes a version of somebody else's dataset, nor one of two datasets at once.
     let theirs = cast.owners[1].dataset();
     refused(validate(&mut cast, 0, &table(7), Some(theirs)).await, "is not a dataset of yours in force");
@@ -98,10 +99,10 @@ async fn sec_the_same_rows_are_registered_twice_by_their_owner() {
 async fn sec_an_answer_is_lost_and_asked_for_again() {
     let mut cast = Cast::new(1).await;
     let dataset = sealed(&mut cast, 0, &table(9));
-    let answers = [(); 2].map(|()| cast.validation.validate(&dataset, None, &cast.world.ledger));
+    let answers = [(); 2].map(|()| cast.validation.validate(&dataset, &cast.world.ledger));
     let [one, two] = answers;
     let (one, two) = (one.await.unwrap(), two.await.unwrap());
-    assert_eq!((one.report, one.notice, one.replaces), (two.report, two.notice, two.replaces));
+    assert_eq!((one.report, one.notice, one.receipt), (two.report, two.notice, two.receipt));
 }
 
 /// Whoever holds a guess of another owner's table asks whether it is right: nothing in the answer depends on it.
@@ -110,7 +111,7 @@ async fn sec_validation_is_asked_for_other_peoples_rows() {
     let mut cast = Cast::new(1).await;
     let guess = validate(&mut cast, 1, &shuffled(&table(1)), None).await.unwrap();
     let other = validate(&mut cast, 1, &table(9), None).await.unwrap();
-    assert_eq!((guess.replaces, other.replaces), (None, None));
+    assert_eq!((guess.receipt.replaces, other.receipt.replaces), (B256::ZERO, B256::ZERO));
     let shape = |v: &Validated| (v.report.len(), v.notice.len(), v.signature.as_slice().len());
     assert_eq!(shape(&guess), shape(&other));
     // The reports differ in what names the table, and there only.
@@ -143,7 +144,7 @@ async fn sec_a_thief_makes_the_owner_look_like_the_copy() {
     let stolen = validate(&mut cast, 1, &table(1), None).await.unwrap();
     assert_eq!(notice(&cast, 1, &stolen, 0).earlier.len(), 1);
     let update = validate(&mut cast, 0, &shuffled(&table(1)), None).await.unwrap();
-    assert_eq!(update.replaces, Some(first));
+    assert_eq!(update.receipt.replaces, first);
     assert!(notice(&cast, 0, &update, 0).earlier.is_empty());
 }
 
@@ -174,7 +175,7 @@ async fn sec_another_validation_enclave_has_never_seen_the_rows() {
     let other = second(&cast, 1, "other").await;
     let again = seal(&mut cast.owners[0], &table(1), other.instance());
     let (ledger, appraisal) = (cast.world.ledger.clone(), cast.world.appraisal.clone());
-    refused(other.validate(&again, None, &ledger).await, "the sketches of 3 registered datasets are missing");
+    refused(other.validate(&again, &ledger).await, "the sketches of 3 registered datasets are missing");
     let message = cast.validation.hand_over(peer(other.instance()), &appraisal, &ledger).await.unwrap();
     // A table that is registered may come to any enclave again; then it has sketches under a key of its own.
     let third = second(&cast, 2, "third").await;
@@ -182,8 +183,8 @@ async fn sec_another_validation_enclave_has_never_seen_the_rows() {
     let giver = peer(cast.validation.instance());
     assert_eq!(other.take_over(&message, giver, &appraisal, &ledger).await.unwrap(), 3);
     assert_eq!(other.take_over(&message, giver, &appraisal, &ledger).await.unwrap(), 0);
-    let validated = other.validate(&again, None, &ledger).await.unwrap();
-    assert_eq!(validated.replaces, Some(cast.owners[0].dataset()));
+    let validated = other.validate(&again, &ledger).await.unwrap();
+    assert_eq!(validated.receipt.replaces, cast.owners[0].dataset());
 
     // Altered on the way, from somebody else, or brought to a third enclave.
     for at in [0, 64, 65, 100, message.len() - 1] {
@@ -194,7 +195,7 @@ async fn sec_another_validation_enclave_has_never_seen_the_rows() {
     assert!(other.take_over(&message[..40], giver, &appraisal, &ledger).await.is_err());
     refused(other.take_over(&message, peer(third.instance()), &appraisal, &ledger).await, "no hand-over");
     refused(third.take_over(&message, giver, &appraisal, &ledger).await, "no hand-over");
-    third.validate(&registered, None, &ledger).await.unwrap();
+    third.validate(&registered, &ledger).await.unwrap();
     let message = cast.validation.hand_over(peer(third.instance()), &appraisal, &ledger).await.unwrap();
     refused(third.take_over(&message, giver, &appraisal, &ledger).await, "under another key");
 }
@@ -243,11 +244,11 @@ async fn sec_the_index_is_rolled_back() {
     // Started again from what it kept, it knows the rows.
     let started = second(&cast, 1, "kept").await;
     let twin = seal(&mut cast.owners[0], &table(9), started.instance());
-    assert_eq!(started.validate(&twin, None, &ledger).await.unwrap().replaces, Some(more.dataset()));
+    assert_eq!(started.validate(&twin, &ledger).await.unwrap().receipt.replaces, more.dataset());
     let after = fs::read(&file).unwrap();
     fs::write(&file, &before).unwrap();
     let started = second(&cast, 1, "kept").await;
-    refused(started.validate(&twin, None, &ledger).await, "an older index was put in the place");
+    refused(started.validate(&twin, &ledger).await, "an older index was put in the place");
     // Nor can it be changed, or be used by another enclave.
     for altered in [&after[..after.len() - 1], &before[1..], b""] {
         fs::write(&file, altered).unwrap();
