@@ -48,6 +48,18 @@ pub enum EnclaveError {
     /// The validation program refuses the data. Deliberately without a reason: a refusal must not answer questions.
     #[error("the validation program refuses the dataset")]
     Refused,
+    /// The rows belong to datasets of the same owner.
+    #[error(transparent)]
+    Misplaced(#[from] crate::sketch::index::Misplaced),
+    /// A notice could not be made.
+    #[error("the notice to the committee could not be made")]
+    Notice(#[from] histone_protocol::notice::NoticeError),
+    /// The evidence of another enclave is refused.
+    #[error("the evidence of the other enclave is refused")]
+    Peer(#[source] histone_attestation::AppraisalError),
+    /// What the enclave keeps could not be read or written.
+    #[error("what the enclave keeps with its operator could not be read or written")]
+    Store(#[source] histone_federation::BoxError),
     /// The program failed.
     #[error("the program failed")]
     Run(#[from] RunError),

@@ -31,6 +31,8 @@ pub mod gate;
 pub mod instance;
 pub mod program;
 pub mod query;
+pub mod sealed;
+pub mod sketch;
 pub mod storage;
 pub mod training;
 pub mod validation;

@@ -1,19 +1,37 @@
-//! The validation service: looks at a dataset, commits to it, and states what it found.
+//! The validation service: looks at a dataset, commits to it, states what it found, and finds again what it has seen.
 
-use histone_ledger::Deployment;
+mod hand_over;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use histone_ledger::contracts::{Contract, Datasets};
+use histone_ledger::{Ledger, dataset_id};
 use histone_program_sdk::job::{
     FLAG_ALL_MISSING, FLAG_CONSTANT, FLAG_EXTREME, FLAG_MOSTLY_MISSING, FLAG_ZERO_IN_DISGUISE, ValidateJob,
 };
-use histone_protocol::B256;
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
+use histone_protocol::notice::{DuplicateNotice, seal_notices};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, ValidationReceipt};
-use histone_protocol::record::Signed;
+use histone_protocol::record::{LedgerId, Signed};
 use histone_protocol::report::{ColumnFlags, ValidationReport};
+use histone_protocol::seal::SealPublicKey;
+use histone_protocol::{Address, B256, U256};
+use zeroize::Zeroizing;
 
+pub use self::hand_over::Peer;
+use crate::cohort::RightCommittee;
 use crate::gate::{Admitted, OutputSchema};
 use crate::instance::{EnclaveError, Instance, SealedDataset};
+use crate::sealed::{self, Store};
+use crate::sketch::index::{Candidate, Index, Place, Register, Registered};
+use crate::sketch::{Sketch, SketchKey};
+
+/// What is kept of the sketches, as a label of its seal.
+const STATE: &str = "sketches";
 
 /// What a validation enclave is started with beside the program: nothing but its purpose.
 pub fn init_data() -> B256 {
@@ -27,67 +45,179 @@ pub struct Validated {
     pub root: B256,
     /// The signed report, to be published.
     pub report: Vec<u8>,
+    /// Sealed notices to the committee, to be published: the report names them.
+    pub notice: Vec<u8>,
     /// What the ledger takes.
     pub receipt: ValidationReceipt,
     /// The enclave's signature on the receipt.
     pub signature: SignatureBytes,
 }
 
-/// An enclave that validates datasets.
-#[derive(Debug)]
-pub struct ValidationEnclave(Instance);
+/// An enclave that validates datasets. It keeps nothing of them but their sketches ([`crate::sketch`]).
+pub struct ValidationEnclave {
+    instance: Instance,
+    sketches: Mutex<Sketches>,
+}
+
+/// The index and where it is kept.
+struct Sketches {
+    index: Index,
+    store: Box<dyn Store>,
+}
+
+impl fmt::Debug for ValidationEnclave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ValidationEnclave({:?})", self.instance)
+    }
+}
 
 impl ValidationEnclave {
-    /// Wraps a started enclave; its program must be a validation program.
-    pub fn new(instance: Instance) -> Result<Self, EnclaveError> {
+    /// Wraps a started enclave; its program must be a validation program. The sketches that it kept earlier are in `store`;
+    /// an enclave that finds none there makes a key for its own.
+    pub fn new(instance: Instance, store: Box<dyn Store>) -> Result<Self, EnclaveError> {
         instance.need(ProgramKind::Validation)?;
-        Ok(Self(instance))
+        let index = match store.recall().map_err(EnclaveError::Store)? {
+            None => {
+                Index::new(SketchKey::from_bytes(sealed::derive(instance.storage_key(), "sketch-key", &[])))
+            }
+            Some(state) => {
+                let state = sealed::open(instance.storage_key(), STATE, &state)?;
+                Index::decode(&state).map_err(|_| EnclaveError::Request("the kept sketches do not decode"))?
+            }
+        };
+        Ok(Self { instance, sketches: Mutex::new(Sketches { index, store }) })
     }
 
     /// The running enclave.
     pub fn instance(&self) -> &Instance {
-        &self.0
+        &self.instance
     }
 
-    /// Validates a dataset whose key was released to this enclave. Nothing of it is kept.
-    pub fn validate(&self, dataset: &SealedDataset, ledger: &Deployment) -> Result<Validated, EnclaveError> {
-        let opened = self.0.open(dataset)?;
+    /// Validates a dataset whose key was released to this enclave. Of the dataset only its sketch is kept. Where its rows
+    /// are those of another dataset of the same owner, the receipt is for an update of that one.
+    ///
+    /// The answer depends on the table and on the owner's own datasets. What it has in common with those of others is in
+    /// the notice, which always has the same size and which only the committee can open.
+    pub async fn validate(
+        &self,
+        dataset: &SealedDataset,
+        ledger: &Ledger,
+    ) -> Result<Validated, EnclaveError> {
+        let opened = self.instance.open(dataset)?;
         let table = opened.job_table();
         let (rows, columns) = (table.rows() as u32, table.columns);
         let job = ValidateJob { table }.encode();
-        let report = match self.0.run(&job, OutputSchema::Report { rows, columns })? {
+        let report = match self.instance.run(&job, OutputSchema::Report { rows, columns })? {
             Admitted::Report(report) => report,
             _ => return Err(EnclaveError::Request("the gate gave another shape")),
         };
         if report.quality == 0 {
             return Err(EnclaveError::Refused);
         }
+        let (register, committee) = (register(ledger).await?, committee(ledger).await?);
+        let (owner, root) = (dataset.owner, opened.root);
+        let replaces = (dataset.replaces != B256::ZERO).then_some(dataset.replaces);
+        let place = self.change(|index| {
+            index.forget_erased(&register);
+            let sketch = Sketch::of(index.key(), &opened.table);
+            Ok(index.place(Candidate { owner, root, replaces, sketch: &sketch }, &register)?)
+        })?;
+        let id = ledger.deployment().id();
+        let notice = self.notice(id, owner, root, &place, &committee)?;
         let flagged = opened.table.columns().iter().zip(&report.flags).filter(|(_, flags)| **flags != 0);
         let statement = ValidationReport {
-            ledger: ledger.id(),
-            platform: self.0.platform(),
-            owner: dataset.owner,
-            root: opened.root,
+            ledger: id,
+            platform: self.instance.platform(),
+            owner,
+            root,
             rows,
             quality: report.quality,
             has_duplicates: report.duplicates > 0,
             flagged: flagged
                 .map(|(column, &flags)| ColumnFlags { column: column.clone(), flags: words(flags) })
                 .collect(),
+            notice: blob_hash(&notice),
         };
-        let statement = Signed::sign(&statement, self.0.receipt_key())?.to_bytes();
+        let statement = Signed::sign(&statement, self.instance.receipt_key())?.to_bytes();
         let receipt = ValidationReceipt {
-            owner: dataset.owner,
-            root: opened.root,
+            owner,
+            root,
             reportHash: blob_hash(&statement),
             rows,
             quality: report.quality,
-            replaces: dataset.replaces,
+            replaces: if place.lineage == dataset_id(owner, root) { B256::ZERO } else { place.lineage },
         };
-        let domain = receipt::domain(ledger.chain_id, ledger.datasets);
-        let signature = receipt::sign(&receipt, &domain, self.0.receipt_key());
-        Ok(Validated { root: opened.root, report: statement, receipt, signature })
+        let domain = receipt::domain(ledger.deployment().chain_id, ledger.deployment().datasets);
+        let signature = receipt::sign(&receipt, &domain, self.instance.receipt_key());
+        Ok(Validated { root, report: statement, notice, receipt, signature })
     }
+
+    /// Removes the sketches of datasets that the ledger says are erased. Gives how many versions went. Every validation
+    /// does the same before it compares.
+    pub async fn forget_erased(&self, ledger: &Ledger) -> Result<usize, EnclaveError> {
+        let register = register(ledger).await?;
+        self.change(|index| Ok(index.forget_erased(&register)))
+    }
+
+    fn sketches(&self) -> MutexGuard<'_, Sketches> {
+        self.sketches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the index and keeps it, before anything that follows from the change can leave the enclave.
+    fn change<T>(&self, change: impl FnOnce(&mut Index) -> Result<T, EnclaveError>) -> Result<T, EnclaveError> {
+        let mut sketches = self.sketches();
+        let mut index = sketches.index.clone();
+        let result = change(&mut index)?;
+        // Written even when nothing changed: whether it did is nobody's business.
+        let state = sealed::seal(self.instance.storage_key(), STATE, &Zeroizing::new(index.encode()));
+        sketches.store.keep(&state).map_err(EnclaveError::Store)?;
+        sketches.index = index;
+        Ok(result)
+    }
+
+    fn notice(
+        &self,
+        ledger: LedgerId,
+        owner: Address,
+        root: B256,
+        place: &Place,
+        committee: &BTreeMap<Address, SealPublicKey>,
+    ) -> Result<Vec<u8>, EnclaveError> {
+        let notice =
+            DuplicateNotice { ledger, owner, root, earlier: place.earlier.clone(), more: place.more };
+        let signed = Signed::sign(&notice, self.instance.receipt_key())?;
+        let of = [signed.to_bytes(), format!("{committee:?}").into_bytes()];
+        let parts: Vec<&[u8]> = of.iter().map(Vec::as_slice).collect();
+        let mut rng = sealed::derived_rng(self.instance.storage_key(), "duplicate-notice", &parts);
+        Ok(seal_notices(&notice, &signed, committee, &mut rng)?)
+    }
+}
+
+/// What the ledger says of datasets.
+async fn register(ledger: &Ledger) -> Result<Register, EnclaveError> {
+    let mut register = Register::default();
+    for e in ledger.events::<Datasets::DatasetRegistered>(Contract::Datasets).await? {
+        let dataset = Registered { owner: e.owner, root: e.root, withdrawn: false, erased: false };
+        register.datasets.insert(e.id, dataset);
+    }
+    let unknown = || EnclaveError::NotBacked("it changes a dataset that it never registered".into());
+    for e in ledger.events::<Datasets::DatasetUpdated>(Contract::Datasets).await? {
+        register.datasets.get_mut(&e.id).ok_or_else(unknown)?.root = e.root;
+    }
+    for e in ledger.events::<Datasets::DatasetWithdrawn>(Contract::Datasets).await? {
+        register.datasets.get_mut(&e.id).ok_or_else(unknown)?.withdrawn = true;
+    }
+    for e in ledger.events::<Datasets::DatasetErased>(Contract::Datasets).await? {
+        register.datasets.get_mut(&e.id).ok_or_else(unknown)?.erased = true;
+    }
+    Ok(register)
+}
+
+/// The committee members of the ledger now, with their proven seal keys. Read here and not taken from whoever asks for a
+/// validation: he would name himself.
+async fn committee(ledger: &Ledger) -> Result<BTreeMap<Address, SealPublicKey>, EnclaveError> {
+    let now = RightCommittee::at(U256::ZERO, (u64::MAX, u64::MAX), ledger).await?;
+    Ok(now.everybody().into_iter().map(|(account, key)| (account, SealPublicKey(key))).collect())
 }
 
 fn words(flags: u8) -> Vec<String> {

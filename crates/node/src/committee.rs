@@ -23,6 +23,7 @@ use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256, U256};
 use zeroize::Zeroizing;
 
+use crate::duplicates::Notices;
 use crate::error::NodeError;
 use crate::party::Party;
 use crate::world::World;
@@ -44,6 +45,8 @@ pub mod reasons {
     pub const FALSE_ACCUSATION: u8 = 4;
     /// A partial sum contradicts the others.
     pub const WRONG_PARTIAL: u8 = 5;
+    /// The donor's rows are, for the most part, those of another donor, who had them first.
+    pub const DUPLICATE: u8 = 7;
     /// The evidence of the donor's enclave, or of the one that validated its data, is not believed.
     pub const NOT_BELIEVED: u8 = 8;
 }
@@ -63,12 +66,13 @@ pub struct CommitteeMember {
     /// Name, keys, directory.
     pub party: Party,
     watches: BTreeMap<u64, Watch>,
+    notices: Notices,
 }
 
 impl CommitteeMember {
     /// A member's node.
     pub fn new(party: Party) -> Self {
-        Self { party, watches: BTreeMap::new() }
+        Self { party, watches: BTreeMap::new(), notices: Notices::default() }
     }
 
     /// Shows the ledger that this member holds its seal key; without it, it gets no seat.
@@ -79,7 +83,8 @@ impl CommitteeMember {
         Ok(())
     }
 
-    /// Looks at every donor of a model in training, and names on the ledger whoever is not believed. Gives their numbers.
+    /// Looks at every donor of a model in training, and names on the ledger whoever is not believed or has the rows of
+    /// another donor. Gives their numbers.
     pub async fn review(&mut self, model_id: u64, world: &World) -> Result<Vec<u16>, NodeError> {
         let watch = self.watch(model_id, world).await?;
         let cohort = watch.cohort(&world.evidence(), &world.ledger).await?;
@@ -96,7 +101,12 @@ impl CommitteeMember {
                 }
             }
         }
-        Ok(cohort.unbelieved.iter().map(|u| u.donor).collect())
+        let mut named: Vec<u16> = cohort.unbelieved.iter().map(|u| u.donor).collect();
+        for (donor, reason) in self.notices.to_blame(&self.party, &cohort.believed, world).await? {
+            self.blame_donor(model_id, round, donor, reason, world).await?;
+            named.push(donor);
+        }
+        Ok(named)
     }
 
     /// Sums this member's shares over the survivors of a closed round and posts the hash of what it will publish. Survivors

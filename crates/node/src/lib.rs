@@ -14,6 +14,7 @@
 
 pub mod auditor;
 pub mod committee;
+pub mod duplicates;
 pub mod error;
 pub mod machine;
 pub mod owner;

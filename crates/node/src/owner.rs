@@ -182,6 +182,12 @@ impl Owner {
     ) -> Result<Registered, NodeError> {
         let signer = enclave.instance().keys().receipt;
         let validated = self.validate(enclave, B256::ZERO, world).await?;
+        if validated.receipt.replaces != B256::ZERO {
+            return Err(NodeError::Message(format!(
+                "the rows of this table are those of your dataset {}; update that one",
+                validated.receipt.replaces
+            )));
+        }
         let report = world.blobs.put(&validated.report)?;
         self.policy.ledger = world.ledger.deployment().id();
         let policy = world.blobs.put(&Signed::sign(&self.policy, &self.party.key)?.to_bytes())?;
@@ -233,7 +239,9 @@ impl Owner {
         let permit = Permit::own_validation(self.account(), self.dataset, vec![attested.measurement()]);
         let funded = world.ledger.funded_validation(signer).await?;
         let sealed = self.release(permit, attested, funded, replaces, world).await?;
-        Ok(enclave.validate(&sealed, world.ledger.deployment())?)
+        let validated = enclave.validate(&sealed, &world.ledger).await?;
+        world.blobs.put(&validated.notice)?;
+        Ok(validated)
     }
 
     /// Matches a white paper against data and consent; publishes and records the decision either way.

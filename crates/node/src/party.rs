@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
+use histone_enclave::sealed::Store;
 use histone_enclave::storage::Storage;
 use histone_federation::BoxError;
 use histone_network::{StoreError, read_durable, update_private};
@@ -206,6 +207,25 @@ impl Party {
     /// Reads a file of the private directory, to stay there; `None` when there is none.
     pub fn recall(&self, name: &str) -> Result<Option<Vec<u8>>, PartyError> {
         Ok(read_durable(&self.dir.join(name))?)
+    }
+
+    /// A place in the private directory for what an enclave seals.
+    pub fn store(&self, name: String) -> EnclaveStore {
+        EnclaveStore(self.dir.join(name))
+    }
+}
+
+/// A file of a party's private directory in which an enclave keeps a sealed state.
+#[derive(Debug)]
+pub struct EnclaveStore(PathBuf);
+
+impl Store for EnclaveStore {
+    fn recall(&self) -> Result<Option<Vec<u8>>, BoxError> {
+        Ok(read_durable(&self.0)?)
+    }
+
+    fn keep(&mut self, state: &[u8]) -> Result<(), BoxError> {
+        Ok(update_private(&self.0, |_| Ok::<_, StoreError>(Some(state.to_vec())))?)
     }
 }
 

@@ -34,7 +34,8 @@ impl Runner {
         let now = world.ledger.time().await?;
         let instance = self.party.start_enclave(program, &self.device, validation::init_data(), now)?;
         world.register_enclave(&instance, &self.party.key).await?;
-        Ok(ValidationEnclave::new(instance)?)
+        let name = format!("sketches-{}.sealed", instance.keys().receipt);
+        Ok(ValidationEnclave::new(instance, Box::new(self.party.store(name)))?)
     }
 
     /// Starts and registers a query enclave with a trained model, and keeps the model sealed in the runner's directory.

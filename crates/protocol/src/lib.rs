@@ -9,7 +9,8 @@
 //! 4. [`receipt`]: what a contract must check is EIP-712 typed data, signed inside an enclave.
 //! 5. [`evidence`]: what an enclave shows about itself. [`consent`]: what an owner allows, what a trainer asks for.
 //! 6. [`commitment`]: a dataset on the ledger is one Merkle root over salted rows; [`dataset`]: it travels encrypted.
-//! 7. [`program`]: kinds of program and the audit of one. [`report`]: what enclaves state about data and models.
+//! 7. [`program`]: kinds of program and the audit of one. [`report`]: what enclaves state about data and models;
+//!    [`notice`]: what the committee alone is told about them.
 //! 8. [`plan`]: what a training fixes before it recruits. [`committee`]: how many members open a sum.
 //!
 //! Deliberately absent: IO, clocks and random number generators (they are handed in), policy (crate `access`),
@@ -35,6 +36,7 @@ pub mod dataset;
 pub mod evidence;
 pub mod hash;
 pub mod keys;
+pub mod notice;
 pub mod plan;
 pub mod program;
 pub mod receipt;

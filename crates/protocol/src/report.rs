@@ -26,6 +26,8 @@ pub struct ValidationReport {
     pub has_duplicates: bool,
     /// Flagged columns.
     pub flagged: Vec<ColumnFlags>,
+    /// Blob of the sealed notices to the committee ([`crate::notice`]); there is always one.
+    pub notice: B256,
 }
 
 impl Record for ValidationReport {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use histone_ledger::Contract;
 use histone_ledger::contracts::Datasets;
 use histone_protocol::consent::ConsentPolicy;
+use histone_protocol::notice::addressed;
 use histone_protocol::report::ValidationReport;
 use histone_protocol::{Address, B256};
 
@@ -180,6 +181,8 @@ fn versions(
             && report.quality == version.quality
             && report.platform == run.record.platform;
         findings.expect(agrees, || format!("{} says something else than the ledger", of()));
+        let notice = run.blob(report.notice).and_then(|blob| addressed(&blob).map_err(|e| told(&e)));
+        findings.take(notice, || format!("the notice to the committee of {}", of()));
         version.report = Some(report);
     }
     versions

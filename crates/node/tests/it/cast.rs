@@ -95,9 +95,24 @@ pub fn plan(min_survivors: u16) -> Plan {
     }
 }
 
-/// 24 rows that differ from site to site, both classes present.
+/// General research use, by anybody.
+pub fn policy() -> ConsentPolicy {
+    ConsentPolicy {
+        ledger: LedgerId::default(),
+        owner: Address::ZERO,
+        country: "DE".into(),
+        terms: vec!["DUO:0000042".into()],
+        allow_purposes: vec![],
+        deny_purposes: vec![],
+        allow_accounts: vec![],
+        deny_accounts: vec![],
+        versions: 1,
+    }
+}
+
+/// 24 rows, both classes present; sites have no row in common.
 pub fn table(site: u32) -> Table {
-    let values = (0..48).map(|i| f64::from((i * 7 + site * 5) % 23)).collect();
+    let values = (0..48).map(|i| f64::from((i * (6 + site) + site * 5) % 23)).collect();
     Table::new(vec!["a".into(), "b".into()], values, (0..24).map(|i| i % 3 == 0).collect()).unwrap()
 }
 
@@ -136,19 +151,8 @@ impl Cast {
         let mut device = || vendor.make_device(&mut rng).unwrap();
         let devices = (0..size).map(|_| device()).collect();
         let mut runner = Runner::new(party("runner"), device());
-        let policy = ConsentPolicy {
-            ledger: LedgerId::default(),
-            owner: Address::ZERO,
-            country: "DE".into(),
-            terms: vec!["DUO:0000042".into()],
-            allow_purposes: vec![],
-            deny_purposes: vec![],
-            allow_accounts: vec![],
-            deny_accounts: vec![],
-            versions: 1,
-        };
         let owner =
-            |i: u32| Owner::prepare(party(&format!("owner {i}")), table(i), "y", policy.clone()).unwrap();
+            |i: u32| Owner::prepare(party(&format!("owner {i}")), table(i), "y", policy()).unwrap();
         let mut owners: Vec<Owner> = (1..=size).map(owner).collect();
         let committee: Vec<_> =
             (1..=7).map(|i| CommitteeMember::new(party(&format!("member {i}")))).collect();

@@ -40,14 +40,13 @@ async fn admitted(cast: &Cast, dataset: &SealedDataset, seed: u8) -> Result<(), 
 #[tokio::test]
 async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
     let mut cast = Cast::new(1).await;
-    let deployment = cast.world.ledger.deployment().clone();
     let instance = cast.start_training(0, 1, &plan(2), 9).await;
     let good = cast.sealed(0, &instance);
     admitted(&cast, &good, 9).await.unwrap();
     // An enclave like it, and a validation enclave, have other keys.
     let closed = "a sealed message does not open";
     refused(admitted(&cast, &good, 8).await, closed);
-    refused(cast.validation.validate(&good, &deployment), closed);
+    refused(cast.validation.validate(&good, &cast.world.ledger).await, closed);
 
     // Every part of the ciphertext counts: nonce, rows, tag.
     for at in [0, 12, good.ciphertext.len() / 2, good.ciphertext.len() - 1] {
