@@ -4,7 +4,8 @@ pragma solidity ^0.8.28;
 import {Base} from "./Base.sol";
 import {Market} from "../src/Market.sol";
 import {MarketLog} from "../src/MarketLog.sol";
-import {Rounds} from "../src/Rounds.sol";
+import {State} from "../src/MarketTypes.sol";
+import {RoundsLog} from "../src/RoundsLog.sol";
 
 /// Trainers who want a model for nothing, and models that were left behind.
 contract AbortTest is Base {
@@ -16,7 +17,7 @@ contract AbortTest is Base {
     }
 
     function closed(uint256 modelId) private returns (uint32 round) {
-        round = open(modelId, 2);
+        round = open(modelId);
         anchor(modelId, round, 1);
         anchor(modelId, round, 2);
         vm.startPrank(trainer);
@@ -31,7 +32,7 @@ contract AbortTest is Base {
     }
 
     function _paidInFull(uint256 modelId, uint256 before) private {
-        equal("state", uint256(market.model(modelId).state), uint256(Market.State.Aborted));
+        equal("state", uint256(market.model(modelId).state), uint256(State.Aborted));
         equal("donor 1", market.owedDonor(modelId, 1), 5e6);
         equal("donor 2", market.owedDonor(modelId, 2), 5e6);
         market.claimDonor(modelId, 1);
@@ -54,7 +55,7 @@ contract AbortTest is Base {
     }
 
     function finishRoundOf(uint256 modelId) private {
-        uint32 round = open(modelId, 2);
+        uint32 round = open(modelId);
         anchor(modelId, round, 1);
         anchor(modelId, round, 2);
         finishRound(modelId, round);
@@ -65,9 +66,7 @@ contract AbortTest is Base {
         uint256 before = token.balanceOf(trainer);
         uint256 modelId = training();
         uint32 round = closed(modelId);
-        vm.startPrank(committee);
-        rounds.postPartial(modelId, round, "partial");
-        vm.stopPrank();
+        posts(modelId, round, QUORUM);
         abort(trainer, modelId);
         _paidInFull(modelId, before);
     }
@@ -77,7 +76,7 @@ contract AbortTest is Base {
         uint256 before = token.balanceOf(trainer);
         uint256 modelId = training();
         finishRoundOf(modelId);
-        uint32 round = open(modelId, 2);
+        uint32 round = open(modelId);
         vm.warp(block.timestamp + 1 days + 1);
         rounds.close(modelId, round);
         // Nor can donors or strangers end a model that the trainer may still finish.
@@ -91,9 +90,10 @@ contract AbortTest is Base {
         _paidInFull(modelId, before);
     }
 
-    function _failing(uint256 modelId, uint16 min, uint256 time) private {
+    function _failing(uint256 modelId, uint256 time) private {
+        uint64 deadline = uint64(block.timestamp + time);
         vm.startPrank(trainer);
-        uint32 round = rounds.open(modelId, HEADER, uint64(block.timestamp + time), min, 1);
+        uint32 round = rounds.open(modelId, HEADER, deadline, deadline + 1 days);
         vm.stopPrank();
         anchor(modelId, round, 1);
         vm.warp(1_000_000 + 2 days);
@@ -105,7 +105,7 @@ contract AbortTest is Base {
     function test_donors_who_miss_a_round_are_not_paid() public {
         uint256 modelId = training();
         finishRoundOf(modelId);
-        _failing(modelId, 2, 12 hours);
+        _failing(modelId, 12 hours);
         equal("deposit", market.owed(trainer), 20e6);
         equal("donor", market.owedDonor(modelId, 1), 0);
     }
@@ -114,18 +114,7 @@ contract AbortTest is Base {
         uint256 before = token.balanceOf(trainer);
         uint256 modelId = training();
         finishRoundOf(modelId);
-        _failing(modelId, 2, 12 hours - 1);
-        _paidInFull(modelId, before);
-    }
-
-    function test_a_round_that_needs_more_updates_is_not_missed() public {
-        uint256 before = token.balanceOf(trainer);
-        uint256 modelId = training();
-        uint32 round = open(modelId, 1);
-        anchor(modelId, round, 1);
-        anchor(modelId, round, 2);
-        finishRound(modelId, round);
-        _failing(modelId, 2, 1 days);
+        _failing(modelId, 12 hours - 1);
         _paidInFull(modelId, before);
     }
 
@@ -135,14 +124,14 @@ contract AbortTest is Base {
         uint32 round = closed(modelId);
         abort(trainer, modelId);
         equal("deposit", market.owed(trainer), 20e6);
-        bytes memory over = abi.encodeWithSelector(Rounds.NotTraining.selector, modelId, Market.State.Aborted);
+        bytes memory over = abi.encodeWithSelector(RoundsLog.NotTraining.selector, modelId, State.Aborted);
         refused(committee, over, address(rounds), abi.encodeCall(rounds.postPartial, (modelId, round, "partial")));
         uint256 other = training2();
-        round = open(other, 2);
+        round = open(other);
         anchor(other, round, 1);
         anchor(other, round, 2);
         abort(trainer, other);
-        over = abi.encodeWithSelector(Rounds.NotTraining.selector, other, Market.State.Aborted);
+        over = abi.encodeWithSelector(RoundsLog.NotTraining.selector, other, State.Aborted);
         refused(trainer, over, address(rounds), abi.encodeCall(rounds.close, (other, round)));
     }
 
@@ -153,20 +142,11 @@ contract AbortTest is Base {
         start(modelId);
     }
 
-    /// With a quorum of two, one partial opening opens nothing.
-    function test_half_an_opening_is_none() public {
+    /// One post less than the quorum opens nothing.
+    function test_a_part_of_the_quorum_opens_nothing() public {
         uint256 modelId = training();
-        vm.startPrank(trainer);
-        uint32 round = rounds.open(modelId, HEADER, uint64(block.timestamp + 1), 2, 2);
-        vm.stopPrank();
-        anchor(modelId, round, 1);
-        anchor(modelId, round, 2);
-        vm.startPrank(trainer);
-        rounds.close(modelId, round);
-        vm.stopPrank();
-        vm.startPrank(committee);
-        rounds.postPartial(modelId, round, "partial");
-        vm.stopPrank();
+        uint32 round = closed(modelId);
+        posts(modelId, round, QUORUM - 1);
         abort(trainer, modelId);
         equal("deposit", market.owed(trainer), 20e6);
         equal("donor", market.owedDonor(modelId, 1), 0);
@@ -177,7 +157,7 @@ contract AbortTest is Base {
         uint256 before = token.balanceOf(trainer);
         uint256 modelId = training();
         finishRoundOf(modelId);
-        (uint32 opened, uint64 deadline,) = rounds.progress(modelId);
+        (uint32 opened, uint64 deadline,,) = rounds.progress(modelId);
         equal("opened", opened, 1);
         vm.warp(deadline + market.ABANDONED_AFTER());
         refused(
@@ -202,11 +182,7 @@ contract AbortTest is Base {
         donate(modelId, 2, 1);
         start(modelId);
         uint32 round = closed(modelId);
-        if (opened) {
-            vm.startPrank(committee);
-            rounds.postPartial(modelId, round, "partial");
-            vm.stopPrank();
-        }
+        if (opened) posts(modelId, round, QUORUM);
         abort(trainer, modelId);
         equal("donors", market.owedDonor(modelId, 1) + market.owedDonor(modelId, 2), opened ? 2 * uint256(instant) : 0);
         uint256 due = market.owed(trainer) + market.owedDonor(modelId, 1) + market.owedDonor(modelId, 2);

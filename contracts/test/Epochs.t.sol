@@ -4,7 +4,6 @@ pragma solidity ^0.8.28;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Base} from "./Base.sol";
 import {Epochs} from "../src/Epochs.sol";
-import {Market} from "../src/Market.sol";
 import {Members, Roles} from "../src/Members.sol";
 
 /// Merkle trees as anybody builds them from the published list.
@@ -57,7 +56,7 @@ contract EpochsTest is Base {
     function setUp() public override {
         super.setUp();
         _now = 1_000_000;
-        _pool = new Epochs(IERC20(address(token)), members, _keeper, WINDOW);
+        _pool = newPool(address(token), _keeper, WINDOW, SILENCE);
     }
 
     function _pass(uint256 time) private {
@@ -100,16 +99,16 @@ contract EpochsTest is Base {
 
     /// From a model to the persons behind one donor.
     function test_a_pool_is_a_donor_of_the_market() public {
-        Market.Terms memory t = terms();
-        t.minDonors = 1;
-        uint256 modelId = propose(t);
+        uint256 modelId = propose(terms());
         (address owner, bytes32 id) = addDataset(1);
-        bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, address(_pool), 7);
+        bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, datasets.dataset(id).root, address(_pool));
         vm.startPrank(owner);
-        market.donate(modelId, id, address(_pool), 7, vm.addr(TRAINING_KEY), receipt);
+        market.donate(modelId, id, address(_pool), DECISION, vm.addr(TRAINING_KEY), receipt);
         vm.stopPrank();
-        trainAndServe(modelId, 1);
+        donate(modelId, 2, 300);
+        trainAndServe(modelId, 2);
         settle(modelId, buy(modelId, "a"));
+        settle(modelId, buy(modelId, "b"));
         equal("arrives", market.claimDonor(modelId, 1), 11e6);
         (uint256 paidOut, uint256 received) = _pool.totals();
         equal("paid out", paidOut, 0);
@@ -196,7 +195,8 @@ contract EpochsTest is Base {
         _claim(good, 1, 2e6);
         // A better one takes its number.
         good = _inUse(4, 2e6);
-        (uint24 epoch,) = _pool.inUse();
+        (uint24 epoch,, uint256 total) = _pool.inUse();
+        equal("total", total, 20e6);
         equal("epoch", epoch, 2);
         equal("made up for", _claim(good, 3, 8e6), 4e6);
         // In use is in use.
@@ -216,16 +216,13 @@ contract EpochsTest is Base {
         refused(_keeper, abi.encodeWithSelector(Epochs.ZeroValue.selector), target, zero);
         bytes32[] memory leaves = _inUse(2, 3);
         _claim(leaves, 1, 6);
-        bytes memory less = abi.encodeCall(_pool.propose, ("root", LIST, 5));
-        refused(_keeper, abi.encodeWithSelector(Epochs.LessThanPaid.selector, 5, 6), target, less);
-        // When the keeper is gone, an auditor goes on.
-        vm.startPrank(auditor);
-        _pool.propose("root", LIST, 10);
-        vm.stopPrank();
+        bytes memory less = abi.encodeCall(_pool.propose, ("root", LIST, 8));
+        // Nine in the list before, of which six are paid.
+        refused(_keeper, abi.encodeWithSelector(Epochs.LessThanBefore.selector, 8, 9), target, less);
     }
 
     function test_a_pool_without_time_to_check_is_refused() public {
-        try new Epochs(IERC20(address(token)), members, _keeper, 1 hours - 1) {
+        try new Epochs(IERC20(address(token)), members, _keeper, 1 hours - 1, SILENCE) {
             revert("no window");
         } catch (bytes memory reason) {
             equal(
@@ -273,7 +270,7 @@ contract EpochsTest is Base {
 
     /// A list that shares out more than there is pays what is there and then nothing; other pools are not touched.
     function test_a_wrong_list_reaches_no_other_pool() public {
-        Epochs other = new Epochs(IERC20(address(token)), members, _keeper, WINDOW);
+        Epochs other = newPool(address(token), _keeper, WINDOW, SILENCE);
         token.mint(address(other), 100e6);
         token.mint(address(_pool), 5e6);
         (bytes32[] memory leaves,) = _leaves(4, 2e6);
@@ -282,13 +279,189 @@ contract EpochsTest is Base {
         _pass(WINDOW);
         _claim(leaves, 1, 4e6);
         (, bytes32[] memory proof) = Tree.build(leaves, 3);
-        vm.startPrank(stranger);
-        (bool ok,) = address(_pool).call(abi.encodeCall(_pool.claim, (payeeOf(3), 8e6, proof)));
-        vm.stopPrank();
-        if (ok) revert("paid what is not there");
+        bytes memory more = abi.encodeWithSelector(Epochs.MoreThanTotal.selector, 12e6, 5e6);
+        _refusedClaim(more, payeeOf(3), 8e6, proof);
         equal("other pool", token.balanceOf(address(other)), 100e6);
-        // The rest is paid once the money is there.
-        token.mint(address(_pool), 7e6);
+        // Not even when money is there that the list did not share out; with a list that does, it is paid.
+        token.mint(address(_pool), 15e6);
+        _refusedClaim(more, payeeOf(3), 8e6, proof);
+        _propose(root, 20e6);
+        _pass(WINDOW);
         _claim(leaves, 3, 8e6);
+    }
+
+    // ---------------------------------------------------------------- keeper and auditors
+
+    function _proposeAs(address who, bytes32 root, uint256 total) private {
+        vm.startPrank(who);
+        _pool.propose(root, LIST, total);
+        vm.stopPrank();
+    }
+
+    function _vetoAs(address who, uint24 epoch) private {
+        vm.startPrank(who);
+        _pool.veto(epoch, "report");
+        vm.stopPrank();
+    }
+
+    function _refusedProposal(address who, bytes memory reason) private {
+        refused(who, reason, address(_pool), abi.encodeCall(_pool.propose, ("root", LIST, 10)));
+    }
+
+    function _silent(uint256 from) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(Epochs.KeeperNotSilent.selector, uint64(from));
+    }
+
+    /// What an auditor got when the time of the chain ran ahead: a root of its own, in use before anybody looked. Now the
+    /// keeper has to have been silent first, and is asked once more.
+    function test_an_auditor_who_empties_the_pool_inside_a_window() public {
+        token.mint(address(_pool), 100e6);
+        bytes32[] memory bad = new bytes32[](1);
+        bad[0] = Tree.leaf(auditor, 100e6);
+        uint256 spoke = _now;
+        _refusedProposal(auditor, _silent(spoke + SILENCE));
+        _inUse(4, 1e6);
+        // The keeper spoke with its proposal, a window ago.
+        spoke = _now - WINDOW;
+        _pass(SILENCE - WINDOW - 1);
+        _refusedProposal(auditor, _silent(spoke + SILENCE));
+        _pass(1);
+        _proposeAs(auditor, bad[0], 100e6);
+        // A keeper who is there says no, and has the word again for as long.
+        _pass(WINDOW - 1);
+        _vetoAs(_keeper, 2);
+        _refusedProposal(auditor, _silent(_now + SILENCE));
+        _refusedClaim(
+            abi.encodeWithSelector(Epochs.BadProof.selector, 1, auditor, 100e6), auditor, 100e6, new bytes32[](0)
+        );
+        _propose(bad[0] ^ bytes32(uint256(1)), 100e6);
+        equal("nothing taken", token.balanceOf(auditor), 0);
+    }
+
+    /// Another auditor is enough, too, when the keeper is gone for good.
+    function test_an_auditor_who_empties_a_pool_that_was_left_behind() public {
+        token.mint(address(_pool), 100e6);
+        _pass(SILENCE);
+        _proposeAs(auditor, "all for me", 100e6);
+        address other = vm.addr(30);
+        members.add(other, Roles.AUDITOR, 0, 0);
+        _vetoAs(other, 1);
+        _proposeAs(other, "the right one", 100e6);
+        _pass(WINDOW);
+        (uint24 epoch, bytes32 root,) = _pool.inUse();
+        equal("epoch", epoch, 1);
+        equal("root", uint256(root), uint256(bytes32("the right one")));
+    }
+
+    /// The keeper's own list is in nobody's use before every auditor had its window.
+    function test_a_keeper_who_empties_the_pool() public {
+        token.mint(address(_pool), 100e6);
+        for (uint256 i = 0; i < 3; ++i) {
+            _propose("all for me", 100e6);
+            _pass(WINDOW - 1);
+            _vetoAs(auditor, 1);
+        }
+        (uint24 epoch,,) = _pool.inUse();
+        equal("none in use", epoch, 0);
+    }
+
+    /// It speaks whenever the auditors could, and says no or nonsense: the members name another one.
+    function test_a_keeper_who_locks_the_pool_for_ever() public {
+        token.mint(address(_pool), 100e6);
+        for (uint256 i = 0; i < 3; ++i) {
+            _pass(SILENCE);
+            if (i == 1) {
+                _propose("nonsense", 100e6);
+                _vetoAs(auditor, 1);
+            } else {
+                _proposeAs(auditor, "the right one", 100e6);
+                _vetoAs(_keeper, 1);
+            }
+            _refusedProposal(auditor, _silent(_now + SILENCE));
+        }
+        address[4] memory others = [_keeper, auditor, trainer, stranger];
+        for (uint256 i = 0; i < others.length; ++i) {
+            refused(
+                others[i],
+                abi.encodeWithSelector(Epochs.NotManager.selector, others[i]),
+                address(_pool),
+                abi.encodeCall(_pool.setKeeper, (others[i]))
+            );
+        }
+        refused(
+            address(this),
+            abi.encodeWithSelector(Epochs.ZeroValue.selector),
+            address(_pool),
+            abi.encodeCall(_pool.setKeeper, (address(0)))
+        );
+        _pool.setKeeper(runner);
+        bytes memory gone =
+            abi.encodeWithSelector(Members.MissingRole.selector, _keeper, Roles.AUDITOR, uint8(0));
+        _refusedProposal(_keeper, gone);
+        _proposeAs(runner, "the right one", 100e6);
+        refused(_keeper, gone, address(_pool), abi.encodeCall(_pool.veto, (1, "report")));
+        // Its silence begins anew: auditors wait for it as for the first one.
+        _pass(WINDOW);
+        _refusedProposal(auditor, _silent(_now - WINDOW + SILENCE));
+        (uint24 epoch,,) = _pool.inUse();
+        equal("in use", epoch, 1);
+    }
+
+    /// One who says no to everything is removed, and what it did not veto before comes into use.
+    function test_an_auditor_who_locks_the_pool_for_ever() public {
+        token.mint(address(_pool), 100e6);
+        _propose("the right one", 100e6);
+        _vetoAs(auditor, 1);
+        members.setRoles(auditor, Roles.OWNER);
+        _propose("the right one", 100e6);
+        refused(
+            auditor,
+            abi.encodeWithSelector(Members.MissingRole.selector, auditor, Roles.AUDITOR, Roles.OWNER),
+            address(_pool),
+            abi.encodeCall(_pool.veto, (1, "report"))
+        );
+        _pass(WINDOW);
+        (uint24 epoch,,) = _pool.inUse();
+        equal("in use", epoch, 1);
+    }
+
+    /// Leaves that add up to more than the list says pay no more than it says, although more is there.
+    function test_more_than_the_total_of_the_list() public {
+        token.mint(address(_pool), 100e6);
+        (bytes32[] memory leaves,) = _leaves(4, 10e6);
+        (bytes32 root,) = Tree.build(leaves, 0);
+        _propose(root, 30e6);
+        _pass(WINDOW);
+        _claim(leaves, 1, 20e6);
+        (, bytes32[] memory proof) = Tree.build(leaves, 3);
+        _refusedClaim(abi.encodeWithSelector(Epochs.MoreThanTotal.selector, 60e6, 30e6), payeeOf(3), 40e6, proof);
+        _claim(leaves, 0, 10e6);
+        (,, uint256 total) = _pool.inUse();
+        equal("total", total, 30e6);
+        // A later list never takes back what an earlier one shared out.
+        refused(
+            _keeper,
+            abi.encodeWithSelector(Epochs.LessThanBefore.selector, 30e6 - 1, 30e6),
+            address(_pool),
+            abi.encodeCall(_pool.propose, ("root", LIST, 30e6 - 1))
+        );
+        // Not even one that was vetoed in between.
+        _propose("too much", 90e6);
+        _vetoAs(auditor, 2);
+        (,, total) = _pool.inUse();
+        equal("total", total, 30e6);
+        _propose("as before", 30e6);
+    }
+
+    function test_a_keeper_with_no_time_to_speak() public {
+        try new Epochs(IERC20(address(token)), members, _keeper, WINDOW, WINDOW - 1) {
+            revert("no silence");
+        } catch (bytes memory reason) {
+            equal(
+                "reason",
+                uint256(keccak256(reason)),
+                uint256(keccak256(abi.encodeWithSelector(Epochs.SilenceTooShort.selector, WINDOW - 1, WINDOW)))
+            );
+        }
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Base} from "./Base.sol";
 import {Tree} from "./Epochs.t.sol";
 import {Epochs} from "../src/Epochs.sol";
@@ -105,11 +104,11 @@ contract TokensTest is Base {
     function setUp() public override {
         super.setUp();
         _odd = new OddToken();
-        market = new Market(market.authority(), IERC20(address(_odd)), members, datasets, enclaves);
-        rounds = new Rounds(members, enclaves, market);
+        market = newMarket(market.authority(), address(_odd));
+        rounds = newRounds(market);
         market.setRounds(rounds);
         market.setFee(1_000, _treasury);
-        _pool = new Epochs(IERC20(address(_odd)), members, _keeper, 1 days);
+        _pool = newPool(address(_odd), _keeper, 1 days, SILENCE);
         address[2] memory payers = [trainer, user];
         for (uint256 i = 0; i < 2; ++i) {
             _odd.mint(payers[i], 1e12);
@@ -191,7 +190,7 @@ contract TokensTest is Base {
         uint256 rest = market.owed(trainer);
         _odd.setAnswer(OddToken.Answer.No);
         address target = address(market);
-        refused(trainer, failed(), target, abi.encodeCall(market.propose, (WHITE_PAPER, terms())));
+        refused(trainer, failed(), target, abi.encodeCall(market.propose, (WHITE_PAPER, PLAN, terms())));
         refused(trainer, failed(), target, abi.encodeCall(market.claim, ()));
         refused(stranger, failed(), target, abi.encodeCall(market.claimDonor, (modelId, 1)));
         refused(stranger, failed(), target, abi.encodeCall(market.refund, (unanswered)));
@@ -219,7 +218,7 @@ contract TokensTest is Base {
             user,
             abi.encodeWithSignature("ShortTransfer(uint256,uint256)", 10e6, 10e6 - 1),
             address(market),
-            abi.encodeCall(market.buy, (modelId, "b"))
+            abi.encodeCall(market.buy, (modelId, "b", vm.addr(QUERY_KEY)))
         );
         claimAll(modelId);
         equal("donor 1", _odd.balanceOf(payeeOf(1)), 5e6 + 1.35e6 - 1);
@@ -290,8 +289,8 @@ contract TokensTest is Base {
         calls[3] = abi.encodeCall(market.claimDonors, (modelId, new uint16[](1)));
         calls[4] = abi.encodeCall(market.collectFees, (modelId));
         calls[5] = abi.encodeCall(market.refund, (late));
-        calls[6] = abi.encodeCall(market.buy, (modelId, "own"));
-        calls[7] = abi.encodeCall(market.propose, (WHITE_PAPER, terms()));
+        calls[6] = abi.encodeCall(market.buy, (modelId, "own", vm.addr(QUERY_KEY)));
+        calls[7] = abi.encodeCall(market.propose, (WHITE_PAPER, PLAN, terms()));
         // Out.
         _odd.arm(address(market), calls);
         market.claimDonor(modelId, 1);

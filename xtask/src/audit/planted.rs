@@ -38,9 +38,9 @@ const BUGS: [Bug; 3] = [
         proofs: "Purse.t.sol",
     },
     Bug {
-        name: "unchecked truncation: the sum paid out of a pool is cut to 128 bits",
+        name: "unchecked truncation: what a pool shares out is cut to 128 bits",
         file: "Epochs.sol",
-        edits: &[("_standing.paidOut += amount.toUint128();", "_standing.paidOut += uint128(amount);")],
+        edits: &[("(total + 1).toUint128();", "uint128(total + 1);")],
         proofs: "Epochs.t.sol",
     },
     Bug {
