@@ -31,7 +31,6 @@ pub mod gate;
 pub mod instance;
 pub mod program;
 pub mod query;
-pub mod sealed;
 pub mod sketch;
 pub mod storage;
 pub mod training;

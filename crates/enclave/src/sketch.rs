@@ -32,10 +32,10 @@ pub mod index;
 use std::fmt;
 
 use histone_genome::table::Table;
+use histone_protocol::secret::Root;
 use histone_program_sdk::wire::{Reader, WireError, Writer};
 use zeroize::Zeroizing;
 
-use crate::sealed::derive;
 
 /// Most fingerprints that a sketch holds.
 pub const LOWEST: usize = 2_048;
@@ -116,12 +116,13 @@ impl Sketch {
         let mut columns: Vec<(&str, usize)> = table.columns().iter().map(String::as_str).zip(0..).collect();
         columns.sort_unstable();
         let names: Vec<&[u8]> = columns.iter().map(|(name, _)| name.as_bytes()).collect();
-        let row_key = derive(key.as_bytes(), "row", &names);
+        let root = Root::from_bytes(*key.as_bytes());
+        let row_key = root.derive("sketch row", &names);
         // Where a column's values are cut, so that nobody writes numbers that lie just beside a cut.
         let offsets: Vec<(usize, u64)> = columns
             .iter()
             .map(|(name, place)| {
-                let [a, b, c, d, e, f, g, h, ..] = derive(key.as_bytes(), "column", &[name.as_bytes()]);
+                let [a, b, c, d, e, f, g, h, ..] = *root.derive("sketch column", &[name.as_bytes()]);
                 (*place, u64::from_le_bytes([a, b, c, d, e, f, g, h]) & ((1 << CUT) - 1))
             })
             .collect();
@@ -137,7 +138,7 @@ impl Sketch {
             })
             .collect();
         prints.sort_unstable();
-        let mut whole = blake3::Hasher::new_keyed(&derive(key.as_bytes(), "whole", &[]));
+        let mut whole = blake3::Hasher::new_keyed(&root.derive("sketch whole", &[]));
         for print in &prints {
             whole.update(&print.to_le_bytes());
         }

@@ -22,6 +22,15 @@ pub trait Storage {
     fn recall(&self, name: &str) -> Result<Option<Vec<u8>>, BoxError>;
 }
 
+/// A place for one state that changes, whose last version survives restarts.
+pub trait Store: Send {
+    /// What was kept last; none when nothing was.
+    fn recall(&self) -> Result<Option<Vec<u8>>, BoxError>;
+
+    /// Keeps a state whole or not at all; durable when it returns.
+    fn keep(&mut self, state: &[u8]) -> Result<(), BoxError>;
+}
+
 /// A storage that ends with the process: for tests, and for enclaves that may be asked again.
 #[derive(Debug, Default)]
 pub struct ForgetfulStorage(RefCell<BTreeMap<String, Vec<u8>>>);

@@ -26,7 +26,7 @@ pub use self::hand_over::Peer;
 use crate::cohort::RightCommittee;
 use crate::gate::{Admitted, OutputSchema};
 use crate::instance::{EnclaveError, Instance, SealedDataset};
-use crate::sealed::{self, Store};
+use crate::storage::Store;
 use crate::sketch::index::{Candidate, Index, Place, Register, Registered};
 use crate::sketch::{Sketch, SketchKey};
 
@@ -78,10 +78,10 @@ impl ValidationEnclave {
         instance.need(ProgramKind::Validation)?;
         let index = match store.recall().map_err(EnclaveError::Store)? {
             None => {
-                Index::new(SketchKey::from_bytes(sealed::derive(instance.storage_key(), "sketch-key", &[])))
+                Index::new(SketchKey::from_bytes(*instance.secret().derive("sketch key", &[])))
             }
             Some(state) => {
-                let state = sealed::open(instance.storage_key(), STATE, &state)?;
+                let state = instance.decrypt(STATE, &state)?;
                 Index::decode(&state).map_err(|_| EnclaveError::Request("the kept sketches do not decode"))?
             }
         };
@@ -169,7 +169,7 @@ impl ValidationEnclave {
         let mut index = sketches.index.clone();
         let result = change(&mut index)?;
         // Written even when nothing changed: whether it did is nobody's business.
-        let state = sealed::seal(self.instance.storage_key(), STATE, &Zeroizing::new(index.encode()));
+        let state = self.instance.encrypt(STATE, &Zeroizing::new(index.encode()));
         sketches.store.keep(&state).map_err(EnclaveError::Store)?;
         sketches.index = index;
         Ok(result)
@@ -186,10 +186,7 @@ impl ValidationEnclave {
         let notice =
             DuplicateNotice { ledger, owner, root, earlier: place.earlier.clone(), more: place.more };
         let signed = Signed::sign(&notice, self.instance.receipt_key())?;
-        let of = [signed.to_bytes(), format!("{committee:?}").into_bytes()];
-        let parts: Vec<&[u8]> = of.iter().map(Vec::as_slice).collect();
-        let mut rng = sealed::derived_rng(self.instance.storage_key(), "duplicate-notice", &parts);
-        Ok(seal_notices(&notice, &signed, committee, &mut rng)?)
+        Ok(seal_notices(&notice, &signed, committee, self.instance.secret())?)
     }
 }
 

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
-use histone_enclave::sealed::Store;
-use histone_enclave::storage::Storage;
+use histone_enclave::storage::{Storage, Store};
 use histone_federation::BoxError;
 use histone_network::{StoreError, read_durable, update_private};
 use histone_protocol::Address;

@@ -11,11 +11,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256};
-use rand_core::CryptoRng;
+use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::hash::tagged_hash;
 use crate::record::{LedgerId, Record, RecordError, Signed};
+use crate::secret::Root;
 use crate::seal::{OVERHEAD, SealError, SealKey, SealPublicKey};
 
 /// HPKE `info` of a notice to a committee member.
@@ -83,12 +84,12 @@ pub enum NoticeError {
     Record(#[from] RecordError),
 }
 
-/// Seals one signed notice to each member. `rng` must never give the same numbers for two different notices.
+/// Seals one signed notice to each member.
 pub fn seal_notices(
     notice: &DuplicateNotice,
     signed: &Signed<DuplicateNotice>,
     members: &BTreeMap<Address, SealPublicKey>,
-    rng: &mut impl CryptoRng,
+    secret: &Root,
 ) -> Result<Vec<u8>, NoticeError> {
     let statement = signed.to_bytes();
     let mut plain = vec![0; NOTICE_BYTES];
@@ -98,12 +99,12 @@ pub fn seal_notices(
     for (member, key) in members {
         blob.extend_from_slice(member.as_slice());
         let aad = aad(notice.ledger, notice.owner, notice.root, *member);
-        match key.seal(NOTICE_INFO, aad.as_slice(), &plain, rng) {
+        match key.seal(NOTICE_INFO, aad.as_slice(), &plain, secret) {
             Ok(sealed) => blob.extend_from_slice(&sealed),
             // A member with an unusable key harms itself: it must not be able to stop validations.
             Err(_) => {
                 let mut filler = [0; NOTICE_BYTES + OVERHEAD];
-                rng.fill_bytes(&mut filler);
+                secret.rng("notice filler", &[aad.as_slice(), &plain]).fill_bytes(&mut filler);
                 blob.extend_from_slice(&filler);
             }
         }
@@ -237,6 +238,7 @@ mod tests {
     fn the_size_says_nothing_and_only_the_addressed_member_reads() {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let enclave = SigningKey::generate(&mut rng);
+        let secret = Root::from_bytes([3; 32]);
         let keys: Vec<SealKey> = (0..3).map(|_| SealKey::generate(&mut rng)).collect();
         let members: BTreeMap<Address, SealPublicKey> =
             (1..=3).map(|i| (Address::repeat_byte(i), keys[usize::from(i) - 1].public())).collect();
@@ -244,7 +246,7 @@ mod tests {
         let full: Vec<u8> = (0..MOST_EARLIER as u8).collect();
         for notice in [notice(&[], false), notice(&[5], false), notice(&full, true)] {
             let signed = Signed::sign(&notice, &enclave).unwrap();
-            let blob = seal_notices(&notice, &signed, &members, &mut rng).unwrap();
+            let blob = seal_notices(&notice, &signed, &members, &secret).unwrap();
             sizes.insert(blob.len());
             assert_eq!(addressed(&blob).unwrap(), members.keys().copied().collect());
             for (i, key) in keys.iter().enumerate() {
@@ -262,7 +264,7 @@ mod tests {
             }
             assert!(open_notice(&blob, about(&notice), Address::repeat_byte(1), &keys[1]).is_err());
             let unusable = BTreeMap::from_iter(members.keys().map(|m| (*m, SealPublicKey(B256::ZERO))));
-            assert_eq!(seal_notices(&notice, &signed, &unusable, &mut rng).unwrap().len(), blob.len());
+            assert_eq!(seal_notices(&notice, &signed, &unusable, &secret).unwrap().len(), blob.len());
             assert!(matches!(
                 open_notice(&blob, about(&notice), Address::repeat_byte(4), &keys[0]),
                 Err(NoticeError::NotAddressed(_))

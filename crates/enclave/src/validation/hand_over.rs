@@ -15,7 +15,6 @@ use zeroize::Zeroizing;
 use super::{ValidationEnclave, init_data};
 use crate::cohort::enclave;
 use crate::instance::EnclaveError;
-use crate::sealed::derived_rng;
 use crate::sketch::index::Index;
 
 const INFO: &str = "histone/sketch-hand-over/v1";
@@ -42,8 +41,7 @@ impl ValidationEnclave {
         let to = self.appraise(to, policy, ledger).await?;
         let index = Zeroizing::new(self.sketches().index.encode());
         let aad = self.bound(self.instance.keys().receipt, to.keys().receipt, to.evidence_hash(), ledger);
-        let mut rng = derived_rng(self.instance.storage_key(), "hand-over", &[aad.as_slice(), &index]);
-        let sealed = to.keys().seal.seal(INFO, aad.as_slice(), &index, &mut rng)?;
+        let sealed = to.keys().seal.seal(INFO, aad.as_slice(), &index, self.instance.secret())?;
         let signature = self.instance.receipt_key().sign(signed(aad, &sealed));
         Ok([signature.as_slice(), &sealed].concat())
     }
