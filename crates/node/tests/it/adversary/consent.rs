@@ -95,7 +95,6 @@ async fn a_committee_is_smaller_than_the_plan_says() {
 #[tokio::test]
 async fn simulated_hardware_where_the_paper_says_none() {
     let mut cast = Cast::new(1).await;
-    let world = cast.world.clone();
     let mut paper = cast.paper();
     paper.appraisal.platforms.clear();
     let (blob, id) = cast.propose_as(&paper, &cast.document(&plan(2)), |_| {}).await;

@@ -32,13 +32,15 @@ fn sealed(cast: &mut Cast, owner: usize, table: &Table) -> SealedDataset {
 }
 
 fn seal(owner: &mut Owner, table: &Table, enclave: &Instance) -> SealedDataset {
-    let (account, rng) = (owner.account(), &mut owner.party.rng);
-    let bundle = KeyBundle::generate(rng);
+    let (account, secret) = (owner.account(), owner.party.root());
+    // Another salt and key each time.
+    let number = owner.party.next("twin").unwrap();
+    let bundle = KeyBundle::generate(&mut secret.rng("twin", &[&number.to_le_bytes()]));
     let root = dataset_root(&bundle.salt, (0..table.rows()).filter_map(|i| table.row_bytes(i)));
     let id = histone_ledger::dataset_id(account, root);
     let aad = release_aad(id, enclave.measurement(), blob_hash(enclave.evidence()));
-    let key = bundle.seal_to(enclave.keys().seal, aad, rng).unwrap();
-    let ciphertext = bundle.data.encrypt(&table.encode(), rng);
+    let key = bundle.seal_to(enclave.keys().seal, aad, secret).unwrap();
+    let ciphertext = bundle.data.encrypt(&table.encode());
     SealedDataset { id, owner: account, root, replaces: B256::ZERO, ciphertext, key }
 }
 
