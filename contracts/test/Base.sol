@@ -43,6 +43,7 @@ abstract contract Base {
     uint256 internal constant QUERY_KEY = 103;
     uint256 internal constant STRANGER_KEY = 104;
     bytes32 internal constant WHITE_PAPER = keccak256("white paper");
+    bytes32 internal constant PLAN = keccak256("plan");
     bytes32 internal constant MODEL_HASH = keccak256("model");
     bytes32 internal constant HEADER = keccak256("header");
 
@@ -50,7 +51,6 @@ abstract contract Base {
     address internal runner = vm.addr(2);
     address internal auditor = vm.addr(3);
     address internal author = vm.addr(4);
-    address internal committee = vm.addr(5);
     address internal user = vm.addr(6);
     address internal stranger = vm.addr(7);
 
@@ -61,6 +61,15 @@ abstract contract Base {
     Datasets internal datasets;
     Market internal market;
     Rounds internal rounds;
+    // The committee, in ascending order; the first one for who needs any.
+    address[] internal seats;
+    address internal committee;
+    // Seconds of silence of the keeper of a pool.
+    uint32 internal constant SILENCE = 3 days;
+    uint8 internal constant SEATS = 7;
+    uint8 internal constant QUORUM = 6;
+    // Keys of training enclaves, which are registered when they are needed.
+    mapping(address enclave => uint256 key) internal keyOf;
 
     function setUp() public virtual {
         vm.warp(1_000_000);
@@ -78,12 +87,29 @@ abstract contract Base {
         members.add(runner, Roles.RUNNER, bytes32(uint256(2)), 0);
         members.add(auditor, Roles.AUDITOR, bytes32(uint256(3)), 0);
         members.add(author, Roles.TRAINER, bytes32(uint256(4)), 0);
-        members.add(committee, Roles.COMMITTEE, bytes32(uint256(5)), 0);
+        for (uint256 i = 0; i < SEATS; ++i) {
+            addSeat(300 + i);
+        }
+        committee = seats[0];
         fund(trainer, 1e12);
         fund(user, 1e12);
         for (uint8 kind = Kinds.VALIDATION; kind <= Kinds.QUERY; ++kind) {
             addProgram(kind);
             addEnclave(100 + kind, kind);
+        }
+        keyOf[vm.addr(TRAINING_KEY)] = TRAINING_KEY;
+    }
+
+    /// A member with a proved key and a seat in the committees of later trainings.
+    function addSeat(uint256 key) internal {
+        address seat = vm.addr(key);
+        members.add(seat, Roles.COMMITTEE, bytes32(key), 0);
+        vm.startPrank(seat);
+        members.proveSealKey(keccak256(abi.encode("seal", key)), "r", "s");
+        vm.stopPrank();
+        seats.push(seat);
+        for (uint256 i = seats.length - 1; i > 0 && seats[i - 1] > seats[i]; --i) {
+            (seats[i - 1], seats[i]) = (seats[i], seats[i - 1]);
         }
     }
 
@@ -127,15 +153,33 @@ abstract contract Base {
 
     /// A member with one dataset of its own.
     function addDataset(uint256 n) internal returns (address owner, bytes32 id) {
+        return addDataset(n, 100, 3);
+    }
+
+    function addDataset(uint256 n, uint32 rows, uint8 quality) internal returns (address owner, bytes32 id) {
         owner = vm.addr(10_000 + n);
         members.add(owner, Roles.OWNER, bytes32(n), 0);
-        bytes32 root = keccak256(abi.encode("root", n));
-        bytes memory signature = signValidation(VALIDATION_KEY, owner, root);
+        bytes32 root = rootOf(n);
+        bytes memory signature = signValidation(VALIDATION_KEY, owner, root, rows, quality, 0);
         vm.startPrank(owner);
         id = datasets.register(
-            root, keccak256("report"), keccak256("policy"), 100, 3, vm.addr(VALIDATION_KEY), signature
+            root, keccak256("report"), keccak256("policy"), rows, quality, vm.addr(VALIDATION_KEY), signature
         );
         vm.stopPrank();
+    }
+
+    function rootOf(uint256 n) internal pure returns (bytes32) {
+        return keccak256(abi.encode("root", n));
+    }
+
+    /// The training enclave of this number, registered when it is first asked for.
+    function trainingEnclave(uint256 n) internal returns (address enclave) {
+        uint256 key = 20_000 + n;
+        enclave = vm.addr(key);
+        if (keyOf[enclave] == 0) {
+            keyOf[enclave] = key;
+            addEnclave(key, Kinds.TRAINING);
+        }
     }
 
     function payeeOf(uint256 n) internal pure returns (address) {
@@ -151,27 +195,49 @@ abstract contract Base {
             runnerBps: 1_000,
             minDonors: 2,
             maxDonors: 4,
-            queryTimeout: 1 hours
+            queryTimeout: 1 hours,
+            minSurvivors: 2,
+            colluders: 1
         });
     }
 
     function propose(Market.Terms memory t) internal returns (uint256 modelId) {
         vm.startPrank(trainer);
-        modelId = market.propose(WHITE_PAPER, t);
+        modelId = market.propose(WHITE_PAPER, PLAN, t);
         vm.stopPrank();
     }
 
     function donate(uint256 modelId, uint256 n, uint32 weight) internal returns (uint16 index) {
-        (address owner, bytes32 id) = addDataset(n);
-        bytes memory signature = signDonation(TRAINING_KEY, modelId, id, payeeOf(n), weight);
+        (address owner, bytes32 id) = addDataset(n, weight, 1);
+        address enclave = trainingEnclave(n);
+        bytes memory signature = signDonation(keyOf[enclave], modelId, id, rootOf(n), payeeOf(n));
         vm.startPrank(owner);
-        index = market.donate(modelId, id, payeeOf(n), weight, vm.addr(TRAINING_KEY), signature);
+        index = market.donate(modelId, id, payeeOf(n), enclave, signature);
+        vm.stopPrank();
+    }
+
+    /// A dataset that is registered already; of the owner with this number.
+    function donateAgain(uint256 modelId, uint256 n) internal returns (uint16 index) {
+        address owner = vm.addr(10_000 + n);
+        bytes32 id = datasets.idOf(owner, rootOf(n));
+        address enclave = trainingEnclave(n);
+        bytes memory signature = signDonation(keyOf[enclave], modelId, id, datasets.dataset(id).root, payeeOf(n));
+        vm.startPrank(owner);
+        index = market.donate(modelId, id, payeeOf(n), enclave, signature);
+        vm.stopPrank();
+    }
+
+    function withdrawDataset(uint256 n) internal {
+        address owner = vm.addr(10_000 + n);
+        bytes32 id = datasets.idOf(owner, rootOf(n));
+        vm.startPrank(owner);
+        datasets.withdraw(id);
         vm.stopPrank();
     }
 
     function start(uint256 modelId) internal {
         vm.startPrank(trainer);
-        market.startTraining(modelId);
+        market.startTraining(modelId, seats);
         vm.stopPrank();
     }
 
@@ -180,26 +246,63 @@ abstract contract Base {
         return block.timestamp;
     }
 
-    function open(uint256 modelId, uint16 minSurvivors) internal returns (uint32 round) {
+    /// A day for the donors and a day for the committee.
+    function open(uint256 modelId) internal returns (uint32 round) {
         uint64 deadline = uint64(this.timeNow() + 1 days);
         vm.startPrank(trainer);
-        round = rounds.open(modelId, HEADER, deadline, minSurvivors, 1);
+        round = rounds.open(modelId, HEADER, deadline, deadline + 1 days);
         vm.stopPrank();
+    }
+
+    /// The training enclave which took the data of a donor.
+    function enclaveOf(uint256 modelId, uint16 index) internal view returns (address) {
+        return market.donor(modelId, index).enclave;
     }
 
     function anchor(uint256 modelId, uint32 round, uint16 index) internal {
         bytes32 blob = keccak256(abi.encode("blob", index));
-        bytes memory signature = signUpdate(TRAINING_KEY, modelId, round, blob, index);
-        rounds.anchor(modelId, round, blob, index, vm.addr(TRAINING_KEY), signature);
+        address enclave = enclaveOf(modelId, index);
+        bytes memory signature = signUpdate(keyOf[enclave], modelId, round, blob, index);
+        rounds.anchor(modelId, round, blob, index, enclave, signature);
     }
 
-    function finishRound(uint256 modelId, uint32 round) internal {
+    function close(uint256 modelId, uint32 round) internal {
         vm.startPrank(trainer);
         rounds.close(modelId, round);
         vm.stopPrank();
-        vm.startPrank(committee);
-        rounds.postPartial(modelId, round, keccak256("partial"));
+    }
+
+    function post(uint256 modelId, uint32 round, uint256 seat) internal {
+        vm.startPrank(seats[seat]);
+        rounds.postPartial(modelId, round, keccak256(abi.encode("partial", seat)));
         vm.stopPrank();
+    }
+
+    /// The first so many seats post.
+    function posts(uint256 modelId, uint32 round, uint256 many) internal {
+        for (uint256 i = 0; i < many; ++i) {
+            post(modelId, round, i);
+        }
+    }
+
+    /// One more than may collude name a donor.
+    function blame(uint256 modelId, uint32 round, uint16 index, uint8 reason) internal {
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.startPrank(seats[i]);
+            rounds.blameDonor(modelId, round, index, reason);
+            vm.stopPrank();
+        }
+    }
+
+    function finalize(uint256 modelId, uint32 round) internal {
+        vm.startPrank(trainer);
+        rounds.finalize(modelId, round, keccak256("aggregate"), MODEL_HASH);
+        vm.stopPrank();
+    }
+
+    function finishRound(uint256 modelId, uint32 round) internal {
+        close(modelId, round);
+        posts(modelId, round, QUORUM);
         vm.startPrank(trainer);
         rounds.finalize(modelId, round, keccak256("aggregate"), MODEL_HASH);
         vm.stopPrank();
@@ -215,7 +318,7 @@ abstract contract Base {
 
     function trainAndServe(uint256 modelId, uint16 donors) internal {
         start(modelId);
-        uint32 round = open(modelId, donors);
+        uint32 round = open(modelId);
         for (uint16 i = 1; i <= donors; ++i) {
             anchor(modelId, round, i);
         }
@@ -228,7 +331,7 @@ abstract contract Base {
 
     function buy(uint256 modelId, bytes32 code) internal returns (bytes32 queryId) {
         vm.startPrank(user);
-        queryId = market.buy(modelId, keccak256(abi.encode(code)));
+        queryId = market.buy(modelId, keccak256(abi.encode(code)), market.model(modelId).queryEnclave);
         vm.stopPrank();
     }
 
@@ -253,22 +356,46 @@ abstract contract Base {
     }
 
     function signValidation(uint256 key, address owner, bytes32 root) internal view returns (bytes memory) {
-        bytes32 typehash =
-            keccak256("ValidationReceipt(address owner,bytes32 root,bytes32 reportHash,uint32 rows,uint8 quality)");
-        return sign(
-            key,
-            address(datasets),
-            keccak256(abi.encode(typehash, owner, root, keccak256("report"), uint32(100), uint8(3)))
-        );
+        return signValidation(key, owner, root, 100, 3, 0);
     }
 
-    function signDonation(uint256 key, uint256 modelId, bytes32 id, address payee, uint32 weight)
+    function signValidation(uint256 key, address owner, bytes32 root, uint32 rows, uint8 quality, bytes32 replaces)
         internal
         view
         returns (bytes memory)
     {
-        bytes32 typehash = keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,address payee,uint32 weight)");
-        return sign(key, address(market), keccak256(abi.encode(typehash, modelId, id, payee, weight)));
+        bytes32 typehash = keccak256(
+            "ValidationReceipt(address owner,bytes32 root,bytes32 reportHash,uint32 rows,uint8 quality,bytes32 replaces)"
+        );
+        return sign(
+            key,
+            address(datasets),
+            keccak256(abi.encode(typehash, owner, root, keccak256("report"), rows, quality, replaces))
+        );
+    }
+
+    function signDonation(uint256 key, uint256 modelId, bytes32 id, bytes32 root, address payee)
+        internal
+        view
+        returns (bytes memory)
+    {
+        return sign(key, address(market), donationHash(modelId, id, root, payee));
+    }
+
+    function donationHash(uint256 modelId, bytes32 id, bytes32 root, address payee) internal pure returns (bytes32) {
+        bytes32 typehash = keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,bytes32 root,address payee)");
+        return keccak256(abi.encode(typehash, modelId, id, root, payee));
+    }
+
+    function signOpening(uint256 key, uint256 modelId, uint32 round, uint16 index, address member, bytes32 blob)
+        internal
+        view
+        returns (bytes memory)
+    {
+        bytes32 typehash = keccak256(
+            "ShareOpening(uint256 modelId,uint32 round,bytes32 headerHash,uint16 donorIndex,address member,bytes32 blobHash)"
+        );
+        return sign(key, address(rounds), keccak256(abi.encode(typehash, modelId, round, HEADER, index, member, blob)));
     }
 
     function signQuery(uint256 key, bytes32 queryId, uint256 modelId) internal view returns (bytes memory) {

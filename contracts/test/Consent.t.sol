@@ -11,6 +11,7 @@ import {Consent} from "../src/Consent.sol";
 import {Datasets} from "../src/Datasets.sol";
 import {Market} from "../src/Market.sol";
 import {MarketLog} from "../src/MarketLog.sol";
+import {DonorInfo} from "../src/MarketTypes.sol";
 import {Roles} from "../src/Members.sol";
 import {DonationConsent} from "../src/Receipts.sol";
 
@@ -119,7 +120,7 @@ contract ConsentTest is Base {
 
     function donation(DonationConsent memory c) private pure returns (bytes32) {
         bytes32 typehash = keccak256(
-            "DonationConsent(uint256 modelId,bytes32 datasetId,address payee,uint32 weight,address enclave,uint256 deadline)"
+            "DonationConsent(uint256 modelId,bytes32 datasetId,address payee,address enclave,uint256 deadline)"
         );
         return keccak256(abi.encode(typehash, c));
     }
@@ -190,7 +191,7 @@ contract ConsentTest is Base {
         vm.stopPrank();
         vm.warp(1_000_000);
         if (!datasets.dataset(id).withdrawn) revert("not withdrawn");
-        datasets.requireWithdrawn(datasets.dataset(id).number);
+        if (!datasets.isWithdrawn(datasets.dataset(id).number)) revert("not withdrawn by number");
         refused(stranger, abi.encodeWithSelector(Datasets.DatasetIsWithdrawn.selector, id), target, call);
         if (datasets.dataset(other).withdrawn) revert("other");
     }
@@ -216,31 +217,32 @@ contract ConsentTest is Base {
         uint256 modelId = propose(terms());
         uint256 other = propose(terms());
         DonationConsent memory c =
-            DonationConsent(modelId, id, payeeOf(1), 7, vm.addr(TRAINING_KEY), 1_000_000 + 1 days);
-        bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, payeeOf(1), 7);
+            DonationConsent(modelId, id, payeeOf(1), vm.addr(TRAINING_KEY), 1_000_000 + 1 days);
+        bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, datasets.dataset(id).root, payeeOf(1));
         bytes32 right = digest(address(market), donation(c), chain);
         bytes memory notConsented = abi.encodeWithSelector(Consent.NotConsented.selector, account);
         sent(notConsented, c, consent(kind, right, true), receipt);
         sent(notConsented, c, consent(kind, digest(address(datasets), donation(c), chain), false), receipt);
         sent(notConsented, c, consent(kind, digest(address(market), donation(c), chain + 1), false), receipt);
         bytes memory signature = consent(kind, right, false);
-        // A sender who changes something: another payee and another weight, both of which the enclave signed, too;
-        // another model; a later deadline.
+        // A sender who changes something: another payee and another enclave, which signed, too; another model; a later
+        // deadline.
         c.payee = stranger;
-        sent(notConsented, c, signature, signDonation(TRAINING_KEY, modelId, id, stranger, 7));
+        sent(notConsented, c, signature, signDonation(TRAINING_KEY, modelId, id, datasets.dataset(id).root, stranger));
         c.payee = payeeOf(1);
-        c.weight = 1;
-        sent(notConsented, c, signature, signDonation(TRAINING_KEY, modelId, id, payeeOf(1), 1));
-        c.weight = 7;
+        c.enclave = trainingEnclave(77);
+        bytes memory other_ = signDonation(keyOf[c.enclave], modelId, id, datasets.dataset(id).root, payeeOf(1));
+        sent(notConsented, c, signature, other_);
+        c.enclave = vm.addr(TRAINING_KEY);
         c.modelId = other;
-        sent(notConsented, c, signature, signDonation(TRAINING_KEY, other, id, payeeOf(1), 7));
+        sent(notConsented, c, signature, signDonation(TRAINING_KEY, other, id, datasets.dataset(id).root, payeeOf(1)));
         c.modelId = modelId;
         c.deadline += 1;
         sent(notConsented, c, signature, receipt);
         c.deadline -= 1;
         vm.chainId(chain + 1);
         // On another chain the enclave's receipt is worth nothing either; with one for that chain the consent is not.
-        sent(notConsented, c, signature, signDonation(TRAINING_KEY, modelId, id, payeeOf(1), 7));
+        sent(notConsented, c, signature, signDonation(TRAINING_KEY, modelId, id, datasets.dataset(id).root, payeeOf(1)));
         vm.chainId(chain);
         vm.warp(c.deadline + 1);
         sent(abi.encodeWithSelector(Consent.ConsentExpired.selector, c.deadline), c, signature, receipt);
@@ -254,8 +256,8 @@ contract ConsentTest is Base {
         vm.startPrank(stranger);
         uint16 index = market.donateFor(c, signature, receipt);
         vm.stopPrank();
-        Market.DonorInfo memory d = market.donor(modelId, index);
-        if (d.payee != payeeOf(1) || d.weight != 7) revert("donor");
+        DonorInfo memory d = market.donor(modelId, index);
+        if (d.payee != payeeOf(1) || d.weight != 300) revert("donor");
         sent(abi.encodeWithSelector(MarketLog.AlreadyDonated.selector, modelId, id), c, signature, receipt);
         market.pause();
         sent(abi.encodeWithSignature("EnforcedPause()"), c, signature, receipt);
@@ -270,11 +272,11 @@ contract ConsentTest is Base {
     function test_a_contract_wallet_donates_and_withdraws_itself() public {
         (address account, bytes32 id) = dataset(Kind.Passkey);
         uint256 modelId = propose(terms());
-        bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, account, 7);
+        bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, datasets.dataset(id).root, account);
         Wallet(account)
             .act(
                 address(market),
-                abi.encodeCall(market.donate, (modelId, id, account, 7, vm.addr(TRAINING_KEY), receipt))
+                abi.encodeCall(market.donate, (modelId, id, account, vm.addr(TRAINING_KEY), receipt))
             );
         Wallet(account).act(address(datasets), abi.encodeCall(datasets.withdraw, (id)));
         equal("donors", market.model(modelId).donors, 1);

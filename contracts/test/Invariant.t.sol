@@ -2,7 +2,9 @@
 pragma solidity ^0.8.28;
 
 import {Base} from "./Base.sol";
+import {RoundStatus} from "../src/IRounds.sol";
 import {Market} from "../src/Market.sol";
+import {QueryState} from "../src/MarketTypes.sol";
 
 /// Random users of two models: they buy, settle, let time pass, ask for refunds, claim, open and abort others, and
 /// somebody pauses now and then.
@@ -51,7 +53,9 @@ contract Handler is Base {
             sum += uint256(t.instantPayment) * t.maxDonors;
         }
         for (uint256 i = 0; i < aborted.length; ++i) {
-            sum += market.owedDonor(aborted[i], 1) + market.owedDonor(aborted[i], 2);
+            for (uint16 d = 1; d <= 3; ++d) {
+                sum += market.owedDonor(aborted[i], d);
+            }
         }
         for (uint256 i = 0; i < 2; ++i) {
             Market.ModelInfo memory m = market.model(modelIds[i]);
@@ -61,7 +65,7 @@ contract Handler is Base {
             }
         }
         for (uint256 i = 0; i < queries.length; ++i) {
-            if (market.query(queries[i]).state == Market.QueryState.Funded) {
+            if (market.query(queries[i]).state == QueryState.Funded) {
                 sum += market.model(modelOf[i]).terms.queryPrice;
             }
         }
@@ -75,7 +79,7 @@ contract Handler is Base {
     function buyOne(uint256 which) external {
         uint256 modelId = modelIds[which % 2];
         vm.startPrank(user);
-        try market.buy(modelId, keccak256(abi.encode(queries.length))) returns (bytes32 queryId) {
+        try market.buy(modelId, keccak256(abi.encode(queries.length)), vm.addr(QUERY_KEY)) returns (bytes32 queryId) {
             modelOf.push(modelId);
             queries.push(queryId);
             if (market.paused()) ++soldWhilePaused;
@@ -167,35 +171,34 @@ contract Handler is Base {
         else market.pause();
     }
 
-    /// A trainer who gives up after a round, before or after its sum is open.
-    function trainAndAbort(bool opened, uint96 instant) external {
+    /// A trainer who gives up after a round, before or after its sum is open; one donor was named or left, or not.
+    function trainAndAbort(bool opened, uint8 how, uint96 instant) external {
         if (market.paused() || aborted.length == 6) return;
         Market.Terms memory t = terms();
         t.instantPayment = instant % 1_000;
         uint256 modelId = propose(t);
         aborted.push(modelId);
         for (uint256 n = 1; n <= 2; ++n) {
-            address owner = vm.addr(10_000 + n);
-            bytes32 id = datasets.idOf(owner, keccak256(abi.encode("root", n)));
-            bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, payeeOf(n), 1);
-            vm.startPrank(owner);
-            market.donate(modelId, id, payeeOf(n), 1, vm.addr(TRAINING_KEY), receipt);
-            vm.stopPrank();
+            donateAgain(modelId, n);
         }
+        uint256 fresh = 100 + aborted.length;
+        donate(modelId, fresh, 1);
         start(modelId);
-        vm.startPrank(trainer);
-        uint32 round = rounds.open(modelId, HEADER, uint64(_now + 1 days), 1, 1);
-        vm.stopPrank();
-        anchor(modelId, round, 1);
-        anchor(modelId, round, 2);
-        vm.startPrank(trainer);
-        rounds.close(modelId, round);
-        vm.stopPrank();
-        if (opened) {
-            vm.startPrank(committee);
-            rounds.postPartial(modelId, round, "partial");
-            vm.stopPrank();
+        uint32 round = open(modelId);
+        for (uint16 d = 1; d <= 3; ++d) {
+            anchor(modelId, round, d);
         }
+        close(modelId, round);
+        if (how % 4 == 1) blame(modelId, round, 3, 1);
+        if (how % 4 == 2) {
+            withdrawDataset(fresh);
+            market.endUse(modelId, 3);
+        }
+        if (how % 4 == 3) {
+            blame(modelId, round, 3, 1);
+            blame(modelId, round, 2, 2);
+        }
+        if (opened && rounds.roundInfo(modelId, round).status == RoundStatus.Closed) posts(modelId, round, QUORUM);
         vm.startPrank(trainer);
         market.abortTraining(modelId);
         vm.stopPrank();
@@ -207,7 +210,7 @@ contract Handler is Base {
         _now += 2 hours;
         vm.warp(_now);
         for (uint256 i = 0; i < queries.length; ++i) {
-            if (market.query(queries[i]).state == Market.QueryState.Funded) market.refund(queries[i]);
+            if (market.query(queries[i]).state == QueryState.Funded) market.refund(queries[i]);
         }
         for (uint256 i = 0; i < 2; ++i) {
             _claimAll(modelIds[i]);

@@ -9,7 +9,8 @@ import {Enclaves} from "../src/Enclaves.sol";
 import {IRounds, RoundStatus} from "../src/IRounds.sol";
 import {Market} from "../src/Market.sol";
 import {MarketLog} from "../src/MarketLog.sol";
-import {Kinds} from "../src/Programs.sol";
+import {QueryState} from "../src/MarketTypes.sol";
+import {Kinds, Programs} from "../src/Programs.sol";
 import {Purse} from "../src/Purse.sol";
 import {Signed} from "../src/Signed.sol";
 
@@ -66,14 +67,14 @@ contract MarketTest is Base {
         bytes32 codeHash = keccak256(abi.encode(bytes32("a")));
         bytes32 queryId = buy(modelId, "a");
         bytes memory used = abi.encodeWithSelector(MarketLog.CodeUsed.selector, queryId);
-        refused(user, used, address(market), abi.encodeCall(market.buy, (modelId, codeHash)));
+        refused(user, used, address(market), abi.encodeCall(market.buy, (modelId, codeHash, vm.addr(QUERY_KEY))));
 
         bytes memory receipt = signQuery(QUERY_KEY, queryId, modelId);
         bytes memory again = abi.encodeCall(market.settle, (queryId, "job", "output", receipt));
         market.settle(queryId, "job", "output", receipt);
-        bytes memory done = abi.encodeWithSelector(Market.QueryDone.selector, queryId, Market.QueryState.Settled);
+        bytes memory done = abi.encodeWithSelector(Market.QueryDone.selector, queryId, QueryState.Settled);
         refused(stranger, done, address(market), again);
-        refused(user, used, address(market), abi.encodeCall(market.buy, (modelId, codeHash)));
+        refused(user, used, address(market), abi.encodeCall(market.buy, (modelId, codeHash, vm.addr(QUERY_KEY))));
         vm.warp(block.timestamp + 2 hours);
         refused(user, done, address(market), abi.encodeCall(market.refund, (queryId)));
     }
@@ -83,7 +84,7 @@ contract MarketTest is Base {
         fund(stranger, 10e6);
         bytes32 codeHash = keccak256(abi.encode(bytes32("a")));
         vm.startPrank(stranger);
-        bytes32 stolen = market.buy(modelId, codeHash);
+        bytes32 stolen = market.buy(modelId, codeHash, vm.addr(QUERY_KEY));
         vm.stopPrank();
         bytes32 queryId = buy(modelId, "a");
         if (stolen == queryId) revert("same query");
@@ -99,7 +100,7 @@ contract MarketTest is Base {
         refused(stranger, unknown, address(market), abi.encodeCall(market.refund, (queryId)));
         // Somebody without money buys nothing.
         vm.startPrank(stranger);
-        (bool ok,) = address(market).call(abi.encodeCall(market.buy, (modelId, "x")));
+        (bool ok,) = address(market).call(abi.encodeCall(market.buy, (modelId, "x", vm.addr(QUERY_KEY))));
         vm.stopPrank();
         if (ok) revert("bought without money");
     }
@@ -144,40 +145,39 @@ contract MarketTest is Base {
         uint256 first = propose(terms());
         uint256 second = propose(terms());
         (address owner, bytes32 id) = addDataset(1);
-        bytes memory receipt = signDonation(TRAINING_KEY, first, id, payeeOf(1), 1);
-        bytes32 typehash = keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,address payee,uint32 weight)");
+        bytes memory receipt = signDonation(TRAINING_KEY, first, id, datasets.dataset(id).root, payeeOf(1));
         address enclave = vm.addr(TRAINING_KEY);
 
         // To another model.
-        bytes32 elsewhere = keccak256(abi.encode(typehash, second, id, payeeOf(1), uint32(1)));
+        bytes32 elsewhere = donationHash(second, id, rootOf(1), payeeOf(1));
         refused(
             owner,
             abi.encodeWithSelector(
                 Signed.BadSignature.selector, enclave, recovered(address(market), elsewhere, receipt, block.chainid)
             ),
             address(market),
-            abi.encodeCall(market.donate, (second, id, payeeOf(1), 1, enclave, receipt))
+            abi.encodeCall(market.donate, (second, id, payeeOf(1), enclave, receipt))
         );
         // To another chain.
         uint256 here = this.chain();
         vm.chainId(here + 1);
-        bytes32 same = keccak256(abi.encode(typehash, first, id, payeeOf(1), uint32(1)));
+        bytes32 same = donationHash(first, id, rootOf(1), payeeOf(1));
         refused(
             owner,
             abi.encodeWithSelector(
                 Signed.BadSignature.selector, enclave, recovered(address(market), same, receipt, here + 1)
             ),
             address(market),
-            abi.encodeCall(market.donate, (first, id, payeeOf(1), 1, enclave, receipt))
+            abi.encodeCall(market.donate, (first, id, payeeOf(1), enclave, receipt))
         );
         vm.chainId(here);
         // And the right place once.
-        bytes memory call = abi.encodeCall(market.donate, (first, id, payeeOf(1), 1, enclave, receipt));
+        bytes memory call = abi.encodeCall(market.donate, (first, id, payeeOf(1), enclave, receipt));
         refused(
             stranger, abi.encodeWithSelector(MarketLog.NotDatasetOwner.selector, id, stranger), address(market), call
         );
         vm.startPrank(owner);
-        market.donate(first, id, payeeOf(1), 1, enclave, receipt);
+        market.donate(first, id, payeeOf(1), enclave, receipt);
         vm.stopPrank();
         refused(owner, abi.encodeWithSelector(MarketLog.AlreadyDonated.selector, first, id), address(market), call);
     }
@@ -193,47 +193,36 @@ contract MarketTest is Base {
         address enclave = vm.addr(TRAINING_KEY);
         // Validation enclaves take no donations.
         address wrong = vm.addr(VALIDATION_KEY);
-        bytes memory receipt = signDonation(VALIDATION_KEY, modelId, id, payeeOf(1), 1);
-        (bool ok,) = _donateAs(owner, modelId, id, 1, wrong, receipt);
-        if (ok) revert("validation enclave accepted");
-        receipt = signDonation(TRAINING_KEY, modelId, id, payeeOf(1), 0);
+        bytes memory receipt = signDonation(VALIDATION_KEY, modelId, id, datasets.dataset(id).root, payeeOf(1));
         refused(
             owner,
-            abi.encodeWithSelector(MarketLog.ZeroWeight.selector),
+            abi.encodeWithSelector(
+                Programs.WrongKind.selector, measurementOf(Kinds.VALIDATION), Kinds.VALIDATION, Kinds.TRAINING
+            ),
             address(market),
-            abi.encodeCall(market.donate, (modelId, id, payeeOf(1), 0, enclave, receipt))
+            abi.encodeCall(market.donate, (modelId, id, payeeOf(1), wrong, receipt))
         );
         vm.startPrank(owner);
         datasets.withdraw(id);
         vm.stopPrank();
-        receipt = signDonation(TRAINING_KEY, modelId, id, payeeOf(1), 1);
+        receipt = signDonation(TRAINING_KEY, modelId, id, datasets.dataset(id).root, payeeOf(1));
         refused(
             owner,
             abi.encodeWithSelector(Datasets.DatasetIsWithdrawn.selector, id),
             address(market),
-            abi.encodeCall(market.donate, (modelId, id, payeeOf(1), 1, enclave, receipt))
+            abi.encodeCall(market.donate, (modelId, id, payeeOf(1), enclave, receipt))
         );
         for (uint256 n = 2; n <= 5; ++n) {
             donate(modelId, n, 1);
         }
         (owner, id) = addDataset(6);
-        receipt = signDonation(TRAINING_KEY, modelId, id, payeeOf(6), 1);
+        receipt = signDonation(TRAINING_KEY, modelId, id, datasets.dataset(id).root, payeeOf(6));
         refused(
             owner,
             abi.encodeWithSelector(MarketLog.DonorsFull.selector, modelId, uint16(4)),
             address(market),
-            abi.encodeCall(market.donate, (modelId, id, payeeOf(6), 1, enclave, receipt))
+            abi.encodeCall(market.donate, (modelId, id, payeeOf(6), enclave, receipt))
         );
-    }
-
-    function _donateAs(address owner, uint256 modelId, bytes32 id, uint32 weight, address enclave, bytes memory receipt)
-        private
-        returns (bool ok, bytes memory answer)
-    {
-        vm.startPrank(owner);
-        (ok, answer) =
-            address(market).call(abi.encodeCall(market.donate, (modelId, id, payeeOf(1), weight, enclave, receipt)));
-        vm.stopPrank();
     }
 
     function test_refund_after_the_deadline_only() public {
@@ -262,7 +251,7 @@ contract MarketTest is Base {
         vm.stopPrank();
         equal("user", token.balanceOf(user), before);
         balanced();
-        bytes memory done = abi.encodeWithSelector(Market.QueryDone.selector, queryId, Market.QueryState.Refunded);
+        bytes memory done = abi.encodeWithSelector(Market.QueryDone.selector, queryId, QueryState.Refunded);
         refused(user, done, address(market), abi.encodeCall(market.refund, (queryId)));
     }
 
@@ -276,7 +265,7 @@ contract MarketTest is Base {
             user,
             abi.encodeWithSelector(Market.WrongState.selector, modelId, Market.State.Retired),
             address(market),
-            abi.encodeCall(market.buy, (modelId, "b"))
+            abi.encodeCall(market.buy, (modelId, "b", vm.addr(QUERY_KEY)))
         );
         vm.warp(block.timestamp + 1 hours);
         settle(modelId, queryId);
@@ -332,7 +321,7 @@ contract MarketTest is Base {
         donate(modelId, 1, 1);
         donate(modelId, 2, 1);
         start(modelId);
-        uint32 round = open(modelId, 2);
+        uint32 round = open(modelId);
         anchor(modelId, round, 1);
         vm.warp(block.timestamp + 1 days + 1);
         rounds.close(modelId, round);
@@ -349,7 +338,7 @@ contract MarketTest is Base {
             trainer,
             abi.encodeWithSelector(MarketLog.TooFewDonors.selector, modelId, uint16(1), uint16(2)),
             address(market),
-            abi.encodeCall(market.startTraining, (modelId))
+            abi.encodeCall(market.startTraining, (modelId, seats))
         );
         donate(modelId, 2, 1);
         start(modelId);
@@ -359,7 +348,7 @@ contract MarketTest is Base {
             address(market),
             abi.encodeCall(market.finishTraining, (modelId, MODEL_HASH))
         );
-        uint32 round = open(modelId, 2);
+        uint32 round = open(modelId);
         anchor(modelId, round, 1);
         anchor(modelId, round, 2);
         finishRound(modelId, round);
@@ -381,12 +370,28 @@ contract MarketTest is Base {
         t.minDonors = 5;
         _badTerms(t, abi.encodeWithSelector(MarketLog.InvalidDonorLimits.selector, 5, 4));
         t = terms();
+        // The sum over one donor is its data.
+        t.minSurvivors = 1;
+        _badTerms(t, abi.encodeWithSelector(MarketLog.InvalidMinSurvivors.selector, 1, 2));
+        t.minSurvivors = 3;
+        _badTerms(t, abi.encodeWithSelector(MarketLog.InvalidMinSurvivors.selector, 3, 2));
+        t = terms();
+        t.colluders = 0;
+        _badTerms(t, abi.encodeWithSelector(MarketLog.ZeroColluders.selector));
+        t = terms();
         t.queryTimeout = 0;
         _badTerms(t, abi.encodeWithSelector(MarketLog.ZeroTimeout.selector));
     }
 
+    function test_a_plan_is_named() public {
+        bytes memory zero = abi.encodeWithSelector(MarketLog.ZeroHash.selector);
+        refused(trainer, zero, address(market), abi.encodeCall(market.propose, (WHITE_PAPER, 0, terms())));
+        refused(trainer, zero, address(market), abi.encodeCall(market.propose, (0, PLAN, terms())));
+        equal("plan", uint256(market.model(propose(terms())).planHash), uint256(PLAN));
+    }
+
     function _badTerms(Market.Terms memory t, bytes memory reason) private {
-        refused(trainer, reason, address(market), abi.encodeCall(market.propose, (WHITE_PAPER, t)));
+        refused(trainer, reason, address(market), abi.encodeCall(market.propose, (WHITE_PAPER, PLAN, t)));
     }
 
     function test_tokens_with_a_fee_are_refused() public {
@@ -400,7 +405,7 @@ contract MarketTest is Base {
             trainer,
             abi.encodeWithSelector(Purse.ShortTransfer.selector, 20e6, 20e6 - 1),
             address(market),
-            abi.encodeCall(market.propose, (WHITE_PAPER, terms()))
+            abi.encodeCall(market.propose, (WHITE_PAPER, PLAN, terms()))
         );
     }
 
@@ -416,7 +421,7 @@ contract MarketTest is Base {
             trainer,
             abi.encodeWithSignature("ReentrancyGuardReentrantCall()"),
             address(market),
-            abi.encodeCall(market.propose, (WHITE_PAPER, terms()))
+            abi.encodeCall(market.propose, (WHITE_PAPER, PLAN, terms()))
         );
     }
 

@@ -7,6 +7,7 @@ import {Market} from "../src/Market.sol";
 import {Members, Roles} from "../src/Members.sol";
 import {Kinds} from "../src/Programs.sol";
 import {Rounds} from "../src/Rounds.sol";
+import {RoundsLog} from "../src/RoundsLog.sol";
 
 contract PauseTest is Base {
     uint64 private constant PAUSER = 1;
@@ -28,23 +29,23 @@ contract PauseTest is Base {
         donate(recruiting, 11, 1);
         donate(recruiting, 12, 1);
         (address owner, bytes32 id) = addDataset(13);
-        bytes memory receipt = signDonation(TRAINING_KEY, recruiting, id, payeeOf(13), 1);
+        bytes memory receipt = signDonation(TRAINING_KEY, recruiting, id, datasets.dataset(id).root, payeeOf(13));
         uint256 serving = served();
         market.pause();
         address target = address(market);
-        refused(trainer, _paused, target, abi.encodeCall(market.propose, (WHITE_PAPER, terms())));
+        refused(trainer, _paused, target, abi.encodeCall(market.propose, (WHITE_PAPER, PLAN, terms())));
         refused(
             owner,
             _paused,
             target,
-            abi.encodeCall(market.donate, (recruiting, id, payeeOf(13), 1, vm.addr(TRAINING_KEY), receipt))
+            abi.encodeCall(market.donate, (recruiting, id, payeeOf(13), vm.addr(TRAINING_KEY), receipt))
         );
-        refused(user, _paused, target, abi.encodeCall(market.buy, (serving, "code")));
+        refused(user, _paused, target, abi.encodeCall(market.buy, (serving, "code", vm.addr(QUERY_KEY))));
         start(recruiting);
-        bytes memory open = abi.encodeCall(rounds.open, (recruiting, HEADER, uint64(block.timestamp + 1), 1, 1));
-        refused(trainer, abi.encodeWithSelector(Rounds.MarketPaused.selector), address(rounds), open);
+        bytes memory open = abi.encodeCall(rounds.open, (recruiting, HEADER, uint64(block.timestamp + 1), uint64(block.timestamp + 2)));
+        refused(trainer, abi.encodeWithSelector(RoundsLog.MarketPaused.selector), address(rounds), open);
         market.unpause();
-        open = abi.encodeCall(rounds.open, (recruiting, HEADER, uint64(block.timestamp + 1), 1, 1));
+        open = abi.encodeCall(rounds.open, (recruiting, HEADER, uint64(block.timestamp + 1), uint64(block.timestamp + 2)));
         vm.startPrank(trainer);
         (bool ok,) = address(rounds).call(open);
         vm.stopPrank();
@@ -64,7 +65,7 @@ contract PauseTest is Base {
         donate(training, 11, 1);
         donate(training, 12, 1);
         start(training);
-        uint32 round = open(training, 2);
+        uint32 round = open(training);
         market.pause();
 
         // A round under way is finished, and its donors are paid.
@@ -102,7 +103,7 @@ contract PauseTest is Base {
         donate(modelId, 1, 1);
         donate(modelId, 2, 1);
         start(modelId);
-        uint32 round = open(modelId, 2);
+        uint32 round = open(modelId);
         market.pause();
         vm.warp(block.timestamp + 1 days + 1);
         rounds.close(modelId, round);
@@ -168,7 +169,7 @@ contract PauseTest is Base {
         uint256 owedBefore = market.owed(trainer);
         uint256 before = token.balanceOf(trainer);
         vm.startPrank(trainer);
-        bytes32 queryId = market.buy(modelId, "evaluation");
+        bytes32 queryId = market.buy(modelId, "evaluation", vm.addr(QUERY_KEY));
         vm.stopPrank();
         settle(modelId, queryId);
         equal("paid", token.balanceOf(trainer), before - 10e6);

@@ -109,7 +109,7 @@ contract TokensTest is Base {
         rounds = new Rounds(members, enclaves, market);
         market.setRounds(rounds);
         market.setFee(1_000, _treasury);
-        _pool = new Epochs(IERC20(address(_odd)), members, _keeper, 1 days);
+        _pool = new Epochs(IERC20(address(_odd)), members, _keeper, 1 days, SILENCE);
         address[2] memory payers = [trainer, user];
         for (uint256 i = 0; i < 2; ++i) {
             _odd.mint(payers[i], 1e12);
@@ -191,7 +191,7 @@ contract TokensTest is Base {
         uint256 rest = market.owed(trainer);
         _odd.setAnswer(OddToken.Answer.No);
         address target = address(market);
-        refused(trainer, failed(), target, abi.encodeCall(market.propose, (WHITE_PAPER, terms())));
+        refused(trainer, failed(), target, abi.encodeCall(market.propose, (WHITE_PAPER, PLAN, terms())));
         refused(trainer, failed(), target, abi.encodeCall(market.claim, ()));
         refused(stranger, failed(), target, abi.encodeCall(market.claimDonor, (modelId, 1)));
         refused(stranger, failed(), target, abi.encodeCall(market.refund, (unanswered)));
@@ -219,7 +219,7 @@ contract TokensTest is Base {
             user,
             abi.encodeWithSignature("ShortTransfer(uint256,uint256)", 10e6, 10e6 - 1),
             address(market),
-            abi.encodeCall(market.buy, (modelId, "b"))
+            abi.encodeCall(market.buy, (modelId, "b", vm.addr(QUERY_KEY)))
         );
         claimAll(modelId);
         equal("donor 1", _odd.balanceOf(payeeOf(1)), 5e6 + 1.35e6 - 1);
@@ -290,8 +290,8 @@ contract TokensTest is Base {
         calls[3] = abi.encodeCall(market.claimDonors, (modelId, new uint16[](1)));
         calls[4] = abi.encodeCall(market.collectFees, (modelId));
         calls[5] = abi.encodeCall(market.refund, (late));
-        calls[6] = abi.encodeCall(market.buy, (modelId, "own"));
-        calls[7] = abi.encodeCall(market.propose, (WHITE_PAPER, terms()));
+        calls[6] = abi.encodeCall(market.buy, (modelId, "own", vm.addr(QUERY_KEY)));
+        calls[7] = abi.encodeCall(market.propose, (WHITE_PAPER, PLAN, terms()));
         // Out.
         _odd.arm(address(market), calls);
         market.claimDonor(modelId, 1);

@@ -6,9 +6,11 @@ import {Datasets} from "../src/Datasets.sol";
 import {Enclaves} from "../src/Enclaves.sol";
 import {Market} from "../src/Market.sol";
 import {MarketLog} from "../src/MarketLog.sol";
+import {DonorInfo} from "../src/MarketTypes.sol";
 import {Members} from "../src/Members.sol";
 import {Kinds, Programs} from "../src/Programs.sol";
 import {Rounds} from "../src/Rounds.sol";
+import {RoundsLog} from "../src/RoundsLog.sol";
 
 /// What owners take back or change, and what auditors revoke, stops at every later step.
 contract WithdrawalTest is Base {
@@ -28,12 +30,14 @@ contract WithdrawalTest is Base {
         uint256 modelId = propose(terms());
         donate(modelId, 1, 1);
         donate(modelId, 2, 3);
+        donate(modelId, 3, 4);
         address owner = vm.addr(10_001);
         bytes32 id = datasets.idOf(owner, keccak256(abi.encode("root", uint256(1))));
         start(modelId);
-        uint32 round = open(modelId, 1);
+        uint32 round = open(modelId);
         anchor(modelId, round, 1);
         anchor(modelId, round, 2);
+        anchor(modelId, round, 3);
         finishRound(modelId, round);
         withdraw(owner, id);
         // Anybody sees to it, for this donor only, and once.
@@ -45,20 +49,22 @@ contract WithdrawalTest is Base {
         uint32 number = datasets.dataset(id).number;
         refused(
             trainer,
-            abi.encodeWithSelector(Datasets.DatasetNotWithdrawn.selector, number + 1),
+            abi.encodeWithSelector(MarketLog.DatasetNotWithdrawn.selector, number + 1),
             address(market),
             abi.encodeCall(market.endUse, (modelId, 2))
         );
-        round = open(modelId, 1);
-        bytes memory receipt = signUpdate(TRAINING_KEY, modelId, round, "blob", 1);
+        round = open(modelId);
+        address enclave = trainingEnclave(1);
+        bytes memory receipt = signUpdate(keyOf[enclave], modelId, round, "blob", 1);
         refused(
             owner,
-            abi.encodeWithSelector(Rounds.ForeignEnclave.selector, 1, 0, vm.addr(TRAINING_KEY)),
+            abi.encodeWithSelector(MarketLog.UseEnded.selector, modelId, 1),
             address(rounds),
-            abi.encodeCall(rounds.anchor, (modelId, round, "blob", 1, vm.addr(TRAINING_KEY), receipt))
+            abi.encodeCall(rounds.anchor, (modelId, round, "blob", 1, enclave, receipt))
         );
         anchor(modelId, round, 2);
-        vm.warp(block.timestamp + 1 days + 1);
+        anchor(modelId, round, 3);
+        // Nobody waits for the one who left.
         finishRound(modelId, round);
         vm.startPrank(trainer);
         market.finishTraining(modelId, MODEL_HASH);
@@ -66,7 +72,7 @@ contract WithdrawalTest is Base {
         vm.stopPrank();
         // Past use: the share stays.
         settle(modelId, buy(modelId, "a"));
-        equal("donor 1", market.owedDonor(modelId, 1), 5e6 + 1.5e6);
+        equal("donor 1", market.owedDonor(modelId, 1), 5e6 + 0.75e6);
         market.claimDonor(modelId, 1);
         equal("weight", market.donor(modelId, 1).weight, 1);
         equal("paid", market.donor(modelId, 1).queriesPaid, 1);
@@ -80,21 +86,23 @@ contract WithdrawalTest is Base {
 
     function test_the_donor_record_reads_the_same_before_and_after_payment() public {
         uint256 modelId = served();
-        Market.DonorInfo memory d = market.donor(modelId, 2);
-        if (d.instantPaid || d.queriesPaid != 0 || d.enclave != vm.addr(TRAINING_KEY)) revert("before");
+        DonorInfo memory d = market.donor(modelId, 2);
+        if (d.instantPaid || d.queriesPaid != 0 || d.enclave != trainingEnclave(2)) revert("before");
         settle(modelId, buy(modelId, "a"));
         settle(modelId, buy(modelId, "b"));
         market.claimDonor(modelId, 2);
         d = market.donor(modelId, 2);
-        if (!d.instantPaid || d.queriesPaid != 2 || d.enclave != vm.addr(TRAINING_KEY)) revert("after");
+        if (!d.instantPaid || d.queriesPaid != 2 || d.enclave != trainingEnclave(2)) revert("after");
     }
 
     function test_an_update_keeps_id_and_number() public {
         (address owner, bytes32 id) = addDataset(1);
         uint32 number = datasets.dataset(id).number;
-        bytes memory receipt = signValidation(VALIDATION_KEY, owner, "better");
+        bytes memory receipt = signValidation(VALIDATION_KEY, owner, "better", 100, 3, id);
+        equal("no version yet", datasets.dataset(id).version, 0);
         _update(owner, id, "better", receipt);
         Datasets.Dataset memory d = datasets.dataset(id);
+        equal("version", d.version, 1);
         equal("root", uint256(d.root), uint256(bytes32("better")));
         equal("number", d.number, number);
         equal("policy", uint256(d.policyHash), uint256(keccak256("policy")));
@@ -133,13 +141,13 @@ contract WithdrawalTest is Base {
         donate(modelId, 1, 1);
         address owner = vm.addr(10_001);
         bytes32 id = datasets.idOf(owner, keccak256(abi.encode("root", uint256(1))));
-        _update(owner, id, "more", signValidation(VALIDATION_KEY, owner, "more"));
-        bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, payeeOf(9), 1);
+        _update(owner, id, "more", signValidation(VALIDATION_KEY, owner, "more", 100, 3, id));
+        bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, datasets.dataset(id).root, payeeOf(9));
         refused(
             owner,
             abi.encodeWithSelector(MarketLog.AlreadyDonated.selector, modelId, id),
             address(market),
-            abi.encodeCall(market.donate, (modelId, id, payeeOf(9), 1, vm.addr(TRAINING_KEY), receipt))
+            abi.encodeCall(market.donate, (modelId, id, payeeOf(9), vm.addr(TRAINING_KEY), receipt))
         );
     }
 
@@ -148,7 +156,7 @@ contract WithdrawalTest is Base {
         (address other, bytes32 otherId) = addDataset(2);
         address target = address(datasets);
         address enclave = vm.addr(VALIDATION_KEY);
-        bytes memory receipt = signValidation(VALIDATION_KEY, owner, "better");
+        bytes memory receipt = signValidation(VALIDATION_KEY, owner, "better", 100, 3, id);
         bytes memory call =
             abi.encodeCall(datasets.update, (id, "better", keccak256("report"), 100, 3, enclave, receipt));
         refused(other, abi.encodeWithSelector(Datasets.NotDatasetOwner.selector, id, other), target, call);
@@ -236,7 +244,7 @@ contract WithdrawalTest is Base {
         (address owner, bytes32 id) = addDataset(13);
         uint256 recruiting = propose(terms());
         start(training);
-        uint32 round = open(training, 2);
+        uint32 round = open(training);
 
         bytes memory reason = forbid(Kinds.QUERY);
         bytes memory receipt = signQuery(QUERY_KEY, queryId, serving);
@@ -245,19 +253,20 @@ contract WithdrawalTest is Base {
 
         reason = forbid(Kinds.TRAINING);
         address enclave = vm.addr(TRAINING_KEY);
-        receipt = signDonation(TRAINING_KEY, recruiting, id, payeeOf(13), 1);
+        receipt = signDonation(TRAINING_KEY, recruiting, id, datasets.dataset(id).root, payeeOf(13));
         refused(
             owner,
             reason,
             address(market),
-            abi.encodeCall(market.donate, (recruiting, id, payeeOf(13), 1, enclave, receipt))
+            abi.encodeCall(market.donate, (recruiting, id, payeeOf(13), enclave, receipt))
         );
-        receipt = signUpdate(TRAINING_KEY, training, round, "blob", 1);
+        address first = enclaveOf(training, 1);
+        receipt = signUpdate(keyOf[first], training, round, "blob", 1);
         refused(
             runner,
             reason,
             address(rounds),
-            abi.encodeCall(rounds.anchor, (training, round, "blob", 1, enclave, receipt))
+            abi.encodeCall(rounds.anchor, (training, round, "blob", 1, first, receipt))
         );
         Enclaves.Enclave memory e = Enclaves.Enclave(
             enclave, keccak256("seal"), measurementOf(Kinds.TRAINING), 0, "new", uint64(block.timestamp + 60 days)
