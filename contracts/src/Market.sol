@@ -9,7 +9,7 @@ import {Datasets} from "./Datasets.sol";
 import {Enclaves} from "./Enclaves.sol";
 import {RoundStatus} from "./IRounds.sol";
 import {MarketRules} from "./MarketRules.sol";
-import {DonorInfo, Places, Query, QueryState} from "./MarketTypes.sol";
+import {DonorInfo, Model, Places, Query, QueryState, State} from "./MarketTypes.sol";
 import {Members, Roles} from "./Members.sol";
 import {Kinds} from "./Programs.sol";
 import {Purse} from "./Purse.sol";
@@ -38,17 +38,6 @@ contract Market is MarketRules, Consent, Purse {
     using SafeCast for uint256;
     using Places for BitMaps.BitMap;
     using Shares for Sales;
-
-    /// @notice Where a model stands.
-    enum State {
-        None,
-        Recruiting,
-        Training,
-        Trained,
-        Serving,
-        Retired,
-        Aborted
-    }
 
     /// @notice What a trainer offers. It never changes after the proposal. The fee of the model, set by vote and in force
     /// when it was proposed, is taken off the price first; the three parts share out the rest.
@@ -104,30 +93,6 @@ contract Market is MarketRules, Consent, Purse {
         Terms terms;
         uint16 feeBps;
         uint16 excluded;
-    }
-
-    // Most calls touch one or two slots of it; the order of fields is for that.
-    struct Model {
-        // first slot: all that donating needs
-        address trainer;
-        State state;
-        uint16 donors;
-        uint16 maxDonors;
-        uint48 totalWeight;
-        // second slot
-        Sales sales;
-        // third slot
-        uint96 instantPayment;
-        uint16 minDonors;
-        // The fees of so many settled queries were paid out.
-        uint32 feesCollected;
-        uint16 minSurvivors;
-        uint8 colluders;
-        // Donors who were named and are paid nothing.
-        uint16 excluded;
-        bytes32 whitePaperHash;
-        bytes32 planHash;
-        bytes32 modelHash;
     }
 
     /// @notice Seconds after the deadline of the latest round after which anybody may end the training of a model which

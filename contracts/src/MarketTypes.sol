@@ -2,6 +2,43 @@
 pragma solidity ^0.8.28;
 
 import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
+import {Sales} from "./Shares.sol";
+
+/// @title Where a model stands.
+enum State {
+    None,
+    Recruiting,
+    Training,
+    Trained,
+    Serving,
+    Retired,
+    Aborted
+}
+
+/// @title What the market keeps about a model.
+/// @notice Most calls touch one or two slots of it; the order of fields is for that.
+struct Model {
+    // first slot: all that donating needs
+    address trainer;
+    State state;
+    uint16 donors;
+    uint16 maxDonors;
+    uint48 totalWeight;
+    // second slot
+    Sales sales;
+    // third slot
+    uint96 instantPayment;
+    uint16 minDonors;
+    // The fees of so many settled queries were paid out.
+    uint32 feesCollected;
+    uint16 minSurvivors;
+    uint8 colluders;
+    // Donors who were named and are paid nothing.
+    uint16 excluded;
+    bytes32 whitePaperHash;
+    bytes32 planHash;
+    bytes32 modelHash;
+}
 
 /// @title Where a query stands.
 enum QueryState {

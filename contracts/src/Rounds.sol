@@ -5,6 +5,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Enclaves} from "./Enclaves.sol";
 import {IRounds, RoundStatus} from "./IRounds.sol";
 import {Market} from "./Market.sol";
+import {State} from "./MarketTypes.sol";
 import {Members} from "./Members.sol";
 import {Kinds} from "./Programs.sol";
 import {Reasons} from "./RoundsLog.sol";
@@ -110,9 +111,6 @@ contract Rounds is Signed, Seats {
     // By model, round and attempt.
     mapping(uint256 key => mapping(address member => bytes32)) private _partials;
 
-    /// @notice The model is not in training.
-    error NotTraining(uint256 modelId, Market.State state);
-
     constructor(Members members_, Enclaves enclaves_, Market market_) Seats(members_) {
         enclaves = enclaves_;
         market = market_;
@@ -185,7 +183,9 @@ contract Rounds is Signed, Seats {
         bytes calldata signature
     ) external {
         if (blobHash == 0) revert ZeroHash();
-        _checkEnclave(modelId, donorIndex, enclave);
+        (, uint32 number) = enclaves.requireLive(enclave, Kinds.TRAINING);
+        uint32 expected = market.requireInUse(modelId, donorIndex);
+        if (expected != number) revert ForeignEnclave(donorIndex, expected, enclave);
         Round storage r = _rounds[modelId][round];
         bool first;
         if (donorIndex < LOW) {
@@ -215,8 +215,8 @@ contract Rounds is Signed, Seats {
     /// after the deadline.
     function close(uint256 modelId, uint32 round) external {
         Round storage r = _at(modelId, round, RoundStatus.Open);
-        (address trainer, Market.State state, uint16 donors) = market.standing(modelId);
-        if (state != Market.State.Training) revert NotTraining(modelId, state);
+        (address trainer, State state, uint16 donors) = market.standing(modelId);
+        if (state != State.Training) revert NotTraining(modelId, state);
         (uint256[] memory bitmap, uint16 anchored) = _survivors(modelId, round, donors);
         if (block.timestamp <= r.deadline) {
             if (msg.sender != trainer) revert NotTrainer(modelId, msg.sender);
@@ -268,10 +268,11 @@ contract Rounds is Signed, Seats {
     }
 
     /// @notice Answers an accusation: names a blob with which everybody can open that one share again. Anybody may deliver
-    /// it, once, as long as the sum is not open.
+    /// it, once, as long as the sum is not open; also when the enclave has expired or the dataset was withdrawn by now, so
+    /// that nobody is named for an answer that was refused.
     /// @param member Who accused the donor.
     /// @param blobHash Hash of the blob.
-    /// @param enclave The live training enclave that signed the receipt of this donor's donation.
+    /// @param enclave The training enclave that signed the receipt of this donor's donation.
     /// @param signature EIP-712 `ShareOpening` by that enclave.
     function answerAccusation(
         uint256 modelId,
@@ -284,7 +285,8 @@ contract Rounds is Signed, Seats {
     ) external {
         if (blobHash == 0) revert ZeroHash();
         bytes32 headerHash = _checkUnopened(modelId, round).headerHash;
-        _checkEnclave(modelId, donorIndex, enclave);
+        address took = market.donor(modelId, donorIndex).enclave;
+        if (took != enclave) revert ForeignEnclave(donorIndex, enclaves.enclave(took).number, enclave);
         _answer(modelId, round, donorIndex, member);
         bytes32 opening =
             keccak256(abi.encode(OPENING_TYPEHASH, modelId, round, headerHash, donorIndex, member, blobHash));
@@ -483,22 +485,15 @@ contract Rounds is Signed, Seats {
         if (block.timestamp > r.deadline) revert DeadlinePassed(modelId, round, r.deadline);
     }
 
-    // The enclave is live and took the data of this donor, whose use has not ended.
-    function _checkEnclave(uint256 modelId, uint16 donorIndex, address enclave) private view {
-        (, uint32 number) = enclaves.requireLive(enclave, Kinds.TRAINING);
-        uint32 expected = market.requireInUse(modelId, donorIndex);
-        if (expected != number) revert ForeignEnclave(donorIndex, expected, enclave);
-    }
-
     function _checkTraining(uint256 modelId) private view {
-        (, Market.State state,) = market.standing(modelId);
-        if (state != Market.State.Training) revert NotTraining(modelId, state);
+        (, State state,) = market.standing(modelId);
+        if (state != State.Training) revert NotTraining(modelId, state);
     }
 
     function _checkTrainer(uint256 modelId) private view returns (uint16) {
-        (address trainer, Market.State state, uint16 donors) = market.standing(modelId);
+        (address trainer, State state, uint16 donors) = market.standing(modelId);
         if (trainer != msg.sender) revert NotTrainer(modelId, msg.sender);
-        if (state != Market.State.Training) revert NotTraining(modelId, state);
+        if (state != State.Training) revert NotTraining(modelId, state);
         return donors;
     }
 

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {RoundStatus} from "./IRounds.sol";
+import {State} from "./MarketTypes.sol";
 
 /// @title Why a donor or a member of a committee is named.
 library Reasons {
@@ -35,7 +36,7 @@ library Reasons {
     }
 }
 
-/// @title What the rounds report: their events and errors, except those which need types of the market.
+/// @title What the rounds report: their events and errors.
 abstract contract RoundsLog {
     /// @notice The committee of a training is fixed: whom a round asks, with which keys, and how many of them open it.
     event CommitteeFixed(
@@ -114,6 +115,8 @@ abstract contract RoundsLog {
     error MemberIsNamed(uint256 modelId, address member);
     /// @notice Only the trainer of the model may do this now.
     error NotTrainer(uint256 modelId, address account);
+    /// @notice The model is not in training.
+    error NotTraining(uint256 modelId, State state);
     /// @notice The previous round is not over.
     error PreviousRoundRunning(uint256 modelId, uint32 round, RoundStatus status);
     /// @notice The round is in a state in which this is not possible.

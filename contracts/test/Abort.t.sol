@@ -4,7 +4,8 @@ pragma solidity ^0.8.28;
 import {Base} from "./Base.sol";
 import {Market} from "../src/Market.sol";
 import {MarketLog} from "../src/MarketLog.sol";
-import {Rounds} from "../src/Rounds.sol";
+import {State} from "../src/MarketTypes.sol";
+import {RoundsLog} from "../src/RoundsLog.sol";
 
 /// Trainers who want a model for nothing, and models that were left behind.
 contract AbortTest is Base {
@@ -31,7 +32,7 @@ contract AbortTest is Base {
     }
 
     function _paidInFull(uint256 modelId, uint256 before) private {
-        equal("state", uint256(market.model(modelId).state), uint256(Market.State.Aborted));
+        equal("state", uint256(market.model(modelId).state), uint256(State.Aborted));
         equal("donor 1", market.owedDonor(modelId, 1), 5e6);
         equal("donor 2", market.owedDonor(modelId, 2), 5e6);
         market.claimDonor(modelId, 1);
@@ -123,14 +124,14 @@ contract AbortTest is Base {
         uint32 round = closed(modelId);
         abort(trainer, modelId);
         equal("deposit", market.owed(trainer), 20e6);
-        bytes memory over = abi.encodeWithSelector(Rounds.NotTraining.selector, modelId, Market.State.Aborted);
+        bytes memory over = abi.encodeWithSelector(RoundsLog.NotTraining.selector, modelId, State.Aborted);
         refused(committee, over, address(rounds), abi.encodeCall(rounds.postPartial, (modelId, round, "partial")));
         uint256 other = training2();
         round = open(other);
         anchor(other, round, 1);
         anchor(other, round, 2);
         abort(trainer, other);
-        over = abi.encodeWithSelector(Rounds.NotTraining.selector, other, Market.State.Aborted);
+        over = abi.encodeWithSelector(RoundsLog.NotTraining.selector, other, State.Aborted);
         refused(trainer, over, address(rounds), abi.encodeCall(rounds.close, (other, round)));
     }
 

@@ -87,6 +87,7 @@ abstract contract Base {
         members.add(runner, Roles.RUNNER, bytes32(uint256(2)), 0);
         members.add(auditor, Roles.AUDITOR, bytes32(uint256(3)), 0);
         members.add(author, Roles.TRAINER, bytes32(uint256(4)), 0);
+        delete seats;
         for (uint256 i = 0; i < SEATS; ++i) {
             addSeat(300 + i);
         }
@@ -176,7 +177,7 @@ abstract contract Base {
     function trainingEnclave(uint256 n) internal returns (address enclave) {
         uint256 key = 20_000 + n;
         enclave = vm.addr(key);
-        if (keyOf[enclave] == 0) {
+        if (enclaves.enclave(enclave).operator == address(0)) {
             keyOf[enclave] = key;
             addEnclave(key, Kinds.TRAINING);
         }

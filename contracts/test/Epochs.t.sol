@@ -289,4 +289,179 @@ contract EpochsTest is Base {
         _pass(WINDOW);
         _claim(leaves, 3, 8e6);
     }
+
+    // ---------------------------------------------------------------- keeper and auditors
+
+    function _proposeAs(address who, bytes32 root, uint256 total) private {
+        vm.startPrank(who);
+        _pool.propose(root, LIST, total);
+        vm.stopPrank();
+    }
+
+    function _vetoAs(address who, uint24 epoch) private {
+        vm.startPrank(who);
+        _pool.veto(epoch, "report");
+        vm.stopPrank();
+    }
+
+    function _refusedProposal(address who, bytes memory reason) private {
+        refused(who, reason, address(_pool), abi.encodeCall(_pool.propose, ("root", LIST, 10)));
+    }
+
+    function _silent(uint256 from) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(Epochs.KeeperNotSilent.selector, uint64(from));
+    }
+
+    /// What an auditor got when the time of the chain ran ahead: a root of its own, in use before anybody looked. Now the
+    /// keeper has to have been silent first, and is asked once more.
+    function test_an_auditor_who_empties_the_pool_inside_a_window() public {
+        token.mint(address(_pool), 100e6);
+        bytes32[] memory bad = new bytes32[](1);
+        bad[0] = Tree.leaf(auditor, 100e6);
+        uint256 spoke = _now;
+        _refusedProposal(auditor, _silent(spoke + SILENCE));
+        _inUse(4, 1e6);
+        // The keeper spoke with its proposal, a window ago.
+        spoke = _now - WINDOW;
+        _pass(SILENCE - WINDOW - 1);
+        _refusedProposal(auditor, _silent(spoke + SILENCE));
+        _pass(1);
+        _proposeAs(auditor, bad[0], 100e6);
+        // A keeper who is there says no, and has the word again for as long.
+        _pass(WINDOW - 1);
+        _vetoAs(_keeper, 2);
+        _refusedProposal(auditor, _silent(_now + SILENCE));
+        _refusedClaim(
+            abi.encodeWithSelector(Epochs.BadProof.selector, 1, auditor, 100e6), auditor, 100e6, new bytes32[](0)
+        );
+        _propose(bad[0] ^ bytes32(uint256(1)), 100e6);
+        equal("nothing taken", token.balanceOf(auditor), 0);
+    }
+
+    /// Another auditor is enough, too, when the keeper is gone for good.
+    function test_an_auditor_who_empties_a_pool_that_was_left_behind() public {
+        token.mint(address(_pool), 100e6);
+        _pass(SILENCE);
+        _proposeAs(auditor, "all for me", 100e6);
+        address other = vm.addr(30);
+        members.add(other, Roles.AUDITOR, 0, 0);
+        _vetoAs(other, 1);
+        _proposeAs(other, "the right one", 100e6);
+        _pass(WINDOW);
+        (uint24 epoch, bytes32 root,) = _pool.inUse();
+        equal("epoch", epoch, 1);
+        equal("root", uint256(root), uint256(bytes32("the right one")));
+    }
+
+    /// The keeper's own list is in nobody's use before every auditor had its window.
+    function test_a_keeper_who_empties_the_pool() public {
+        token.mint(address(_pool), 100e6);
+        for (uint256 i = 0; i < 3; ++i) {
+            _propose("all for me", 100e6);
+            _pass(WINDOW - 1);
+            _vetoAs(auditor, 1);
+        }
+        (uint24 epoch,,) = _pool.inUse();
+        equal("none in use", epoch, 0);
+    }
+
+    /// It speaks whenever the auditors could, and says no or nonsense: the members name another one.
+    function test_a_keeper_who_locks_the_pool_for_ever() public {
+        token.mint(address(_pool), 100e6);
+        for (uint256 i = 0; i < 3; ++i) {
+            _pass(SILENCE);
+            if (i == 1) {
+                _propose("nonsense", 100e6);
+                _vetoAs(auditor, 1);
+            } else {
+                _proposeAs(auditor, "the right one", 100e6);
+                _vetoAs(_keeper, 1);
+            }
+            _refusedProposal(auditor, _silent(_now + SILENCE));
+        }
+        address[4] memory others = [_keeper, auditor, trainer, stranger];
+        for (uint256 i = 0; i < others.length; ++i) {
+            refused(
+                others[i],
+                abi.encodeWithSelector(Epochs.NotManager.selector, others[i]),
+                address(_pool),
+                abi.encodeCall(_pool.setKeeper, (others[i]))
+            );
+        }
+        refused(
+            address(this),
+            abi.encodeWithSelector(Epochs.ZeroValue.selector),
+            address(_pool),
+            abi.encodeCall(_pool.setKeeper, (address(0)))
+        );
+        _pool.setKeeper(runner);
+        bytes memory gone =
+            abi.encodeWithSelector(Members.MissingRole.selector, _keeper, Roles.AUDITOR, uint8(0));
+        _refusedProposal(_keeper, gone);
+        _proposeAs(runner, "the right one", 100e6);
+        refused(_keeper, gone, address(_pool), abi.encodeCall(_pool.veto, (1, "report")));
+        // Its silence begins anew: auditors wait for it as for the first one.
+        _pass(WINDOW);
+        _refusedProposal(auditor, _silent(_now - WINDOW + SILENCE));
+        (uint24 epoch,,) = _pool.inUse();
+        equal("in use", epoch, 1);
+    }
+
+    /// One who says no to everything is removed, and what it did not veto before comes into use.
+    function test_an_auditor_who_locks_the_pool_for_ever() public {
+        token.mint(address(_pool), 100e6);
+        _propose("the right one", 100e6);
+        _vetoAs(auditor, 1);
+        members.setRoles(auditor, Roles.OWNER);
+        _propose("the right one", 100e6);
+        refused(
+            auditor,
+            abi.encodeWithSelector(Members.MissingRole.selector, auditor, Roles.AUDITOR, Roles.OWNER),
+            address(_pool),
+            abi.encodeCall(_pool.veto, (1, "report"))
+        );
+        _pass(WINDOW);
+        (uint24 epoch,,) = _pool.inUse();
+        equal("in use", epoch, 1);
+    }
+
+    /// Leaves that add up to more than the list says pay no more than it says, although more is there.
+    function test_more_than_the_total_of_the_list() public {
+        token.mint(address(_pool), 100e6);
+        (bytes32[] memory leaves,) = _leaves(4, 10e6);
+        (bytes32 root,) = Tree.build(leaves, 0);
+        _propose(root, 30e6);
+        _pass(WINDOW);
+        _claim(leaves, 1, 20e6);
+        (, bytes32[] memory proof) = Tree.build(leaves, 3);
+        _refusedClaim(abi.encodeWithSelector(Epochs.MoreThanTotal.selector, 60e6, 30e6), payeeOf(3), 40e6, proof);
+        _claim(leaves, 0, 10e6);
+        (,, uint256 total) = _pool.inUse();
+        equal("total", total, 30e6);
+        // A later list never takes back what an earlier one shared out.
+        refused(
+            _keeper,
+            abi.encodeWithSelector(Epochs.LessThanBefore.selector, 30e6 - 1, 30e6),
+            address(_pool),
+            abi.encodeCall(_pool.propose, ("root", LIST, 30e6 - 1))
+        );
+        // Not even one that was vetoed in between.
+        _propose("too much", 90e6);
+        _vetoAs(auditor, 2);
+        (,, total) = _pool.inUse();
+        equal("total", total, 30e6);
+        _propose("as before", 30e6);
+    }
+
+    function test_a_keeper_with_no_time_to_speak() public {
+        try new Epochs(IERC20(address(token)), members, _keeper, WINDOW, WINDOW - 1) {
+            revert("no silence");
+        } catch (bytes memory reason) {
+            equal(
+                "reason",
+                uint256(keccak256(reason)),
+                uint256(keccak256(abi.encodeWithSelector(Epochs.SilenceTooShort.selector, WINDOW - 1, WINDOW)))
+            );
+        }
+    }
 }

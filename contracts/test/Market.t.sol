@@ -9,7 +9,7 @@ import {Enclaves} from "../src/Enclaves.sol";
 import {IRounds, RoundStatus} from "../src/IRounds.sol";
 import {Market} from "../src/Market.sol";
 import {MarketLog} from "../src/MarketLog.sol";
-import {QueryState} from "../src/MarketTypes.sol";
+import {QueryState, State} from "../src/MarketTypes.sol";
 import {Kinds, Programs} from "../src/Programs.sol";
 import {Purse} from "../src/Purse.sol";
 import {Signed} from "../src/Signed.sol";
@@ -263,7 +263,7 @@ contract MarketTest is Base {
         vm.stopPrank();
         refused(
             user,
-            abi.encodeWithSelector(Market.WrongState.selector, modelId, Market.State.Retired),
+            abi.encodeWithSelector(Market.WrongState.selector, modelId, State.Retired),
             address(market),
             abi.encodeCall(market.buy, (modelId, "b", vm.addr(QUERY_KEY)))
         );
@@ -310,7 +310,7 @@ contract MarketTest is Base {
         balanced();
         refused(
             trainer,
-            abi.encodeWithSelector(Market.WrongState.selector, modelId, Market.State.Aborted),
+            abi.encodeWithSelector(Market.WrongState.selector, modelId, State.Aborted),
             address(market),
             abi.encodeCall(market.abortTraining, (modelId))
         );

@@ -6,7 +6,6 @@ import {Base} from "./Base.sol";
 import {Market} from "../src/Market.sol";
 import {Members, Roles} from "../src/Members.sol";
 import {Kinds} from "../src/Programs.sol";
-import {Rounds} from "../src/Rounds.sol";
 import {RoundsLog} from "../src/RoundsLog.sol";
 
 contract PauseTest is Base {

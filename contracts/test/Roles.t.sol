@@ -4,7 +4,9 @@ pragma solidity ^0.8.28;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import {Governed} from "./Governed.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Directory} from "../src/Directory.sol";
+import {Epochs} from "../src/Epochs.sol";
 import {Members, Roles} from "../src/Members.sol";
 import {Kinds} from "../src/Programs.sol";
 
@@ -17,6 +19,7 @@ contract RolesHandler is Governed {
     address[] private _actors;
     address[] private _targets;
     AccessManager private _manager;
+    Epochs private _pool;
     uint256 public accepted;
 
     function beforeHandOver(AccessManager manager) internal override {
@@ -28,6 +31,7 @@ contract RolesHandler is Governed {
         manager.setTargetFunctionRole(address(market), selectors, RESUMER);
         manager.grantRole(RESUMER, committee, 1 days);
         _manager = manager;
+        _pool = new Epochs(IERC20(address(token)), members, vm.addr(8), 1 days, SILENCE);
     }
 
     function init() external {
@@ -92,6 +96,7 @@ contract RolesHandler is Governed {
         }
         d = keccak256(abi.encode(d, market.feeBps(), market.treasury(), market.rounds(), directory.entries()));
         d = keccak256(abi.encode(d, members.authority(), market.authority(), directory.authority()));
+        d = keccak256(abi.encode(d, _pool.keeper(), rounds.lastRound(1)));
         d = keccak256(abi.encode(d, timelock.getMinDelay(), governor.votingDelay(), governor.votingPeriod()));
         d = keccak256(abi.encode(d, governor.quorumNumerator(), governor.timelock(), governor.proposalThreshold()));
     }
@@ -154,7 +159,7 @@ contract RolesHandler is Governed {
         bytes4[] memory selectors = new bytes4[](2);
         selectors[0] = market.setFee.selector;
         selectors[1] = members.setRoles.selector;
-        uint256 which = seed % 26;
+        uint256 which = seed % 30;
         if (which < 12) return (address(_manager), managerCall(which, who, what, role, selectors));
         if (which == 12) return (address(members), abi.encodeCall(members.add, (user, Roles.ALL, 0, 0)));
         if (which == 13) return (address(members), abi.encodeCall(members.setRoles, (trainer, Roles.ALL)));
@@ -176,6 +181,11 @@ contract RolesHandler is Governed {
         }
         if (which == 23) return (address(timelock), abi.encodeCall(timelock.updateDelay, (0)));
         if (which == 24) return (address(governor), abi.encodeCall(governor.setVotingPeriod, (1)));
+        if (which == 25) return (address(_pool), abi.encodeCall(_pool.setKeeper, (who)));
+        // What market and rounds tell each other.
+        if (which == 26) return (address(market), abi.encodeCall(market.excludeDonor, (1, 1)));
+        if (which == 27) return (address(rounds), abi.encodeCall(rounds.dropDonor, (1, 1)));
+        if (which == 28) return (address(rounds), abi.encodeCall(rounds.fixCommittee, (1, seats, 1, 2)));
         return (address(governor), abi.encodeCall(governor.updateQuorumNumerator, (0)));
     }
 

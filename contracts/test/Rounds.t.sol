@@ -5,8 +5,8 @@ import {Base} from "./Base.sol";
 import {RoundStatus} from "../src/IRounds.sol";
 import {Market} from "../src/Market.sol";
 import {MarketLog} from "../src/MarketLog.sol";
+import {State} from "../src/MarketTypes.sol";
 import {Kinds} from "../src/Programs.sol";
-import {Rounds} from "../src/Rounds.sol";
 import {RoundsLog} from "../src/RoundsLog.sol";
 import {Signed} from "../src/Signed.sol";
 
@@ -278,7 +278,7 @@ contract RoundsTest is Base {
             abi.encodeWithSelector(RoundsLog.InvalidOpenBy.selector, latest + 1, latest)
         );
         uint256 recruiting = propose(terms());
-        bytes memory reason = abi.encodeWithSelector(Rounds.NotTraining.selector, recruiting, Market.State.Recruiting);
+        bytes memory reason = abi.encodeWithSelector(RoundsLog.NotTraining.selector, recruiting, State.Recruiting);
         _bad(recruiting, HEADER, now_ + 1, now_ + 2, reason);
     }
 

@@ -6,10 +6,9 @@ import {Datasets} from "../src/Datasets.sol";
 import {Enclaves} from "../src/Enclaves.sol";
 import {Market} from "../src/Market.sol";
 import {MarketLog} from "../src/MarketLog.sol";
-import {DonorInfo} from "../src/MarketTypes.sol";
+import {DonorInfo, State} from "../src/MarketTypes.sol";
 import {Members} from "../src/Members.sol";
 import {Kinds, Programs} from "../src/Programs.sol";
-import {Rounds} from "../src/Rounds.sol";
 import {RoundsLog} from "../src/RoundsLog.sol";
 
 /// What owners take back or change, and what auditors revoke, stops at every later step.
@@ -78,7 +77,7 @@ contract WithdrawalTest is Base {
         equal("paid", market.donor(modelId, 1).queriesPaid, 1);
         refused(
             stranger,
-            abi.encodeWithSelector(Market.WrongState.selector, modelId, Market.State.Serving),
+            abi.encodeWithSelector(Market.WrongState.selector, modelId, State.Serving),
             address(market),
             end
         );

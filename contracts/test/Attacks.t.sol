@@ -1,0 +1,816 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Base} from "./Base.sol";
+import {Committees} from "../src/Committees.sol";
+import {RoundStatus} from "../src/IRounds.sol";
+import {Market} from "../src/Market.sol";
+import {MarketLog} from "../src/MarketLog.sol";
+import {State} from "../src/MarketTypes.sol";
+import {Members, Roles} from "../src/Members.sol";
+import {Kinds} from "../src/Programs.sol";
+import {Rounds} from "../src/Rounds.sol";
+import {RoundsLog} from "../src/RoundsLog.sol";
+import {Signed} from "../src/Signed.sol";
+
+/// Each test is named after what the attacker wants, and does not get.
+contract AttacksTest is Base {
+    uint256 private _modelId;
+    uint32 private _round;
+
+    /// Three donors with an update each in a closed round.
+    function closed() private {
+        training(3);
+        anchored(3);
+        close(_modelId, _round);
+    }
+
+    function training(uint256 donors) private {
+        _modelId = propose(terms());
+        for (uint256 n = 1; n <= donors; ++n) {
+            donate(_modelId, n, 1);
+        }
+        start(_modelId);
+    }
+
+    function anchored(uint16 donors) private {
+        _round = open(_modelId);
+        for (uint16 d = 1; d <= donors; ++d) {
+            anchor(_modelId, _round, d);
+        }
+    }
+
+    function info() private view returns (Rounds.RoundInfo memory) {
+        return rounds.roundInfo(_modelId, _round);
+    }
+
+    function is_(RoundStatus expected) private view {
+        equal("status", uint256(info().status), uint256(expected));
+    }
+
+    function votes(uint256 seat, uint16 donor, uint8 reason) private {
+        vm.startPrank(seats[seat]);
+        rounds.blameDonor(_modelId, _round, donor, reason);
+        vm.stopPrank();
+    }
+
+    function votesOnMember(uint256 seat, uint256 whom, uint8 reason) private {
+        address member = seats[whom];
+        vm.startPrank(seats[seat]);
+        rounds.blameMember(_modelId, _round, member, reason);
+        vm.stopPrank();
+    }
+
+    function abort() private {
+        vm.startPrank(trainer);
+        market.abortTraining(_modelId);
+        vm.stopPrank();
+    }
+
+    // ---------------------------------------------------------------- a sum for free
+
+    /// There is no quorum to choose that nobody reaches: it follows from the committee, and what was opened counts.
+    function test_a_sum_for_free_by_asking_for_a_quorum_that_never_comes() public {
+        closed();
+        equal("quorum", info().quorum, QUORUM);
+        posts(_modelId, _round, QUORUM);
+        abort();
+        equal("rest of the deposit", market.owed(trainer), 5e6);
+        equal("donors", market.owedDonor(_modelId, 1) + market.owedDonor(_modelId, 3), 10e6);
+    }
+
+    /// A round that gives the committee a second is void at once; that gives nothing back of what an earlier sum is owed.
+    function test_a_sum_for_free_by_a_round_that_nobody_can_open_in_time() public {
+        closed();
+        posts(_modelId, _round, QUORUM);
+        finalize(_modelId, _round);
+        uint64 deadline = uint64(this.timeNow() + 1 days);
+        vm.startPrank(trainer);
+        _round = rounds.open(_modelId, HEADER, deadline, deadline + 1 days - 1);
+        vm.stopPrank();
+        for (uint16 d = 1; d <= 3; ++d) {
+            anchor(_modelId, _round, d);
+        }
+        close(_modelId, _round);
+        vm.warp(deadline + 1 days);
+        rounds.voidRound(_modelId, _round);
+        (uint32 opened,,, bool voided) = rounds.progress(_modelId);
+        equal("opened", opened, 1);
+        if (voided) revert("the committee missed it");
+        // Anybody ends it, and the donors are paid.
+        vm.startPrank(stranger);
+        market.abortTraining(_modelId);
+        vm.stopPrank();
+        equal("donors", market.owedDonor(_modelId, 1) + market.owedDonor(_modelId, 2), 10e6);
+        equal("rest", market.owed(trainer), 5e6);
+    }
+
+    /// Taking back the post of a liar does not close what was opened.
+    function test_a_sum_for_free_by_naming_members_after_the_quorum() public {
+        closed();
+        posts(_modelId, _round, QUORUM);
+        votesOnMember(0, 5, 5);
+        votesOnMember(1, 5, 5);
+        equal("posts", info().partials, QUORUM - 1);
+        if (!info().opened) revert("closed again");
+        refused(
+            stranger,
+            abi.encodeWithSelector(RoundsLog.SumIsOpen.selector, _modelId, _round),
+            address(rounds),
+            abi.encodeCall(rounds.voidRound, (_modelId, _round))
+        );
+        // The seventh posts in its place, also later: the sum is open already. It is not opened twice.
+        vm.warp(info().openBy + 1);
+        post(_modelId, _round, 6);
+        (uint32 opened,,,) = rounds.progress(_modelId);
+        equal("opened", opened, 1);
+        abort();
+        equal("donor", market.owedDonor(_modelId, 1), 5e6);
+    }
+
+    /// One whose round would never end cannot keep the donors waiting for ever.
+    function test_donors_who_wait_for_ever() public {
+        closed();
+        posts(_modelId, _round, QUORUM);
+        finalize(_modelId, _round);
+        uint64 far = uint64(this.timeNow() + 365 days);
+        bytes memory reason = abi.encodeWithSelector(RoundsLog.InvalidOpenBy.selector, far + 1, far);
+        refused(trainer, reason, address(rounds), abi.encodeCall(rounds.open, (_modelId, HEADER, far, far + 1)));
+    }
+
+    // ---------------------------------------------------------------- weights and places
+
+    function test_weight_from_nothing() public {
+        // Nobody states a weight; a validated dataset without rows or quality has none.
+        _modelId = propose(terms());
+        (address owner, bytes32 id) = addDataset(1, 1_000, 0);
+        address enclave = trainingEnclave(1);
+        bytes memory receipt = signDonation(keyOf[enclave], _modelId, id, rootOf(1), payeeOf(1));
+        refused(
+            owner,
+            abi.encodeWithSelector(MarketLog.ZeroWeight.selector),
+            address(market),
+            abi.encodeCall(market.donate, (_modelId, id, payeeOf(1), enclave, receipt))
+        );
+        // A key of one's own that says otherwise is no validation enclave.
+        bytes memory own = signValidation(STRANGER_KEY, owner, "big", type(uint32).max, 255, id);
+        address validation = vm.addr(VALIDATION_KEY);
+        refused(
+            owner,
+            abi.encodeWithSelector(Signed.BadSignature.selector, validation, vm.addr(STRANGER_KEY)),
+            address(datasets),
+            abi.encodeCall(
+                datasets.update, (id, "big", keccak256("report"), type(uint32).max, 255, validation, own)
+            )
+        );
+        equal("rows times quality", market.donor(_modelId, donateNew(2, 100, 3)).weight, 300);
+        equal(
+            "not more than fits",
+            market.donor(_modelId, donateNew(3, type(uint32).max, 255)).weight,
+            type(uint32).max
+        );
+        equal("sum", market.model(_modelId).totalWeight, 300 + uint256(type(uint32).max));
+    }
+
+    function donateNew(uint256 n, uint32 rows, uint8 quality) private returns (uint16) {
+        addDataset(n, rows, quality);
+        return donateAgain(_modelId, n);
+    }
+
+    function test_one_enclave_two_places() public {
+        _modelId = propose(terms());
+        donate(_modelId, 1, 1);
+        (address owner, bytes32 id) = addDataset(2);
+        address enclave = trainingEnclave(1);
+        bytes memory receipt = signDonation(keyOf[enclave], _modelId, id, rootOf(2), payeeOf(2));
+        refused(
+            owner,
+            abi.encodeWithSelector(MarketLog.EnclaveTaken.selector, _modelId, enclave),
+            address(market),
+            abi.encodeCall(market.donate, (_modelId, id, payeeOf(2), enclave, receipt))
+        );
+        // In another model it has one, too; and another enclave takes this dataset.
+        uint256 other = propose(terms());
+        equal("another model", donateAgain(other, 1), 1);
+        equal("another enclave", donateAgain(_modelId, 2), 2);
+    }
+
+    /// Places are bits by running number, 255 in a word: numbers that are 255 or 256 apart are not taken for each other.
+    function test_the_place_of_somebody_else() public {
+        for (uint256 i = 0; i < 260; ++i) {
+            trainingEnclave(1_000 + i);
+        }
+        Market.Terms memory t = terms();
+        t.maxDonors = 300;
+        _modelId = propose(t);
+        uint16[5] memory numbers = [uint16(0), 1, 254, 255, 256];
+        for (uint256 i = 0; i < numbers.length; ++i) {
+            donate(_modelId, 1_000 + numbers[i], 1);
+        }
+        for (uint256 i = 0; i < numbers.length; ++i) {
+            (address owner, bytes32 id) = addDataset(2_000 + i);
+            address enclave = trainingEnclave(1_000 + numbers[i]);
+            bytes memory receipt = signDonation(keyOf[enclave], _modelId, id, rootOf(2_000 + i), payeeOf(1));
+            refused(
+                owner,
+                abi.encodeWithSelector(MarketLog.EnclaveTaken.selector, _modelId, enclave),
+                address(market),
+                abi.encodeCall(market.donate, (_modelId, id, payeeOf(1), enclave, receipt))
+            );
+        }
+    }
+
+    /// The enclave signs the version that it has. A register that moved on since is not what it signed.
+    function test_the_weight_of_another_version() public {
+        _modelId = propose(terms());
+        (address owner, bytes32 id) = addDataset(1, 10, 1);
+        address enclave = trainingEnclave(1);
+        bytes memory receipt = signDonation(keyOf[enclave], _modelId, id, rootOf(1), payeeOf(1));
+        bytes memory better = signValidation(VALIDATION_KEY, owner, "more", 1_000, 1, id);
+        vm.startPrank(owner);
+        datasets.update(id, "more", keccak256("report"), 1_000, 1, vm.addr(VALIDATION_KEY), better);
+        vm.stopPrank();
+        bytes32 hash = donationHash(_modelId, id, "more", payeeOf(1));
+        refused(
+            owner,
+            abi.encodeWithSelector(
+                Signed.BadSignature.selector, enclave, recovered(address(market), hash, receipt, 31337)
+            ),
+            address(market),
+            abi.encodeCall(market.donate, (_modelId, id, payeeOf(1), enclave, receipt))
+        );
+    }
+
+    // ---------------------------------------------------------------- datasets
+
+    /// What a validation enclave recognizes as a version of a dataset is not registered as a new one, and the other way.
+    function test_the_same_table_twice() public {
+        (address owner, bytes32 id) = addDataset(1);
+        address enclave = vm.addr(VALIDATION_KEY);
+        // The receipt says that it replaces `id`, so `register` takes it for something else that nobody signed.
+        bytes memory again = signValidation(VALIDATION_KEY, owner, "salted anew", 100, 3, id);
+        vm.startPrank(owner);
+        (bool ok,) = address(datasets)
+            .call(
+                abi.encodeCall(
+                    datasets.register,
+                    ("salted anew", keccak256("report"), keccak256("policy"), 100, 3, enclave, again)
+                )
+            );
+        bytes memory fresh = signValidation(VALIDATION_KEY, owner, "something new", 100, 3, 0);
+        (bool updated,) = address(datasets)
+            .call(abi.encodeCall(datasets.update, (id, "something new", keccak256("report"), 100, 3, enclave, fresh)));
+        // The first time that content comes, it comes as what it is.
+        datasets.update(id, "salted anew", keccak256("report"), 100, 3, enclave, again);
+        vm.stopPrank();
+        if (ok || updated) revert("accepted as what it is not");
+        equal("version", datasets.dataset(id).version, 1);
+    }
+
+    function test_an_update_in_the_round_of_a_withdrawn_dataset() public {
+        training(3);
+        _round = open(_modelId);
+        anchor(_modelId, _round, 1);
+        anchor(_modelId, _round, 2);
+        withdrawDataset(3);
+        // Nobody called `endUse`: the register is asked for each update.
+        address enclave = enclaveOf(_modelId, 3);
+        bytes memory receipt = signUpdate(keyOf[enclave], _modelId, _round, "blob", 3);
+        refused(
+            runner,
+            abi.encodeWithSelector(MarketLog.UseEnded.selector, _modelId, 3),
+            address(rounds),
+            abi.encodeCall(rounds.anchor, (_modelId, _round, "blob", 3, enclave, receipt))
+        );
+        // One that was anchored before leaves the open round, and nobody waits for it.
+        withdrawDataset(2);
+        market.endUse(_modelId, 2);
+        market.endUse(_modelId, 3);
+        (, uint16 count) = rounds.survivors(_modelId, _round);
+        equal("one is left", count, 1);
+        close(_modelId, _round);
+        is_(RoundStatus.Failed);
+    }
+
+    /// In a closed round, too: what was posted for the set with it opens nothing.
+    function test_the_sum_with_a_withdrawn_dataset() public {
+        closed();
+        posts(_modelId, _round, QUORUM - 1);
+        uint64 openBy = info().openBy;
+        vm.warp(openBy - 10);
+        withdrawDataset(3);
+        market.endUse(_modelId, 3);
+        equal("attempt", info().attempt, 1);
+        equal("posts", info().partials, 0);
+        equal("nothing posted", uint256(rounds.partialOf(_modelId, _round, seats[0])), 0);
+        (uint256[] memory bitmap, uint16 count) = rounds.survivors(_modelId, _round);
+        equal("set", bitmap[0], 6);
+        equal("count", count, 2);
+        // The last one alone does not complete the quorum of the earlier set; all have their time again.
+        post(_modelId, _round, 6);
+        if (info().opened) revert("opened with posts for another set");
+        equal("time", info().openBy, openBy - 10 + 1 days);
+        posts(_modelId, _round, QUORUM - 1);
+        if (!info().opened) revert("not opened");
+        // What is open stays as it is.
+        withdrawDataset(2);
+        market.endUse(_modelId, 2);
+        equal("survivors", info().survivors, 2);
+        equal("attempt", info().attempt, 1);
+    }
+
+    /// One who cannot win by data cannot stop the round by taking it back again and again either: each does it once.
+    function test_a_round_that_never_ends() public {
+        closed();
+        withdrawDataset(3);
+        market.endUse(_modelId, 3);
+        refused(
+            stranger,
+            abi.encodeWithSelector(MarketLog.UseEnded.selector, _modelId, 3),
+            address(market),
+            abi.encodeCall(market.endUse, (_modelId, 3))
+        );
+        refused(
+            stranger,
+            abi.encodeWithSelector(MarketLog.DatasetNotWithdrawn.selector, 2),
+            address(market),
+            abi.encodeCall(market.endUse, (_modelId, 2))
+        );
+        posts(_modelId, _round, QUORUM);
+        finalize(_modelId, _round);
+        is_(RoundStatus.Final);
+    }
+
+    // ---------------------------------------------------------------- the committee
+
+    function test_a_training_stopped_by_changing_a_key() public {
+        training(2);
+        address member = seats[3];
+        vm.startPrank(member);
+        members.update("profile", "another key");
+        vm.stopPrank();
+        if (members.member(member).keyClaimed) revert("claimed a key that it did not prove");
+        members.remove(seats[4]);
+        members.setRoles(seats[5], Roles.OWNER);
+        anchored(2);
+        finishRound(_modelId, _round);
+        is_(RoundStatus.Final);
+        // Later trainings are without it until it proves the new key.
+        uint256 other = propose(terms());
+        donate(other, 11, 1);
+        donate(other, 12, 1);
+        bytes memory call = abi.encodeCall(market.startTraining, (other, seats));
+        refused(trainer, abi.encodeWithSelector(RoundsLog.NoSeatFor.selector, member), address(market), call);
+    }
+
+    function test_a_key_copied_from_another_member() public {
+        address copier = vm.addr(400);
+        bytes32 key = members.member(seats[0]).sealKey;
+        members.add(copier, Roles.COMMITTEE, 0, key);
+        if (members.member(copier).keyClaimed) revert("claimed");
+        refusedSeat(copier);
+        // Proving one and putting another in its place afterwards.
+        vm.startPrank(copier);
+        members.proveSealKey("own", "r", "s");
+        members.update("profile", key);
+        vm.stopPrank();
+        refusedSeat(copier);
+        // A new profile with the same key keeps the proof.
+        vm.startPrank(copier);
+        members.proveSealKey("own", "r", "s");
+        members.update("another profile", "own");
+        vm.stopPrank();
+        if (!members.member(copier).keyClaimed) revert("forgotten");
+        refused(
+            copier, abi.encodeWithSelector(Members.ZeroKey.selector), address(members), provingNothing()
+        );
+        refused(
+            stranger, abi.encodeWithSelector(Members.NotMember.selector, stranger), address(members), provingNothing()
+        );
+    }
+
+    function provingNothing() private view returns (bytes memory) {
+        return abi.encodeCall(members.proveSealKey, (0, "r", "s"));
+    }
+
+    function refusedSeat(address seat) private {
+        uint256 modelId = propose(terms());
+        donate(modelId, 900 + 2 * modelId, 1);
+        donate(modelId, 901 + 2 * modelId, 1);
+        bytes memory call = abi.encodeCall(market.startTraining, (modelId, with(seat)));
+        refused(trainer, abi.encodeWithSelector(RoundsLog.NoSeatFor.selector, seat), address(market), call);
+    }
+
+    /// The committee and one more, in ascending order.
+    function with(address seat) private view returns (address[] memory list) {
+        list = new address[](SEATS + 1);
+        uint256 next;
+        for (uint256 i = 0; i <= SEATS; ++i) {
+            bool here = i == next && (next == SEATS || seat < seats[next]);
+            list[i] = here ? seat : seats[next++];
+        }
+    }
+
+    function test_a_committee_that_one_liar_can_open() public {
+        _modelId = propose(terms());
+        donate(_modelId, 1, 1);
+        donate(_modelId, 2, 1);
+        // Three are too few for one who colludes; so is the same one twice, in whatever order.
+        refusedCommittee(
+            some(3), abi.encodeWithSelector(Committees.InvalidCommittee.selector, uint256(3), uint8(1))
+        );
+        address[] memory list = some(7);
+        list[6] = list[5];
+        refusedCommittee(list, abi.encodeWithSelector(RoundsLog.SeatsNotAscending.selector, list[5]));
+        (list[5], list[6]) = (seats[6], seats[5]);
+        refusedCommittee(list, abi.encodeWithSelector(RoundsLog.SeatsNotAscending.selector, seats[5]));
+        // Nor somebody of another role, or nobody.
+        list = some(7);
+        list[0] = address(0);
+        refusedCommittee(list, abi.encodeWithSelector(RoundsLog.SeatsNotAscending.selector, address(0)));
+        list = new address[](33);
+        refusedCommittee(list, abi.encodeWithSelector(Committees.InvalidCommittee.selector, uint256(33), uint8(1)));
+        members.setRoles(seats[2], Roles.TRAINER);
+        refusedCommittee(some(7), abi.encodeWithSelector(RoundsLog.NoSeatFor.selector, seats[2]));
+        members.setRoles(seats[2], Roles.COMMITTEE);
+        start(_modelId);
+        (address[] memory fixed_, uint8 colluders, uint8 threshold, uint8 quorum) = rounds.committeeOf(_modelId);
+        equal("seats", fixed_.length, 7);
+        equal("colluders", colluders, 1);
+        equal("threshold", threshold, 5);
+        equal("quorum", quorum, 6);
+        for (uint8 i = 0; i < 7; ++i) {
+            if (fixed_[i] != seats[i]) revert("seat");
+            equal("seat", rounds.seatOf(_modelId, seats[i]), i + 1);
+        }
+        equal("no seat", rounds.seatOf(_modelId, stranger), 0);
+    }
+
+    function some(uint256 many) private view returns (address[] memory list) {
+        list = new address[](many);
+        for (uint256 i = 0; i < many; ++i) {
+            list[i] = seats[i];
+        }
+    }
+
+    function refusedCommittee(address[] memory list, bytes memory reason) private {
+        refused(trainer, reason, address(market), abi.encodeCall(market.startTraining, (_modelId, list)));
+    }
+
+    function test_a_committee_fixed_by_somebody_else() public {
+        training(2);
+        bytes memory call = abi.encodeCall(rounds.fixCommittee, (_modelId, some(4), 1, 2));
+        refused(trainer, abi.encodeWithSelector(RoundsLog.NotMarket.selector, trainer), address(rounds), call);
+        call = abi.encodeCall(rounds.dropDonor, (_modelId, 1));
+        refused(trainer, abi.encodeWithSelector(RoundsLog.NotMarket.selector, trainer), address(rounds), call);
+        call = abi.encodeCall(market.excludeDonor, (_modelId, 1));
+        refused(trainer, abi.encodeWithSelector(MarketLog.NotRounds.selector, trainer), address(market), call);
+    }
+
+    function test_an_honest_donor_named_by_those_who_may_collude() public {
+        closed();
+        votes(6, 1, 1);
+        refused(
+            seats[6],
+            abi.encodeWithSelector(RoundsLog.AlreadyBlamed.selector, _modelId, _round, seats[6]),
+            address(rounds),
+            abi.encodeCall(rounds.blameDonor, (_modelId, _round, 1, 1))
+        );
+        // For every reason there is: votes for different ones do not add up, and nobody honest joins.
+        votes(6, 1, 2);
+        votes(6, 1, 3);
+        votes(5, 1, 6);
+        is_(RoundStatus.Closed);
+        equal("survivors", info().survivors, 3);
+        equal("excluded", market.model(_modelId).excluded, 0);
+        address[3] memory others = [trainer, stranger, auditor];
+        for (uint256 i = 0; i < others.length; ++i) {
+            refused(
+                others[i],
+                abi.encodeWithSelector(RoundsLog.NotSeated.selector, _modelId, others[i]),
+                address(rounds),
+                abi.encodeCall(rounds.blameDonor, (_modelId, _round, 1, 1))
+            );
+        }
+        posts(_modelId, _round, QUORUM);
+        finalize(_modelId, _round);
+        vm.startPrank(trainer);
+        market.finishTraining(_modelId, MODEL_HASH);
+        vm.stopPrank();
+        equal("paid", market.owedDonor(_modelId, 1), 5e6);
+    }
+
+    function test_a_liar_excluded_by_fewer_than_one_more_than_collude() public {
+        Market.Terms memory t = terms();
+        t.colluders = 3;
+        _modelId = propose(t);
+        for (uint256 n = 1; n <= 3; ++n) {
+            donate(_modelId, n, 1);
+        }
+        start(_modelId);
+        anchored(3);
+        close(_modelId, _round);
+        for (uint256 i = 0; i < 3; ++i) {
+            votes(i, 2, 2);
+            equal("not yet", market.model(_modelId).excluded, 0);
+        }
+        votes(3, 2, 2);
+        equal("now", market.model(_modelId).excluded, 1);
+        equal("weights", market.model(_modelId).totalWeight, 2);
+        equal("weight", market.donor(_modelId, 2).weight, 0);
+        equal("survivors", info().survivors, 2);
+        // More votes change nothing more.
+        votes(4, 2, 2);
+        votes(0, 2, 1);
+        equal("once", market.model(_modelId).excluded, 1);
+        equal("attempt", info().attempt, 1);
+    }
+
+    /// The liar takes its data back when it is accused: that saves neither its place nor its pay.
+    function test_pay_for_a_liar_who_withdraws() public {
+        closed();
+        withdrawDataset(3);
+        market.endUse(_modelId, 3);
+        votes(0, 3, 2);
+        votes(1, 3, 2);
+        equal("attempt", info().attempt, 1);
+        posts(_modelId, _round, QUORUM);
+        finalize(_modelId, _round);
+        vm.startPrank(trainer);
+        market.finishTraining(_modelId, MODEL_HASH);
+        vm.stopPrank();
+        equal("liar", market.owedDonor(_modelId, 3), 0);
+        equal("rest", market.owed(trainer), 10e6);
+    }
+
+    /// The named one sends nothing more, in this round or a later one.
+    function test_a_named_donor_comes_back() public {
+        training(3);
+        anchored(3);
+        close(_modelId, _round);
+        blame(_modelId, _round, 3, 3);
+        posts(_modelId, _round, QUORUM);
+        finalize(_modelId, _round);
+        address enclave = trainingEnclave(3);
+        _round = open(_modelId);
+        bytes memory receipt = signUpdate(keyOf[enclave], _modelId, _round, "blob", 3);
+        refused(
+            runner,
+            abi.encodeWithSelector(MarketLog.UseEnded.selector, _modelId, 3),
+            address(rounds),
+            abi.encodeCall(rounds.anchor, (_modelId, _round, "blob", 3, enclave, receipt))
+        );
+        anchor(_modelId, _round, 1);
+        anchor(_modelId, _round, 2);
+        // Nobody waits for it.
+        close(_modelId, _round);
+        is_(RoundStatus.Closed);
+    }
+
+    function test_a_liar_of_the_committee_votes_and_posts_on() public {
+        closed();
+        address liar = seats[6];
+        // It does not judge itself, and others do not alone.
+        refused(
+            liar,
+            abi.encodeWithSelector(RoundsLog.OwnSeat.selector, liar),
+            address(rounds),
+            abi.encodeCall(rounds.blameMember, (_modelId, _round, liar, 4))
+        );
+        posts(_modelId, _round, 2);
+        post(_modelId, _round, 6);
+        votesOnMember(0, 6, 4);
+        equal("still there", info().partials, 3);
+        votesOnMember(1, 6, 4);
+        equal("taken back", info().partials, 2);
+        equal("no post", uint256(rounds.partialOf(_modelId, _round, liar)), 0);
+        bytes memory named = abi.encodeWithSelector(RoundsLog.MemberIsNamed.selector, _modelId, liar);
+        bytes[4] memory calls = [
+            abi.encodeCall(rounds.postPartial, (_modelId, _round, "again")),
+            abi.encodeCall(rounds.accuse, (_modelId, _round, 1)),
+            abi.encodeCall(rounds.blameDonor, (_modelId, _round, 1, 1)),
+            abi.encodeCall(rounds.blameMember, (_modelId, _round, seats[0], 4))
+        ];
+        for (uint256 i = 0; i < calls.length; ++i) {
+            refused(liar, named, address(rounds), calls[i]);
+        }
+        for (uint256 i = 2; i < QUORUM; ++i) {
+            if (info().opened) revert("too early");
+            post(_modelId, _round, i);
+        }
+        if (!info().opened) revert("six honest members do not open it");
+        // Its silence in the next round is nobody's loss; who is only silent may come back.
+        finalize(_modelId, _round);
+        votesOnMember(0, 5, 6);
+        votesOnMember(1, 5, 6);
+        if (rounds.isNamed(_modelId, seats[5])) revert("named for silence");
+    }
+
+    function test_reasons_that_are_none() public {
+        closed();
+        uint8[5] memory ofNoDonor = [uint8(0), 4, 5, 7, 255];
+        for (uint256 i = 0; i < 5; ++i) {
+            refused(
+                seats[0],
+                abi.encodeWithSelector(RoundsLog.InvalidReason.selector, ofNoDonor[i]),
+                address(rounds),
+                abi.encodeCall(rounds.blameDonor, (_modelId, _round, 1, ofNoDonor[i]))
+            );
+        }
+        uint8[4] memory ofNoMember = [uint8(0), 3, 7, 255];
+        for (uint256 i = 0; i < 4; ++i) {
+            refused(
+                seats[0],
+                abi.encodeWithSelector(RoundsLog.InvalidReason.selector, ofNoMember[i]),
+                address(rounds),
+                abi.encodeCall(rounds.blameMember, (_modelId, _round, seats[1], ofNoMember[i]))
+            );
+        }
+        bytes memory unknown = abi.encodeWithSelector(RoundsLog.UnknownDonor.selector, _modelId, 4);
+        refused(seats[0], unknown, address(rounds), abi.encodeCall(rounds.blameDonor, (_modelId, _round, 4, 1)));
+        unknown = abi.encodeWithSelector(RoundsLog.UnknownDonor.selector, _modelId, 0);
+        refused(seats[0], unknown, address(rounds), abi.encodeCall(rounds.blameDonor, (_modelId, _round, 0, 1)));
+        unknown = abi.encodeWithSelector(RoundsLog.NotSeated.selector, _modelId, stranger);
+        refused(
+            seats[0], unknown, address(rounds), abi.encodeCall(rounds.blameMember, (_modelId, _round, stranger, 4))
+        );
+    }
+
+    /// Old rounds are over, open ones have not begun to be judged, and a model that was given up owes what it owes.
+    function test_a_donor_robbed_afterwards() public {
+        closed();
+        posts(_modelId, _round, QUORUM);
+        finalize(_modelId, _round);
+        uint32 old = _round;
+        anchored(3);
+        refused(
+            seats[0],
+            abi.encodeWithSelector(RoundsLog.NotLatestRound.selector, _modelId, old, _round),
+            address(rounds),
+            abi.encodeCall(rounds.blameDonor, (_modelId, old, 1, 1))
+        );
+        refused(
+            seats[0],
+            abi.encodeWithSelector(RoundsLog.WrongRoundStatus.selector, _modelId, _round, RoundStatus.Open),
+            address(rounds),
+            abi.encodeCall(rounds.blameDonor, (_modelId, _round, 1, 1))
+        );
+        close(_modelId, _round);
+        votes(0, 1, 1);
+        abort();
+        equal("owed", market.owedDonor(_modelId, 1), 5e6);
+        refused(
+            seats[1],
+            abi.encodeWithSelector(Market.WrongState.selector, _modelId, State.Aborted),
+            address(rounds),
+            abi.encodeCall(rounds.blameDonor, (_modelId, _round, 1, 1))
+        );
+        equal("still owed", market.owedDonor(_modelId, 1), 5e6);
+    }
+
+    // ---------------------------------------------------------------- accusations
+
+    function test_shares_opened_without_an_accusation() public {
+        closed();
+        address enclave = enclaveOf(_modelId, 2);
+        bytes memory opening = signOpening(keyOf[enclave], _modelId, _round, 2, seats[0], "opening");
+        bytes memory answer =
+            abi.encodeCall(rounds.answerAccusation, (_modelId, _round, 2, seats[0], "opening", enclave, opening));
+        bytes memory none = abi.encodeWithSelector(RoundsLog.NotAccused.selector, _modelId, _round, 2, seats[0]);
+        refused(stranger, none, address(rounds), answer);
+        bytes memory accuse = abi.encodeCall(rounds.accuse, (_modelId, _round, 2));
+        refused(
+            stranger, abi.encodeWithSelector(RoundsLog.NotSeated.selector, _modelId, stranger), address(rounds), accuse
+        );
+        vm.startPrank(seats[0]);
+        rounds.accuse(_modelId, _round, 2);
+        vm.stopPrank();
+        refused(
+            seats[0],
+            abi.encodeWithSelector(RoundsLog.AlreadyAccused.selector, _modelId, _round, 2, seats[0]),
+            address(rounds),
+            accuse
+        );
+        // Another donor's enclave does not answer, nor does this one for another member.
+        address foreign = enclaveOf(_modelId, 1);
+        bytes memory wrong = signOpening(keyOf[foreign], _modelId, _round, 2, seats[0], "opening");
+        refused(
+            stranger,
+            abi.encodeWithSelector(
+                RoundsLog.ForeignEnclave.selector, 2, enclaves.enclave(enclave).number, foreign
+            ),
+            address(rounds),
+            abi.encodeCall(rounds.answerAccusation, (_modelId, _round, 2, seats[0], "opening", foreign, wrong))
+        );
+        refused(
+            stranger,
+            abi.encodeWithSelector(Signed.BadSignature.selector, enclave, foreign),
+            address(rounds),
+            abi.encodeCall(rounds.answerAccusation, (_modelId, _round, 2, seats[0], "opening", enclave, wrong))
+        );
+        // It answers, even when it may send nothing more by now: nobody is named for an answer that was refused.
+        withdrawDataset(2);
+        vm.startPrank(runner);
+        enclaves.revoke(enclave);
+        vm.stopPrank();
+        vm.startPrank(stranger);
+        (bool ok,) = address(rounds).call(answer);
+        vm.stopPrank();
+        if (!ok) revert("not answered");
+        refused(stranger, none, address(rounds), answer);
+        refused(
+            seats[0],
+            abi.encodeWithSelector(RoundsLog.AlreadyAccused.selector, _modelId, _round, 2, seats[0]),
+            address(rounds),
+            accuse
+        );
+    }
+
+    /// Not before the set is fixed, not when the sum is open, not about somebody who is not in it.
+    function test_accusations_out_of_time() public {
+        training(3);
+        anchored(2);
+        bytes memory accuse = abi.encodeCall(rounds.accuse, (_modelId, _round, 3));
+        refused(
+            seats[0],
+            abi.encodeWithSelector(RoundsLog.WrongRoundStatus.selector, _modelId, _round, RoundStatus.Open),
+            address(rounds),
+            accuse
+        );
+        vm.warp(info().deadline + 1);
+        rounds.close(_modelId, _round);
+        refused(
+            seats[0],
+            abi.encodeWithSelector(RoundsLog.NotInSum.selector, _modelId, _round, 3),
+            address(rounds),
+            accuse
+        );
+        posts(_modelId, _round, QUORUM);
+        accuse = abi.encodeCall(rounds.accuse, (_modelId, _round, 1));
+        bytes memory open_ = abi.encodeWithSelector(RoundsLog.SumIsOpen.selector, _modelId, _round);
+        refused(seats[0], open_, address(rounds), accuse);
+        address enclave = enclaveOf(_modelId, 1);
+        bytes memory opening = signOpening(keyOf[enclave], _modelId, _round, 1, seats[0], "opening");
+        refused(
+            stranger,
+            open_,
+            address(rounds),
+            abi.encodeCall(rounds.answerAccusation, (_modelId, _round, 1, seats[0], "opening", enclave, opening))
+        );
+    }
+
+    // ---------------------------------------------------------------- queries
+
+    function test_another_enclave_served_between_looking_and_buying() public {
+        uint256 modelId = served();
+        addEnclave(STRANGER_KEY, Kinds.QUERY);
+        address seen = vm.addr(QUERY_KEY);
+        vm.startPrank(trainer);
+        market.serve(modelId, vm.addr(STRANGER_KEY));
+        vm.stopPrank();
+        uint256 before = token.balanceOf(user);
+        refused(
+            user,
+            abi.encodeWithSelector(MarketLog.OtherEnclave.selector, modelId, seen, vm.addr(STRANGER_KEY)),
+            address(market),
+            abi.encodeCall(market.buy, (modelId, "code", seen))
+        );
+        equal("not paid", token.balanceOf(user), before);
+        // Nor by naming nobody.
+        refused(
+            user,
+            abi.encodeWithSelector(MarketLog.OtherEnclave.selector, modelId, address(0), vm.addr(STRANGER_KEY)),
+            address(market),
+            abi.encodeCall(market.buy, (modelId, "code", address(0)))
+        );
+        buy(modelId, "code");
+    }
+
+    // ---------------------------------------------------------------- many donors
+
+    /// The same beyond the first word of donors, which is kept elsewhere.
+    function test_the_sum_with_a_named_donor_of_many() public {
+        Market.Terms memory t = terms();
+        t.maxDonors = 100;
+        _modelId = propose(t);
+        for (uint256 n = 1; n <= 100; ++n) {
+            donate(_modelId, n, 1);
+        }
+        start(_modelId);
+        anchored(100);
+        close(_modelId, _round);
+        blame(_modelId, _round, 87, 1);
+        blame(_modelId, _round, 88, 1);
+        blame(_modelId, _round, 100, 2);
+        (uint256[] memory bitmap, uint16 count) = rounds.survivors(_modelId, _round);
+        equal("count", count, 97);
+        equal("recorded", info().survivors, 97);
+        equal("attempt", info().attempt, 3);
+        equal("87, 88, 100", bitmap[0] >> 87, ((1 << 13) - 1) ^ 3);
+        if (rounds.isAnchored(_modelId, _round, 88) || !rounds.isAnchored(_modelId, _round, 89)) revert("isAnchored");
+        withdrawDataset(99);
+        market.endUse(_modelId, 99);
+        equal("attempt", info().attempt, 4);
+        if (rounds.isAnchored(_modelId, _round, 99)) revert("withdrawn");
+    }
+}
