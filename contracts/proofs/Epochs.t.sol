@@ -19,7 +19,7 @@ contract EpochsProofs is Prover {
     function setUp() public {
         vm.warp(1_000_000);
         _token = new TestToken(address(this));
-        _epochs = new Epochs(IERC20(address(_token)), Members(address(this)), address(this), 1 hours);
+        _epochs = new Epochs(IERC20(address(_token)), Members(address(this)), address(this), 1 hours, 1 hours);
     }
 
     /// A claim pays the difference to what was paid before, and never twice.
@@ -38,12 +38,16 @@ contract EpochsProofs is Prover {
         assert(paidOut == sum);
     }
 
-    /// What was paid out is counted in full, however much it is: a sum that does not fit is refused.
-    function check_paid_out_is_never_cut_off(uint256 due) public {
+    /// Totals and what was paid out are counted in full, however much it is: a sum that does not fit is refused.
+    function check_totals_are_never_cut_off(uint256 due) public {
         vm.assume(due != 0 && due < 2 ** 200);
         _token.mint(address(_epochs), 2 ** 200);
-        _publish(due, 0, 2 ** 200);
-        try _epochs.claim(FIRST, due, _proof(_leaf(SECOND, 0))) {
+        try _epochs.propose(_root(_leaf(FIRST, due), _leaf(SECOND, 0)), "list", due) {
+            assert(due < 2 ** 128);
+            vm.warp(block.timestamp + 1 hours);
+            (,, uint256 total) = _epochs.inUse();
+            assert(total == due);
+            _claims(FIRST, due, _leaf(SECOND, 0), due);
             (uint256 paidOut,) = _epochs.totals();
             assert(paidOut == due);
         } catch {
@@ -51,17 +55,37 @@ contract EpochsProofs is Prover {
         }
     }
 
-    /// A list which shares out more than arrived is refused, and so is one that shares out less than was paid.
-    function check_no_list_promises_too_much(uint96 arrived, uint96 due, uint96 total) public {
+    /// A list which shares out more than arrived is refused, and so is one that shares out less than the one before.
+    function check_no_list_promises_too_much(uint96 arrived, uint96 before, uint96 total) public {
         _token.mint(address(_epochs), arrived);
-        vm.assume(due <= arrived);
-        _publish(due, 0, arrived);
-        _claims(FIRST, due, _leaf(SECOND, 0), due);
+        vm.assume(before <= arrived);
+        _publish(before, 0, before);
         try _epochs.propose("root", "list", total) {
-            assert(total <= arrived && total >= due);
+            assert(total <= arrived && total >= before);
         } catch {
-            assert(total > arrived || total < due);
+            assert(total > arrived || total < before);
         }
+    }
+
+    /// Whatever the leaves say, claims take no more in all than the total of the list.
+    function check_claims_take_no_more_than_the_total(uint96 first, uint96 second, uint96 total) public {
+        _token.mint(address(_epochs), 2 ** 100);
+        _publish(first, second, total);
+        bool one;
+        bool two;
+        try _epochs.claim(FIRST, first, _proof(_leaf(SECOND, second))) {
+            one = true;
+        } catch {
+            assert(first == 0 || first > total);
+        }
+        try _epochs.claim(SECOND, second, _proof(_leaf(FIRST, first))) {
+            two = true;
+        } catch {
+            assert(second == 0 || uint256(second) + (one ? first : 0) > total);
+        }
+        (uint256 paidOut,) = _epochs.totals();
+        assert(paidOut == (one ? uint256(first) : 0) + (two ? second : 0));
+        assert(paidOut <= total);
     }
 
     /// Only what is in the list is paid, to those who are in it, once the window is over.

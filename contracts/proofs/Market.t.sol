@@ -17,10 +17,19 @@ contract SayYes {
     uint32 public constant count = 0;
 
     uint32 private _opened;
+    bool private _missed;
+    bool private _voided;
 
-    function setOpened(uint32 opened) external {
-        _opened = opened;
+    function setProgress(uint32 opened, bool missed, bool voided) external {
+        (_opened, _missed, _voided) = (opened, missed, voided);
     }
+
+    /// The committee names a donor.
+    function exclude(Market market, uint256 modelId, uint16 donorIndex) external returns (bool) {
+        return market.excludeDonor(modelId, donorIndex);
+    }
+
+    function fixCommittee(uint256, address[] calldata, uint8, uint16) external pure {}
 
     function canCall(address, address, bytes4) external pure returns (bool, uint32) {
         return (true, 0);
@@ -28,21 +37,23 @@ contract SayYes {
 
     function requireRole(address, uint8) external pure {}
 
-    /// The id of a dataset names its owner; the running number is 1 for the first and 2 for the second donor.
-    function requireUsable(bytes32 id) external pure returns (address, uint32) {
-        return (address(uint160(uint256(id) >> 8)), uint32(uint8(uint256(id))));
+    /// The id of a dataset names its owner; the running number is 1 for the first and 2 for the second donor. The first
+    /// one has weight 1, the second one 5.
+    function requireUsable(bytes32 id) external pure returns (address, uint32, uint32, bytes32) {
+        uint32 number = uint8(uint256(id));
+        return (address(uint160(uint256(id) >> 8)), number, number == 1 ? 1 : 5, "root");
     }
 
-    function requireLive(address, uint8) external pure returns (address, uint32) {
-        return (RUNNER, 1);
+    function requireLive(address signer, uint8) external pure returns (address, uint32) {
+        return (RUNNER, uint32(uint160(signer)));
     }
 
     function outcome(uint256) external pure returns (uint32, RoundStatus, bytes32) {
         return (1, RoundStatus.Final, bytes32("model"));
     }
 
-    function progress(uint256) external view returns (uint32, uint64, bool) {
-        return (_opened, 0, false);
+    function progress(uint256) external view returns (uint32, uint64, bool, bool) {
+        return (_opened, 0, _missed, _voided);
     }
 }
 
@@ -97,15 +108,17 @@ abstract contract MarketProver is Prover {
             donorsBps: 10_000 - trainerBps - runnerBps,
             trainerBps: trainerBps,
             runnerBps: runnerBps,
-            minDonors: 1,
+            minDonors: 2,
             maxDonors: 3,
-            queryTimeout: 1 hours
+            queryTimeout: 1 hours,
+            minSurvivors: 2,
+            colluders: 1
         });
     }
 
     function _propose(Market.Terms memory t) internal returns (uint256 modelId) {
         vm.startPrank(TRAINER);
-        modelId = market.propose("white paper", t);
+        modelId = market.propose("white paper", "plan", t);
         vm.stopPrank();
     }
 
@@ -113,24 +126,40 @@ abstract contract MarketProver is Prover {
         return address(uint160(0x5000) + n);
     }
 
-    function _donate(uint256 modelId, uint8 n, uint32 weight) internal {
+    function _donate(uint256 modelId, uint8 n) internal {
         address owner = address(uint160(0x6000) + n);
+        address enclave = address(uint160(ENCLAVE) + n);
         vm.startPrank(owner);
-        market.donate(modelId, bytes32(uint256(uint160(owner)) << 8 | n), _payee(n), weight, ENCLAVE, _signature());
+        market.donate(modelId, bytes32(uint256(uint160(owner)) << 8 | n), _payee(n), enclave, _signature());
         vm.stopPrank();
+    }
+
+    function _start(uint256 modelId, bool named) internal {
+        _donate(modelId, 1);
+        _donate(modelId, 2);
+        vm.startPrank(TRAINER);
+        market.startTraining(modelId, new address[](0));
+        vm.stopPrank();
+        if (named) assert(registers.exclude(market, modelId, 2));
     }
 
     function _serve(uint256 modelId) internal {
         vm.startPrank(TRAINER);
-        market.startTraining(modelId);
         market.finishTraining(modelId, "model");
         market.serve(modelId, ENCLAVE);
         vm.stopPrank();
     }
 
+    /// Two donors, of whom the second one was named: the first one has all of the weight.
+    function _sold(Market.Terms memory t) internal returns (uint256 modelId) {
+        modelId = _propose(t);
+        _start(modelId, true);
+        _serve(modelId);
+    }
+
     function _buy(uint256 modelId, bytes32 code) internal returns (bytes32 queryId) {
         vm.startPrank(USER);
-        queryId = market.buy(modelId, code);
+        queryId = market.buy(modelId, code, ENCLAVE);
         vm.stopPrank();
     }
 
@@ -145,20 +174,17 @@ contract MarketProofs is MarketProver {
     function check_settlement_credits_the_price(uint96 price, uint16 feeBps) public {
         vm.assume(feeBps <= 1_000);
         market.setFee(feeBps, TREASURY);
-        uint256 modelId = _propose(_terms(price, 3_000, 1_000, 0));
-        _donate(modelId, 1, 1);
-        _serve(modelId);
+        uint256 modelId = _sold(_terms(price, 3_000, 1_000, 0));
         _settle(_buy(modelId, "code"));
         uint256 parts = market.owed(TRAINER) + market.owed(RUNNER) + market.owedDonor(modelId, 1);
+        assert(market.owedDonor(modelId, 2) == 0);
         assert(parts + market.feesOf(modelId) == price);
         assert(market.obligations() == price);
     }
 
     /// Without an answer the price goes back, all of it, once, and not before the deadline.
     function check_refund_is_the_price(uint96 price, uint40 time) public {
-        uint256 modelId = _propose(_terms(price, 3_000, 1_000, 0));
-        _donate(modelId, 1, 1);
-        _serve(modelId);
+        uint256 modelId = _sold(_terms(price, 3_000, 1_000, 0));
         uint256 before = token.balanceOf(USER);
         bytes32 queryId = _buy(modelId, "code");
         uint256 deadline = block.timestamp + 1 hours;
@@ -177,9 +203,7 @@ contract MarketProofs is MarketProver {
     /// A donor is paid the donors' part and the instant payment, once.
     function check_a_donor_is_paid_once(uint96 price, uint96 instant) public {
         vm.assume(price >= 10 && instant != 0);
-        uint256 modelId = _propose(_terms(price, 3_000, 1_000, instant));
-        _donate(modelId, 1, 1);
-        _serve(modelId);
+        uint256 modelId = _sold(_terms(price, 3_000, 1_000, instant));
         _settle(_buy(modelId, "code"));
         uint256 due = market.owedDonor(modelId, 1);
         assert(market.claimDonor(modelId, 1) == due);
@@ -191,25 +215,43 @@ contract MarketProofs is MarketProver {
         } catch {}
     }
 
-    /// The deposit is the instant payments of the donors who came and the rest, which is the trainer's.
-    function check_deposit_is_payments_and_rest(uint96 instant, bool abort, bool opened) public {
+    /// The deposit is the instant payments of the donors who came and were not named, and the rest, which is the
+    /// trainer's: all of it, when nothing was opened, and when donors or committee missed the latest round.
+    function check_deposit_is_payments_and_rest(
+        uint96 instant,
+        bool abort,
+        uint32 opened,
+        bool missed,
+        bool voided,
+        bool named
+    ) public {
         uint256 modelId = _propose(_terms(0, 3_000, 1_000, instant));
-        _donate(modelId, 1, 1);
-        _donate(modelId, 2, 5);
+        _start(modelId, named);
         uint256 deposit = market.obligations();
         assert(deposit == 3 * uint256(instant));
         if (abort) {
-            registers.setOpened(opened ? 1 : 0);
+            registers.setProgress(opened, missed, voided);
             vm.startPrank(TRAINER);
-            market.startTraining(modelId);
             market.abortTraining(modelId);
             vm.stopPrank();
         } else {
             _serve(modelId);
         }
-        bool owed = !abort || opened;
+        bool owed = !abort || (opened != 0 && !missed && !voided);
         assert(market.owedDonor(modelId, 1) == (owed ? instant : 0));
-        assert(market.owedDonor(modelId, 2) == (owed ? instant : 0));
-        assert(market.owed(TRAINER) == (owed ? instant : deposit));
+        assert(market.owedDonor(modelId, 2) == (owed && !named ? instant : 0));
+        uint256 due = market.owedDonor(modelId, 1) + market.owedDonor(modelId, 2);
+        assert(market.owed(TRAINER) + due == deposit);
+    }
+
+    /// Nobody but the contract with the rounds takes a place or a payment from a donor.
+    function check_only_the_rounds_exclude(address caller, uint16 donorIndex) public {
+        vm.assume(caller != address(registers));
+        uint256 modelId = _propose(_terms(0, 3_000, 1_000, 1));
+        _start(modelId, false);
+        vm.startPrank(caller);
+        (bool ok,) = address(market).call(abi.encodeCall(Market.excludeDonor, (modelId, donorIndex)));
+        vm.stopPrank();
+        assert(!ok);
     }
 }

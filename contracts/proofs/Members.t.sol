@@ -29,11 +29,12 @@ contract MembersProofs is Prover {
         if (what == 1) call = abi.encodeCall(Members.add, (account, roles, hash, hash));
         if (what == 2) call = abi.encodeCall(Members.setRoles, (account, roles));
         if (what == 3) call = abi.encodeCall(Members.remove, (account));
+        if (what == 4) call = abi.encodeCall(Members.proveSealKey, (hash, hash, hash));
         vm.startPrank(caller);
         (bool ok,) = address(_members).call(call);
         vm.stopPrank();
         assert(_members.rolesOf(account) == before);
-        // Only the profile is a member's own.
+        // Only profile and key are a member's own.
         if (ok) assert(caller == MEMBER && (what == 0 || what > 3));
     }
 }

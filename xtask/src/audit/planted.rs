@@ -38,9 +38,9 @@ const BUGS: [Bug; 3] = [
         proofs: "Purse.t.sol",
     },
     Bug {
-        name: "unchecked truncation: the sum paid out of a pool is cut to 128 bits",
+        name: "unchecked truncation: what a pool shares out is cut to 128 bits",
         file: "Epochs.sol",
-        edits: &[("_standing.paidOut += amount.toUint128();", "_standing.paidOut += uint128(amount);")],
+        edits: &[("_totals[s.epoch % 2] = total.toUint128();", "_totals[s.epoch % 2] = uint128(total);")],
         proofs: "Epochs.t.sol",
     },
     Bug {
