@@ -29,7 +29,7 @@ contract SayYes {
         return market.excludeDonor(modelId, donorIndex);
     }
 
-    function fixCommittee(uint256, address[] calldata, uint8, uint16) external pure {}
+    function fixCommittee(uint256, address[] calldata, bytes32[] calldata, uint8, uint16) external pure {}
 
     function canCall(address, address, bytes4) external pure returns (bool, uint32) {
         return (true, 0);
@@ -130,7 +130,8 @@ abstract contract MarketProver is Prover {
         address owner = address(uint160(0x6000) + n);
         address enclave = address(uint160(ENCLAVE) + n);
         vm.startPrank(owner);
-        market.donate(modelId, bytes32(uint256(uint160(owner)) << 8 | n), _payee(n), enclave, _signature());
+        bytes32 id = bytes32(uint256(uint160(owner)) << 8 | n);
+        market.donate(modelId, id, _payee(n), "decision", enclave, _signature());
         vm.stopPrank();
     }
 
@@ -138,7 +139,7 @@ abstract contract MarketProver is Prover {
         _donate(modelId, 1);
         _donate(modelId, 2);
         vm.startPrank(TRAINER);
-        market.startTraining(modelId, new address[](0));
+        market.startTraining(modelId, new address[](0), new bytes32[](0));
         vm.stopPrank();
         if (named) assert(registers.exclude(market, modelId, 2));
     }

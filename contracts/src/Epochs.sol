@@ -55,7 +55,7 @@ contract Epochs is ReentrancyGuardTransient {
     Standing private _standing;
     // The root of epoch n is at n % 2: the one in use and the one in its window.
     bytes32[2] private _roots;
-    // What the list of that root shares out.
+    // 1 + what the list of that root shares out.
     uint128[2] private _totals;
 
     /// @notice Units that were paid to an account.
@@ -110,6 +110,7 @@ contract Epochs is ReentrancyGuardTransient {
         silence = silence_;
         // No list has these roots. They make the first epochs cost as much as the later ones.
         _roots = [bytes32(uint256(1)), bytes32(uint256(1))];
+        _totals = [1, 1];
         _standing.usableAt = uint40(block.timestamp);
         _setKeeper(keeper_);
     }
@@ -130,7 +131,7 @@ contract Epochs is ReentrancyGuardTransient {
         }
         if (root == 0 || listHash == 0) revert ZeroValue();
         if (block.timestamp < s.usableAt) revert EpochPending(s.epoch, s.usableAt);
-        uint256 before = _totals[s.epoch % 2];
+        uint256 before = _totals[s.epoch % 2] - 1;
         if (total < before) revert LessThanBefore(total, before);
         uint256 received = token.balanceOf(address(this)) + s.paidOut;
         if (total > received) revert MoreThanReceived(total, received);
@@ -138,7 +139,7 @@ contract Epochs is ReentrancyGuardTransient {
         s.usableAt = (block.timestamp + window).toUint40();
         _standing = s;
         _roots[s.epoch % 2] = root;
-        _totals[s.epoch % 2] = total.toUint128();
+        _totals[s.epoch % 2] = (total + 1).toUint128();
         emit EpochProposed(s.epoch, msg.sender, root, listHash, total, s.usableAt);
     }
 
@@ -199,7 +200,7 @@ contract Epochs is ReentrancyGuardTransient {
         // Before the first proposal nothing is pending, so that this does not fall below zero.
         epoch = block.timestamp < s.usableAt ? s.epoch - 1 : s.epoch;
         root = _roots[epoch % 2];
-        total = _totals[epoch % 2];
+        total = _totals[epoch % 2] - 1;
     }
 
     /// @notice The latest root, in use or in its window.

@@ -150,7 +150,7 @@ contract AttacksTest is Base {
             owner,
             abi.encodeWithSelector(MarketLog.ZeroWeight.selector),
             address(market),
-            abi.encodeCall(market.donate, (_modelId, id, payeeOf(1), enclave, receipt))
+            abi.encodeCall(market.donate, (_modelId, id, payeeOf(1), DECISION, enclave, receipt))
         );
         // A key of one's own that says otherwise is no validation enclave.
         bytes memory own = signValidation(STRANGER_KEY, owner, "big", type(uint32).max, 255, id);
@@ -187,7 +187,7 @@ contract AttacksTest is Base {
             owner,
             abi.encodeWithSelector(MarketLog.EnclaveTaken.selector, _modelId, enclave),
             address(market),
-            abi.encodeCall(market.donate, (_modelId, id, payeeOf(2), enclave, receipt))
+            abi.encodeCall(market.donate, (_modelId, id, payeeOf(2), DECISION, enclave, receipt))
         );
         // In another model it has one, too; and another enclave takes this dataset.
         uint256 other = propose(terms());
@@ -215,7 +215,7 @@ contract AttacksTest is Base {
                 owner,
                 abi.encodeWithSelector(MarketLog.EnclaveTaken.selector, _modelId, enclave),
                 address(market),
-                abi.encodeCall(market.donate, (_modelId, id, payeeOf(1), enclave, receipt))
+                abi.encodeCall(market.donate, (_modelId, id, payeeOf(1), DECISION, enclave, receipt))
             );
         }
     }
@@ -237,7 +237,7 @@ contract AttacksTest is Base {
                 Signed.BadSignature.selector, enclave, recovered(address(market), hash, receipt, 31337)
             ),
             address(market),
-            abi.encodeCall(market.donate, (_modelId, id, payeeOf(1), enclave, receipt))
+            abi.encodeCall(market.donate, (_modelId, id, payeeOf(1), DECISION, enclave, receipt))
         );
     }
 
@@ -359,7 +359,7 @@ contract AttacksTest is Base {
         uint256 other = propose(terms());
         donate(other, 11, 1);
         donate(other, 12, 1);
-        bytes memory call = abi.encodeCall(market.startTraining, (other, seats));
+        bytes memory call = abi.encodeCall(market.startTraining, (other, seats, keysOf(seats)));
         refused(trainer, abi.encodeWithSelector(RoundsLog.NoSeatFor.selector, member), address(market), call);
     }
 
@@ -397,7 +397,7 @@ contract AttacksTest is Base {
         uint256 modelId = propose(terms());
         donate(modelId, 900 + 2 * modelId, 1);
         donate(modelId, 901 + 2 * modelId, 1);
-        bytes memory call = abi.encodeCall(market.startTraining, (modelId, with(seat)));
+        bytes memory call = abi.encodeCall(market.startTraining, (modelId, with(seat), keysOf(with(seat))));
         refused(trainer, abi.encodeWithSelector(RoundsLog.NoSeatFor.selector, seat), address(market), call);
     }
 
@@ -433,6 +433,16 @@ contract AttacksTest is Base {
         members.setRoles(seats[2], Roles.TRAINER);
         refusedCommittee(some(7), abi.encodeWithSelector(RoundsLog.NoSeatFor.selector, seats[2]));
         members.setRoles(seats[2], Roles.COMMITTEE);
+        // Each with the key that the trainer checked, or not at all: a change in between stops this call and no training.
+        bytes32[] memory keys = keysOf(some(7));
+        bytes32 key = keys[3];
+        keys[3] = "another";
+        bytes memory call = abi.encodeCall(market.startTraining, (_modelId, some(7), keys));
+        refused(
+            trainer, abi.encodeWithSelector(RoundsLog.KeyChanged.selector, seats[3], key), address(market), call
+        );
+        call = abi.encodeCall(market.startTraining, (_modelId, some(7), keysOf(some(6))));
+        refused(trainer, abi.encodeWithSelector(RoundsLog.KeysDoNotFit.selector, 7, 6), address(market), call);
         start(_modelId);
         (address[] memory fixed_, uint8 colluders, uint8 threshold, uint8 quorum) = rounds.committeeOf(_modelId);
         equal("seats", fixed_.length, 7);
@@ -454,12 +464,13 @@ contract AttacksTest is Base {
     }
 
     function refusedCommittee(address[] memory list, bytes memory reason) private {
-        refused(trainer, reason, address(market), abi.encodeCall(market.startTraining, (_modelId, list)));
+        bytes memory call = abi.encodeCall(market.startTraining, (_modelId, list, keysOf(list)));
+        refused(trainer, reason, address(market), call);
     }
 
     function test_a_committee_fixed_by_somebody_else() public {
         training(2);
-        bytes memory call = abi.encodeCall(rounds.fixCommittee, (_modelId, some(4), 1, 2));
+        bytes memory call = abi.encodeCall(rounds.fixCommittee, (_modelId, some(4), keysOf(some(4)), 1, 2));
         refused(trainer, abi.encodeWithSelector(RoundsLog.NotMarket.selector, trainer), address(rounds), call);
         call = abi.encodeCall(rounds.dropDonor, (_modelId, 1));
         refused(trainer, abi.encodeWithSelector(RoundsLog.NotMarket.selector, trainer), address(rounds), call);
@@ -543,6 +554,62 @@ contract AttacksTest is Base {
         equal("rest", market.owed(trainer), 10e6);
     }
 
+    /// What is wrong about a donor itself is found at any time, and leaves nobody paid for it: the same data as another
+    /// donor's under another salt, or evidence that nobody believes.
+    function test_pay_for_the_same_data_under_another_salt() public {
+        // Before there was a round.
+        training(4);
+        blame(_modelId, 0, 4, 7);
+        equal("excluded", market.model(_modelId).excluded, 1);
+        // While it is open, and the update leaves it.
+        anchored(3);
+        blame(_modelId, _round, 3, 8);
+        (, uint16 count) = rounds.survivors(_modelId, _round);
+        equal("left", count, 2);
+        close(_modelId, _round);
+        posts(_modelId, _round, QUORUM);
+        finalize(_modelId, _round);
+        // And afterwards: the sum stays what it is, and only the pay is off. One voice is none here either.
+        votes(6, 2, 7);
+        equal("still two", market.model(_modelId).excluded, 2);
+        votes(5, 2, 7);
+        equal("survivors", info().survivors, 2);
+        vm.startPrank(trainer);
+        market.finishTraining(_modelId, MODEL_HASH);
+        vm.stopPrank();
+        equal("the honest one", market.owedDonor(_modelId, 1), 5e6);
+        for (uint16 d = 2; d <= 4; ++d) {
+            equal("liar", market.owedDonor(_modelId, d), 0);
+        }
+        equal("rest", market.owed(trainer), 15e6);
+        // Once training is over, what is owed is owed.
+        bytes memory over = abi.encodeWithSelector(Market.WrongState.selector, _modelId, State.Trained);
+        votes(0, 1, 8);
+        bytes memory call = abi.encodeCall(rounds.blameDonor, (_modelId, _round, 1, 8));
+        refused(seats[1], over, address(rounds), call);
+        equal("still owed", market.owedDonor(_modelId, 1), 5e6);
+    }
+
+    /// The owner's decision stands in the receipt and on the ledger: none, or another one, is not what was signed.
+    function test_a_donation_without_the_decision_that_allows_it() public {
+        _modelId = propose(terms());
+        (address owner, bytes32 id) = addDataset(1);
+        address enclave = trainingEnclave(1);
+        bytes memory receipt = signDonation(keyOf[enclave], _modelId, id, rootOf(1), payeeOf(1));
+        refused(
+            owner,
+            abi.encodeWithSelector(MarketLog.ZeroHash.selector),
+            address(market),
+            abi.encodeCall(market.donate, (_modelId, id, payeeOf(1), 0, enclave, receipt))
+        );
+        vm.startPrank(owner);
+        (bool ok,) =
+            address(market).call(abi.encodeCall(market.donate, (_modelId, id, payeeOf(1), "later", enclave, receipt)));
+        vm.stopPrank();
+        if (ok) revert("another decision");
+        equal("the right one", donateAgain(_modelId, 1), 1);
+    }
+
     /// The named one sends nothing more, in this round or a later one.
     function test_a_named_donor_comes_back() public {
         training(3);
@@ -608,7 +675,7 @@ contract AttacksTest is Base {
 
     function test_reasons_that_are_none() public {
         closed();
-        uint8[5] memory ofNoDonor = [uint8(0), 4, 5, 7, 255];
+        uint8[5] memory ofNoDonor = [uint8(0), 4, 5, 9, 255];
         for (uint256 i = 0; i < 5; ++i) {
             refused(
                 seats[0],
@@ -617,7 +684,7 @@ contract AttacksTest is Base {
                 abi.encodeCall(rounds.blameDonor, (_modelId, _round, 1, ofNoDonor[i]))
             );
         }
-        uint8[4] memory ofNoMember = [uint8(0), 3, 7, 255];
+        uint8[4] memory ofNoMember = [uint8(0), 3, 7, 8];
         for (uint256 i = 0; i < 4; ++i) {
             refused(
                 seats[0],

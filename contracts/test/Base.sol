@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Datasets} from "../src/Datasets.sol";
 import {Enclaves} from "../src/Enclaves.sol";
+import {Epochs} from "../src/Epochs.sol";
 import {Market} from "../src/Market.sol";
 import {Members, Roles} from "../src/Members.sol";
 import {Kinds, Programs} from "../src/Programs.sol";
@@ -31,6 +30,7 @@ interface Vm {
     function lastCallGas() external view returns (Gas memory);
     function signP256(uint256 key, bytes32 digest) external pure returns (bytes32 r, bytes32 s);
     function publicKeyP256(uint256 key) external pure returns (uint256 x, uint256 y);
+    function deployCode(string calldata artifact, bytes calldata arguments) external returns (address);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
 }
 
@@ -44,6 +44,7 @@ abstract contract Base {
     uint256 internal constant STRANGER_KEY = 104;
     bytes32 internal constant WHITE_PAPER = keccak256("white paper");
     bytes32 internal constant PLAN = keccak256("plan");
+    bytes32 internal constant DECISION = keccak256("decision");
     bytes32 internal constant MODEL_HASH = keccak256("model");
     bytes32 internal constant HEADER = keccak256("header");
 
@@ -73,14 +74,14 @@ abstract contract Base {
 
     function setUp() public virtual {
         vm.warp(1_000_000);
-        address manager = address(new AccessManager(address(this)));
-        token = new TestToken(address(this));
-        members = new Members(manager);
-        programs = new Programs(members);
-        enclaves = new Enclaves(members, programs);
-        datasets = new Datasets(members, enclaves);
-        market = new Market(manager, IERC20(address(token)), members, datasets, enclaves);
-        rounds = new Rounds(members, enclaves, market);
+        address manager = deploy("AccessManager", abi.encode(address(this)));
+        token = TestToken(deploy("TestToken", abi.encode(address(this))));
+        members = Members(deploy("Members", abi.encode(manager)));
+        programs = Programs(deploy("Programs", abi.encode(members)));
+        enclaves = Enclaves(deploy("Enclaves", abi.encode(members, programs)));
+        datasets = Datasets(deploy("Datasets", abi.encode(members, enclaves)));
+        market = newMarket(manager, address(token));
+        rounds = newRounds(market);
         market.setRounds(rounds);
 
         members.add(trainer, Roles.TRAINER, bytes32(uint256(1)), 0);
@@ -99,6 +100,23 @@ abstract contract Base {
             addEnclave(100 + kind, kind);
         }
         keyOf[vm.addr(TRAINING_KEY)] = TRAINING_KEY;
+    }
+
+    /// From what was compiled for itself: with `new` each contract of tests would contain all of these, compiled again.
+    function deploy(string memory name, bytes memory arguments) internal returns (address) {
+        return vm.deployCode(string.concat(name, ".sol:", name), arguments);
+    }
+
+    function newMarket(address manager, address money) internal returns (Market) {
+        return Market(deploy("Market", abi.encode(manager, money, members, datasets, enclaves)));
+    }
+
+    function newRounds(Market of_) internal returns (Rounds) {
+        return Rounds(deploy("Rounds", abi.encode(members, enclaves, of_)));
+    }
+
+    function newPool(address money, address keeper, uint32 window, uint32 silence) internal returns (Epochs) {
+        return Epochs(deploy("Epochs", abi.encode(money, members, keeper, window, silence)));
     }
 
     /// A member with a proved key and a seat in the committees of later trainings.
@@ -213,7 +231,7 @@ abstract contract Base {
         address enclave = trainingEnclave(n);
         bytes memory signature = signDonation(keyOf[enclave], modelId, id, rootOf(n), payeeOf(n));
         vm.startPrank(owner);
-        index = market.donate(modelId, id, payeeOf(n), enclave, signature);
+        index = market.donate(modelId, id, payeeOf(n), DECISION, enclave, signature);
         vm.stopPrank();
     }
 
@@ -224,7 +242,7 @@ abstract contract Base {
         address enclave = trainingEnclave(n);
         bytes memory signature = signDonation(keyOf[enclave], modelId, id, datasets.dataset(id).root, payeeOf(n));
         vm.startPrank(owner);
-        index = market.donate(modelId, id, payeeOf(n), enclave, signature);
+        index = market.donate(modelId, id, payeeOf(n), DECISION, enclave, signature);
         vm.stopPrank();
     }
 
@@ -238,8 +256,15 @@ abstract contract Base {
 
     function start(uint256 modelId) internal {
         vm.startPrank(trainer);
-        market.startTraining(modelId, seats);
+        market.startTraining(modelId, seats, keysOf(seats));
         vm.stopPrank();
+    }
+
+    function keysOf(address[] memory list) internal view returns (bytes32[] memory keys) {
+        keys = new bytes32[](list.length);
+        for (uint256 i = 0; i < list.length; ++i) {
+            keys[i] = members.member(list[i]).sealKey;
+        }
     }
 
     /// Asked through a call, because the optimizer takes `block.timestamp` for a constant.
@@ -384,8 +409,10 @@ abstract contract Base {
     }
 
     function donationHash(uint256 modelId, bytes32 id, bytes32 root, address payee) internal pure returns (bytes32) {
-        bytes32 typehash = keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,bytes32 root,address payee)");
-        return keccak256(abi.encode(typehash, modelId, id, root, payee));
+        bytes32 typehash = keccak256(
+            "DonationReceipt(uint256 modelId,bytes32 datasetId,bytes32 root,address payee,bytes32 decision)"
+        );
+        return keccak256(abi.encode(typehash, modelId, id, root, payee, DECISION));
     }
 
     function signOpening(uint256 key, uint256 modelId, uint32 round, uint16 index, address member, bytes32 blob)

@@ -120,7 +120,7 @@ contract ConsentTest is Base {
 
     function donation(DonationConsent memory c) private pure returns (bytes32) {
         bytes32 typehash = keccak256(
-            "DonationConsent(uint256 modelId,bytes32 datasetId,address payee,address enclave,uint256 deadline)"
+            "DonationConsent(uint256 modelId,bytes32 datasetId,address payee,bytes32 decision,address enclave,uint256 deadline)"
         );
         return keccak256(abi.encode(typehash, c));
     }
@@ -217,7 +217,7 @@ contract ConsentTest is Base {
         uint256 modelId = propose(terms());
         uint256 other = propose(terms());
         DonationConsent memory c =
-            DonationConsent(modelId, id, payeeOf(1), vm.addr(TRAINING_KEY), 1_000_000 + 1 days);
+            DonationConsent(modelId, id, payeeOf(1), DECISION, vm.addr(TRAINING_KEY), 1_000_000 + 1 days);
         bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, datasets.dataset(id).root, payeeOf(1));
         bytes32 right = digest(address(market), donation(c), chain);
         bytes memory notConsented = abi.encodeWithSelector(Consent.NotConsented.selector, account);
@@ -276,7 +276,7 @@ contract ConsentTest is Base {
         Wallet(account)
             .act(
                 address(market),
-                abi.encodeCall(market.donate, (modelId, id, account, vm.addr(TRAINING_KEY), receipt))
+                abi.encodeCall(market.donate, (modelId, id, account, DECISION, vm.addr(TRAINING_KEY), receipt))
             );
         Wallet(account).act(address(datasets), abi.encodeCall(datasets.withdraw, (id)));
         equal("donors", market.model(modelId).donors, 1);

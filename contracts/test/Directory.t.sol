@@ -2,7 +2,6 @@
 pragma solidity ^0.8.28;
 
 import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Governed} from "./Governed.sol";
 import {Directory} from "../src/Directory.sol";
 import {Market} from "../src/Market.sol";
@@ -37,7 +36,7 @@ contract DirectoryTest is Governed {
     }
 
     function test_names_and_targets_are_checked() public {
-        Directory own = new Directory(address(new AccessManager(address(this))));
+        Directory own = Directory(deploy("Directory", abi.encode(deploy("AccessManager", abi.encode(address(this))))));
         address target = address(own);
         address me = address(this);
         refused(
@@ -89,8 +88,8 @@ contract DirectoryTest is Governed {
         Market old = market;
         Rounds oldRounds = rounds;
 
-        Market next = new Market(old.authority(), IERC20(address(token)), members, datasets, enclaves);
-        Rounds nextRounds = new Rounds(members, enclaves, next);
+        Market next = newMarket(old.authority(), address(token));
+        Rounds nextRounds = newRounds(next);
         Directory.Entry[] memory list = new Directory.Entry[](2);
         list[0] = Directory.Entry("market", address(next));
         list[1] = Directory.Entry("rounds", address(nextRounds));
@@ -153,9 +152,9 @@ contract DirectoryTest is Governed {
         market = next;
         vm.startPrank(owner);
         (bool ok,) = address(next)
-            .call(abi.encodeCall(next.donate, (modelId, id, payeeOf(31), vm.addr(TRAINING_KEY), receipt)));
+            .call(abi.encodeCall(next.donate, (modelId, id, payeeOf(31), DECISION, vm.addr(TRAINING_KEY), receipt)));
         next.donate(
-            modelId, id, payeeOf(31), vm.addr(TRAINING_KEY), signDonation(TRAINING_KEY, modelId, id, rootOf(31), payeeOf(31))
+            modelId, id, payeeOf(31), DECISION, vm.addr(TRAINING_KEY), signDonation(TRAINING_KEY, modelId, id, rootOf(31), payeeOf(31))
         );
         vm.stopPrank();
         if (ok) revert("a receipt for the old market was accepted");

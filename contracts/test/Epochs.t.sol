@@ -56,7 +56,7 @@ contract EpochsTest is Base {
     function setUp() public override {
         super.setUp();
         _now = 1_000_000;
-        _pool = new Epochs(IERC20(address(token)), members, _keeper, WINDOW, SILENCE);
+        _pool = newPool(address(token), _keeper, WINDOW, SILENCE);
     }
 
     function _pass(uint256 time) private {
@@ -103,7 +103,7 @@ contract EpochsTest is Base {
         (address owner, bytes32 id) = addDataset(1);
         bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, datasets.dataset(id).root, address(_pool));
         vm.startPrank(owner);
-        market.donate(modelId, id, address(_pool), vm.addr(TRAINING_KEY), receipt);
+        market.donate(modelId, id, address(_pool), DECISION, vm.addr(TRAINING_KEY), receipt);
         vm.stopPrank();
         donate(modelId, 2, 300);
         trainAndServe(modelId, 2);
@@ -270,7 +270,7 @@ contract EpochsTest is Base {
 
     /// A list that shares out more than there is pays what is there and then nothing; other pools are not touched.
     function test_a_wrong_list_reaches_no_other_pool() public {
-        Epochs other = new Epochs(IERC20(address(token)), members, _keeper, WINDOW, SILENCE);
+        Epochs other = newPool(address(token), _keeper, WINDOW, SILENCE);
         token.mint(address(other), 100e6);
         token.mint(address(_pool), 5e6);
         (bytes32[] memory leaves,) = _leaves(4, 2e6);

@@ -222,7 +222,7 @@ contract GovernanceTest is Governed {
 
     /// Joining, leaving and lending in any order: the votes are those of the members, no more and no less.
     function testFuzz_votes_are_those_of_the_members(uint256 seed) public {
-        Members register = new Members(address(new AccessManager(address(this))));
+        Members register = Members(deploy("Members", abi.encode(deploy("AccessManager", abi.encode(address(this))))));
         for (uint256 step = 0; step < 24; ++step) {
             seed = uint256(keccak256(abi.encode(seed)));
             address who = vm.addr(900 + seed % 5);

@@ -26,7 +26,7 @@ abstract contract Governed is Base {
         }
         time = 1_000_000;
         AccessManager manager = AccessManager(market.authority());
-        directory = new Directory(address(manager));
+        directory = Directory(deploy("Directory", abi.encode(manager)));
         Directory.Entry[] memory list = new Directory.Entry[](8);
         list[0] = Directory.Entry("manager", address(manager));
         list[1] = Directory.Entry("token", address(token));
@@ -38,8 +38,10 @@ abstract contract Governed is Base {
         list[7] = Directory.Entry("rounds", address(rounds));
         directory.set(list);
         address[] memory anybody = new address[](1);
-        timelock = new TimelockController(2 days, new address[](0), anybody, address(this));
-        governor = new HistoneGovernor(members, timelock, 1 days, 7 days, 50);
+        bytes memory arguments = abi.encode(2 days, new address[](0), anybody, address(this));
+        timelock = TimelockController(payable(deploy("TimelockController", arguments)));
+        arguments = abi.encode(members, timelock, 1 days, 7 days, 50);
+        governor = HistoneGovernor(payable(deploy("HistoneGovernor", arguments)));
         timelock.grantRole(timelock.PROPOSER_ROLE(), address(governor));
         timelock.grantRole(timelock.CANCELLER_ROLE(), address(governor));
         timelock.renounceRole(timelock.DEFAULT_ADMIN_ROLE(), address(this));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {Base} from "./Base.sol";
 import {Datasets} from "../src/Datasets.sol";
@@ -156,7 +155,7 @@ contract MarketTest is Base {
                 Signed.BadSignature.selector, enclave, recovered(address(market), elsewhere, receipt, block.chainid)
             ),
             address(market),
-            abi.encodeCall(market.donate, (second, id, payeeOf(1), enclave, receipt))
+            abi.encodeCall(market.donate, (second, id, payeeOf(1), DECISION, enclave, receipt))
         );
         // To another chain.
         uint256 here = this.chain();
@@ -168,16 +167,16 @@ contract MarketTest is Base {
                 Signed.BadSignature.selector, enclave, recovered(address(market), same, receipt, here + 1)
             ),
             address(market),
-            abi.encodeCall(market.donate, (first, id, payeeOf(1), enclave, receipt))
+            abi.encodeCall(market.donate, (first, id, payeeOf(1), DECISION, enclave, receipt))
         );
         vm.chainId(here);
         // And the right place once.
-        bytes memory call = abi.encodeCall(market.donate, (first, id, payeeOf(1), enclave, receipt));
+        bytes memory call = abi.encodeCall(market.donate, (first, id, payeeOf(1), DECISION, enclave, receipt));
         refused(
             stranger, abi.encodeWithSelector(MarketLog.NotDatasetOwner.selector, id, stranger), address(market), call
         );
         vm.startPrank(owner);
-        market.donate(first, id, payeeOf(1), enclave, receipt);
+        market.donate(first, id, payeeOf(1), DECISION, enclave, receipt);
         vm.stopPrank();
         refused(owner, abi.encodeWithSelector(MarketLog.AlreadyDonated.selector, first, id), address(market), call);
     }
@@ -200,7 +199,7 @@ contract MarketTest is Base {
                 Programs.WrongKind.selector, measurementOf(Kinds.VALIDATION), Kinds.VALIDATION, Kinds.TRAINING
             ),
             address(market),
-            abi.encodeCall(market.donate, (modelId, id, payeeOf(1), wrong, receipt))
+            abi.encodeCall(market.donate, (modelId, id, payeeOf(1), DECISION, wrong, receipt))
         );
         vm.startPrank(owner);
         datasets.withdraw(id);
@@ -210,7 +209,7 @@ contract MarketTest is Base {
             owner,
             abi.encodeWithSelector(Datasets.DatasetIsWithdrawn.selector, id),
             address(market),
-            abi.encodeCall(market.donate, (modelId, id, payeeOf(1), enclave, receipt))
+            abi.encodeCall(market.donate, (modelId, id, payeeOf(1), DECISION, enclave, receipt))
         );
         for (uint256 n = 2; n <= 5; ++n) {
             donate(modelId, n, 1);
@@ -221,7 +220,7 @@ contract MarketTest is Base {
             owner,
             abi.encodeWithSelector(MarketLog.DonorsFull.selector, modelId, uint16(4)),
             address(market),
-            abi.encodeCall(market.donate, (modelId, id, payeeOf(6), enclave, receipt))
+            abi.encodeCall(market.donate, (modelId, id, payeeOf(6), DECISION, enclave, receipt))
         );
     }
 
@@ -338,7 +337,7 @@ contract MarketTest is Base {
             trainer,
             abi.encodeWithSelector(MarketLog.TooFewDonors.selector, modelId, uint16(1), uint16(2)),
             address(market),
-            abi.encodeCall(market.startTraining, (modelId, seats))
+            abi.encodeCall(market.startTraining, (modelId, seats, keysOf(seats)))
         );
         donate(modelId, 2, 1);
         start(modelId);
@@ -427,7 +426,7 @@ contract MarketTest is Base {
 
     function _useToken(ERC20 other) private {
         address manager = market.authority();
-        market = new Market(manager, IERC20(address(other)), members, datasets, enclaves);
+        market = newMarket(manager, address(other));
         market.setRounds(rounds);
     }
 

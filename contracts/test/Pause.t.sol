@@ -37,7 +37,7 @@ contract PauseTest is Base {
             owner,
             _paused,
             target,
-            abi.encodeCall(market.donate, (recruiting, id, payeeOf(13), vm.addr(TRAINING_KEY), receipt))
+            abi.encodeCall(market.donate, (recruiting, id, payeeOf(13), DECISION, vm.addr(TRAINING_KEY), receipt))
         );
         refused(user, _paused, target, abi.encodeCall(market.buy, (serving, "code", vm.addr(QUERY_KEY))));
         start(recruiting);

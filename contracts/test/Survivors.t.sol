@@ -125,7 +125,7 @@ contract RoundsHandler is Base {
         round = round % 4 == 0 ? _some(round) : last;
         uint256 seat = who % 3;
         index %= DONORS + 2;
-        reason = reason % 8;
+        reason = reason % 10;
         uint256 before = market.model(modelId).excluded;
         vm.startPrank(who % 16 == 15 ? stranger : seats[seat]);
         try rounds.blameDonor(modelId, round, index, reason) {

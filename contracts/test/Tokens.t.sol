@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Base} from "./Base.sol";
 import {Tree} from "./Epochs.t.sol";
 import {Epochs} from "../src/Epochs.sol";
@@ -105,11 +104,11 @@ contract TokensTest is Base {
     function setUp() public override {
         super.setUp();
         _odd = new OddToken();
-        market = new Market(market.authority(), IERC20(address(_odd)), members, datasets, enclaves);
-        rounds = new Rounds(members, enclaves, market);
+        market = newMarket(market.authority(), address(_odd));
+        rounds = newRounds(market);
         market.setRounds(rounds);
         market.setFee(1_000, _treasury);
-        _pool = new Epochs(IERC20(address(_odd)), members, _keeper, 1 days, SILENCE);
+        _pool = newPool(address(_odd), _keeper, 1 days, SILENCE);
         address[2] memory payers = [trainer, user];
         for (uint256 i = 0; i < 2; ++i) {
             _odd.mint(payers[i], 1e12);

@@ -146,7 +146,7 @@ contract WithdrawalTest is Base {
             owner,
             abi.encodeWithSelector(MarketLog.AlreadyDonated.selector, modelId, id),
             address(market),
-            abi.encodeCall(market.donate, (modelId, id, payeeOf(9), vm.addr(TRAINING_KEY), receipt))
+            abi.encodeCall(market.donate, (modelId, id, payeeOf(9), DECISION, vm.addr(TRAINING_KEY), receipt))
         );
     }
 
@@ -257,7 +257,7 @@ contract WithdrawalTest is Base {
             owner,
             reason,
             address(market),
-            abi.encodeCall(market.donate, (recruiting, id, payeeOf(13), enclave, receipt))
+            abi.encodeCall(market.donate, (recruiting, id, payeeOf(13), DECISION, enclave, receipt))
         );
         address first = enclaveOf(training, 1);
         receipt = signUpdate(keyOf[first], training, round, "blob", 1);

@@ -40,7 +40,7 @@ const BUGS: [Bug; 3] = [
     Bug {
         name: "unchecked truncation: what a pool shares out is cut to 128 bits",
         file: "Epochs.sol",
-        edits: &[("_totals[s.epoch % 2] = total.toUint128();", "_totals[s.epoch % 2] = uint128(total);")],
+        edits: &[("(total + 1).toUint128();", "uint128(total + 1);")],
         proofs: "Epochs.t.sol",
     },
     Bug {
