@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
+import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import {Datasets} from "../src/Datasets.sol";
 import {Enclaves} from "../src/Enclaves.sol";
 import {Epochs} from "../src/Epochs.sol";
@@ -74,7 +75,7 @@ abstract contract Base {
 
     function setUp() public virtual {
         vm.warp(1_000_000);
-        address manager = deploy("AccessManager", abi.encode(address(this)));
+        address manager = address(AccessManager(deploy("AccessManager", abi.encode(address(this)))));
         token = TestToken(deploy("TestToken", abi.encode(address(this))));
         members = Members(deploy("Members", abi.encode(manager)));
         programs = Programs(deploy("Programs", abi.encode(members)));
@@ -102,7 +103,8 @@ abstract contract Base {
         keyOf[vm.addr(TRAINING_KEY)] = TRAINING_KEY;
     }
 
-    /// From what was compiled for itself: with `new` each contract of tests would contain all of these, compiled again.
+    /// From what was compiled for itself: with `new` each contract of tests would contain all of these, compiled again. It
+    /// has to be imported, so that it is compiled when a part of the tests is run.
     function deploy(string memory name, bytes memory arguments) internal returns (address) {
         return vm.deployCode(string.concat(name, ".sol:", name), arguments);
     }

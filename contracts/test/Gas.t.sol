@@ -228,7 +228,7 @@ contract GasTest is Base {
             uint256 due = 10e6 * epoch;
             (bytes32 root, bytes32[] memory proof) = deep(account, due);
             vm.startPrank(keeper);
-            pool.propose(root, keccak256("list"), due);
+            pool.propose(root, keccak256("list"), 2 * due);
             bounded("publish a root", 51_000);
             vm.stopPrank();
             time += 1 days;
