@@ -263,8 +263,9 @@ contract Market is MarketRules, Consent, Purse {
         rounds.fixCommittee(modelId, seats, sealKeys, m.colluders, m.minSurvivors);
     }
 
-    /// @notice Ends training. Trainer only; the latest round must be final with this model. From then on each donor
-    /// can claim the instant payment, and the trainer the rest of the deposit.
+    /// @notice Ends training. Trainer only; the latest round must be final with this model, and not every donor named: the
+    /// donors' part of its queries would be nobody's. From then on each donor can claim the instant payment, and the
+    /// trainer the rest of the deposit.
     function finishTraining(uint256 modelId, bytes32 modelHash) external {
         Model storage m = _inState(modelId, State.Training);
         _onlyTrainer(modelId, m);
@@ -272,6 +273,7 @@ contract Market is MarketRules, Consent, Purse {
         if (status != RoundStatus.Final || roundModelHash != modelHash) {
             revert NotFinal(modelId, round, status, roundModelHash);
         }
+        if (m.excluded == m.donors) revert TooFewDonors(modelId, 0, m.minSurvivors);
         m.state = State.Trained;
         m.modelHash = modelHash;
         uint256 rest = _unused(m);

@@ -590,6 +590,21 @@ contract AttacksTest is Base {
         equal("still owed", market.owedDonor(_modelId, 1), 5e6);
     }
 
+    /// When every donor was named there is nobody to pay for the queries of the model, so there is none.
+    function test_money_that_is_due_to_nobody() public {
+        closed();
+        posts(_modelId, _round, QUORUM);
+        finalize(_modelId, _round);
+        for (uint16 d = 1; d <= 3; ++d) {
+            blame(_modelId, _round, d, 8);
+        }
+        bytes memory none = abi.encodeWithSelector(MarketLog.TooFewDonors.selector, _modelId, 0, 2);
+        refused(trainer, none, address(market), abi.encodeCall(market.finishTraining, (_modelId, MODEL_HASH)));
+        abort();
+        equal("deposit", market.owed(trainer), 20e6);
+        equal("all of it", market.obligations(), 20e6);
+    }
+
     /// The owner's decision stands in the receipt and on the ledger: none, or another one, is not what was signed.
     function test_a_donation_without_the_decision_that_allows_it() public {
         _modelId = propose(terms());
