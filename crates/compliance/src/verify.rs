@@ -262,9 +262,9 @@ async fn contents(folder: &Folder, node: Option<&Connection>, reporter: &mut Rep
     reporter.add(check);
     let donors = &recruited.donors;
     let committee = cohort::committee(&run).await;
-    let programs = &recruited.programs;
+    let paper = recruited.paper.as_ref();
     let basis =
-        rounds::Basis { donors, datasets: &datasets, enclaves: &enclaves, programs, committee: &committee };
+        rounds::Basis { donors, datasets: &datasets, enclaves: &enclaves, paper, committee: &committee };
     let (check, trained) = rounds::check(&run, &basis);
     reporter.add(check);
     let (check, sites) = evaluations::check(&run, donors, trained.as_ref());

@@ -12,7 +12,8 @@ use histone_enclave::cohort::{RightCommittee, fixed_committee};
 use histone_enclave::{training, validation};
 use histone_federation::header::RoundHeader;
 use histone_ledger::contracts::Rounds;
-use histone_protocol::{Address, B256};
+use histone_protocol::B256;
+use histone_protocol::consent::WhitePaper;
 
 use super::decisions::Donor;
 use super::findings::told;
@@ -42,7 +43,8 @@ pub(super) fn check(
 ) -> Result<(), String> {
     let f = header.fields();
     let moment = opened.moment();
-    let policy = policy(run, opened.event.modelId, basis);
+    let paper = basis.paper.ok_or("its white paper does not hold")?;
+    let policy = policy(run, opened.event.modelId, paper);
     let evidence = |hash: B256| run.blob(hash).ok();
     let mut kept = Appraisals::default();
     for named in &f.cohort {
@@ -79,12 +81,11 @@ pub(super) fn check(
 }
 
 /// By what the donors of a model are believed.
-fn policy(run: &Run, model: U256, basis: &Basis<'_>) -> CohortPolicy {
+fn policy(run: &Run, model: U256, paper: &WhitePaper) -> CohortPolicy {
     let id = u64::try_from(model).unwrap_or(0);
-    let vendors: Vec<Address> = vec![run.record.vendor];
     CohortPolicy {
-        appraisal: AppraisalPolicy::simulated(vendors, run.record.evidence_max_age),
-        programs: basis.programs.to_vec(),
+        appraisal: AppraisalPolicy::of(&paper.appraisal),
+        programs: paper.programs.clone(),
         training: training::init_data(run.deployment(), id, &run.plan),
         validation: validation::init_data(),
     }

@@ -230,8 +230,11 @@ mod tests {
             owner: Address::ZERO,
             country: country.into(),
             terms: vec![],
-            allow: vec![],
-            deny: vec![],
+            allow_purposes: vec![],
+            deny_purposes: vec![],
+            allow_accounts: vec![],
+            deny_accounts: vec![],
+            versions: 1,
         };
         let version = |since, rows| Version {
             since,

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
 use histone_access::decide;
+use histone_federation::plan::Plan;
 use histone_ledger::Contract;
-use histone_ledger::contracts::Market;
+use histone_ledger::contracts::{Market, Rounds};
 use histone_protocol::consent::{DecisionRecord, Verdict, WhitePaper};
-use histone_protocol::hash::blob_hash;
+use histone_protocol::plan::{PlanDocument, PlanPrograms};
 use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
 
@@ -42,10 +43,8 @@ pub(super) type Donors = BTreeMap<u64, BTreeMap<u16, Donor>>;
 #[derive(Debug, Default)]
 pub(super) struct Recruited {
     pub(super) donors: Donors,
-    /// Columns of the first model, which is the one that is trained.
-    pub(super) features: Vec<String>,
-    /// The programs that its white paper allows.
-    pub(super) programs: Vec<B256>,
+    /// The white paper of the first model, which is the one that is trained.
+    pub(super) paper: Option<WhitePaper>,
     /// What the result says of the decisions that are no permission, in the order of run.json.
     pub(super) declined: Vec<Value>,
 }
@@ -60,8 +59,7 @@ pub(super) fn check(
     let proposed = run.events::<Market::ModelProposed>(Contract::Market);
     let mut verdicts = [0usize; 3];
     let mut declined = BTreeMap::new();
-    let mut features = Vec::new();
-    let mut programs = Vec::new();
+    let mut trained = None;
     for entry in &proposed {
         // The market counts models from 1.
         let id = u64::try_from(entry.event.modelId).unwrap_or(0);
@@ -78,8 +76,7 @@ pub(super) fn check(
             let refusals = decisions(run, model, &asked, donors, datasets, &mut verdicts, &mut findings);
             declined.insert(id, refusals);
             if run.record.models.first().is_some_and(|first| first.model_id == id) {
-                features = paper.features;
-                programs = paper.programs;
+                trained = Some(paper);
             }
         }
     }
@@ -95,7 +92,7 @@ pub(super) fn check(
         count(permit + deny + review, "consent decision", "consent decisions"),
     );
     let declined = run.record.models.iter().filter_map(|m| declined.remove(&m.model_id)).flatten().collect();
-    (findings.check(holds), Recruited { donors, features, programs, declined })
+    (findings.check(holds), Recruited { donors, paper: trained, declined })
 }
 
 fn donors(
@@ -178,18 +175,18 @@ fn paper(
             format!("the white paper of model {id} names the program {program}, which is not on the ledger")
         });
     }
-    // Only the first model is trained, and so only for it there is a plan.
+    let plan = plan(run, e, &paper, findings);
+    // Only the first model is trained.
     if run.record.models.first().is_some_and(|first| first.model_id == id) {
-        let plan = blob_hash(&run.plan.encode());
-        findings.expect(plan == e.planHash, || {
-            format!("the plan in run.json is the blob {plan}, model {id} was proposed with {}", e.planHash)
+        findings.expect(plan.as_ref() == Some(&run.plan), || {
+            format!("the plan in run.json is not the one that model {id} was proposed with")
         });
-        findings.take(run.blob(e.planHash), || format!("the plan of model {id}"));
-        findings.expect(run.plan.min_survivors == terms.minSurvivors, || {
-            format!(
-                "the plan of model {id} has a minimum of {} survivors, the ledger {}",
-                run.plan.min_survivors, terms.minSurvivors
-            )
+        let (believed, record) = (&paper.appraisal, &run.record);
+        let same = believed.platforms == [record.platform]
+            && believed.simulated_vendors == [record.vendor]
+            && believed.max_age_seconds == record.evidence_max_age;
+        findings.expect(same, || {
+            format!("the white paper of model {id} believes other enclaves than run.json says")
         });
         let (features, columns) = (paper.features.len(), run.plan.columns);
         findings.expect(features == columns as usize, || {
@@ -199,6 +196,46 @@ fn paper(
         });
     }
     Some(paper)
+}
+
+/// The plan that ledger and paper name, as far as it says what is computed.
+fn plan(
+    run: &Run,
+    proposed: &Market::ModelProposed,
+    paper: &WhitePaper,
+    findings: &mut Findings,
+) -> Option<Plan> {
+    let (id, terms) = (proposed.modelId, &proposed.terms);
+    let of = || format!("the plan of model {id}");
+    findings.expect(paper.plan == proposed.planHash, || {
+        format!("{} is {} in its white paper, {} on the ledger", of(), paper.plan, proposed.planHash)
+    });
+    let read = run.blob(proposed.planHash);
+    let read = read.and_then(|bytes| PlanDocument::from_bytes(&bytes).map_err(|e| told(&e)));
+    let document = findings.take(read, of)?;
+    let agrees = (document.min_survivors, document.colluders) == (terms.minSurvivors, terms.colluders);
+    findings.expect(agrees, || {
+        format!("{} has another minimum of survivors or another number of colluders than the ledger", of())
+    });
+    let PlanPrograms { validation, training, query } = document.programs;
+    for (program, kind) in [(validation, 1), (training, 2), (query, 3)] {
+        let known = paper.programs.contains(&program) && run.program_kind(program) == Some(kind);
+        findings.expect(known, || format!("{} names the program {program}, its white paper does not", of()));
+    }
+    let seats = run.events::<Rounds::CommitteeFixed>(Contract::Rounds);
+    let seats = seats.iter().find(|s| s.event.modelId == id).map(|s| s.event.seats.len());
+    findings.expect(seats.is_none_or(|seats| seats >= usize::from(document.committee_members)), || {
+        format!("{} asks for a committee of {}", of(), document.committee_members)
+    });
+    // Deadlines count from the block before.
+    for s in run.events::<Rounds::RoundOpened>(Contract::Rounds).iter().filter(|s| s.event.modelId == id) {
+        let (open, opening) =
+            (s.event.deadline.saturating_sub(s.time), s.event.openBy.saturating_sub(s.event.deadline));
+        findings.expect(open <= document.round_seconds && opening == document.opening_seconds, || {
+            format!("{} gives other times than round {}", of(), s.event.round)
+        });
+    }
+    findings.take(Plan::of(&document).map_err(|e| told(&e)), of)
 }
 
 /// What the owners were asked.

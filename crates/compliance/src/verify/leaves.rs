@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 
+use histone_ledger::Contract;
+use histone_ledger::contracts::Datasets;
 use histone_protocol::B256;
 use histone_protocol::evidence::Evidence;
+use histone_protocol::plan::PlanDocument;
+use histone_protocol::report::ValidationReport;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -197,6 +201,7 @@ fn blobs(run: &Run, counts: &mut Counts, findings: &mut Findings) {
             None if Evidence::from_bytes(&bytes).is_some() => {
                 one("evidence", &shown, &value, counts, findings)
             }
+            None if PlanDocument::from_bytes(&bytes).is_ok() => one("plan", &shown, &value, counts, findings),
             Some((kind, _)) if document_of(kind).is_some() => one(kind, &shown, &value, counts, findings),
             _ => findings.fail(format!("`{shown}` is JSON of no known kind")),
         }
@@ -208,6 +213,12 @@ fn named(run: &Run) -> BTreeSet<B256> {
     let r = &run.record;
     let mut named: BTreeSet<B256> = run.history.words();
     named.insert(r.model);
+    // A report names the sealed notices to the committee.
+    let first = run.events::<Datasets::DatasetRegistered>(Contract::Datasets);
+    let later = run.events::<Datasets::DatasetUpdated>(Contract::Datasets);
+    let reports = first.iter().map(|s| s.event.reportHash).chain(later.iter().map(|s| s.event.reportHash));
+    let notices = reports.filter_map(|hash| run.signed::<ValidationReport>(hash).ok());
+    named.extend(notices.map(|(report, _)| report.notice));
     named.extend(r.programs.iter().flat_map(|p| [p.wasm, p.source, p.audit]));
     named.extend(r.evidence.iter().chain(&r.evaluations));
     named.extend(r.datasets.iter().flat_map(|d| [d.policy, d.report]));

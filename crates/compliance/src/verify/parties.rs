@@ -57,9 +57,7 @@ pub(super) fn check(record: &RunRecord, operator: Address, history: &History, fi
         let of_owner = donated.iter().filter(|s| owners.get(&s.event.datasetId) == Some(account));
         let paid: Vec<Address> = of_owner.map(|s| s.event.payee).collect();
         findings.expect(*payees == paid, || {
-            format!(
-                "run.json has {payees:?} as paid for the donations of `{name}`, the ledger has {paid:?}"
-            )
+            format!("run.json has {payees:?} as paid for the donations of `{name}`, the ledger has {paid:?}")
         });
     }
 }

@@ -79,8 +79,8 @@ fn expected(run: &Run, found: &Found<'_>) -> Value {
     if let Some(trained) = found.trained {
         let model = &trained.finished.model;
         let weights = model.weights.iter().skip(1).map(|w| json!(w));
-        let coefficients: Map<String, Value> =
-            found.recruited.features.iter().cloned().zip(weights).collect();
+        let features = found.recruited.paper.iter().flat_map(|paper| paper.features.iter().cloned());
+        let coefficients: Map<String, Value> = features.zip(weights).collect();
         set("auc", json!({ "federated": trained.finished.evaluation.auc, "sites": sites }));
         set(
             "model",
@@ -99,12 +99,8 @@ fn expected(run: &Run, found: &Found<'_>) -> Value {
 
 fn chain(run: &Run) -> Value {
     let (d, counts) = (run.deployment(), run.counts);
-    let parties: Vec<Address> = run
-        .record
-        .parties
-        .iter()
-        .flat_map(|p| std::iter::once(p.account).chain(p.payees.clone()))
-        .collect();
+    let parties: Vec<Address> =
+        run.record.parties.iter().flat_map(|p| std::iter::once(p.account).chain(p.payees.clone())).collect();
     let mut by_function: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     // A block of a network may hold transactions of others.
     for sent in run.history.sent.iter().filter(|s| parties.contains(&s.from)) {

@@ -9,6 +9,7 @@ use histone_federation::header::{RoundHeader, Seat};
 use histone_federation::plan::{Finished, Step, Training};
 use histone_ledger::Contract;
 use histone_ledger::contracts::{Market, Rounds};
+use histone_protocol::consent::WhitePaper;
 use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
 
@@ -53,8 +54,8 @@ pub(super) struct Basis<'a> {
     pub(super) donors: &'a Donors,
     pub(super) datasets: &'a BTreeMap<B256, Dataset>,
     pub(super) enclaves: &'a Appraised,
-    /// The programs that the white paper of the trained model allows.
-    pub(super) programs: &'a [B256],
+    /// The white paper of the trained model.
+    pub(super) paper: Option<&'a WhitePaper>,
     /// Who may and must sit in its committee.
     pub(super) committee: &'a Committee,
 }

@@ -252,7 +252,11 @@ fn targets(copy: &Copy) -> Vec<Target> {
     for file in files {
         let bytes = fs::read(&file).unwrap();
         let Ok(tree) = serde_json::from_slice::<Tree>(&bytes) else { continue };
-        let document = if file == copy.folder.result() { "result.json" } else { "evidence" };
+        let document = match tree.text("format") {
+            _ if file == copy.folder.result() => "result.json",
+            Some(_) => "plan",
+            None => "evidence",
+        };
         let root = Target { file, document, path: vec![], way: vec![], change: Change::Drop };
         leaves(&tree, &Target { change: Change::To(tree.clone()), ..root }, &mut found);
     }
