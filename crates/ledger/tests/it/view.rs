@@ -298,7 +298,7 @@ async fn the_book_knows_whom_the_committee_named() {
     let (s, k) = (&stall.s, &stall.s.k);
     votes(&stall).await;
     let book = agreed(s).await;
-    let round = book.rounds.values().next().unwrap();
+    let round = book.rounds.iter().next().unwrap();
     assert_eq!(round.state, RoundState::Void);
     let named: Vec<_> = round.named.iter().map(|n| (n.donor, n.member, n.reason)).collect();
     let [_, _, silent, liar] = &k.seats;
