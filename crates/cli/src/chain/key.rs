@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use histone_chain::Sequencer;
 use histone_protocol::keys::SigningKey;
+use histone_protocol::seal::SealKey;
 use zeroize::Zeroizing;
 
 use crate::progress::tell;
@@ -35,6 +36,11 @@ pub fn read(path: &Path) -> Result<Sequencer> {
 /// Reads the key file of an account that signs transactions: 64 hexadecimal digits, or 32 bytes.
 pub fn account(path: &Path) -> Result<SigningKey> {
     SigningKey::from_bytes(&*secret(path)?).with_context(|| unusable(path))
+}
+
+/// Reads the key file of the key to which messages are sealed: 64 hexadecimal digits, or 32 bytes.
+pub fn seal(path: &Path) -> Result<SealKey> {
+    Ok(SealKey::from_seed(&*secret(path)?))
 }
 
 fn unusable(path: &Path) -> String {

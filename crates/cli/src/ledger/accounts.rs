@@ -1,13 +1,15 @@
 //! `histone account`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use histone_ledger::Contract;
+use histone_ledger::contracts::Members;
 use histone_ledger::view::{AccountFacts, Amount, Book, Member, Money, Role};
+use histone_ledger::{Contract, Ledger};
+use histone_protocol::seal::{SealProof, SealPublicKey};
 use serde::Serialize;
 
 use super::page::Page;
@@ -53,7 +55,7 @@ struct Donation {
 struct Account<'a> {
     account: Address,
     name: Option<&'a str>,
-    /// `member`, `former member`, `payee` (made to be paid for a donation), `contract` or `account`.
+    /// `member`, `former member`, `payee` (made for one model, is paid for a donation), `contract` or `account`.
     kind: &'static str,
     contract: bool,
     #[serde(flatten)]
@@ -67,8 +69,10 @@ struct Account<'a> {
 #[derive(Serialize)]
 struct MemberFacts<'a> {
     roles: &'a [Role],
-    profile: alloy_primitives::B256,
-    seal_key: alloy_primitives::B256,
+    profile: B256,
+    seal_key: B256,
+    /// Whether a good proof that it holds this key is on the ledger.
+    seal_key_proved: bool,
     votes: u64,
     vote_lent_to: Option<Address>,
 }
@@ -133,7 +137,8 @@ pub fn resolve(text: &str, book: &Book, names: &Names) -> Result<Address> {
 
 async fn read<'a>(opened: &'a Opened, book: &'a Book, accounts: &[Address]) -> Result<Vec<Account<'a>>> {
     let facts = opened.ledger.accounts(accounts).await?;
-    let mut donations: std::collections::BTreeMap<Address, Vec<Donation>> = Default::default();
+    let proved = proved_keys(&opened.ledger).await?;
+    let mut donations: BTreeMap<Address, Vec<Donation>> = Default::default();
     for model in book.models.iter() {
         for donor in &model.donors {
             let donation = Donation { model: model.model, donor: donor.donor, owed: donor.owed };
@@ -155,6 +160,7 @@ async fn read<'a>(opened: &'a Opened, book: &'a Book, accounts: &[Address]) -> R
                     roles: &m.roles,
                     profile: m.profile,
                     seal_key: m.seal_key,
+                    seal_key_proved: m.key_claimed && proved.get(&account) == Some(&m.seal_key),
                     votes: m.votes,
                     vote_lent_to: m.vote_lent_to,
                 }),
@@ -165,6 +171,20 @@ async fn read<'a>(opened: &'a Opened, book: &'a Book, accounts: &[Address]) -> R
             }
         })
         .collect())
+}
+
+/// The key of each account that ever proved one: the latest of which the proof is good.
+async fn proved_keys(ledger: &Ledger) -> Result<BTreeMap<Address, B256>> {
+    let here = ledger.deployment().id();
+    let mut proved = BTreeMap::new();
+    for e in ledger.events::<Members::SealKeyProven>(Contract::Members).await? {
+        match SealPublicKey(e.sealKey).verify(&SealProof { r: e.r, s: e.s }, e.account, here) {
+            true => proved.insert(e.account, e.sealKey),
+            // Whoever shows something else afterwards has no proof of its key any more.
+            false => proved.remove(&e.account),
+        };
+    }
+    Ok(proved)
 }
 
 fn kind(member: Option<&Member>, facts: &AccountFacts, donor: bool) -> &'static str {
@@ -218,7 +238,8 @@ fn show(page: &mut Page, a: &Account, money: &Money) {
     if let Some(m) = &a.member {
         facts.push(("roles", roles(Some(m))));
         facts.push(("profile", m.profile.to_string()));
-        facts.push(("seal key", m.seal_key.to_string()));
+        let proved = if m.seal_key_proved { "proved" } else { "NOT proved: no training gives it a seat" };
+        facts.push(("seal key", format!("{}, {proved}", m.seal_key)));
         facts.push(("votes", m.votes.to_string()));
         if let Some(to) = m.vote_lent_to {
             facts.push(("vote lent to", names.full(to)));

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::page::Page;
 use super::place::{Names, Opened, Place, Reading, Writing};
 use super::text::{duration, lasting};
+use crate::chain::key;
 use crate::progress::tell;
 
 /// `histone ledger`.
@@ -27,6 +28,14 @@ pub enum LedgerCommand {
     Deploy(DeployArgs),
     /// Admit a member, as long as the founder administers the ledger. Later the members decide: `histone governance`.
     Admit(AdmitArgs),
+    /// Prove that you hold the key to which messages for you are sealed, and register it. A member of the committee has a seat in no training without this.
+    ProveKey {
+        /// Secret of the seal key: a file with 64 hexadecimal digits, from which the key follows.
+        #[arg(long, value_name = "FILE")]
+        seal_key_file: PathBuf,
+        #[command(flatten)]
+        writing: Writing,
+    },
     /// End the founder's power for good: from then on only what the members decided is done.
     HandOver {
         /// The account that may stop new work at once, and nothing else.
@@ -113,7 +122,9 @@ pub fn place(command: &LedgerCommand) -> Option<&Place> {
     match command {
         LedgerCommand::Deploy(_) => None,
         LedgerCommand::Admit(args) => Some(&args.writing.reading.place),
-        LedgerCommand::HandOver { writing, .. } => Some(&writing.reading.place),
+        LedgerCommand::ProveKey { writing, .. } | LedgerCommand::HandOver { writing, .. } => {
+            Some(&writing.reading.place)
+        }
         LedgerCommand::Show { reading } => Some(&reading.place),
     }
 }
@@ -123,6 +134,7 @@ pub async fn run(command: LedgerCommand, out: &mut dyn Write) -> Result<bool> {
     match command {
         LedgerCommand::Deploy(args) => deploy(&args, out).await,
         LedgerCommand::Admit(args) => admit(&args, out).await,
+        LedgerCommand::ProveKey { seal_key_file, writing } => prove_key(&seal_key_file, &writing, out).await,
         LedgerCommand::HandOver { pauser, writing } => hand_over(pauser, &writing, out).await,
         LedgerCommand::Show { reading } => {
             let opened = reading.place.open().await?;
@@ -164,6 +176,23 @@ async fn admit(args: &AdmitArgs, out: &mut dyn Write) -> Result<bool> {
     page.put("member", &head.members.get(&args.account))?;
     page.line(format!("{} is a member now, with {} others", args.account, members(&head).saturating_sub(1)));
     page.print(args.writing.reading.json, out)?;
+    Ok(true)
+}
+
+async fn prove_key(seal_key_file: &Path, writing: &Writing, out: &mut dyn Write) -> Result<bool> {
+    let (opened, member) = writing.open().await?;
+    let seal = key::seal(seal_key_file)?;
+    let (account, sealed_to) = (member.address(), seal.public().0);
+    let proof = seal.prove(account, opened.ledger.deployment().id());
+    let call = Members::proveSealKeyCall { sealKey: sealed_to, r: proof.r, s: proof.s };
+    let sent = opened.ledger.send(&member, Contract::Members, call).await;
+    sent.with_context(|| format!("the key of {account} was not registered; is it the account of a member?"))?;
+    let book = Book::read(&opened.ledger, &[Contract::Members]).await?;
+    let mut page = Page::new(&opened, book.head);
+    page.put("member", &book.members.get(&account))?;
+    page.line(format!("{account} has proved that it holds the key {sealed_to}"));
+    page.line("trainings that begin from now on can give it a seat; a seat that it has keeps its key");
+    page.print(writing.reading.json, out)?;
     Ok(true)
 }
 

@@ -126,6 +126,9 @@ pub struct ProposeArgs {
     /// Upgrade: let a name of the directory stand for another contract, such as market=0x...
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = named, help_heading = "Actions")]
     set_address: Vec<(B256, Address)>,
+    /// Let somebody else propose the lists of a pool, such as 0x...=0x...
+    #[arg(long, value_name = "POOL=ADDRESS", value_parser = keeper, help_heading = "Actions")]
+    set_keeper: Vec<(Address, Address)>,
     /// From a proposal to the vote on it.
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Actions")]
     set_voting_delay: Option<u64>,
@@ -146,6 +149,12 @@ fn named(text: &str) -> Result<(B256, Address), String> {
     let (name, address) = text.split_once('=').ok_or("write NAME=ADDRESS, such as market=0x...")?;
     let address = address.parse().map_err(|_| format!("`{address}` is no address"))?;
     Ok((Action::name(name).map_err(|e| e.to_string())?, address))
+}
+
+fn keeper(text: &str) -> Result<(Address, Address), String> {
+    let (pool, keeper) = text.split_once('=').ok_or("write POOL=ADDRESS, such as 0x...=0x...")?;
+    let address = |text: &str| text.parse().map_err(|_| format!("`{text}` is no address"));
+    Ok((address(pool)?, address(keeper)?))
 }
 
 impl ProposeArgs {
@@ -176,6 +185,7 @@ impl ProposeArgs {
         actions.extend(self.add_pauser.iter().copied().map(Action::AddPauser));
         actions.extend(self.remove_pauser.iter().copied().map(Action::RemovePauser));
         actions.extend(self.set_address.iter().map(|&(name, target)| Action::SetAddress { name, target }));
+        actions.extend(self.set_keeper.iter().map(|&(pool, keeper)| Action::SetKeeper { pool, keeper }));
         actions.extend(self.set_voting_delay.map(Action::SetVotingDelay));
         actions.extend(self.set_voting_period.map(Action::SetVotingPeriod));
         actions.extend(self.set_quorum.map(Action::SetQuorum));

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use histone_ledger::Contract;
 use histone_ledger::view::{Book, Model, ModelState, Money, Query, QueryState, Round, RoundState};
+use histone_protocol::committee::Committee;
 
 use super::accounts::resolve;
 use super::page::Page;
@@ -69,7 +70,7 @@ pub enum RoundCommand {
         /// Only of this model.
         #[arg(long, value_name = "NUMBER")]
         model: Option<u64>,
-        /// Only in this state: open, closed, final, failed.
+        /// Only in this state: open, closed, final, failed, void.
         #[arg(long)]
         state: Option<RoundState>,
         #[command(flatten)]
@@ -172,6 +173,7 @@ fn show_model(page: &mut Page, m: &Model, money: &Money) {
         ("state", m.state.to_string()),
         ("trainer", names.full(m.trainer)),
         ("white paper", m.white_paper_hash.to_string()),
+        ("plan", m.plan_hash.to_string()),
         ("trained model", optional(m.model_hash)),
         ("deposit", tokens(m.deposit)),
         ("of it returned", m.deposit_returned.map_or_else(|| "-".into(), tokens)),
@@ -188,6 +190,8 @@ fn show_model(page: &mut Page, m: &Model, money: &Money) {
             ),
         ),
         ("donors wanted", format!("{} to {}", terms.min_donors, terms.max_donors)),
+        ("rounds need", format!("{} updates", terms.min_survivors)),
+        ("may collude", format!("{} of the committee", terms.colluders)),
         ("queries refunded after", lasting(terms.query_timeout.into())),
         ("rounds", m.rounds.to_string()),
         (
@@ -198,6 +202,12 @@ fn show_model(page: &mut Page, m: &Model, money: &Money) {
             ),
         ),
     ];
+    if let Ok(committee) = Committee::derive(m.committee.len(), terms.colluders) {
+        facts.push(("committee", committee.to_string()));
+    }
+    for seat in &m.committee {
+        facts.push(("has a seat", names.full(*seat)));
+    }
     for s in &m.servings {
         facts.push(("served by", format!("{}, run by {}", s.enclave, names.full(s.runner))));
     }
@@ -213,7 +223,11 @@ fn show_model(page: &mut Page, m: &Model, money: &Money) {
             format!("{:.2} %", f64::from(d.weight) * 100.0 / total as f64),
             money.whole(d.earned),
             money.whole(d.owed),
-            if d.use_ended { "ended".into() } else { "yes".into() },
+            match (d.excluded, d.use_ended) {
+                (true, _) => "EXCLUDED".into(),
+                (false, true) => "ended".into(),
+                (false, false) => "yes".into(),
+            },
         ]
     });
     let head =
@@ -342,6 +356,7 @@ fn show_round(page: &mut Page, r: &Round) {
     let mut facts = vec![
         ("state", r.state.to_string()),
         ("deadline", utc(r.deadline)),
+        ("to be opened by", utc(r.open_by)),
         ("header hash", r.header_hash.to_string()),
         ("fails with fewer than", format!("{} updates", r.min_survivors)),
         ("survivors", r.survivors.as_ref().map_or_else(|| "not fixed".into(), list)),
@@ -351,6 +366,14 @@ fn show_round(page: &mut Page, r: &Round) {
     ];
     for partial in &r.partials {
         facts.push(("opened by", format!("{}: {}", names.of(partial.member), partial.hash)));
+    }
+    for named in &r.named {
+        let who = match (named.donor, named.member) {
+            (Some(donor), _) => format!("donor {donor}"),
+            (None, Some(member)) => names.full(member),
+            (None, None) => continue,
+        };
+        facts.push(("named", format!("{who}: {}", named.why())));
     }
     for anchor in &r.anchors {
         facts.push(("update", format!("donor {}: {}", anchor.donor, anchor.blob)));

@@ -121,6 +121,9 @@ fn one_thing_is_shown_by_a_few_digits_of_its_hash() {
     }
     assert_eq!(json(&["model", "show", "1"])["model"]["donors"].as_array().unwrap().len(), 4);
     assert_eq!(json(&["round", "show", "1/2"])["round"]["survivors"], serde_json::json!([1, 2, 3, 4]));
+    let model = on_run(&["model", "show", "1"]).stdout;
+    assert!(model.contains("7 members, 1 may collude: 5 open, 6 are asked"), "{model}");
+    assert_eq!(model.matches("has a seat").count(), 7, "{model}");
     assert!(json(&["round", "show", "1"])["rounds"].as_array().unwrap().len() > 3);
     let named = on_run(&["account", "show", "city-hospital"]).stdout;
     assert!(named.contains("owner") && named.contains("(city-hospital)"), "{named}");

@@ -33,25 +33,34 @@ pub async fn prepare(connection: Connection, senders: usize) -> Result<Deploymen
     let founder = key("founder")?;
     let ledger = Ledger::deploy(connection, &founder, &Settings::default()).await?;
     let (trainer, owner, runner) = (key("trainer")?, key("owner")?, key("runner")?);
-    let (auditor, committee) = (key("auditor")?, key("committee")?);
+    let auditor = key("auditor")?;
+    // As few members as withstand one who colludes: all of them open a round.
+    let mut committee = (1..=4).map(|n| key(&format!("committee {n}"))).collect::<Result<Vec<_>>>()?;
+    committee.sort_by_key(SigningKey::address);
     let hash = |name: &str| keccak256(name);
     for (member, roles) in [
         (&trainer, roles::TRAINER),
         (&owner, roles::OWNER),
         (&runner, roles::RUNNER),
         (&auditor, roles::AUDITOR),
-        (&committee, roles::COMMITTEE),
-    ] {
+    ]
+    .into_iter()
+    .chain(committee.iter().map(|member| (member, roles::COMMITTEE)))
+    {
         let (profile, seal) = (hash("profile"), hash("seal key"));
         let add = Members::addCall { account: member.address(), roles, profile, sealKey: seal };
         ledger.send(&founder, Contract::Members, add).await?;
+    }
+    for member in &committee {
+        // Nobody here reads the proof.
+        let prove = Members::proveSealKeyCall { sealKey: hash("seal key"), r: hash("r"), s: hash("s") };
+        ledger.send(member, Contract::Members, prove).await?;
     }
 
     let d = ledger.deployment().clone();
     let time = ledger.time().await?;
     let ten_years = time + 10 * 365 * 24 * 3600;
-    let enclaves = [key("validation enclave")?, key("training enclave")?, key("query enclave")?];
-    for (kind, enclave) in (1..).zip(&enclaves) {
+    for kind in 1..=3 {
         let measurement = hash(&format!("program {kind}"));
         let register =
             Programs::registerCall { measurement, sourceHash: hash("source"), wasmHash: hash("wasm"), kind };
@@ -59,6 +68,15 @@ pub async fn prepare(connection: Connection, senders: usize) -> Result<Deploymen
         let audit = Programs::auditCall { measurement, reportHash: hash("report") };
         ledger.send(&auditor, Contract::Programs, audit).await?;
         ledger.send(&founder, Contract::Programs, Programs::allowCall { measurement }).await?;
+    }
+    let enclaves = [
+        key("validation enclave")?,
+        key("training enclave 1")?,
+        key("training enclave 2")?,
+        key("query enclave")?,
+    ];
+    for (kind, enclave) in [1, 2, 2, 3].into_iter().zip(&enclaves) {
+        let measurement = hash(&format!("program {kind}"));
         let registration = EnclaveRegistration {
             operator: runner.address(),
             sealKey: hash("seal key"),
@@ -81,26 +99,29 @@ pub async fn prepare(connection: Connection, senders: usize) -> Result<Deploymen
         };
         ledger.send(&runner, Contract::Enclaves, call).await?;
     }
-    let [validation, training, query] = &enclaves;
+    let [validation, training @ .., query] = &enclaves;
 
-    let receipt = ValidationReceipt {
-        owner: owner.address(),
-        root: hash("root"),
-        reportHash: hash("report"),
-        rows: 100,
-        quality: 3,
-    };
-    let signature = sign(&receipt, &domain(d.chain_id, d.address(Contract::Datasets)), validation);
-    let call = Datasets::registerCall {
-        root: receipt.root,
-        reportHash: receipt.reportHash,
-        policyHash: hash("policy"),
-        rows: receipt.rows,
-        quality: receipt.quality,
-        enclave: validation.address(),
-        signature: signature.as_slice().to_vec().into(),
-    };
-    ledger.send(&owner, Contract::Datasets, call).await?;
+    for (number, _) in (1..).zip(training) {
+        let receipt = ValidationReceipt {
+            owner: owner.address(),
+            root: hash(&format!("root {number}")),
+            reportHash: hash("report"),
+            rows: 100,
+            quality: 3,
+            replaces: B256::ZERO,
+        };
+        let signature = sign(&receipt, &domain(d.chain_id, d.address(Contract::Datasets)), validation);
+        let call = Datasets::registerCall {
+            root: receipt.root,
+            reportHash: receipt.reportHash,
+            policyHash: hash("policy"),
+            rows: receipt.rows,
+            quality: receipt.quality,
+            enclave: validation.address(),
+            signature: signature.as_slice().to_vec().into(),
+        };
+        ledger.send(&owner, Contract::Datasets, call).await?;
+    }
 
     let terms = Market::Terms {
         instantPayment: U256::ZERO.to(),
@@ -108,59 +129,71 @@ pub async fn prepare(connection: Connection, senders: usize) -> Result<Deploymen
         donorsBps: 7_000,
         trainerBps: 2_000,
         runnerBps: 1_000,
-        minDonors: 1,
+        minDonors: 2,
         maxDonors: 10,
         queryTimeout: 365 * 24 * 3600,
+        minSurvivors: 2,
+        colluders: 1,
     };
-    let propose = Market::proposeCall { whitePaperHash: hash("white paper"), t: terms };
+    let propose =
+        Market::proposeCall { whitePaperHash: hash("white paper"), planHash: hash("plan"), t: terms };
     ledger.send(&trainer, Contract::Market, propose).await?;
     let model = U256::from(MODEL);
-    let receipt = DonationReceipt {
+    for (number, enclave) in (1..).zip(training) {
+        let root = hash(&format!("root {number}"));
+        let receipt = DonationReceipt {
+            modelId: model,
+            datasetId: dataset_id(owner.address(), root),
+            root,
+            payee: key(&format!("payee {number}"))?.address(),
+            decision: hash("decision"),
+        };
+        let signature = sign(&receipt, &domain(d.chain_id, d.address(Contract::Market)), enclave);
+        let donate = Market::donateCall {
+            modelId: model,
+            datasetId: receipt.datasetId,
+            payee: receipt.payee,
+            decision: receipt.decision,
+            enclave: enclave.address(),
+            signature: signature.as_slice().to_vec().into(),
+        };
+        ledger.send(&owner, Contract::Market, donate).await?;
+    }
+    let start = Market::startTrainingCall {
         modelId: model,
-        datasetId: dataset_id(owner.address(), hash("root")),
-        payee: key("payee")?.address(),
-        weight: 7,
+        seats: committee.iter().map(SigningKey::address).collect(),
+        sealKeys: committee.iter().map(|_| hash("seal key")).collect(),
     };
-    let signature = sign(&receipt, &domain(d.chain_id, d.address(Contract::Market)), training);
-    let donate = Market::donateCall {
-        modelId: model,
-        datasetId: receipt.datasetId,
-        payee: receipt.payee,
-        weight: receipt.weight,
-        enclave: training.address(),
-        signature: signature.as_slice().to_vec().into(),
-    };
-    ledger.send(&owner, Contract::Market, donate).await?;
-    ledger.send(&trainer, Contract::Market, Market::startTrainingCall { modelId: model }).await?;
+    ledger.send(&trainer, Contract::Market, start).await?;
 
-    let open = Rounds::openCall {
-        modelId: model,
-        headerHash: hash("header"),
-        deadline: time + 30 * 24 * 3600,
-        minSurvivors: 1,
-        quorum: 1,
-    };
+    let deadline = time + 30 * 24 * 3600;
+    let open =
+        Rounds::openCall { modelId: model, headerHash: hash("header"), deadline, openBy: deadline + 3600 };
     ledger.send(&trainer, Contract::Rounds, open).await?;
-    let receipt = UpdateReceipt {
-        modelId: model,
-        round: 1,
-        headerHash: hash("header"),
-        blobHash: hash("update"),
-        donorIndex: 1,
-    };
-    let signature = sign(&receipt, &domain(d.chain_id, d.address(Contract::Rounds)), training);
-    let anchor = Rounds::anchorCall {
-        modelId: model,
-        round: 1,
-        blobHash: receipt.blobHash,
-        donorIndex: 1,
-        enclave: training.address(),
-        signature: signature.as_slice().to_vec().into(),
-    };
-    ledger.send(&owner, Contract::Rounds, anchor).await?;
+    for (donor, enclave) in (1..).zip(training) {
+        let receipt = UpdateReceipt {
+            modelId: model,
+            round: 1,
+            headerHash: hash("header"),
+            blobHash: hash("update"),
+            donorIndex: donor,
+        };
+        let signature = sign(&receipt, &domain(d.chain_id, d.address(Contract::Rounds)), enclave);
+        let anchor = Rounds::anchorCall {
+            modelId: model,
+            round: 1,
+            blobHash: receipt.blobHash,
+            donorIndex: donor,
+            enclave: enclave.address(),
+            signature: signature.as_slice().to_vec().into(),
+        };
+        ledger.send(&owner, Contract::Rounds, anchor).await?;
+    }
     ledger.send(&trainer, Contract::Rounds, Rounds::closeCall { modelId: model, round: 1 }).await?;
-    let partial = Rounds::postPartialCall { modelId: model, round: 1, partialHash: hash("partial") };
-    ledger.send(&committee, Contract::Rounds, partial).await?;
+    for member in &committee {
+        let partial = Rounds::postPartialCall { modelId: model, round: 1, partialHash: hash("partial") };
+        ledger.send(member, Contract::Rounds, partial).await?;
+    }
     let model_hash = hash("model");
     let finalize =
         Rounds::finalizeCall { modelId: model, round: 1, aggregateHash: hash("sum"), modelHash: model_hash };
@@ -193,7 +226,7 @@ pub struct Signed {
 /// Signs `transfers` transfers and then `queries` queries of sender `number`, who has sent one transaction so far.
 pub fn signed(d: &Deployment, number: usize, transfers: usize, queries: usize) -> Result<Signed> {
     let from = sender(number)?;
-    let enclave = key("query enclave")?;
+    let query_enclave = key("query enclave")?;
     let (token, market) = (d.address(Contract::Token), d.address(Contract::Market));
     let domain = domain(d.chain_id, market);
     let mut nonce = 1;
@@ -222,7 +255,7 @@ pub fn signed(d: &Deployment, number: usize, transfers: usize, queries: usize) -
     let model = U256::from(MODEL);
     for i in 0..queries {
         let code = keccak256(format!("code {number} {i}"));
-        let buy = Market::buyCall { modelId: model, codeHash: code };
+        let buy = Market::buyCall { modelId: model, codeHash: code, enclave: query_enclave.address() };
         signed.queries.push(next(market, buy.abi_encode())?);
         let receipt = QueryReceipt {
             queryId: query_id(from.address(), code),
@@ -230,7 +263,7 @@ pub fn signed(d: &Deployment, number: usize, transfers: usize, queries: usize) -
             jobId: B256::from(U256::from(i + 1)),
             outputHash: keccak256(code),
         };
-        let signature = sign(&receipt, &domain, &enclave);
+        let signature = sign(&receipt, &domain, &query_enclave);
         let settle = Market::settleCall {
             queryId: receipt.queryId,
             jobId: receipt.jobId,

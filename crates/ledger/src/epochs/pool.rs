@@ -28,6 +28,8 @@ pub struct PoolState {
     pub keeper: Address,
     /// Seconds in which a root can be vetoed.
     pub window: u32,
+    /// Seconds for which the keeper must have said nothing before an auditor proposes in its place.
+    pub silence: u32,
     /// Number of the latest root, 0 when there was none.
     pub epoch: u32,
     /// The latest root; none before the first.
@@ -170,6 +172,7 @@ impl Pool<'_> {
             pool: self.address,
             keeper: self.read(Epochs::keeperCall {}).await?,
             window: self.read(Epochs::windowCall {}).await?,
+            silence: self.read(Epochs::silenceCall {}).await?,
             epoch,
             root: (epoch > 0).then_some(latest.root),
             list_hash: proposed.map(|e| e.listHash),

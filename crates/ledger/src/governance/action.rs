@@ -5,7 +5,7 @@ use alloy::sol_types::SolCall;
 
 use crate::Deployment;
 use crate::contracts::{
-    AccessManager, Contract, Directory, Enclaves, HistoneGovernor, Market, Members, Programs,
+    AccessManager, Contract, Directory, Enclaves, Epochs, HistoneGovernor, Market, Members, Programs,
     TimelockController, manager_roles,
 };
 use crate::deploy::directory_name;
@@ -63,6 +63,13 @@ pub enum Action {
         name: B256,
         /// The contract.
         target: Address,
+    },
+    /// Let somebody else propose the lists of a pool.
+    SetKeeper {
+        /// The contract of the pool.
+        pool: Address,
+        /// Who proposes from then on.
+        keeper: Address,
     },
     /// Seconds from a proposal to the vote.
     SetVotingDelay(u64),
@@ -181,6 +188,7 @@ impl Action {
                 let list = vec![Directory::Entry { name: *name, target: *target }];
                 call(of(Contract::Directory), &Directory::setCall { list })
             }
+            Action::SetKeeper { pool, keeper } => call(*pool, &Epochs::setKeeperCall { keeper_: *keeper }),
             Action::SetVotingDelay(seconds) => {
                 let seconds = alloy::primitives::aliases::U48::saturating_from(*seconds);
                 call(of(Contract::Governor), &HistoneGovernor::setVotingDelayCall { newVotingDelay: seconds })

@@ -6,7 +6,7 @@ use alloy::sol_types::SolInterface;
 use super::action::known_name;
 use crate::Deployment;
 use crate::contracts::{
-    AccessManager, Contract, Directory, Enclaves, HistoneGovernor, Market, Members, Programs, Rounds,
+    AccessManager, Contract, Directory, Enclaves, Epochs, HistoneGovernor, Market, Members, Programs, Rounds,
     TestToken, TimelockController, manager_roles,
 };
 use crate::view::Role;
@@ -15,6 +15,10 @@ use crate::view::Role;
 pub fn describe(d: &Deployment, target: Address, data: &[u8]) -> String {
     let contract = Contract::ALL.into_iter().find(|&contract| d.address(contract) == target);
     let Some(contract) = contract else {
+        // Pools are many and in no directory; whether there is one at that address, the words do not claim.
+        if let Ok(Epochs::EpochsCalls::setKeeper(c)) = Epochs::EpochsCalls::abi_decode(data) {
+            return format!("let {} propose the lists of {target}, if that is a pool", c.keeper_);
+        }
         return format!("call {target}, which is no contract of this ledger, with 0x{}", hex::encode(data));
     };
     let words = match contract {
@@ -215,6 +219,11 @@ mod tests {
         };
         check(named("market"), &[&format!("let the `market` be the contract {seven}")]);
         check(named("markt"), &[&format!("let the new name `markt` be the contract {seven}")]);
+        check(
+            Action::SetKeeper { pool: Address::repeat_byte(0x99), keeper: who },
+            &["let 0x7777777777777777777777777777777777777777 propose the lists of \
+               0x9999999999999999999999999999999999999999, if that is a pool"],
+        );
         check(Action::SetVotingDelay(60), &["wait 60 s between a proposal and the vote"]);
         check(Action::SetVotingPeriod(61), &["let a vote last 61 s"]);
         check(Action::SetQuorum(40), &["need 40 % of the members for a decision"]);

@@ -332,14 +332,17 @@ mod tests {
             donorsBps: 7_000,
             trainerBps: 2_000,
             runnerBps: 1_000,
-            minDonors: 1,
-            maxDonors: 1,
+            minDonors: 2,
+            maxDonors: 2,
             queryTimeout: 1,
+            minSurvivors: 2,
+            colluders: 1,
         };
         let proposed = Market::ModelProposed {
             modelId: model_id,
             trainer: Address::repeat_byte(1),
             whitePaperHash: word(1),
+            planHash: word(2),
             terms,
             deposit: U256::ZERO,
         };

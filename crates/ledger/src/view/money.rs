@@ -111,7 +111,7 @@ impl Model {
         let (due, weights, shared) = (self.due(), U256::from(self.total_weight), self.shared.donors.0);
         for donor in &mut self.donors {
             donor.earned = Amount::default();
-            if due {
+            if due && !donor.excluded {
                 donor.earned.add(self.terms.instant_payment.0);
                 // The donors' parts of all queries together have fewer than 130 bits, a weight has 32.
                 let part = shared.saturating_mul(U256::from(donor.weight)).checked_div(weights);
@@ -129,7 +129,8 @@ impl Model {
         let shares = [shared.donors, shared.trainer, runners_earned].into_iter().sum();
         let donors_earned = sum(|d| d.earned);
         let instant = if self.due() {
-            Amount(self.terms.instant_payment.0.saturating_mul(U256::from(self.donors.len())))
+            let paid = self.donors.iter().filter(|d| !d.excluded).count();
+            Amount(self.terms.instant_payment.0.saturating_mul(U256::from(paid)))
         } else {
             Amount::default()
         };

@@ -1,5 +1,7 @@
 //! Every function and every refusal of every contract, through the client: see [`crate::suite::Suite::covers`].
 
+mod attacks;
+pub(crate) mod committee;
 mod governed;
 pub(crate) mod market;
 mod queries;

@@ -6,12 +6,14 @@ use histone_ledger::LedgerError;
 use histone_ledger::contracts::{Market, TestToken};
 use histone_ledger::epochs::Epoch;
 use histone_ledger::view::Amount;
-use histone_protocol::receipt::{DonationReceipt, QueryReceipt};
+use histone_protocol::receipt::QueryReceipt;
 
 use crate::contracts::market::{INSTANT, Stall, id, terms};
 use crate::suite::{hash, key};
 
 const WINDOW: u32 = 3_600;
+/// How long the keeper says nothing before an auditor proposes.
+const SILENCE: u32 = 7_200;
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, LedgerError>) -> String {
     match result.unwrap_err() {
@@ -26,7 +28,7 @@ async fn a_pool_is_paid_like_a_donor_and_pays_by_proof() {
     let (s, k) = (&stall.s, &stall.s.k);
     let ledger = &s.ledger;
     let keeper = &k.owner;
-    let address = ledger.create_pool(keeper, keeper.address(), WINDOW).await.unwrap();
+    let address = ledger.create_pool(keeper, keeper.address(), WINDOW, SILENCE).await.unwrap();
     let pool = ledger.pool(address).await.unwrap();
     let wrong = ledger.pool(ledger.deployment().market).await.unwrap_err();
     assert!(wrong.to_string().contains("no contract of a pool"), "{wrong}");
@@ -34,27 +36,11 @@ async fn a_pool_is_paid_like_a_donor_and_pays_by_proof() {
     // The pool donates: it is the payee.
     let model = stall.propose(terms()).await;
     let modelId = id(model);
-    let r = DonationReceipt { modelId, datasetId: stall.data, payee: address, weight: 300 };
-    let signature = s.sign(&r, K, &stall.training);
-    let call = Market::donateCall {
-        modelId,
-        datasetId: stall.data,
-        payee: address,
-        weight: 300,
-        enclave: stall.training.address(),
-        signature,
-    };
-    s.send(keeper, K, call).await;
-    s.send(&k.trainer, K, Market::startTrainingCall { modelId }).await;
+    s.send(keeper, K, stall.donation_to(&stall.training, model, stall.data, address)).await;
+    s.send(&k.owner2, K, stall.donation2(model, stall.data2, &key(142))).await;
+    s.send(&k.trainer, K, stall.start(model)).await;
     stall.sum(model, 1).await;
-    let last = histone_ledger::contracts::Rounds::finalizeCall {
-        modelId,
-        round: 1,
-        aggregateHash: hash(65),
-        modelHash: hash(64),
-    };
-    s.send(&k.trainer, histone_ledger::Contract::Rounds, last).await;
-    s.send(&k.trainer, K, Market::finishTrainingCall { modelId, modelHash: hash(64) }).await;
+    stall.finish(model, 1).await;
     let income = ledger.donor_income(model, 1).await.unwrap();
     assert_eq!((income.payee, income.owed), (address, Amount(U256::from(INSTANT))));
     s.send(&k.stranger, K, Market::claimDonorCall { modelId, donorIndex: 1 }).await;
@@ -100,8 +86,8 @@ async fn a_pool_is_paid_like_a_donor_and_pays_by_proof() {
 
     // A query later the sums have grown; who missed the first epoch gets both at once.
     s.send(&k.trainer, K, Market::serveCall { modelId, queryEnclave: stall.query.address() }).await;
-    let buy = Market::buyCall { modelId, codeHash: hash(80) };
-    let query = s.send(&k.user, K, buy).await.event::<Market::QueryBought>().unwrap().queryId;
+    let query =
+        s.send(&k.user, K, stall.buying(model, 80)).await.event::<Market::QueryBought>().unwrap().queryId;
     let r = QueryReceipt { queryId: query, modelId, jobId: hash(70), outputHash: hash(71) };
     let signature = s.sign(&r, K, &stall.query);
     let settle = Market::settleCall { queryId: query, jobId: hash(70), outputHash: hash(71), signature };

@@ -92,6 +92,16 @@ async fn members_decide_through_the_client() {
     decide(&s, &[Action::Unpause, Action::SetFee { bps: 12, treasury: bystander }], "go on").await;
     assert_eq!(s.read(K, Market::feeBpsCall {}).await, 12);
 
+    // A pool is in no directory, and its keeper is the members' to name all the same.
+    let pool = ledger.create_pool(&k.owner, k.owner.address(), 3_600, 7_200).await.unwrap();
+    let action = Action::SetKeeper { pool, keeper: bystander };
+    let done = decide(&s, &[action], "its keeper shares out what nobody is due").await;
+    assert_eq!(
+        done.steps[0].words,
+        format!("let {bystander} propose the lists of {pool}, if that is a pool")
+    );
+    assert_eq!(ledger.pool(pool).await.unwrap().state().await.unwrap().keeper, bystander);
+
     // Nobody votes: defeated, and said so.
     let number = ledger.propose(&k.owner, &[Action::RemoveMember(bystander)], "nobody cares").await.unwrap();
     s.pass(SETTINGS.voting_delay + SETTINGS.voting_period + 2).await;

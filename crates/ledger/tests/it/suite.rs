@@ -10,6 +10,7 @@ use histone_ledger::contracts::{Enclaves, Members, Programs, TestToken, roles};
 use histone_ledger::{Contract, Ledger, LedgerError, Receipt, Settings};
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::{self, EnclaveRegistration, ValidationReceipt};
+use histone_protocol::seal::SealKey;
 
 use crate::backend::Backend;
 
@@ -31,6 +32,11 @@ pub fn hash(n: u8) -> B256 {
     B256::repeat_byte(n)
 }
 
+/// The seal key of a member of the committee.
+pub fn seal_key(member: &SigningKey) -> SealKey {
+    SealKey::from_seed(&member.to_bytes())
+}
+
 /// Accounts that act. All but the last three are members once [`Suite::admit`] was called.
 pub struct Keys {
     pub founder: SigningKey,
@@ -39,7 +45,8 @@ pub struct Keys {
     pub trainer: SigningKey,
     pub runner: SigningKey,
     pub auditor: SigningKey,
-    pub seats: [SigningKey; 2],
+    /// The committee. Two of its members are the runner and the auditor as well: a member has any sum of roles.
+    pub seats: [SigningKey; 4],
     pub user: SigningKey,
     pub stranger: SigningKey,
     pub pauser: SigningKey,
@@ -66,7 +73,7 @@ impl Suite {
             trainer: key(104),
             runner: key(105),
             auditor: key(106),
-            seats: [key(107), key(108)],
+            seats: [key(107), key(108), key(105), key(106)],
             user: key(109),
             stranger: key(110),
             pauser: key(111),
@@ -101,8 +108,8 @@ impl Suite {
             (&k.owner, roles::OWNER),
             (&k.owner2, roles::OWNER),
             (&k.trainer, roles::TRAINER),
-            (&k.runner, roles::RUNNER),
-            (&k.auditor, roles::AUDITOR),
+            (&k.runner, roles::RUNNER | roles::COMMITTEE),
+            (&k.auditor, roles::AUDITOR | roles::COMMITTEE),
             (&k.seats[0], roles::COMMITTEE),
             (&k.seats[1], roles::COMMITTEE),
         ];
@@ -111,6 +118,27 @@ impl Suite {
                 Members::addCall { account: member.address(), roles, profile: hash(1), sealKey: hash(2) };
             self.ledger.send(&k.founder, Contract::Members, call).await.unwrap();
         }
+        for seat in &k.seats {
+            self.prove(seat).await;
+        }
+    }
+
+    /// A member proves that it holds its key, which follows from its account.
+    pub async fn prove(&self, member: &SigningKey) {
+        let seal = seal_key(member);
+        let at = self.ledger.deployment().id();
+        let proof = seal.prove(member.address(), at);
+        assert!(seal.public().verify(&proof, member.address(), at));
+        let call = Members::proveSealKeyCall { sealKey: seal.public().0, r: proof.r, s: proof.s };
+        self.send(member, Contract::Members, call).await;
+    }
+
+    /// The seats in the order in which the ledger wants them, and their keys.
+    pub fn committee(&self) -> (Vec<Address>, Vec<B256>) {
+        let mut seats: Vec<_> =
+            self.k.seats.iter().map(|seat| (seat.address(), seal_key(seat).public().0)).collect();
+        seats.sort();
+        seats.into_iter().unzip()
     }
 
     pub async fn program(&self, measurement: B256, kind: u8) {
@@ -153,9 +181,9 @@ impl Suite {
         Enclaves::registerCall { e, signature }
     }
 
-    /// The receipt of a validation enclave over 100 rows.
-    pub fn validated(&self, owner: Address, root: B256, enclave: &SigningKey) -> Bytes {
-        let receipt = ValidationReceipt { owner, root, reportHash: hash(5), rows: 100, quality: 3 };
+    /// The receipt of a validation enclave over 100 rows, which continue the dataset `replaces` or none.
+    pub fn validated(&self, owner: Address, root: B256, replaces: B256, enclave: &SigningKey) -> Bytes {
+        let receipt = ValidationReceipt { owner, root, reportHash: hash(5), rows: 100, quality: 3, replaces };
         self.sign(&receipt, Contract::Datasets, enclave)
     }
 
@@ -247,6 +275,22 @@ impl Suite {
         async move {
             let result = self.ledger.read(contract, call).await;
             self.saw_error(caller, contract, result.map(|_| ()), error);
+        }
+    }
+
+    /// A call that must be refused with an error of another contract, which the called one asks.
+    #[track_caller]
+    pub fn refused_by<'a, C: SolCall + 'a>(
+        &'a self,
+        from: &'a SigningKey,
+        contract: Contract,
+        call: C,
+        (asked, error): (Contract, &'a str),
+    ) -> impl Future<Output = ()> + 'a {
+        let caller = std::panic::Location::caller();
+        async move {
+            let result = self.ledger.send(from, contract, call).await;
+            self.saw_error(caller, asked, result.map(|_| ()), error);
         }
     }
 

@@ -13,6 +13,9 @@ use histone_ledger::view::{
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::QueryReceipt;
 
+use crate::contracts::committee::{
+    DUPLICATE, SILENT, UNREADABLE, WRONG_PARTIAL, blame_donor, three_donors_of, votes,
+};
 use crate::contracts::market::{INSTANT, PRICE, Stall, TIMEOUT, governed, id, models, terms};
 use crate::suite::{LONG, QUERY, Suite, TRAINING, hash, key};
 
@@ -25,6 +28,7 @@ async fn agreed(s: &Suite) -> Book {
         assert_eq!((Role::of(found.roles), m.member), (m.roles.clone(), found.roles != 0), "{m:?}");
         if m.member {
             assert_eq!((m.profile, m.seal_key), (found.profile, found.sealKey));
+            assert_eq!(m.key_claimed, found.keyClaimed, "{m:?}");
         }
         let votes = s.read(M, Members::getVotesCall { account: m.account }).await;
         assert_eq!(U256::from(m.votes), votes, "{m:?}");
@@ -56,6 +60,7 @@ async fn agreed(s: &Suite) -> Book {
         );
         assert_eq!((d.root, d.report_hash, d.policy_hash), (found.root, found.reportHash, found.policyHash));
         assert_eq!(d.state != DatasetState::Registered, found.withdrawn, "{d:?}");
+        assert_eq!(d.version, u32::from(found.version) + 1, "{d:?}");
         let erased = s.read(D, Datasets::erasedAtCall { id: d.id }).await;
         assert_eq!(d.erased_at.unwrap_or_default(), erased);
     }
@@ -69,6 +74,12 @@ async fn agreed(s: &Suite) -> Book {
         assert_eq!(m.model_hash.unwrap_or_default(), found.modelHash);
         assert_eq!(m.servings.last().map_or(Address::ZERO, |s| s.enclave), found.queryEnclave);
         assert_eq!(m.rounds, s.read(R, Rounds::lastRoundCall { modelId: id(m.model) }).await);
+        assert_eq!((m.white_paper_hash, m.plan_hash), (found.whitePaperHash, found.planHash));
+        let excluded = m.donors.iter().filter(|d| d.excluded).count();
+        assert_eq!(excluded, usize::from(found.excluded), "{m:?}");
+        let committee = s.read(R, Rounds::committeeOfCall { modelId: id(m.model) }).await;
+        assert_eq!((&m.committee, m.terms.min_survivors), (&committee.seats, found.terms.minSurvivors));
+        assert_eq!(m.terms.colluders, found.terms.colluders);
         let money = m.money();
         let fees = s.read(K, Market::feesOfCall { modelId: id(m.model) }).await;
         assert_eq!(money.fees.0 - money.fees_collected.0, fees);
@@ -103,7 +114,12 @@ async fn agreed(s: &Suite) -> Book {
             (r.header_hash, r.quorum, r.min_survivors),
             (found.headerHash, found.quorum, found.minSurvivors)
         );
-        assert_eq!(r.partials.len(), usize::from(found.partials));
+        assert_eq!((r.deadline, r.open_by), (found.deadline, found.openBy));
+        assert_eq!(r.partials.len(), usize::from(found.partials), "{r:?}");
+        for p in &r.partials {
+            let posted = Rounds::partialOfCall { modelId, round, member: p.member };
+            assert_eq!(s.read(R, posted).await, p.hash);
+        }
         if let Some(survivors) = &r.survivors {
             assert_eq!(survivors.len(), usize::from(found.survivors));
         }
@@ -131,7 +147,7 @@ async fn agreed(s: &Suite) -> Book {
 }
 
 async fn buy(stall: &Stall, model: u64, code: u8) -> alloy::primitives::B256 {
-    let call = Market::buyCall { modelId: id(model), codeHash: hash(code) };
+    let call = stall.buying(model, code);
     stall.s.send(&stall.s.k.user, K, call).await.event::<Market::QueryBought>().unwrap().queryId
 }
 
@@ -163,46 +179,43 @@ async fn the_book_says_what_the_contracts_say() {
         runnerBps: 1_003,
         ..terms()
     };
-    let (data, data2) = (stall.dataset(&k.owner, hash(57)).await, stall.dataset(&k.owner2, hash(58)).await);
+    let (data, data2) = (stall.dataset(&k.owner, hash(57)).await, stall.dataset(&k.owner2, hash(46)).await);
+    let data3 = stall.dataset(&k.owner, hash(47)).await;
+    let third = key(153);
+    s.enclave(&k.owner, &third, hash(TRAINING)).await;
     let model = stall.propose(odd).await;
     let modelId = id(model);
-    for (owner, data, payee, weight) in [(&k.owner, data, key(141), 300), (&k.owner2, data2, key(142), 300)] {
-        let call = Market::donateCall { weight, ..stall.donation(model, data, &payee) };
-        s.send(owner, K, call).await;
-    }
+    s.send(&k.owner, K, stall.donation(model, data, &key(141))).await;
+    s.send(&k.owner2, K, stall.donation2(model, data2, &key(142))).await;
+    s.send(&k.owner, K, stall.donation_to(&third, model, data3, key(143).address())).await;
     let book = agreed(s).await;
     assert_eq!(book.models.get(&model).unwrap().state, ModelState::Recruiting);
     assert_eq!(book.models.len(), before.models.len() + 1);
-    s.send(&k.trainer, K, Market::startTrainingCall { modelId }).await;
+    s.send(&k.trainer, K, stall.start(model)).await;
 
     // One dataset is withdrawn, so that its donor is in no further round; a round fails, the next one succeeds.
-    s.send(&k.owner2, D, Datasets::markErasedCall { id: data2 }).await;
+    s.send(&k.owner2, D, Datasets::markErasedCall { id: data2.id }).await;
     s.send(&k.stranger, K, Market::endUseCall { modelId, donorIndex: 2 }).await;
-    let two = Rounds::openCall { minSurvivors: 2, ..stall.open(model, 1_000).await };
-    s.send(&k.trainer, R, two).await;
+    s.send(&k.trainer, R, stall.open(model, 1_000).await).await;
     s.send(&k.stranger, R, stall.update(model, 1, 1, &stall.training)).await;
     agreed(s).await;
     s.pass(1_001).await;
     s.send(&k.stranger, R, Rounds::closeCall { modelId, round: 1 }).await;
     let book = agreed(s).await;
     assert_eq!(book.rounds.get(&(model, 1)).unwrap().state, RoundState::Failed);
-    let dataset = book.datasets.get(&data2).unwrap();
+    let dataset = book.datasets.get(&data2.id).unwrap();
     assert_eq!(dataset.state, DatasetState::Erased);
     assert!(dataset.donated_to.contains(&model) && dataset.erased_at.is_some());
     s.send(&k.trainer, R, stall.open(model, 1_000).await).await;
     s.send(&k.stranger, R, stall.update(model, 2, 1, &stall.training)).await;
+    s.send(&k.stranger, R, stall.update(model, 2, 3, &third)).await;
     s.pass(1_001).await;
     s.send(&k.trainer, R, Rounds::closeCall { modelId, round: 2 }).await;
-    for seat in &k.seats {
-        let (round, partialHash) = (2, hash(63));
-        s.send(seat, R, Rounds::postPartialCall { modelId, round, partialHash }).await;
-    }
+    stall.post(model, 2).await;
     let book = agreed(s).await;
     let round = book.rounds.get(&(model, 2)).unwrap();
-    assert_eq!((round.state, round.survivors.as_deref()), (RoundState::Closed, Some(&[1][..])));
-    let last = Rounds::finalizeCall { modelId, round: 2, aggregateHash: hash(65), modelHash: hash(64) };
-    s.send(&k.trainer, R, last).await;
-    s.send(&k.trainer, K, Market::finishTrainingCall { modelId, modelHash: hash(64) }).await;
+    assert_eq!((round.state, round.survivors.as_deref()), (RoundState::Closed, Some(&[1, 3][..])));
+    stall.finish(model, 2).await;
     agreed(s).await;
 
     // Two enclaves serve one after the other, each with its own runner.
@@ -226,7 +239,7 @@ async fn the_book_says_what_the_contracts_say() {
     let query = buy(&stall, model, 91).await;
     settle(&stall, model, query).await;
     agreed(s).await;
-    s.send(&k.stranger, K, Market::claimDonorsCall { modelId, donorIndices: vec![1, 2] }).await;
+    s.send(&k.stranger, K, Market::claimDonorsCall { modelId, donorIndices: vec![1, 2, 3] }).await;
     s.send(&k.runner, K, Market::claimCall {}).await;
     s.pass(TIMEOUT + 1).await;
     let book = agreed(s).await;
@@ -280,10 +293,51 @@ async fn the_book_says_what_the_contracts_say() {
 }
 
 #[tokio::test]
+async fn the_book_knows_whom_the_committee_named() {
+    let stall = Stall::new().await;
+    let (s, k) = (&stall.s, &stall.s.k);
+    votes(&stall).await;
+    let book = agreed(s).await;
+    let round = book.rounds.iter().next().unwrap();
+    assert_eq!(round.state, RoundState::Void);
+    let named: Vec<_> = round.named.iter().map(|n| (n.donor, n.member, n.reason)).collect();
+    let [_, _, silent, liar] = &k.seats;
+    let expected = [
+        (Some(3), None, UNREADABLE),
+        (None, Some(silent.address()), SILENT),
+        (None, Some(liar.address()), WRONG_PARTIAL),
+    ];
+    assert_eq!(named, expected);
+    assert_eq!(round.survivors.as_deref(), Some(&[1, 2][..]));
+    let model = book.models.get(&round.model).unwrap();
+    assert!(model.donors[2].excluded && !model.donors[1].excluded);
+
+    // One who is paid nothing, among others who are: the money is where the book says.
+    let model = three_donors_of(&stall, 139, hash(45)).await;
+    for seat in &k.seats[..2] {
+        s.send(seat, R, blame_donor(model, 1, 3, DUPLICATE)).await;
+    }
+    agreed(s).await;
+    stall.post(model, 1).await;
+    stall.finish(model, 1).await;
+    agreed(s).await;
+    s.send(&k.trainer, K, Market::serveCall { modelId: id(model), queryEnclave: stall.query.address() })
+        .await;
+    let query = buy(&stall, model, 92).await;
+    settle(&stall, model, query).await;
+    let book = agreed(s).await;
+    let donors = &book.models.get(&model).unwrap().donors;
+    assert_eq!((donors[2].owed, donors[0].owed), (Amount::default(), Amount(U256::from(INSTANT + 350))));
+    let end = Market::claimDonorsCall { modelId: id(model), donorIndices: vec![1, 2, 3] };
+    s.send(&k.stranger, K, end).await;
+    agreed(s).await;
+}
+
+#[tokio::test]
 async fn a_part_of_the_book_needs_only_a_part_of_the_events() {
     let stall = Stall::new().await;
     let book = Book::read(&stall.s.ledger, &[P, E]).await.unwrap();
-    assert_eq!((book.programs.len(), book.enclaves.len(), book.members.len()), (3, 3, 0));
+    assert_eq!((book.programs.len(), book.enclaves.len(), book.members.len()), (3, 4, 0));
     assert!(book.enclaves.iter().all(|e| e.state == EnclaveState::Live && e.simulated));
     let head = stall.s.ledger.connection().head().await.unwrap();
     assert_eq!((book.head.block, book.head.hash, book.head.time), (head.number, head.hash, head.time));

@@ -215,6 +215,19 @@ fn members_decide_by_the_command_line() {
     let list = c.ran(&["governance", "show"], None).stdout;
     assert!(list.contains("| executed |") && list.contains("as agreed in spring"), "{list}");
 
+    // A key that was registered for a member is no seat: it proves its own, and another member cannot take that for its own.
+    let shown = c.ran(&["account", "show", &fourth], None).stdout;
+    assert!(shown.contains(&format!("{SEAL_KEY}, NOT proved")), "{shown}");
+    let seal = c.server.dir().with_file_name("seal.key");
+    std::fs::write(&seal, "09".repeat(32)).unwrap();
+    let prove = ["ledger", "prove-key", "--seal-key-file", seal.to_str().unwrap()];
+    let stranger = c.ran(&prove, Some(&c.server.key(9)));
+    assert!(stranger.error().contains("is it the account of a member?"), "{stranger:?}");
+    let proved = c.json(&prove, Some(&c.server.key(4)));
+    let shown = c.json(&["account", "show", &fourth], None);
+    assert_eq!(shown["account"]["seal_key"], proved["member"]["seal_key"]);
+    assert_eq!(shown["account"]["seal_key_proved"], json!(true));
+
     // A refused transaction of the market, explained.
     let ran = c.ran(&["revenue", "claim"], Some(&c.server.key(1)));
     assert!(ran.error().contains("the ledger refused `market.claim`: NothingOwed { account: 0x"), "{ran:?}");
@@ -239,6 +252,7 @@ fn proposals_that_mean_nothing_are_refused_before_they_are_sent() {
         (&["--set-fee", "10"], 2, "--treasury"),
         (&["--pause", "--unpause"], 2, "cannot be used with"),
         (&["--set-address", "market"], 2, "write NAME=ADDRESS"),
+        (&["--set-keeper", "0x12"], 2, "write POOL=ADDRESS"),
         (&["--allow-measurement", "0x12"], 2, "invalid value"),
         (&["--add-member", "0x00000000000000000000000000000000000000aa"], 2, "--roles"),
         (&["--set-timelock-delay", "soon"], 2, "write 90s, 30m, 12h or 7d"),

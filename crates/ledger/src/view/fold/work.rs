@@ -10,6 +10,9 @@ use super::super::rows::{
 use super::Odd;
 use crate::contracts::{Market, Rounds};
 
+/// The code of the reason for which a named member keeps its seat (`Reasons` of the contract).
+const SILENT: u8 = 6;
+
 impl Book {
     pub(super) fn market(&mut self, event: Market::MarketEvents) -> Result<(), Odd> {
         use Market::MarketEvents as E;
@@ -208,12 +211,12 @@ impl Book {
                 }
             }
             E::MemberNamed(e) => {
-                // A post of whoever was only silent does not exist.
-                self.round(e.modelId, e.round)?.named.push(Named {
-                    donor: None,
-                    member: Some(e.member),
-                    reason: e.reason,
-                });
+                let round = self.round(e.modelId, e.round)?;
+                round.named.push(Named { donor: None, member: Some(e.member), reason: e.reason });
+                // Whoever was only silent keeps its seat; the post of another is taken back, unless the round is over.
+                if e.reason != SILENT && round.state == RoundState::Closed {
+                    round.partials.retain(|p| p.member != e.member);
+                }
             }
             E::DonorNamed(e) => {
                 let named = Named { donor: Some(e.donorIndex), member: None, reason: e.reason };

@@ -207,10 +207,15 @@ async fn epochs() {
     use Epochs as C;
     const E: Contract = Contract::Directory;
     const WINDOW: u32 = 3_600;
+    const SILENCE: u32 = 7_200;
     let mut s = Suite::with_members().await;
     let keeper = s.k.owner.address();
-    assert!(s.ledger.create_pool(&s.k.stranger, keeper, 60).await.is_err(), "nobody can check in a minute");
-    let pool = s.ledger.create_pool(&s.k.stranger, keeper, WINDOW).await.unwrap();
+    let create = async |window, silence| s.ledger.create_pool(&s.k.stranger, keeper, window, silence).await;
+    for (window, silence, error) in [(60, SILENCE, "WindowTooShort"), (WINDOW, 60, "SilenceTooShort")] {
+        let refused = histone_protocol::with_causes(&create(window, silence).await.unwrap_err());
+        assert!(refused.contains(error), "{refused}");
+    }
+    let pool = create(WINDOW, SILENCE).await.unwrap();
     let (a, b) = (s.k.user.address(), s.k.stranger.address());
     let call = TestToken::mintCall { to: pool, amount: U256::from(1_000) };
     s.send(&s.k.founder, T, call).await;
@@ -232,11 +237,19 @@ async fn epochs() {
         epoch: alloy::primitives::aliases::U24::from(number),
         reportHash: hash(1),
     };
-    s.refused(&k.owner, E, veto(1), "MissingRole").await;
+    s.refused(&k.stranger, E, veto(1), "MissingRole").await;
     s.refused(&k.auditor, E, veto(2), "NotPending").await;
     s.send(&k.auditor, E, veto(1)).await;
-    // The auditor proposes in place of the keeper.
+    // An auditor who vetoes everything and shares out the money itself: not while the keeper says something.
+    s.refused(&k.auditor, E, propose(list.root(), 300), "KeeperNotSilent").await;
+    s.pass(u64::from(SILENCE) + 1).await;
     s.send(&k.auditor, E, propose(list.root(), 300)).await;
+    // The keeper is not gone and takes back what the auditor proposed; its silence begins anew.
+    let receipt = s.send(&k.owner, E, veto(1)).await;
+    assert_eq!(receipt.event::<C::EpochVetoed>().unwrap().by, keeper);
+    s.refused(&k.auditor, E, propose(list.root(), 300), "KeeperNotSilent").await;
+    // A list that announces less than its leaves claim: what is paid ends at what was announced.
+    s.send(&k.owner, E, propose(list.root(), 250)).await;
     let claim = |account, due: u64| C::claimCall {
         account,
         due: U256::from(due),
@@ -247,18 +260,32 @@ async fn epochs() {
     s.refused(&k.stranger, E, claim(a, 101), "BadProof").await;
     s.send(&k.stranger, E, claim(a, 100)).await;
     s.refused(&k.stranger, E, claim(a, 100), "NothingOwed").await;
-    s.refused(&k.owner, E, propose(list.root(), 50), "LessThanPaid").await;
+    s.refused(&k.stranger, E, claim(b, 200), "MoreThanTotal").await;
+    s.refused(&k.owner, E, propose(list.root(), 249), "LessThanBefore").await;
     assert_eq!(s.balance(a).await, 100);
     assert_eq!(s.read(E, C::paidCall { account: a }).await, U256::from(100));
-    assert_eq!(s.read(E, C::inUseCall {}).await.root, list.root());
+    let used = s.read(E, C::inUseCall {}).await;
+    assert_eq!((used.root, used.total), (list.root(), U256::from(250)));
     let totals = s.read(E, C::totalsCall {}).await;
     assert_eq!((totals.paidOut, totals.received), (U256::from(100), U256::from(1_000)));
-    reads!(s, E; C::latestCall {}, C::keeperCall {}, C::membersCall {}, C::tokenCall {}, C::windowCall {});
+
+    // A keeper who keeps proposing what has to be vetoed: the members name another one.
+    let set = |keeper_| C::setKeeperCall { keeper_ };
+    s.refused(&k.owner, E, set(b), "NotManager").await;
+    s.refused(&k.founder, E, set(Address::ZERO), "ZeroValue").await;
+    let receipt = s.send(&k.founder, E, set(b)).await;
+    let named = receipt.event::<C::KeeperSet>().unwrap();
+    assert_eq!((named.keeper, named.previous), (b, keeper));
+    assert_eq!(s.read(E, C::keeperCall {}).await, b);
+    s.refused(&k.owner, E, propose(list.root(), 300), "MissingRole").await;
+    s.send(&k.stranger, E, propose(list.root(), 300)).await;
+    reads!(s, E; C::latestCall {}, C::silenceCall {}, C::membersCall {}, C::tokenCall {}, C::windowCall {});
     s.covers(
         E,
         &[
             // In the constructor, tried above.
             "WindowTooShort",
+            "SilenceTooShort",
             // Tokens that misbehave; forge's tests have them.
             "ReentrancyGuardReentrantCall",
             "SafeERC20FailedOperation",

@@ -21,21 +21,32 @@ mod consents {
             uint256 modelId;
             bytes32 datasetId;
             address payee;
-            uint32 weight;
+            bytes32 decision;
             address enclave;
             uint256 deadline;
         }
     }
 }
 
-/// A suite with two datasets, enclaves of each kind, and money.
+/// Seconds that the committee has after the deadline of a round.
+pub const OPENING: u64 = 2_000;
+
+/// A version of a dataset.
+#[derive(Clone, Copy)]
+pub struct Data {
+    pub id: B256,
+    pub root: B256,
+}
+
+/// A suite with two datasets, enclaves of each kind, one training enclave for each owner, and money.
 pub struct Stall {
     pub s: Suite,
     pub validation: SigningKey,
     pub training: SigningKey,
+    pub training2: SigningKey,
     pub query: SigningKey,
-    pub data: B256,
-    pub data2: B256,
+    pub data: Data,
+    pub data2: Data,
 }
 
 pub fn terms() -> Market::Terms {
@@ -45,9 +56,11 @@ pub fn terms() -> Market::Terms {
         donorsBps: 7_000,
         trainerBps: 2_000,
         runnerBps: 1_000,
-        minDonors: 1,
-        maxDonors: 2,
+        minDonors: 2,
+        maxDonors: 3,
         queryTimeout: TIMEOUT as u32,
+        minSurvivors: 2,
+        colluders: 1,
     }
 }
 
@@ -55,15 +68,20 @@ pub fn id(model: u64) -> U256 {
     U256::from(model)
 }
 
+pub fn proposal(t: Market::Terms) -> Market::proposeCall {
+    Market::proposeCall { whitePaperHash: hash(60), planHash: hash(59), t }
+}
+
 impl Stall {
     pub async fn new() -> Self {
         let s = Suite::with_programs().await;
-        let (validation, training, query) = (key(131), key(132), key(133));
+        let (validation, training, training2, query) = (key(131), key(132), key(135), key(133));
         s.enclave(&s.k.runner, &validation, hash(VALIDATION)).await;
         s.enclave(&s.k.owner, &training, hash(TRAINING)).await;
+        s.enclave(&s.k.owner2, &training2, hash(TRAINING)).await;
         s.enclave(&s.k.runner, &query, hash(QUERY)).await;
-        let none = B256::ZERO;
-        let mut stall = Self { s, validation, training, query, data: none, data2: none };
+        let none = Data { id: B256::ZERO, root: B256::ZERO };
+        let mut stall = Self { s, validation, training, training2, query, data: none, data2: none };
         stall.data = stall.dataset(&stall.s.k.owner, hash(50)).await;
         stall.data2 = stall.dataset(&stall.s.k.owner2, hash(51)).await;
         let market = stall.s.ledger.deployment().market;
@@ -75,7 +93,7 @@ impl Stall {
         stall
     }
 
-    pub async fn dataset(&self, owner: &SigningKey, root: B256) -> B256 {
+    pub async fn dataset(&self, owner: &SigningKey, root: B256) -> Data {
         let call = Datasets::registerCall {
             root,
             reportHash: hash(5),
@@ -83,80 +101,89 @@ impl Stall {
             rows: 100,
             quality: 3,
             enclave: self.validation.address(),
-            signature: self.s.validated(owner.address(), root, &self.validation),
+            signature: self.s.validated(owner.address(), root, B256::ZERO, &self.validation),
         };
         self.s.send(owner, D, call).await;
-        histone_ledger::dataset_id(owner.address(), root)
+        Data { id: histone_ledger::dataset_id(owner.address(), root), root }
     }
 
     pub async fn propose(&self, t: Market::Terms) -> u64 {
-        let call = Market::proposeCall { whitePaperHash: hash(60), t };
-        let receipt = self.s.send(&self.s.k.trainer, K, call).await;
+        let receipt = self.s.send(&self.s.k.trainer, K, proposal(t)).await;
         receipt.event::<Market::ModelProposed>().unwrap().modelId.to()
     }
 
-    pub fn donation(&self, model: u64, data: B256, payee: &SigningKey) -> Market::donateCall {
-        let payee = payee.address();
-        let r = DonationReceipt { modelId: id(model), datasetId: data, payee, weight: 300 };
-        let signature = self.s.sign(&r, K, &self.training);
-        Market::donateCall {
-            modelId: id(model),
-            datasetId: data,
-            payee,
-            weight: 300,
-            enclave: self.training.address(),
-            signature,
-        }
+    /// A donation to the enclave of the first owner.
+    pub fn donation(&self, model: u64, data: Data, payee: &SigningKey) -> Market::donateCall {
+        self.donation_to(&self.training, model, data, payee.address())
     }
 
-    /// A donation that somebody brings for the owner, with the owner's consent until then.
+    /// A donation to the enclave of the second owner.
+    pub fn donation2(&self, model: u64, data: Data, payee: &SigningKey) -> Market::donateCall {
+        self.donation_to(&self.training2, model, data, payee.address())
+    }
+
+    pub fn donation_to(
+        &self,
+        enclave: &SigningKey,
+        model: u64,
+        data: Data,
+        payee: Address,
+    ) -> Market::donateCall {
+        let (modelId, decision) = (id(model), hash(58));
+        let r = DonationReceipt { modelId, datasetId: data.id, root: data.root, payee, decision };
+        let signature = self.s.sign(&r, K, enclave);
+        let enclave = enclave.address();
+        Market::donateCall { modelId, datasetId: data.id, payee, decision, enclave, signature }
+    }
+
+    /// A donation to the enclave of the second owner that somebody brings for the owner of the dataset, with the owner's
+    /// consent until then.
     pub fn donation_for(
         &self,
         model: u64,
-        data: B256,
+        data: Data,
         payee: &SigningKey,
         deadline: u64,
         owner: &SigningKey,
     ) -> Market::donateForCall {
-        let d = self.donation(model, data, payee);
+        let d = self.donation2(model, data, payee);
         let consent = consents::DonationConsent {
             modelId: d.modelId,
-            datasetId: data,
+            datasetId: d.datasetId,
             payee: d.payee,
-            weight: d.weight,
+            decision: d.decision,
             enclave: d.enclave,
             deadline: U256::from(deadline),
         };
         Market::donateForCall {
-            consent: Market::DonationConsent {
-                modelId: d.modelId,
-                datasetId: data,
-                payee: d.payee,
-                weight: d.weight,
-                enclave: d.enclave,
-                deadline: consent.deadline,
-            },
             ownerSignature: self.s.sign(&consent, K, owner),
+            consent: (d.modelId, d.datasetId, d.payee, d.decision, d.enclave, consent.deadline).into(),
             enclaveSignature: d.signature,
         }
     }
 
-    /// A model in training with one donor, whom `key(141)` is paid for.
+    /// Ends the recruiting of a model, with the whole committee.
+    pub fn start(&self, model: u64) -> Market::startTrainingCall {
+        let (seats, sealKeys) = self.s.committee();
+        Market::startTrainingCall { modelId: id(model), seats, sealKeys }
+    }
+
+    /// A model in training with two donors, for whom `key(141)` and `key(142)` are paid.
     pub async fn training(&self) -> u64 {
         let model = self.propose(terms()).await;
-        self.s.send(&self.s.k.owner, K, self.donation(model, self.data, &key(141))).await;
-        self.s.send(&self.s.k.trainer, K, Market::startTrainingCall { modelId: id(model) }).await;
+        self.two_donors(model).await;
+        self.s.send(&self.s.k.trainer, K, self.start(model)).await;
         model
     }
 
+    pub async fn two_donors(&self, model: u64) {
+        self.s.send(&self.s.k.owner, K, self.donation(model, self.data, &key(141))).await;
+        self.s.send(&self.s.k.owner2, K, self.donation2(model, self.data2, &key(142))).await;
+    }
+
     pub async fn open(&self, model: u64, seconds: u64) -> Rounds::openCall {
-        Rounds::openCall {
-            modelId: id(model),
-            headerHash: hash(61),
-            deadline: self.s.now().await + seconds,
-            minSurvivors: 1,
-            quorum: 1,
-        }
+        let deadline = self.s.now().await + seconds;
+        Rounds::openCall { modelId: id(model), headerHash: hash(61), deadline, openBy: deadline + OPENING }
     }
 
     pub fn update(&self, model: u64, round: u32, donor: u16, enclave: &SigningKey) -> Rounds::anchorCall {
@@ -177,29 +204,48 @@ impl Stall {
         }
     }
 
-    /// A round up to the open sum.
-    pub async fn sum(&self, model: u64, round: u32) {
+    /// A round with the updates of both donors, closed.
+    pub async fn closed(&self, model: u64, round: u32) {
         let (s, modelId) = (&self.s, id(model));
         s.send(&s.k.trainer, R, self.open(model, 5_000).await).await;
         s.send(&s.k.stranger, R, self.update(model, round, 1, &self.training)).await;
+        s.send(&s.k.stranger, R, self.update(model, round, 2, &self.training2)).await;
         s.send(&s.k.trainer, R, Rounds::closeCall { modelId, round }).await;
-        s.send(&s.k.seats[0], R, Rounds::postPartialCall { modelId, round, partialHash: hash(63) }).await;
+    }
+
+    /// The whole committee posts its partial openings.
+    pub async fn post(&self, model: u64, round: u32) {
+        for seat in &self.s.k.seats {
+            let call = Rounds::postPartialCall { modelId: id(model), round, partialHash: hash(63) };
+            self.s.send(seat, R, call).await;
+        }
+    }
+
+    /// A round up to the open sum.
+    pub async fn sum(&self, model: u64, round: u32) {
+        self.closed(model, round).await;
+        self.post(model, round).await;
     }
 
     /// A trained model: `hash(64)`.
     pub async fn trained(&self) -> u64 {
         let model = self.training().await;
         self.sum(model, 1).await;
-        let s = &self.s;
-        let last = Rounds::finalizeCall {
-            modelId: id(model),
-            round: 1,
-            aggregateHash: hash(65),
-            modelHash: hash(64),
-        };
-        s.send(&s.k.trainer, R, last).await;
-        s.send(&s.k.trainer, K, Market::finishTrainingCall { modelId: id(model), modelHash: hash(64) }).await;
+        self.finish(model, 1).await;
         model
+    }
+
+    /// Ends the training of a model with the open round `round`.
+    pub async fn finish(&self, model: u64, round: u32) {
+        let (s, modelId) = (&self.s, id(model));
+        let last = Rounds::finalizeCall { modelId, round, aggregateHash: hash(65), modelHash: hash(64) };
+        s.send(&s.k.trainer, R, last).await;
+        s.send(&s.k.trainer, K, Market::finishTrainingCall { modelId, modelHash: hash(64) }).await;
+    }
+
+    /// Buys a query from the enclave of this stall.
+    pub fn buying(&self, model: u64, code: u8) -> Market::buyCall {
+        Market::buyCall { modelId: id(model), codeHash: hash(code), enclave: self.query.address() }
     }
 }
 
@@ -208,31 +254,39 @@ impl Stall {
 pub async fn models(stall: &Stall) {
     let s = &stall.s;
     let k = &s.k;
-    let propose = |t| Market::proposeCall { whitePaperHash: hash(60), t };
-    s.refused(&k.owner, K, propose(terms()), "MissingRole").await;
-    let nothing = Market::proposeCall { whitePaperHash: B256::ZERO, t: terms() };
+    s.refused(&k.owner, K, proposal(terms()), "MissingRole").await;
+    let nothing = Market::proposeCall { whitePaperHash: B256::ZERO, ..proposal(terms()) };
     s.refused(&k.trainer, K, nothing, "ZeroHash").await;
-    let bad = Market::Terms { donorsBps: 7_001, ..terms() };
-    s.refused(&k.trainer, K, propose(bad), "SharesDoNotAddUp").await;
-    let bad = Market::Terms { minDonors: 3, ..terms() };
-    s.refused(&k.trainer, K, propose(bad), "InvalidDonorLimits").await;
-    let bad = Market::Terms { queryTimeout: 0, ..terms() };
-    s.refused(&k.trainer, K, propose(bad), "ZeroTimeout").await;
-    let bad = Market::Terms { instantPayment: 1_000_000_000u64.try_into().unwrap(), ..terms() };
-    // The token says why: too little of it is there.
-    s.refused(&k.trainer, K, propose(bad), "ERC20InsufficientBalance").await;
+    let nothing = Market::proposeCall { planHash: B256::ZERO, ..proposal(terms()) };
+    s.refused(&k.trainer, K, nothing, "ZeroHash").await;
+    for (bad, error) in [
+        (Market::Terms { donorsBps: 7_001, ..terms() }, "SharesDoNotAddUp"),
+        (Market::Terms { minDonors: 4, ..terms() }, "InvalidDonorLimits"),
+        // The sum over one donor is its data.
+        (Market::Terms { minSurvivors: 1, ..terms() }, "InvalidMinSurvivors"),
+        (Market::Terms { minSurvivors: 3, ..terms() }, "InvalidMinSurvivors"),
+        (Market::Terms { colluders: 0, ..terms() }, "ZeroColluders"),
+        (Market::Terms { queryTimeout: 0, ..terms() }, "ZeroTimeout"),
+        // The token says why: too little of it is there.
+        (
+            Market::Terms { instantPayment: 1_000_000_000u64.try_into().unwrap(), ..terms() },
+            "ERC20InsufficientBalance",
+        ),
+    ] {
+        s.refused(&k.trainer, K, proposal(bad), error).await;
+    }
 
     let model = stall.propose(terms()).await;
     let modelId = id(model);
-    assert_eq!(s.balance(k.trainer.address()).await, 100_000 - 2 * INSTANT);
+    assert_eq!(s.balance(k.trainer.address()).await, 100_000 - 3 * INSTANT);
     let (payee, payee2) = (key(141), key(142));
     let good = || stall.donation(model, stall.data, &payee);
     s.refused(&k.owner2, K, good(), "NotDatasetOwner").await;
     s.refused(&k.owner, K, Market::donateCall { payee: Address::ZERO, ..good() }, "ZeroAddress").await;
     let market = s.ledger.deployment().market;
     s.refused(&k.owner, K, Market::donateCall { payee: market, ..good() }, "OwnAddress").await;
-    s.refused(&k.owner, K, Market::donateCall { weight: 0, ..good() }, "ZeroWeight").await;
-    s.refused(&k.owner, K, Market::donateCall { weight: 301, ..good() }, "BadSignature").await;
+    s.refused(&k.owner, K, Market::donateCall { decision: B256::ZERO, ..good() }, "ZeroHash").await;
+    s.refused(&k.owner, K, Market::donateCall { decision: hash(57), ..good() }, "BadSignature").await;
     s.refused(&k.owner, K, Market::donateCall { modelId: id(99), ..good() }, "UnknownModel").await;
     let short = Market::donateCall { signature: vec![1; 64].into(), ..good() };
     s.refused(&k.owner, K, short, "ECDSAInvalidSignatureLength").await;
@@ -240,28 +294,40 @@ pub async fn models(stall: &Stall) {
     s.refused(&k.owner, K, zero, "ECDSAInvalidSignature").await;
     let high = Bytes::from([vec![0x11; 32], vec![0xff; 32], vec![27]].concat());
     s.refused(&k.owner, K, Market::donateCall { signature: high, ..good() }, "ECDSAInvalidSignatureS").await;
-    let start = || Market::startTrainingCall { modelId };
+    let start = || stall.start(model);
     s.refused(&k.trainer, K, start(), "TooFewDonors").await;
     s.send(&k.owner, K, good()).await;
     s.refused(&k.owner, K, good(), "AlreadyDonated").await;
 
     // Somebody else brings the donation and pays for the gas; the owner signs.
     let until = s.now().await + LONG;
-    let consent = |deadline, by| stall.donation_for(model, stall.data2, &payee2, deadline, by);
+    let second = stall.dataset(&k.owner2, hash(54)).await;
+    let consent = |deadline, by| stall.donation_for(model, second, &payee2, deadline, by);
     s.refused(&k.stranger, K, consent(until, &k.owner), "NotConsented").await;
     s.refused(&k.stranger, K, consent(1, &k.owner2), "ConsentExpired").await;
     s.send(&k.stranger, K, consent(until, &k.owner2)).await;
-    let third = stall.dataset(&k.owner, hash(52)).await;
-    s.refused(&k.owner, K, stall.donation(model, third, &payee), "DonorsFull").await;
+    let (third, fourth) = (key(136), key(137));
+    for (enclave, root) in [(&third, 52), (&fourth, 53)] {
+        s.enclave(&k.owner, enclave, hash(TRAINING)).await;
+        stall.dataset(&k.owner, hash(root)).await;
+    }
+    let data =
+        |root| Data { id: histone_ledger::dataset_id(k.owner.address(), hash(root)), root: hash(root) };
+    let more = |enclave, root| stall.donation_to(enclave, model, data(root), payee.address());
+    s.send(&k.owner, K, more(&third, 52)).await;
+    s.refused(&k.owner, K, more(&fourth, 53), "DonorsFull").await;
 
     // A dataset that is withdrawn takes no part any more; the donor stays.
     let end = |donorIndex| Market::endUseCall { modelId, donorIndex };
     s.refused(&k.stranger, K, end(2), "DatasetNotWithdrawn").await;
-    s.refused(&k.stranger, K, end(3), "UnknownDonor").await;
-    s.send(&k.owner2, D, Datasets::withdrawCall { id: stall.data2 }).await;
+    s.refused(&k.stranger, K, end(4), "UnknownDonor").await;
+    let in_use = |donorIndex| Market::requireInUseCall { modelId, donorIndex };
+    s.read(K, in_use(2)).await;
+    s.send(&k.owner2, D, Datasets::withdrawCall { id: second.id }).await;
+    s.refuses(K, in_use(2), "UseEnded").await;
     s.send(&k.stranger, K, end(2)).await;
     s.refused(&k.stranger, K, end(2), "UseEnded").await;
-    assert_eq!(s.read(K, Market::donorEnclaveCall { modelId, donorIndex: 2 }).await, 0);
+    s.refuses(K, in_use(2), "UseEnded").await;
 
     s.refused(&k.owner, K, start(), "NotTrainer").await;
     s.send(&k.trainer, K, start()).await;
@@ -273,22 +339,10 @@ pub async fn models(stall: &Stall) {
     s.refused(&k.stranger, K, Market::abortTrainingCall { modelId }, "NotTrainer").await;
     s.send(&k.trainer, K, Market::abortTrainingCall { modelId }).await;
     let owed = Market::owedCall { account: k.trainer.address() };
-    assert_eq!(s.read(K, owed).await, U256::from(2 * INSTANT));
+    assert_eq!(s.read(K, owed).await, U256::from(3 * INSTANT));
     s.send(&k.trainer, K, Market::claimCall {}).await;
     assert_eq!(s.balance(k.trainer.address()).await, 100_000);
     s.refused(&k.trainer, K, Market::claimCall {}, "NothingOwed").await;
-
-    // Given up when a sum was open: the donor is paid all the same.
-    let model = stall.training().await;
-    stall.sum(model, 1).await;
-    let abort = || Market::abortTrainingCall { modelId: id(model) };
-    s.refused(&k.stranger, K, abort(), "NotTrainer").await;
-    let receipt = s.send(&k.trainer, K, abort()).await;
-    let aborted = receipt.event::<Market::TrainingAborted>().unwrap();
-    assert_eq!(aborted.depositReturned, U256::from(INSTANT));
-    s.send(&k.stranger, K, Market::claimDonorCall { modelId: id(model), donorIndex: 1 }).await;
-    s.send(&k.trainer, K, Market::claimCall {}).await;
-    assert_eq!(s.balance(key(141).address()).await, INSTANT);
 
     reads!(s, K; Market::membersCall {}, Market::datasetsCall {}, Market::enclavesCall {}, Market::roundsCall {},
         Market::tokenCall {}, Market::authorityCall {}, Market::eip712DomainCall {}, Market::modelCountCall {},
@@ -328,7 +382,7 @@ pub async fn governed(stall: &Stall) {
     s.send(&k.pauser, K, Market::pauseCall {}).await;
     assert!(s.read(K, Market::pausedCall {}).await);
     s.refused(&k.pauser, K, Market::pauseCall {}, "EnforcedPause").await;
-    let propose = Market::proposeCall { whitePaperHash: hash(60), t: terms() };
+    let propose = proposal(terms());
     s.refused(&k.trainer, K, propose, "EnforcedPause").await;
     s.refused(&k.owner, K, stall.donation(model, stall.data, &key(141)), "EnforcedPause").await;
     s.refused(&k.pauser, K, Market::unpauseCall {}, "AccessManagedUnauthorized").await;
@@ -339,7 +393,7 @@ pub async fn governed(stall: &Stall) {
     // Whoever is no trainer any more proposes nothing.
     let call = Members::setRolesCall { account: k.trainer.address(), roles: roles::RUNNER };
     s.send(&k.founder, M, call).await;
-    let propose = Market::proposeCall { whitePaperHash: hash(60), t: terms() };
+    let propose = proposal(terms());
     s.refused(&k.trainer, K, propose, "MissingRole").await;
     let call = Members::setRolesCall { account: k.trainer.address(), roles: roles::TRAINER };
     s.send(&k.founder, M, call).await;

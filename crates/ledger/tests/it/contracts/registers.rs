@@ -29,6 +29,21 @@ async fn members() {
     s.send(&k.stranger, M, Members::updateCall { profile: hash(5), sealKey: hash(6) }).await;
     assert_eq!(s.read(M, Members::memberCall { account: stranger }).await.sealKey, hash(6));
 
+    // A key counts when its member claims to have proved it; another key has to be proved again.
+    let claimed = async |account| s.read(M, Members::memberCall { account }).await.keyClaimed;
+    let prove = |sealKey| Members::proveSealKeyCall { sealKey, r: hash(1), s: hash(2) };
+    s.refused(&k.user, M, prove(hash(3)), "NotMember").await;
+    s.refused(&k.stranger, M, prove(B256::ZERO), "ZeroKey").await;
+    assert!(!claimed(stranger).await);
+    let receipt = s.send(&k.stranger, M, prove(hash(3))).await;
+    let proven = receipt.event::<Members::SealKeyProven>().unwrap();
+    assert_eq!((proven.account, proven.sealKey, proven.r, proven.s), (stranger, hash(3), hash(1), hash(2)));
+    assert!(claimed(stranger).await);
+    s.send(&k.stranger, M, Members::updateCall { profile: hash(6), sealKey: hash(3) }).await;
+    assert!(claimed(stranger).await, "the key is the same");
+    s.send(&k.stranger, M, Members::updateCall { profile: hash(6), sealKey: hash(6) }).await;
+    assert!(!claimed(stranger).await);
+
     // The vote comes with membership, can be lent, and goes with it.
     let votes = |account| Members::getVotesCall { account };
     assert_eq!(s.read(M, votes(stranger)).await, U256::from(1));
@@ -251,7 +266,7 @@ async fn datasets() {
         rows: 100,
         quality: 3,
         enclave: enclave.address(),
-        signature: s.validated(owner, root, &enclave),
+        signature: s.validated(owner, root, B256::ZERO, &enclave),
     };
     let (root, id) = (hash(50), histone_ledger::dataset_id(owner, hash(50)));
     s.refused(&k.trainer, D, register(root), "MissingRole").await;
@@ -282,19 +297,27 @@ async fn datasets() {
             rows: r.rows,
             quality: r.quality,
             enclave: r.enclave,
-            signature: r.signature,
+            signature: s.validated(owner, root, id, &enclave),
         }
     };
     s.refused(&k.owner2, D, update(hash(51)), "NotDatasetOwner").await;
+    // What the validation found to be new is no version of this dataset, and what it found to continue it is no other one.
+    let new = Datasets::updateCall { signature: register(hash(51)).signature, ..update(hash(51)) };
+    s.refused(&k.owner, D, new, "BadSignature").await;
+    let again = Datasets::registerCall { signature: update(hash(51)).signature, ..register(hash(51)) };
+    s.refused(&k.owner, D, again, "BadSignature").await;
     s.refused(&k.owner, D, update(root), "DatasetAlreadyRegistered").await;
     s.send(&k.owner, D, update(hash(51))).await;
-    assert_eq!(s.read(D, Datasets::datasetCall { id }).await.root, hash(51));
+    let updated = s.read(D, Datasets::datasetCall { id }).await;
+    assert_eq!((updated.root, updated.version), (hash(51), 1));
+    let usable = s.read(D, Datasets::requireUsableCall { id }).await;
+    assert_eq!((usable.owner, usable.weight, usable.root), (owner, 300, hash(51)));
     let policy = |policyHash| Datasets::setPolicyCall { id, policyHash };
     s.refused(&k.owner, D, policy(B256::ZERO), "ZeroHash").await;
     s.send(&k.owner, D, policy(hash(7))).await;
 
     // The owner itself, or somebody with the owner's signature.
-    s.refuses(D, Datasets::requireWithdrawnCall { number: 1 }, "DatasetNotWithdrawn").await;
+    assert!(!s.read(D, Datasets::isWithdrawnCall { number: 1 }).await);
     let deadline = U256::from(s.now().await + LONG);
     let consent = |datasetId, deadline, by: &histone_protocol::keys::SigningKey| {
         let signature = s.sign(&consents::WithdrawalConsent { datasetId, deadline }, D, by);
@@ -305,7 +328,7 @@ async fn datasets() {
     s.refused(&k.stranger, D, consent(hash(9), deadline, &k.owner), "DatasetNotRegistered").await;
     s.send(&k.stranger, D, consent(id, deadline, &k.owner)).await;
     s.refused(&k.stranger, D, consent(id, deadline, &k.owner), "DatasetIsWithdrawn").await;
-    s.read(D, Datasets::requireWithdrawnCall { number: 1 }).await;
+    assert!(s.read(D, Datasets::isWithdrawnCall { number: 1 }).await);
     s.refuses(D, Datasets::requireUsableCall { id }, "DatasetIsWithdrawn").await;
     s.refused(&k.owner, D, policy(hash(8)), "DatasetIsWithdrawn").await;
     s.send(&k.owner, D, register(hash(52))).await;

@@ -1,12 +1,13 @@
-//! Training rounds.
+//! Training rounds. What the committee says about others is in [`super::committee`].
 
-use alloy::primitives::{B256, Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes, U256};
 use histone_ledger::Contract::{Datasets as D, Market as K, Rounds as R};
 use histone_ledger::contracts::{Datasets, Market, Rounds};
 
-use super::market::{Stall, id, terms};
+use super::committee;
+use super::market::{OPENING, Stall, id, terms};
 use crate::reads;
-use crate::suite::{LONG, TRAINING, hash, key};
+use crate::suite::{LONG, hash};
 
 #[tokio::test]
 async fn rounds() {
@@ -17,33 +18,29 @@ async fn rounds() {
     let open = stall.open(recruiting, 1_000).await;
     s.refused(&k.trainer, R, open, "NotTraining").await;
     s.send(&k.trainer, K, Market::abortTrainingCall { modelId: id(recruiting) }).await;
+    committee::start(&stall).await;
 
-    // A model with two donors.
-    let model = stall.propose(terms()).await;
+    let model = stall.training().await;
     let modelId = id(model);
-    s.send(&k.owner, K, stall.donation(model, stall.data, &key(141))).await;
-    s.send(&k.owner2, K, stall.donation(model, stall.data2, &key(142))).await;
-    s.send(&k.trainer, K, Market::startTrainingCall { modelId }).await;
     let good = stall.open(model, 1_000).await;
     s.refused(&k.owner, R, good.clone(), "NotTrainer").await;
     let bad = Rounds::openCall { headerHash: B256::ZERO, ..good.clone() };
     s.refused(&k.trainer, R, bad, "ZeroHash").await;
     let bad = Rounds::openCall { deadline: 1, ..good.clone() };
     s.refused(&k.trainer, R, bad, "DeadlineTooEarly").await;
-    let bad = Rounds::openCall { minSurvivors: 3, ..good.clone() };
-    s.refused(&k.trainer, R, bad, "InvalidMinSurvivors").await;
-    let bad = Rounds::openCall { quorum: 0, ..good.clone() };
-    s.refused(&k.trainer, R, bad, "ZeroQuorum").await;
-    let bad = Rounds::openCall { deadline: u64::MAX, ..good.clone() };
-    s.refused(&k.trainer, R, bad, "SafeCastOverflowedUintDowncast").await;
-    s.send(&k.trainer, R, Rounds::openCall { quorum: 2, ..good.clone() }).await;
+    // A round without time for the committee, and one that its donors would wait for as good as for ever.
+    let longest = s.read(R, Rounds::LONGESTCall {}).await.to::<u64>();
+    for openBy in [good.deadline, s.now().await + longest + 100, u64::MAX] {
+        s.refused(&k.trainer, R, Rounds::openCall { openBy, ..good.clone() }, "InvalidOpenBy").await;
+    }
+    let receipt = s.send(&k.trainer, R, good.clone()).await;
+    let opened = receipt.event::<Rounds::RoundOpened>().unwrap();
+    assert_eq!((opened.minSurvivors, opened.quorum, opened.openBy), (2, 4, good.openBy));
     s.refused(&k.trainer, R, good.clone(), "PreviousRoundRunning").await;
     assert_eq!(s.read(R, Rounds::lastRoundCall { modelId }).await, 1);
 
     let update = |donor| stall.update(model, 1, donor, &stall.training);
-    let stranger = key(151);
-    s.enclave(&k.owner, &stranger, hash(TRAINING)).await;
-    s.refused(&k.owner, R, stall.update(model, 1, 1, &stranger), "ForeignEnclave").await;
+    s.refused(&k.owner, R, stall.update(model, 1, 1, &stall.training2), "ForeignEnclave").await;
     s.refused(&k.owner, R, Rounds::anchorCall { blobHash: hash(66), ..update(1) }, "BadSignature").await;
     s.refused(&k.owner, R, Rounds::anchorCall { blobHash: B256::ZERO, ..update(1) }, "ZeroHash").await;
     let short = Rounds::anchorCall { signature: vec![1; 64].into(), ..update(1) };
@@ -64,57 +61,104 @@ async fn rounds() {
     let post = |round| Rounds::postPartialCall { modelId, round, partialHash: hash(63) };
     s.refused(&k.seats[0], R, post(1), "WrongRoundStatus").await;
     s.pass(1_001).await;
-    s.refused(&k.stranger, R, update(2), "DeadlinePassed").await;
-    // After the deadline anybody closes; one update is enough here.
+    s.refused(&k.stranger, R, stall.update(model, 1, 2, &stall.training2), "DeadlinePassed").await;
+    // After the deadline anybody closes. The sum over one donor would be its data.
     let receipt = s.send(&k.stranger, R, close(1)).await;
-    assert_eq!(receipt.event::<Rounds::RoundClosed>().unwrap().survivors, 1);
-    let survivors = s.read(R, Rounds::survivorsCall { modelId, round: 1 }).await;
-    assert_eq!((survivors.count, survivors.bitmap), (1, vec![U256::from(2)]));
+    assert_eq!(receipt.event::<Rounds::RoundFailed>().unwrap().survivors, 1);
 
-    s.refused(&k.owner, R, post(1), "MissingRole").await;
-    let nothing = Rounds::postPartialCall { modelId, round: 1, partialHash: B256::ZERO };
+    // The same is tried again under the next number.
+    stall.closed(model, 2).await;
+    let survivors = s.read(R, Rounds::survivorsCall { modelId, round: 2 }).await;
+    assert_eq!((survivors.count, survivors.bitmap), (2, vec![U256::from(6)]));
+    s.refused(&k.owner, R, post(2), "NotSeated").await;
+    let nothing = Rounds::postPartialCall { modelId, round: 2, partialHash: B256::ZERO };
     s.refused(&k.seats[0], R, nothing, "ZeroHash").await;
-    s.send(&k.seats[0], R, post(1)).await;
-    s.refused(&k.seats[0], R, post(1), "AlreadyPosted").await;
+    s.send(&k.seats[0], R, post(2)).await;
+    s.refused(&k.seats[0], R, post(2), "AlreadyPosted").await;
     let last = |aggregate: u8, model: u8| Rounds::finalizeCall {
         modelId,
-        round: 1,
+        round: 2,
         aggregateHash: hash(aggregate),
         modelHash: hash(model),
     };
+    let void = |round| Rounds::voidRoundCall { modelId, round };
     s.refused(&k.trainer, R, last(65, 64), "QuorumMissing").await;
-    s.send(&k.seats[1], R, post(1)).await;
+    s.refused(&k.trainer, R, void(2), "StillOpening").await;
+    for seat in &k.seats[1..] {
+        s.send(seat, R, post(2)).await;
+    }
+    s.refused(&k.trainer, R, void(2), "SumIsOpen").await;
     let member = k.seats[1].address();
-    assert_eq!(s.read(R, Rounds::partialOfCall { modelId, round: 1, member }).await, hash(63));
+    assert_eq!(s.read(R, Rounds::partialOfCall { modelId, round: 2, member }).await, hash(63));
     s.refused(&k.owner, R, last(65, 64), "NotTrainer").await;
     s.refused(&k.trainer, R, last(0, 64), "ZeroHash").await;
     s.send(&k.trainer, R, last(65, 64)).await;
     s.refused(&k.trainer, R, last(65, 64), "WrongRoundStatus").await;
     let outcome = s.read(R, Rounds::outcomeCall { modelId }).await;
-    assert_eq!((outcome.round, outcome.modelHash), (1, hash(64)));
+    assert_eq!((outcome.round, outcome.modelHash), (2, hash(64)));
     assert_eq!(s.read(R, Rounds::progressCall { modelId }).await.opened, 1);
-    assert_eq!(s.read(R, Rounds::roundInfoCall { modelId, round: 1 }).await.aggregateHash, hash(65));
+    let info = s.read(R, Rounds::roundInfoCall { modelId, round: 2 }).await;
+    assert_eq!((info.aggregateHash, info.opened, info.attempt), (hash(65), true, 0));
 
-    // A donor who left is in no further round, and a paused market opens none.
-    s.send(&k.owner2, D, Datasets::withdrawCall { id: stall.data2 }).await;
-    s.send(&k.stranger, K, Market::endUseCall { modelId, donorIndex: 2 }).await;
+    // The committee does not open a round in time: it is void, for everybody to say, and for ever.
+    stall.closed(model, 3).await;
+    s.send(&k.seats[0], R, post(3)).await;
+    s.pass(5_000 + OPENING + 1).await;
+    s.refused(&k.seats[1], R, post(3), "OpeningOver").await;
+    let receipt = s.send(&k.stranger, R, void(3)).await;
+    assert_eq!(receipt.event::<Rounds::RoundVoided>().unwrap().partials, 1);
+    s.refused(&k.seats[1], R, post(3), "WrongRoundStatus").await;
+    assert!(s.read(R, Rounds::progressCall { modelId }).await.voided);
+
+    committee::votes(&stall).await;
+
+    // A donor who withdraws leaves the closed round, as long as nothing was published: here too few are left.
+    stall.closed(model, 4).await;
+    s.send(&k.owner2, D, Datasets::withdrawCall { id: stall.data2.id }).await;
+    let receipt = s.send(&k.stranger, K, Market::endUseCall { modelId, donorIndex: 2 }).await;
+    let dropped = receipt.event::<Rounds::DonorDropped>().unwrap();
+    assert_eq!((dropped.donorIndex, dropped.survivors, dropped.attempt), (2, 1, 1));
+    assert_eq!(receipt.event::<Rounds::RoundFailed>().unwrap().survivors, 1);
+    // It is in no further round, and a paused market opens none.
     s.send(&k.founder, histone_ledger::Contract::Manager, grant(&k.pauser)).await;
     s.send(&k.pauser, K, Market::pauseCall {}).await;
     s.refused(&k.trainer, R, stall.open(model, 1_000).await, "MarketPaused").await;
     s.send(&k.founder, K, Market::unpauseCall {}).await;
     s.send(&k.trainer, R, stall.open(model, 1_000).await).await;
-    let gone = stall.update(model, 2, 2, &stall.training);
-    s.refused(&k.stranger, R, gone, "ForeignEnclave").await;
-    // Nobody answers: the round fails, and when the model is given up long after, its donors are paid.
+    s.refused(&k.stranger, R, stall.update(model, 5, 2, &stall.training2), "UseEnded").await;
+    // Nobody answers: the round fails, and long after anybody gives the model up.
     s.pass(1_001).await;
-    let receipt = s.send(&k.stranger, R, close(2)).await;
+    let receipt = s.send(&k.stranger, R, close(5)).await;
     assert_eq!(receipt.event::<Rounds::RoundFailed>().unwrap().survivors, 0);
     s.pass(LONG + 10).await;
     s.send(&k.stranger, K, Market::abortTrainingCall { modelId }).await;
     s.refused(&k.trainer, R, stall.open(model, 1_000).await, "NotTraining").await;
+
+    // What only the market tells.
+    let fix = Rounds::fixCommitteeCall {
+        modelId,
+        seats: vec![Address::ZERO],
+        sealKeys: vec![],
+        colluders: 1,
+        minSurvivors: 2,
+    };
+    s.refused(&k.trainer, R, fix, "NotMarket").await;
+    s.refused(&k.trainer, R, Rounds::dropDonorCall { modelId, donorIndex: 1 }, "NotMarket").await;
     reads!(s, R; Rounds::membersCall {}, Rounds::enclavesCall {}, Rounds::marketCall {},
         Rounds::eip712DomainCall {});
-    s.covers(R, &["InvalidShortString", "StringTooLong"]);
+    s.covers(
+        R,
+        &[
+            // The market's alone: refused above, made by it in `committee::start` and in `endUse`.
+            "fixCommittee",
+            "dropDonor",
+            // Times are bounded before they are cut to 40 bits.
+            "SafeCastOverflowedUintDowncast",
+            // The name in the signing domain is a constant.
+            "InvalidShortString",
+            "StringTooLong",
+        ],
+    );
 }
 
 fn grant(
