@@ -31,7 +31,7 @@ pub const MAX_BLOCK_EVENTS: usize = 10_000;
 /// Most bytes of data in the events of one block: 1 MiB.
 pub const MAX_BLOCK_EVENT_BYTES: usize = 1024 * 1024;
 /// Processor time after which a block that is made for those who wait takes in no more.
-pub(crate) const BLOCK_TIME: Duration = Duration::from_millis(200).saturating_mul(SLOWNESS);
+pub(crate) const BLOCK_TIME: Duration = Duration::from_millis(100).saturating_mul(SLOWNESS);
 
 /// A block: its header and its transactions in order.
 #[derive(Clone, Debug, PartialEq, Eq)]

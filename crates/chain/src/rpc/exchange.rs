@@ -276,9 +276,9 @@ const LONG_TIME: Duration = Duration::from_secs(2).saturating_mul(SLOWNESS);
 /// Processor time of a batch, transactions apart.
 #[cfg(feature = "server")]
 const BATCH_TIME: Duration = Duration::from_secs(5).saturating_mul(SLOWNESS);
-/// Processor time of one transaction: four times what as much gas as a block has takes in a loop.
+/// Processor time of one transaction: more than twice what as much gas as a block has takes in a loop.
 #[cfg(feature = "server")]
-const TRANSACTION_TIME: Duration = Duration::from_millis(250).saturating_mul(SLOWNESS);
+const TRANSACTION_TIME: Duration = Duration::from_millis(150).saturating_mul(SLOWNESS);
 /// Bytes that an execution may hold in the lane for short ones.
 #[cfg(feature = "server")]
 const SHORT_MEMORY: usize = 1024 * 1024;

@@ -249,6 +249,8 @@ fn soak() {
     let mut server = Command::new(env::current_exe().unwrap())
         .args(["--exact", "soak::soak_server", "--ignored", "--nocapture"])
         .env(DIRECTORY, dir.path())
+        // As `histone chain serve` has it.
+        .env("MALLOC_ARENA_MAX", "2")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -88,6 +88,7 @@ pub struct ServeArgs {
 
 /// Serves a chain until it is told to stop.
 pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<bool> {
+    keep_few_heaps();
     // The port first: when it is taken, nothing has been made.
     let listener = listen(SocketAddr::new(args.host, args.port))?;
     let address = listener.local_addr().context("cannot tell the port")?;
@@ -118,6 +119,22 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<bool> {
     tell(&format!("stopped at block {}", chain.head()?.header.number));
     Ok(true)
 }
+
+/// The allocator of glibc keeps a heap for each of many threads, which doubles the memory of a server under attack. It looks at
+/// its environment when a program starts and not later, so the program starts again. Where that fails it goes on as it is.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn keep_few_heaps() {
+    use std::os::unix::process::CommandExt as _;
+    const HEAPS: &str = "MALLOC_ARENA_MAX";
+    if std::env::var_os(HEAPS).is_none()
+        && let Ok(program) = std::env::current_exe()
+    {
+        let _ = std::process::Command::new(program).args(std::env::args_os().skip(1)).env(HEAPS, "2").exec();
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn keep_few_heaps() {}
 
 /// What the server can do with its chain.
 enum Held<'a> {
