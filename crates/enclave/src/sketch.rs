@@ -32,10 +32,9 @@ pub mod index;
 use std::fmt;
 
 use histone_genome::table::Table;
-use histone_protocol::secret::Root;
 use histone_program_sdk::wire::{Reader, WireError, Writer};
+use histone_protocol::secret::Root;
 use zeroize::Zeroizing;
-
 
 /// Most fingerprints that a sketch holds.
 pub const LOWEST: usize = 2_048;
@@ -61,7 +60,6 @@ impl SketchKey {
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
-
 }
 
 impl fmt::Debug for SketchKey {
@@ -199,7 +197,11 @@ impl Sketch {
             && length == LOWEST.min(distinct as usize)
             && single <= distinct
             && distinct <= rows;
-        if holds { Ok(Self { rows, distinct, single, whole, lowest }) } else { Err(WireError::Invalid("sketch")) }
+        if holds {
+            Ok(Self { rows, distinct, single, whole, lowest })
+        } else {
+            Err(WireError::Invalid("sketch"))
+        }
     }
 }
 

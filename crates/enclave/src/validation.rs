@@ -26,9 +26,9 @@ pub use self::hand_over::Peer;
 use crate::cohort::RightCommittee;
 use crate::gate::{Admitted, OutputSchema};
 use crate::instance::{EnclaveError, Instance, SealedDataset};
-use crate::storage::Store;
 use crate::sketch::index::{Candidate, Index, Place, Register, Registered};
 use crate::sketch::{Sketch, SketchKey};
+use crate::storage::Store;
 
 /// What is kept of the sketches, as a label of its seal.
 const STATE: &str = "sketches";
@@ -77,9 +77,7 @@ impl ValidationEnclave {
     pub fn new(instance: Instance, store: Box<dyn Store>) -> Result<Self, EnclaveError> {
         instance.need(ProgramKind::Validation)?;
         let index = match store.recall().map_err(EnclaveError::Store)? {
-            None => {
-                Index::new(SketchKey::from_bytes(*instance.secret().derive("sketch key", &[])))
-            }
+            None => Index::new(SketchKey::from_bytes(*instance.secret().derive("sketch key", &[]))),
             Some(state) => {
                 let state = instance.decrypt(STATE, &state)?;
                 Index::decode(&state).map_err(|_| EnclaveError::Request("the kept sketches do not decode"))?
@@ -164,7 +162,10 @@ impl ValidationEnclave {
     }
 
     /// Changes the index and keeps it, before anything that follows from the change can leave the enclave.
-    fn change<T>(&self, change: impl FnOnce(&mut Index) -> Result<T, EnclaveError>) -> Result<T, EnclaveError> {
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Index) -> Result<T, EnclaveError>,
+    ) -> Result<T, EnclaveError> {
         let mut sketches = self.sketches();
         let mut index = sketches.index.clone();
         let result = change(&mut index)?;

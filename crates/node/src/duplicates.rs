@@ -67,7 +67,8 @@ async fn read(member: &Party, place: &Place, world: &World) -> Result<Notice, No
     let report = Signed::<ValidationReport>::from_bytes(&report).and_then(|r| r.open());
     let Ok((report, signer)) = report else { return Ok(Notice::Missing) };
     let ledger = world.ledger.deployment().id();
-    if signer != enclave || (report.ledger, report.owner, report.root) != (ledger, owner, place.dataset.root) {
+    if signer != enclave || (report.ledger, report.owner, report.root) != (ledger, owner, place.dataset.root)
+    {
         return Ok(Notice::Missing);
     }
     let Ok(blob) = world.blobs.get(report.notice) else { return Ok(Notice::Missing) };

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::tagged_hash;
 use crate::record::{LedgerId, Record, RecordError, Signed};
-use crate::secret::Root;
 use crate::seal::{OVERHEAD, SealError, SealKey, SealPublicKey};
+use crate::secret::Root;
 
 /// HPKE `info` of a notice to a committee member.
 pub const NOTICE_INFO: &str = "histone/duplicate-notice/v1";

@@ -151,7 +151,8 @@ impl Index {
             };
         }
         // What the ledger has already may come back in any order, so that a lost index can be made again.
-        let on_ledger = register.datasets.iter().find(|(_, d)| (d.owner, d.root) == (candidate.owner, candidate.root));
+        let on_ledger =
+            register.datasets.iter().find(|(_, d)| (d.owner, d.root) == (candidate.owner, candidate.root));
         let lineage = match on_ledger {
             Some((lineage, d)) if d.withdrawn => return Err(Misplaced::Withdrawn(vec![*lineage])),
             Some((lineage, _)) => *lineage,
@@ -169,8 +170,10 @@ impl Index {
     /// Whether the sketch of each dataset in force is there.
     fn complete(&self, register: &Register) -> Result<(), Misplaced> {
         let known: BTreeSet<B256> = self.versions.iter().map(Version::id).collect();
-        let mut missing =
-            register.datasets.iter().filter(|(_, d)| !d.withdrawn && !known.contains(&dataset_id(d.owner, d.root)));
+        let mut missing = register
+            .datasets
+            .iter()
+            .filter(|(_, d)| !d.withdrawn && !known.contains(&dataset_id(d.owner, d.root)));
         match missing.next() {
             None => Ok(()),
             Some((first, _)) => Err(Misplaced::Missing { first: *first, others: missing.count() }),
@@ -186,7 +189,10 @@ impl Index {
         let (gone, in_force): (Vec<B256>, Vec<B256>) = same.into_iter().partition(withdrawn);
         match (candidate.replaces, &in_force[..]) {
             (Some(wanted), others) => {
-                let yours = register.datasets.get(&wanted).is_some_and(|d| d.owner == candidate.owner && !d.withdrawn);
+                let yours = register
+                    .datasets
+                    .get(&wanted)
+                    .is_some_and(|d| d.owner == candidate.owner && !d.withdrawn);
                 match others.iter().any(|o| *o != wanted) {
                     _ if !yours => Err(Misplaced::NotYours(wanted)),
                     true => Err(Misplaced::Known(in_force)),

@@ -37,7 +37,8 @@ fn people(seed: u8, rows: usize, columns: usize) -> Table {
 /// Codes from 0 below `most`, as questionnaires have them.
 fn codes(seed: u8, rows: usize, most: &[u32]) -> Table {
     let mut rng = ChaCha20Rng::from_seed([seed; 32]);
-    let values = (0..rows).flat_map(|_| most.iter().map(|m| f64::from(rng.next_u32() % m)).collect::<Vec<_>>());
+    let values =
+        (0..rows).flat_map(|_| most.iter().map(|m| f64::from(rng.next_u32() % m)).collect::<Vec<_>>());
     let values = values.collect();
     let names = (0..most.len()).map(|c| format!("c{c}")).collect();
     Table::new(names, values, (0..rows).map(|r| r % 3 == 0).collect()).unwrap()
@@ -55,7 +56,10 @@ fn changed(table: &Table, change: impl Fn(usize, f64) -> f64) -> Table {
 
 /// The rows of `a` from `from` on, then the first rows of `b`, as many as `a` has in all.
 fn mixed(a: &Table, from: usize, b: &Table) -> Table {
-    join(&a.subset(&(from..a.rows()).collect::<Vec<_>>()).unwrap(), &b.subset(&(0..from).collect::<Vec<_>>()).unwrap())
+    join(
+        &a.subset(&(from..a.rows()).collect::<Vec<_>>()).unwrap(),
+        &b.subset(&(0..from).collect::<Vec<_>>()).unwrap(),
+    )
 }
 
 fn join(a: &Table, b: &Table) -> Table {
@@ -132,7 +136,15 @@ fn missing_and_small_whole_numbers_keep_apart() {
 /// Different people with the same common answers: nothing follows from it.
 #[test]
 fn sec_an_honest_hospital_with_common_rows_is_accused() {
-    for most in [&[2, 2, 2][..], &[2, 2, 2, 2, 2, 2], &[3, 3, 3, 3], &[90, 2], &[90, 2, 5], &[4; 12], &[90, 2, 5, 100, 300]] {
+    for most in [
+        &[2, 2, 2][..],
+        &[2, 2, 2, 2, 2, 2],
+        &[3, 3, 3, 3],
+        &[90, 2],
+        &[90, 2, 5],
+        &[4; 12],
+        &[90, 2, 5, 100, 300],
+    ] {
         for rows in [24, 100, 500, 3_000] {
             let (a, b) = (codes(1, rows, most), codes(2, rows, most));
             let found = overlap(&a, &b);

@@ -151,8 +151,7 @@ impl Cast {
         let mut device = || vendor.make_device(&mut rng).unwrap();
         let devices = (0..size).map(|_| device()).collect();
         let mut runner = Runner::new(party("runner"), device());
-        let owner =
-            |i: u32| Owner::prepare(party(&format!("owner {i}")), table(i), "y", policy()).unwrap();
+        let owner = |i: u32| Owner::prepare(party(&format!("owner {i}")), table(i), "y", policy()).unwrap();
         let mut owners: Vec<Owner> = (1..=size).map(owner).collect();
         let committee: Vec<_> =
             (1..=7).map(|i| CommitteeMember::new(party(&format!("member {i}")))).collect();

@@ -25,7 +25,12 @@ impl Story {
         Self { index: Index::new(SketchKey::from_bytes([7; 32])), register: Register::default(), next: 0 }
     }
 
-    fn ask(&mut self, owner: u8, sketch: &Sketch, replaces: Option<B256>) -> Result<(B256, Place), Misplaced> {
+    fn ask(
+        &mut self,
+        owner: u8,
+        sketch: &Sketch,
+        replaces: Option<B256>,
+    ) -> Result<(B256, Place), Misplaced> {
         self.next += 1;
         let (owner, root) = (Address::repeat_byte(owner), B256::repeat_byte(self.next));
         let place = self.index.place(Candidate { owner, root, replaces, sketch }, &self.register)?;

@@ -83,10 +83,9 @@ async fn sec_the_same_rows_are_registered_twice_by_their_owner() {
         assert_eq!(validated.receipt.replaces, first);
     }
     // The owner's node says so.
-    let mut party = Party::create("owner 1", &cast.dir.path().join("again"), Entropy::Seed(7)).unwrap();
+    let party = Party::create("owner 1", &cast.dir.path().join("again"), Entropy::Seed(7)).unwrap();
     assert_eq!(party.account(), cast.owners[0].account());
-    party.draw_seed();
-    let mut twin = Owner::prepare(party, table(1), "y", policy()).unwrap();
+    let mut twin = Owner::prepare(party, shuffled(&table(1)), "y", policy()).unwrap();
     assert_ne!(twin.dataset(), first);
     refused(twin.register(&cast.validation, &cast.world).await, &format!("those of your dataset {first}"));
     // Other rows are a dataset of their own, or a new version where the owner says so.
