@@ -44,8 +44,5 @@ interface IRounds {
     /// gave them at least half the time of the shortest opened one, and half of the needed updates arrived.
     /// @return voided Whether the committee missed the latest round: it is void, and after an earlier one was opened, it
     /// gave the committee at least the time of the shortest opened one.
-    function progress(uint256 modelId)
-        external
-        view
-        returns (uint32 opened, uint64 deadline, bool missed, bool voided);
+    function progress(uint256 modelId) external view returns (uint32 opened, uint64 deadline, bool missed, bool voided);
 }

@@ -135,10 +135,7 @@ contract Rounds is Signed, Seats {
     /// @param openBy Unix seconds, later than the deadline; up to then the committee opens the sum. A donor who leaves the
     /// closed round gives the committee as much time again.
     /// @return round Its number, from 1.
-    function open(uint256 modelId, bytes32 headerHash, uint64 deadline, uint64 openBy)
-        external
-        returns (uint32 round)
-    {
+    function open(uint256 modelId, bytes32 headerHash, uint64 deadline, uint64 openBy) external returns (uint32 round) {
         uint16 donors = _checkTrainer(modelId);
         if (market.paused()) revert MarketPaused();
         uint32 last = _progress[modelId].last;
@@ -431,8 +428,8 @@ contract Rounds is Signed, Seats {
         if (donorIndex < LOW) {
             r.anchoredLow &= ~(uint88(1) << donorIndex);
         } else {
-            _missingHigh[_key(modelId, round, (donorIndex - LOW) / PER_WORD)] |=
-                1 << DEADLINE_BITS + (donorIndex - LOW) % PER_WORD;
+            _missingHigh[_key(modelId, round, (donorIndex - LOW) / PER_WORD)] |= 1
+                << DEADLINE_BITS + (donorIndex - LOW) % PER_WORD;
         }
         if (closed) {
             r.survivors -= 1;

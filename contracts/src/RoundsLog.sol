@@ -24,8 +24,8 @@ library Reasons {
     uint8 internal constant NOT_BELIEVED = 8;
 
     /// @notice What a donor can be named for: the reasons as bits.
-    uint256 internal constant OF_DONORS = 1 << BLOB_MISSING | 1 << BLOB_UNDECODABLE | 1 << SHARE_UNREADABLE | 1 << SILENT
-        | 1 << DUPLICATE | 1 << NOT_BELIEVED;
+    uint256 internal constant OF_DONORS = 1 << BLOB_MISSING | 1 << BLOB_UNDECODABLE | 1 << SHARE_UNREADABLE | 1
+        << SILENT | 1 << DUPLICATE | 1 << NOT_BELIEVED;
     /// @notice What a member can be named for.
     uint256 internal constant OF_MEMBERS =
         1 << BLOB_MISSING | 1 << BLOB_UNDECODABLE | 1 << FALSE_ACCUSATION | 1 << WRONG_PARTIAL | 1 << SILENT;
@@ -40,12 +40,7 @@ library Reasons {
 abstract contract RoundsLog {
     /// @notice The committee of a training is fixed: whom a round asks, with which keys, and how many of them open it.
     event CommitteeFixed(
-        uint256 indexed modelId,
-        address[] seats,
-        bytes32[] sealKeys,
-        uint8 colluders,
-        uint8 threshold,
-        uint8 quorum
+        uint256 indexed modelId, address[] seats, bytes32[] sealKeys, uint8 colluders, uint8 threshold, uint8 quorum
     );
     /// @notice A round began.
     event RoundOpened(

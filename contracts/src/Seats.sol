@@ -120,7 +120,10 @@ abstract contract Seats is IRounds, RoundsLog {
     }
 
     // The caller's vote on a donor. Whether it is the one that makes the donor named.
-    function _voteOnDonor(uint256 modelId, uint32 round, uint16 donorIndex, uint8 reason) internal returns (bool named) {
+    function _voteOnDonor(uint256 modelId, uint32 round, uint16 donorIndex, uint8 reason)
+        internal
+        returns (bool named)
+    {
         uint8 voter = _takesPart(modelId);
         if (!_in(Reasons.OF_DONORS, reason)) revert InvalidReason(reason);
         emit Blamed(modelId, round, msg.sender, donorIndex, address(0), reason);

@@ -159,15 +159,11 @@ contract AttacksTest is Base {
             owner,
             abi.encodeWithSelector(Signed.BadSignature.selector, validation, vm.addr(STRANGER_KEY)),
             address(datasets),
-            abi.encodeCall(
-                datasets.update, (id, "big", keccak256("report"), type(uint32).max, 255, validation, own)
-            )
+            abi.encodeCall(datasets.update, (id, "big", keccak256("report"), type(uint32).max, 255, validation, own))
         );
         equal("rows times quality", market.donor(_modelId, donateNew(2, 100, 3)).weight, 300);
         equal(
-            "not more than fits",
-            market.donor(_modelId, donateNew(3, type(uint32).max, 255)).weight,
-            type(uint32).max
+            "not more than fits", market.donor(_modelId, donateNew(3, type(uint32).max, 255)).weight, type(uint32).max
         );
         equal("sum", market.model(_modelId).totalWeight, 300 + uint256(type(uint32).max));
     }
@@ -253,8 +249,7 @@ contract AttacksTest is Base {
         (bool ok,) = address(datasets)
             .call(
                 abi.encodeCall(
-                    datasets.register,
-                    ("salted anew", keccak256("report"), keccak256("policy"), 100, 3, enclave, again)
+                    datasets.register, ("salted anew", keccak256("report"), keccak256("policy"), 100, 3, enclave, again)
                 )
             );
         bytes memory fresh = signValidation(VALIDATION_KEY, owner, "something new", 100, 3, 0);
@@ -381,9 +376,7 @@ contract AttacksTest is Base {
         members.update("another profile", "own");
         vm.stopPrank();
         if (!members.member(copier).keyClaimed) revert("forgotten");
-        refused(
-            copier, abi.encodeWithSelector(Members.ZeroKey.selector), address(members), provingNothing()
-        );
+        refused(copier, abi.encodeWithSelector(Members.ZeroKey.selector), address(members), provingNothing());
         refused(
             stranger, abi.encodeWithSelector(Members.NotMember.selector, stranger), address(members), provingNothing()
         );
@@ -416,9 +409,7 @@ contract AttacksTest is Base {
         donate(_modelId, 1, 1);
         donate(_modelId, 2, 1);
         // Three are too few for one who colludes; so is the same one twice, in whatever order.
-        refusedCommittee(
-            some(3), abi.encodeWithSelector(Committees.InvalidCommittee.selector, uint256(3), uint8(1))
-        );
+        refusedCommittee(some(3), abi.encodeWithSelector(Committees.InvalidCommittee.selector, uint256(3), uint8(1)));
         address[] memory list = some(7);
         list[6] = list[5];
         refusedCommittee(list, abi.encodeWithSelector(RoundsLog.SeatsNotAscending.selector, list[5]));
@@ -438,9 +429,7 @@ contract AttacksTest is Base {
         bytes32 key = keys[3];
         keys[3] = "another";
         bytes memory call = abi.encodeCall(market.startTraining, (_modelId, some(7), keys));
-        refused(
-            trainer, abi.encodeWithSelector(RoundsLog.KeyChanged.selector, seats[3], key), address(market), call
-        );
+        refused(trainer, abi.encodeWithSelector(RoundsLog.KeyChanged.selector, seats[3], key), address(market), call);
         call = abi.encodeCall(market.startTraining, (_modelId, some(7), keysOf(some(6))));
         refused(trainer, abi.encodeWithSelector(RoundsLog.KeysDoNotFit.selector, 7, 6), address(market), call);
         start(_modelId);
@@ -713,9 +702,7 @@ contract AttacksTest is Base {
         unknown = abi.encodeWithSelector(RoundsLog.UnknownDonor.selector, _modelId, 0);
         refused(seats[0], unknown, address(rounds), abi.encodeCall(rounds.blameDonor, (_modelId, _round, 0, 1)));
         unknown = abi.encodeWithSelector(RoundsLog.NotSeated.selector, _modelId, stranger);
-        refused(
-            seats[0], unknown, address(rounds), abi.encodeCall(rounds.blameMember, (_modelId, _round, stranger, 4))
-        );
+        refused(seats[0], unknown, address(rounds), abi.encodeCall(rounds.blameMember, (_modelId, _round, stranger, 4)));
     }
 
     /// Old rounds are over, open ones have not begun to be judged, and a model that was given up owes what it owes.
@@ -778,9 +765,7 @@ contract AttacksTest is Base {
         bytes memory wrong = signOpening(keyOf[foreign], _modelId, _round, 2, seats[0], "opening");
         refused(
             stranger,
-            abi.encodeWithSelector(
-                RoundsLog.ForeignEnclave.selector, 2, enclaves.enclave(enclave).number, foreign
-            ),
+            abi.encodeWithSelector(RoundsLog.ForeignEnclave.selector, 2, enclaves.enclave(enclave).number, foreign),
             address(rounds),
             abi.encodeCall(rounds.answerAccusation, (_modelId, _round, 2, seats[0], "opening", foreign, wrong))
         );
@@ -822,10 +807,7 @@ contract AttacksTest is Base {
         vm.warp(info().deadline + 1);
         rounds.close(_modelId, _round);
         refused(
-            seats[0],
-            abi.encodeWithSelector(RoundsLog.NotInSum.selector, _modelId, _round, 3),
-            address(rounds),
-            accuse
+            seats[0], abi.encodeWithSelector(RoundsLog.NotInSum.selector, _modelId, _round, 3), address(rounds), accuse
         );
         posts(_modelId, _round, QUORUM);
         accuse = abi.encodeCall(rounds.accuse, (_modelId, _round, 1));

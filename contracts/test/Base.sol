@@ -411,9 +411,8 @@ abstract contract Base {
     }
 
     function donationHash(uint256 modelId, bytes32 id, bytes32 root, address payee) internal pure returns (bytes32) {
-        bytes32 typehash = keccak256(
-            "DonationReceipt(uint256 modelId,bytes32 datasetId,bytes32 root,address payee,bytes32 decision)"
-        );
+        bytes32 typehash =
+            keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,bytes32 root,address payee,bytes32 decision)");
         return keccak256(abi.encode(typehash, modelId, id, root, payee, DECISION));
     }
 

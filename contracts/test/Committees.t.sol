@@ -21,7 +21,7 @@ contract CommitteesTest is Base {
         hex"060607070808",
         hex"06070708080909",
         hex"0707080809090a0a",
-        hex"0708080909_0a0a0b0b"
+        hex"07080809090a0a0b0b"
     ];
 
     function derive(uint256 many, uint8 colluders) external pure returns (uint8, uint8) {
@@ -52,12 +52,13 @@ contract CommitteesTest is Base {
     /// Two sets that open share somebody who does not collude, and one wrong opening more than opens is noticed.
     function testFuzz_no_two_sums_of_one_round_are_opened(uint8 many, uint8 colluders) public view {
         try this.derive(many, colluders) returns (uint8 threshold, uint8 quorum) {
-            if (2 * uint256(threshold) <= uint256(many) + colluders) revert("two sets without an honest member in both");
+            if (2 * uint256(threshold) <= uint256(many) + colluders) {
+                revert("two sets without an honest member in both");
+            }
             if (2 * (uint256(threshold) - 1) > uint256(many) + colluders) revert("more than needed");
             if (quorum != threshold + 1 || quorum > many || many > 32) revert("quorum");
         } catch {
-            bool impossible =
-                colluders == 0 || many > 32 || (uint256(many) + colluders) / 2 + 2 > many;
+            bool impossible = colluders == 0 || many > 32 || (uint256(many) + colluders) / 2 + 2 > many;
             if (!impossible) revert("refused");
         }
     }

@@ -154,7 +154,12 @@ contract DirectoryTest is Governed {
         (bool ok,) = address(next)
             .call(abi.encodeCall(next.donate, (modelId, id, payeeOf(31), DECISION, vm.addr(TRAINING_KEY), receipt)));
         next.donate(
-            modelId, id, payeeOf(31), DECISION, vm.addr(TRAINING_KEY), signDonation(TRAINING_KEY, modelId, id, rootOf(31), payeeOf(31))
+            modelId,
+            id,
+            payeeOf(31),
+            DECISION,
+            vm.addr(TRAINING_KEY),
+            signDonation(TRAINING_KEY, modelId, id, rootOf(31), payeeOf(31))
         );
         vm.stopPrank();
         if (ok) revert("a receipt for the old market was accepted");

@@ -395,8 +395,7 @@ contract EpochsTest is Base {
             abi.encodeCall(_pool.setKeeper, (address(0)))
         );
         _pool.setKeeper(runner);
-        bytes memory gone =
-            abi.encodeWithSelector(Members.MissingRole.selector, _keeper, Roles.AUDITOR, uint8(0));
+        bytes memory gone = abi.encodeWithSelector(Members.MissingRole.selector, _keeper, Roles.AUDITOR, uint8(0));
         _refusedProposal(_keeper, gone);
         _proposeAs(runner, "the right one", 100e6);
         refused(_keeper, gone, address(_pool), abi.encodeCall(_pool.veto, (1, "report")));

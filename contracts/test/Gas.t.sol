@@ -79,9 +79,7 @@ contract GasTest is Base {
     function donateOne(uint256 modelId, uint256 i) private {
         address payee = address(uint160(uint256(keccak256(abi.encode("payee", i)))));
         address enclave = trainingEnclave(i);
-        bytes memory receipt = signDonation(
-            keyOf[enclave], modelId, _ids[i], keccak256(abi.encode("root", i)), payee
-        );
+        bytes memory receipt = signDonation(keyOf[enclave], modelId, _ids[i], keccak256(abi.encode("root", i)), payee);
         vm.startPrank(_owner);
         market.donate(modelId, _ids[i], payee, DECISION, enclave, receipt);
         vm.stopPrank();

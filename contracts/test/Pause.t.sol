@@ -41,10 +41,12 @@ contract PauseTest is Base {
         );
         refused(user, _paused, target, abi.encodeCall(market.buy, (serving, "code", vm.addr(QUERY_KEY))));
         start(recruiting);
-        bytes memory open = abi.encodeCall(rounds.open, (recruiting, HEADER, uint64(block.timestamp + 1), uint64(block.timestamp + 2)));
+        bytes memory open =
+            abi.encodeCall(rounds.open, (recruiting, HEADER, uint64(block.timestamp + 1), uint64(block.timestamp + 2)));
         refused(trainer, abi.encodeWithSelector(RoundsLog.MarketPaused.selector), address(rounds), open);
         market.unpause();
-        open = abi.encodeCall(rounds.open, (recruiting, HEADER, uint64(block.timestamp + 1), uint64(block.timestamp + 2)));
+        open =
+            abi.encodeCall(rounds.open, (recruiting, HEADER, uint64(block.timestamp + 1), uint64(block.timestamp + 2)));
         vm.startPrank(trainer);
         (bool ok,) = address(rounds).call(open);
         vm.stopPrank();

@@ -184,7 +184,9 @@ contract RolesHandler is Governed {
         // What market and rounds tell each other.
         if (which == 26) return (address(market), abi.encodeCall(market.excludeDonor, (1, 1)));
         if (which == 27) return (address(rounds), abi.encodeCall(rounds.dropDonor, (1, 1)));
-        if (which == 28) return (address(rounds), abi.encodeCall(rounds.fixCommittee, (1, seats, keysOf(seats), 1, 2)));
+        if (which == 28) {
+            return (address(rounds), abi.encodeCall(rounds.fixCommittee, (1, seats, keysOf(seats), 1, 2)));
+        }
         return (address(governor), abi.encodeCall(governor.updateQuorumNumerator, (0)));
     }
 

@@ -244,7 +244,9 @@ contract RoundsTest is Base {
         uint256 modelId = training(2);
         uint64 deadline = uint64(block.timestamp + 1);
         bytes memory call = abi.encodeCall(rounds.open, (modelId, HEADER, deadline, deadline + 1));
-        refused(stranger, abi.encodeWithSelector(RoundsLog.NotTrainer.selector, modelId, stranger), address(rounds), call);
+        refused(
+            stranger, abi.encodeWithSelector(RoundsLog.NotTrainer.selector, modelId, stranger), address(rounds), call
+        );
         uint32 round = open(modelId);
         bytes memory running =
             abi.encodeWithSelector(RoundsLog.PreviousRoundRunning.selector, modelId, round, RoundStatus.Open);
@@ -300,9 +302,7 @@ contract RoundsTest is Base {
         anchor(modelId, round, 1);
         anchor(modelId, round, 2);
         close(modelId, round);
-        refused(
-            runner, abi.encodeWithSelector(RoundsLog.NotSeated.selector, modelId, runner), address(rounds), post_
-        );
+        refused(runner, abi.encodeWithSelector(RoundsLog.NotSeated.selector, modelId, runner), address(rounds), post_);
         posts(modelId, round, QUORUM - 1);
         refused(
             committee,

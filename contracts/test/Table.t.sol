@@ -270,16 +270,8 @@ contract TableTest is Base {
 
     /// Not a lie, but the same question: whoever takes the data back keeps the share in what was begun with it.
     function test_a_donor_withdraws() public {
-        Row[8] memory rows = [
-            Row.Recruiting,
-            Row.Training,
-            Row.Open,
-            Row.Closed,
-            Row.Opened,
-            Row.Final,
-            Row.OpenAgain,
-            Row.ClosedAgain
-        ];
+        Row[8] memory rows =
+            [Row.Recruiting, Row.Training, Row.Open, Row.Closed, Row.Opened, Row.Final, Row.OpenAgain, Row.ClosedAgain];
         for (uint256 i = 0; i < rows.length; ++i) {
             setUp();
             _donors = 0;

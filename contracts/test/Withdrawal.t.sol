@@ -76,10 +76,7 @@ contract WithdrawalTest is Base {
         equal("weight", market.donor(modelId, 1).weight, 1);
         equal("paid", market.donor(modelId, 1).queriesPaid, 1);
         refused(
-            stranger,
-            abi.encodeWithSelector(Market.WrongState.selector, modelId, State.Serving),
-            address(market),
-            end
+            stranger, abi.encodeWithSelector(Market.WrongState.selector, modelId, State.Serving), address(market), end
         );
     }
 
@@ -262,10 +259,7 @@ contract WithdrawalTest is Base {
         address first = enclaveOf(training, 1);
         receipt = signUpdate(keyOf[first], training, round, "blob", 1);
         refused(
-            runner,
-            reason,
-            address(rounds),
-            abi.encodeCall(rounds.anchor, (training, round, "blob", 1, first, receipt))
+            runner, reason, address(rounds), abi.encodeCall(rounds.anchor, (training, round, "blob", 1, first, receipt))
         );
         Enclaves.Enclave memory e = Enclaves.Enclave(
             enclave, keccak256("seal"), measurementOf(Kinds.TRAINING), 0, "new", uint64(block.timestamp + 60 days)
