@@ -335,7 +335,7 @@ mod tests {
                 task,
             },
             previous: [4; 32],
-            cohort: (1..=3u8).map(|i| donor(i)).collect(),
+            cohort: (1..=3u8).map(donor).collect(),
             committee: (1..=5u8).map(|i| Seat { address: [i; 20], seal_key: [i; 32] }).collect(),
             colluders: 1,
             min_survivors: 2,

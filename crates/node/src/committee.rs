@@ -8,6 +8,7 @@
 mod disputes;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use histone_attestation::AppraisalError;
 use histone_attestation::cohort::PlaceError;
@@ -220,13 +221,13 @@ impl CommitteeMember {
     }
 
     async fn watch(&mut self, model_id: u64, world: &World) -> Result<&mut Watch, NodeError> {
-        if !self.watches.contains_key(&model_id) {
-            let policy = world.cohort_policy(model_id).await?;
-            self.watches.insert(model_id, Watch::new(U256::from(model_id), policy));
+        match self.watches.entry(model_id) {
+            Entry::Occupied(watch) => Ok(watch.into_mut()),
+            Entry::Vacant(none) => {
+                let policy = world.cohort_policy(model_id).await?;
+                Ok(none.insert(Watch::new(U256::from(model_id), policy)))
+            }
         }
-        // Unwrap safety: inserted above.
-        #[allow(clippy::unwrap_used)]
-        Ok(self.watches.get_mut(&model_id).unwrap())
     }
 
     async fn posted(&self, model_id: U256, round: u32, world: &World) -> Result<B256, NodeError> {

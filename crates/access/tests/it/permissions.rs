@@ -50,7 +50,10 @@ fn purposes() -> Vec<&'static Term> {
 }
 
 /// Who asks.
-const REQUESTERS: [(&str, fn(&mut ConsentPolicy)); 3] = [
+/// How a policy is changed for a requester.
+type Change = fn(&mut ConsentPolicy);
+
+const REQUESTERS: [(&str, Change); 3] = [
     ("anybody", |_| {}),
     // Everything that an entry of the list can say for an account.
     ("allowed", |policy| {

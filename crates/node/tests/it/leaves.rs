@@ -272,7 +272,7 @@ fn targets(copy: &Copy) -> Vec<Target> {
         match target.change {
             Change::To(_) => {
                 let alike = &alike[&(target.document, pattern(&target.path))];
-                let to = others(tree, alike).into_iter().map(|tree| Change::To(tree));
+                let to = others(tree, alike).into_iter().map(Change::To);
                 targets.extend(to.map(|change| Target { change, ..target.clone() }));
             }
             _ => targets.push(target.clone()),
