@@ -101,7 +101,7 @@ impl Chain {
     /// [`ChainError::Corrupt`] when the file is not readable.
     pub fn open(dir: &Path, sequencer: Sequencer, clock: Arc<dyn Clock>) -> Result<Chain, ChainError> {
         let store = Store::open(dir)?;
-        let genesis = store.view()?.genesis()?;
+        let genesis = store.genesis()?;
         check_sequencer(&genesis, &sequencer)?;
         Ok(Chain::new(store, genesis, Some(sequencer), clock))
     }
@@ -114,14 +114,14 @@ impl Chain {
     /// As for [`Chain::open`].
     pub fn open_read_only(dir: &Path, clock: Arc<dyn Clock>) -> Result<Chain, ChainError> {
         let store = Store::open_read_only(dir)?;
-        let genesis = store.view()?.genesis()?;
+        let genesis = store.genesis()?;
         Ok(Chain::new(store, genesis, None, clock))
     }
 
     /// Opens a chain on a store that did not come from a directory.
     #[cfg(test)]
     pub(crate) fn on(store: Store, sequencer: Sequencer, clock: Arc<dyn Clock>) -> Result<Chain, ChainError> {
-        let genesis = store.view()?.genesis()?;
+        let genesis = store.genesis()?;
         Ok(Chain::new(store, genesis, Some(sequencer), clock))
     }
 

@@ -85,7 +85,7 @@ impl Replica {
     /// [`ChainError::Missing`], [`ChainError::Locked`], [`ChainError::Version`] and [`ChainError::Corrupt`].
     pub fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Replica, ChainError> {
         let store = Store::open(dir)?;
-        let genesis = store.view()?.genesis()?;
+        let genesis = store.genesis()?;
         Ok(Replica { store, genesis, clock })
     }
 

@@ -26,7 +26,7 @@ pub const FILE_NAME: &str = "chain.redb";
 /// Version of the tables below. A reader refuses every other version.
 const FORMAT: u64 = 1;
 /// Memory that redb may use for pages.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
+const CACHE_BYTES: usize = 48 * 1024 * 1024;
 /// A killed process can hold its lock for a moment longer than it lives.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -116,6 +116,11 @@ impl Store {
     fn checked(self) -> Result<Store, ChainError> {
         guarded(&self.path, || self.view()?.check_format())??;
         Ok(self)
+    }
+
+    /// What the chain started from. Read before anything else, so a damaged file shows here first.
+    pub(crate) fn genesis(&self) -> Result<Genesis, ChainError> {
+        guarded(&self.path, || self.view()?.genesis())?
     }
 
     /// The file.

@@ -26,7 +26,7 @@ const ALL_BODIES: usize = 16 * 1024 * 1024;
 /// Bytes of an answer that need no place.
 const SMALL_ANSWER: usize = 64 * 1024;
 /// Bytes of all longer answers that are being read.
-const ALL_ANSWERS: usize = 32 * 1024 * 1024;
+const ALL_ANSWERS: usize = 24 * 1024 * 1024;
 /// What a permit of bytes stands for.
 const UNIT: usize = 1024;
 

@@ -4,6 +4,7 @@
 mod backend;
 mod contracts;
 mod epochs;
+mod flood;
 mod governance;
 mod node;
 mod powers;
