@@ -135,7 +135,7 @@ fn missing_and_small_whole_numbers_keep_apart() {
 
 /// Different people with the same common answers: nothing follows from it.
 #[test]
-fn sec_an_honest_hospital_with_common_rows_is_accused() {
+fn to_have_an_honest_hospital_struck_for_common_rows() {
     for most in [
         &[2, 2, 2][..],
         &[2, 2, 2, 2, 2, 2],

@@ -56,7 +56,7 @@ fn named(place: &Place) -> Vec<B256> {
 }
 
 #[test]
-fn sec_two_datasets_are_joined_into_a_third() {
+fn to_join_two_datasets_into_a_third() {
     let mut story = Story::new();
     let first = story.add(1, &rows(0, 100), None).lineage;
     let second = story.add(1, &rows(100, 200), None).lineage;
@@ -72,7 +72,7 @@ fn sec_two_datasets_are_joined_into_a_third() {
 }
 
 #[test]
-fn sec_an_owner_changes_its_rows_step_by_step_and_comes_back_with_the_first() {
+fn to_drift_away_and_come_back() {
     let mut story = Story::new();
     let first = story.add(1, &rows(0, 100), None).lineage;
     for step in 1..5 {
@@ -84,7 +84,7 @@ fn sec_an_owner_changes_its_rows_step_by_step_and_comes_back_with_the_first() {
 }
 
 #[test]
-fn sec_a_receipt_is_kept_back_and_a_second_one_asked_for() {
+fn to_keep_a_receipt_back_and_get_a_second() {
     let mut story = Story::new();
     // Validated and not registered: the second receipt is for an update of the first.
     let (_, first) = story.ask(1, &rows(0, 100), None).unwrap();
@@ -93,7 +93,7 @@ fn sec_a_receipt_is_kept_back_and_a_second_one_asked_for() {
 }
 
 #[test]
-fn sec_an_owner_writes_into_the_dataset_of_another() {
+fn to_write_into_the_dataset_of_another() {
     let mut story = Story::new();
     let theirs = story.add(2, &rows(0, 100), None).lineage;
     let refused = story.ask(1, &rows(500, 600), Some(theirs)).unwrap_err();
@@ -103,7 +103,7 @@ fn sec_an_owner_writes_into_the_dataset_of_another() {
 }
 
 #[test]
-fn sec_a_withdrawn_dataset_comes_back_under_another_name() {
+fn to_bring_a_withdrawn_dataset_back() {
     let mut story = Story::new();
     let first = story.add(1, &rows(0, 100), None).lineage;
     story.withdraw(first);
@@ -114,7 +114,7 @@ fn sec_a_withdrawn_dataset_comes_back_under_another_name() {
 }
 
 #[test]
-fn sec_a_crowd_of_copies_hides_the_first() {
+fn to_hide_the_first_behind_copies() {
     let mut story = Story::new();
     let first = story.add(1, &rows(0, 100), None).lineage;
     let copies = MOST_EARLIER as u8;

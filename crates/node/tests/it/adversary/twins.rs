@@ -6,7 +6,8 @@ use histone_attestation::AppraisalPolicy;
 use histone_enclave::instance::{EnclaveError, Instance, SealedDataset};
 use histone_enclave::validation::{self, Peer, Validated, ValidationEnclave};
 use histone_genome::table::Table;
-use histone_ledger::contracts::{Contract, Datasets};
+use histone_ledger::contracts::{Contract, Datasets, Rounds};
+use histone_node::committee::reasons;
 use histone_node::owner::Owner;
 use histone_node::party::{Entropy, Party};
 use histone_protocol::commitment::dataset_root;
@@ -17,7 +18,7 @@ use histone_protocol::record::{LedgerId, Signed};
 use histone_protocol::report::ValidationReport;
 use histone_protocol::{Address, B256};
 
-use crate::cast::{Cast, plan, policy, refused, table};
+use crate::cast::{Cast, PRICE, plan, policy, refused, table};
 
 /// The rows of a table in another order.
 fn shuffled(table: &Table) -> Table {
@@ -70,7 +71,7 @@ fn report(validated: &Validated) -> ValidationReport {
 }
 
 #[tokio::test]
-async fn sec_the_same_rows_are_registered_twice_by_their_owner() {
+async fn to_register_the_same_rows_twice() {
     let mut cast = Cast::new(1).await;
     let first = cast.owners[0].dataset();
     // Under another salt, in another order, with one row of 24 changed.
@@ -97,7 +98,7 @@ async fn sec_the_same_rows_are_registered_twice_by_their_owner() {
 }
 
 #[tokio::test]
-async fn sec_an_answer_is_lost_and_asked_for_again() {
+async fn a_lost_answer_is_given_again() {
     let mut cast = Cast::new(1).await;
     let dataset = sealed(&mut cast, 0, &table(9));
     let answers = [(); 2].map(|()| cast.validation.validate(&dataset, &cast.world.ledger));
@@ -108,7 +109,7 @@ async fn sec_an_answer_is_lost_and_asked_for_again() {
 
 /// Whoever holds a guess of another owner's table asks whether it is right: nothing in the answer depends on it.
 #[tokio::test]
-async fn sec_validation_is_asked_for_other_peoples_rows() {
+async fn to_ask_validation_for_other_peoples_rows() {
     let mut cast = Cast::new(1).await;
     let guess = validate(&mut cast, 1, &shuffled(&table(1)), None).await.unwrap();
     let other = validate(&mut cast, 1, &table(9), None).await.unwrap();
@@ -139,7 +140,7 @@ async fn sec_validation_is_asked_for_other_peoples_rows() {
 
 /// A thief takes the rows of an earlier version, and then their owner updates: the owner came first all the same.
 #[tokio::test]
-async fn sec_a_thief_makes_the_owner_look_like_the_copy() {
+async fn to_make_the_owner_look_like_the_copy() {
     let mut cast = Cast::new(1).await;
     let first = cast.owners[0].dataset();
     let stolen = validate(&mut cast, 1, &table(1), None).await.unwrap();
@@ -147,6 +148,40 @@ async fn sec_a_thief_makes_the_owner_look_like_the_copy() {
     let update = validate(&mut cast, 0, &shuffled(&table(1)), None).await.unwrap();
     assert_eq!(update.receipt.replaces, first);
     assert!(notice(&cast, 0, &update, 0).earlier.is_empty());
+}
+
+/// The rows of another donor, brought as a version of ones own dataset: the owner is not told, the committee names it, and
+/// the others train to the end without it.
+#[tokio::test]
+async fn to_be_paid_for_the_rows_of_another_donor() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    cast.owners[2].update(shuffled(&table(1)), &cast.validation, &world).await.unwrap();
+    let mut model = cast.recruit(plan(2)).await;
+    let named = world.ledger.events::<Rounds::DonorNamed>(Contract::Rounds).await.unwrap();
+    let named: Vec<_> = named.iter().map(|e| (e.donorIndex, e.reason)).collect();
+    assert_eq!(named, [(3, reasons::DUPLICATE)]);
+    let header = cast.header(&mut model, |_| {}).await;
+    assert!(!header.has_donor(3));
+    let first = cast.round_of(&mut model, &[0, 1]).await;
+    cast.train_on(&mut model, &[0, 1], first).await;
+    let owed = [cast.owed(model.id, 1).await, cast.owed(model.id, 2).await, cast.owed(model.id, 3).await];
+    assert_eq!(owed, [PRICE, PRICE, 0]);
+}
+
+/// An owner whose notice or report is in no public storage hides what they say.
+#[tokio::test]
+async fn to_keep_the_notice_from_the_committee() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let report = cast.owners[2].update(shuffled(&table(1)), &cast.validation, &world).await.unwrap();
+    let report = Signed::<ValidationReport>::from_bytes(&world.blobs.get(report).unwrap()).unwrap();
+    let notice = report.open().unwrap().0.notice;
+    fs::remove_file(world.blobs.path(notice)).unwrap();
+    cast.recruit(plan(2)).await;
+    let named = world.ledger.events::<Rounds::DonorNamed>(Contract::Rounds).await.unwrap();
+    let named: Vec<_> = named.iter().map(|e| (e.donorIndex, e.reason)).collect();
+    assert_eq!(named, [(3, reasons::NOT_BELIEVED)]);
 }
 
 /// A second validation enclave from a known seed, with its sketches in a file of the runner.
@@ -171,7 +206,7 @@ fn peer(enclave: &Instance) -> Peer<'_> {
 }
 
 #[tokio::test]
-async fn sec_another_validation_enclave_has_never_seen_the_rows() {
+async fn to_take_the_same_rows_to_another_enclave() {
     let mut cast = Cast::new(1).await;
     let other = second(&cast, 1, "other").await;
     let again = seal(&mut cast.owners[0], &table(1), other.instance());
@@ -202,7 +237,7 @@ async fn sec_another_validation_enclave_has_never_seen_the_rows() {
 }
 
 #[tokio::test]
-async fn sec_the_sketch_key_goes_to_an_enclave_that_nobody_appraised() {
+async fn to_get_the_sketch_key_without_an_enclave() {
     let cast = Cast::new(1).await;
     let (ledger, appraisal) = (cast.world.ledger.clone(), cast.world.appraisal.clone());
     // Evidence of a vendor that is trusted nowhere, and of nothing.
@@ -230,7 +265,7 @@ async fn sec_the_sketch_key_goes_to_an_enclave_that_nobody_appraised() {
 
 /// The runner puts back what the enclave sealed before the rows were registered.
 #[tokio::test]
-async fn sec_the_index_is_rolled_back() {
+async fn to_roll_the_sketches_back() {
     let mut cast = Cast::new(1).await;
     let (ledger, appraisal) = (cast.world.ledger.clone(), cast.world.appraisal.clone());
     let file = cast.dir.path().join("private/runner/kept");
@@ -263,7 +298,7 @@ async fn sec_the_index_is_rolled_back() {
             seed,
         );
         let store = Box::new(cast.runner.party.store("kept".into()));
-        refused(ValidationEnclave::new(instance.unwrap(), store), "does not open");
+        refused(ValidationEnclave::new(instance.unwrap(), store), "was altered");
     }
 }
 
@@ -285,7 +320,7 @@ async fn an_erased_dataset_is_forgotten_and_a_withdrawn_one_is_not() {
 
 /// A notice says on which ledger it is.
 #[tokio::test]
-async fn sec_a_notice_is_shown_for_another_dataset() {
+async fn to_show_a_notice_for_another_dataset() {
     let mut cast = Cast::new(1).await;
     let guess = validate(&mut cast, 1, &table(1), None).await.unwrap();
     let member = &cast.committee[0].party;
