@@ -244,7 +244,7 @@ impl Cast {
             tolerance: plan.tolerance,
             bins: plan.bins,
             min_survivors: plan.min_survivors,
-            committee_members: 7,
+            committee_members: 4,
             colluders: 1,
             round_seconds: DEADLINE,
             opening_seconds: DEADLINE,

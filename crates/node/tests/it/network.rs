@@ -28,6 +28,11 @@ impl OnNetwork {
         let chain = Chain::open_read_only(&dir, Arc::new(ManualClock::new(0))).unwrap();
         let head = chain.head().unwrap();
         let head = (head.header.number, head.hash);
+        // A node tells no digest of its state.
+        let mut result: serde_json::Value =
+            serde_json::from_slice(&fs::read(copy.folder.result()).unwrap()).unwrap();
+        result["chain"]["state_digest"] = serde_json::Value::Null;
+        fs::write(copy.folder.result(), serde_json::to_vec_pretty(&result).unwrap()).unwrap();
         let on_network = Self { copy, node: Connection::embedded(chain), head };
         on_network.lie(|_| {}, |_| {});
         on_network

@@ -18,7 +18,7 @@ async fn a_paper_says_one_plan_and_the_ledger_another() {
     let others = [
         PlanDocument { bins: 100_000, ..good.clone() },
         PlanDocument { max_newton_rounds: 1_000, ..good.clone() },
-        PlanDocument { committee_members: 4, ..good.clone() },
+        PlanDocument { committee_members: 5, ..good.clone() },
         PlanDocument { round_seconds: 1, ..good.clone() },
         PlanDocument { holdout_every: 2, ..good.clone() },
     ];
