@@ -10,7 +10,7 @@ use histone_protocol::B256;
 use crate::cast::{Cast, DEADLINE, Model, PRICE, plan, refused};
 
 /// Settles a code with the receipt of an answer, whichever it is.
-async fn settle(cast: &Cast, query: B256, answer: &QueryAnswer) -> Result<(), LedgerError> {
+pub async fn settle(cast: &Cast, query: B256, answer: &QueryAnswer) -> Result<(), LedgerError> {
     let call = Market::settleCall {
         queryId: query,
         jobId: answer.receipt.jobId,
@@ -21,14 +21,14 @@ async fn settle(cast: &Cast, query: B256, answer: &QueryAnswer) -> Result<(), Le
 }
 
 /// Buys a query of the enclave that serves now, after looking at it.
-async fn buy(cast: &mut Cast, model: u64) -> AccessCode {
+pub async fn buy(cast: &mut Cast, model: u64) -> AccessCode {
     let world = cast.world.clone();
     let trusted = cast.user.appraise(model, &world).await.unwrap();
     cast.user.buy(model, PRICE, trusted, &world).await.unwrap()
 }
 
 /// A trained model with its bytes and hash.
-async fn trained(cast: &mut Cast, plan: Plan) -> (Model, Vec<u8>, B256) {
+pub async fn trained(cast: &mut Cast, plan: Plan) -> (Model, Vec<u8>, B256) {
     let mut model = cast.recruit(plan).await;
     let finished = cast.train(&mut model).await;
     let hash = B256::from(finished.model.hash());
