@@ -102,10 +102,16 @@ async fn a_runner_restarts_its_enclave_to_answer_a_code_twice() {
 
     // An enclave of other data, another program or another party does not come back under this name.
     let wrong = again(&private);
-    refused(wrong.resume_query(program.clone(), model.id + 1, hash, signer, &world).await, "to continue with");
+    refused(
+        wrong.resume_query(program.clone(), model.id + 1, hash, signer, &world).await,
+        "to continue with",
+    );
     let training = cast.loaded.training.clone();
     refused(wrong.resume_query(training, model.id, hash, signer, &world).await, "to continue with");
-    refused(wrong.resume_query(program, model.id, hash, world.ledger.deployment().market, &world).await, "has started no enclave");
+    refused(
+        wrong.resume_query(program, model.id, hash, world.ledger.deployment().market, &world).await,
+        "has started no enclave",
+    );
 }
 
 /// Owners and members are killed before and after each step of a round. The other history of the ledger plays the step
@@ -140,9 +146,8 @@ async fn parties_are_killed_between_the_steps_of_a_round() {
 
     // Partial: the seal key is used by a process that ends before it posts anything, by one that ends between keeping
     // and posting, and by one that ends between posting and publishing.
-    let member = |private: &Path| {
-        CommitteeMember::new(Party::open("member 1", private, Entropy::Seed(7)).unwrap())
-    };
+    let member =
+        |private: &Path| CommitteeMember::new(Party::open("member 1", private, Entropy::Seed(7)).unwrap());
     let before = cast.dir.path().join("before");
     copy(&private.join("member 1"), &before.join("member 1"));
     let Lock::Posted(hash) = member(&private).lock(&header, &world).await.unwrap() else { panic!() };
