@@ -129,7 +129,8 @@ async fn parties_are_killed_between_the_steps_of_a_round() {
     if crate::backend::on_node() {
         eprintln!("SKIPPED in part: the history of a node cannot be forked here");
     } else {
-        let (shadow, _clock) = cast.fork(&cast.dir.path().join("lost"));
+        let (shadow, clock) = cast.fork(&cast.dir.path().join("lost"));
+        clock.set(world.ledger.time().await.unwrap());
         let owner = &mut cast.owners[0];
         let (_, lost) = owner.contribute(&header, &shadow).await.unwrap();
         let bytes = world.blobs.get(lost).unwrap();
