@@ -141,8 +141,7 @@ async fn an_enclave_is_refused_when_its_standing_ends() {
     let old = setup(&expired).await;
     old.backend.pass(MAX_AGE + 100, &old.operator.key).await;
     let signer_of_old = old.enclave.instance().keys().receipt;
-    let error =
-        old.world.appraise(signer_of_old, ProgramKind::Validation, init_data()).await.unwrap_err();
+    let error = old.world.appraise(signer_of_old, ProgramKind::Validation, init_data()).await.unwrap_err();
     assert!(refusal(error).contains("EnclaveExpired"), "expired");
     // Revoked by its auditor.
     let revoke = Programs::revokeCall { measurement: s.enclave.instance().measurement() };
