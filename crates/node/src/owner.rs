@@ -328,7 +328,7 @@ impl Owner {
         // An account for this model alone. The ledger names it beside the dataset; it keeps the money apart, not the owner.
         let payee = self.party.payee(world.ledger.deployment().id(), model_id)?;
         let policy = world.cohort_policy(model_id).await?;
-        let terms = DonationTerms { payee: payee.address(), decision, versions: 1 };
+        let terms = DonationTerms { payee: payee.address(), decision, versions: self.policy.versions };
         let (enclave, donation) =
             TrainingEnclave::admit(instance, plan.clone(), model_id, &sealed, terms, policy, &world.ledger)
                 .await?;

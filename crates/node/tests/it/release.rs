@@ -47,8 +47,9 @@ async fn setup(dir: &Path) -> Setup {
     let ledger =
         Ledger::deploy(backend.connection.clone(), &operator.key, &Settings::default()).await.unwrap();
     let vendor = SimulatedVendor::generate(&mut operator.root().rng("vendor", &[]));
-    let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], MAX_AGE);
-    let world = World { ledger, blobs: BlobStore::open(dir.join("blobs")).unwrap(), appraisal };
+    // The runner believes, and registers, for longer than the owner does.
+    let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], 2 * MAX_AGE);
+    let mut world = World { ledger, blobs: BlobStore::open(dir.join("blobs")).unwrap(), appraisal };
     let mut runner =
         Runner::new(party("runner"), vendor.make_device(&mut operator.root().rng("device", &[])).unwrap());
     let values = (0..40).map(f64::from).collect();
@@ -84,6 +85,7 @@ async fn setup(dir: &Path) -> Setup {
     let allow = Programs::allowCall { measurement };
     world.ledger.send(&operator.key, Contract::Programs, allow).await.unwrap();
     let enclave = runner.start_validation(loaded.validation, &world).await.unwrap();
+    world.appraisal = AppraisalPolicy::simulated(vec![vendor.address()], MAX_AGE);
     Setup { world, owner, auditor, enclave, backend, operator }
 }
 
