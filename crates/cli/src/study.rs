@@ -54,10 +54,11 @@ pub fn parse_drop_out(text: &str) -> Result<DropOut, String> {
 }
 
 fn execute(study: &Study, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
-    for d in args.drop_out.iter().chain(&args.withdraw) {
+    let leaving = args.drop_out.iter().map(|d| (d, "drop out"));
+    for (d, what) in leaving.chain(args.withdraw.iter().map(|d| (d, "withdraw"))) {
         if !study.participants.iter().any(|p| p.name == d.participant) {
             let names: Vec<_> = study.participants.iter().map(|p| p.name.as_str()).collect();
-            bail!("the study has no participant `{}` to leave; it has {}", d.participant, names.join(", "));
+            bail!("the study has no participant `{}` to {what}; it has {}", d.participant, names.join(", "));
         }
     }
     let dir = run_folder(&args.out)?;

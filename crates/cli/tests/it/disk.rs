@@ -117,14 +117,15 @@ fn a_full_disk_is_named() {
     // files: a party's key, a blob.
     let cases = [
         ("size=4k", "run"),
-        ("size=8k", "ledger"),
+        ("size=8k", "run.private"),
         ("size=600k", "ledger"),
-        ("size=2m", "blobs/"),
-        ("size=3m", "blobs/"),
+        // A party keeps what it sends before it sends it: either can be the one that does not fit.
+        ("size=2m", ".private/"),
+        ("size=3m", "/run"),
         ("nr_inodes=2", "run"),
         ("nr_inodes=5", "run.private"),
         ("nr_inodes=12", ".key`"),
-        ("nr_inodes=60", "blobs/"),
+        ("nr_inodes=130", ".private/"),
     ];
     for (options, named) in cases {
         let Some(disk) = Mounted::new(options) else {
