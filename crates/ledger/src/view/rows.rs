@@ -3,11 +3,14 @@
 //! In JSON every amount is a decimal string in the smallest unit of the token (a number would lose digits in most
 //! readers), every hash and account is hexadecimal with `0x`, every time is a number of Unix seconds.
 
+mod rounds;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use alloy::primitives::{Address, B256, U256};
 use histone_protocol::evidence::Platform;
+pub use rounds::{Anchor, Named, Partial, Round};
 use serde::{Serialize, Serializer};
 
 /// An amount of the token in its smallest unit. Displays, and serializes, as a decimal string.
@@ -488,88 +491,6 @@ pub struct Query {
     pub job: Option<B256>,
     /// Hash of the sealed answer.
     pub output_hash: Option<B256>,
-}
-
-/// A hash that somebody put on record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Anchor {
-    /// Whose update.
-    pub donor: u16,
-    /// Hash of the encrypted update.
-    pub blob: B256,
-}
-
-/// A partial opening by a member of the committee.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Partial {
-    /// The member.
-    pub member: Address,
-    /// Hash of the opening.
-    pub hash: B256,
-}
-
-/// A training round.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Round {
-    /// The model.
-    pub model: u64,
-    /// Number from 1.
-    pub round: u32,
-    /// Where it stands.
-    pub state: RoundState,
-    /// Hash of the header.
-    pub header_hash: B256,
-    /// Up to then updates are anchored; Unix seconds.
-    pub deadline: u64,
-    /// Up to then the committee opens it; Unix seconds.
-    pub open_by: u64,
-    /// With fewer updates it fails.
-    pub min_survivors: u16,
-    /// Partial openings that it needs.
-    pub quorum: u8,
-    /// Updates on record.
-    pub anchors: Vec<Anchor>,
-    /// The donors in the sum, once that is fixed.
-    pub survivors: Option<Vec<u16>>,
-    /// Partial openings on record.
-    pub partials: Vec<Partial>,
-    /// Whom the committee named in it.
-    pub named: Vec<Named>,
-    /// Hash of the opened sum.
-    pub aggregate_hash: Option<B256>,
-    /// Hash of the new model.
-    pub model_hash: Option<B256>,
-}
-
-/// Somebody whom the committee named: a donor or a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Named {
-    /// The donor, if it is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub donor: Option<u16>,
-    /// The member, if it is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub member: Option<Address>,
-    /// The code of the reason (`Reasons` of the contract).
-    pub reason: u8,
-}
-
-impl Named {
-    /// The reason in words.
-    pub fn why(&self) -> String {
-        match self.reason {
-            1 => "nothing is at the hash that it put on record",
-            2 => "what it put on record cannot be decoded",
-            3 => "a share that it sent cannot be read",
-            4 => "it accused a donor whose share can be read",
-            5 => "its partial opening is wrong",
-            6 => "nothing came from it in time",
-            7 => "its data are those of another donor",
-            8 => "its evidence is not believed",
-            other => return format!("reason {other}"),
-        }
-        .into()
-    }
 }
 
 #[cfg(test)]
