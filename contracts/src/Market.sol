@@ -158,7 +158,7 @@ contract Market is MarketRules, Consent, Purse {
         m.trainer = msg.sender;
         m.state = State.Recruiting;
         uint16 fee = feeBps;
-        m.sales = Sales(t.queryPrice, t.donorsBps, t.trainerBps, fee, 0, t.queryTimeout, 0, false, false);
+        m.sales = Sales(t.queryPrice, t.donorsBps, t.trainerBps, fee, 0, t.queryTimeout, 0, false, false, false);
         m.instantPayment = t.instantPayment;
         m.minDonors = t.minDonors;
         m.maxDonors = t.maxDonors;
@@ -283,18 +283,18 @@ contract Market is MarketRules, Consent, Purse {
 
     /// @notice Gives a model up. As long as the sum of no round was open, the whole deposit goes back to the trainer.
     /// Afterwards the trainer has, or could have, a model made from the data: each donor can claim the instant payment
-    /// as after training, and the trainer gets the rest of the deposit; unless the donors missed the latest round or the
-    /// committee let it become void (see `IRounds.progress`), which makes the whole deposit the trainer's again. A trainer
-    /// cannot bring that about by asking for more than before; one who keeps the model from some donors can, which the
-    /// ledger does not see. Nor does it see what the committee opened behind its back; that a quorum of it does not do so
-    /// is assumed everywhere.
+    /// as after training, and the trainer gets the rest of the deposit. Donors because of whom the latest round failed are
+    /// paid nothing (see `IRounds.progress`); a trainer cannot bring that about by asking for more than before, but one who
+    /// keeps the header from some donors can, at the most from half of those who are needed, which the ledger does not see.
+    /// If the committee let the latest round become void, the whole deposit is the trainer's again. What a quorum of the
+    /// committee opens behind the ledger's back is not seen here either; that it does not do so is assumed everywhere.
     ///
     /// The trainer may at any time before the end of training. Anybody may when the latest round is void; when it has
     /// failed and nothing was opened; and `ABANDONED_AFTER` the deadline of the latest round.
     function abortTraining(uint256 modelId) external {
         Model storage m = _known(modelId);
         if (m.state != State.Recruiting && m.state != State.Training) revert WrongState(modelId, m.state);
-        (uint32 opened, uint64 deadline, bool missed, bool voided) = rounds.progress(modelId);
+        (uint32 opened, uint64 deadline, uint16 silent, bool voided) = rounds.progress(modelId);
         if (msg.sender != m.trainer) {
             (uint32 round, RoundStatus status,) = rounds.outcome(modelId);
             bool may = status == RoundStatus.Void || (opened == 0 && status == RoundStatus.Failed)
@@ -303,9 +303,10 @@ contract Market is MarketRules, Consent, Purse {
         }
         m.state = State.Aborted;
         uint256 rest = uint256(m.instantPayment) * m.maxDonors;
-        if (opened != 0 && !missed && !voided) {
+        if (opened != 0 && !voided) {
             m.sales.owedAfterAbort = true;
-            rest = _unused(m);
+            m.sales.silentUnpaid = silent != 0;
+            rest = _unused(m) + uint256(m.instantPayment) * silent;
         }
         _credit(m.trainer, rest);
         emit TrainingAborted(modelId, msg.sender, rest);
@@ -436,7 +437,7 @@ contract Market is MarketRules, Consent, Purse {
 
     /// @notice Units owed to a donor now.
     function owedDonor(uint256 modelId, uint16 donorIndex) external view returns (uint256) {
-        return _owedDonor(_models[modelId], _donor(modelId, donorIndex));
+        return _owedDonor(modelId, donorIndex, _models[modelId], _donor(modelId, donorIndex));
     }
 
     /// @notice All about a model.
@@ -571,12 +572,17 @@ contract Market is MarketRules, Consent, Purse {
         if (q.state != QueryState.Funded) revert QueryDone(queryId, q.state);
     }
 
-    function _owedDonor(Model storage m, Donor storage d) private view returns (uint256) {
+    function _owedDonor(uint256 modelId, uint16 donorIndex, Model storage m, Donor storage d)
+        private
+        view
+        returns (uint256)
+    {
         State state = m.state;
         bool trained = state == State.Trained || state == State.Serving || state == State.Retired;
         if (!trained && !m.sales.owedAfterAbort) return 0;
         // A donor whom the committee named.
         if (d.weight == 0) return 0;
+        if (m.sales.silentUnpaid && d.enclave != 0 && !rounds.isInLatest(modelId, donorIndex)) return 0;
         uint256 earned = m.sales.earned(d, m.totalWeight);
         return d.paid >= Shares.UNPAID ? m.instantPayment + earned : earned;
     }
@@ -584,7 +590,7 @@ contract Market is MarketRules, Consent, Purse {
     function _payDonor(uint256 modelId, uint16 donorIndex) private returns (uint256 amount) {
         Donor storage d = _donor(modelId, donorIndex);
         Model storage m = _models[modelId];
-        amount = _owedDonor(m, d);
+        amount = _owedDonor(modelId, donorIndex, m, d);
         if (amount == 0) return 0;
         d.paid = m.sales.settled;
         address payee = d.payee;

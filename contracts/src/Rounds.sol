@@ -73,7 +73,8 @@ contract Rounds is Signed, Seats {
     }
 
     // Number of the latest round and when it began; number of rounds whose sum is open, and the least time in seconds
-    // that one of them gave to donors and to the committee; how many donors take part no more.
+    // that one of them gave to donors and to the committee; how many donors take part no more; how many take part and
+    // are not in the latest round, if that failed.
     struct Progress {
         uint32 last;
         uint40 began;
@@ -81,6 +82,7 @@ contract Rounds is Signed, Seats {
         uint40 shortest;
         uint32 shortestWindow;
         uint16 gone;
+        uint16 silent;
     }
 
     uint256 private constant LOW = 88;
@@ -220,7 +222,7 @@ contract Rounds is Signed, Seats {
             if (anchored < donors - _progress[modelId].gone) revert StillOpen(modelId, round, anchored, r.deadline);
         }
         r.survivors = anchored;
-        if (_enough(modelId, round, r)) {
+        if (_enough(modelId, round, r, donors)) {
             r.status = RoundStatus.Closed;
             emit RoundClosed(modelId, round, anchored, bitmap);
         }
@@ -366,14 +368,15 @@ contract Rounds is Signed, Seats {
     function progress(uint256 modelId)
         external
         view
-        returns (uint32 opened, uint64 deadline, bool missed, bool voided)
+        returns (uint32 opened, uint64 deadline, uint16 silent, bool voided)
     {
         Progress memory p = _progress[modelId];
         Round storage r = _rounds[modelId][p.last];
         opened = p.opened;
         deadline = r.deadline;
-        missed = opened != 0 && r.status == RoundStatus.Failed && 2 * (deadline - p.began) >= p.shortest
+        bool missed = opened != 0 && r.status == RoundStatus.Failed && 2 * (deadline - p.began) >= p.shortest
             && 2 * uint256(r.survivors) >= _committees[modelId].minSurvivors;
+        if (missed) silent = p.silent;
         voided = r.status == RoundStatus.Void && r.window >= p.shortestWindow;
     }
 
@@ -406,6 +409,11 @@ contract Rounds is Signed, Seats {
         return missing != 0 && missing >> (DEADLINE_BITS + (donorIndex - LOW) % PER_WORD) & 1 == 0;
     }
 
+    /// @inheritdoc IRounds
+    function isInLatest(uint256 modelId, uint16 donorIndex) external view returns (bool) {
+        return isAnchored(modelId, _progress[modelId].last, donorIndex);
+    }
+
     /// @notice The donors who anchored so far; after closing, the survivors. Donor i is bit i % 256 of word i / 256.
     function survivors(uint256 modelId, uint32 round) external view returns (uint256[] memory bitmap, uint16 count) {
         (,, uint16 donors) = market.standing(modelId);
@@ -424,7 +432,11 @@ contract Rounds is Signed, Seats {
         uint32 round = _progress[modelId].last;
         Round storage r = _rounds[modelId][round];
         bool closed = r.status == RoundStatus.Closed;
-        if (r.opened || !(closed || r.status == RoundStatus.Open) || !isAnchored(modelId, round, donorIndex)) return;
+        if (!isAnchored(modelId, round, donorIndex)) {
+            if (r.status == RoundStatus.Failed) _progress[modelId].silent -= 1;
+            return;
+        }
+        if (r.opened || !(closed || r.status == RoundStatus.Open)) return;
         if (donorIndex < LOW) {
             r.anchoredLow &= ~(uint88(1) << donorIndex);
         } else {
@@ -439,14 +451,17 @@ contract Rounds is Signed, Seats {
             if (openBy > r.openBy) r.openBy = openBy;
         }
         emit DonorDropped(modelId, round, donorIndex, r.survivors, r.attempt, r.openBy);
-        if (closed) _enough(modelId, round, r);
+        if (!closed) return;
+        (,, uint16 donors) = market.standing(modelId);
+        _enough(modelId, round, r, donors);
     }
 
     // Whether enough donors are left; otherwise the round failed.
-    function _enough(uint256 modelId, uint32 round, Round storage r) private returns (bool) {
+    function _enough(uint256 modelId, uint32 round, Round storage r, uint16 donors) private returns (bool) {
         uint16 min = _committees[modelId].minSurvivors;
         if (r.survivors >= min) return true;
         r.status = RoundStatus.Failed;
+        _progress[modelId].silent = donors - _progress[modelId].gone - r.survivors;
         emit RoundFailed(modelId, round, r.survivors, min);
         return false;
     }

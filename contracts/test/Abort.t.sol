@@ -5,6 +5,7 @@ import {Base} from "./Base.sol";
 import {Market} from "../src/Market.sol";
 import {MarketLog} from "../src/MarketLog.sol";
 import {State} from "../src/MarketTypes.sol";
+import {Purse} from "../src/Purse.sol";
 import {RoundsLog} from "../src/RoundsLog.sol";
 
 /// Trainers who want a model for nothing, and models that were left behind.
@@ -101,13 +102,47 @@ contract AbortTest is Base {
         abort(trainer, modelId);
     }
 
-    /// Donors who stay away from a round like those before are not paid for a model that did not come to be.
+    /// Donors who stay away from a round like those before are not paid for a model that did not come to be. Whoever was
+    /// there is.
     function test_donors_who_miss_a_round_are_not_paid() public {
         uint256 modelId = training();
         finishRoundOf(modelId);
         _failing(modelId, 12 hours);
-        equal("deposit", market.owed(trainer), 20e6);
-        equal("donor", market.owedDonor(modelId, 1), 0);
+        equal("deposit", market.owed(trainer), 15e6);
+        equal("the one who was there", market.owedDonor(modelId, 1), 5e6);
+        equal("the other", market.owedDonor(modelId, 2), 0);
+        refused(
+            stranger,
+            abi.encodeWithSelector(Purse.NothingOwed.selector, payeeOf(2)),
+            address(market),
+            abi.encodeCall(market.claimDonor, (modelId, 2))
+        );
+        market.claimDonor(modelId, 1);
+        vm.startPrank(trainer);
+        market.claim();
+        vm.stopPrank();
+        equal("nothing left", market.obligations(), 0);
+        equal("nothing left in the account", token.balanceOf(address(market)), 0);
+    }
+
+    /// Withdrawn after the round failed: it is paid for what was opened before, as after any withdrawal, and the numbers
+    /// still fit. So it is for one who was there.
+    function test_a_withdrawal_after_a_missed_round() public {
+        for (uint16 d = 1; d <= 2; ++d) {
+            setUp();
+            uint256 modelId = training();
+            finishRoundOf(modelId);
+            uint32 round = open(modelId);
+            anchor(modelId, round, 1);
+            vm.warp(block.timestamp + 1 days + 1);
+            rounds.close(modelId, round);
+            withdrawDataset(d);
+            market.endUse(modelId, d);
+            abort(trainer, modelId);
+            equal("1", market.owedDonor(modelId, 1), 5e6);
+            equal("2", market.owedDonor(modelId, 2), d == 2 ? 5e6 : 0);
+            equal("deposit", market.owed(trainer), d == 2 ? 10e6 : 15e6);
+        }
     }
 
     function test_a_round_with_less_time_is_not_missed() public {

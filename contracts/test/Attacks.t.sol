@@ -49,6 +49,31 @@ contract AttacksTest is Attacks {
         equal("rest", market.owed(trainer), 5e6);
     }
 
+    /// With as many donors as are needed, one of the trainer's own lets a later round fail. The others were there, and are
+    /// paid for the sum of the first.
+    function test_a_sum_for_free_by_a_donor_of_its_own_that_stays_away() public {
+        Market.Terms memory t = terms();
+        (t.minDonors, t.minSurvivors) = (3, 3);
+        _modelId = propose(t);
+        for (uint256 d = 1; d <= 3; ++d) {
+            donate(_modelId, d, 1);
+        }
+        start(_modelId);
+        for (uint16 last = 3; last >= 2; --last) {
+            _round = open(_modelId);
+            for (uint16 d = 1; d <= last; ++d) {
+                anchor(_modelId, _round, d);
+            }
+            if (last == 3) finishRound(_modelId, _round);
+        }
+        vm.warp(this.timeNow() + 1 days + 1);
+        rounds.close(_modelId, _round);
+        abort();
+        equal("those who were there", market.owedDonor(_modelId, 1) + market.owedDonor(_modelId, 2), 10e6);
+        equal("its own", market.owedDonor(_modelId, 3), 0);
+        equal("rest", market.owed(trainer), 10e6);
+    }
+
     /// Taking back the post of a liar does not close what was opened.
     function test_a_sum_for_free_by_naming_members_after_the_quorum() public {
         closed();

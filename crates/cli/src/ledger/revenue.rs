@@ -183,7 +183,7 @@ async fn revenue(ledger: &histone_ledger::Ledger) -> Result<(Book, Revenue)> {
     const TRIES: usize = 3;
     let mut tried = 0;
     loop {
-        let book = Book::read(ledger, &[Contract::Members, Contract::Market]).await?;
+        let book = Book::read(ledger, &[Contract::Members, Contract::Market, Contract::Rounds]).await?;
         let holdings = ledger.holdings().await?;
         let now = ledger.connection().head().await?;
         let revenue = book.revenue(holdings);
@@ -275,7 +275,7 @@ fn books(r: &Revenue, money: &Money) -> String {
 
 async fn show(model: u64, reading: &Reading, out: &mut dyn Write) -> Result<bool> {
     let opened = reading.place.open().await?;
-    let book = Book::read(&opened.ledger, &[Contract::Members, Contract::Market]).await?;
+    let book = Book::read(&opened.ledger, &[Contract::Members, Contract::Market, Contract::Rounds]).await?;
     let money = opened.ledger.money().await?;
     let row = book.models.get(&model);
     let row = row.with_context(|| {

@@ -3,7 +3,7 @@
 //! Everything that the market took in must be where it went: with those who were paid, those who are owed, open queries,
 //! deposits of unfinished trainings, or in what rounding leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, U256};
 use serde::Serialize;
@@ -106,12 +106,29 @@ impl Model {
         }
     }
 
+    /// The model was given up after a round which failed with these donors in it. The market says with the rest of the
+    /// deposit whether the others missed it.
+    pub(super) fn given_up(&mut self, there: &BTreeSet<u16>) {
+        let rest = self.deposit.minus(self.instant_payments());
+        if self.due() && self.deposit_returned.is_some_and(|returned| returned > rest) {
+            for donor in &mut self.donors {
+                donor.missed = !donor.use_ended && !there.contains(&donor.donor);
+            }
+        }
+    }
+
+    /// The instant payments of all who are to get one.
+    fn instant_payments(&self) -> Amount {
+        let paid = self.donors.iter().filter(|d| !d.excluded && !d.missed).count();
+        Amount(self.terms.instant_payment.0.saturating_mul(U256::from(paid)))
+    }
+
     /// Works out what is due to each donor, as the market does.
     pub(super) fn earn(&mut self) {
         let (due, weights, shared) = (self.due(), U256::from(self.total_weight), self.shared.donors.0);
         for donor in &mut self.donors {
             donor.earned = Amount::default();
-            if due && !donor.excluded {
+            if due && !donor.excluded && !donor.missed {
                 donor.earned.add(self.terms.instant_payment.0);
                 // The donors' parts of all queries together have fewer than 130 bits, a weight has 32.
                 let part = shared.saturating_mul(U256::from(donor.weight)).checked_div(weights);
@@ -128,12 +145,7 @@ impl Model {
         let runners_earned: Amount = shared.runners.values().copied().sum();
         let shares = [shared.donors, shared.trainer, runners_earned].into_iter().sum();
         let donors_earned = sum(|d| d.earned);
-        let instant = if self.due() {
-            let paid = self.donors.iter().filter(|d| !d.excluded).count();
-            Amount(self.terms.instant_payment.0.saturating_mul(U256::from(paid)))
-        } else {
-            Amount::default()
-        };
+        let instant = if self.due() { self.instant_payments() } else { Amount::default() };
         ModelMoney {
             model: self.model,
             deposit: self.deposit,
@@ -156,7 +168,8 @@ impl Model {
 }
 
 impl Book {
-    /// Adds up all money of the market and compares it with what the contracts say. Needs the events of the market.
+    /// Adds up all money of the market and compares it with what the contracts say. Needs the events of the market and
+    /// of the rounds.
     pub fn revenue(&self, holdings: Holdings) -> Revenue {
         let models: Vec<_> = self.models.iter().map(Model::money).collect();
         let mut accounts: BTreeMap<Address, AccountMoney> = BTreeMap::new();

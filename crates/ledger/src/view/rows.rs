@@ -388,6 +388,8 @@ pub struct Donor {
     pub use_ended: bool,
     /// Whether the committee excluded it: it is paid nothing.
     pub excluded: bool,
+    /// Whether the model was given up because it and others were not in a round: it is paid nothing.
+    pub missed: bool,
     /// Due by now, paid or not.
     pub earned: Amount,
     /// Paid out.

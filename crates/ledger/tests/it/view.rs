@@ -333,6 +333,33 @@ async fn the_book_knows_whom_the_committee_named() {
     agreed(s).await;
 }
 
+/// A sum is open, and then one donor stays away and another leaves after the round failed: the first is paid nothing, the
+/// others what they are due.
+#[tokio::test]
+async fn the_book_knows_who_missed_the_last_round() {
+    let stall = Stall::new().await;
+    let (s, k) = (&stall.s, &stall.s.k);
+    let model = three_donors_of(&stall, 139, hash(45)).await;
+    let modelId = id(model);
+    stall.post(model, 1).await;
+    let outcome = Rounds::finalizeCall { modelId, round: 1, aggregateHash: hash(65), modelHash: hash(64) };
+    s.send(&k.trainer, R, outcome).await;
+    s.send(&k.trainer, R, stall.open(model, 5_000).await).await;
+    s.send(&k.stranger, R, stall.update(model, 2, 1, &stall.training)).await;
+    s.pass(5_001).await;
+    s.send(&k.trainer, R, Rounds::closeCall { modelId, round: 2 }).await;
+    agreed(s).await;
+    s.send(&k.trainer, K, Market::abortTrainingCall { modelId }).await;
+    let book = agreed(s).await;
+    let donors = &book.models.get(&model).unwrap().donors;
+    let told: Vec<_> = donors.iter().map(|d| (d.missed, d.owed.0.to::<u64>())).collect();
+    assert_eq!(told, [(false, INSTANT), (true, 0), (true, 0)]);
+    let returned = book.models.get(&model).unwrap().deposit_returned.unwrap();
+    assert_eq!(returned.0.to::<u64>(), 2 * INSTANT);
+    s.send(&k.stranger, K, Market::claimDonorsCall { modelId, donorIndices: vec![1, 2, 3] }).await;
+    agreed(s).await;
+}
+
 #[tokio::test]
 async fn a_part_of_the_book_needs_only_a_part_of_the_events() {
     let stall = Stall::new().await;

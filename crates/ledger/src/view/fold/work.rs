@@ -1,5 +1,7 @@
 //! Events of models, queries and rounds.
 
+use std::collections::BTreeSet;
+
 use alloy::primitives::U256;
 
 use super::super::Book;
@@ -68,6 +70,7 @@ impl Book {
                     decision: e.decision,
                     use_ended: false,
                     excluded: false,
+                    missed: false,
                     earned: Amount::default(),
                     paid: Amount::default(),
                     owed: Amount::default(),
@@ -95,6 +98,11 @@ impl Book {
                 let model = self.model(e.modelId)?;
                 model.state = ModelState::Aborted;
                 model.deposit_returned = Some(Amount(e.depositReturned));
+                let latest = (model.model, model.rounds);
+                if let Some(round) = self.rounds.get(&latest).filter(|r| r.state == RoundState::Failed) {
+                    let there: BTreeSet<u16> = round.anchors.iter().map(|a| a.donor).collect();
+                    self.model(e.modelId)?.given_up(&there);
+                }
             }
             E::ModelServed(e) => {
                 let model = self.model(e.modelId)?;

@@ -1,6 +1,6 @@
 //! Members of the committee who are silent or lie, and a trainer who works with some of them.
 
-use histone_federation::plan::Step;
+use histone_federation::plan::{Plan, Step};
 use histone_ledger::contracts::{Contract, Market, Members, Rounds};
 use histone_node::committee::{Lock, reasons};
 use histone_protocol::U256;
@@ -73,6 +73,32 @@ async fn to_get_a_sum_for_free() {
     }
     let owed = Market::owedCall { account: cast.trainer.party.account() };
     assert_eq!(world.ledger.read(Contract::Market, owed).await.unwrap(), U256::ZERO);
+}
+
+/// With as many donors as the plan needs, one that is the trainer's own stays away from a later round. The others were
+/// there, and are paid for the sum that was opened before.
+#[tokio::test]
+async fn to_get_a_sum_for_free_with_a_donor_of_its_own_that_stays_away() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut model = cast.recruit(Plan { min_survivors: 3, ..plan(2) }).await;
+    let (transcript, step) = cast.round(&mut model).await;
+    for owner in &mut cast.owners {
+        owner.observe(&transcript, &world).await.unwrap();
+    }
+    let Step::Next(next) = step else { panic!("one round is no training") };
+    (model.training, model.round) = (next, 2);
+    let header = cast.open_round(&mut model).await;
+    for owner in &mut cast.owners[..2] {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+    cast.wait(DEADLINE + 1).await;
+    cast.trainer.close_round(model.id, 2, &world).await.unwrap();
+    cast.trainer.abort(model.id, &world).await.unwrap();
+    let owed = [cast.owed(model.id, 1).await, cast.owed(model.id, 2).await, cast.owed(model.id, 3).await];
+    assert_eq!(owed, [PRICE, PRICE, 0]);
+    let owed = Market::owedCall { account: cast.trainer.party.account() };
+    assert_eq!(world.ledger.read(Contract::Market, owed).await.unwrap(), U256::from(PRICE));
 }
 
 /// One member of seven publishes a wrong partial sum: the sum is right all the same, and the ledger names the member.
