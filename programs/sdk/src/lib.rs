@@ -32,9 +32,15 @@
 //! the program's own. There is also no log, no clock and no random generator to import, and no second output.
 
 pub mod abi;
+pub mod config;
+pub mod data;
+pub mod entries;
 pub mod job;
 pub mod math;
+pub mod method;
+pub mod model;
 pub mod refusal;
+pub mod tabular;
 pub mod wire;
 
 #[cfg(target_arch = "wasm32")]

@@ -122,6 +122,209 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A value with one layout. `read(write(v)) = v`, and what cannot be read is an error and no panic.
+pub trait Wire: Sized {
+    /// Appends the value.
+    fn write(&self, w: &mut Writer);
+
+    /// Reads the value.
+    fn read(r: &mut Reader<'_>) -> Result<Self, WireError>;
+
+    /// The whole encoding.
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut w = Writer::default();
+        self.write(&mut w);
+        w.0
+    }
+
+    /// Reads a whole encoding; nothing may be left.
+    fn from_bytes(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut r = Reader(bytes);
+        let value = Self::read(&mut r)?;
+        r.end()?;
+        Ok(value)
+    }
+}
+
+macro_rules! number {
+    ($($type:ty),*) => { $(
+        impl Wire for $type {
+            fn write(&self, w: &mut Writer) {
+                w.0.extend_from_slice(&self.to_le_bytes());
+            }
+
+            fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
+                Ok(<$type>::from_le_bytes(r.array()?))
+            }
+        }
+    )* };
+}
+
+number!(u8, u16, u32, u64);
+
+impl Wire for f64 {
+    fn write(&self, w: &mut Writer) {
+        w.f64(*self);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        r.f64()
+    }
+}
+
+impl Wire for bool {
+    fn write(&self, w: &mut Writer) {
+        w.u8(u8::from(*self));
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        match r.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(WireError::Invalid("yes or no")),
+        }
+    }
+}
+
+impl Wire for String {
+    fn write(&self, w: &mut Writer) {
+        w.bytes(self.as_bytes());
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        let text = core::str::from_utf8(r.bytes()?).map_err(|_| WireError::Invalid("text"))?;
+        Ok(text.to_owned())
+    }
+}
+
+impl<T: Wire> Wire for Vec<T> {
+    fn write(&self, w: &mut Writer) {
+        w.u32(self.len() as u32);
+        self.iter().for_each(|v| v.write(w));
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        let n = r.u32()? as usize;
+        // Every value takes a byte at least, so that a length alone allocates nothing.
+        if n > r.0.len() {
+            return Err(WireError::Truncated);
+        }
+        let mut values = Vec::with_capacity(n.min(r.0.len() / size_of::<T>().max(1) + 1));
+        for _ in 0..n {
+            values.push(T::read(r)?);
+        }
+        Ok(values)
+    }
+}
+
+impl<T: Wire> Wire for Option<T> {
+    fn write(&self, w: &mut Writer) {
+        self.is_some().write(w);
+        if let Some(value) = self {
+            value.write(w);
+        }
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        Ok(if bool::read(r)? { Some(T::read(r)?) } else { None })
+    }
+}
+
+impl<A: Wire, B: Wire> Wire for (A, B) {
+    fn write(&self, w: &mut Writer) {
+        self.0.write(w);
+        self.1.write(w);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        Ok((A::read(r)?, B::read(r)?))
+    }
+}
+
+/// Gives structs and enums the layout of their fields, one after the other; an enum has a byte in front that counts its
+/// variants from 0.
+///
+/// ```
+/// histone_program_sdk::wire! {
+///     /// Where a search stands.
+///     #[derive(Debug, Clone, PartialEq)]
+///     pub struct Search {
+///         /// Below it.
+///         pub low: f64,
+///         /// How many.
+///         pub counts: Vec<u64>,
+///     }
+/// }
+/// histone_program_sdk::wire! {
+///     /// What to do.
+///     #[derive(Debug, Clone, PartialEq)]
+///     pub enum Step {
+///         /// Count.
+///         Count { search: Search },
+///         /// Nothing more.
+///         End {},
+///     }
+/// }
+/// # use histone_program_sdk::wire::Wire;
+/// # let step = Step::Count { search: Search { low: 1.5, counts: vec![3] } };
+/// # assert_eq!(Step::from_bytes(&step.to_bytes()), Ok(step));
+/// ```
+#[macro_export]
+macro_rules! wire {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_meta:meta])* $field_vis:vis $field:ident: $type:ty,)*
+    }) => {
+        $(#[$meta])* $vis struct $name { $($(#[$field_meta])* $field_vis $field: $type,)* }
+
+        impl $crate::wire::Wire for $name {
+            fn write(&self, w: &mut $crate::wire::Writer) {
+                $($crate::wire::Wire::write(&self.$field, w);)*
+            }
+
+            fn read(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::wire::WireError> {
+                $(let $field = $crate::wire::Wire::read(r)?;)*
+                Ok(Self { $($field,)* })
+            }
+        }
+    };
+    ($(#[$meta:meta])* $vis:vis enum $name:ident {
+        $($(#[$variant_meta:meta])* $variant:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty),* $(,)? },)*
+    }) => {
+        $(#[$meta])* $vis enum $name {
+            $($(#[$variant_meta])* $variant { $($(#[$field_meta])* $field: $type,)* },)*
+        }
+
+        impl $crate::wire::Wire for $name {
+            fn write(&self, w: &mut $crate::wire::Writer) {
+                let mut tag = 0;
+                $(
+                    if let Self::$variant { $($field,)* } = self {
+                        w.u8(tag);
+                        $($crate::wire::Wire::write($field, w);)*
+                        return;
+                    }
+                    tag += 1;
+                )*
+                let _ = tag;
+            }
+
+            fn read(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::wire::WireError> {
+                let found = r.u8()?;
+                let mut tag = 0;
+                $(
+                    if found == tag {
+                        $(let $field = $crate::wire::Wire::read(r)?;)*
+                        return Ok(Self::$variant { $($field,)* });
+                    }
+                    tag += 1;
+                )*
+                let _ = tag;
+                Err($crate::wire::WireError::Invalid(stringify!($name)))
+            }
+        }
+    };
+}
+
 /// The layout of a bare result vector: no count, 8 bytes a value.
 pub fn encode_vector(v: &[f64]) -> Vec<u8> {
     let mut w = Writer::default();

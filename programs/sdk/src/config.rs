@@ -1,0 +1,122 @@
+//! What a study tells a method: columns, outcome and the method's own settings.
+//!
+//! The host has read them from the study, checked them against the method's manifest and put everything in order, so that a
+//! method finds its settings by position: [`Config::values`] has one number for each entry of the manifest's `config`.
+
+use crate::wire;
+
+wire! {
+    /// How a column of data is read. Missing values are NaN in every kind.
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum Kind {
+        /// A measurement.
+        Number {
+            /// Least plausible value; smaller ones are taken as this one, and counted.
+            low: f64,
+            /// Largest plausible value, above `low`.
+            high: f64,
+        },
+        /// One of some names; a value is the position of its name, from 0.
+        Category {
+            /// The names, at least two. The first is what the others are compared with.
+            levels: Vec<String>,
+        },
+    }
+}
+
+wire! {
+    /// What is done where a value is missing.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Missing {
+        /// The row is an error, and the site gives no answer.
+        Refuse {},
+        /// The row is left out.
+        Drop {},
+        /// The mean of the present values of all sites takes its place; in a category the most frequent level.
+        Mean {},
+        /// The median of the present values of all sites; in a category the most frequent level.
+        Median {},
+    }
+}
+
+wire! {
+    /// One column that a model is made from.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Feature {
+        /// Its name, as it stands in data, model and report.
+        pub name: String,
+        /// How it is read.
+        pub kind: Kind,
+        /// Whether a zero means that nothing was measured.
+        pub zero_is_missing: bool,
+    }
+}
+
+wire! {
+    /// What is predicted. Its columns follow the features in every block of data.
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum Outcome {
+        /// One column of 0 (no) and 1 (yes).
+        YesNo {
+            /// Its name.
+            name: String,
+        },
+        /// One column of numbers.
+        Number {
+            /// Its name.
+            name: String,
+            /// Least plausible value.
+            low: f64,
+            /// Largest plausible value, above `low`.
+            high: f64,
+        },
+        /// A column with the time until the event or the end of observation, and one of 0 (not seen) and 1 (seen).
+        EventTime {
+            /// Name of the column with the time.
+            time: String,
+            /// Name of the column that says whether the event was seen.
+            event: String,
+            /// Longest plausible time.
+            longest: f64,
+        },
+    }
+}
+
+impl Outcome {
+    /// How many columns of data it takes.
+    pub fn columns(&self) -> usize {
+        match self {
+            Outcome::YesNo { .. } | Outcome::Number { .. } => 1,
+            Outcome::EventTime { .. } => 2,
+        }
+    }
+}
+
+wire! {
+    /// What a study fixes for a method before the first round.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Config {
+        /// Columns of the model, in the order of the data.
+        pub features: Vec<Feature>,
+        /// What is predicted.
+        pub outcome: Outcome,
+        /// What is done with missing values of features. Rows without an outcome are always left out.
+        pub missing: Missing,
+        /// Share of rows that are held out to judge the model, of [0, 0.9].
+        pub holdout: f64,
+        /// The method's own settings, in the order of its manifest.
+        pub values: Vec<f64>,
+    }
+}
+
+impl Config {
+    /// Columns in a block of data: features and outcome.
+    pub fn columns(&self) -> usize {
+        self.features.len() + self.outcome.columns()
+    }
+
+    /// A setting by its position in the manifest; NaN when there is none, which no comparison lets through.
+    pub fn value(&self, position: usize) -> f64 {
+        self.values.get(position).copied().unwrap_or(f64::NAN)
+    }
+}

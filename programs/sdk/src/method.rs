@@ -1,0 +1,215 @@
+//! A method: the whole algorithm of a training as one module.
+//!
+//! It has two halves. The **public** half sees the configuration and opened sums, never a row: [`Method::begin`],
+//! [`Method::next`], [`Method::advance`]. Whoever may see the sums runs it, and gets the same bytes. The **private** half runs
+//! beside the rows of one site, in fresh memory for each call: [`Method::site`] gives numbers that are only ever opened as a
+//! sum over sites, [`Method::report`] what a site says of itself. A trained model is applied by a module of its own
+//! ([`Answer`]), which is always open.
+//!
+//! ```text
+//! begin(config) -> state
+//! next(state) -> ask: question, segments        or done: model, facts
+//!                  every site: site(question, rows) -> numbers, as the segments promise
+//! advance(state, donors, sums) -> state, and again
+//! ```
+
+use crate::config::Config;
+use crate::data::Data;
+use crate::model::Model;
+use crate::refusal::Refusal;
+use crate::wire;
+use crate::wire::Wire;
+
+wire! {
+    /// What the numbers of a segment are.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub enum Numbers {
+        /// Whole numbers from 0 to `max`.
+        Count {
+            /// The largest, below 2^53.
+            max: u64,
+        },
+        /// Numbers of at most `max_abs` in absolute value, of which `fraction_bits` binary digits behind the point count.
+        Real {
+            /// The largest absolute value.
+            max_abs: f64,
+            /// At most 60.
+            fraction_bits: u8,
+        },
+    }
+}
+
+wire! {
+    /// A part of the numbers that a site gives.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct Segment {
+        /// How many.
+        pub len: u32,
+        /// What they are.
+        pub numbers: Numbers,
+    }
+}
+
+wire! {
+    /// What the next round asks of every site.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Ask {
+        /// Name of the stage, for people: a word.
+        pub stage: String,
+        /// What [`Method::site`] gets.
+        pub question: Vec<u8>,
+        /// What it answers.
+        pub segments: Vec<Segment>,
+    }
+}
+
+impl Ask {
+    /// A question that one segment answers.
+    pub fn new(stage: &str, question: &impl Wire, segments: Vec<Segment>) -> Self {
+        Self { stage: stage.into(), question: question.to_bytes(), segments }
+    }
+
+    /// How many numbers a site gives.
+    pub fn len(&self) -> usize {
+        self.segments.iter().map(|s| s.len as usize).sum()
+    }
+
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+wire! {
+    /// A value in a table of facts.
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum Cell {
+        /// A number; NaN where there is none.
+        Number {
+            /// It.
+            value: f64,
+        },
+        /// A word.
+        Text {
+            /// It.
+            text: String,
+        },
+    }
+}
+
+impl From<f64> for Cell {
+    fn from(value: f64) -> Self {
+        Cell::Number { value }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Cell::Text { text: text.into() }
+    }
+}
+
+wire! {
+    /// What a method says of the finished training: tables, of which a single number is the smallest.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Fact {
+        /// Name: a word, the same in every training.
+        pub name: String,
+        /// What it says, for people: a sentence.
+        pub says: String,
+        /// Names of the columns.
+        pub columns: Vec<String>,
+        /// Rows, each with a cell for each column.
+        pub rows: Vec<Vec<Cell>>,
+    }
+}
+
+impl Fact {
+    /// A table.
+    pub fn table(name: &str, says: &str, columns: &[&str]) -> Self {
+        let columns = columns.iter().map(|&c| c.into()).collect();
+        Self { name: name.into(), says: says.into(), columns, rows: Vec::new() }
+    }
+
+    /// One number or word.
+    pub fn single(name: &str, says: &str, value: impl Into<Cell>) -> Self {
+        Self { rows: vec![vec![value.into()]], ..Self::table(name, says, &["value"]) }
+    }
+
+    /// Appends a row.
+    pub fn row(&mut self, cells: Vec<Cell>) {
+        self.rows.push(cells);
+    }
+}
+
+wire! {
+    /// The end of a training.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Done {
+        /// The model.
+        pub model: Model,
+        /// What there is to say of it.
+        pub facts: Vec<Fact>,
+    }
+}
+
+wire! {
+    /// What a state leads to.
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum Next {
+        /// Another round.
+        Ask {
+            /// What it asks.
+            ask: Ask,
+        },
+        /// No more.
+        Done {
+            /// The end.
+            done: Done,
+        },
+    }
+}
+
+wire! {
+    /// What a round gave.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Opened {
+        /// The donors in the sum, ascending.
+        pub donors: Vec<u16>,
+        /// The sum of their numbers.
+        pub sums: Vec<f64>,
+    }
+}
+
+/// The algorithm of a training. See the [module](self).
+///
+/// The numbers of [`Method::site`] must be functions of the question and the rows only, added up over rows: a sum over sites
+/// is all that the public half sees.
+pub trait Method {
+    /// What the public half remembers between rounds.
+    type State: Wire;
+    /// What it asks of the private half.
+    type Question: Wire;
+
+    /// The state before the first round. An error names the setting that does not fit, in a sentence for people.
+    fn begin(config: Config) -> Result<Self::State, Refusal>;
+
+    /// What the next round asks; or the end.
+    fn next(state: &Self::State) -> Result<Next, Refusal>;
+
+    /// The state after a sum. The host has checked its length and that it is finite; that it can be true is checked here.
+    fn advance(state: Self::State, opened: Opened) -> Result<Self::State, Refusal>;
+
+    /// A site's numbers.
+    fn site(question: Self::Question, data: &dyn Data) -> Result<Vec<f64>, Refusal>;
+
+    /// What a site says of itself with the finished model: one number for each field of the manifest's `report`, NaN where
+    /// there is none.
+    fn report(model: &Model, data: &dyn Data) -> Result<Vec<f64>, Refusal>;
+}
+
+/// How a trained model is applied.
+pub trait Answer {
+    /// One number for each field of the manifest's `answer`. `row` has a value for each feature, NaN where it is missing.
+    fn answer(model: &Model, row: &[f64]) -> Result<Vec<f64>, Refusal>;
+}

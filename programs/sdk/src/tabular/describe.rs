@@ -1,0 +1,219 @@
+//! From the sums of the first round to fill values, means and deviations.
+
+use crate::config::{Config, Kind, Missing};
+use crate::data::Data;
+use crate::method::{Numbers, Segment};
+use crate::refusal::Refusal;
+use crate::wire;
+
+use super::design::{clip, present};
+use super::select::{Part, Selection, class};
+use super::{MAX_COLUMNS, MAX_ROWS};
+
+/// A deviation below this, where the whole range is 2, is rounding: the column says nothing.
+const CONSTANT: f64 = 1e-10;
+
+/// Sums of squares may contradict their sums by this fraction and this much: rounding of both.
+const SLACK: f64 = 1e-9;
+
+wire! {
+    /// What the training rows of the first round are, summed up over sites.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Described {
+        /// Training rows, before rows with missing values are left out.
+        pub rows: u64,
+        /// Rows that judge the model.
+        pub judging: u64,
+        /// Rows without an outcome, which are left out.
+        pub without_outcome: u64,
+        /// Training rows of class 1 of a yes/no outcome or with a seen event; 0 for a number.
+        pub positives: u64,
+        /// For each feature how many values of training rows are present.
+        pub present: Vec<u64>,
+        /// For each feature how many were outside of its range.
+        pub clipped: Vec<u64>,
+        /// For each number, its sum and sum of squares on the scale of its range; for a category the rows of each level.
+        pub sums: Vec<Vec<f64>>,
+    }
+}
+
+/// How many numbers each feature takes beside its counts of present and clipped values.
+fn width(kind: &Kind) -> usize {
+    match kind {
+        Kind::Number { .. } => 2,
+        Kind::Category { levels } => levels.len(),
+    }
+}
+
+/// Counts first, then sums of numbers.
+pub(super) fn segments(config: &Config) -> Vec<Segment> {
+    let f = config.features.len();
+    let levels: usize = config.features.iter().map(|x| if let Kind::Category { levels } = &x.kind { levels.len() } else { 0 }).sum();
+    let numbers = config.features.iter().filter(|x| matches!(x.kind, Kind::Number { .. })).count();
+    vec![
+        Segment { len: (4 + 2 * f + levels) as u32, numbers: Numbers::Count { max: MAX_ROWS } },
+        Segment { len: (2 * numbers) as u32, numbers: Numbers::Real { max_abs: MAX_ROWS as f64, fraction_bits: 60 } },
+    ]
+}
+
+/// The site's numbers: `[rows, judging, without outcome, positives, present.., clipped.., levels.., sum and squares..]`.
+pub(super) fn site(config: &Config, data: &dyn Data) -> Result<Vec<f64>, Refusal> {
+    let f = config.features.len();
+    let selection = Selection::of(config, data)?;
+    let mut head = [0.0; 4];
+    let (mut here, mut clipped) = (vec![0.0; f], vec![0.0; f]);
+    let mut sums: Vec<Vec<f64>> = config.features.iter().map(|x| vec![0.0; width(&x.kind)]).collect();
+    data.each(config.columns(), &mut |draw, values| {
+        let (features, outcome) = values.split_at(f);
+        let Some(class) = class(&config.outcome, outcome)? else {
+            head[2] += 1.0;
+            return Ok(());
+        };
+        if selection.has(Part::Judging, class, draw) {
+            head[1] += 1.0;
+        }
+        if !selection.has(Part::Training, class, draw) {
+            return Ok(());
+        }
+        let left_out = features.iter().zip(&config.features).any(|(&v, x)| present(x, v).is_none());
+        if left_out && config.missing == (Missing::Refuse {}) {
+            return Err(Refusal::MissingValue);
+        }
+        if left_out && config.missing == (Missing::Drop {}) {
+            return Ok(());
+        }
+        head[0] += 1.0;
+        head[3] += class as f64;
+        for (i, (&v, x)) in features.iter().zip(&config.features).enumerate() {
+            let Some(v) = present(x, v) else { continue };
+            here[i] += 1.0;
+            match &x.kind {
+                Kind::Number { .. } => {
+                    let (u, outside) = clip(x, v);
+                    clipped[i] += f64::from(u8::from(outside));
+                    sums[i][0] += u;
+                    sums[i][1] += u * u;
+                }
+                Kind::Category { levels } => {
+                    let level = v as usize;
+                    if level >= levels.len() || level as f64 != v {
+                        return Err(Refusal::Malformed);
+                    }
+                    sums[i][level] += 1.0;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    let mut out = head.to_vec();
+    out.extend(here.into_iter().chain(clipped));
+    let of = |numbers: bool| {
+        let is = move |x: &crate::config::Feature| matches!(x.kind, Kind::Number { .. }) == numbers;
+        config.features.iter().zip(&sums).filter(move |(x, _)| is(x)).flat_map(|(_, s)| s.iter().copied())
+    };
+    out.extend(of(false));
+    out.extend(of(true));
+    Ok(out)
+}
+
+impl Described {
+    /// Reads the sum of all sites; it must be one that tables can have.
+    pub(super) fn read(config: &Config, sum: &[f64]) -> Result<Self, Refusal> {
+        let f = config.features.len();
+        let wrong = |what: &str| Refusal::because(format!("the sums of the description cannot be true: {what}"));
+        let count = |v: f64| {
+            if v >= 0.0 && v <= 9e15 && v.trunc() == v { Ok(v as u64) } else { Err(wrong("a count is not a whole number")) }
+        };
+        let counts = |v: &[f64]| v.iter().map(|&v| count(v)).collect::<Result<Vec<_>, _>>();
+        let mut rest = sum;
+        let mut take = |n: usize| {
+            let (head, tail) = rest.split_at_checked(n).ok_or_else(|| wrong("numbers are missing"))?;
+            rest = tail;
+            Ok::<_, Refusal>(head)
+        };
+        let head = counts(take(4)?)?;
+        let present = counts(take(f)?)?;
+        let clipped = counts(take(f)?)?;
+        let mut sums = vec![Vec::new(); f];
+        for numbers in [false, true] {
+            for (i, x) in config.features.iter().enumerate() {
+                if matches!(x.kind, Kind::Number { .. }) == numbers {
+                    sums[i] = take(width(&x.kind))?.to_vec();
+                }
+            }
+        }
+        let [rows, judging, without_outcome, positives] = head[..] else { return Err(wrong("numbers are missing")) };
+        for (i, x) in config.features.iter().enumerate() {
+            let n = present[i] as f64;
+            if present[i] > rows || clipped[i] > present[i] {
+                return Err(wrong("more values than rows"));
+            }
+            match &x.kind {
+                Kind::Category { .. } => {
+                    if counts(&sums[i])?.iter().sum::<u64>() != present[i] {
+                        return Err(wrong("the levels of a category are not its values"));
+                    }
+                }
+                Kind::Number { .. } => {
+                    let (s1, s2) = (sums[i][0], sums[i][1]);
+                    let least = if n == 0.0 { 0.0 } else { s1 * s1 / n };
+                    if s1.abs() > n * (1.0 + SLACK) || s2 > n * (1.0 + SLACK) || s2 < least * (1.0 - SLACK) - SLACK {
+                        return Err(wrong("a sum does not fit to its squares"));
+                    }
+                }
+            }
+        }
+        if positives > rows {
+            return Err(wrong("more positives than rows"));
+        }
+        Ok(Self { rows, judging, without_outcome, positives, present, clipped, sums })
+    }
+
+    /// What fills missing values when the mean does: means of numbers, the most frequent level of categories; in units of the
+    /// data.
+    pub(super) fn fill(&self, config: &Config) -> Vec<f64> {
+        let of = |(i, x): (usize, &crate::config::Feature)| match x.kind {
+            Kind::Number { low, high } => {
+                let mean = if self.present[i] == 0 { 0.0 } else { self.sums[i][0] / self.present[i] as f64 };
+                (low / 2.0 + high / 2.0) + mean * (high / 2.0 - low / 2.0)
+            }
+            Kind::Category { .. } => {
+                let first = |best: usize, (level, n): (usize, &f64)| if *n > self.sums[i][best] { level } else { best };
+                self.sums[i].iter().enumerate().fold(0, first) as f64
+            }
+        };
+        config.features.iter().enumerate().map(of).collect()
+    }
+
+    /// Means and deviations of the columns of the design after filling, in their order.
+    ///
+    /// Squares are first taken about the mean of the present values; filling then only adds a term that is not negative, so
+    /// that nothing is lost by cancellation a second time.
+    pub(super) fn scales(&self, config: &Config, fill: &[f64]) -> Result<Vec<(f64, f64)>, Refusal> {
+        let rows = self.rows as f64;
+        let mut scales = Vec::new();
+        for (i, x) in config.features.iter().enumerate() {
+            let (here, missing) = (self.present[i] as f64, self.rows.saturating_sub(self.present[i]) as f64);
+            let mut column = |s1: f64, s2: f64, fill: f64| {
+                let own = if here == 0.0 { 0.0 } else { s1 / here };
+                let shift = fill - own;
+                let mean = own + missing / rows * shift;
+                let about_own = (s2 - s1 * own).max(0.0);
+                let sd = ((about_own + here * (missing / rows) * (shift * shift)) / rows).sqrt();
+                scales.push((mean, if sd > CONSTANT { sd } else { 0.0 }));
+            };
+            match &x.kind {
+                Kind::Number { .. } => column(self.sums[i][0], self.sums[i][1], clip(x, fill[i]).0),
+                Kind::Category { levels } => {
+                    for level in 1..levels.len() {
+                        column(self.sums[i][level], self.sums[i][level], f64::from(u8::from(fill[i] == level as f64)));
+                    }
+                }
+            }
+        }
+        if scales.len() > MAX_COLUMNS {
+            return Err(Refusal::because(format!("{} columns are more than {MAX_COLUMNS}; name fewer features", scales.len())));
+        }
+        Ok(scales)
+    }
+}

@@ -1,0 +1,168 @@
+//! Columns on one scale, and rows in it.
+
+use crate::config::{Config, Feature, Kind, Missing};
+use crate::data::Data;
+use crate::refusal::Refusal;
+use crate::wire;
+
+use super::select::{Part, Selection, class};
+
+/// Rows in a [`Batch`] at the most.
+pub const BATCH: usize = 64;
+
+wire! {
+    /// One column of a design.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Column {
+        /// Its name: of the feature, and of the level for a category, as `smoker=yes`.
+        pub name: String,
+        /// What one unit of `z` is in units of the data; 0 for a column that says nothing.
+        pub unit: f64,
+        /// The value of the data where `z` is 0.
+        pub centre: f64,
+    }
+}
+
+wire! {
+    /// How rows of data become rows of numbers.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Design {
+        /// The study's configuration.
+        pub config: Config,
+        /// For each feature what fills a missing value, in units of the data.
+        pub fill: Vec<f64>,
+        /// For each column the mean, on the scale of the range.
+        pub mean: Vec<f64>,
+        /// For each column the deviation; 0 for one that is constant to rounding, whose `z` is always 0.
+        pub sd: Vec<f64>,
+    }
+}
+
+/// Rows of a design with their outcomes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Batch {
+    /// Numbers of a row: the 1 of the intercept and the columns of the design.
+    pub width: usize,
+    /// The rows, one after the other.
+    pub z: Vec<f64>,
+    /// Outcomes of each row, one after the other: one number, or time and event.
+    pub outcomes: Vec<f64>,
+}
+
+/// A value that is present.
+pub(super) fn present(feature: &Feature, v: f64) -> Option<f64> {
+    (!v.is_nan() && !(feature.zero_is_missing && v == 0.0)).then_some(v)
+}
+
+/// A number on the scale of its range, in [-1, 1], and whether it was outside. A category stays what it is.
+pub(super) fn clip(feature: &Feature, v: f64) -> (f64, bool) {
+    match feature.kind {
+        Kind::Category { .. } => (v, false),
+        Kind::Number { low, high } => {
+            let inside = v.clamp(low, high);
+            // Halves first, so that nothing overflows.
+            let u = (inside - (low / 2.0 + high / 2.0)) / (high / 2.0 - low / 2.0);
+            (u.clamp(-1.0, 1.0), inside != v)
+        }
+    }
+}
+
+impl Design {
+    pub(super) fn new(config: Config, fill: Vec<f64>, scales: Vec<(f64, f64)>) -> Self {
+        let (mean, sd) = scales.into_iter().unzip();
+        Self { config, fill, mean, sd }
+    }
+
+    /// Numbers of a row: columns and the intercept.
+    pub fn width(&self) -> usize {
+        self.mean.len() + 1
+    }
+
+    /// The columns, without the intercept.
+    pub fn columns(&self) -> Vec<Column> {
+        let mut columns = Vec::new();
+        for x in &self.config.features {
+            let at = columns.len();
+            let scale = |at: usize, half: f64, middle: f64| (self.sd[at] * half, middle + self.mean[at] * half);
+            match &x.kind {
+                Kind::Number { low, high } => {
+                    let (unit, centre) = scale(at, high / 2.0 - low / 2.0, low / 2.0 + high / 2.0);
+                    columns.push(Column { name: x.name.clone(), unit, centre });
+                }
+                Kind::Category { levels } => {
+                    for (k, level) in levels[1..].iter().enumerate() {
+                        let (unit, centre) = scale(at + k, 1.0, 0.0);
+                        columns.push(Column { name: format!("{}={level}", x.name), unit, centre });
+                    }
+                }
+            }
+        }
+        columns
+    }
+
+    /// Appends the columns of a row of features to `z`, filling what is missing. False: a category has no such level.
+    pub fn append(&self, features: &[f64], z: &mut Vec<f64>) -> bool {
+        let mut at = 0;
+        for ((&v, x), &fill) in features.iter().zip(&self.config.features).zip(&self.fill) {
+            let v = present(x, v).unwrap_or(fill);
+            let mut push = |u: f64| {
+                let (mean, sd) = (self.mean[at], self.sd[at]);
+                z.push(if sd == 0.0 { 0.0 } else { (u - mean) / sd });
+                at += 1;
+            };
+            match &x.kind {
+                Kind::Number { .. } => push(clip(x, v).0),
+                Kind::Category { levels } => {
+                    if !(0..levels.len()).any(|level| level as f64 == v) {
+                        return false;
+                    }
+                    (1..levels.len()).for_each(|level| push(f64::from(u8::from(v == level as f64))));
+                }
+            }
+        }
+        true
+    }
+
+    /// Calls `batch` with the rows of a part, [`BATCH`] at a time, in order.
+    pub fn batches(
+        &self,
+        data: &dyn Data,
+        part: Part,
+        batch: &mut dyn FnMut(&Batch),
+    ) -> Result<(), Refusal> {
+        let f = self.config.features.len();
+        let selection = Selection::of(&self.config, data)?;
+        let mut rows = Batch { width: self.width(), ..Batch::default() };
+        let mut n = 0;
+        data.each(self.config.columns(), &mut |draw, values| {
+            let (features, outcome) = values.split_at(f);
+            let Some(class) = class(&self.config.outcome, outcome)? else { return Ok(()) };
+            if !selection.has(part, class, draw) {
+                return Ok(());
+            }
+            if features.iter().zip(&self.config.features).any(|(&v, x)| present(x, v).is_none()) {
+                match self.config.missing {
+                    Missing::Refuse {} => return Err(Refusal::MissingValue),
+                    Missing::Drop {} => return Ok(()),
+                    Missing::Mean {} | Missing::Median {} => {}
+                }
+            }
+            rows.z.push(1.0);
+            if !self.append(features, &mut rows.z) {
+                return Err(Refusal::Malformed);
+            }
+            rows.outcomes.extend_from_slice(outcome);
+            n += 1;
+            if n == BATCH {
+                batch(&rows);
+                (rows.z.clear(), rows.outcomes.clear());
+                n = 0;
+            }
+            Ok(())
+        })?;
+        if n > 0 {
+            batch(&rows);
+        }
+        Ok(())
+    }
+}

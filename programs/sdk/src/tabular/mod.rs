@@ -1,0 +1,31 @@
+//! What methods over tables share: how columns become numbers on one scale, which rows are held out, and the rounds that find
+//! means, deviations and medians.
+//!
+//! A method over a table starts with a [`Preparation`] and asks its questions until it is ready. Then it has a [`Design`], whose
+//! rows ([`Design::batches`]) are vectors of the same scale at every site: first the 1 of the intercept, then a number for
+//! each column of the design: one for a measurement, one for each level but the first for a category.
+//!
+//! 1. A zero that stands for a missing value becomes one; a value outside of the plausible range becomes its end.
+//! 2. Of each class of the outcome (one class, if it is a number) the rows with the smallest draws are held out: the nearest whole
+//!    number to the share that was asked for, but never all of them. Rows without an outcome are left out before.
+//! 3. Missing values are refused, or their rows left out, or they are filled as [`Missing`] says.
+//! 4. `u = (x - middle of the range) / half of the range`, `z = (u - mean) / deviation` over the training rows of all sites.
+//!
+//! Sums run in the order of the rows, so that a stranger who repeats a round gets the same bits.
+
+mod describe;
+mod design;
+mod median;
+mod preparation;
+mod select;
+
+pub use describe::Described;
+pub use design::{BATCH, Batch, Column, Design};
+pub use preparation::{Preparation, Question, site};
+pub use select::Part;
+
+/// Largest number of design columns.
+pub const MAX_COLUMNS: usize = 5_000;
+
+/// Rows that one site may have, for the bounds of sums.
+pub const MAX_ROWS: u64 = 1 << 31;
