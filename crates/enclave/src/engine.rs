@@ -8,6 +8,7 @@
 //! No type of the wasm engine is in this interface, so that another engine can take its place.
 
 use core::fmt;
+use std::sync::Arc;
 
 use histone_program_sdk::abi;
 use histone_program_sdk::refusal::Refusal;
@@ -20,6 +21,9 @@ const STACK_BYTES: usize = 512 << 10;
 
 /// Bytes that cross the border for one unit of fuel.
 const BYTES_PER_FUEL: u64 = 8;
+
+/// Longest explanation of a public half in bytes; what is longer is cut.
+pub const MAX_EXPLANATION: usize = 1_000;
 
 /// Why a run gave no output.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,12 +70,37 @@ pub enum RunError {
         /// The host call.
         call: &'static str,
     },
+    /// The public half of a method said why it gives no answer.
+    #[error("{0}")]
+    Explained(
+        /// Its own words, at most [`MAX_EXPLANATION`] bytes.
+        String,
+    ),
+    /// The program asked for an input channel that this entry does not have.
+    #[error("`{entry}` asked for input channel {channel}; it has {channels}")]
+    Channel {
+        /// The entry.
+        entry: &'static str,
+        /// Which channel.
+        channel: u32,
+        /// How many there are.
+        channels: u32,
+    },
+    /// The program explained itself where it stands beside private data.
+    #[error("`{entry}` tried to explain itself in words; only entries that see nothing private may")]
+    Words {
+        /// The entry.
+        entry: &'static str,
+    },
+    /// The program has no such entry.
+    #[error("the program has no entry `{entry}`; it is of another kind")]
+    NoEntry {
+        /// The entry.
+        entry: &'static str,
+    },
     /// The program ended without an output.
     #[error("the program ended without an output")]
     NoOutput,
-    /// The program handed over a second output; both are lost.
-    #[error("the program handed over a second output")]
-    SecondOutput,
     /// The output is larger than the limits allow.
     #[error("the output has {bytes} bytes; at most {limit} are accepted")]
     OutputTooLarge {
@@ -197,25 +226,47 @@ impl LoadedProgram {
         &self.program
     }
 
-    /// Runs the program on `input` in fresh memory. Nothing of a run is left for the next.
+    /// Runs a program of one entry on `input` in fresh memory. Nothing of a run is left for the next.
     pub fn run(&self, input: &[u8]) -> Result<Output, RunError> {
-        let limits = self.program.limits();
-        let bytes = input.len() as u64;
-        if bytes > limits.input_bytes {
-            return Err(RunError::InputTooLarge { bytes, limit: limits.input_bytes });
+        self.call(crate::program::entry(self.program.kind()), input, &[])
+    }
+
+    /// Calls an entry in fresh memory, with what is public and with what is private, in blocks. Nothing of a call is left for
+    /// the next.
+    pub fn call(
+        &self,
+        entry: &'static str,
+        public: &[u8],
+        private: &[Arc<[u8]>],
+    ) -> Result<Output, RunError> {
+        if !self.program.entries().contains(&entry) {
+            return Err(RunError::NoEntry { entry });
         }
-        let state = State { input: input.to_vec(), output: None, limits };
+        let limits = self.program.limits();
+        // What is private may be larger than a program's memory: it is read in blocks.
+        for bytes in [public.len(), private.iter().map(|b| b.len()).max().unwrap_or(0)] {
+            let bytes = bytes as u64;
+            if bytes > limits.input_bytes {
+                return Err(RunError::InputTooLarge { bytes, limit: limits.input_bytes });
+            }
+        }
+        let mut channels: Vec<Arc<[u8]>> = vec![public.into()];
+        channels.extend(private.iter().cloned());
+        let state = State { entry, channels, output: None, explanation: None, limits };
         let mut store = Store::new(self.instance.module().engine(), state);
         store.limiter(|state| state);
         store.set_fuel(limits.fuel).map_err(engine_error)?;
-        let entry = crate::program::entry(self.program.kind());
         let ended = self
             .instance
             .instantiate(&mut store)
             .and_then(|instance| instance.get_typed_func::<(), ()>(&mut store, entry))
             .and_then(|entry| entry.call(&mut store, ()));
         if let Err(error) = ended {
-            return Err(stopped(&error, limits));
+            let explained = store.into_data().explanation;
+            return Err(match (stopped(&error, limits), explained) {
+                (RunError::Aborted(_), Some(words)) => RunError::Explained(words),
+                (error, _) => error,
+            });
         }
         let left = store.get_fuel().map_err(engine_error)?;
         let bytes = store.into_data().output.ok_or(RunError::NoOutput)?;
@@ -254,9 +305,24 @@ fn stop<T>(error: RunError) -> wasmtime::Result<T> {
 
 /// What the host holds for one run.
 struct State {
-    input: Vec<u8>,
+    entry: &'static str,
+    /// The first is public.
+    channels: Vec<Arc<[u8]>>,
     output: Option<Vec<u8>>,
+    explanation: Option<String>,
     limits: Limits,
+}
+
+impl State {
+    fn channel(&self, channel: u32) -> wasmtime::Result<Arc<[u8]>> {
+        match self.channels.get(channel as usize) {
+            Some(input) => Ok(input.clone()),
+            None => {
+                let channels = self.channels.len() as u32;
+                stop(RunError::Channel { entry: self.entry, channel, channels })
+            }
+        }
+    }
 }
 
 impl ResourceLimiter for State {
@@ -293,21 +359,31 @@ impl ResourceLimiter for State {
 
 const INPUT_READ: &str = "input_read";
 const OUTPUT_EMIT: &str = "output_emit";
+const EXPLAIN: &str = "explain";
 
-/// The host's four calls.
+/// The host's calls.
 fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
-    linker
-        .func_wrap(abi::MODULE, "input_len", |caller: Caller<'_, State>| caller.data().input.len() as u32)?;
+    linker.func_wrap(abi::MODULE, "input_count", |caller: Caller<'_, State>| {
+        caller.data().channels.len() as u32
+    })?;
+    linker.func_wrap(
+        abi::MODULE,
+        "input_len",
+        |caller: Caller<'_, State>, channel: u32| -> wasmtime::Result<u32> {
+            Ok(caller.data().channel(channel)?.len() as u32)
+        },
+    )?;
     linker.func_wrap(
         abi::MODULE,
         INPUT_READ,
-        |mut caller: Caller<'_, State>, to: u32, from: u32, len: u32| -> wasmtime::Result<()> {
+        |mut caller: Caller<'_, State>, channel: u32, to: u32, from: u32, len: u32| -> wasmtime::Result<()> {
             charge(&mut caller, len)?;
+            let input = caller.data().channel(channel)?;
             let memory = memory(&mut caller, INPUT_READ)?;
-            let (target, state) = memory.data_and_store_mut(&mut caller);
-            match (range(to, len, target.len()), range(from, len, state.input.len())) {
-                (Some(to), Some(from)) => target[to].copy_from_slice(&state.input[from]),
+            let target = memory.data_mut(&mut caller);
+            match (range(to, len, target.len()), range(from, len, input.len())) {
+                (Some(to), Some(from)) => target[to].copy_from_slice(&input[from]),
                 _ => return stop(RunError::BadRange { call: INPUT_READ }),
             }
             Ok(())
@@ -318,11 +394,10 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
         OUTPUT_EMIT,
         |mut caller: Caller<'_, State>, from: u32, len: u32| -> wasmtime::Result<()> {
             let limit = caller.data().limits.output_bytes;
-            if caller.data().output.is_some() {
-                return stop(RunError::SecondOutput);
-            }
-            if u64::from(len) > limit {
-                return stop(RunError::OutputTooLarge { bytes: u64::from(len), limit });
+            let before = caller.data().output.as_ref().map_or(0, Vec::len) as u64;
+            let bytes = before + u64::from(len);
+            if bytes > limit {
+                return stop(RunError::OutputTooLarge { bytes, limit });
             }
             charge(&mut caller, len)?;
             let memory = memory(&mut caller, OUTPUT_EMIT)?;
@@ -330,7 +405,28 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
             let Some(from) = range(from, len, source.len()) else {
                 return stop(RunError::BadRange { call: OUTPUT_EMIT });
             };
-            state.output = Some(source[from].to_vec());
+            state.output.get_or_insert_default().extend_from_slice(&source[from]);
+            Ok(())
+        },
+    )?;
+    linker.func_wrap(
+        abi::MODULE,
+        EXPLAIN,
+        |mut caller: Caller<'_, State>, from: u32, len: u32| -> wasmtime::Result<()> {
+            let entry = caller.data().entry;
+            if !abi::PUBLIC.contains(&entry) {
+                return stop(RunError::Words { entry });
+            }
+            charge(&mut caller, len)?;
+            let memory = memory(&mut caller, EXPLAIN)?;
+            let (source, state) = memory.data_and_store_mut(&mut caller);
+            let Some(from) = range(from, len, source.len()) else {
+                return stop(RunError::BadRange { call: EXPLAIN });
+            };
+            let bytes = &source[from];
+            let words = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_EXPLANATION)]);
+            // One line of text: nothing in it moves a cursor or begins a line.
+            state.explanation = Some(words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect());
             Ok(())
         },
     )?;

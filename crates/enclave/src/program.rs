@@ -23,6 +23,8 @@ use wasmparser::{
     Validator, WasmFeatures,
 };
 
+use crate::manifest::{Manifest, ManifestError};
+
 /// Largest module in bytes. Ours are below 100 kB; compiling is the one step that fuel does not bound.
 pub const MAX_MODULE_BYTES: usize = 4 << 20;
 
@@ -32,18 +34,17 @@ pub const MAX_TABLE_ENTRIES: u64 = 10_000;
 const PAGE: u64 = 65_536;
 
 /// Custom sections without an effect on a run; others are refused, so that nothing can travel in them.
-const CUSTOM_SECTIONS: [&str; 3] = ["name", "producers", "target_features"];
+const CUSTOM_SECTIONS: [&str; 4] = ["name", "producers", "target_features", abi::MANIFEST];
 
 /// WebAssembly 1 with the small later additions that compilers take for granted, and 128-bit vectors.
 const FEATURES: WasmFeatures = WasmFeatures::LIME1.union(WasmFeatures::SIMD);
 
 /// The name of the entry of a kind of program.
 pub fn entry(kind: ProgramKind) -> &'static str {
-    let [validate, train, query] = abi::ENTRIES;
     match kind {
-        ProgramKind::Validation => validate,
-        ProgramKind::Training => train,
-        ProgramKind::Query => query,
+        ProgramKind::Validation => "validate",
+        ProgramKind::Training => "train",
+        ProgramKind::Query => "query",
     }
 }
 
@@ -120,7 +121,7 @@ pub enum AdmissionError {
     },
     /// An export that is neither memory, an entry, nor a linker constant.
     #[error(
-        "the export `{name}` is not expected; a program exports its memory and one of `validate`, `train`, `query`"
+        "the export `{name}` is not expected; a program exports its memory and the entries of one kind: {}", kinds()
     )]
     Export {
         /// Name of the export.
@@ -132,11 +133,11 @@ pub enum AdmissionError {
         /// Name of the entry.
         name: String,
     },
-    /// No entry or more than one.
-    #[error("the module has {count} of the entries `validate`, `train`, `query`; it must have exactly one")]
+    /// The entries are of no kind of program.
+    #[error("the module has the entries [{found}]; it must have those of one kind: {}", kinds())]
     Entries {
-        /// How many there are.
-        count: usize,
+        /// Those that it has.
+        found: String,
     },
     /// No memory, or it is not exported as `memory`.
     #[error("the module must define one memory and export it as `memory`")]
@@ -165,6 +166,9 @@ pub enum AdmissionError {
         /// Entries of all tables, or of the one that is too large.
         entries: u64,
     },
+    /// The manifest of a method is missing or wrong.
+    #[error("the module is no method that can be admitted")]
+    Manifest(#[from] ManifestError),
     /// A custom section that is not known to be without effect.
     #[error("the custom section `{name}` is not accepted; strip the module")]
     CustomSection {
@@ -184,6 +188,10 @@ impl From<BinaryReaderError> for AdmissionError {
     }
 }
 
+fn kinds() -> String {
+    abi::KINDS.map(|(name, entries)| format!("{name} ({})", entries.join(", "))).join("; ")
+}
+
 fn offered() -> String {
     abi::IMPORTS.map(|(name, _, _)| format!("`{name}`")).join(", ")
 }
@@ -193,6 +201,8 @@ fn offered() -> String {
 pub struct Program {
     wasm: Vec<u8>,
     kind: ProgramKind,
+    entries: &'static [&'static str],
+    manifest: Option<Manifest>,
     limits: Limits,
     wasm_hash: [u8; 32],
     measurement: [u8; 32],
@@ -207,16 +217,29 @@ impl Program {
         Validator::new_with_features(FEATURES).validate_all(wasm)?;
         let facts = Facts::read(wasm)?;
         let imports = facts.check_imports()?;
-        let kind = facts.check_exports()?;
+        let (kind, entries) = facts.check_exports()?;
+        let manifest = facts.check_manifest(entries)?;
+        // A method's limits are its own, within the host's; they are measured, as all limits are.
+        let limits = manifest.as_ref().map_or(limits, |m| m.limits.into());
         facts.check_memory(limits)?;
         let wasm_hash: [u8; 32] = Sha256::digest(wasm).into();
         let measurement = measure(&wasm_hash, limits, &imports);
-        Ok(Program { wasm: wasm.to_vec(), kind, limits, wasm_hash, measurement })
+        Ok(Program { wasm: wasm.to_vec(), kind, entries, manifest, limits, wasm_hash, measurement })
     }
 
     /// What the program is for.
     pub fn kind(&self) -> ProgramKind {
         self.kind
+    }
+
+    /// What it exports to be called.
+    pub fn entries(&self) -> &'static [&'static str] {
+        self.entries
+    }
+
+    /// What it says of itself; only methods do.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
     }
 
     /// What its runs may use.
@@ -282,6 +305,7 @@ struct Facts<'a> {
     memories: Vec<MemoryType>,
     globals: Vec<GlobalType>,
     exports: BTreeMap<&'a str, (ExternalKind, u32)>,
+    manifests: Vec<&'a [u8]>,
 }
 
 impl<'a> Facts<'a> {
@@ -335,6 +359,9 @@ impl<'a> Facts<'a> {
                     }
                 }
                 Payload::StartSection { .. } => return Err(AdmissionError::Start),
+                Payload::CustomSection(section) if section.name() == abi::MANIFEST => {
+                    facts.manifests.push(section.data());
+                }
                 Payload::CustomSection(section) if !CUSTOM_SECTIONS.contains(&section.name()) => {
                     return Err(AdmissionError::CustomSection { name: section.name().to_owned() });
                 }
@@ -372,19 +399,30 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// The kind that the one entry names; nothing is exported that is not expected.
-    fn check_exports(&self) -> Result<ProgramKind, AdmissionError> {
-        let mut kinds = Vec::new();
+    /// The manifest of a method, which every method has and nothing else.
+    fn check_manifest(&self, entries: &[&str]) -> Result<Option<Manifest>, ManifestError> {
+        match (entries == abi::METHOD, &self.manifests[..]) {
+            (true, [manifest]) => Manifest::read(manifest).map(Some),
+            (true, []) => Err(ManifestError::Missing),
+            (true, _) => Err(ManifestError::Size),
+            (false, []) => Ok(None),
+            (false, _) => Err(ManifestError::NotAMethod),
+        }
+    }
+
+    /// The kind that the entries name; nothing is exported that is not expected.
+    fn check_exports(&self) -> Result<(ProgramKind, &'static [&'static str]), AdmissionError> {
+        let mut found = BTreeSet::new();
         let mut memory = false;
         for (&name, &(kind, index)) in &self.exports {
-            let entry = ProgramKind::ALL.into_iter().find(|k| entry(*k) == name);
+            let entry = abi::KINDS.iter().flat_map(|(_, entries)| *entries).find(|entry| **entry == name);
             match (kind, entry) {
                 (ExternalKind::Func, Some(entry)) => {
                     let ty = self.functions.get(index as usize).copied();
                     if !ty.is_some_and(|ty| self.has_signature(ty, 0, false)) {
                         return Err(AdmissionError::EntrySignature { name: name.to_owned() });
                     }
-                    kinds.push(entry);
+                    found.insert(*entry);
                 }
                 (ExternalKind::Memory, None) if name == abi::MEMORY => memory = true,
                 (ExternalKind::Global, None)
@@ -395,10 +433,17 @@ impl<'a> Facts<'a> {
         if !memory {
             return Err(AdmissionError::NoMemory);
         }
-        match kinds[..] {
-            [kind] => Ok(kind),
-            _ => Err(AdmissionError::Entries { count: kinds.len() }),
-        }
+        let all = |entries: &[&str]| found.len() == entries.len() && entries.iter().all(|e| found.contains(e));
+        let Some((name, entries)) = abi::KINDS.into_iter().find(|(_, entries)| all(entries)) else {
+            let found = found.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(AdmissionError::Entries { found });
+        };
+        let kind = match name {
+            "validate" => ProgramKind::Validation,
+            "train" | "method" => ProgramKind::Training,
+            _ => ProgramKind::Query,
+        };
+        Ok((kind, entries))
     }
 
     fn is_constant_i32(&self, global: u32) -> bool {

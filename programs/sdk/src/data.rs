@@ -32,7 +32,8 @@ impl Block {
         let mut r = Reader(bytes);
         let block = Block { columns: r.u32()? as usize, draws: r.f64s()?, values: r.f64s()? };
         r.end()?;
-        let fits = block.columns > 0 && block.draws.len().checked_mul(block.columns) == Some(block.values.len());
+        let fits =
+            block.columns > 0 && block.draws.len().checked_mul(block.columns) == Some(block.values.len());
         if fits { Ok(block) } else { Err(Refusal::Malformed) }
     }
 }
@@ -46,7 +47,11 @@ pub trait Data {
     fn block(&self, number: usize) -> Result<Block, Refusal>;
 
     /// Calls `row(draw, values)` for every row in order.
-    fn each(&self, columns: usize, row: &mut dyn FnMut(f64, &[f64]) -> Result<(), Refusal>) -> Result<(), Refusal> {
+    fn each(
+        &self,
+        columns: usize,
+        row: &mut dyn FnMut(f64, &[f64]) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         for number in 0..self.blocks() {
             let block = self.block(number)?;
             if block.columns != columns {

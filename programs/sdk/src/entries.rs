@@ -126,6 +126,7 @@ macro_rules! answer {
             }
         }
 
-        const _: fn(&[u8], &[u8]) -> Result<Vec<u8>, $crate::refusal::Refusal> = $crate::entries::answer::<$answer>;
+        const _: fn(&[u8], &[u8]) -> Result<Vec<u8>, $crate::refusal::Refusal> =
+            $crate::entries::answer::<$answer>;
     };
 }

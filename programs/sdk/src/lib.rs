@@ -37,9 +37,11 @@ pub mod data;
 pub mod entries;
 pub mod job;
 pub mod math;
+pub mod matrix;
 pub mod method;
 pub mod model;
 pub mod refusal;
+pub mod stats;
 pub mod tabular;
 pub mod wire;
 

@@ -53,6 +53,33 @@ pub fn exp(x: f64) -> f64 {
     horner(&EXP_SERIES, r) * scale
 }
 
+/// `ln x` within a few units in the last place; minus infinity at 0, NaN below.
+pub fn ln(x: f64) -> f64 {
+    if x.is_nan() || x < 0.0 {
+        return f64::NAN;
+    }
+    if x == 0.0 || x.is_infinite() {
+        return if x == 0.0 { f64::NEG_INFINITY } else { x };
+    }
+    // x = m 2^k with m in [sqrt(1/2), sqrt(2)); subnormal numbers are scaled first.
+    let (x, scaled) = if x < f64::MIN_POSITIVE { (x * (1_u64 << 54) as f64, 54) } else { (x, 0) };
+    let bits = x.to_bits();
+    let mut k = (bits >> 52) as i64 - 1023 - scaled;
+    let mut m = f64::from_bits(bits & ((1 << 52) - 1) | 1023 << 52);
+    if m > core::f64::consts::SQRT_2 {
+        m *= 0.5;
+        k += 1;
+    }
+    let s = (m - 1.0) / (m + 1.0);
+    let k = k as f64;
+    k * LN2_HIGH + (k * LN2_LOW + 2.0 * s * horner(&ATANH_SERIES, s * s))
+}
+
+/// `ln(1 + t)` for `t >= 0`, exact also where `1 + t` would round `t` away.
+pub fn ln_1p(t: f64) -> f64 {
+    if t <= 1.0 { ln_1p_unit(t) } else { ln(1.0 + t) }
+}
+
 /// `ln(1 + t)` for `t` of [0, 1], within a few units in the last place.
 fn ln_1p_unit(t: f64) -> f64 {
     // ln(1 + t) = 2 atanh(t / (2 + t)); halving 1 + t first keeps the argument of the series small.
@@ -132,6 +159,20 @@ mod tests {
         assert_eq!(exp(f64::NEG_INFINITY), 0.0);
         assert_eq!(exp(f64::INFINITY), f64::INFINITY);
         assert!(exp(f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn ln_is_close_to_the_platform() {
+        check(ln, f64::ln, 1e-3, 0.99, 4);
+        check(ln, f64::ln, 1.01, 100.0, 4);
+        check(ln, f64::ln, 1e-300, 1e300, 2);
+        for x in [1.0 + 1e-9, 1.0 - 1e-9, 1.000_1, 0.999_9] {
+            assert!((ln(x) / f64::ln(x) - 1.0).abs() < 1e-15, "{x}");
+        }
+        assert!((ln(f64::from_bits(3)) - f64::from_bits(3).ln()).abs() < 1e-12);
+        assert_eq!((ln(1.0), ln(0.0), ln(f64::INFINITY)), (0.0, f64::NEG_INFINITY, f64::INFINITY));
+        assert!(ln(-1.0).is_nan() && ln(f64::NAN).is_nan());
+        assert!((ln_1p(1e-20) - 1e-20).abs() < 1e-35 && (ln_1p(3.0) - 4f64.ln()).abs() < 1e-15);
     }
 
     #[test]

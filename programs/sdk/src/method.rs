@@ -208,6 +208,40 @@ pub trait Method {
     fn report(model: &Model, data: &dyn Data) -> Result<Vec<f64>, Refusal>;
 }
 
+/// Runs a whole training over these sites, without a ledger, an enclave or a mask: what a site does for a model of its own, and
+/// what tests do. Also gives the number of rounds.
+pub fn run_over<M: Method>(config: Config, sites: &[&dyn Data]) -> Result<(Done, u32), Refusal> {
+    let mut state = M::begin(config)?;
+    let mut rounds = 0;
+    loop {
+        let ask = match M::next(&state)? {
+            Next::Done { done } => return Ok((done, rounds)),
+            Next::Ask { ask } => ask,
+        };
+        let mut sums = vec![0.0; ask.len()];
+        for site in sites {
+            let numbers = M::site(M::Question::from_bytes(&ask.question)?, *site)?;
+            if numbers.len() != sums.len() {
+                return Err(Refusal::because(format!(
+                    "a site gives {} numbers where the {} stage asks for {}",
+                    numbers.len(),
+                    ask.stage,
+                    sums.len()
+                )));
+            }
+            sums.iter_mut().zip(numbers).for_each(|(sum, v)| *sum += v);
+        }
+        let donors = (1..=sites.len() as u16).collect();
+        state = M::advance(state, Opened { donors, sums })?;
+        rounds += 1;
+    }
+}
+
+/// The same over one site.
+pub fn run_alone<M: Method>(config: Config, data: &dyn Data) -> Result<Done, Refusal> {
+    Ok(run_over::<M>(config, &[data])?.0)
+}
+
 /// How a trained model is applied.
 pub trait Answer {
     /// One number for each field of the manifest's `answer`. `row` has a value for each feature, NaN where it is missing.

@@ -48,11 +48,18 @@ fn width(kind: &Kind) -> usize {
 /// Counts first, then sums of numbers.
 pub(super) fn segments(config: &Config) -> Vec<Segment> {
     let f = config.features.len();
-    let levels: usize = config.features.iter().map(|x| if let Kind::Category { levels } = &x.kind { levels.len() } else { 0 }).sum();
+    let levels: usize = config
+        .features
+        .iter()
+        .map(|x| if let Kind::Category { levels } = &x.kind { levels.len() } else { 0 })
+        .sum();
     let numbers = config.features.iter().filter(|x| matches!(x.kind, Kind::Number { .. })).count();
     vec![
         Segment { len: (4 + 2 * f + levels) as u32, numbers: Numbers::Count { max: MAX_ROWS } },
-        Segment { len: (2 * numbers) as u32, numbers: Numbers::Real { max_abs: MAX_ROWS as f64, fraction_bits: 60 } },
+        Segment {
+            len: (2 * numbers) as u32,
+            numbers: Numbers::Real { max_abs: MAX_ROWS as f64, fraction_bits: 60 },
+        },
     ]
 }
 
@@ -120,9 +127,14 @@ impl Described {
     /// Reads the sum of all sites; it must be one that tables can have.
     pub(super) fn read(config: &Config, sum: &[f64]) -> Result<Self, Refusal> {
         let f = config.features.len();
-        let wrong = |what: &str| Refusal::because(format!("the sums of the description cannot be true: {what}"));
+        let wrong =
+            |what: &str| Refusal::because(format!("the sums of the description cannot be true: {what}"));
         let count = |v: f64| {
-            if v >= 0.0 && v <= 9e15 && v.trunc() == v { Ok(v as u64) } else { Err(wrong("a count is not a whole number")) }
+            if v >= 0.0 && v <= 9e15 && v.trunc() == v {
+                Ok(v as u64)
+            } else {
+                Err(wrong("a count is not a whole number"))
+            }
         };
         let counts = |v: &[f64]| v.iter().map(|&v| count(v)).collect::<Result<Vec<_>, _>>();
         let mut rest = sum;
@@ -142,7 +154,9 @@ impl Described {
                 }
             }
         }
-        let [rows, judging, without_outcome, positives] = head[..] else { return Err(wrong("numbers are missing")) };
+        let [rows, judging, without_outcome, positives] = head[..] else {
+            return Err(wrong("numbers are missing"));
+        };
         for (i, x) in config.features.iter().enumerate() {
             let n = present[i] as f64;
             if present[i] > rows || clipped[i] > present[i] {
@@ -157,7 +171,10 @@ impl Described {
                 Kind::Number { .. } => {
                     let (s1, s2) = (sums[i][0], sums[i][1]);
                     let least = if n == 0.0 { 0.0 } else { s1 * s1 / n };
-                    if s1.abs() > n * (1.0 + SLACK) || s2 > n * (1.0 + SLACK) || s2 < least * (1.0 - SLACK) - SLACK {
+                    if s1.abs() > n * (1.0 + SLACK)
+                        || s2 > n * (1.0 + SLACK)
+                        || s2 < least * (1.0 - SLACK) - SLACK
+                    {
                         return Err(wrong("a sum does not fit to its squares"));
                     }
                 }
@@ -178,7 +195,9 @@ impl Described {
                 (low / 2.0 + high / 2.0) + mean * (high / 2.0 - low / 2.0)
             }
             Kind::Category { .. } => {
-                let first = |best: usize, (level, n): (usize, &f64)| if *n > self.sums[i][best] { level } else { best };
+                let first = |best: usize, (level, n): (usize, &f64)| {
+                    if *n > self.sums[i][best] { level } else { best }
+                };
                 self.sums[i].iter().enumerate().fold(0, first) as f64
             }
         };
@@ -206,13 +225,20 @@ impl Described {
                 Kind::Number { .. } => column(self.sums[i][0], self.sums[i][1], clip(x, fill[i]).0),
                 Kind::Category { levels } => {
                     for level in 1..levels.len() {
-                        column(self.sums[i][level], self.sums[i][level], f64::from(u8::from(fill[i] == level as f64)));
+                        column(
+                            self.sums[i][level],
+                            self.sums[i][level],
+                            f64::from(u8::from(fill[i] == level as f64)),
+                        );
                     }
                 }
             }
         }
         if scales.len() > MAX_COLUMNS {
-            return Err(Refusal::because(format!("{} columns are more than {MAX_COLUMNS}; name fewer features", scales.len())));
+            return Err(Refusal::because(format!(
+                "{} columns are more than {MAX_COLUMNS}; name fewer features",
+                scales.len()
+            )));
         }
         Ok(scales)
     }

@@ -78,12 +78,29 @@ impl Design {
         self.mean.len() + 1
     }
 
+    /// Whether means and deviations are those of the features, so that rows can be read with them.
+    pub fn columns_fit(&self) -> bool {
+        let width = |x: &Feature| match &x.kind {
+            Kind::Number { .. } => 1,
+            Kind::Category { levels } => levels.len().saturating_sub(1),
+        };
+        let columns: usize = self.config.features.iter().map(width).sum();
+        let finite = |v: &[f64]| v.iter().all(|v| v.is_finite());
+        self.mean.len() == columns
+            && self.sd.len() == columns
+            && self.fill.len() == self.config.features.len()
+            && finite(&self.mean)
+            && finite(&self.fill)
+            && self.sd.iter().all(|sd| *sd >= 0.0 && sd.is_finite())
+    }
+
     /// The columns, without the intercept.
     pub fn columns(&self) -> Vec<Column> {
         let mut columns = Vec::new();
         for x in &self.config.features {
             let at = columns.len();
-            let scale = |at: usize, half: f64, middle: f64| (self.sd[at] * half, middle + self.mean[at] * half);
+            let scale =
+                |at: usize, half: f64, middle: f64| (self.sd[at] * half, middle + self.mean[at] * half);
             match &x.kind {
                 Kind::Number { low, high } => {
                     let (unit, centre) = scale(at, high / 2.0 - low / 2.0, low / 2.0 + high / 2.0);
@@ -124,12 +141,7 @@ impl Design {
     }
 
     /// Calls `batch` with the rows of a part, [`BATCH`] at a time, in order.
-    pub fn batches(
-        &self,
-        data: &dyn Data,
-        part: Part,
-        batch: &mut dyn FnMut(&Batch),
-    ) -> Result<(), Refusal> {
+    pub fn batches(&self, data: &dyn Data, part: Part, batch: &mut dyn FnMut(&Batch)) -> Result<(), Refusal> {
         let f = self.config.features.len();
         let selection = Selection::of(&self.config, data)?;
         let mut rows = Batch { width: self.width(), ..Batch::default() };

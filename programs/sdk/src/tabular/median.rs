@@ -147,7 +147,11 @@ pub(super) fn thresholds(searches: &[Search], columns: usize) -> Vec<Vec<f64>> {
 pub(super) fn narrow(searches: &mut [Search], columns: usize, sum: &[f64]) -> Result<(), Refusal> {
     let implausible = |what: &str| Refusal::because(format!("the sums of the ranks cannot be true: {what}"));
     let count = |&v: &f64| {
-        if v >= 0.0 && v <= 9e15 && v.trunc() == v { Ok(v as u64) } else { Err(implausible("a count is not a whole number")) }
+        if v >= 0.0 && v <= 9e15 && v.trunc() == v {
+            Ok(v as u64)
+        } else {
+            Err(implausible("a count is not a whole number"))
+        }
     };
     let counts = sum.iter().map(count).collect::<Result<Vec<_>, _>>()?;
     let mut left = counts.as_slice();
@@ -162,7 +166,8 @@ pub(super) fn narrow(searches: &mut [Search], columns: usize, sum: &[f64]) -> Re
         asked.push((thresholds, here));
     }
     for search in searches.iter_mut().filter(|s| !s.done()) {
-        let (thresholds, counts) = asked.get(search.column as usize).ok_or_else(|| implausible("a column is unknown"))?;
+        let (thresholds, counts) =
+            asked.get(search.column as usize).ok_or_else(|| implausible("a column is unknown"))?;
         let all = counts.last().copied().unwrap_or(0);
         if all == 0 {
             search.ended = true;
@@ -219,7 +224,8 @@ pub(super) fn site(config: &Config, thresholds: &[Vec<f64>], data: &dyn Data) ->
         if config.missing == (Missing::Drop {}) && here().any(|v| v.is_none()) {
             return Ok(());
         }
-        for ((v, x), (limits, counts)) in here().zip(&config.features).zip(thresholds.iter().zip(&mut first)) {
+        for ((v, x), (limits, counts)) in here().zip(&config.features).zip(thresholds.iter().zip(&mut first))
+        {
             let (Some(v), Kind::Number { low, high }) = (v, &x.kind) else { continue };
             let v = v.clamp(*low, *high);
             if let Some(count) = counts.get_mut(limits.partition_point(|t| *t < v)) {

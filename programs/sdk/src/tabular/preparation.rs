@@ -6,10 +6,10 @@ use crate::method::{Ask, Numbers, Opened, Segment};
 use crate::refusal::Refusal;
 use crate::wire;
 
+use super::MAX_ROWS;
 use super::describe::{self, Described};
 use super::design::Design;
 use super::median::{self, Search};
-use super::MAX_ROWS;
 
 wire! {
     /// What the preparation asks of every site.
@@ -131,11 +131,17 @@ impl Preparation {
             Preparation::Start { config } => {
                 let described = Described::read(&config, &opened.sums)?;
                 if described.rows == 0 {
-                    return Err(Refusal::because("no site has a row to train on: see its outcome and missing values"));
+                    return Err(Refusal::because(
+                        "no site has a row to train on: see its outcome and missing values",
+                    ));
                 }
                 let number = |i: usize| matches!(config.features[i].kind, Kind::Number { .. });
-                let counts: Vec<u64> =
-                    described.present.iter().enumerate().map(|(i, &n)| if number(i) { n } else { 0 }).collect();
+                let counts: Vec<u64> = described
+                    .present
+                    .iter()
+                    .enumerate()
+                    .map(|(i, &n)| if number(i) { n } else { 0 })
+                    .collect();
                 let searches = match config.missing {
                     Missing::Median {} => median::start(&counts),
                     _ => Vec::new(),

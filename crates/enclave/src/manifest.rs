@@ -1,0 +1,383 @@
+//! The manifest of a method: what an auditor reads first, and what the host checks everything else against.
+//!
+//! It is JSON in the custom section `histone.manifest` of the module, measured with the rest. Nothing is run to read it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::program::Limits;
+
+/// What a method says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The border that it was built for.
+    pub abi: String,
+    /// Name: small letters, digits and dashes.
+    pub name: String,
+    /// Version, as `1.0.0`.
+    pub version: String,
+    /// Name for people.
+    pub title: String,
+    /// What it does, in a sentence or two.
+    pub says: String,
+    /// What it is made from.
+    pub features: Features,
+    /// Kinds of outcome that it predicts.
+    pub outcome: Vec<OutcomeKind>,
+    /// Its settings, in their order.
+    pub config: Vec<Setting>,
+    /// What a site says of itself with the finished model.
+    pub report: Vec<Field>,
+    /// How its models are applied.
+    pub answer: AnswerModule,
+    /// What a call of it may use.
+    pub limits: MethodLimits,
+}
+
+/// Columns that a model may be made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Features {
+    /// Kinds of them.
+    pub kinds: Vec<FeatureKind>,
+    /// Fewest.
+    pub min: u32,
+    /// Most.
+    pub max: u32,
+}
+
+/// A kind of feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeatureKind {
+    /// A measurement.
+    Number,
+    /// One of some names.
+    Category,
+}
+
+/// A kind of outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutcomeKind {
+    /// Yes or no.
+    #[serde(rename = "yes/no")]
+    YesNo,
+    /// A number.
+    #[serde(rename = "number")]
+    Number,
+    /// The time until an event, and whether it was seen.
+    #[serde(rename = "event-time")]
+    EventTime,
+}
+
+/// A setting of a method.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// Its name in a study.
+    pub name: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: SettingKind,
+    /// Least value of a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// Largest value of a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// What it is when a study does not say.
+    pub default: SettingValue,
+    /// What it does, in a sentence.
+    pub says: String,
+}
+
+/// What a setting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SettingKind {
+    /// A number.
+    #[serde(rename = "real")]
+    Real,
+    /// A whole number.
+    #[serde(rename = "whole")]
+    Whole,
+    /// Yes or no.
+    #[serde(rename = "yes/no")]
+    YesNo,
+}
+
+/// A value of a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SettingValue {
+    /// Yes or no.
+    Bool(bool),
+    /// A number.
+    Number(f64),
+}
+
+/// A number that leaves in clear.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Decimals that leave, at most 9.
+    pub decimals: u32,
+    /// Least value.
+    pub min: f64,
+    /// Largest value.
+    pub max: f64,
+    /// Whether there may be none.
+    #[serde(default)]
+    pub optional: bool,
+    /// What it is, in a sentence.
+    pub says: String,
+}
+
+/// The module that applies a method's models.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerModule {
+    /// Name of the program.
+    pub program: String,
+    /// What it answers.
+    pub fields: Vec<Field>,
+}
+
+/// What calls of a method may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MethodLimits {
+    /// Linear memory in bytes.
+    pub memory_bytes: u64,
+    /// Fuel of a call.
+    pub fuel: u64,
+    /// Public input, or one block of private input, in bytes.
+    pub input_bytes: u64,
+    /// Output of a call in bytes.
+    pub output_bytes: u64,
+    /// Rounds of a training.
+    pub rounds: u32,
+}
+
+impl From<MethodLimits> for Limits {
+    fn from(limits: MethodLimits) -> Self {
+        let MethodLimits { memory_bytes, fuel, input_bytes, output_bytes, .. } = limits;
+        Limits { memory_bytes, fuel, input_bytes, output_bytes }
+    }
+}
+
+/// The most that the host gives to any method.
+pub const MOST: MethodLimits = MethodLimits {
+    memory_bytes: 1 << 30,
+    fuel: 1_000_000_000_000,
+    input_bytes: 256 << 20,
+    output_bytes: 256 << 20,
+    rounds: 100_000,
+};
+
+/// Longest manifest in bytes.
+pub const MAX_BYTES: usize = 64 << 10;
+
+/// Why a manifest is none.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// A method without one.
+    #[error("a method needs a manifest; build it with `method!` of the program SDK and a manifest.json")]
+    Missing,
+    /// There are two, or it is too long.
+    #[error("there is more than one manifest, or it is longer than {MAX_BYTES} bytes")]
+    Size,
+    /// Only methods have one.
+    #[error("only a method has a manifest; this module has other entries")]
+    NotAMethod,
+    /// It cannot be read.
+    #[error("the manifest cannot be read")]
+    Json(#[from] serde_json::Error),
+    /// It says something that cannot be.
+    #[error("the manifest's `{place}`: {what}")]
+    Wrong {
+        /// Where.
+        place: String,
+        /// What is wrong, and what would be right.
+        what: String,
+    },
+}
+
+fn wrong<T>(place: impl Into<String>, what: impl Into<String>) -> Result<T, ManifestError> {
+    Err(ManifestError::Wrong { place: place.into(), what: what.into() })
+}
+
+impl Manifest {
+    /// Reads and checks a manifest.
+    pub fn read(bytes: &[u8]) -> Result<Self, ManifestError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(ManifestError::Size);
+        }
+        let manifest: Manifest = serde_json::from_slice(bytes)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        let abi = histone_program_sdk::abi::VERSION;
+        if self.abi != abi {
+            return wrong("abi", format!("it is `{}`, this host has `{abi}`; build it with this SDK", self.abi));
+        }
+        let word = |text: &str| {
+            !text.is_empty()
+                && text.len() <= 40
+                && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+        };
+        for (place, text) in [("name", &self.name), ("answer.program", &self.answer.program)] {
+            if !word(text) {
+                return wrong(place, "a name has small letters, digits and dashes, at most 40");
+            }
+        }
+        let said = [("version", &self.version), ("title", &self.title), ("says", &self.says)];
+        for (place, text) in said {
+            if text.trim().is_empty() || text.len() > 1_000 || text.chars().any(char::is_control) {
+                return wrong(place, "it must be one line of text");
+            }
+        }
+        let f = &self.features;
+        if f.kinds.is_empty() || f.min > f.max || f.max == 0 {
+            return wrong("features", "name a kind, and a range that holds a number of features");
+        }
+        if self.outcome.is_empty() {
+            return wrong("outcome", "name a kind of outcome");
+        }
+        let mut names = std::collections::BTreeSet::new();
+        for s in &self.config {
+            let place = format!("config.{}", s.name);
+            if !word(&s.name) || !names.insert(&s.name) {
+                return wrong(place, "each setting has a name of its own, of small letters, digits and dashes");
+            }
+            s.number(s.default).map_err(|what| ManifestError::Wrong { place, what })?;
+        }
+        for (place, fields) in [("report", &self.report), ("answer.fields", &self.answer.fields)] {
+            let mut names = std::collections::BTreeSet::new();
+            for field in fields {
+                let place = format!("{place}.{}", field.name);
+                if !word(&field.name) || !names.insert(&field.name) {
+                    return wrong(place, "each field has a name of its own, of small letters, digits and dashes");
+                }
+                // Written so that NaN is refused.
+                if !(field.min.is_finite() && field.max.is_finite() && field.min <= field.max) {
+                    return wrong(place, "its range has no values; give finite numbers, the least first");
+                }
+                if field.decimals > 9 {
+                    return wrong(place, "at most nine decimals leave");
+                }
+            }
+        }
+        if self.answer.fields.is_empty() {
+            return wrong("answer.fields", "a model answers something");
+        }
+        let (l, most) = (&self.limits, &MOST);
+        for (place, asked, most) in [
+            ("memory_bytes", l.memory_bytes, most.memory_bytes),
+            ("fuel", l.fuel, most.fuel),
+            ("input_bytes", l.input_bytes, most.input_bytes),
+            ("output_bytes", l.output_bytes, most.output_bytes),
+            ("rounds", l.rounds.into(), most.rounds.into()),
+        ] {
+            if asked == 0 || asked > most {
+                return wrong(format!("limits.{place}"), format!("it is {asked}; the host gives 1 to {most}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Setting {
+    /// A value as the number that the method gets: within the range, whole where it must be.
+    pub fn number(&self, value: SettingValue) -> Result<f64, String> {
+        let number = match (self.kind, value) {
+            (SettingKind::YesNo, SettingValue::Bool(yes)) => return Ok(f64::from(u8::from(yes))),
+            (SettingKind::YesNo, SettingValue::Number(_)) => return Err("it is true or false".into()),
+            (_, SettingValue::Bool(_)) => return Err("it is a number".into()),
+            (_, SettingValue::Number(number)) => number,
+        };
+        let (min, max) = (self.min.unwrap_or(f64::MIN), self.max.unwrap_or(f64::MAX));
+        if !(min..=max).contains(&number) {
+            return Err(format!("{number} is not from {min} to {max}"));
+        }
+        if self.kind == SettingKind::Whole && number.fract() != 0.0 {
+            return Err(format!("{number} is not a whole number"));
+        }
+        Ok(number)
+    }
+}
+
+impl Field {
+    /// A value as it may leave: rounded, within the range; none where there is none. The error is nothing but that it may not.
+    pub fn admit(&self, value: f64) -> Result<Option<f64>, ()> {
+        if value.is_nan() {
+            return if self.optional { Ok(None) } else { Err(()) };
+        }
+        if !(self.min..=self.max).contains(&value) {
+            return Err(());
+        }
+        let scale = 10_f64.powi(self.decimals as i32);
+        let rounded = (value * scale).round() / scale + 0.0;
+        Ok(Some(if rounded.is_finite() { rounded.clamp(self.min, self.max) } else { value }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const LOGISTIC: &str = include_str!("../../../programs/logistic/manifest.json");
+
+    #[test]
+    fn the_manifest_of_a_method_is_read() {
+        let manifest = Manifest::read(LOGISTIC.as_bytes()).unwrap();
+        assert_eq!((manifest.name.as_str(), manifest.config.len()), ("logistic", 5));
+        let ridge = &manifest.config[0];
+        assert_eq!(ridge.number(SettingValue::Number(0.5)), Ok(0.5));
+        assert!(ridge.number(SettingValue::Number(-1.0)).is_err());
+        assert!(ridge.number(SettingValue::Bool(true)).is_err());
+        assert_eq!(manifest.config[4].number(SettingValue::Bool(true)), Ok(1.0));
+        assert!(manifest.config[1].number(SettingValue::Number(2.5)).is_err());
+        let auc = &manifest.report[2];
+        assert_eq!(auc.admit(0.876_54), Ok(Some(0.8765)));
+        assert_eq!(auc.admit(f64::NAN), Ok(None));
+        assert_eq!(auc.admit(1.1), Err(()));
+        assert_eq!(manifest.report[0].admit(f64::NAN), Err(()));
+    }
+
+    #[test]
+    fn a_lying_manifest_is_refused_and_the_place_is_named() {
+        let lies = [
+            ("\"name\": \"logistic\"", "\"name\": \"Log istic\"", "`name`"),
+            ("\"fuel\": 100000000000", "\"fuel\": 100000000000000000", "`limits.fuel`"),
+            ("\"rounds\": 1100", "\"rounds\": 0", "`limits.rounds`"),
+            ("\"min\": 1, \"max\": 1024", "\"min\": 2, \"max\": 1", "`features`"),
+            ("\"outcome\": [\"yes/no\"]", "\"outcome\": []", "`outcome`"),
+            ("\"decimals\": 3", "\"decimals\": 10", "`report.calibration_slope`"),
+            ("\"default\": 50", "\"default\": 0", "`config.rounds`"),
+            ("\"default\": false", "\"default\": 0", "`config.separated`"),
+            ("histone-abi/2", "histone-abi/1", "`abi`"),
+        ];
+        for (from, to, place) in lies {
+            assert!(LOGISTIC.contains(from), "{from}");
+            let error = Manifest::read(LOGISTIC.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(place), "{error}");
+        }
+        let unknown = [
+            LOGISTIC.replacen("yes/no\"]", "three\"]", 1),
+            LOGISTIC.replacen("\"title\"", "\"subtitle\"", 1),
+            LOGISTIC.replacen("\"real\"", "\"complex\"", 1),
+            LOGISTIC.replacen("\"min\": 0", "\"min\": NaN", 1),
+            LOGISTIC.replacen("\"version\"", "\"name\": \"b\", \"version\"", 1),
+        ];
+        for text in unknown {
+            assert!(matches!(Manifest::read(text.as_bytes()), Err(ManifestError::Json(_))));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What there is to say of a finished training.
+
+use histone_program_sdk::method::{Done, Fact};
+use histone_program_sdk::model::Model;
+use histone_program_sdk::stats::{two_sided_t, two_sided_t_quantile};
+
+use crate::{Fitted, Judged, scale};
+
+/// Model and facts.
+pub(crate) fn done(fitted: &Fitted, judged: &Judged) -> Done {
+    let design = &fitted.design;
+    let columns = design.columns();
+    let (middle, half) = scale(&design.config);
+    let df = fitted.rows - fitted.parameters;
+    let spread = if df > 0.0 { (judged.training.residual / df).sqrt() * half } else { f64::NAN };
+    let mut coefficients = vec![middle + half * fitted.weights[0]];
+    for (w, column) in fitted.weights[1..].iter().zip(&columns) {
+        let b = if column.unit == 0.0 { 0.0 } else { half * w / column.unit };
+        coefficients[0] -= b * column.centre;
+        coefficients.push(b);
+    }
+    let errors: Vec<f64> = fitted.variances.iter().map(|v| spread * v.max(0.0).sqrt()).collect();
+    let mut table = Fact::table(
+        "coefficients",
+        "Change of the outcome for one unit more, on the scale of the data, with 95 % intervals (Student t)",
+        &["term", "estimate", "standard error", "t", "p", "low", "high"],
+    );
+    let quantile = two_sided_t_quantile(0.05, df);
+    let names = std::iter::once("(intercept)").chain(columns.iter().map(|c| c.name.as_str()));
+    for ((name, &b), &se) in names.zip(&coefficients).zip(&errors) {
+        let numbers = [b, se, b / se, two_sided_t(b / se, df), b - quantile * se, b + quantile * se];
+        let mut row = vec![name.into()];
+        row.extend(numbers.map(Into::into));
+        table.row(row);
+    }
+    let d = &fitted.described;
+    let r2 = judged.training.r2();
+    let adjusted = 1.0 - (1.0 - r2) * (fitted.rows - 1.0) / df;
+    let mut columns_fact = Fact::table(
+        "columns",
+        "What the training rows have in each feature",
+        &["feature", "present", "missing", "outside of the range"],
+    );
+    for (i, x) in design.config.features.iter().enumerate() {
+        let (present, rows) = (d.present[i] as f64, d.rows as f64);
+        columns_fact.row(vec![
+            x.name.as_str().into(),
+            present.into(),
+            (rows - present).into(),
+            (d.clipped[i] as f64).into(),
+        ]);
+    }
+    let constant: Vec<&str> =
+        columns.iter().zip(&design.sd).filter(|(_, sd)| **sd == 0.0).map(|(c, _)| c.name.as_str()).collect();
+    let mut facts = vec![
+        Fact::single("rows", "Rows that were trained on", fitted.rows),
+        Fact::single("judging rows", "Rows that judge the model", judged.judging.rows),
+        Fact::single(
+            "r2",
+            "Share of the outcome's variance that is explained, on the judging rows",
+            judged.judging.r2(),
+        ),
+        Fact::single(
+            "rmse",
+            "Root of the mean squared error on the judging rows, in units of the outcome",
+            judged.judging.rmse() * half,
+        ),
+        Fact::single("training r2", "The same share on the training rows", r2),
+        Fact::single("adjusted r2", "Less what the number of columns explains by chance", adjusted),
+        Fact::single("residual spread", "Standard deviation of the errors, in units of the outcome", spread),
+        Fact::single("degrees of freedom", "Rows less parameters", df),
+        table,
+        columns_fact,
+    ];
+    if d.without_outcome > 0 {
+        facts.push(Fact::single(
+            "without outcome",
+            "Rows that have no outcome and were left out",
+            d.without_outcome as f64,
+        ));
+    }
+    if !constant.is_empty() {
+        facts.push(Fact::single(
+            "constant",
+            "Columns that are the same in all rows and say nothing",
+            constant.join(", ").as_str(),
+        ));
+    }
+    let model = Model::new("linear", "1.0.0", design.config.clone())
+        .with("weights", fitted.weights.clone())
+        .with("fill", design.fill.clone())
+        .with("mean", design.mean.clone())
+        .with("deviation", design.sd.clone())
+        .with("coefficients", coefficients)
+        .with("standard errors", errors);
+    Done { model, facts }
+}

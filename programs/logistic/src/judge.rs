@@ -1,0 +1,179 @@
+//! How good a model is on the rows that judge it.
+
+use histone_program_sdk::config::Config;
+use histone_program_sdk::data::Data;
+use histone_program_sdk::math::{dot, logistic};
+use histone_program_sdk::method::{Numbers, Segment, run_alone};
+use histone_program_sdk::refusal::Refusal;
+use histone_program_sdk::tabular::{Design, MAX_ROWS, Part};
+use histone_program_sdk::wire;
+
+use crate::{Logistic, read};
+
+/// Log odds beyond this are taken as this: a probability of 1 in double precision.
+const MOST: f64 = 40.0;
+
+wire! {
+    /// How a model does over rows.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Judged {
+        /// Rows.
+        pub rows: f64,
+        /// Rows with a yes.
+        pub positives: f64,
+        /// Area under the curve; NaN when a class is empty.
+        pub auc: f64,
+        /// Mean squared difference of probability and outcome; NaN without rows.
+        pub brier: f64,
+        /// Intercept of the outcome on the predicted log odds; NaN when a class is empty or the slope has no best value.
+        pub calibration_intercept: f64,
+        /// Slope of it.
+        pub calibration_slope: f64,
+    }
+}
+
+/// `[negatives of each bin, positives of each bin]`, `[log odds of each bin summed up]`, `[squared differences summed up]`.
+pub(crate) fn segments(bins: u32) -> Vec<Segment> {
+    let real = |len, max_abs| Segment { len, numbers: Numbers::Real { max_abs, fraction_bits: 60 } };
+    vec![
+        Segment { len: 2 * bins, numbers: Numbers::Count { max: MAX_ROWS } },
+        real(bins, MAX_ROWS as f64 * MOST),
+        real(1, MAX_ROWS as f64),
+    ]
+}
+
+/// Log odds of the judging rows, each with its outcome.
+fn scores(design: &Design, weights: &[f64], data: &dyn Data) -> Result<Vec<(f64, bool)>, Refusal> {
+    let mut scores = Vec::new();
+    design.batches(data, Part::Judging, &mut |batch| {
+        for (z, &y) in batch.z.chunks_exact(batch.width).zip(&batch.outcomes) {
+            scores.push((dot(weights, z).clamp(-MOST, MOST), y == 1.0));
+        }
+    })?;
+    Ok(scores)
+}
+
+/// A site's numbers. A probability on a border counts in the upper bin, 1 in the last.
+pub(crate) fn site(
+    design: &Design,
+    weights: &[f64],
+    bins: u32,
+    data: &dyn Data,
+) -> Result<Vec<f64>, Refusal> {
+    let n = bins as usize;
+    if n == 0 || weights.len() != design.width() {
+        return Err(Refusal::Malformed);
+    }
+    let mut out = vec![0.0; 3 * n + 1];
+    for (eta, yes) in scores(design, weights, data)? {
+        let p = logistic(eta);
+        let bin = ((p * f64::from(bins)) as usize).min(n - 1);
+        out[if yes { n + bin } else { bin }] += 1.0;
+        out[2 * n + bin] += eta;
+        let miss = p - f64::from(u8::from(yes));
+        out[3 * n] += miss * miss;
+    }
+    Ok(out)
+}
+
+impl Judged {
+    /// Reads the sum of all sites. Rows in one bin count as ties for the area, and have the mean of their log odds for the
+    /// calibration.
+    pub(crate) fn read(sum: &[f64]) -> Result<Self, Refusal> {
+        let wrong = || Refusal::because("the sums of the judging rows cannot be true");
+        let n = sum.len().saturating_sub(1) / 3;
+        if n == 0
+            || sum.len() != 3 * n + 1
+            || sum[..2 * n].iter().any(|&c| c < 0.0 || c.trunc() != c)
+            || sum[3 * n] < 0.0
+        {
+            return Err(wrong());
+        }
+        let groups: Vec<(f64, f64, f64)> = (0..n)
+            .map(|i| (sum[i], sum[n + i], sum[2 * n + i]))
+            .filter(|(no, yes, _)| no + yes > 0.0)
+            .map(|(no, yes, eta)| (no, yes, eta / (no + yes)))
+            .collect();
+        Ok(Self::of(&groups, sum[3 * n]))
+    }
+
+    /// Of groups (rows with no, rows with yes, log odds), ascending by log odds.
+    fn of(groups: &[(f64, f64, f64)], squares: f64) -> Self {
+        let no: f64 = groups.iter().map(|g| g.0).sum();
+        let yes: f64 = groups.iter().map(|g| g.1).sum();
+        // Counted in half pairs, exact in a double up to 2^52 pairs.
+        let (mut below, mut half_pairs) = (0.0, 0.0);
+        for &(n, y, _) in groups {
+            half_pairs += y * (2.0 * below + n);
+            below += n;
+        }
+        let auc = if no > 0.0 && yes > 0.0 { half_pairs / (2.0 * no * yes) } else { f64::NAN };
+        let (calibration_intercept, calibration_slope) = calibration(groups).unwrap_or((f64::NAN, f64::NAN));
+        let rows = no + yes;
+        let brier = if rows > 0.0 { squares / rows } else { f64::NAN };
+        Self { rows, positives: yes, auc, brier, calibration_intercept, calibration_slope }
+    }
+
+    /// Of single rows.
+    fn of_rows(mut scores: Vec<(f64, bool)>) -> Self {
+        scores.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let squares = scores.iter().map(|&(eta, yes)| {
+            let miss = logistic(eta) - f64::from(u8::from(yes));
+            miss * miss
+        });
+        let squares = squares.sum();
+        let groups: Vec<_> = scores
+            .chunk_by(|a, b| a.0 == b.0)
+            .map(|ties| {
+                let yes = ties.iter().filter(|(_, yes)| *yes).count() as f64;
+                (ties.len() as f64 - yes, yes, ties[0].0)
+            })
+            .collect();
+        Self::of(&groups, squares)
+    }
+}
+
+/// Intercept and slope of a logistic regression of the outcome on the log odds; none when there is no best one.
+fn calibration(groups: &[(f64, f64, f64)]) -> Option<(f64, f64)> {
+    let (mut a, mut b) = (0.0, 1.0);
+    for _ in 0..50 {
+        let (mut g0, mut g1, mut h00, mut h01, mut h11) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for &(no, yes, x) in groups {
+            let p = logistic(a + b * x);
+            let (d, w) = (yes - (no + yes) * p, (no + yes) * p * (1.0 - p));
+            g0 += d;
+            g1 += d * x;
+            h00 += w;
+            h01 += w * x;
+            h11 += w * x * x;
+        }
+        let determinant = h00 * h11 - h01 * h01;
+        // Written so that NaN ends it.
+        if !(determinant > 1e-10 * h00 * h11) {
+            return None;
+        }
+        let (da, db) = ((h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant);
+        (a, b) = (a + da, b + db);
+        if a.abs() > 1e3 || b.abs() > 1e3 {
+            return None;
+        }
+        if da.abs().max(db.abs()) < 1e-12 {
+            return Some((a, b));
+        }
+    }
+    None
+}
+
+/// The fields of a site's report.
+pub(crate) fn report(design: &Design, weights: &[f64], data: &dyn Data) -> Result<Vec<f64>, Refusal> {
+    let judged = Judged::of_rows(scores(design, weights, data)?);
+    let own = own(&design.config, data).unwrap_or(f64::NAN);
+    Ok(vec![judged.rows, judged.positives, judged.auc, judged.brier, judged.calibration_slope, own])
+}
+
+/// Area under the curve of a model that this site trains alone, on the same judging rows; none when it cannot.
+fn own(config: &Config, data: &dyn Data) -> Option<f64> {
+    let done = run_alone::<Logistic>(config.clone(), data).ok()?;
+    let (design, weights) = read(&done.model).ok()?;
+    Some(Judged::of_rows(scores(&design, weights, data).ok()?).auc)
+}

@@ -1,0 +1,213 @@
+//! Logistic regression: the probability of a yes/no outcome.
+//!
+//! | stage | asks for | gives |
+//! |---|---|---|
+//! | describe, ranks | see [`histone_program_sdk::tabular`] | the design |
+//! | newton | gradient of the log-likelihood, curvature `X'WX`, sum of log losses at the current weights | the next weights; at the end their standard errors |
+//! | judge | rows by outcome and predicted probability | area under the curve, calibration, Brier score |
+//!
+//! A step that makes the penalized loss larger is halved. When the donors of a round are not those of the round before, losses
+//! are not compared: they are of other rows.
+//!
+//! **Separation.** When columns tell the classes apart without an error, the loss falls towards zero and weights grow without end:
+//! nothing is estimated then. It shows when a row's log odds could pass 30 although the loss still falls; the training then ends
+//! with a sentence that names the column with the largest weight, unless the setting `separated` says to go on.
+
+mod fit;
+mod judge;
+mod result;
+
+use histone_program_sdk::config::{Config, Outcome};
+use histone_program_sdk::data::Data;
+use histone_program_sdk::math::{dot, logistic};
+use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened};
+use histone_program_sdk::model::Model;
+use histone_program_sdk::refusal::Refusal;
+use histone_program_sdk::tabular::{self, Design, Preparation};
+use histone_program_sdk::wire;
+
+pub use fit::Fit;
+pub use judge::Judged;
+pub use result::Estimates;
+
+#[cfg(not(feature = "answer"))]
+histone_program_sdk::method!(Logistic, "../manifest.json");
+#[cfg(feature = "answer")]
+histone_program_sdk::answer!(Logistic);
+
+/// Positions of the settings in the manifest.
+pub(crate) mod setting {
+    pub const RIDGE: usize = 0;
+    pub const ROUNDS: usize = 1;
+    pub const TOLERANCE: usize = 2;
+    pub const BINS: usize = 3;
+    pub const SEPARATED: usize = 4;
+}
+
+/// The method.
+#[derive(Debug)]
+pub struct Logistic;
+
+wire! {
+    /// Where a training stands.
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum State {
+        /// Columns are described.
+        Preparing {
+            /// How far.
+            preparation: Preparation,
+        },
+        /// Weights are looked for.
+        Fitting {
+            /// How far.
+            fit: Fit,
+        },
+        /// The model is judged.
+        Judging {
+            /// What was found.
+            estimates: Estimates,
+        },
+        /// The end.
+        Finished {
+            /// What was found.
+            estimates: Estimates,
+            /// How good it is.
+            judged: Judged,
+        },
+    }
+}
+
+wire! {
+    /// What a site is asked.
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum Question {
+        /// See [`tabular`].
+        Prepare {
+            /// The question.
+            question: tabular::Question,
+        },
+        /// Gradient, curvature and loss.
+        Newton {
+            /// The design.
+            design: Design,
+            /// Where.
+            weights: Vec<f64>,
+        },
+        /// How the model does.
+        Judge {
+            /// The design.
+            design: Design,
+            /// The model.
+            weights: Vec<f64>,
+            /// Bins of probability.
+            bins: u32,
+        },
+    }
+}
+
+impl Method for Logistic {
+    type State = State;
+    type Question = Question;
+
+    fn begin(config: Config) -> Result<State, Refusal> {
+        if !matches!(config.outcome, Outcome::YesNo { .. }) {
+            return Err(Refusal::because("logistic regression predicts a yes/no outcome"));
+        }
+        Ok(State::Preparing { preparation: Preparation::new(config)? })
+    }
+
+    fn next(state: &State) -> Result<Next, Refusal> {
+        let ask = match state {
+            State::Preparing { preparation } => preparation
+                .ask_as(|question| Question::Prepare { question })
+                .ok_or_else(|| Refusal::because("the preparation is over and nothing was begun"))?,
+            State::Fitting { fit } => {
+                let question = Question::Newton { design: fit.design.clone(), weights: fit.weights.clone() };
+                Ask::new("newton", &question, fit::segments(fit.design.width()))
+            }
+            State::Judging { estimates } => {
+                let bins = estimates.design.config.value(setting::BINS) as u32;
+                let question = Question::Judge {
+                    design: estimates.design.clone(),
+                    weights: estimates.weights.clone(),
+                    bins,
+                };
+                Ask::new("judge", &question, judge::segments(bins))
+            }
+            State::Finished { estimates, judged } => {
+                return Ok(Next::Done { done: result::done(estimates, judged) });
+            }
+        };
+        Ok(Next::Ask { ask })
+    }
+
+    fn advance(state: State, opened: Opened) -> Result<State, Refusal> {
+        match state {
+            State::Preparing { preparation } => match preparation.advance(&opened)? {
+                Preparation::Ready { described, design } => {
+                    let (yes, rows) = (described.positives, described.rows);
+                    if yes == 0 || yes == rows {
+                        return Err(Refusal::because(format!(
+                            "all sites together have {yes} rows with a yes and {} with a no to train on; both are needed",
+                            rows - yes
+                        )));
+                    }
+                    Ok(State::Fitting { fit: Fit::new(described, design) })
+                }
+                preparation => Ok(State::Preparing { preparation }),
+            },
+            State::Fitting { fit } => fit.advance(opened),
+            State::Judging { estimates } => {
+                let judged = Judged::read(&opened.sums)?;
+                Ok(State::Finished { estimates, judged })
+            }
+            State::Finished { .. } => Err(Refusal::because("the training is over")),
+        }
+    }
+
+    fn site(question: Question, data: &dyn Data) -> Result<Vec<f64>, Refusal> {
+        match question {
+            Question::Prepare { question } => tabular::site(&question, data),
+            Question::Newton { design, weights } => fit::site(&design, &weights, data),
+            Question::Judge { design, weights, bins } => judge::site(&design, &weights, bins, data),
+        }
+    }
+
+    fn report(model: &Model, data: &dyn Data) -> Result<Vec<f64>, Refusal> {
+        let (design, weights) = read(model)?;
+        judge::report(&design, weights, data)
+    }
+}
+
+/// Design and weights of a model.
+fn read(model: &Model) -> Result<(Design, &[f64]), Refusal> {
+    let array = |name| model.array(name).to_vec();
+    let design = Design {
+        config: model.config.clone(),
+        fill: array("fill"),
+        mean: array("mean"),
+        sd: array("deviation"),
+    };
+    let weights = model.array("weights");
+    let fits = design.fill.len() == design.config.features.len()
+        && design.columns_fit()
+        && weights.len() == design.width()
+        && weights.iter().all(|w| w.is_finite());
+    if fits { Ok((design, weights)) } else { Err(Refusal::Malformed) }
+}
+
+impl Answer for Logistic {
+    /// The probability of a yes. A missing value is always filled: whether a study trains with missing values says nothing about
+    /// who may ask.
+    fn answer(model: &Model, row: &[f64]) -> Result<Vec<f64>, Refusal> {
+        let (design, weights) = read(model)?;
+        let mut z = vec![1.0];
+        if !design.append(row, &mut z) {
+            return Err(Refusal::Malformed);
+        }
+        Ok(vec![logistic(dot(weights, &z))])
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! What was found, and what there is to say of it.
+
+use histone_program_sdk::math::{dot, exp};
+use histone_program_sdk::matrix::Factor;
+use histone_program_sdk::method::{Done, Fact};
+use histone_program_sdk::model::Model;
+use histone_program_sdk::stats::{normal_quantile, two_sided_normal};
+use histone_program_sdk::tabular::{Described, Design};
+use histone_program_sdk::wire;
+
+use crate::{Fit, Judged, setting};
+
+wire! {
+    /// Weights and how sure they are.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Estimates {
+        /// What the first round gave.
+        pub described: Described,
+        /// The columns.
+        pub design: Design,
+        /// Weights of the columns of the design, the intercept first.
+        pub weights: Vec<f64>,
+        /// The same on the scale of the data.
+        pub coefficients: Vec<f64>,
+        /// Standard errors on the scale of the data; NaN for a column that says nothing.
+        pub errors: Vec<f64>,
+        /// Whether weights had stopped changing before the rounds ran out.
+        pub converged: bool,
+        /// Newton rounds.
+        pub rounds: u32,
+        /// Sum of log losses in the last round.
+        pub loss: f64,
+    }
+}
+
+impl Estimates {
+    /// `factor` is that of the penalized curvature of the active columns. With the curvature `H` and the penalty `R` the covariance
+    /// is `(H + R)^-1 H (H + R)^-1`, which is `H^-1` without a ridge.
+    pub(crate) fn new(
+        fit: Fit,
+        weights: Vec<f64>,
+        active: &[usize],
+        factor: &Factor,
+        converged: bool,
+        loss: f64,
+    ) -> Self {
+        let Fit { described, design, rounds, .. } = fit;
+        let ridge = design.config.value(setting::RIDGE);
+        let columns = design.columns();
+        let n = active.len();
+        let inverse = factor.inverse();
+        // M^-1 H M^-1 = M^-1 - M^-1 R M^-1 for M = H + R.
+        let variance = |row: &[f64], own: f64| (own - ridge * dot(&row[1..], &row[1..])).max(0.0);
+        let mut coefficients = vec![0.0; weights.len()];
+        let mut errors = vec![f64::NAN; weights.len()];
+        // On the scale of the data z = (x - centre) / unit, so that the intercept is a contrast of all of them.
+        let mut contrast = vec![1.0; n];
+        coefficients[0] = weights[0];
+        for (a, &i) in active.iter().enumerate().skip(1) {
+            let (row, column) = (&inverse[a * n..(a + 1) * n], &columns[i - 1]);
+            coefficients[i] = weights[i] / column.unit;
+            coefficients[0] -= coefficients[i] * column.centre;
+            contrast[a] = -column.centre / column.unit;
+            errors[i] = variance(row, row[a]).sqrt() / column.unit;
+        }
+        let x = factor.solve(&contrast);
+        errors[0] = variance(&x, dot(&x, &contrast)).sqrt();
+        Self { described, design, weights, coefficients, errors, converged, rounds: rounds + 1, loss }
+    }
+
+    fn model(&self) -> Model {
+        let d = &self.design;
+        Model::new("logistic", "1.0.0", d.config.clone())
+            .with("weights", self.weights.clone())
+            .with("fill", d.fill.clone())
+            .with("mean", d.mean.clone())
+            .with("deviation", d.sd.clone())
+            .with("coefficients", self.coefficients.clone())
+            .with("standard errors", self.errors.clone())
+    }
+}
+
+/// Model and facts.
+pub(crate) fn done(estimates: &Estimates, judged: &Judged) -> Done {
+    let mut coefficients = Fact::table(
+        "coefficients",
+        "Log odds of a yes for one unit more, on the scale of the data, with 95 % intervals (Wald)",
+        &[
+            "term",
+            "estimate",
+            "standard error",
+            "z",
+            "p",
+            "low",
+            "high",
+            "odds ratio",
+            "odds low",
+            "odds high",
+        ],
+    );
+    let quantile = normal_quantile(0.975);
+    let columns = estimates.design.columns();
+    let names = std::iter::once("(intercept)").chain(columns.iter().map(|c| c.name.as_str()));
+    for ((name, &b), &se) in names.zip(&estimates.coefficients).zip(&estimates.errors) {
+        let (low, high) = (b - quantile * se, b + quantile * se);
+        let z = b / se;
+        let numbers = [b, se, z, two_sided_normal(z), low, high, exp(b), exp(low), exp(high)];
+        let mut row = vec![name.into()];
+        row.extend(numbers.map(Into::into));
+        coefficients.row(row);
+    }
+    let d = &estimates.described;
+    let mut columns_fact = Fact::table(
+        "columns",
+        "What the training rows have in each feature",
+        &["feature", "present", "missing", "outside of the range"],
+    );
+    for (i, x) in estimates.design.config.features.iter().enumerate() {
+        let (present, rows) = (d.present[i] as f64, d.rows as f64);
+        columns_fact.row(vec![
+            x.name.as_str().into(),
+            present.into(),
+            (rows - present).into(),
+            (d.clipped[i] as f64).into(),
+        ]);
+    }
+    let constant: Vec<&str> = columns
+        .iter()
+        .zip(&estimates.design.sd)
+        .filter(|(_, sd)| **sd == 0.0)
+        .map(|(c, _)| c.name.as_str())
+        .collect();
+    let mut facts = vec![
+        Fact::single("rows", "Rows that were trained on", d.rows as f64),
+        Fact::single("positives", "Those with a yes", d.positives as f64),
+        Fact::single("judging rows", "Rows that judge the model", judged.rows),
+        Fact::single("auc", "Area under the curve on the judging rows", judged.auc),
+        Fact::single(
+            "brier",
+            "Mean squared difference of probability and outcome on the judging rows",
+            judged.brier,
+        ),
+        Fact::single(
+            "calibration slope",
+            "Slope of the outcome on the predicted log odds; 1 is best",
+            judged.calibration_slope,
+        ),
+        Fact::single("calibration intercept", "Intercept of it; 0 is best", judged.calibration_intercept),
+        Fact::single("log-likelihood", "Of the training rows in the last round", -estimates.loss),
+        Fact::single("newton rounds", "Until no weight changed", f64::from(estimates.rounds)),
+        Fact::single(
+            "converged",
+            "Whether weights had stopped changing",
+            if estimates.converged { "yes" } else { "no" },
+        ),
+        coefficients,
+        columns_fact,
+    ];
+    if d.without_outcome > 0 {
+        facts.push(Fact::single(
+            "without outcome",
+            "Rows that have no outcome and were left out",
+            d.without_outcome as f64,
+        ));
+    }
+    if !constant.is_empty() {
+        facts.push(Fact::single(
+            "constant",
+            "Columns that are the same in all rows and say nothing",
+            constant.join(", ").as_str(),
+        ));
+    }
+    Done { model: estimates.model(), facts }
+}
