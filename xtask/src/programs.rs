@@ -18,14 +18,57 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Folder under `programs/`, and the kind of program, which is the export that it must have.
+/// Programs of one module: folder under `programs/`, and the kind, which is the export that it must have.
 const PROGRAMS: [(&str, &str); 3] = [("validate", "validation"), ("train", "training"), ("query", "query")];
+
+/// A module that is built.
+struct Module {
+    /// Name of the program and of its files.
+    name: String,
+    /// Folder under `programs/`.
+    folder: String,
+    kind: &'static str,
+    /// Whether it is built with the feature `answer`.
+    answer: bool,
+}
+
+/// All modules: those above, and two for each method, which is a folder with a manifest.
+fn modules(programs: &Path) -> anyhow::Result<Vec<Module>> {
+    let single = |(name, kind): (&str, &'static str)| Module {
+        name: name.into(),
+        folder: name.into(),
+        kind,
+        answer: false,
+    };
+    let mut modules: Vec<Module> = PROGRAMS.map(single).into();
+    let mut methods = Vec::new();
+    for entry in fs::read_dir(programs).with_context(|| format!("could not list {}", programs.display()))? {
+        let entry = entry.with_context(|| format!("could not list {}", programs.display()))?;
+        if entry.path().join("manifest.json").is_file() {
+            methods.push(
+                entry.file_name().into_string().map_err(|name| anyhow!("the folder {name:?} is not text"))?,
+            );
+        }
+    }
+    methods.sort();
+    for folder in methods {
+        let name = format!("{folder}-answer");
+        modules.push(Module {
+            name: folder.clone(),
+            folder: folder.clone(),
+            kind: "training",
+            answer: false,
+        });
+        modules.push(Module { name, folder, kind: "query", answer: true });
+    }
+    Ok(modules)
+}
 
 /// First line of a source text; the version of its layout.
 const BUNDLE_HEADER: &str = "histone program source 1\n";
@@ -37,16 +80,16 @@ pub fn run(check: bool) -> anyhow::Result<()> {
     let artifacts = programs.join("artifacts");
     let mut expected: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut entries = Vec::new();
-    for (name, kind) in PROGRAMS {
-        let source = bundle(&programs, name)?;
+    for Module { name, folder, kind, answer } in modules(&programs)? {
+        let source = bundle(&programs, &folder)?;
         let scratch = tempfile::tempdir().context("could not make a temporary folder to build in")?;
         let wasm = if check {
             // A longer path than the usual one, so that a path in the bytes would show.
             let elsewhere = scratch.path().join("a-folder-with-another-name").join("programs");
             unpack(&source, &elsewhere)?;
-            build(&elsewhere, name, &scratch.path().join("target"))?
+            build(&elsewhere, &folder, answer, &scratch.path().join("target"))?
         } else {
-            build(&programs, name, &programs.join("target"))?
+            build(&programs, &folder, answer, &programs.join("target"))?
         };
         entries.push(json!({
             "name": name,
@@ -112,14 +155,16 @@ fn output(program: &str, args: &[&str]) -> anyhow::Result<String> {
 }
 
 /// Builds one program of a `programs` folder and gives its bytes.
-fn build(programs: &Path, name: &str, target_dir: &Path) -> anyhow::Result<Vec<u8>> {
+fn build(programs: &Path, name: &str, answer: bool, target_dir: &Path) -> anyhow::Result<Vec<u8>> {
     let cargo_home = match std::env::var_os("CARGO_HOME") {
         Some(home) => PathBuf::from(home),
         None => std::env::home_dir().context("the home folder is not known; set CARGO_HOME")?.join(".cargo"),
     };
     let mut flags: Vec<OsString> = Vec::new();
+    // A module that answers keeps to the standard limits; a method names its own.
+    let memory = if answer { STANDARD_MEMORY } else { memory_bytes(&programs.join(name))? };
     // 128-bit vectors are part of the accepted feature set, and the maximum makes the memory of a run a fixed promise.
-    for flag in ["-Ctarget-feature=+simd128", "-Clink-arg=--max-memory=268435456"] {
+    for flag in ["-Ctarget-feature=+simd128".to_owned(), format!("-Clink-arg=--max-memory={memory}")] {
         flags.push(flag.into());
     }
     // Panic messages carry source paths.
@@ -146,6 +191,7 @@ fn build(programs: &Path, name: &str, target_dir: &Path) -> anyhow::Result<Vec<u
     let status = command
         .args(["build", "--quiet", "--offline", "--release", "--target", TARGET])
         .args(["--package", &format!("histone-program-{name}")])
+        .args(if answer { ["--features", "answer"].as_slice() } else { &[] })
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join(&OsString::from("\u{1f}")))
         .env("CARGO_TARGET_DIR", target_dir)
         .current_dir(programs)
@@ -154,6 +200,22 @@ fn build(programs: &Path, name: &str, target_dir: &Path) -> anyhow::Result<Vec<u
     ensure!(status.success(), "building the program `{name}` in {} failed ({status})", programs.display());
     let file = target_dir.join(TARGET).join("release").join(format!("histone_program_{name}.wasm"));
     fs::read(&file).with_context(|| format!("could not read {}", file.display()))
+}
+
+/// Memory of a program without a manifest.
+const STANDARD_MEMORY: u64 = 256 << 20;
+
+/// Memory that a program may use: what its manifest says, else the standard.
+fn memory_bytes(folder: &Path) -> anyhow::Result<u64> {
+    let path = folder.join("manifest.json");
+    if !path.is_file() {
+        return Ok(STANDARD_MEMORY);
+    }
+    let manifest: serde_json::Value = serde_json::from_slice(&read(&path)?)
+        .with_context(|| format!("could not read {}", path.display()))?;
+    manifest["limits"]["memory_bytes"]
+        .as_u64()
+        .with_context(|| format!("{} has no limits.memory_bytes", path.display()))
 }
 
 /// The source text of a program: the header line, then for each file, ordered by the bytes of its path, a line
@@ -182,7 +244,8 @@ fn collect(folder: &Path, shown: &str, files: &mut BTreeMap<String, Vec<u8>>) ->
             bail!("a file name in {} is not text", folder.display());
         };
         // Leftovers of editors and builds are no source.
-        if name.starts_with('.') || name == "target" || name.ends_with('~') {
+        // Tests and their data are no part of a program.
+        if name == "tests" || name.starts_with('.') || name == "target" || name.ends_with('~') {
             continue;
         }
         ensure!(!name.contains(char::is_whitespace), "the name of {shown}/{name} has a blank; rename it");

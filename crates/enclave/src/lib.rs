@@ -29,6 +29,8 @@ pub mod cohort;
 pub mod engine;
 pub mod gate;
 pub mod instance;
+pub mod manifest;
+pub mod method;
 pub mod program;
 pub mod query;
 pub mod sketch;

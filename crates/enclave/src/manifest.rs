@@ -223,7 +223,10 @@ impl Manifest {
     fn check(&self) -> Result<(), ManifestError> {
         let abi = histone_program_sdk::abi::VERSION;
         if self.abi != abi {
-            return wrong("abi", format!("it is `{}`, this host has `{abi}`; build it with this SDK", self.abi));
+            return wrong(
+                "abi",
+                format!("it is `{}`, this host has `{abi}`; build it with this SDK", self.abi),
+            );
         }
         let word = |text: &str| {
             !text.is_empty()
@@ -252,7 +255,10 @@ impl Manifest {
         for s in &self.config {
             let place = format!("config.{}", s.name);
             if !word(&s.name) || !names.insert(&s.name) {
-                return wrong(place, "each setting has a name of its own, of small letters, digits and dashes");
+                return wrong(
+                    place,
+                    "each setting has a name of its own, of small letters, digits and dashes",
+                );
             }
             s.number(s.default).map_err(|what| ManifestError::Wrong { place, what })?;
         }
@@ -261,7 +267,10 @@ impl Manifest {
             for field in fields {
                 let place = format!("{place}.{}", field.name);
                 if !word(&field.name) || !names.insert(&field.name) {
-                    return wrong(place, "each field has a name of its own, of small letters, digits and dashes");
+                    return wrong(
+                        place,
+                        "each field has a name of its own, of small letters, digits and dashes",
+                    );
                 }
                 // Written so that NaN is refused.
                 if !(field.min.is_finite() && field.max.is_finite() && field.min <= field.max) {
@@ -284,7 +293,10 @@ impl Manifest {
             ("rounds", l.rounds.into(), most.rounds.into()),
         ] {
             if asked == 0 || asked > most {
-                return wrong(format!("limits.{place}"), format!("it is {asked}; the host gives 1 to {most}"));
+                return wrong(
+                    format!("limits.{place}"),
+                    format!("it is {asked}; the host gives 1 to {most}"),
+                );
             }
         }
         Ok(())

@@ -121,7 +121,8 @@ pub enum AdmissionError {
     },
     /// An export that is neither memory, an entry, nor a linker constant.
     #[error(
-        "the export `{name}` is not expected; a program exports its memory and the entries of one kind: {}", kinds()
+        "the export `{name}` is not expected; a program exports its memory and the entries of one kind: {}",
+        kinds()
     )]
     Export {
         /// Name of the export.
@@ -433,7 +434,8 @@ impl<'a> Facts<'a> {
         if !memory {
             return Err(AdmissionError::NoMemory);
         }
-        let all = |entries: &[&str]| found.len() == entries.len() && entries.iter().all(|e| found.contains(e));
+        let all =
+            |entries: &[&str]| found.len() == entries.len() && entries.iter().all(|e| found.contains(e));
         let Some((name, entries)) = abi::KINDS.into_iter().find(|(_, entries)| all(entries)) else {
             let found = found.into_iter().collect::<Vec<_>>().join(", ");
             return Err(AdmissionError::Entries { found });

@@ -201,6 +201,3 @@ impl Answer for Linear {
         Ok(vec![middle + half * dot(weights, &z)])
     }
 }
-
-#[cfg(test)]
-mod tests;

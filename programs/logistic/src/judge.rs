@@ -148,8 +148,7 @@ fn calibration(groups: &[(f64, f64, f64)]) -> Option<(f64, f64)> {
             h11 += w * x * x;
         }
         let determinant = h00 * h11 - h01 * h01;
-        // Written so that NaN ends it.
-        if !(determinant > 1e-10 * h00 * h11) {
+        if determinant.is_nan() || determinant <= 1e-10 * h00 * h11 {
             return None;
         }
         let (da, db) = ((h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant);

@@ -208,6 +208,3 @@ impl Answer for Logistic {
         Ok(vec![logistic(dot(weights, &z))])
     }
 }
-
-#[cfg(test)]
-mod tests;

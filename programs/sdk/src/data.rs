@@ -38,6 +38,9 @@ impl Block {
     }
 }
 
+/// What is done with a row: its draw and its values.
+pub type EachRow<'a> = dyn FnMut(f64, &[f64]) -> Result<(), Refusal> + 'a;
+
 /// All rows of a site.
 pub trait Data {
     /// How many blocks there are.
@@ -47,11 +50,7 @@ pub trait Data {
     fn block(&self, number: usize) -> Result<Block, Refusal>;
 
     /// Calls `row(draw, values)` for every row in order.
-    fn each(
-        &self,
-        columns: usize,
-        row: &mut dyn FnMut(f64, &[f64]) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
+    fn each(&self, columns: usize, row: &mut EachRow<'_>) -> Result<(), Refusal> {
         for number in 0..self.blocks() {
             let block = self.block(number)?;
             if block.columns != columns {

@@ -121,8 +121,7 @@ fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
 
 /// Probability that a Student t of `df > 0` degrees of freedom is further from 0 than `t`.
 pub fn two_sided_t(t: f64, df: f64) -> f64 {
-    // Written so that NaN is refused.
-    if !(df > 0.0) || t.is_nan() {
+    if df.is_nan() || df <= 0.0 || t.is_nan() {
         return f64::NAN;
     }
     if t.is_infinite() {

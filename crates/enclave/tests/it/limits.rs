@@ -6,8 +6,9 @@ use crate::support::{SMALL, load, module, run};
 
 #[test]
 fn a_run_reads_its_input_and_writes_its_output() {
-    let echo = "(call $input_read (i32.const 100) (i32.const 0) (call $input_len))
-                (call $output_emit (i32.const 100) (call $input_len))";
+    let echo =
+        "(call $input_read (i32.const 0) (i32.const 100) (i32.const 0) (call $input_len (i32.const 0)))
+                (call $output_emit (i32.const 100) (call $input_len (i32.const 0)))";
     assert_eq!(run(echo, b"same").unwrap().bytes, b"same");
     assert_eq!(run(echo, b"").unwrap().bytes, b"");
 }
@@ -21,9 +22,9 @@ fn endless_loops_run_out_of_fuel() {
                 (loop $l (memory.fill (i32.const 0) (i32.const 7) (i32.const 3900000)) (br $l))";
     assert_eq!(run(fill, b""), out_of_fuel);
     let read = "(drop (memory.grow (i32.const 60)))
-                (loop $l (call $input_read (i32.const 0) (i32.const 0) (call $input_len)) (br $l))";
+                (loop $l (call $input_read (i32.const 0) (i32.const 0) (i32.const 0) (call $input_len (i32.const 0))) (br $l))";
     assert_eq!(run(read, &[0; 1 << 20]), out_of_fuel);
-    assert_eq!(run("(loop $l (drop (call $input_len)) (br $l))", b""), out_of_fuel);
+    assert_eq!(run("(loop $l (drop (call $input_len (i32.const 0))) (br $l))", b""), out_of_fuel);
 }
 
 #[test]
@@ -35,17 +36,19 @@ fn memory_stops_at_its_maximum() {
 }
 
 #[test]
-fn exactly_one_output_of_bounded_size() {
+fn output_comes_in_pieces_and_is_bounded_in_all() {
     let emit = "(call $output_emit (i32.const 0) (i32.const 8))";
     assert_eq!(run(emit, b"").unwrap().bytes, [0; 8]);
     assert_eq!(run("", b""), Err(RunError::NoOutput));
-    assert_eq!(run(&format!("{emit} {emit}"), b""), Err(RunError::SecondOutput));
+    assert_eq!(run(&format!("{emit} {emit}"), b"").unwrap().bytes, [0; 16]);
     let limit = SMALL.output_bytes;
     assert_eq!(
         run("(call $output_emit (i32.const 0) (i32.const 1025))", b""),
         Err(RunError::OutputTooLarge { bytes: 1025, limit })
     );
     assert_eq!(run("(call $output_emit (i32.const 0) (i32.const 1024))", b"").unwrap().bytes.len(), 1024);
+    let pieces = format!("(loop $l {emit} (br $l))");
+    assert_eq!(run(&pieces, b""), Err(RunError::OutputTooLarge { bytes: 1032, limit }));
 }
 
 #[test]
@@ -59,18 +62,28 @@ fn an_output_before_a_failure_is_lost() {
 #[test]
 fn ranges_are_checked() {
     for (body, call) in [
-        ("(call $input_read (i32.const 0) (i32.const 0) (i32.const 5))", "input_read"),
-        ("(call $input_read (i32.const 0) (i32.const 5) (i32.const 0))", "input_read"),
-        ("(call $input_read (i32.const 65533) (i32.const 0) (i32.const 4))", "input_read"),
-        ("(call $input_read (i32.const -1) (i32.const -1) (i32.const 4))", "input_read"),
+        ("(call $input_read (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 5))", "input_read"),
+        ("(call $input_read (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 0))", "input_read"),
+        ("(call $input_read (i32.const 0) (i32.const 65533) (i32.const 0) (i32.const 4))", "input_read"),
+        ("(call $input_read (i32.const 0) (i32.const -1) (i32.const -1) (i32.const 4))", "input_read"),
         ("(call $output_emit (i32.const 65533) (i32.const 4))", "output_emit"),
         ("(call $output_emit (i32.const -1) (i32.const 4))", "output_emit"),
     ] {
         assert_eq!(run(body, b"four"), Err(RunError::BadRange { call }), "{body}");
     }
     // A negative length is a huge one, and a huge copy has its price before its range is looked at.
-    let huge = "(call $input_read (i32.const 0) (i32.const 0) (i32.const -1))";
+    let huge = "(call $input_read (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1))";
     assert_eq!(run(huge, b"four"), Err(RunError::OutOfFuel { fuel: SMALL.fuel }));
+}
+
+#[test]
+fn channels_are_those_of_the_entry_and_words_are_for_what_is_public() {
+    let other = "(drop (call $input_len (i32.const 1)))";
+    assert_eq!(run(other, b""), Err(RunError::Channel { entry: "query", channel: 1, channels: 1 }));
+    let words = "(call $explain (i32.const 0) (i32.const 8)) (call $abort (i32.const 3))";
+    assert_eq!(run(words, b""), Err(RunError::Words { entry: "query" }));
+    let program = load(&module(r#"(func (export "query"))"#), SMALL);
+    assert_eq!(program.call("site", b"", &[]), Err(RunError::NoEntry { entry: "site" }));
 }
 
 #[test]

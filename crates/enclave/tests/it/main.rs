@@ -4,5 +4,6 @@
 
 mod admission;
 mod limits;
+mod methods;
 mod programs;
 mod support;

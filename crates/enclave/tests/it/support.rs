@@ -31,13 +31,14 @@ pub fn load(wasm: &[u8], limits: Limits) -> LoadedProgram {
     engine.load(Program::admit(wasm, limits).unwrap()).unwrap()
 }
 
-/// A query program around a body, with all four imports and 64 pages at the most.
+/// A query program around a body, with the imports and 64 pages at the most.
 pub fn module(body: &str) -> Vec<u8> {
     wat::parse_str(format!(
         r#"(module
-            (import "histone" "input_len" (func $input_len (result i32)))
-            (import "histone" "input_read" (func $input_read (param i32 i32 i32)))
+            (import "histone" "input_len" (func $input_len (param i32) (result i32)))
+            (import "histone" "input_read" (func $input_read (param i32 i32 i32 i32)))
             (import "histone" "output_emit" (func $output_emit (param i32 i32)))
+            (import "histone" "explain" (func $explain (param i32 i32)))
             (import "histone" "abort" (func $abort (param i32)))
             (memory (export "memory") 1 64)
             {body})"#

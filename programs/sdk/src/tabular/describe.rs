@@ -130,7 +130,7 @@ impl Described {
         let wrong =
             |what: &str| Refusal::because(format!("the sums of the description cannot be true: {what}"));
         let count = |v: f64| {
-            if v >= 0.0 && v <= 9e15 && v.trunc() == v {
+            if (0.0..=9e15).contains(&v) && v.trunc() == v {
                 Ok(v as u64)
             } else {
                 Err(wrong("a count is not a whole number"))

@@ -51,7 +51,8 @@ pub struct Batch {
 
 /// A value that is present.
 pub(super) fn present(feature: &Feature, v: f64) -> Option<f64> {
-    (!v.is_nan() && !(feature.zero_is_missing && v == 0.0)).then_some(v)
+    let missing = v.is_nan() || (feature.zero_is_missing && v == 0.0);
+    (!missing).then_some(v)
 }
 
 /// A number on the scale of its range, in [-1, 1], and whether it was outside. A category stays what it is.
@@ -167,7 +168,8 @@ impl Design {
             n += 1;
             if n == BATCH {
                 batch(&rows);
-                (rows.z.clear(), rows.outcomes.clear());
+                rows.z.clear();
+                rows.outcomes.clear();
                 n = 0;
             }
             Ok(())

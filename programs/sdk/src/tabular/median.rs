@@ -147,7 +147,7 @@ pub(super) fn thresholds(searches: &[Search], columns: usize) -> Vec<Vec<f64>> {
 pub(super) fn narrow(searches: &mut [Search], columns: usize, sum: &[f64]) -> Result<(), Refusal> {
     let implausible = |what: &str| Refusal::because(format!("the sums of the ranks cannot be true: {what}"));
     let count = |&v: &f64| {
-        if v >= 0.0 && v <= 9e15 && v.trunc() == v {
+        if (0.0..=9e15).contains(&v) && v.trunc() == v {
             Ok(v as u64)
         } else {
             Err(implausible("a count is not a whole number"))

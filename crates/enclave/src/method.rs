@@ -1,0 +1,352 @@
+//! Methods on the engine: the two halves of a training as calls of one measured module.
+//!
+//! Every call starts in fresh memory. What the public half gives is a function of bytes that anybody has who sees the opened
+//! sums, so that a stranger recomputes it; what the private half gives passes the gate that the question's segments describe.
+
+use std::sync::Arc;
+
+use histone_program_sdk::config::Config;
+use histone_program_sdk::data::Block;
+use histone_program_sdk::entries::advance_input;
+use histone_program_sdk::method::{Ask, Done, Next, Numbers, Opened};
+use histone_program_sdk::model::Model;
+use histone_program_sdk::wire::{Wire, WireError, decode_vector, encode_vector};
+
+use crate::engine::{LoadedProgram, RunError};
+use crate::manifest::{Field, Manifest};
+
+/// The longest vector of a round, and the most segments.
+pub const MAX_NUMBERS: usize = 1 << 24;
+const MAX_SEGMENTS: usize = 1_000;
+
+/// Largest sum of a segment of a round, over all sites: it must fit into the field with 60 bits behind the point.
+const MAX_SUM: f64 = (1_u64 << 62) as f64;
+
+/// Rows in a block of private input, so that a block is a few MiB at the most for the usual tables.
+pub const BLOCK_ROWS: usize = 4096;
+
+/// Why a method gives no answer.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MethodError {
+    /// The program is no method.
+    #[error("`{0}` is no method: it has other entries")]
+    NotAMethod(String),
+    /// A call of it ended without a result.
+    #[error("the method `{method}`, {entry}: {error}")]
+    Run {
+        /// Its name.
+        method: String,
+        /// What was called.
+        entry: &'static str,
+        /// Why.
+        error: RunError,
+    },
+    /// What it gave is not what the entry must give.
+    #[error("the method `{method}`, {entry}: its output is none ({error})")]
+    Layout {
+        /// Its name.
+        method: String,
+        /// What was called.
+        entry: &'static str,
+        /// Why.
+        error: WireError,
+    },
+    /// It broke a rule.
+    #[error("the method `{method}`, {entry}: {what}")]
+    Rule {
+        /// Its name.
+        method: String,
+        /// What was called.
+        entry: &'static str,
+        /// Which.
+        what: String,
+    },
+}
+
+/// A method that can be called.
+#[derive(Debug, Clone)]
+pub struct HostedMethod {
+    program: LoadedProgram,
+    manifest: Manifest,
+}
+
+impl HostedMethod {
+    /// Takes a loaded program, which must be a method.
+    pub fn new(program: LoadedProgram) -> Result<Self, MethodError> {
+        match program.program().manifest() {
+            Some(manifest) => Ok(Self { manifest: manifest.clone(), program }),
+            None => Err(MethodError::NotAMethod(format!("{:?}", program.program().kind()))),
+        }
+    }
+
+    /// What it says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The program under it.
+    pub fn program(&self) -> &LoadedProgram {
+        &self.program
+    }
+
+    fn call(
+        &self,
+        entry: &'static str,
+        public: &[u8],
+        private: &[Arc<[u8]>],
+    ) -> Result<Vec<u8>, MethodError> {
+        let method = || self.manifest.name.clone();
+        match self.program.call(entry, public, private) {
+            Ok(output) => Ok(output.bytes),
+            Err(error) => Err(MethodError::Run { method: method(), entry, error }),
+        }
+    }
+
+    fn rule<T>(&self, entry: &'static str, what: impl Into<String>) -> Result<T, MethodError> {
+        Err(MethodError::Rule { method: self.manifest.name.clone(), entry, what: what.into() })
+    }
+
+    /// The state before the first round.
+    pub fn begin(&self, config: &Config) -> Result<Vec<u8>, MethodError> {
+        self.call("begin", &config.to_bytes(), &[])
+    }
+
+    /// What a state asks, or the end. `sites` is the size of the cohort, for which a sum must fit.
+    pub fn next(&self, state: &[u8], sites: usize) -> Result<Next, MethodError> {
+        let entry = "next";
+        let bytes = self.call(entry, state, &[])?;
+        let next = Next::from_bytes(&bytes).map_err(|error| MethodError::Layout {
+            method: self.manifest.name.clone(),
+            entry,
+            error,
+        })?;
+        match &next {
+            Next::Ask { ask } => self.check_ask(ask, sites)?,
+            Next::Done { done } => self.check_done(done)?,
+        }
+        Ok(next)
+    }
+
+    fn check_ask(&self, ask: &Ask, sites: usize) -> Result<(), MethodError> {
+        let entry = "next";
+        let stage = &ask.stage;
+        if stage.is_empty() || stage.len() > 40 || stage.chars().any(char::is_control) {
+            return self.rule(entry, "the name of its stage is no word");
+        }
+        if ask.segments.len() > MAX_SEGMENTS || ask.len() > MAX_NUMBERS || ask.is_empty() {
+            return self.rule(
+                entry,
+                format!("the {stage} stage asks for {} numbers; a round has 1 to {MAX_NUMBERS}", ask.len()),
+            );
+        }
+        for (i, segment) in ask.segments.iter().enumerate() {
+            let most = match segment.numbers {
+                Numbers::Count { max } => max as f64,
+                Numbers::Real { max_abs, fraction_bits } if fraction_bits <= 60 => max_abs,
+                Numbers::Real { .. } => f64::NAN,
+            };
+            let fits = most * sites.max(1) as f64;
+            // NaN and negative bounds are refused as well.
+            if fits.is_nan() || fits > MAX_SUM || most < 0.0 {
+                return self.rule(
+                    entry,
+                    format!(
+                        "segment {i} of the {stage} stage has a bound that no sum over {sites} sites can have"
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn check_done(&self, done: &Done) -> Result<(), MethodError> {
+        let (entry, m) = ("next", &done.model);
+        if m.method != self.manifest.name || m.version != self.manifest.version {
+            return self.rule(entry, format!("its model is of `{} {}`", m.method, m.version));
+        }
+        for fact in &done.facts {
+            let text = |t: &str| t.len() <= 1_000 && !t.chars().any(char::is_control);
+            if !text(&fact.name) || !text(&fact.says) || fact.columns.iter().any(|c| !text(c)) {
+                return self.rule(entry, "a fact has no name that can be shown");
+            }
+            if fact.rows.iter().any(|row| row.len() != fact.columns.len()) {
+                return self
+                    .rule(entry, format!("a row of the fact `{}` has another number of columns", fact.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// The state after a round. The sum must have the length that was asked for.
+    pub fn advance(&self, state: &[u8], ask: &Ask, opened: &Opened) -> Result<Vec<u8>, MethodError> {
+        let entry = "advance";
+        if opened.sums.len() != ask.len() || opened.sums.iter().any(|v| !v.is_finite()) {
+            return self.rule(entry, format!("the sum is not {} finite numbers", ask.len()));
+        }
+        self.call(entry, &advance_input(state, opened), &[])
+    }
+
+    /// A site's numbers for a question, past the gate.
+    pub fn site(&self, ask: &Ask, blocks: &[Arc<[u8]>]) -> Result<Vec<f64>, MethodError> {
+        let entry = "site";
+        let bytes = self.call(entry, &ask.question, blocks)?;
+        let values = decode_vector(&bytes).map_err(|error| MethodError::Layout {
+            method: self.manifest.name.clone(),
+            entry,
+            error,
+        })?;
+        match admit(ask, &values) {
+            Ok(()) => Ok(values),
+            Err(what) => self.rule(entry, what),
+        }
+    }
+
+    /// What a site says of itself with the finished model: one value for each field of the manifest.
+    pub fn report(&self, model: &Model, blocks: &[Arc<[u8]>]) -> Result<Vec<Option<f64>>, MethodError> {
+        let bytes = self.call("report", &model.to_bytes(), blocks)?;
+        fields(&self.manifest.name, "report", &self.manifest.report, &bytes)
+    }
+}
+
+/// The gate of a round: as many numbers as the segments say, each within its bound. Says nothing of the values.
+fn admit(ask: &Ask, values: &[f64]) -> Result<(), String> {
+    if values.len() != ask.len() {
+        return Err(format!(
+            "it gave {} numbers where the {} stage asks for {}",
+            values.len(),
+            ask.stage,
+            ask.len()
+        ));
+    }
+    let mut rest = values;
+    for (i, segment) in ask.segments.iter().enumerate() {
+        let (here, after) = rest.split_at(segment.len as usize);
+        rest = after;
+        let fits = |v: &f64| match segment.numbers {
+            Numbers::Count { max } => (0.0..=max as f64).contains(v) && v.fract() == 0.0,
+            Numbers::Real { max_abs, .. } => v.abs() <= max_abs,
+        };
+        if let Some(at) = here.iter().position(|v| !fits(v)) {
+            return Err(format!(
+                "number {at} of segment {i} of the {} stage is not within its bound",
+                ask.stage
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Fields that leave in clear: one number each, in its range, rounded.
+fn fields(
+    method: &str,
+    entry: &'static str,
+    fields: &[Field],
+    bytes: &[u8],
+) -> Result<Vec<Option<f64>>, MethodError> {
+    let method = || method.to_owned();
+    let values =
+        decode_vector(bytes).map_err(|error| MethodError::Layout { method: method(), entry, error })?;
+    let rule = |what: String| Err(MethodError::Rule { method: method(), entry, what });
+    if values.len() != fields.len() {
+        return rule(format!("it gave {} fields, its manifest names {}", values.len(), fields.len()));
+    }
+    let mut admitted = Vec::with_capacity(fields.len());
+    for (field, value) in fields.iter().zip(values) {
+        match field.admit(value) {
+            Ok(value) => admitted.push(value),
+            Err(()) => return rule(format!("its field `{}` is not within its range", field.name)),
+        }
+    }
+    Ok(admitted)
+}
+
+/// Applies the models of a method: its `answer` module.
+#[derive(Debug, Clone)]
+pub struct HostedAnswer {
+    program: LoadedProgram,
+    manifest: Manifest,
+}
+
+impl HostedAnswer {
+    /// Takes the module that the manifest of a method names.
+    pub fn new(program: LoadedProgram, manifest: Manifest) -> Result<Self, MethodError> {
+        if program.program().entries() == ["answer"] {
+            Ok(Self { program, manifest })
+        } else {
+            Err(MethodError::NotAMethod(manifest.answer.program))
+        }
+    }
+
+    /// The answer to a row: a value for each field of the manifest.
+    pub fn answer(&self, model: &Model, row: &[f64]) -> Result<Vec<Option<f64>>, MethodError> {
+        let (entry, name) = ("answer", &self.manifest.answer.program);
+        let row: Arc<[u8]> = encode_vector(row).into();
+        let output = self.program.call(entry, &model.to_bytes(), &[row]);
+        let output = output.map_err(|error| MethodError::Run { method: name.clone(), entry, error })?;
+        fields(name, entry, &self.manifest.answer.fields, &output.bytes)
+    }
+}
+
+/// A training over sites that are all here, without ledger, enclave or mask.
+#[derive(Debug)]
+pub struct LocalTraining<'a> {
+    method: &'a HostedMethod,
+    state: Vec<u8>,
+    rounds: u32,
+}
+
+/// A round of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LocalStep {
+    /// A round was made.
+    Round {
+        /// Its number, from 1.
+        round: u32,
+        /// Its stage.
+        stage: String,
+        /// Numbers of a site.
+        numbers: usize,
+    },
+    /// The end.
+    Done(Box<Done>),
+}
+
+impl<'a> LocalTraining<'a> {
+    /// Begins.
+    pub fn new(method: &'a HostedMethod, config: &Config) -> Result<Self, MethodError> {
+        Ok(Self { method, state: method.begin(config)?, rounds: 0 })
+    }
+
+    /// Makes a round over the sites' blocks, or ends.
+    pub fn step(&mut self, sites: &[Vec<Arc<[u8]>>]) -> Result<LocalStep, MethodError> {
+        let ask = match self.method.next(&self.state, sites.len())? {
+            Next::Done { done } => return Ok(LocalStep::Done(Box::new(done))),
+            Next::Ask { ask } => ask,
+        };
+        let most = self.method.manifest.limits.rounds;
+        if self.rounds >= most {
+            return self
+                .method
+                .rule("next", format!("it asks for more than the {most} rounds of its manifest"));
+        }
+        let mut sums = vec![0.0; ask.len()];
+        for blocks in sites {
+            sums.iter_mut().zip(self.method.site(&ask, blocks)?).for_each(|(sum, v)| *sum += v);
+        }
+        let donors = (1..=sites.len() as u16).collect();
+        self.state = self.method.advance(&self.state, &ask, &Opened { donors, sums })?;
+        self.rounds += 1;
+        Ok(LocalStep::Round { round: self.rounds, stage: ask.stage.clone(), numbers: ask.len() })
+    }
+}
+
+/// The bytes of rows in blocks of [`BLOCK_ROWS`], as the private half reads them: `columns` values a row, and a draw each.
+pub fn blocks(columns: usize, draws: &[f64], values: &[f64]) -> Vec<Arc<[u8]>> {
+    let columns = columns.max(1);
+    draws
+        .chunks(BLOCK_ROWS)
+        .zip(values.chunks(BLOCK_ROWS * columns))
+        .map(|(draws, values)| Block { columns, draws: draws.into(), values: values.into() }.encode().into())
+        .collect()
+}

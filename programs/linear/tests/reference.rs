@@ -1,0 +1,103 @@
+//! Linear regression over sites against one over pooled rows by others; `reference/reference.py` made the figures.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../sdk/tests/tables.rs"]
+mod tables;
+
+use histone_program_linear::Linear;
+use histone_program_sdk::config::{Config, Feature, Kind, Outcome};
+use histone_program_sdk::method::{Answer, Method};
+use tables::{
+    Rows, Table, blocks, compare, missing, number, of_patients, patients, reference, train, tumours, value,
+};
+
+fn config(features: Vec<Feature>, outcome: &str, tables: &[Table], ridge: f64, missing_as: &str) -> Config {
+    let Kind::Number { low, high } = number(outcome, tables).kind else { panic!() };
+    Config {
+        features,
+        outcome: Outcome::Number { name: outcome.into(), low, high },
+        missing: missing(missing_as),
+        holdout: 0.0,
+        values: vec![ridge],
+    }
+}
+
+fn agrees(config: &Config, tables: &[Table], case: &str, bound: f64) {
+    let (done, _) = train::<Linear>(config, tables).unwrap();
+    let worst = compare(&done, case);
+    assert!(worst < bound, "{case}: {worst:e}");
+    let expected = reference(case);
+    for (found, expected) in [
+        (value(&done, "training r2"), expected["[r2; adjusted]"].0),
+        (value(&done, "adjusted r2"), expected["[r2; adjusted]"].1),
+        (value(&done, "residual spread"), expected["[spread]"].0),
+    ] {
+        assert!((found / expected - 1.0).abs() < 1e-9, "{case}: {found} {expected}");
+    }
+}
+
+fn tumour_features(tables: &[Table]) -> Vec<Feature> {
+    let names = tables[0].names.iter().filter(|n| !["malignant", "mean_area"].contains(&n.as_str()));
+    names.map(|n| number(n, tables)).collect()
+}
+
+#[test]
+fn tumours_as_statsmodels_has_them() {
+    let tables = tumours();
+    // Radius and perimeter are nearly the same: the equations have a condition of about 10^5.
+    agrees(&config(tumour_features(&tables), "mean_area", &tables, 0.0, "refuse"), &tables, "tumours", 1e-8);
+    agrees(
+        &config(tumour_features(&tables), "mean_area", &tables, 2.5, "refuse"),
+        &tables,
+        "tumours ridge 2.5",
+        1e-9,
+    );
+}
+
+#[test]
+fn patients_with_categories_gaps_and_tiny_values() {
+    let tables = patients();
+    for gaps in ["drop", "mean", "median"] {
+        let config = config(of_patients(&tables), "pressure", &tables, 0.0, gaps);
+        agrees(&config, &tables, &format!("patients {gaps}"), 1e-9);
+    }
+}
+
+#[test]
+fn held_out_rows_judge_the_model() {
+    let tables = patients();
+    let config = Config { holdout: 0.3, ..config(of_patients(&tables), "pressure", &tables, 0.0, "median") };
+    let (done, rounds) = train::<Linear>(&config, &tables).unwrap();
+    assert_eq!(rounds, 12, "description, nine rounds for medians, fit, judging");
+    assert_eq!(value(&done, "rows") + value(&done, "judging rows"), 600.0);
+    let (r2, rmse) = (value(&done, "r2"), value(&done, "rmse"));
+    assert!((0.15..0.8).contains(&r2) && (7.0..11.0).contains(&rmse), "{r2} {rmse}");
+    for table in &tables {
+        let report = Linear::report(&done.model, &Rows(blocks(table, &config))).unwrap();
+        assert!(
+            (40.0..90.0).contains(&report[0]) && report[1] > 0.05 && (6.0..13.0).contains(&report[2]),
+            "{report:?}"
+        );
+    }
+    // A user who knows only the age and that the person smokes.
+    let answer = Linear::answer(&done.model, &[70.0, f64::NAN, 1.0, 2.0, f64::NAN]).unwrap();
+    assert!((140.0..165.0).contains(&answer[0]), "{answer:?}");
+    assert!(Linear::answer(&done.model, &[70.0, 27.0, 7.0, 2.0, 0.0]).is_err(), "a level that is none");
+}
+
+#[test]
+fn too_few_rows_and_wrong_settings_are_said() {
+    let mut tables = patients();
+    let bad = Config { holdout: 0.95, ..config(of_patients(&tables), "pressure", &tables, 0.0, "drop") };
+    assert!(train::<Linear>(&bad, &tables).unwrap_err().contains("held-out share"));
+    let yes_no = Config { outcome: Outcome::YesNo { name: "event".into() }, ..bad.clone() };
+    assert!(train::<Linear>(&yes_no, &tables).unwrap_err().contains("predicts a number"));
+    let few = Config { holdout: 0.0, ..bad };
+    tables.iter_mut().for_each(|t| t.rows.truncate(2));
+    let error = train::<Linear>(&few, &tables).unwrap_err();
+    assert!(error.contains("fewer rows than columns"), "{error}");
+    tables.iter_mut().for_each(|t| t.rows.clear());
+    let error = train::<Linear>(&few, &tables).unwrap_err();
+    assert!(error.contains("no site has a row"), "{error}");
+}
