@@ -6,6 +6,7 @@
 mod chain;
 mod damaged;
 mod ledger;
+mod program;
 mod progress;
 mod replace;
 mod study;

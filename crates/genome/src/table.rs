@@ -11,6 +11,7 @@ mod lexer;
 mod number;
 mod raw;
 mod rule;
+mod typed;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,6 +20,7 @@ pub use encoding::ENCODING_VERSION;
 pub use error::{CellPlace, CellProblem, LineProblem, TableError};
 pub use raw::{ColumnKind, RawTable};
 pub use rule::Positive;
+pub use typed::{Looks, MAX_LEVELS};
 
 /// Largest absolute value of a feature. Sums over a study are made in fixed point; beyond this they could overflow.
 pub const MAX_ABS_VALUE: f64 = 1e9;

@@ -17,6 +17,7 @@ pub mod committee;
 pub mod duplicates;
 pub mod error;
 pub mod machine;
+pub mod method;
 pub mod owner;
 pub mod party;
 pub mod plan;

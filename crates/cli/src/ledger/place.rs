@@ -115,6 +115,8 @@ pub fn folder(command: &Command) -> PathBuf {
         | Command::Query(market::QueryCommand::Show { reading, .. })
         | Command::Round(market::RoundCommand::List { reading, .. })
         | Command::Round(market::RoundCommand::Show { reading, .. }) => Some(&reading.place),
+        // They read no ledger.
+        Command::Program(_) => None,
         Command::Revenue(c) => revenue::place(c),
         Command::Ledger(c) => deploy::place(c),
         Command::Governance(c) => governance::place(c),

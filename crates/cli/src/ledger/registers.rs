@@ -15,6 +15,12 @@ use super::text::{pick, short, utc};
 /// `histone program`.
 #[derive(Subcommand)]
 pub enum ProgramCommand {
+    /// Make a folder for a new method, which builds (docs/methods.md).
+    New(crate::program::NewArgs),
+    /// Read a module as an auditor does: static check, manifest, limits, measurement.
+    Check(crate::program::CheckArgs),
+    /// Run a whole training over tables in files, without ledger and enclave.
+    Run(crate::program::RunArgs),
     /// List the programs.
     List {
         /// Only of this kind: validation, training, query.
@@ -87,7 +93,12 @@ fn yes(held: bool) -> String {
 
 /// Runs `histone program`.
 pub async fn programs(command: ProgramCommand, out: &mut dyn Write) -> Result<bool> {
-    let (ProgramCommand::List { reading, .. } | ProgramCommand::Show { reading, .. }) = &command;
+    let reading = match &command {
+        ProgramCommand::New(args) => return crate::program::begin(args, out),
+        ProgramCommand::Check(args) => return crate::program::check(args, out),
+        ProgramCommand::Run(args) => return crate::program::run(args, out),
+        ProgramCommand::List { reading, .. } | ProgramCommand::Show { reading, .. } => reading,
+    };
     let opened = reading.place.open().await?;
     let book = Book::read(&opened.ledger, &[Contract::Members, Contract::Programs]).await?;
     let names = &opened.names;
@@ -130,6 +141,7 @@ pub async fn programs(command: ProgramCommand, out: &mut dyn Write) -> Result<bo
             }
             page.facts(&p.measurement.to_string(), facts);
         }
+        ProgramCommand::New(_) | ProgramCommand::Check(_) | ProgramCommand::Run(_) => {}
     }
     page.print(reading.json, out)?;
     Ok(true)

@@ -10,6 +10,7 @@ mod help;
 mod identifiers;
 mod kill;
 mod ledger;
+mod methods;
 mod rpc;
 mod serve;
 mod server;

@@ -41,6 +41,8 @@ pub enum CellProblem {
     Hexadecimal,
     /// Absolute value above [`MAX_ABS_VALUE`].
     OutOfRange,
+    /// A cell of a category that is none of its levels.
+    NoLevel,
     /// The label of a row is missing.
     LabelMissing,
     /// A feature is missing and the study refuses missing cells.
@@ -65,6 +67,9 @@ impl fmt::Display for CellProblem {
                     f,
                     "the number is beyond ±{MAX_ABS_VALUE:e}, the range of the fixed-point sums; rescale the column, or add it to `ignore`"
                 );
+            }
+            Self::NoLevel => {
+                "the cell is none of the levels of this category; add it to them, or to the missing codes"
             }
             Self::LabelMissing => "the label is missing; every row needs one, remove the row or fill it in",
             Self::MissingInQuery => {

@@ -296,7 +296,7 @@ impl RawTable {
         Ok(values)
     }
 
-    fn index(&self, name: &str) -> Result<usize, TableError> {
+    pub(super) fn index(&self, name: &str) -> Result<usize, TableError> {
         self.columns.iter().position(|column| column == name).ok_or_else(|| {
             let mut header: Vec<&str> = self.columns.iter().map(String::as_str).take(20).collect();
             if self.columns.len() > header.len() {
@@ -306,7 +306,7 @@ impl RawTable {
         })
     }
 
-    fn cell(&self, row: usize, column: usize) -> &str {
+    pub(super) fn cell(&self, row: usize, column: usize) -> &str {
         let index = row * self.columns.len() + column;
         let start = index.checked_sub(1).and_then(|index| self.ends.get(index)).copied().unwrap_or(0);
         // Every row was read with `columns.len()` cells, so the default is never taken.
@@ -322,7 +322,7 @@ impl RawTable {
         }
     }
 
-    fn refuse(&self, row: usize, column: usize, problem: CellProblem) -> TableError {
+    pub(super) fn refuse(&self, row: usize, column: usize, problem: CellProblem) -> TableError {
         TableError::Cell { at: self.place(row, column), problem }
     }
 }
@@ -371,7 +371,7 @@ fn check_limit(file: &str, what: &'static str, found: usize, limit: usize) -> Re
     Ok(())
 }
 
-fn is_missing(cell: &str, rules: &MissingRules) -> bool {
+pub(super) fn is_missing(cell: &str, rules: &MissingRules) -> bool {
     rules.codes.iter().any(|code| code == cell)
 }
 

@@ -1,0 +1,130 @@
+//! `histone program new|check|run`, and the page that takes a newcomer to a method of their own, word by word.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn histone() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_histone"))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn run(args: &[&str]) -> (bool, String, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(histone()).args(args).current_dir(root()).output().unwrap();
+    (status.success(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn methods_of_the_product_are_shown_as_an_auditor_reads_them() {
+    let (ok, out, _) = run(&["program", "check", "logistic"]);
+    assert!(ok);
+    for part in [
+        "entries",
+        "begin, next, advance, site, report",
+        "measurement",
+        "Logistic regression",
+        "ridge",
+        "own_auc",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let (ok, out, _) = run(&["program", "check", "linear", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(ok && json["manifest"]["name"] == "linear" && json["limits"]["memory_bytes"] == 1 << 30);
+    let (ok, _, err) = run(&["program", "check", "nothing"]);
+    assert!(!ok && err.contains("neither a file that can be read nor a method"), "{err}");
+    let (ok, _, err) = run(&["program", "check", "README.md"]);
+    assert!(!ok && err.contains("not admitted"), "{err}");
+}
+
+#[test]
+fn a_training_over_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("c.toml");
+    let model = dir.path().join("m.model");
+    let text = "outcome = \"pressure\"\nignore = [\"site\", \"event\"]\nmissing = \"median\"\n\
+                [columns.smoker]\nlevels = [\"never\", \"former\", \"current\"]\n";
+    fs::write(&config, text).unwrap();
+    let (config, model) = (config.to_str().unwrap(), model.to_str().unwrap());
+    let data = "programs/sdk/tests/reference/patients.csv";
+    let with = |more: &[&str]| {
+        run(&[&["program", "run", "linear", "--config", config, "--data", data, data], more].concat())
+    };
+    let (ok, out, err) = with(&["--out", model]);
+    assert!(ok, "{err}");
+    assert!(
+        out.contains("smoker=current") && out.contains("sex=male") && out.contains("each site for itself"),
+        "{out}"
+    );
+    assert!(
+        err.contains("taken from the data: columns.age.range") && err.contains("round 12: judge"),
+        "{err}"
+    );
+    assert!(fs::metadata(model).unwrap().len() > 500);
+    let (ok, out, _) = with(&["--json", "--ask", data]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(
+        ok && json["facts"]["rows"] == 840.0 && json["answers"].as_array().unwrap().len() == 600,
+        "{out}"
+    );
+    // What does not fit is named.
+    for (change, part) in [
+        ("outcome = \"pressure\"", "outcome = \"weight\""),
+        ("\"current\"", "\"sometimes\""),
+        ("missing = \"median\"", "missing = \"refuse\""),
+        ("missing = \"median\"", "missing = \"median\"\n[settings]\nrigde = 1.0\n"),
+        ("missing = \"median\"", "missing = \"guess\""),
+        ("missing = \"median\"", "holdout = 1.5"),
+    ]
+    .map(|(from, to)| (text.replace(from, to), to))
+    {
+        fs::write(config, change).unwrap();
+        let (ok, _, err) = with(&[]);
+        let said = [
+            "`weight`",
+            "line 3, column 5 (`smoker`)",
+            "a value is missing",
+            "settings.rigde",
+            "c.toml",
+            "held-out share",
+        ];
+        assert!(!ok && said.iter().any(|s| err.contains(s)), "{part}: {err}");
+    }
+}
+
+/// The blocks of a page that a shell runs.
+fn shell(page: &str) -> String {
+    let mut script = String::from("set -eu\n");
+    for block in page.split("```sh\n").skip(1) {
+        script.push_str(block.split("\n```").next().unwrap());
+        script.push('\n');
+    }
+    script
+}
+
+/// Builds wasm modules: needs the target wasm32-unknown-unknown.
+#[test]
+#[ignore = "builds for wasm32; cargo test -p histone-cli --test it -- --ignored methods"]
+fn the_page_leads_to_a_method_of_ones_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = shell(&fs::read_to_string(root().join("docs/methods.md")).unwrap());
+    assert!(script.contains("program new") && script.contains("program run"));
+    let path = format!("{}:{}", histone().parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let out = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(dir.path())
+        .env("PATH", path)
+        .env_remove("CARGO_TARGET_DIR")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{said}");
+    assert!(said.contains("test tests::two_sites_have_one_share ... ok"), "{said}");
+    assert!(said.contains("share.wasm: admitted"), "{said}");
+}
