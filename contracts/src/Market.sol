@@ -215,7 +215,8 @@ contract Market is MarketRules, Consent, Purse {
     }
 
     /// @notice Takes a withdrawn dataset out of the training of a model that it was donated to: out of every later round,
-    /// and out of the latest one unless its sum is open. Anybody may call, once the dataset is withdrawn.
+    /// and out of the latest one unless its sum is open. Anybody may call, once the dataset is withdrawn. As long as no sum
+    /// is open nothing was made from it, and its donor is paid nothing; afterwards the donor is paid like the others.
     function endUse(uint256 modelId, uint16 donorIndex) external {
         Model storage m = _known(modelId);
         if (m.state != State.Recruiting && m.state != State.Training) revert WrongState(modelId, m.state);
@@ -228,6 +229,8 @@ contract Market is MarketRules, Consent, Purse {
         d.enclave = 0;
         emit DonorUseEnded(modelId, donorIndex);
         rounds.dropDonor(modelId, donorIndex);
+        (uint32 opened,,,) = rounds.progress(modelId);
+        if (opened == 0) _exclude(modelId, donorIndex, m, d);
     }
 
     /// @notice Ends the use of the data of a donor whom the committee named, takes its weight off the sum and pays it
@@ -239,14 +242,10 @@ contract Market is MarketRules, Consent, Purse {
         Model storage m = _inState(modelId, State.Training);
         Donor storage d = _donor(modelId, donorIndex);
         used = d.enclave != 0;
-        uint32 weight = d.weight;
         // Only a donor who was excluded before has no weight.
-        if (weight == 0) return false;
+        if (d.weight == 0) return false;
         d.enclave = 0;
-        d.weight = 0;
-        m.totalWeight -= weight;
-        m.excluded += 1;
-        emit DonorExcluded(modelId, donorIndex, weight);
+        _exclude(modelId, donorIndex, m, d);
     }
 
     /// @notice Ends recruiting. Trainer only; needs `minDonors`. The committee is fixed here for the whole training, so
@@ -257,7 +256,8 @@ contract Market is MarketRules, Consent, Purse {
     function startTraining(uint256 modelId, address[] calldata seats, bytes32[] calldata sealKeys) external {
         Model storage m = _inState(modelId, State.Recruiting);
         _onlyTrainer(modelId, m);
-        if (m.donors < m.minDonors) revert TooFewDonors(modelId, m.donors, m.minDonors);
+        uint16 left = m.donors - m.excluded;
+        if (left < m.minDonors) revert TooFewDonors(modelId, left, m.minDonors);
         m.state = State.Training;
         emit TrainingStarted(modelId, m.donors, m.totalWeight);
         rounds.fixCommittee(modelId, seats, sealKeys, m.colluders, m.minSurvivors);
@@ -545,6 +545,15 @@ contract Market is MarketRules, Consent, Purse {
         m.totalWeight += weight;
         _donors[modelId][donorIndex] = Donor(payee, weight, enclaveNumber, Shares.UNPAID | number);
         emit Donated(modelId, datasetId, payee, donorIndex, weight, enclave, root, decision);
+    }
+
+    // Is paid nothing: its weight is off the sum, its instant payment a part of the deposit that is not used.
+    function _exclude(uint256 modelId, uint16 donorIndex, Model storage m, Donor storage d) private {
+        uint32 weight = d.weight;
+        d.weight = 0;
+        m.totalWeight -= weight;
+        m.excluded += 1;
+        emit DonorExcluded(modelId, donorIndex, weight);
     }
 
     function _known(uint256 modelId) private view returns (Model storage m) {

@@ -36,7 +36,8 @@ abstract contract MarketLog {
     event ModelServed(uint256 indexed modelId, address indexed enclave, address indexed runner, uint16 serving);
     /// @notice The dataset of a donor was withdrawn and is in no further round.
     event DonorUseEnded(uint256 indexed modelId, uint16 indexed donorIndex);
-    /// @notice The committee named this donor. It takes part in nothing any more and is paid nothing; `weight` was taken
+    /// @notice This donor takes part in nothing any more and is paid nothing: the committee named it, or its dataset was
+    /// withdrawn before a sum was open; `weight` was taken
     /// off the sum of the weights.
     event DonorExcluded(uint256 indexed modelId, uint16 indexed donorIndex, uint32 weight);
     /// @notice No new queries are sold.

@@ -33,7 +33,7 @@ struct Model {
     uint32 feesCollected;
     uint16 minSurvivors;
     uint8 colluders;
-    // Donors who were named and are paid nothing.
+    // Donors who are paid nothing: named by the committee, or withdrawn before a sum was open.
     uint16 excluded;
     bytes32 whitePaperHash;
     bytes32 planHash;
@@ -64,7 +64,8 @@ struct Query {
 
 /// @title One donor of one model, for readers.
 /// @param payee Account that is paid, made for this model; `Donated` links it to the dataset in public.
-/// @param weight Share in the donors' part, relative to `totalWeight`; 0 for a donor whom the committee named.
+/// @param weight Share in the donors' part, relative to `totalWeight`; 0 for a donor who is paid nothing: named by the committee, or withdrawn before a
+/// sum was open.
 /// @param enclave The training enclave which took the data; zero when its use ended before training did.
 /// @param instantPaid Whether the instant payment was paid out.
 /// @param queriesPaid Of how many settled queries the share was paid out.

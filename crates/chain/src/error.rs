@@ -15,7 +15,7 @@ pub enum ChainError {
     #[error("`{}` already holds a chain; open it, or choose an empty directory", .0.display())]
     Exists(PathBuf),
     /// `open` found nothing.
-    #[error("`{}` holds no chain; create one first", .0.display())]
+    #[error("`{}` holds no chain", .0.display())]
     Missing(PathBuf),
     /// The file is locked.
     #[error("another process holds this chain: `{}`; stop that process and try again", .0.display())]

@@ -115,7 +115,8 @@ struct RunArgs {
     /// The run folder; the parties' secrets go to the same name with `.private` behind it.
     #[arg(long, value_name = "DIR", default_value = "histone-run")]
     out: PathBuf,
-    /// Repeat a run byte for byte. Every secret then follows from this number: for demonstrations only.
+    /// Repeat a run: the same ledger, documents and blobs, byte for byte, but for wall times. Every secret then follows from this
+    /// number: for demonstrations only.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
     /// Print the result as one JSON document on stdout.

@@ -44,7 +44,7 @@ fn load(path: &Path) -> Result<Study> {
 
 /// `NAME@ROUND`.
 pub fn parse_drop_out(text: &str) -> Result<DropOut, String> {
-    let wrong = || "write PARTICIPANT@ROUND, such as city-hospital@2".to_string();
+    let wrong = || "write PARTICIPANT@ROUND, such as city-hospital@2; rounds begin with 1".to_string();
     let (participant, round) = text.rsplit_once('@').ok_or_else(wrong)?;
     let round = round.parse().ok().filter(|&r| r > 0).ok_or_else(wrong)?;
     if participant.is_empty() {

@@ -62,7 +62,7 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
         .collect();
     let total: u32 = r.auc.sites.iter().map(|s| s.evaluated_rows).sum();
     let positive: u32 = r.auc.sites.iter().map(|s| s.positives).sum();
-    let federated = auc(r.auc.federated_exact);
+    let federated = auc(r.auc.federated);
     let total = format!("{total} ({positive} positive)");
     rows.push(vec!["all sites".into(), total, "-".into(), federated, auc(r.auc.pooled)]);
     writeln!(out, "{}", table(&["site", "rows", "local", "federated", "pooled*"], rows))?;
@@ -73,6 +73,26 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
         r.model.newton_rounds,
         if r.model.converged { "converged" } else { "NOT converged: raise `rounds`" },
     )?;
+
+    for w in &r.withdrawn {
+        writeln!(
+            out,
+            "  {} withdrew its data before round {}: it is in no sum from then on, and the pooled fit has its rows",
+            w.participant, w.round
+        )?;
+    }
+    for s in &r.struck {
+        writeln!(
+            out,
+            "  {} was left out by the committee ({}) and is paid nothing; the pooled fit has its rows",
+            s.participant, s.why
+        )?;
+    }
+    let most = r.rounds.iter().map(|x| x.survivors).max().unwrap_or_default();
+    let fewer = r.rounds.iter().filter(|x| x.survivors < most).count();
+    if fewer > 0 {
+        writeln!(out, "  {fewer} of {} rounds have fewer updates than {most}: see below", r.rounds.len())?;
+    }
 
     writeln!(out, "\nRounds (updates encrypted, only their sum was opened)")?;
     let rows = r.rounds.iter().map(|x| {

@@ -44,7 +44,14 @@ pub fn verify(dir: &Path, rpc: Option<&str>, json: bool, out: &mut dyn Write) ->
     if json {
         printed = writeln!(out, "{}", serde_json::to_string_pretty(&report)?);
     } else if let Some(failure) = report.first_failure() {
-        tell(&format!("error: `{}` does not hold: {}", failure.name, failure.detail));
+        let failed = report.checks.iter().filter(|c| c.outcome == Outcome::Fails).count();
+        let more = if failed == 1 { String::new() } else { format!("; {} more do not hold", failed - 1) };
+        // The whole of it stands above.
+        let mut detail: String = failure.detail.chars().take(160).collect();
+        if detail.len() < failure.detail.len() {
+            detail.push('…');
+        }
+        tell(&format!("error: `{}` does not hold: {detail}{more}", failure.name));
     } else if printed.is_ok() {
         printed = writeln!(out, "everything that can be checked holds");
     }

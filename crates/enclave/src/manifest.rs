@@ -323,14 +323,19 @@ impl Setting {
     }
 }
 
+/// A value that may not leave. Says nothing else of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the value is not within the range of its field")]
+pub struct OutOfRange;
+
 impl Field {
-    /// A value as it may leave: rounded, within the range; none where there is none. The error is nothing but that it may not.
-    pub fn admit(&self, value: f64) -> Result<Option<f64>, ()> {
+    /// A value as it may leave: rounded, within the range; none where there is none.
+    pub fn admit(&self, value: f64) -> Result<Option<f64>, OutOfRange> {
         if value.is_nan() {
-            return if self.optional { Ok(None) } else { Err(()) };
+            return if self.optional { Ok(None) } else { Err(OutOfRange) };
         }
         if !(self.min..=self.max).contains(&value) {
-            return Err(());
+            return Err(OutOfRange);
         }
         let scale = 10_f64.powi(self.decimals as i32);
         let rounded = (value * scale).round() / scale + 0.0;
@@ -359,8 +364,8 @@ mod tests {
         let auc = &manifest.report[2];
         assert_eq!(auc.admit(0.876_54), Ok(Some(0.8765)));
         assert_eq!(auc.admit(f64::NAN), Ok(None));
-        assert_eq!(auc.admit(1.1), Err(()));
-        assert_eq!(manifest.report[0].admit(f64::NAN), Err(()));
+        assert_eq!(auc.admit(1.1), Err(OutOfRange));
+        assert_eq!(manifest.report[0].admit(f64::NAN), Err(OutOfRange));
     }
 
     #[test]

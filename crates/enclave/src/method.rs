@@ -255,7 +255,7 @@ fn fields(
     for (field, value) in fields.iter().zip(values) {
         match field.admit(value) {
             Ok(value) => admitted.push(value),
-            Err(()) => return rule(format!("its field `{}` is not within its range", field.name)),
+            Err(_) => return rule(format!("its field `{}` is not within its range", field.name)),
         }
     }
     Ok(admitted)

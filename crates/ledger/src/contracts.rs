@@ -155,6 +155,42 @@ mod epochs {
 }
 pub use epochs::Epochs;
 
+/// Why the committee of a training names somebody: `Reasons` of the contracts, and `contracts/README.md`.
+pub mod reasons {
+    /// Nothing is at the hash that was put on record.
+    pub const MISSING: u8 = 1;
+    /// What is there cannot be decoded, or is not of this round or donor.
+    pub const UNDECODABLE: u8 = 2;
+    /// A share does not open and the donor's enclave did not show that it does.
+    pub const UNREADABLE: u8 = 3;
+    /// A member called a good share unreadable.
+    pub const FALSE_ACCUSATION: u8 = 4;
+    /// A partial sum contradicts the others.
+    pub const WRONG_PARTIAL: u8 = 5;
+    /// Nothing came in time: a name, and nothing more.
+    pub const SILENT: u8 = 6;
+    /// The donor's rows are, for the most part, those of another donor, who had them first.
+    pub const DUPLICATE: u8 = 7;
+    /// The evidence of the donor's enclave, or of the one that validated its data, is not believed.
+    pub const NOT_BELIEVED: u8 = 8;
+
+    /// The reason in words.
+    pub fn words(reason: u8) -> String {
+        match reason {
+            MISSING => "nothing is at the hash that it put on record",
+            UNDECODABLE => "what it put on record cannot be decoded",
+            UNREADABLE => "a share that it sent cannot be read",
+            FALSE_ACCUSATION => "it accused a donor whose share can be read",
+            WRONG_PARTIAL => "its partial opening is wrong",
+            SILENT => "nothing came from it in time",
+            DUPLICATE => "its data are those of another donor",
+            NOT_BELIEVED => "its evidence is not believed",
+            other => return format!("reason {other}"),
+        }
+        .into()
+    }
+}
+
 /// Roles of a member, bits of one byte.
 pub mod roles {
     pub const OWNER: u8 = 1;

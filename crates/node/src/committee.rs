@@ -34,23 +34,7 @@ const MEMORY: &str = "opened.json";
 /// Round status on the ledger: closed with a survivor set, its sum not yet opened.
 const CLOSED: u8 = 2;
 
-/// Why somebody is named: the ledger's codes.
-pub mod reasons {
-    /// The blob is not in public storage.
-    pub const MISSING: u8 = 1;
-    /// The blob cannot be decoded, or is not of this round or donor.
-    pub const UNDECODABLE: u8 = 2;
-    /// A share does not open and the donor's enclave did not show that it does.
-    pub const UNREADABLE: u8 = 3;
-    /// A member called a good share unreadable.
-    pub const FALSE_ACCUSATION: u8 = 4;
-    /// A partial sum contradicts the others.
-    pub const WRONG_PARTIAL: u8 = 5;
-    /// The donor's rows are, for the most part, those of another donor, who had them first.
-    pub const DUPLICATE: u8 = 7;
-    /// The evidence of the donor's enclave, or of the one that validated its data, is not believed.
-    pub const NOT_BELIEVED: u8 = 8;
-}
+pub use histone_ledger::contracts::reasons;
 
 /// How far a member's lock on a round came.
 #[derive(Debug, Clone, PartialEq, Eq)]

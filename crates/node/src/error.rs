@@ -20,7 +20,7 @@ pub enum NodeError {
     Message(String),
     /// Too few updates in a round.
     #[error(
-        "training stopped: round {round} got updates from {survivors} of {donors} participants and needs {needed}; the deposit of {deposit} tokens went back to `{trainer}`"
+        "training stopped: round {round} got updates from {survivors} of {donors} participants and needs {needed}; {deposit} tokens of the deposit went back to `{trainer}`"
     )]
     TooFewSurvivors {
         /// The round.

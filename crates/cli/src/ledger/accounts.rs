@@ -238,8 +238,13 @@ fn show(page: &mut Page, a: &Account, money: &Money) {
     if let Some(m) = &a.member {
         facts.push(("roles", roles(Some(m))));
         facts.push(("profile", m.profile.to_string()));
-        let proved = if m.seal_key_proved { "proved" } else { "NOT proved: no training gives it a seat" };
-        facts.push(("seal key", format!("{}, {proved}", m.seal_key)));
+        // Whether a key is proved matters to those who open sums.
+        let proved = match (m.seal_key_proved, m.roles.contains(&Role::Committee)) {
+            (true, _) => ", proved",
+            (false, true) => ", NOT proved: no training gives it a seat in its committee",
+            (false, false) => "",
+        };
+        facts.push(("seal key", format!("{}{proved}", m.seal_key)));
         facts.push(("votes", m.votes.to_string()));
         if let Some(to) = m.vote_lent_to {
             facts.push(("vote lent to", names.full(to)));

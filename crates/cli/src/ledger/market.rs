@@ -315,7 +315,7 @@ pub async fn rounds(command: RoundCommand, out: &mut dyn Write) -> Result<bool> 
                     r.state.to_string(),
                     r.anchors.len().to_string(),
                     r.survivors.as_ref().map_or_else(|| "-".into(), |s| s.len().to_string()),
-                    format!("{} of {}", r.partials.len(), r.quorum),
+                    format!("{} (asks {})", r.partials.len(), r.quorum),
                     utc(r.deadline),
                     r.model_hash.map_or_else(|| "-".into(), short),
                 ]
@@ -361,7 +361,7 @@ fn show_round(page: &mut Page, r: &Round) {
         ("header hash", r.header_hash.to_string()),
         ("fails with fewer than", format!("{} updates", r.min_survivors)),
         ("survivors", r.survivors.as_ref().map_or_else(|| "not fixed".into(), list)),
-        ("partial openings", format!("{} of {}", r.partials.len(), r.quorum)),
+        ("partial openings", format!("{}; the round asks for {}", r.partials.len(), r.quorum)),
         ("sum hash", optional(r.aggregate_hash)),
         ("model hash", optional(r.model_hash)),
     ];

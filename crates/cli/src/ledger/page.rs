@@ -38,7 +38,7 @@ impl<'a> Page<'a> {
             }),
         );
         let names: Map<String, Value> =
-            opened.names.all().iter().map(|(account, name)| (account.to_string(), json!(name))).collect();
+            opened.names.all().iter().map(|(account, name)| (format!("{account:#x}"), json!(name))).collect();
         document.insert("names".into(), Value::Object(names));
         Self { opened, document, text: Vec::new() }
     }

@@ -181,8 +181,11 @@ impl Place {
         let shown = dir.display();
         let chain_dir = [dir.clone(), dir.join("ledger")].into_iter().find(|d| d.join(FILE_NAME).exists());
         let Some(chain_dir) = chain_dir else {
-            if record.is_some() {
-                bail!("the ledger of the run in `{shown}` is on a network; give a node of it with --rpc");
+            if let Some(record) = record {
+                if record.network.is_some() {
+                    bail!("the ledger of the run in `{shown}` is on a network; give a node of it with --rpc");
+                }
+                bail!("`{shown}` is a run without its ledger: `{shown}/ledger/{FILE_NAME}` is missing");
             }
             if !dir.is_dir() {
                 bail!(

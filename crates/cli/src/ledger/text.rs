@@ -59,7 +59,9 @@ pub fn pick<'a, K: LowerHex, R>(
 ) -> Result<&'a R> {
     let digits = prefix.strip_prefix("0x").unwrap_or(prefix).to_ascii_lowercase();
     if digits.len() < 6 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        bail!("`{prefix}` names no {what}; give its hash or the first six digits of it, or more");
+        bail!(
+            "`{prefix}` names no {what}; give its name or number in hexadecimal, six digits of it or more; `histone {what} list` shows them"
+        );
     }
     let wanted = format!("0x{digits}");
     let found: Vec<_> = rows
@@ -126,7 +128,7 @@ mod tests {
         for (prefix, why) in [
             ("aaaaaa", "begins 2 programs: 0xaaaa"),
             ("0xcccccc", "the ledger has no program"),
-            ("0xabab", "names no program; give its hash or the first six digits"),
+            ("0xabab", "names no program; give its name or number in hexadecimal, six digits"),
             ("", "names no program"),
             ("zzzzzzzz", "names no program"),
         ] {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
 use histone_ledger::Contract;
-use histone_ledger::contracts::{Datasets, Market, Rounds, TestToken};
+use histone_ledger::contracts::{Datasets, Market, Rounds, TestToken, reasons};
 use histone_protocol::{Address, B256};
 use serde_json::{Map, Value, json};
 
@@ -30,13 +30,18 @@ pub(super) struct Found<'a> {
     pub(super) recruited: Recruited,
     pub(super) datasets: BTreeMap<B256, Dataset>,
     pub(super) sites: Sites,
-    pub(super) balances: Balances,
+    /// None where nobody told them.
+    pub(super) balances: Option<Balances>,
 }
 
 pub(super) fn check(run: &Run, found: &Found<'_>) -> Check {
     let mut findings = Findings::new("result");
     let read = document(&run.folder.result()).and_then(|bytes| strict(&bytes));
-    if let Some(stated) = findings.take(read, || "result.json".into()) {
+    if let Some(mut stated) = findings.take(read, || "result.json".into()) {
+        // What cannot be checked has been said of the money as a whole.
+        if let (None, Some(result)) = (&found.balances, stated.as_object_mut()) {
+            result.remove("balances");
+        }
         compare("result.json", &stated, &expected(run, found), &mut findings);
     }
     findings.check("every figure in result.json that is not claimed comes out again".into())
@@ -53,9 +58,9 @@ fn expected(run: &Run, found: &Found<'_>) -> Value {
         "validation": validation(run, &found.datasets),
         "declined": found.recruited.declined,
         "withdrawn": withdrawn(run, found),
+        "struck": struck(run, found),
         "queries": queries(run),
         "paid_in_micro": minted(run),
-        "balances": balances(run, &found.balances),
     });
     let sites = found.sites.iter().map(|(name, s)| {
         json!({
@@ -72,6 +77,9 @@ fn expected(run: &Run, found: &Found<'_>) -> Value {
             result.insert(key.into(), value);
         }
     };
+    if let Some(known) = &found.balances {
+        set("balances", json!(balances(run, known)));
+    }
     if record.network.is_none() {
         set("clock", "SIMULATED".into());
     }
@@ -162,6 +170,25 @@ fn withdrawn(run: &Run, found: &Found<'_>) -> Vec<Value> {
         .filter_map(|s| {
             let donor = donors.values().find(|d| d.dataset == s.event.id)?;
             Some(json!({ "participant": run.name(donor.owner), "round": before(s.order) + 1 }))
+        })
+        .collect()
+}
+
+/// Donors of the trained model whom the committee named and left out.
+fn struck(run: &Run, found: &Found<'_>) -> Vec<Value> {
+    let Some(model) = run.record.models.first().map(|m| m.model_id) else { return Vec::new() };
+    let id = U256::from(model);
+    let none = BTreeMap::new();
+    let donors = found.recruited.donors.get(&model).unwrap_or(&none);
+    let excluded = run.events::<Market::DonorExcluded>(Contract::Market);
+    let is_out = |donor| excluded.iter().any(|s| s.event.modelId == id && s.event.donorIndex == donor);
+    let named = run.events::<Rounds::DonorNamed>(Contract::Rounds);
+    let named = named.iter().map(|s| &s.event).filter(|e| e.modelId == id && e.reason != reasons::SILENT);
+    named
+        .filter(|e| is_out(e.donorIndex))
+        .filter_map(|e| {
+            let participant = run.name(donors.get(&e.donorIndex)?.owner);
+            Some(json!({ "participant": participant, "round": e.round, "why": reasons::words(e.reason) }))
         })
         .collect()
 }

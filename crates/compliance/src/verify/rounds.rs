@@ -8,7 +8,7 @@ use histone_federation::committee::{Member, PartialSum};
 use histone_federation::header::{RoundHeader, Seat};
 use histone_federation::plan::{Finished, Step, Training};
 use histone_ledger::Contract;
-use histone_ledger::contracts::{Market, Rounds};
+use histone_ledger::contracts::{Market, Rounds, reasons};
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
@@ -45,9 +45,6 @@ struct Log {
     posted: Vec<Seen<Rounds::PartialPosted>>,
     last: Vec<Seen<Rounds::RoundFinal>>,
 }
-
-/// `Reasons.SILENT` of the contracts: who was only silent is named and nothing else.
-const SILENT: u8 = 6;
 
 /// What the rounds rest on.
 pub(super) struct Basis<'a> {
@@ -275,7 +272,7 @@ struct Posted {
 fn posted(run: &Run, round: &Rounds::RoundOpened, attempt: u16, log: &Log) -> Vec<Posted> {
     let named = run.events::<Rounds::MemberNamed>(Contract::Rounds);
     let named = named.iter().filter(|s| {
-        (s.event.modelId, s.event.round) == (round.modelId, round.round) && s.event.reason != SILENT
+        (s.event.modelId, s.event.round) == (round.modelId, round.round) && s.event.reason != reasons::SILENT
     });
     let named: BTreeSet<Address> = named.map(|s| s.event.member).collect();
     let of = log.posted.iter().filter(|s| {

@@ -51,6 +51,8 @@ pub struct RunResult {
     pub validation: Vec<Validation>,
     /// Who withdrew its data during the training. Sums that were opened before stay in the model.
     pub withdrawn: Vec<Withdrawn>,
+    /// Whom the committee left out of the training. Sums that were opened before stay in the model.
+    pub struck: Vec<Struck>,
     /// Who declined which model, and why.
     pub declined: Vec<Declined>,
     /// Queries.
@@ -171,6 +173,17 @@ pub struct Withdrawn {
     pub round: u32,
     /// What it was told: what stays, and what the difference of sums shows to whom.
     pub what: String,
+}
+
+/// A participant whom the committee named and left out.
+#[derive(Debug, Clone, Serialize)]
+pub struct Struck {
+    /// Its name.
+    pub participant: String,
+    /// The latest round when it was named; 0 before the first one.
+    pub round: u32,
+    /// Why.
+    pub why: String,
 }
 
 /// What validation found at one site.
@@ -360,6 +373,7 @@ pub(super) fn assemble(
         rounds: trained.summaries.clone(),
         validation: validated.reports,
         withdrawn: trained.withdrawn.clone(),
+        struck: trained.struck.clone(),
         declined: recruited.declined.clone(),
         queries: served.outcomes,
         refused,

@@ -7,16 +7,16 @@ use histone_compliance::folder::RoundRecord;
 use histone_enclave::training::RoundTranscript;
 use histone_federation::header::RoundHeader;
 use histone_federation::plan::{Finished, Step, Training};
-use histone_ledger::contracts::{Contract, Market};
-use histone_protocol::B256;
+use histone_ledger::contracts::{Contract, Market, Rounds};
 use histone_protocol::record::Signed;
 use histone_protocol::report::SiteEvaluation;
+use histone_protocol::{B256, U256};
 
 use super::recruiting::Recruited;
-use super::result::{RoundSummary, Withdrawn};
+use super::result::{RoundSummary, Struck, Withdrawn};
 use super::setup::Cast;
 use super::{Observer, Options};
-use crate::committee::Lock;
+use crate::committee::{Lock, reasons};
 use crate::error::NodeError;
 use crate::study::{Study, Tokens};
 use crate::trainer::Leading;
@@ -30,6 +30,7 @@ pub(super) struct Trained {
     pub(super) records: Vec<RoundRecord>,
     pub(super) summaries: Vec<RoundSummary>,
     pub(super) withdrawn: Vec<Withdrawn>,
+    pub(super) struck: Vec<Struck>,
 }
 
 /// Leads the main model through its rounds.
@@ -73,22 +74,23 @@ pub(super) async fn train(
             }
             opened => opened?,
         };
-        let mut absent = 0;
+        let mut absent = Vec::new();
         for owner in &mut cast.owners {
             let dropped =
                 options.drop_outs.iter().any(|d| d.participant == owner.party.name && round >= d.round);
-            if owner.donation().is_none() || !here(&owner.party.name) {
+            let invited = owner.donation().is_some_and(|(_, donor)| header.has_donor(donor));
+            if !invited || !here(&owner.party.name) {
                 continue;
             }
             if dropped {
-                absent += 1;
+                absent.push(owner.party.name.clone());
                 continue;
             }
             owner.contribute(&header, &world).await?;
         }
-        if absent > 0 {
-            observer
-                .note(&format!("round {round}: {absent} participant(s) did not answer (SIMULATED failure)"));
+        if !absent.is_empty() {
+            let who = absent.join(", ");
+            observer.note(&format!("round {round}: {who} did not answer (SIMULATED failure)"));
             cast.wait(leading.round_seconds + 1, observer).await?;
         }
         let (survivors, enough) = main_trainer(cast, study)?.close_round(model_id, round, &world).await?;
@@ -99,7 +101,8 @@ pub(super) async fn train(
         let (transcript, step) =
             main_trainer(cast, study)?.finish_round(&training, &header, &partials, &world).await?;
         for owner in &mut cast.owners {
-            if owner.donation().is_some() && here(&owner.party.name) {
+            let invited = owner.donation().is_some_and(|(_, donor)| header.has_donor(donor));
+            if invited && here(&owner.party.name) {
                 owner.observe(&transcript, &world).await?;
             }
         }
@@ -119,14 +122,17 @@ pub(super) async fn train(
             Step::Finished(finished) => break finished,
         }
     };
-    for d in options.drop_outs.iter().filter(|d| d.round as usize > records.len()) {
-        observer.note(&format!(
-            "{} was to drop out in round {}, but the training ended after round {}",
-            d.participant,
-            d.round,
-            records.len()
-        ));
+    for (what, list) in [("drop out", &options.drop_outs), ("withdraw", &options.withdrawals)] {
+        for d in list.iter().filter(|d| d.round as usize > records.len()) {
+            observer.note(&format!(
+                "{} was to {what} in round {}, but the training ended after round {}",
+                d.participant,
+                d.round,
+                records.len()
+            ));
+        }
     }
+    let struck = struck(cast, model_id, observer).await?;
     let model_hash = B256::from(finished.model.hash());
     let model_blob = world.blobs.put(&finished.model.encode())?;
     main_trainer(cast, study)?.finish(model_id, model_hash, &world).await?;
@@ -138,7 +144,27 @@ pub(super) async fn train(
         records,
         summaries,
         withdrawn,
+        struck,
     })
+}
+
+/// Whom the committee left out of the training, and why.
+async fn struck(cast: &Cast, model_id: u64, observer: &mut dyn Observer) -> Result<Vec<Struck>, NodeError> {
+    let about = Some(B256::from(U256::from(model_id)));
+    let ledger = &cast.world.ledger;
+    let excluded = ledger.logged::<Market::DonorExcluded>(Contract::Market, about).await?;
+    let named = ledger.logged::<Rounds::DonorNamed>(Contract::Rounds, about).await?;
+    let mut struck = Vec::new();
+    for named in named.into_iter().map(|n| n.event).filter(|n| n.reason != reasons::SILENT) {
+        let is = |donor: u16| donor == named.donorIndex;
+        let owner = cast.owners.iter().find(|o| o.donation().is_some_and(|(_, donor)| is(donor)));
+        if let Some(owner) = owner.filter(|_| excluded.iter().any(|e| is(e.event.donorIndex))) {
+            let (participant, why) = (owner.party.name.clone(), reasons::words(named.reason));
+            observer.note(&format!("the committee left {participant} out: {why}; it is paid nothing"));
+            struck.push(Struck { participant, round: named.round, why });
+        }
+    }
+    Ok(struck)
 }
 
 pub(super) fn main_trainer<'a>(
@@ -159,13 +185,24 @@ pub(super) fn rounds_at_most(study: &Study) -> u32 {
 /// A failure that cannot happen is a slip of the pen, and is said before anything starts.
 pub(super) fn check_drop_outs(study: &Study, options: &Options) -> Result<(), NodeError> {
     let at_most = rounds_at_most(study);
-    match options.drop_outs.iter().chain(&options.withdrawals).find(|d| d.round > at_most) {
-        Some(d) => Err(NodeError::Message(format!(
-            "`{}` cannot drop out in round {}: the training has at most {at_most} rounds",
-            d.participant, d.round
-        ))),
-        None => Ok(()),
+    let verbs = [("drop out", &options.drop_outs), ("withdraw", &options.withdrawals)];
+    for (verb, list) in verbs {
+        if let Some(d) = list.iter().find(|d| d.round > at_most) {
+            return Err(NodeError::Message(format!(
+                "`{}` cannot {verb} in round {}: the training has at most {at_most} rounds",
+                d.participant, d.round
+            )));
+        }
     }
+    for (i, w) in options.withdrawals.iter().enumerate() {
+        if options.withdrawals[..i].iter().any(|other| other.participant == w.participant) {
+            return Err(NodeError::Message(format!(
+                "`{}` can withdraw once only; name one round",
+                w.participant
+            )));
+        }
+    }
+    Ok(())
 }
 
 async fn lead(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Leading, NodeError> {
@@ -211,7 +248,9 @@ async fn give_up(
     trainer.abort(model_id, &cast.world).await?;
     let owed = Market::owedCall { account: trainer.party.account() };
     let owed = cast.world.ledger.read(Contract::Market, owed).await?;
-    cast.world.ledger.send(&trainer.party.key, Contract::Market, Market::claimCall {}).await?;
+    if !owed.is_zero() {
+        cast.world.ledger.send(&trainer.party.key, Contract::Market, Market::claimCall {}).await?;
+    }
     Ok(NodeError::TooFewSurvivors {
         round,
         survivors,
@@ -256,7 +295,13 @@ pub(super) async fn evaluate(
     let world = cast.world.clone();
     let mut evaluated = Evaluated { blobs: Vec::new(), sites: Vec::new() };
     for owner in &mut cast.owners {
-        if owner.donation().is_none() || trained.withdrawn.iter().any(|w| w.participant == owner.party.name) {
+        let name = &owner.party.name;
+        let left = trained
+            .withdrawn
+            .iter()
+            .map(|w| &w.participant)
+            .chain(trained.struck.iter().map(|s| &s.participant));
+        if owner.donation().is_none() || left.into_iter().any(|gone| gone == name) {
             continue;
         }
         let blob = owner.evaluate(&recruited.plan, &world)?;

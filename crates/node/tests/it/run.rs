@@ -142,7 +142,7 @@ async fn too_few_survivors_stop_the_training_and_return_the_deposit() {
     let error = execute(&Study::bundled().unwrap(), &out, 1, &gone).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "training stopped: round 2 got updates from 2 of 4 participants and needs 3; the deposit of 200 tokens went back to `oncology-institute`"
+        "training stopped: round 2 got updates from 2 of 4 participants and needs 3; 100 tokens of the deposit went back to `oncology-institute`"
     );
     if !on_node() {
         let report = replay(&out.join("ledger")).unwrap();

@@ -517,6 +517,23 @@ fn lists_name_trainers_of_the_study_or_accounts() {
     );
 }
 
+/// The same rows twice, in another order and with one of twenty changed.
+#[test]
+fn two_participants_with_the_same_rows() {
+    let rows: Vec<String> = (0..20).map(|i| format!("{},{},{}\n", 40 + i, 200 + 3 * i, i % 2)).collect();
+    let mut others: Vec<String> = rows.iter().rev().cloned().collect();
+    others[7] = "77,301,1\n".into();
+    let mut files = files();
+    files.0.insert("north.csv", format!("age,chol,ill\n{}", rows.concat()));
+    files.0.insert("south.csv", format!("age,chol,ill\n{}", others.concat()));
+    let error = Study::parse("study.toml", STUDY, &files).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "study.toml:18:8: `south` has the rows of `north` (19 of 20): the committee would name it, and it would be left out and paid \
+         nothing; give each participant a table of its own"
+    );
+}
+
 #[test]
 fn data_files() {
     check(

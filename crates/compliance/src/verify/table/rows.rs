@@ -254,6 +254,12 @@ pub const TABLE: &[Row] = &[
         Recomputed,
         "withdrawals on the ledger while the model was trained",
     ),
+    row(
+        "result.json",
+        &["struck[*].participant", "struck[*].round", "struck[*].why"],
+        Recomputed,
+        "whom the committee named on the ledger, and the market excluded",
+    ),
     row("result.json", &["withdrawn[*].what"], Claimed, "what an owner was told by its own node"),
     row(
         "result.json",

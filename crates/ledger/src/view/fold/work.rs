@@ -10,10 +10,7 @@ use super::super::rows::{
     RoundState, Serving, Shared, Terms,
 };
 use super::Odd;
-use crate::contracts::{Market, Rounds};
-
-/// The code of the reason for which a named member keeps its seat (`Reasons` of the contract).
-const SILENT: u8 = 6;
+use crate::contracts::{Market, Rounds, reasons};
 
 impl Book {
     pub(super) fn market(&mut self, event: Market::MarketEvents) -> Result<(), Odd> {
@@ -222,7 +219,7 @@ impl Book {
                 let round = self.round(e.modelId, e.round)?;
                 round.named.push(Named { donor: None, member: Some(e.member), reason: e.reason });
                 // Whoever was only silent keeps its seat; the post of another is taken back, unless the round is over.
-                if e.reason != SILENT && round.state == RoundState::Closed {
+                if e.reason != reasons::SILENT && round.state == RoundState::Closed {
                     round.partials.retain(|p| p.member != e.member);
                 }
             }

@@ -4,6 +4,7 @@ use alloy::primitives::{Address, B256};
 use serde::Serialize;
 
 use super::RoundState;
+use crate::contracts::reasons;
 
 /// A hash that somebody put on record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -72,18 +73,7 @@ pub struct Named {
 impl Named {
     /// The reason in words.
     pub fn why(&self) -> String {
-        match self.reason {
-            1 => "nothing is at the hash that it put on record",
-            2 => "what it put on record cannot be decoded",
-            3 => "a share that it sent cannot be read",
-            4 => "it accused a donor whose share can be read",
-            5 => "its partial opening is wrong",
-            6 => "nothing came from it in time",
-            7 => "its data are those of another donor",
-            8 => "its evidence is not believed",
-            other => return format!("reason {other}"),
-        }
-        .into()
+        reasons::words(self.reason)
     }
 }
 

@@ -144,6 +144,7 @@ async fn rounds() {
     };
     s.refused(&k.trainer, R, fix, "NotMarket").await;
     s.refused(&k.trainer, R, Rounds::dropDonorCall { modelId, donorIndex: 1 }, "NotMarket").await;
+    assert!(!s.read(R, Rounds::isInLatestCall { modelId, donorIndex: 1 }).await);
     reads!(s, R; Rounds::membersCall {}, Rounds::enclavesCall {}, Rounds::marketCall {},
         Rounds::eip712DomainCall {});
     s.covers(
