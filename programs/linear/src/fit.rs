@@ -1,7 +1,7 @@
 //! Least squares from sums.
 
 use histone_program_sdk::data::Data;
-use histone_program_sdk::math::axpy;
+use histone_program_sdk::math::{axpy, dot};
 use histone_program_sdk::matrix::{Gram, cholesky};
 use histone_program_sdk::method::{Numbers, Segment};
 use histone_program_sdk::refusal::Refusal;
@@ -87,7 +87,8 @@ impl Fitted {
             );
         }
         let columns = design.columns();
-        let factor = cholesky(&upper, n, SINGULAR).map_err(|singular| {
+        let matrix = Gram::from_upper(n, upper).ok_or_else(short)?;
+        let factor = cholesky(matrix, SINGULAR).map_err(|singular| {
             let name = active[singular.column].checked_sub(1).map_or("the intercept", |i| columns[i].name.as_str());
             Refusal::because(format!(
                 "`{name}` says nothing that the columns before it do not say, or there are fewer rows than columns; leave it out, \
@@ -100,20 +101,24 @@ impl Fitted {
             weights[i] = w;
         }
         // With M = X'X + R the covariance is M^-1 X'X M^-1 = M^-1 - M^-1 R M^-1.
-        let inverse = factor.inverse();
-        let variance = |row: &[f64], own: f64| own - ridge * row[1..].iter().map(|v| v * v).sum::<f64>();
+        let diagonal = factor.inverse_diagonal();
+        let inverse = (ridge > 0.0).then(|| factor.inverse());
+        let penalty = |a: usize| {
+            let squares = |m: &Gram| (1..n).map(|k| m.get(a, k) * m.get(a, k)).sum::<f64>();
+            ridge * inverse.as_ref().map_or(0.0, squares)
+        };
         let mut variances = vec![f64::NAN; p];
         let mut contrast = vec![1.0; n];
         let mut parameters = n as f64;
         for (a, &i) in active.iter().enumerate().skip(1) {
-            let (row, column) = (&inverse[a * n..(a + 1) * n], &columns[i - 1]);
-            variances[i] = variance(row, row[a]) / (column.unit * column.unit);
+            let column = &columns[i - 1];
+            variances[i] = (diagonal[a] - penalty(a)) / (column.unit * column.unit);
             contrast[a] = -column.centre / column.unit;
-            parameters -= ridge * row[a];
+            parameters -= ridge * diagonal[a];
         }
         // The intercept on the scale of the data is a contrast of all weights.
         let x = factor.solve(&contrast);
-        variances[0] = variance(&x, x.iter().zip(&contrast).map(|(a, b)| a * b).sum());
+        variances[0] = dot(&x, &contrast) - ridge * dot(&x[1..], &x[1..]);
         Ok(Self { described, mean: products[0] / rows, rows, parameters, variances, design, weights })
     }
 }

@@ -2,7 +2,7 @@
 
 use histone_program_sdk::method::{Done, Fact};
 use histone_program_sdk::model::Model;
-use histone_program_sdk::stats::{two_sided_t, two_sided_t_quantile};
+use histone_program_sdk::stats::{student_t_quantile, two_sided_t};
 
 use crate::{Fitted, Judged, scale};
 
@@ -25,7 +25,7 @@ pub(crate) fn done(fitted: &Fitted, judged: &Judged) -> Done {
         "Change of the outcome for one unit more, on the scale of the data, with 95 % intervals (Student t)",
         &["term", "estimate", "standard error", "t", "p", "low", "high"],
     );
-    let quantile = two_sided_t_quantile(0.05, df);
+    let quantile = student_t_quantile(0.975, df);
     let names = std::iter::once("(intercept)").chain(columns.iter().map(|c| c.name.as_str()));
     for ((name, &b), &se) in names.zip(&coefficients).zip(&errors) {
         let numbers = [b, se, b / se, two_sided_t(b / se, df), b - quantile * se, b + quantile * se];

@@ -147,7 +147,8 @@ impl Fit {
             active.iter().map(|&i| gradient[i] - if i > 0 { ridge * self.weights[i] } else { 0.0 }).collect();
         let names = self.design.columns();
         let name = |i: usize| if i == 0 { "the intercept" } else { names[i - 1].name.as_str() };
-        let factor = cholesky(&upper, n, SINGULAR).map_err(|singular| {
+        let curvature = Gram::from_upper(n, upper).ok_or_else(short)?;
+        let factor = cholesky(curvature, SINGULAR).map_err(|singular| {
             let column = active[singular.column];
             match self.furthest() {
                 Some((log_odds, i)) if log_odds > 12.0 => self.separated(name(i)),

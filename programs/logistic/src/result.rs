@@ -1,7 +1,7 @@
 //! What was found, and what there is to say of it.
 
 use histone_program_sdk::math::{dot, exp};
-use histone_program_sdk::matrix::Factor;
+use histone_program_sdk::matrix::{Factor, Gram};
 use histone_program_sdk::method::{Done, Fact};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::stats::{normal_quantile, two_sided_normal};
@@ -48,23 +48,27 @@ impl Estimates {
         let ridge = design.config.value(setting::RIDGE);
         let columns = design.columns();
         let n = active.len();
-        let inverse = factor.inverse();
         // M^-1 H M^-1 = M^-1 - M^-1 R M^-1 for M = H + R.
-        let variance = |row: &[f64], own: f64| (own - ridge * dot(&row[1..], &row[1..])).max(0.0);
+        let diagonal = factor.inverse_diagonal();
+        let inverse = (ridge > 0.0).then(|| factor.inverse());
+        let penalty = |a: usize| {
+            let squares = |m: &Gram| (1..n).map(|k| m.get(a, k) * m.get(a, k)).sum::<f64>();
+            ridge * inverse.as_ref().map_or(0.0, squares)
+        };
         let mut coefficients = vec![0.0; weights.len()];
         let mut errors = vec![f64::NAN; weights.len()];
         // On the scale of the data z = (x - centre) / unit, so that the intercept is a contrast of all of them.
         let mut contrast = vec![1.0; n];
         coefficients[0] = weights[0];
         for (a, &i) in active.iter().enumerate().skip(1) {
-            let (row, column) = (&inverse[a * n..(a + 1) * n], &columns[i - 1]);
+            let column = &columns[i - 1];
             coefficients[i] = weights[i] / column.unit;
             coefficients[0] -= coefficients[i] * column.centre;
             contrast[a] = -column.centre / column.unit;
-            errors[i] = variance(row, row[a]).sqrt() / column.unit;
+            errors[i] = (diagonal[a] - penalty(a)).max(0.0).sqrt() / column.unit;
         }
         let x = factor.solve(&contrast);
-        errors[0] = variance(&x, dot(&x, &contrast)).sqrt();
+        errors[0] = (dot(&x, &contrast) - ridge * dot(&x[1..], &x[1..])).max(0.0).sqrt();
         Self { described, design, weights, coefficients, errors, converged, rounds: rounds + 1, loss }
     }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "../../sdk/tests/tables.rs"]
+#[path = "../../sdk/tests/common/tables.rs"]
 mod tables;
 
 use histone_program_logistic::Logistic;

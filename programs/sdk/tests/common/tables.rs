@@ -1,6 +1,6 @@
 //! What the reference tests of methods share: tables from files, and comparison with figures from elsewhere.
 
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used, dead_code, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::fs;
