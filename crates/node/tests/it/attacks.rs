@@ -2,9 +2,11 @@
 //!
 //! [`owners`]: donors who send what they like, take part without an enclave, or leave. [`committee`]: members who are
 //! silent or lie. [`shares`]: accusations. [`users`]: whoever wants a row, or money for nothing. [`all`]: several of them at once.
+//! [`open`]: what still works.
 
 mod all;
 mod committee;
+mod open;
 mod owners;
 mod shares;
 mod users;
