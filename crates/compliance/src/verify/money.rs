@@ -49,7 +49,8 @@ pub(super) async fn check(run: &Run) -> (Check, Option<Balances>) {
 
 /// The state cannot be read. On a network that is the node's doing, which may have forgotten it, and proves nothing.
 fn untold(run: &Run, mut findings: Findings, error: &LedgerError) -> Check {
-    if run.record.network.is_none() {
+    // What was found without the state stays found.
+    if run.record.network.is_none() || !findings.clean() {
         findings.fail(told(error));
         return findings.check(String::new());
     }
