@@ -84,7 +84,11 @@ async fn to_get_a_model_for_nothing_by_ending_ones_enclave_before_the_last_sum()
     let void = cast.trainer.void_round(model.id, round, &world).await;
     println!("void: {void:?}");
     cast.trainer.abort(model.id, &world).await.unwrap();
-    println!("the trainer is owed {}, donor 1 {}", trainer_is_owed(&cast).await, cast.owed(model.id, 1).await);
+    println!(
+        "the trainer is owed {}, donor 1 {}",
+        trainer_is_owed(&cast).await,
+        cast.owed(model.id, 1).await
+    );
     assert_eq!(cast.owed(model.id, 1).await, PRICE, "an honest donor of opened sums is paid");
     assert_eq!(trainer_is_owed(&cast).await, 0);
 }
@@ -374,7 +378,9 @@ async fn to_read_the_score_of_every_patient_off_a_fine_histogram() {
 }
 
 /// A model of which all sums but the last are open, the last one asked and answered by everybody.
-async fn before_the_last_sum(cast: &mut Cast) -> (crate::cast::Model, histone_federation::header::RoundHeader) {
+async fn before_the_last_sum(
+    cast: &mut Cast,
+) -> (crate::cast::Model, histone_federation::header::RoundHeader) {
     let world = cast.world.clone();
     let mut model = cast.recruit(plan(2)).await;
     for _ in 0..2 {
@@ -603,7 +609,11 @@ async fn to_sell_answers_of_a_model_that_nobody_trained() {
     cast.open_sum(&header).await;
     let invented = histone_federation::plan::Model {
         zero_is_missing: vec![],
-        pre: histone_program_sdk::job::Preprocessing { fill: vec![0.0; 2], mean: vec![0.0; 2], sd: vec![1.0; 2] },
+        pre: histone_program_sdk::job::Preprocessing {
+            fill: vec![0.0; 2],
+            mean: vec![0.0; 2],
+            sd: vec![1.0; 2],
+        },
         weights: vec![9.0, 0.0, 0.0],
         converged: true,
         newton_rounds: 3,
