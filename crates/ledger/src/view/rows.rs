@@ -386,7 +386,7 @@ pub struct Donor {
     pub decision: B256,
     /// Whether it is in no further round: withdrawn, or excluded.
     pub use_ended: bool,
-    /// Whether the committee excluded it: it is paid nothing.
+    /// Whether it is paid nothing: named by the committee, or withdrawn before a sum was open.
     pub excluded: bool,
     /// Whether the model was given up because it and others were not in a round: it is paid nothing.
     pub missed: bool,
