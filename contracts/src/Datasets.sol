@@ -101,6 +101,8 @@ contract Datasets is Consent {
     error DatasetIsWithdrawn(bytes32 id);
     /// @notice The dataset is marked as erased already.
     error DatasetIsErased(bytes32 id);
+    /// @notice Only whom the access manager lets do it at once may do this.
+    error NotManager(address account);
     /// @notice Only the owner may do this.
     error NotDatasetOwner(bytes32 id, address account);
     /// @notice A hash that must be given is zero.
@@ -199,6 +201,17 @@ contract Datasets is Consent {
         if (owner == address(0)) revert DatasetNotRegistered(id);
         if (d.withdrawn) revert DatasetIsWithdrawn(id);
         _checkConsent(owner, deadline, keccak256(abi.encode(WITHDRAWAL_TYPEHASH, id, deadline)), signature);
+        _withdraw(id, d);
+    }
+
+    /// @notice Takes a dataset back for good which its owner does not: one that no believed enclave has validated, or of which
+    /// the validation enclaves keep the sketch to themselves, holds up the validation of all others. Whom the access
+    /// manager names: governance.
+    function strike(bytes32 id) external {
+        if (!members.mayManage(msg.sender, address(this), msg.sig)) revert NotManager(msg.sender);
+        Dataset storage d = _datasets[id];
+        if (d.owner == address(0)) revert DatasetNotRegistered(id);
+        if (d.withdrawn) revert DatasetIsWithdrawn(id);
         _withdraw(id, d);
     }
 

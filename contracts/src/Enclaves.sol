@@ -90,8 +90,8 @@ contract Enclaves is Signed {
     error ExpiryTooEarly(uint64 expiresAt, uint64 earliest);
     /// @notice Only the operator may do this.
     error NotOperator(address account, address operator);
-    /// @notice Only the operator, an auditor or whom the access manager names may do this.
-    error NotOperatorOrAuditor(address account);
+    /// @notice Only the operator or whom the access manager names may do this.
+    error NotOperatorOrManager(address account);
     /// @notice A key or hash that must be given is zero.
     error ZeroValue();
 
@@ -138,7 +138,7 @@ contract Enclaves is Signed {
         if (i.operator != msg.sender) revert NotOperator(msg.sender, i.operator);
         if (i.revoked) revert EnclaveIsRevoked(signer);
         if (evidenceHash == 0) revert ZeroValue();
-        programs.requireUsable(i.measurement, programs.program(i.measurement).kind);
+        programs.requireAllowed(i.measurement, programs.program(i.measurement).kind);
         if (expiresAt <= i.expiresAt) revert ExpiryTooEarly(expiresAt, i.expiresAt + 1);
         if (expiresAt <= block.timestamp) revert ExpiryTooEarly(expiresAt, uint64(block.timestamp) + 1);
         i.evidenceHash = evidenceHash;
@@ -148,14 +148,12 @@ contract Enclaves is Signed {
         emit EnclaveRefreshed(signer, evidenceHash, expiresAt);
     }
 
-    /// @notice Forbids an enclave for good. Its operator, any auditor, or whom the access manager names: governance.
+    /// @notice Forbids an enclave for good. Its operator, or whom the access manager names: governance. An auditor alone
+    /// does not: it would stop the trainings of others.
     function revoke(address signer) external {
         Instance storage i = _known(signer);
-        if (
-            i.operator != msg.sender && members.rolesOf(msg.sender) & Roles.AUDITOR == 0
-                && !members.mayManage(msg.sender, address(this), msg.sig)
-        ) {
-            revert NotOperatorOrAuditor(msg.sender);
+        if (i.operator != msg.sender && !members.mayManage(msg.sender, address(this), msg.sig)) {
+            revert NotOperatorOrManager(msg.sender);
         }
         if (i.revoked) revert EnclaveIsRevoked(signer);
         i.revoked = true;
@@ -167,12 +165,17 @@ contract Enclaves is Signed {
     /// @return operator The member who runs it.
     /// @return number Its running number.
     function requireLive(address signer, uint8 kind) external view returns (address operator, uint32 number) {
-        Instance storage i = _known(signer);
-        operator = i.operator;
-        number = i.number;
-        if (i.revoked) revert EnclaveIsRevoked(signer);
-        if (i.expiresAt <= block.timestamp) revert EnclaveExpired(signer, i.expiresAt);
-        programs.requireUsable(i.measurement, kind);
+        bytes32 measurement;
+        (operator, number, measurement) = _inForce(signer);
+        programs.requireUsable(measurement, kind);
+    }
+
+    /// @notice The same for work that has begun: it goes on although one person revoked the program, and ends when the
+    /// members no longer allow it (`Programs.requireAllowed`).
+    function requireRunning(address signer, uint8 kind) external view returns (address operator, uint32 number) {
+        bytes32 measurement;
+        (operator, number, measurement) = _inForce(signer);
+        programs.requireAllowed(measurement, kind);
     }
 
     /// @notice Everything kept about an enclave; all zero when it is unknown.
@@ -183,6 +186,13 @@ contract Enclaves is Signed {
     /// @notice The key of the enclave with this running number, zero when there is none.
     function signerOf(uint32 number) external view returns (address) {
         return _signers[number];
+    }
+
+    function _inForce(address signer) private view returns (address operator, uint32 number, bytes32 measurement) {
+        Instance storage i = _known(signer);
+        if (i.revoked) revert EnclaveIsRevoked(signer);
+        if (i.expiresAt <= block.timestamp) revert EnclaveExpired(signer, i.expiresAt);
+        return (i.operator, i.number, i.measurement);
     }
 
     function _known(address signer) private view returns (Instance storage i) {

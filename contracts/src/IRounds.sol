@@ -39,17 +39,6 @@ interface IRounds {
 
     /// @notice How far the training of a model came.
     /// @return opened Number of rounds of which a quorum of partial openings was posted, so that the sum is open.
-    /// @return deadline Unix seconds: the deadline of the latest round, 0 when there was none.
-    /// @return silent How many donors missed the latest round: it failed after an earlier one was opened, although it gave
-    /// them at least half the time of the shortest opened one, half of the needed updates arrived, and theirs did not, nor
-    /// was their dataset withdrawn.
-    /// @return voided Whether the committee missed the latest round: it is void, and after an earlier one was opened, it
-    /// gave the committee at least the time of the shortest opened one.
-    function progress(uint256 modelId)
-        external
-        view
-        returns (uint32 opened, uint64 deadline, uint16 silent, bool voided);
-
-    /// @notice Whether a donor's update is in the latest round of a model.
-    function isInLatest(uint256 modelId, uint16 donorIndex) external view returns (bool);
+    /// @return openedAt Unix seconds: when the last of them was opened; 0 when there was none.
+    function progress(uint256 modelId) external view returns (uint32 opened, uint64 openedAt);
 }

@@ -95,9 +95,11 @@ contract Market is MarketRules, Consent, Purse {
         uint16 excluded;
     }
 
-    /// @notice Seconds after the deadline of the latest round after which anybody may end the training of a model which
-    /// its trainer left behind with donors to be paid.
-    uint256 public constant ABANDONED_AFTER = 30 days;
+    /// @notice Seconds after the last opened sum after which anybody may end the training of a model, so that its donors are
+    /// paid: twice the longest round. A trainer who opens round after round without a sum does not put it off.
+    uint256 public constant ABANDONED_AFTER = 60 days;
+    /// @notice A query is answered or refunded within so many seconds.
+    uint256 public constant LONGEST_QUERY = 30 days;
 
     mapping(uint256 modelId => Model) private _models;
     mapping(uint256 modelId => mapping(uint256 index => Donor)) private _donors;
@@ -152,13 +154,14 @@ contract Market is MarketRules, Consent, Purse {
         }
         if (t.colluders == 0) revert ZeroColluders();
         if (t.queryTimeout == 0) revert ZeroTimeout();
+        if (t.queryTimeout > LONGEST_QUERY) revert TimeoutTooLong(t.queryTimeout, LONGEST_QUERY);
 
         modelId = ++modelCount;
         Model storage m = _models[modelId];
         m.trainer = msg.sender;
         m.state = State.Recruiting;
         uint16 fee = feeBps;
-        m.sales = Sales(t.queryPrice, t.donorsBps, t.trainerBps, fee, 0, t.queryTimeout, 0, false, false, false);
+        m.sales = Sales(t.queryPrice, t.donorsBps, t.trainerBps, fee, 0, t.queryTimeout, 0, false, false);
         m.instantPayment = t.instantPayment;
         m.minDonors = t.minDonors;
         m.maxDonors = t.maxDonors;
@@ -193,7 +196,7 @@ contract Market is MarketRules, Consent, Purse {
         bytes calldata signature
     ) external returns (uint16 donorIndex) {
         address owner;
-        (owner, donorIndex) = _donate(modelId, datasetId, payee, decision, enclave, signature);
+        (owner, donorIndex,) = _donate(modelId, datasetId, payee, decision, enclave, signature);
         if (owner != msg.sender) revert NotDatasetOwner(datasetId, msg.sender);
     }
 
@@ -208,9 +211,11 @@ contract Market is MarketRules, Consent, Purse {
         returns (uint16 donorIndex)
     {
         address owner;
-        (owner, donorIndex) = _donate(
+        bytes32 root;
+        (owner, donorIndex, root) = _donate(
             consent.modelId, consent.datasetId, consent.payee, consent.decision, consent.enclave, enclaveSignature
         );
+        if (root != consent.root) revert OtherVersion(consent.datasetId, consent.root, root);
         _checkConsent(owner, consent.deadline, Receipts.consent(consent), ownerSignature);
     }
 
@@ -229,8 +234,21 @@ contract Market is MarketRules, Consent, Purse {
         d.enclave = 0;
         emit DonorUseEnded(modelId, donorIndex);
         rounds.dropDonor(modelId, donorIndex);
-        (uint32 opened,,,) = rounds.progress(modelId);
+        (uint32 opened,) = rounds.progress(modelId);
         if (opened == 0) _exclude(modelId, donorIndex, m, d);
+    }
+
+    /// @notice Refuses a donor while the model recruits: its place is free again, and it is paid nothing. Trainer only. Nobody
+    /// else has appraised anybody yet, and keys without evidence could otherwise take all places before others come; a
+    /// trainer could as well give the model up and propose it anew.
+    function refuseDonor(uint256 modelId, uint16 donorIndex) external {
+        Model storage m = _inState(modelId, State.Recruiting);
+        _onlyTrainer(modelId, m);
+        Donor storage d = _donor(modelId, donorIndex);
+        if (d.enclave == 0) revert UseEnded(modelId, donorIndex);
+        d.enclave = 0;
+        _exclude(modelId, donorIndex, m, d);
+        rounds.dropDonor(modelId, donorIndex);
     }
 
     /// @notice Ends the use of the data of a donor whom the committee named, takes its weight off the sum and pays it
@@ -248,7 +266,7 @@ contract Market is MarketRules, Consent, Purse {
         _exclude(modelId, donorIndex, m, d);
     }
 
-    /// @notice Ends recruiting. Trainer only; needs `minDonors`. The committee is fixed here for the whole training, so
+    /// @notice Ends recruiting. Its trainer only, still a TRAINER; needs `minDonors`. The committee is fixed here for the whole training, so
     /// that a member who changes its key or its role later touches later trainings only.
     /// @param seats Its members, each with the role COMMITTEE and a key that it claims to have proved, in ascending order
     /// of their addresses. It should be all of them whose proof is good: that is what everybody else checks.
@@ -256,6 +274,7 @@ contract Market is MarketRules, Consent, Purse {
     function startTraining(uint256 modelId, address[] calldata seats, bytes32[] calldata sealKeys) external {
         Model storage m = _inState(modelId, State.Recruiting);
         _onlyTrainer(modelId, m);
+        members.requireRole(msg.sender, Roles.TRAINER);
         uint16 left = m.donors - m.excluded;
         if (left < m.minDonors) revert TooFewDonors(modelId, left, m.minDonors);
         m.state = State.Training;
@@ -281,45 +300,43 @@ contract Market is MarketRules, Consent, Purse {
         emit TrainingFinished(modelId, modelHash, rest);
     }
 
-    /// @notice Gives a model up. As long as the sum of no round was open, the whole deposit goes back to the trainer.
-    /// Afterwards the trainer has, or could have, a model made from the data: each donor can claim the instant payment
-    /// as after training, and the trainer gets the rest of the deposit. Donors because of whom the latest round failed are
-    /// paid nothing (see `IRounds.progress`); a trainer cannot bring that about by asking for more than before, but one who
-    /// keeps the header from some donors can, at the most from half of those who are needed, which the ledger does not see.
-    /// If the committee let the latest round become void, the whole deposit is the trainer's again. What a quorum of the
-    /// committee opens behind the ledger's back is not seen here either; that it does not do so is assumed everywhere.
+    /// @notice Gives a model up. As long as the sum of no round was open, the whole deposit goes back to the trainer, and
+    /// nothing is owed. Afterwards the trainer has, or could have, a model made from the data: each donor who was not
+    /// excluded can claim the instant payment as after training, and the trainer gets the rest of the deposit. Why the
+    /// training does not go on plays no part: the ledger does not see who brought a failed or void round about, and whoever
+    /// could get payments back for opened sums by bringing one about would have a model for nothing. A donor who stays
+    /// away gains no more by it than one who withdraws after a sum.
+    /// What a quorum of the committee opens behind the ledger's back is not seen here either; that it does not do so is
+    /// assumed everywhere.
     ///
-    /// The trainer may at any time before the end of training. Anybody may when the latest round is void; when it has
-    /// failed and nothing was opened; and `ABANDONED_AFTER` the deadline of the latest round.
+    /// The trainer may at any time before the end of training; anybody may `ABANDONED_AFTER` the last opened sum.
     function abortTraining(uint256 modelId) external {
         Model storage m = _known(modelId);
         if (m.state != State.Recruiting && m.state != State.Training) revert WrongState(modelId, m.state);
-        (uint32 opened, uint64 deadline, uint16 silent, bool voided) = rounds.progress(modelId);
-        if (msg.sender != m.trainer) {
-            (uint32 round, RoundStatus status,) = rounds.outcome(modelId);
-            bool may = status == RoundStatus.Void || (opened == 0 && status == RoundStatus.Failed)
-                || (round != 0 && block.timestamp > deadline + ABANDONED_AFTER);
-            if (!may) revert NotTrainer(modelId, msg.sender);
+        (uint32 opened, uint64 openedAt) = rounds.progress(modelId);
+        if (msg.sender != m.trainer && (opened == 0 || block.timestamp <= openedAt + ABANDONED_AFTER)) {
+            revert NotTrainer(modelId, msg.sender);
         }
         m.state = State.Aborted;
         uint256 rest = uint256(m.instantPayment) * m.maxDonors;
-        if (opened != 0 && !voided) {
+        if (opened != 0) {
             m.sales.owedAfterAbort = true;
-            m.sales.silentUnpaid = silent != 0;
-            rest = _unused(m) + uint256(m.instantPayment) * silent;
+            rest = _unused(m);
         }
         _credit(m.trainer, rest);
         emit TrainingAborted(modelId, msg.sender, rest);
     }
 
-    /// @notice Names the enclave that answers from now on. Trainer only. Queries sold before stay with the enclave
+    /// @notice Names the enclave that answers from now on. Its trainer only, still a TRAINER. Queries sold before stay with the enclave
     /// which they were sold for.
     /// @param queryEnclave A live query enclave; its operator is the runner and gets the runner's part.
     function serve(uint256 modelId, address queryEnclave) external {
         Model storage m = _known(modelId);
         _onlyTrainer(modelId, m);
+        members.requireRole(msg.sender, Roles.TRAINER);
         if (m.state != State.Trained && m.state != State.Serving) revert WrongState(modelId, m.state);
         (address runner,) = enclaves.requireLive(queryEnclave, Kinds.QUERY);
+        members.requireRole(runner, Roles.RUNNER | Roles.OWNER);
         m.state = State.Serving;
         m.sales.open = true;
         uint16 serving = m.sales.servings + 1;
@@ -437,7 +454,7 @@ contract Market is MarketRules, Consent, Purse {
 
     /// @notice Units owed to a donor now.
     function owedDonor(uint256 modelId, uint16 donorIndex) external view returns (uint256) {
-        return _owedDonor(modelId, donorIndex, _models[modelId], _donor(modelId, donorIndex));
+        return _owedDonor(_models[modelId], _donor(modelId, donorIndex));
     }
 
     /// @notice All about a model.
@@ -523,16 +540,18 @@ contract Market is MarketRules, Consent, Purse {
         bytes32 decision,
         address enclave,
         bytes calldata signature
-    ) private whenNotPaused returns (address owner, uint16 donorIndex) {
+    ) private whenNotPaused returns (address owner, uint16 donorIndex, bytes32 root) {
         Model storage m = _inState(modelId, State.Recruiting);
         if (payee == address(0)) revert ZeroAddress();
         if (payee == address(this)) revert OwnAddress();
         if (decision == 0) revert ZeroHash();
         donorIndex = m.donors;
-        if (donorIndex == m.maxDonors) revert DonorsFull(modelId, donorIndex);
+        // Most donations come before that, and need not know how many of the places are free again.
+        if (donorIndex >= m.maxDonors && donorIndex - m.excluded >= m.maxDonors) {
+            revert DonorsFull(modelId, m.maxDonors);
+        }
         uint32 number;
         uint32 weight;
-        bytes32 root;
         (owner, number, weight, root) = datasets.requireUsable(datasetId);
         if (weight == 0) revert ZeroWeight();
         if (number >= Shares.UNPAID) revert CounterFull();
@@ -581,17 +600,12 @@ contract Market is MarketRules, Consent, Purse {
         if (q.state != QueryState.Funded) revert QueryDone(queryId, q.state);
     }
 
-    function _owedDonor(uint256 modelId, uint16 donorIndex, Model storage m, Donor storage d)
-        private
-        view
-        returns (uint256)
-    {
+    function _owedDonor(Model storage m, Donor storage d) private view returns (uint256) {
         State state = m.state;
         bool trained = state == State.Trained || state == State.Serving || state == State.Retired;
         if (!trained && !m.sales.owedAfterAbort) return 0;
-        // A donor whom the committee named.
+        // A donor who was excluded.
         if (d.weight == 0) return 0;
-        if (m.sales.silentUnpaid && d.enclave != 0 && !rounds.isInLatest(modelId, donorIndex)) return 0;
         uint256 earned = m.sales.earned(d, m.totalWeight);
         return d.paid >= Shares.UNPAID ? m.instantPayment + earned : earned;
     }
@@ -599,7 +613,7 @@ contract Market is MarketRules, Consent, Purse {
     function _payDonor(uint256 modelId, uint16 donorIndex) private returns (uint256 amount) {
         Donor storage d = _donor(modelId, donorIndex);
         Model storage m = _models[modelId];
-        amount = _owedDonor(modelId, donorIndex, m, d);
+        amount = _owedDonor(m, d);
         if (amount == 0) return 0;
         d.paid = m.sales.settled;
         address payee = d.payee;
@@ -607,8 +621,8 @@ contract Market is MarketRules, Consent, Purse {
         _pay(payee, amount);
     }
 
-    // What is left of the deposit when each donor is paid, but for those who were named.
+    // What is left of the deposit when each donor is paid, but for those who were excluded.
     function _unused(Model storage m) private view returns (uint256) {
-        return uint256(m.instantPayment) * (m.maxDonors - m.donors + m.excluded);
+        return uint256(m.instantPayment) * (uint256(m.maxDonors) + m.excluded - m.donors);
     }
 }

@@ -36,9 +36,9 @@ abstract contract MarketLog {
     event ModelServed(uint256 indexed modelId, address indexed enclave, address indexed runner, uint16 serving);
     /// @notice The dataset of a donor was withdrawn and is in no further round.
     event DonorUseEnded(uint256 indexed modelId, uint16 indexed donorIndex);
-    /// @notice This donor takes part in nothing any more and is paid nothing: the committee named it, or its dataset was
-    /// withdrawn before a sum was open; `weight` was taken
-    /// off the sum of the weights.
+    /// @notice This donor takes part in nothing any more and is paid nothing: the committee named it, the trainer refused it
+    /// while the model recruited, or its dataset was withdrawn before a sum was open; `weight` was taken off the sum of the
+    /// weights.
     event DonorExcluded(uint256 indexed modelId, uint16 indexed donorIndex, uint32 weight);
     /// @notice No new queries are sold.
     event ModelRetired(uint256 indexed modelId);
@@ -89,12 +89,16 @@ abstract contract MarketLog {
     error ZeroColluders();
     /// @notice A query needs time to be answered.
     error ZeroTimeout();
+    /// @notice A user would wait for its price for longer than a query may take.
+    error TimeoutTooLong(uint32 queryTimeout, uint256 longest);
     /// @notice No model has this id.
     error UnknownModel(uint256 modelId);
     /// @notice Only the trainer of the model may do this.
     error NotTrainer(uint256 modelId, address account);
     /// @notice Only the owner of the dataset may donate it.
     error NotDatasetOwner(bytes32 datasetId, address account);
+    /// @notice The owner has consented to the version `consented`; the register knows `current` now.
+    error OtherVersion(bytes32 datasetId, bytes32 consented, bytes32 current);
     /// @notice The dataset was donated to this model already.
     error AlreadyDonated(uint256 modelId, bytes32 datasetId);
     /// @notice The model has all the donors that it wanted.

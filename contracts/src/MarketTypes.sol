@@ -33,7 +33,7 @@ struct Model {
     uint32 feesCollected;
     uint16 minSurvivors;
     uint8 colluders;
-    // Donors who are paid nothing: named by the committee, or withdrawn before a sum was open.
+    // Donors who are paid nothing: named by the committee, refused, or withdrawn before a sum was open.
     uint16 excluded;
     bytes32 whitePaperHash;
     bytes32 planHash;
@@ -64,8 +64,7 @@ struct Query {
 
 /// @title One donor of one model, for readers.
 /// @param payee Account that is paid, made for this model; `Donated` links it to the dataset in public.
-/// @param weight Share in the donors' part, relative to `totalWeight`; 0 for a donor who is paid nothing: named by the committee, or withdrawn before a
-/// sum was open.
+/// @param weight Share in the donors' part, relative to `totalWeight`; 0 for a donor who was excluded and is paid nothing.
 /// @param enclave The training enclave which took the data; zero when its use ended before training did.
 /// @param instantPaid Whether the instant payment was paid out.
 /// @param queriesPaid Of how many settled queries the share was paid out.

@@ -119,7 +119,9 @@ contract Programs {
         emit ProgramAudited(measurement, msg.sender, reportHash);
     }
 
-    /// @notice Forbids a program for good. Its author, any auditor, or whom the access manager names: governance.
+    /// @notice Forbids new work with a program for good: no enclave is registered with it, nothing donated to one, no query
+    /// settled by one. Its author, any auditor, or whom the access manager names: governance. Trainings which
+    /// have begun go on, so that nobody stops those of others alone; `disallow` stops them too.
     function revoke(bytes32 measurement) external {
         Program storage p = _known(measurement);
         if (
@@ -142,7 +144,8 @@ contract Programs {
         emit ProgramAllowed(measurement, msg.sender);
     }
 
-    /// @notice Takes `allow` back, until it is called again. Whom the access manager names: governance.
+    /// @notice Takes `allow` back, until it is called again, and stops all work with the program, also what has begun. Whom
+    /// the access manager names: governance.
     function disallow(bytes32 measurement) external {
         Program storage p = _managed(measurement);
         if (!p.allowed) revert NotAllowed(measurement);
@@ -156,6 +159,13 @@ contract Programs {
         if (p.kind != kind) revert WrongKind(measurement, p.kind, kind);
         if (p.revoked) revert Revoked(measurement);
         if (p.audits == 0) revert NotAudited(measurement);
+        if (!p.allowed) revert NotAllowed(measurement);
+    }
+
+    /// @notice Reverts, saying why, unless the program is registered, of this kind and allowed: what has begun may go on.
+    function requireAllowed(bytes32 measurement, uint8 kind) external view {
+        Program storage p = _known(measurement);
+        if (p.kind != kind) revert WrongKind(measurement, p.kind, kind);
         if (!p.allowed) revert NotAllowed(measurement);
     }
 

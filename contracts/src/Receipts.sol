@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 /// @title What the owner of a dataset signs to have it donated by somebody else: the EIP-712 type of this name.
 /// @param modelId A model that recruits.
 /// @param datasetId A dataset of the signer.
+/// @param root The version of it that is meant.
 /// @param payee Account to be paid.
 /// @param decision Hash of the owner's recorded decision that allows it.
 /// @param enclave The training enclave which has the data.
@@ -11,6 +12,7 @@ pragma solidity ^0.8.28;
 struct DonationConsent {
     uint256 modelId;
     bytes32 datasetId;
+    bytes32 root;
     address payee;
     bytes32 decision;
     address enclave;
@@ -22,7 +24,7 @@ library Receipts {
     bytes32 private constant DONATION =
         keccak256("DonationReceipt(uint256 modelId,bytes32 datasetId,bytes32 root,address payee,bytes32 decision)");
     bytes32 private constant CONSENT = keccak256(
-        "DonationConsent(uint256 modelId,bytes32 datasetId,address payee,bytes32 decision,address enclave,uint256 deadline)"
+        "DonationConsent(uint256 modelId,bytes32 datasetId,bytes32 root,address payee,bytes32 decision,address enclave,uint256 deadline)"
     );
     bytes32 private constant QUERY =
         keccak256("QueryReceipt(bytes32 queryId,uint256 modelId,bytes32 jobId,bytes32 outputHash)");

@@ -6,7 +6,7 @@ import {Enclaves} from "./Enclaves.sol";
 import {IRounds, RoundStatus} from "./IRounds.sol";
 import {Market} from "./Market.sol";
 import {State} from "./MarketTypes.sol";
-import {Members} from "./Members.sol";
+import {Members, Roles} from "./Members.sol";
 import {Kinds} from "./Programs.sol";
 import {Reasons} from "./RoundsLog.sol";
 import {Seats} from "./Seats.sol";
@@ -72,26 +72,22 @@ contract Rounds is Signed, Seats {
         bytes32 modelHash;
     }
 
-    // Number of the latest round and when it began; number of rounds whose sum is open, and the least time in seconds
-    // that one of them gave to donors and to the committee; how many donors take part no more; how many take part and
-    // are not in the latest round, if that failed.
+    // Number of the latest round; number of rounds whose sum is open, and when the last of them was opened; how many donors
+    // take part no more.
     struct Progress {
         uint32 last;
-        uint40 began;
         uint32 opened;
-        uint40 shortest;
-        uint32 shortestWindow;
+        uint40 openedAt;
         uint16 gone;
-        uint16 silent;
     }
 
     uint256 private constant LOW = 88;
     uint256 private constant DEADLINE_BITS = 40;
     uint256 private constant PER_WORD = 256 - DEADLINE_BITS;
 
-    /// @notice Seconds from the beginning of a round to the end of it, at most: otherwise a trainer who has the sum of an
-    /// earlier round could make its donors wait for ever.
-    uint256 public constant LONGEST = 365 days;
+    /// @notice Seconds from the beginning of a round to the end of it, at most. A training that is still asked after an
+    /// opened sum has time for one such round and for its repetition before anybody may end it (`Market.ABANDONED_AFTER`).
+    uint256 public constant LONGEST = 30 days;
 
     bytes32 private constant UPDATE_TYPEHASH =
         keccak256("UpdateReceipt(uint256 modelId,uint32 round,bytes32 headerHash,bytes32 blobHash,uint16 donorIndex)");
@@ -130,7 +126,7 @@ contract Rounds is Signed, Seats {
         _fix(modelId, seats, sealKeys, colluders, minSurvivors);
     }
 
-    /// @notice Begins the next round of a model in training. Trainer only; the previous round must be over, and the market
+    /// @notice Begins the next round of a model in training. Its trainer only, still a TRAINER; the previous round must be over, and the market
     /// not paused. A round that failed or became void is repeated under the next number.
     /// @param headerHash Hash of the round header: global model, cohort, committee, quantiser, noise.
     /// @param deadline Unix seconds; up to then updates are anchored.
@@ -139,6 +135,7 @@ contract Rounds is Signed, Seats {
     /// @return round Its number, from 1.
     function open(uint256 modelId, bytes32 headerHash, uint64 deadline, uint64 openBy) external returns (uint32 round) {
         uint16 donors = _checkTrainer(modelId);
+        members.requireRole(msg.sender, Roles.TRAINER);
         if (market.paused()) revert MarketPaused();
         uint32 last = _progress[modelId].last;
         RoundStatus status = _rounds[modelId][last].status;
@@ -151,7 +148,6 @@ contract Rounds is Signed, Seats {
         if (openBy <= deadline || openBy > latest) revert InvalidOpenBy(openBy, uint256(latest).toUint64());
         round = last + 1;
         _progress[modelId].last = round;
-        _progress[modelId].began = uint40(block.timestamp);
         Round storage r = _rounds[modelId][round];
         r.status = RoundStatus.Open;
         r.deadline = uint256(deadline).toUint40();
@@ -171,7 +167,7 @@ contract Rounds is Signed, Seats {
     /// @notice Puts the hash of a donor's encrypted update on record. Anybody may deliver it, once per donor and round,
     /// until the deadline. Refused for a donor whose dataset was withdrawn, or whom
     /// the committee named.
-    /// @param enclave The live training enclave that signed the receipt of this donor's donation.
+    /// @param enclave The training enclave that signed the receipt of this donor's donation, neither revoked nor expired.
     /// @param signature EIP-712 `UpdateReceipt` by that enclave.
     function anchor(
         uint256 modelId,
@@ -182,7 +178,7 @@ contract Rounds is Signed, Seats {
         bytes calldata signature
     ) external {
         if (blobHash == 0) revert ZeroHash();
-        (, uint32 number) = enclaves.requireLive(enclave, Kinds.TRAINING);
+        (, uint32 number) = enclaves.requireRunning(enclave, Kinds.TRAINING);
         uint32 expected = market.requireInUse(modelId, donorIndex);
         if (expected != number) revert ForeignEnclave(donorIndex, expected, enclave);
         Round storage r = _rounds[modelId][round];
@@ -211,7 +207,7 @@ contract Rounds is Signed, Seats {
     }
 
     /// @notice Fixes the set of survivors. The trainer may when all donors who still take part anchored; anybody may
-    /// after the deadline.
+    /// after the deadline. However late that is, the committee has the time that was promised to it from then on.
     function close(uint256 modelId, uint32 round) external {
         Round storage r = _at(modelId, round, RoundStatus.Open);
         (address trainer, State state, uint16 donors) = market.standing(modelId);
@@ -222,10 +218,10 @@ contract Rounds is Signed, Seats {
             if (anchored < donors - _progress[modelId].gone) revert StillOpen(modelId, round, anchored, r.deadline);
         }
         r.survivors = anchored;
-        if (_enough(modelId, round, r, donors)) {
-            r.status = RoundStatus.Closed;
-            emit RoundClosed(modelId, round, anchored, bitmap);
-        }
+        if (!_enough(modelId, round, r)) return;
+        r.status = RoundStatus.Closed;
+        _promise(r);
+        emit RoundClosed(modelId, round, anchored, bitmap, r.openBy);
     }
 
     /// @notice Posts the hash of the caller's partial opening of a closed round, for its survivors of now. Who has a seat and
@@ -234,34 +230,37 @@ contract Rounds is Signed, Seats {
     /// publishes the opening itself only when the quorum is posted: posting promises not to open another set.
     ///
     /// The quorum is asked until `openBy`. Once it was posted the others may post at any time.
-    function postPartial(uint256 modelId, uint32 round, bytes32 partialHash) external {
+    /// @param attempt For which set of survivors: a donor that left in the moment before makes the post one for another
+    /// set than the caller has looked at, and it is refused.
+    function postPartial(uint256 modelId, uint32 round, uint16 attempt, bytes32 partialHash) external {
         _takesPart(modelId);
         _checkTraining(modelId);
         Round storage r = _at(modelId, round, RoundStatus.Closed);
         if (!r.opened && block.timestamp > r.openBy) revert OpeningOver(modelId, round, r.openBy);
         if (partialHash == 0) revert ZeroHash();
-        mapping(address => bytes32) storage posted = _partials[_key(modelId, round, r.attempt)];
+        if (attempt != r.attempt) revert OtherAttempt(modelId, round, attempt, r.attempt);
+        mapping(address => bytes32) storage posted = _partials[_key(modelId, round, attempt)];
         if (posted[msg.sender] != 0) revert AlreadyPosted(modelId, round, msg.sender);
         posted[msg.sender] = partialHash;
         uint8 partials = r.partials + 1;
         r.partials = partials;
         if (!r.opened && partials >= _committees[modelId].quorum) {
             r.opened = true;
-            Progress memory p = _progress[modelId];
-            uint40 time = r.deadline - p.began;
-            if (p.opened == 0 || time < p.shortest) p.shortest = time;
-            if (p.opened == 0 || r.window < p.shortestWindow) p.shortestWindow = r.window;
-            p.opened += 1;
-            _progress[modelId] = p;
+            _progress[modelId].opened += 1;
+            _progress[modelId].openedAt = uint40(block.timestamp);
         }
-        emit PartialPosted(modelId, round, msg.sender, partialHash, r.attempt);
+        emit PartialPosted(modelId, round, msg.sender, partialHash, attempt);
     }
 
     /// @notice Says in public that the caller cannot read its share of a donor's update. Who has a seat, once for each
-    /// donor in the sum of a closed round that is not open yet. The donor's enclave can answer.
+    /// donor in the sum of a closed round that is not open yet. The donor's enclave can answer, for a third of the
+    /// committee's time from then on; the last third is for the others, to judge and to open the sum. So it is refused when
+    /// less than two thirds are left: nobody is accused so late that no answer can be seen.
     function accuse(uint256 modelId, uint32 round, uint16 donorIndex) external {
         _takesPart(modelId);
-        _checkUnopened(modelId, round);
+        Round storage r = _checkUnopened(modelId, round);
+        uint256 latest = r.openBy - 2 * uint256(r.window) / 3;
+        if (block.timestamp > latest) revert AccusedTooLate(modelId, round, uint256(latest).toUint64());
         if (!isAnchored(modelId, round, donorIndex)) revert NotInSum(modelId, round, donorIndex);
         _accuse(modelId, round, donorIndex);
     }
@@ -312,13 +311,13 @@ contract Rounds is Signed, Seats {
 
     /// @notice Votes that a member of the committee did wrong. Who has a seat, but not about itself, once for each reason,
     /// in the latest round after it was closed. When one more than may collude say the same, the member is named. Unless
-    /// it was only silent, it takes part in no round of this model any more: its post in a round that is not final is
-    /// taken back. What was opened stays open.
+    /// the reason is one that costs nothing (`Reasons.isOnlySaid`), it takes part in no round of this model any more: its
+    /// post in a round that is not final is taken back. What was opened stays open.
     /// @param reason See `Reasons`.
     function blameMember(uint256 modelId, uint32 round, address member, uint8 reason) external {
         Round storage r = _checkJudged(modelId, round);
         bool named = _voteOnMember(modelId, round, member, reason);
-        if (!named || reason == Reasons.SILENT || r.status != RoundStatus.Closed) return;
+        if (!named || Reasons.isOnlySaid(reason) || r.status != RoundStatus.Closed) return;
         mapping(address => bytes32) storage posted = _partials[_key(modelId, round, r.attempt)];
         if (posted[member] == 0) return;
         posted[member] = 0;
@@ -365,19 +364,9 @@ contract Rounds is Signed, Seats {
     }
 
     /// @inheritdoc IRounds
-    function progress(uint256 modelId)
-        external
-        view
-        returns (uint32 opened, uint64 deadline, uint16 silent, bool voided)
-    {
-        Progress memory p = _progress[modelId];
-        Round storage r = _rounds[modelId][p.last];
-        opened = p.opened;
-        deadline = r.deadline;
-        bool missed = opened != 0 && r.status == RoundStatus.Failed && 2 * (deadline - p.began) >= p.shortest
-            && 2 * uint256(r.survivors) >= _committees[modelId].minSurvivors;
-        if (missed) silent = p.silent;
-        voided = r.status == RoundStatus.Void && r.window >= p.shortestWindow;
+    function progress(uint256 modelId) external view returns (uint32 opened, uint64 openedAt) {
+        Progress storage p = _progress[modelId];
+        return (p.opened, p.openedAt);
     }
 
     /// @notice Everything about a round; all zero when there is none.
@@ -409,11 +398,6 @@ contract Rounds is Signed, Seats {
         return missing != 0 && missing >> (DEADLINE_BITS + (donorIndex - LOW) % PER_WORD) & 1 == 0;
     }
 
-    /// @inheritdoc IRounds
-    function isInLatest(uint256 modelId, uint16 donorIndex) external view returns (bool) {
-        return isAnchored(modelId, _progress[modelId].last, donorIndex);
-    }
-
     /// @notice The donors who anchored so far; after closing, the survivors. Donor i is bit i % 256 of word i / 256.
     function survivors(uint256 modelId, uint32 round) external view returns (uint256[] memory bitmap, uint16 count) {
         (,, uint16 donors) = market.standing(modelId);
@@ -432,11 +416,8 @@ contract Rounds is Signed, Seats {
         uint32 round = _progress[modelId].last;
         Round storage r = _rounds[modelId][round];
         bool closed = r.status == RoundStatus.Closed;
-        if (!isAnchored(modelId, round, donorIndex)) {
-            if (r.status == RoundStatus.Failed) _progress[modelId].silent -= 1;
-            return;
-        }
         if (r.opened || !(closed || r.status == RoundStatus.Open)) return;
+        if (!isAnchored(modelId, round, donorIndex)) return;
         if (donorIndex < LOW) {
             r.anchoredLow &= ~(uint88(1) << donorIndex);
         } else {
@@ -447,21 +428,23 @@ contract Rounds is Signed, Seats {
             r.survivors -= 1;
             r.attempt += 1;
             r.partials = 0;
-            uint40 openBy = (block.timestamp + r.window).toUint40();
-            if (openBy > r.openBy) r.openBy = openBy;
+            _promise(r);
         }
         emit DonorDropped(modelId, round, donorIndex, r.survivors, r.attempt, r.openBy);
-        if (!closed) return;
-        (,, uint16 donors) = market.standing(modelId);
-        _enough(modelId, round, r, donors);
+        if (closed) _enough(modelId, round, r);
+    }
+
+    // Whoever opens a sum has the whole time for the set of survivors that there is now.
+    function _promise(Round storage r) private {
+        uint40 openBy = (block.timestamp + r.window).toUint40();
+        if (openBy > r.openBy) r.openBy = openBy;
     }
 
     // Whether enough donors are left; otherwise the round failed.
-    function _enough(uint256 modelId, uint32 round, Round storage r, uint16 donors) private returns (bool) {
+    function _enough(uint256 modelId, uint32 round, Round storage r) private returns (bool) {
         uint16 min = _committees[modelId].minSurvivors;
         if (r.survivors >= min) return true;
         r.status = RoundStatus.Failed;
-        _progress[modelId].silent = donors - _progress[modelId].gone - r.survivors;
         emit RoundFailed(modelId, round, r.survivors, min);
         return false;
     }

@@ -14,7 +14,8 @@ library Reasons {
     uint8 internal constant SHARE_UNREADABLE = 3;
     /// @notice A member accused a donor of a share which can be read.
     uint8 internal constant FALSE_ACCUSATION = 4;
-    /// @notice A member's partial opening is not the one of its shares.
+    /// @notice A member's partial opening contradicts those of the others. A donor can bring that about with a share of its
+    /// own making, so it costs the member nothing as long as shares cannot be verified.
     uint8 internal constant WRONG_PARTIAL = 5;
     /// @notice Nothing came in time. Whoever is silent loses nothing but its name.
     uint8 internal constant SILENT = 6;
@@ -29,6 +30,11 @@ library Reasons {
     /// @notice What a member can be named for.
     uint256 internal constant OF_MEMBERS =
         1 << BLOB_MISSING | 1 << BLOB_UNDECODABLE | 1 << FALSE_ACCUSATION | 1 << WRONG_PARTIAL | 1 << SILENT;
+
+    /// @notice Whether a name is all that it costs a member.
+    function isOnlySaid(uint8 reason) internal pure returns (bool) {
+        return reason == SILENT || reason == WRONG_PARTIAL;
+    }
 
     /// @notice Whether a reason is about a donor itself and not about what it did in a round.
     function isAbout(uint8 reason) internal pure returns (bool) {
@@ -54,8 +60,8 @@ abstract contract RoundsLog {
     );
     /// @notice The hash of one encrypted update is on record.
     event UpdateAnchored(uint256 indexed modelId, uint32 indexed round, uint16 indexed donorIndex, bytes32 blobHash);
-    /// @notice The set of survivors is fixed: donor i is bit i % 256 of word i / 256.
-    event RoundClosed(uint256 indexed modelId, uint32 indexed round, uint16 survivors, uint256[] bitmap);
+    /// @notice The set of survivors is fixed: donor i is bit i % 256 of word i / 256. The committee opens it by `openBy`.
+    event RoundClosed(uint256 indexed modelId, uint32 indexed round, uint16 survivors, uint256[] bitmap, uint64 openBy);
     /// @notice A donor who had anchored an update is not in the sum any more. In a closed round `attempt` is greater than
     /// before and `survivors` are left; partial openings posted earlier count for nothing, and new ones are taken until
     /// `openBy`.
@@ -142,6 +148,10 @@ abstract contract RoundsLog {
     error NotInSum(uint256 modelId, uint32 round, uint16 donorIndex);
     /// @notice The model has no donor with this number.
     error UnknownDonor(uint256 modelId, uint16 donorIndex);
+    /// @notice A donor has left the sum: what the caller looked at was `given`, the set of now is `current`.
+    error OtherAttempt(uint256 modelId, uint32 round, uint16 given, uint16 current);
+    /// @notice Up to `latest` a donor could be accused, so that it has time to answer.
+    error AccusedTooLate(uint256 modelId, uint32 round, uint64 latest);
     /// @notice This committee member posted already.
     error AlreadyPosted(uint256 modelId, uint32 round, address member);
     /// @notice `partials` of `quorum` partial openings are posted.

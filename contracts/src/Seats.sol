@@ -63,7 +63,7 @@ abstract contract Seats is IRounds, RoundsLog {
         return _seats[modelId][account].number;
     }
 
-    /// @notice Whether a member of the committee of a model was named for more than silence, and posts no more.
+    /// @notice Whether a member of the committee of a model was named for a reason that costs its part: it posts no more.
     function isNamed(uint256 modelId, address member) external view returns (bool) {
         return _seats[modelId][member].named;
     }
@@ -131,7 +131,7 @@ abstract contract Seats is IRounds, RoundsLog {
         if (named) emit DonorNamed(modelId, round, donorIndex, reason);
     }
 
-    // The same for a member. Whoever is named for more than silence takes part no more.
+    // The same for a member. Whoever is named for what costs something takes part no more.
     function _voteOnMember(uint256 modelId, uint32 round, address member, uint8 reason) internal returns (bool named) {
         uint8 voter = _takesPart(modelId);
         if (!_in(Reasons.OF_MEMBERS, reason)) revert InvalidReason(reason);
@@ -142,7 +142,7 @@ abstract contract Seats is IRounds, RoundsLog {
         // Above the numbers of all donors.
         named = _vote(modelId, round, reason, 1 << 16 | s.number, voter);
         if (!named) return false;
-        if (reason != Reasons.SILENT) s.named = true;
+        if (!Reasons.isOnlySaid(reason)) s.named = true;
         emit MemberNamed(modelId, round, member, reason);
     }
 

@@ -11,7 +11,6 @@ pragma solidity ^0.8.28;
 /// @param servings Number of times that an enclave was named; the last one serves.
 /// @param open Whether queries are sold.
 /// @param owedAfterAbort Whether the instant payments are owed although the model was given up.
-/// @param silentUnpaid Whether they are not owed to the donors who missed the latest round.
 struct Sales {
     uint96 price;
     uint16 donorsBps;
@@ -22,7 +21,6 @@ struct Sales {
     uint16 servings;
     bool open;
     bool owedAfterAbort;
-    bool silentUnpaid;
 }
 
 /// @title One donor of one model, in one slot, so that donating costs one.

@@ -5,7 +5,6 @@ import {Base} from "./Base.sol";
 import {Market} from "../src/Market.sol";
 import {MarketLog} from "../src/MarketLog.sol";
 import {State} from "../src/MarketTypes.sol";
-import {Purse} from "../src/Purse.sol";
 import {RoundsLog} from "../src/RoundsLog.sol";
 
 /// Trainers who want a model for nothing, and models that were left behind.
@@ -102,34 +101,19 @@ contract AbortTest is Base {
         abort(trainer, modelId);
     }
 
-    /// Donors who stay away from a round like those before are not paid for a model that did not come to be. Whoever was
-    /// there is.
-    function test_donors_who_miss_a_round_are_not_paid() public {
+    /// Whoever stays away from a later round is paid for the sum that it is in, as one who withdraws is.
+    function test_donors_of_an_opened_sum_are_paid_whoever_missed_a_later_round() public {
+        uint256 before = token.balanceOf(trainer);
         uint256 modelId = training();
         finishRoundOf(modelId);
         _failing(modelId, 12 hours);
-        equal("deposit", market.owed(trainer), 15e6);
-        equal("the one who was there", market.owedDonor(modelId, 1), 5e6);
-        equal("the other", market.owedDonor(modelId, 2), 0);
-        refused(
-            stranger,
-            abi.encodeWithSelector(Purse.NothingOwed.selector, payeeOf(2)),
-            address(market),
-            abi.encodeCall(market.claimDonor, (modelId, 2))
-        );
-        market.claimDonor(modelId, 1);
-        vm.startPrank(trainer);
-        market.claim();
-        vm.stopPrank();
-        equal("nothing left", market.obligations(), 0);
-        equal("nothing left in the account", token.balanceOf(address(market)), 0);
+        _paidInFull(modelId, before);
     }
 
-    /// Withdrawn after the round failed: it is paid for what was opened before, as after any withdrawal, and the numbers
-    /// still fit. So it is for one who was there.
     function test_a_withdrawal_after_a_missed_round() public {
         for (uint16 d = 1; d <= 2; ++d) {
             setUp();
+            uint256 before = token.balanceOf(trainer);
             uint256 modelId = training();
             finishRoundOf(modelId);
             uint32 round = open(modelId);
@@ -139,18 +123,8 @@ contract AbortTest is Base {
             withdrawDataset(d);
             market.endUse(modelId, d);
             abort(trainer, modelId);
-            equal("1", market.owedDonor(modelId, 1), 5e6);
-            equal("2", market.owedDonor(modelId, 2), d == 2 ? 5e6 : 0);
-            equal("deposit", market.owed(trainer), d == 2 ? 10e6 : 15e6);
+            _paidInFull(modelId, before);
         }
-    }
-
-    function test_a_round_with_less_time_is_not_missed() public {
-        uint256 before = token.balanceOf(trainer);
-        uint256 modelId = training();
-        finishRoundOf(modelId);
-        _failing(modelId, 12 hours - 1);
-        _paidInFull(modelId, before);
     }
 
     /// Giving up for free and having the sum opened afterwards does not work either.
@@ -160,7 +134,7 @@ contract AbortTest is Base {
         abort(trainer, modelId);
         equal("deposit", market.owed(trainer), 20e6);
         bytes memory over = abi.encodeWithSelector(RoundsLog.NotTraining.selector, modelId, State.Aborted);
-        refused(committee, over, address(rounds), abi.encodeCall(rounds.postPartial, (modelId, round, "partial")));
+        refused(committee, over, address(rounds), abi.encodeCall(rounds.postPartial, (modelId, round, 0, "partial")));
         uint256 other = training2();
         round = open(other);
         anchor(other, round, 1);
@@ -192,18 +166,44 @@ contract AbortTest is Base {
         uint256 before = token.balanceOf(trainer);
         uint256 modelId = training();
         finishRoundOf(modelId);
-        (uint32 opened, uint64 deadline,,) = rounds.progress(modelId);
+        (uint32 opened, uint64 openedAt) = rounds.progress(modelId);
         equal("opened", opened, 1);
-        vm.warp(deadline + market.ABANDONED_AFTER());
+        equal("when", openedAt, this.timeNow());
+        // Nor does one who opens round after round which nobody can answer.
+        for (uint256 i = 0; i < 2; ++i) {
+            uint64 deadline = uint64(this.timeNow() + rounds.LONGEST() - 1);
+            vm.startPrank(trainer);
+            uint32 round = rounds.open(modelId, "none", deadline, deadline + 1);
+            vm.stopPrank();
+            vm.warp(openedAt + (i + 1) * rounds.LONGEST());
+            rounds.close(modelId, round);
+        }
+        equal("two of the longest rounds", this.timeNow(), openedAt + market.ABANDONED_AFTER());
         refused(
             stranger,
             abi.encodeWithSelector(MarketLog.NotTrainer.selector, modelId, stranger),
             address(market),
             abi.encodeCall(market.abortTraining, (modelId))
         );
-        vm.warp(deadline + market.ABANDONED_AFTER() + 1);
+        vm.warp(openedAt + market.ABANDONED_AFTER() + 1);
         abort(stranger, modelId);
         _paidInFull(modelId, before);
+    }
+
+    /// Nothing is owed to anybody before a sum is open: nobody but the trainer has anything to end.
+    function test_nobody_else_ends_a_training_without_a_sum() public {
+        uint256 modelId = training();
+        uint32 round = open(modelId);
+        vm.warp(block.timestamp + 1_000 days);
+        rounds.close(modelId, round);
+        refused(
+            stranger,
+            abi.encodeWithSelector(MarketLog.NotTrainer.selector, modelId, stranger),
+            address(market),
+            abi.encodeCall(market.abortTraining, (modelId))
+        );
+        abort(trainer, modelId);
+        equal("deposit", market.owed(trainer), 20e6);
     }
 
     /// Payments are by terms, weights play no part, and any deposit is shared out to the unit.

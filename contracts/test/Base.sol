@@ -301,8 +301,9 @@ abstract contract Base {
     }
 
     function post(uint256 modelId, uint32 round, uint256 seat) internal {
+        uint16 attempt = rounds.roundInfo(modelId, round).attempt;
         vm.startPrank(seats[seat]);
-        rounds.postPartial(modelId, round, keccak256(abi.encode("partial", seat)));
+        rounds.postPartial(modelId, round, attempt, keccak256(abi.encode("partial", seat)));
         vm.stopPrank();
     }
 

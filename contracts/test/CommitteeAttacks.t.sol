@@ -334,7 +334,7 @@ contract CommitteeAttacksTest is Attacks {
         equal("no post", uint256(rounds.partialOf(_modelId, _round, liar)), 0);
         bytes memory named = abi.encodeWithSelector(RoundsLog.MemberIsNamed.selector, _modelId, liar);
         bytes[4] memory calls = [
-            abi.encodeCall(rounds.postPartial, (_modelId, _round, "again")),
+            abi.encodeCall(rounds.postPartial, (_modelId, _round, 0, "again")),
             abi.encodeCall(rounds.accuse, (_modelId, _round, 1)),
             abi.encodeCall(rounds.blameDonor, (_modelId, _round, 1, 1)),
             abi.encodeCall(rounds.blameMember, (_modelId, _round, seats[0], 4))
@@ -352,6 +352,10 @@ contract CommitteeAttacksTest is Attacks {
         votesOnMember(0, 5, 6);
         votesOnMember(1, 5, 6);
         if (rounds.isNamed(_modelId, seats[5])) revert("named for silence");
+        // Nor does a wrong opening cost it anything: a donor can have made it wrong.
+        votesOnMember(0, 5, 5);
+        votesOnMember(1, 5, 5);
+        if (rounds.isNamed(_modelId, seats[5])) revert("named for what a donor may have done");
     }
 
     function test_reasons_that_are_none() public {

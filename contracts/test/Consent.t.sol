@@ -120,7 +120,7 @@ contract ConsentTest is Base {
 
     function donation(DonationConsent memory c) private pure returns (bytes32) {
         bytes32 typehash = keccak256(
-            "DonationConsent(uint256 modelId,bytes32 datasetId,address payee,bytes32 decision,address enclave,uint256 deadline)"
+            "DonationConsent(uint256 modelId,bytes32 datasetId,bytes32 root,address payee,bytes32 decision,address enclave,uint256 deadline)"
         );
         return keccak256(abi.encode(typehash, c));
     }
@@ -216,8 +216,9 @@ contract ConsentTest is Base {
         uint256 chain = this.chainNow();
         uint256 modelId = propose(terms());
         uint256 other = propose(terms());
+        bytes32 root = datasets.dataset(id).root;
         DonationConsent memory c =
-            DonationConsent(modelId, id, payeeOf(1), DECISION, vm.addr(TRAINING_KEY), 1_000_000 + 1 days);
+            DonationConsent(modelId, id, root, payeeOf(1), DECISION, vm.addr(TRAINING_KEY), 1_000_000 + 1 days);
         bytes memory receipt = signDonation(TRAINING_KEY, modelId, id, datasets.dataset(id).root, payeeOf(1));
         bytes32 right = digest(address(market), donation(c), chain);
         bytes memory notConsented = abi.encodeWithSelector(Consent.NotConsented.selector, account);
@@ -240,6 +241,10 @@ contract ConsentTest is Base {
         c.deadline += 1;
         sent(notConsented, c, signature, receipt);
         c.deadline -= 1;
+        c.root = "another version";
+        bytes memory older = consent(kind, digest(address(market), donation(c), chain), false);
+        sent(abi.encodeWithSelector(MarketLog.OtherVersion.selector, id, c.root, root), c, older, receipt);
+        c.root = root;
         vm.chainId(chain + 1);
         // On another chain the enclave's receipt is worth nothing either; with one for that chain the consent is not.
         sent(notConsented, c, signature, signDonation(TRAINING_KEY, modelId, id, datasets.dataset(id).root, payeeOf(1)));

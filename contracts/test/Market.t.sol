@@ -129,7 +129,7 @@ contract MarketTest is Base {
             abi.encodeCall(market.settle, (queryId, "job", "other", receipt))
         );
         // A revoked enclave earns nothing.
-        vm.startPrank(auditor);
+        vm.startPrank(runner);
         enclaves.revoke(vm.addr(QUERY_KEY));
         vm.stopPrank();
         refused(
@@ -315,7 +315,7 @@ contract MarketTest is Base {
         );
     }
 
-    function test_anybody_aborts_after_a_failed_round() public {
+    function test_a_failed_round_costs_its_trainer_nothing() public {
         uint256 modelId = propose(terms());
         donate(modelId, 1, 1);
         donate(modelId, 2, 1);
@@ -324,7 +324,7 @@ contract MarketTest is Base {
         anchor(modelId, round, 1);
         vm.warp(block.timestamp + 1 days + 1);
         rounds.close(modelId, round);
-        vm.startPrank(stranger);
+        vm.startPrank(trainer);
         market.abortTraining(modelId);
         vm.stopPrank();
         equal("deposit", market.owed(trainer), 20e6);

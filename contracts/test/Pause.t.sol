@@ -108,7 +108,7 @@ contract PauseTest is Base {
         market.pause();
         vm.warp(block.timestamp + 1 days + 1);
         rounds.close(modelId, round);
-        vm.startPrank(stranger);
+        vm.startPrank(trainer);
         market.abortTraining(modelId);
         vm.stopPrank();
         equal("deposit", market.owed(trainer), 20e6);

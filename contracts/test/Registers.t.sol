@@ -218,8 +218,9 @@ contract RegistersTest is Base {
         enclaves.requireLive(e.signer, Kinds.QUERY);
 
         bytes memory revoke = abi.encodeCall(enclaves.revoke, (e.signer));
-        refused(user, abi.encodeWithSelector(Enclaves.NotOperatorOrAuditor.selector, user), target, revoke);
-        vm.startPrank(auditor);
+        refused(user, abi.encodeWithSelector(Enclaves.NotOperatorOrManager.selector, user), target, revoke);
+        refused(auditor, abi.encodeWithSelector(Enclaves.NotOperatorOrManager.selector, auditor), target, revoke);
+        vm.startPrank(runner);
         enclaves.revoke(e.signer);
         vm.stopPrank();
         bytes memory revoked = abi.encodeWithSelector(Enclaves.EnclaveIsRevoked.selector, e.signer);

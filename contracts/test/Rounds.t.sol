@@ -261,7 +261,7 @@ contract RoundsTest is Base {
     function test_bad_rounds_are_refused() public {
         uint256 modelId = training(2);
         uint64 now_ = uint64(block.timestamp);
-        uint64 latest = now_ + 365 days;
+        uint64 latest = now_ + 30 days;
         _bad(modelId, 0, now_ + 1, now_ + 2, abi.encodeWithSelector(RoundsLog.ZeroHash.selector));
         _bad(modelId, HEADER, now_, now_ + 2, abi.encodeWithSelector(RoundsLog.DeadlineTooEarly.selector, now_));
         // The committee needs time, and nobody has for ever.
@@ -292,7 +292,7 @@ contract RoundsTest is Base {
     function test_the_committee_opens_closed_rounds_only() public {
         uint256 modelId = training(2);
         uint32 round = open(modelId);
-        bytes memory post_ = abi.encodeCall(rounds.postPartial, (modelId, round, "partial"));
+        bytes memory post_ = abi.encodeCall(rounds.postPartial, (modelId, round, 0, "partial"));
         refused(
             committee,
             abi.encodeWithSelector(RoundsLog.WrongRoundStatus.selector, modelId, round, RoundStatus.Open),
@@ -314,7 +314,7 @@ contract RoundsTest is Base {
             seats[6],
             abi.encodeWithSelector(RoundsLog.ZeroHash.selector),
             address(rounds),
-            abi.encodeCall(rounds.postPartial, (modelId, round, 0))
+            abi.encodeCall(rounds.postPartial, (modelId, round, 0, 0))
         );
         refused(
             trainer,

@@ -93,7 +93,9 @@ contract RoundsHandler is Base {
 
     function openSum(uint32 round, uint256 who, bytes32 partialHash) external {
         vm.startPrank(who % 8 == 7 ? stranger : seats[who % 8]);
-        try rounds.postPartial(modelId, _some(round), partialHash) {} catch {}
+        round = _some(round);
+        uint16 attempt = rounds.roundInfo(modelId, round).attempt;
+        try rounds.postPartial(modelId, round, attempt, partialHash) {} catch {}
         vm.stopPrank();
         look();
     }
@@ -102,7 +104,8 @@ contract RoundsHandler is Base {
         if (last == 0) return;
         for (uint256 i = 0; i < QUORUM; ++i) {
             vm.startPrank(seats[(from % SEATS + i) % SEATS]);
-            try rounds.postPartial(modelId, last, "partial") {} catch {}
+            uint16 attempt = rounds.roundInfo(modelId, last).attempt;
+            try rounds.postPartial(modelId, last, attempt, "partial") {} catch {}
             vm.stopPrank();
             look();
         }

@@ -213,11 +213,12 @@ contract WithdrawalTest is Base {
     }
 
     function test_a_revoked_program_is_refused_wherever_it_matters() public {
-        refusedEverywhere(_revoke);
+        // What has begun goes on.
+        refusedEverywhere(_revoke, false);
     }
 
     function test_a_disallowed_program_is_refused_wherever_it_matters() public {
-        refusedEverywhere(_disallow);
+        refusedEverywhere(_disallow, true);
         // The members change their mind: the same enclaves go on.
         for (uint8 kind = Kinds.VALIDATION; kind <= Kinds.QUERY; ++kind) {
             programs.allow(measurementOf(kind));
@@ -229,8 +230,9 @@ contract WithdrawalTest is Base {
         settle(modelId, buy(modelId, "b"));
     }
 
-    /// One place after the other where an enclave counts, each with its program taken out of use.
-    function refusedEverywhere(function(uint8) internal returns (bytes memory) forbid) private {
+    /// One place after the other where an enclave counts, each with its program taken out of use: for new work, or also for
+    /// what has begun.
+    function refusedEverywhere(function(uint8) internal returns (bytes memory) forbid, bool begun) private {
         // Sold before, answered after.
         uint256 serving = served();
         bytes32 queryId = buy(serving, "a");
@@ -258,19 +260,32 @@ contract WithdrawalTest is Base {
         );
         address first = enclaveOf(training, 1);
         receipt = signUpdate(keyOf[first], training, round, "blob", 1);
-        refused(
-            runner, reason, address(rounds), abi.encodeCall(rounds.anchor, (training, round, "blob", 1, first, receipt))
-        );
+        if (begun) {
+            refused(
+                runner,
+                reason,
+                address(rounds),
+                abi.encodeCall(rounds.anchor, (training, round, "blob", 1, first, receipt))
+            );
+        } else {
+            rounds.anchor(training, round, "blob", 1, first, receipt);
+        }
         Enclaves.Enclave memory e = Enclaves.Enclave(
             enclave, keccak256("seal"), measurementOf(Kinds.TRAINING), 0, "new", uint64(block.timestamp + 60 days)
         );
         receipt = signEnclave(TRAINING_KEY, runner, e);
-        refused(
-            runner,
-            reason,
-            address(enclaves),
-            abi.encodeCall(enclaves.refresh, (enclave, e.evidenceHash, e.expiresAt, receipt))
-        );
+        if (begun) {
+            refused(
+                runner,
+                reason,
+                address(enclaves),
+                abi.encodeCall(enclaves.refresh, (enclave, e.evidenceHash, e.expiresAt, receipt))
+            );
+        } else {
+            vm.startPrank(runner);
+            enclaves.refresh(enclave, e.evidenceHash, e.expiresAt, receipt);
+            vm.stopPrank();
+        }
         e.signer = vm.addr(STRANGER_KEY);
         receipt = signEnclave(STRANGER_KEY, runner, e);
         refused(runner, reason, address(enclaves), abi.encodeCall(enclaves.register, (e, receipt)));
@@ -297,5 +312,20 @@ contract WithdrawalTest is Base {
         vm.warp(block.timestamp + 2 hours);
         market.refund(queryId);
         equal("refund", token.balanceOf(user), before + 10e6);
+    }
+
+    /// Only a vote strikes the dataset of another.
+    function test_a_dataset_is_struck_by_the_members() public {
+        (address owner, bytes32 id) = addDataset(1, 1_000, 3);
+        bytes memory call = abi.encodeCall(datasets.strike, (id));
+        address target = address(datasets);
+        refused(stranger, abi.encodeWithSelector(Datasets.NotManager.selector, stranger), target, call);
+        refused(owner, abi.encodeWithSelector(Datasets.NotManager.selector, owner), target, call);
+        datasets.strike(id);
+        if (!datasets.dataset(id).withdrawn) revert("still there");
+        vm.startPrank(owner);
+        (bool ok,) = target.call(abi.encodeCall(datasets.withdraw, (id)));
+        vm.stopPrank();
+        if (ok) revert("twice");
     }
 }

@@ -1,19 +1,22 @@
 //! What the ledger says about those who take part in a training: the donors with their enclaves and data, and the
 //! committee. Only facts are gathered here; [`histone_attestation::cohort`] judges the donors.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod committee;
+
+use std::collections::BTreeSet;
 
 use histone_attestation::cohort::{
     Appraisals, CohortPolicy, DatasetFacts, EnclaveFacts, EvidenceSource, Place, PlaceError, appraise_place,
 };
-use histone_federation::header::{Donor, RoundHeader, Seat};
-use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Members, Rounds, roles};
+use histone_federation::header::{Donor, RoundHeader};
+use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Programs, Rounds};
 use histone_ledger::{Ledger, LedgerError, Logged};
 use histone_protocol::evidence::EnclaveKeys;
 use histone_protocol::program::ProgramKind;
-use histone_protocol::seal::{SealProof, SealPublicKey};
+use histone_protocol::seal::SealPublicKey;
 use histone_protocol::{Address, B256, U256};
 
+pub use self::committee::{RightCommittee, fixed_committee, seats};
 use crate::instance::EnclaveError;
 
 /// The place in a header of a place on the ledger.
@@ -27,35 +30,71 @@ pub fn donor(place: &Place) -> Donor {
     }
 }
 
-/// The donors whose part in a model has ended: withdrawn, or excluded by the committee.
-pub async fn ended(model_id: U256, ledger: &Ledger) -> Result<BTreeSet<u16>, LedgerError> {
+/// Up to where on the chain things are judged, and at which time.
+///
+/// A round is judged as of its opening, by everybody alike: an enclave that ends, or comes back, while the round runs
+/// changes nothing in it, so that nobody who is in a round makes the others refuse it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Block and position among its logs: what comes before counts.
+    pub at: (u64, u64),
+    /// Unix seconds.
+    pub time: u64,
+}
+
+impl Moment {
+    /// Everything that the ledger has.
+    pub async fn now(ledger: &Ledger) -> Result<Self, LedgerError> {
+        Ok(Self { at: (u64::MAX, u64::MAX), time: ledger.time().await? })
+    }
+
+    /// When a round of a model was opened, with the hash of its header; `None` when it never was.
+    pub async fn of_round(
+        model_id: U256,
+        round: u32,
+        ledger: &Ledger,
+    ) -> Result<Option<(Self, B256)>, LedgerError> {
+        let about = Some(B256::from(model_id));
+        let opened = ledger.logged::<Rounds::RoundOpened>(Contract::Rounds, about).await?;
+        let opened = opened.into_iter().find(|o| o.event.round == round);
+        Ok(opened.map(|o| (Self { at: o.at, time: o.time }, o.event.headerHash)))
+    }
+
+    fn saw<E>(&self, logged: &Logged<E>) -> bool {
+        logged.at < self.at
+    }
+}
+
+/// The donors whose part in a model had ended: withdrawn, refused, or excluded by the committee.
+pub async fn ended(model_id: U256, until: Moment, ledger: &Ledger) -> Result<BTreeSet<u16>, LedgerError> {
     let about = Some(B256::from(model_id));
     let ended = ledger.logged::<Market::DonorUseEnded>(Contract::Market, about).await?;
     let excluded = ledger.logged::<Market::DonorExcluded>(Contract::Market, about).await?;
-    let ended = ended.iter().map(|e| e.event.donorIndex);
-    Ok(ended.chain(excluded.iter().map(|e| e.event.donorIndex)).collect())
+    let ended = ended.iter().filter(|e| until.saw(e)).map(|e| e.event.donorIndex);
+    Ok(ended.chain(excluded.iter().filter(|e| until.saw(e)).map(|e| e.event.donorIndex)).collect())
 }
 
-/// The donors of a model whose part has not ended, ascending, as the ledger knows them now.
-pub async fn places(model_id: U256, ledger: &Ledger) -> Result<Vec<Place>, LedgerError> {
-    let left = ended(model_id, ledger).await?;
+/// The donors of a model whose part had not ended, ascending, as the ledger knew them then.
+pub async fn places(model_id: U256, until: Moment, ledger: &Ledger) -> Result<Vec<Place>, LedgerError> {
+    let left = ended(model_id, until, ledger).await?;
     let about = Some(B256::from(model_id));
     let mut places = Vec::new();
-    for Logged { event, .. } in ledger.logged::<Market::Donated>(Contract::Market, about).await? {
-        if left.contains(&event.donorIndex) {
+    for donated in ledger.logged::<Market::Donated>(Contract::Market, about).await? {
+        let e = &donated.event;
+        if left.contains(&e.donorIndex) || !until.saw(&donated) {
             continue;
         }
         places.push(Place {
-            donor: event.donorIndex,
-            enclave: enclave(event.enclave, ProgramKind::Training, ledger).await?,
-            dataset: dataset(event.datasetId, event.root, ledger).await?,
+            donor: e.donorIndex,
+            enclave: at_work(e.enclave, until, ledger).await?,
+            dataset: dataset(e.datasetId, e.root, until, ledger).await?,
         });
     }
     places.sort_unstable_by_key(|p| p.donor);
     Ok(places)
 }
 
-/// An enclave as it is registered now.
+/// An enclave as it is registered now; `live` when new work may be given to it.
 pub async fn enclave(
     signer: Address,
     kind: ProgramKind,
@@ -72,6 +111,32 @@ pub async fn enclave(
     Ok(facts(signer, &registered, registered.evidenceHash, live))
 }
 
+/// The training enclave of a donor as it was then; `live` when what it has begun could go on, by the rule of
+/// `Enclaves.requireRunning`: neither revoked nor expired, and the members allowed its program.
+async fn at_work(signer: Address, until: Moment, ledger: &Ledger) -> Result<EnclaveFacts, LedgerError> {
+    let registered = ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer }).await?;
+    let shown = shown(signer, until, ledger).await?;
+    let last = shown.into_iter().max_by_key(|s| s.at);
+    let about = Some(signer.into_word());
+    let revoked = ledger.logged::<Enclaves::EnclaveRevoked>(Contract::Enclaves, about).await?;
+    let live = last.as_ref().is_some_and(|s| s.expires_at > until.time)
+        && !revoked.iter().any(|r| until.saw(r))
+        && allowed(registered.measurement, until, ledger).await?;
+    Ok(facts(signer, &registered, last.map_or(B256::ZERO, |s| s.evidence), live))
+}
+
+/// Whether the members allowed a training program.
+async fn allowed(measurement: B256, until: Moment, ledger: &Ledger) -> Result<bool, LedgerError> {
+    let (of, about) = (Contract::Programs, Some(measurement));
+    let registered = ledger.logged::<Programs::ProgramRegistered>(of, about).await?;
+    let training = registered.first().is_some_and(|r| r.event.kind == ProgramKind::Training.code());
+    let allowed = ledger.logged::<Programs::ProgramAllowed>(of, about).await?;
+    let disallowed = ledger.logged::<Programs::ProgramDisallowed>(of, about).await?;
+    let allowed = allowed.iter().filter(|e| until.saw(e)).map(|e| e.at).max();
+    let disallowed = disallowed.iter().filter(|e| until.saw(e)).map(|e| e.at).max();
+    Ok(training && allowed.is_some() && allowed > disallowed)
+}
+
 fn facts(signer: Address, registered: &Enclaves::Instance, evidence: B256, live: bool) -> EnclaveFacts {
     EnclaveFacts {
         keys: EnclaveKeys { receipt: signer, seal: SealPublicKey(registered.sealKey) },
@@ -83,8 +148,8 @@ fn facts(signer: Address, registered: &Enclaves::Instance, evidence: B256, live:
     }
 }
 
-async fn dataset(id: B256, root: B256, ledger: &Ledger) -> Result<DatasetFacts, LedgerError> {
-    let registered = ledger.read(Contract::Datasets, Datasets::datasetCall { id }).await?;
+async fn dataset(id: B256, root: B256, until: Moment, ledger: &Ledger) -> Result<DatasetFacts, LedgerError> {
+    let withdrawn = ledger.logged::<Datasets::DatasetWithdrawn>(Contract::Datasets, Some(id)).await?;
     let first = ledger.logged::<Datasets::DatasetRegistered>(Contract::Datasets, Some(id)).await?;
     let later = ledger.logged::<Datasets::DatasetUpdated>(Contract::Datasets, Some(id)).await?;
     let first = first.iter().map(|e| (e.event.root, e.event.enclave, e.time, e.at));
@@ -92,19 +157,20 @@ async fn dataset(id: B256, root: B256, ledger: &Ledger) -> Result<DatasetFacts, 
     // Each root is accepted once.
     let validated = first.chain(later).find(|(of, ..)| *of == root);
     let (validated_by, validated_at) = match validated {
-        Some((_, signer, time, at)) => (Some(validator(signer, at, ledger).await?), time),
+        Some((_, signer, time, at)) => (Some(validator(signer, Moment { at, time }, ledger).await?), time),
         None => (None, 0),
     };
-    Ok(DatasetFacts { lineage: id, root, withdrawn: registered.withdrawn, validated_by, validated_at })
+    let withdrawn = withdrawn.iter().any(|w| until.saw(w));
+    Ok(DatasetFacts { lineage: id, root, withdrawn, validated_by, validated_at })
 }
 
-/// A validation enclave as it was when it validated; revoked is revoked, whenever it happened.
-async fn validator(signer: Address, at: (u64, u64), ledger: &Ledger) -> Result<EnclaveFacts, LedgerError> {
+/// A validation enclave as it was when it validated: the contract let it work then, and what becomes of it later touches
+/// nothing that it has done. Its operator could otherwise have the data of all others struck.
+async fn validator(signer: Address, then: Moment, ledger: &Ledger) -> Result<EnclaveFacts, LedgerError> {
     let registered = ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer }).await?;
-    let shown = shown(signer, ledger).await?;
-    let shown = shown.into_iter().filter(|(shown, _)| *shown < at);
-    let evidence = shown.max().map_or(B256::ZERO, |(_, hash)| hash);
-    Ok(facts(signer, &registered, evidence, !registered.revoked))
+    let shown = shown(signer, then, ledger).await?;
+    let evidence = shown.into_iter().max_by_key(|s| s.at).map_or(B256::ZERO, |s| s.evidence);
+    Ok(facts(signer, &registered, evidence, true))
 }
 
 /// A donor that is not believed, and why: nobody takes it into a round.
@@ -145,16 +211,16 @@ impl Watch {
         self.kept.made()
     }
 
-    /// Judges every donor whose part has not ended, as of now.
+    /// Judges every donor whose part had not ended, as of a moment.
     pub async fn cohort(
         &mut self,
+        until: Moment,
         source: &dyn EvidenceSource,
         ledger: &Ledger,
     ) -> Result<Cohort, LedgerError> {
-        let now = ledger.time().await?;
         let mut cohort = Cohort::default();
-        for place in places(self.model_id, ledger).await? {
-            match appraise_place(&place, &self.policy, source, &mut self.kept, now) {
+        for place in places(self.model_id, until, ledger).await? {
+            match appraise_place(&place, &self.policy, source, &mut self.kept, until.time) {
                 Ok(()) => cohort.believed.push(place),
                 Err(why) => cohort.unbelieved.push(Unbelieved { donor: place.donor, why }),
             }
@@ -162,9 +228,9 @@ impl Watch {
         Ok(cohort)
     }
 
-    /// Whether the parties of a header are the right ones: its cohort is all donors that are believed now, with their
-    /// data, and others only if their part has ended since; its committee is the one that was fixed, rightly, when the
-    /// training started.
+    /// Whether the parties of a header on the ledger are the right ones: its cohort is all donors that were believed when
+    /// its round was opened, with their data; none of these is withdrawn by now and still in the round; its committee is the
+    /// one that was fixed, rightly, when the training started.
     pub async fn check_header(
         &mut self,
         header: &RoundHeader,
@@ -173,7 +239,11 @@ impl Watch {
     ) -> Result<(), EnclaveError> {
         let f = header.fields();
         let refuse = |what: String| Err(EnclaveError::Header(what));
-        let cohort = self.cohort(source, ledger).await?;
+        let opened = match Moment::of_round(self.model_id, f.round, ledger).await? {
+            Some((opened, hash)) if hash.0 == header.hash() => opened,
+            _ => return refuse("the ledger has opened no round under it".into()),
+        };
+        let cohort = self.cohort(opened, source, ledger).await?;
         for named in &f.cohort {
             if let Some(no) = cohort.unbelieved.iter().find(|u| u.donor == named.index) {
                 return refuse(format!("donor {} of its cohort is not believed: {}", no.donor, no.why));
@@ -188,22 +258,23 @@ impl Watch {
                 ));
             };
             let same = Donor { evidence: expected.evidence, ..*named } == expected;
-            if !same || !showed(place.enclave.keys.receipt, B256::from(named.evidence), ledger).await? {
+            let shown = shown(place.enclave.keys.receipt, opened, ledger).await?;
+            // A header keeps the evidence that was newest when it was made.
+            if !same || !shown.iter().any(|s| s.evidence.0 == named.evidence) {
                 return refuse(format!(
                     "its cohort is not the model's donors: donor {} has another enclave, dataset, version or evidence on the ledger",
                     place.donor
                 ));
             }
         }
-        let ended = ended(self.model_id, ledger).await?;
-        let known =
-            |d: &&Donor| cohort.believed.iter().any(|p| p.donor == d.index) || ended.contains(&d.index);
+        let known = |d: &&Donor| cohort.believed.iter().any(|p| p.donor == d.index);
         if let Some(stranger) = f.cohort.iter().find(|d| !known(d)) {
             return refuse(format!(
-                "its cohort is not the model's donors: the ledger has no donor {}",
+                "its cohort is not the model's donors: donor {} was not among them when it was opened",
                 stranger.index
             ));
         }
+        self.check_withdrawals(header, ledger).await?;
         let Some(fixed) = fixed_committee(self.model_id, ledger).await? else {
             return refuse("the ledger has no committee for its model".into());
         };
@@ -213,137 +284,36 @@ impl Watch {
         let right = RightCommittee::at(self.model_id, fixed.at, ledger).await?;
         right.check(&f.committee).map_err(EnclaveError::Header)
     }
+
+    /// What is withdrawn since a round was opened leaves it before anybody goes on: the ledger takes it out when asked.
+    async fn check_withdrawals(&self, header: &RoundHeader, ledger: &Ledger) -> Result<(), EnclaveError> {
+        let left = ended(self.model_id, Moment::now(ledger).await?, ledger).await?;
+        for named in header.fields().cohort.iter().filter(|d| !left.contains(&d.index)) {
+            let id = B256::from(named.lineage);
+            if ledger.read(Contract::Datasets, Datasets::datasetCall { id }).await?.withdrawn {
+                return Err(EnclaveError::Header(format!(
+                    "the dataset of donor {} is withdrawn: its use has to be ended first, which anybody may do",
+                    named.index
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Whether an enclave has ever registered this evidence. A header keeps the one that was newest when it was made.
-async fn showed(signer: Address, evidence: B256, ledger: &Ledger) -> Result<bool, LedgerError> {
-    Ok(shown(signer, ledger).await?.iter().any(|(_, hash)| *hash == evidence))
+/// Evidence that an enclave has registered.
+struct Shown {
+    at: (u64, u64),
+    evidence: B256,
+    expires_at: u64,
 }
 
-/// The evidence that an enclave has registered, each with its place on the chain.
-async fn shown(signer: Address, ledger: &Ledger) -> Result<Vec<((u64, u64), B256)>, LedgerError> {
+async fn shown(signer: Address, until: Moment, ledger: &Ledger) -> Result<Vec<Shown>, LedgerError> {
     let about = Some(signer.into_word());
     let first = ledger.logged::<Enclaves::EnclaveRegistered>(Contract::Enclaves, about).await?;
     let later = ledger.logged::<Enclaves::EnclaveRefreshed>(Contract::Enclaves, about).await?;
-    let first = first.iter().map(|e| (e.at, e.event.evidenceHash));
-    Ok(first.chain(later.iter().map(|e| (e.at, e.event.evidenceHash))).collect())
-}
-
-/// The committee of a model as it was fixed; `None` before the training starts.
-pub async fn fixed_committee(
-    model_id: U256,
-    ledger: &Ledger,
-) -> Result<Option<Logged<Rounds::CommitteeFixed>>, LedgerError> {
-    let fixed = ledger.logged::<Rounds::CommitteeFixed>(Contract::Rounds, Some(B256::from(model_id))).await?;
-    Ok(fixed.into_iter().next())
-}
-
-/// The seats in a header's form.
-pub fn seats(fixed: &Rounds::CommitteeFixed) -> Vec<Seat> {
-    let pairs = fixed.seats.iter().zip(&fixed.sealKeys);
-    pairs.map(|(account, key)| Seat { address: account.into_array(), seal_key: key.0 }).collect()
-}
-
-/// Who may and who must sit in the committee of a model. Whoever chose the committee could open single updates, so nobody
-/// does: it is all committee members of the ledger whose possession of their key was proven when the model was proposed.
-/// One that proves a key only afterwards may be among them, and a proof that does not hold is none.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct RightCommittee {
-    may: BTreeMap<Address, B256>,
-    must: BTreeSet<Address>,
-}
-
-/// What happened to one account, for the order of things.
-enum Turn {
-    Role(Address, bool),
-    Key(Address, B256),
-}
-
-impl RightCommittee {
-    /// As of a place on the chain: when the training of a model started, or now ([`u64::MAX`]).
-    pub async fn at(model_id: U256, at: (u64, u64), ledger: &Ledger) -> Result<Self, LedgerError> {
-        let proposed = ledger
-            .logged::<Market::ModelProposed>(Contract::Market, Some(B256::from(model_id)))
-            .await?
-            .first()
-            .map_or((0, 0), |e| e.at);
-        let deployment = ledger.deployment();
-        let members = Contract::Members;
-        let mut turns = Vec::new();
-        for e in ledger.logged::<Members::MemberAdded>(members, None).await? {
-            let account = e.event.account;
-            turns.push((e.at, Turn::Role(account, e.event.roles & roles::COMMITTEE != 0)));
-            turns.push((e.at, Turn::Key(account, e.event.sealKey)));
-        }
-        for e in ledger.logged::<Members::RolesChanged>(members, None).await? {
-            turns.push((e.at, Turn::Role(e.event.account, e.event.roles & roles::COMMITTEE != 0)));
-        }
-        for e in ledger.logged::<Members::MemberRemoved>(members, None).await? {
-            turns.push((e.at, Turn::Role(e.event.account, false)));
-        }
-        for e in ledger.logged::<Members::MemberUpdated>(members, None).await? {
-            turns.push((e.at, Turn::Key(e.event.account, e.event.sealKey)));
-        }
-        let mut proven = Vec::new();
-        for e in ledger.logged::<Members::SealKeyProven>(members, None).await? {
-            let Members::SealKeyProven { account, sealKey, r, s } = e.event;
-            turns.push((e.at, Turn::Key(account, sealKey)));
-            let proof = SealProof { r, s };
-            if SealPublicKey(sealKey).verify(&proof, account, deployment.id()) {
-                proven.push((e.at, account, sealKey));
-            }
-        }
-        turns.sort_by_key(|(at, _)| *at);
-        let (mut seated, mut keys) = (BTreeSet::new(), BTreeMap::new());
-        for (_, turn) in turns.into_iter().filter(|(when, _)| *when < at) {
-            match turn {
-                Turn::Role(account, true) => {
-                    seated.insert(account);
-                }
-                Turn::Role(account, false) => {
-                    seated.remove(&account);
-                }
-                Turn::Key(account, key) => {
-                    keys.insert(account, key);
-                }
-            }
-        }
-        let mut right = Self::default();
-        for account in seated {
-            let Some(&key) = keys.get(&account) else { continue };
-            let first =
-                proven.iter().filter(|(_, a, k)| *a == account && *k == key).map(|(at, ..)| *at).min();
-            match first {
-                Some(first) if first < at => {
-                    right.may.insert(account, key);
-                    if first < proposed {
-                        right.must.insert(account);
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(right)
-    }
-
-    /// Everybody who may sit, ascending: whom a trainer names when it starts.
-    pub fn everybody(&self) -> Vec<(Address, B256)> {
-        self.may.iter().map(|(account, key)| (*account, *key)).collect()
-    }
-
-    /// Whether these seats are right.
-    pub fn check(&self, seats: &[Seat]) -> Result<(), String> {
-        for seat in seats {
-            let account = Address::from(seat.address);
-            if self.may.get(&account) != Some(&B256::from(seat.seal_key)) {
-                return Err(format!(
-                    "its committee has {account}, who was no committee member of the ledger with a proven key when the training started"
-                ));
-            }
-        }
-        match self.must.iter().find(|account| seats.iter().all(|s| s.address != account.into_array())) {
-            Some(account) => Err(format!("its committee lacks {account}, whose key was proven in time")),
-            None => Ok(()),
-        }
-    }
+    let first = first.iter().map(|e| (e.at, e.event.evidenceHash, e.event.expiresAt));
+    let later = later.iter().map(|e| (e.at, e.event.evidenceHash, e.event.expiresAt));
+    let all = first.chain(later).filter(|(at, ..)| *at < until.at);
+    Ok(all.map(|(at, evidence, expires_at)| Shown { at, evidence, expires_at }).collect())
 }

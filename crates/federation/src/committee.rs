@@ -27,6 +27,9 @@ pub trait OpenedRounds {
     /// Records these openings unless one of them is recorded with another content, all or none, in one atomic and durable
     /// step. Says whether all of them are recorded now.
     fn record(&mut self, openings: &[Opening]) -> Result<bool, BoxError>;
+
+    /// Whether [`Self::record`] would refuse these openings: asked before anything is promised.
+    fn forbids(&self, openings: &[Opening]) -> Result<bool, BoxError>;
 }
 
 /// A memory that ends with the process. A member that restarts with it can be asked a second time: for tests and for
@@ -36,11 +39,15 @@ pub struct ForgetfulRounds(std::collections::BTreeMap<[u8; 32], [u8; 32]>);
 
 impl OpenedRounds for ForgetfulRounds {
     fn record(&mut self, openings: &[Opening]) -> Result<bool, BoxError> {
-        if openings.iter().any(|(id, content)| self.0.get(id).is_some_and(|earlier| earlier != content)) {
+        if self.forbids(openings)? {
             return Ok(false);
         }
         self.0.extend(openings.iter().copied());
         Ok(true)
+    }
+
+    fn forbids(&self, openings: &[Opening]) -> Result<bool, BoxError> {
+        Ok(openings.iter().any(|(id, content)| self.0.get(id).is_some_and(|earlier| earlier != content)))
     }
 }
 
@@ -185,6 +192,15 @@ impl Prepared {
     /// The bytes that will be published, for the member's own directory and for their hash.
     pub fn encode(&self) -> Vec<u8> {
         self.partial.encode()
+    }
+
+    /// Whether this member may open it, by what it has opened before. Ask before its hash is promised on the ledger: a sum
+    /// that is locked and then refused is paid for and seen by nobody.
+    pub fn check(&self, memory: &dyn OpenedRounds) -> Result<(), CommitteeError> {
+        match memory.forbids(&self.openings).map_err(CommitteeError::Memory)? {
+            false => Ok(()),
+            true => Err(CommitteeError::AlreadyOpened),
+        }
     }
 
     /// Records what is about to be opened, then gives it: a crash in between costs an answer and not a secret. Call it

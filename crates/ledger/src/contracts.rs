@@ -165,7 +165,7 @@ pub mod reasons {
     pub const UNREADABLE: u8 = 3;
     /// A member called a good share unreadable.
     pub const FALSE_ACCUSATION: u8 = 4;
-    /// A partial sum contradicts the others.
+    /// A partial sum contradicts the others. A donor can bring that about, so it costs the member nothing but its name.
     pub const WRONG_PARTIAL: u8 = 5;
     /// Nothing came in time: a name, and nothing more.
     pub const SILENT: u8 = 6;
@@ -174,6 +174,11 @@ pub mod reasons {
     /// The evidence of the donor's enclave, or of the one that validated its data, is not believed.
     pub const NOT_BELIEVED: u8 = 8;
 
+    /// Whether a name is all that it costs a member: `Reasons.isOnlySaid`.
+    pub fn is_only_said(reason: u8) -> bool {
+        matches!(reason, SILENT | WRONG_PARTIAL)
+    }
+
     /// The reason in words.
     pub fn words(reason: u8) -> String {
         match reason {
@@ -181,7 +186,9 @@ pub mod reasons {
             UNDECODABLE => "what it put on record cannot be decoded",
             UNREADABLE => "a share that it sent cannot be read",
             FALSE_ACCUSATION => "it accused a donor whose share can be read",
-            WRONG_PARTIAL => "its partial opening is wrong",
+            WRONG_PARTIAL => {
+                "its partial opening contradicts the others, or a donor's share for it was wrong"
+            }
             SILENT => "nothing came from it in time",
             DUPLICATE => "its data are those of another donor",
             NOT_BELIEVED => "its evidence is not believed",

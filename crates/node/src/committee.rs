@@ -12,7 +12,7 @@ use std::collections::btree_map::Entry;
 
 use histone_attestation::AppraisalError;
 use histone_attestation::cohort::PlaceError;
-use histone_enclave::cohort::{Watch, ended};
+use histone_enclave::cohort::{Moment, Watch, ended};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::BoxError;
 use histone_federation::committee::{CommitteeError, Member, OpenedRounds, Opening, Prepared};
@@ -31,7 +31,9 @@ use crate::world::World;
 
 const MEMORY: &str = "opened.json";
 
-/// Round status on the ledger: closed with a survivor set, its sum not yet opened.
+/// Round status on the ledger: updates are anchored.
+const OPEN: u8 = 1;
+/// Closed with a survivor set, its sum not yet opened.
 const CLOSED: u8 = 2;
 
 pub use histone_ledger::contracts::reasons;
@@ -69,15 +71,29 @@ impl CommitteeMember {
     }
 
     /// Looks at every donor of a model in training, and names on the ledger whoever is not believed or has the rows of
-    /// another donor. Gives their numbers.
+    /// another donor; in a round, who was not when it was opened. Ends the use of data that are withdrawn by now. Gives their
+    /// numbers.
     pub async fn review(&mut self, model_id: u64, world: &World) -> Result<Vec<u16>, NodeError> {
+        let id = U256::from(model_id);
+        let round = world.ledger.read(Contract::Rounds, Rounds::lastRoundCall { modelId: id }).await?;
+        let now = Moment::now(&world.ledger).await?;
         let watch = self.watch(model_id, world).await?;
-        let cohort = watch.cohort(&world.evidence(), &world.ledger).await?;
-        let round = Rounds::lastRoundCall { modelId: U256::from(model_id) };
-        let round = world.ledger.read(Contract::Rounds, round).await?;
+        let of_now = watch.cohort(now, &world.evidence(), &world.ledger).await?;
+        let withdrawn = of_now.unbelieved.iter().filter(|u| matches!(u.why, PlaceError::Withdrawn));
+        let withdrawn: Vec<u16> = withdrawn.map(|u| u.donor).collect();
+        let info = world.ledger.read(Contract::Rounds, Rounds::roundInfoCall { modelId: id, round }).await?;
+        let cohort = match Moment::of_round(id, round, &world.ledger).await? {
+            Some((opened, _)) if matches!(info.status, OPEN | CLOSED) => {
+                watch.cohort(opened, &world.evidence(), &world.ledger).await?
+            }
+            _ => of_now,
+        };
+        for donor in &withdrawn {
+            self.end_use(model_id, *donor, world).await?;
+        }
         for unbelieved in &cohort.unbelieved {
             match &unbelieved.why {
-                PlaceError::Withdrawn => self.end_use(model_id, unbelieved.donor, world).await?,
+                PlaceError::Withdrawn => {}
                 // Whoever took part and only let its enclave or its evidence end is not invited, and keeps what it earned.
                 why if has_ended(why) && took_part(model_id, unbelieved.donor, world).await? => {}
                 _ => {
@@ -86,7 +102,9 @@ impl CommitteeMember {
                 }
             }
         }
-        let mut named: Vec<u16> = cohort.unbelieved.iter().map(|u| u.donor).collect();
+        let mut named: Vec<u16> = cohort.unbelieved.iter().map(|u| u.donor).chain(withdrawn).collect();
+        named.sort_unstable();
+        named.dedup();
         for (donor, reason) in self.notices.to_blame(&self.party, &cohort.believed, world).await? {
             self.blame_donor(model_id, round, donor, reason, world).await?;
             named.push(donor);
@@ -128,7 +146,7 @@ impl CommitteeMember {
         if !striking.is_empty() {
             return Ok(Lock::Striking(striking));
         }
-        let undecided = self.judge(header, &survivors, &info, world).await?;
+        let undecided = self.judge(header, &survivors, world).await?;
         if !undecided.is_empty() {
             return Ok(Lock::Striking(undecided));
         }
@@ -144,12 +162,15 @@ impl CommitteeMember {
             }
             prepared => prepared.map_err(NodeError::round)?,
         };
+        prepared.check(&Memory(&self.party)).map_err(NodeError::round)?;
         // Kept before its hash is posted: what is promised can be published, whatever happens in between.
         let partial = prepared.encode();
         let hash = blob_hash(&partial);
         self.party.keep(&kept(number, round), &partial)?;
         if self.posted(model_id, round, world).await? != hash {
-            let call = Rounds::postPartialCall { modelId: model_id, round, partialHash: hash };
+            // The ledger refuses a post for a set of survivors of which a donor has gone by now.
+            let attempt = info.attempt;
+            let call = Rounds::postPartialCall { modelId: model_id, round, attempt, partialHash: hash };
             world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
         }
         Ok(Lock::Posted(hash))
@@ -177,7 +198,8 @@ impl CommitteeMember {
         Ok(world.blobs.put(&partial.encode())?)
     }
 
-    /// Opens the sum as anybody can, and names members whose partial sums contradict the others. Gives their accounts.
+    /// Opens the sum as anybody can, and says which members' partial sums contradict the others. A donor can bring that about
+    /// with a share that it made wrong, so it costs them nothing but the name. Gives their accounts.
     pub async fn name_liars(
         &mut self,
         transcript: &RoundTranscript,
@@ -220,7 +242,8 @@ impl CommitteeMember {
     }
 
     async fn end_use(&self, model_id: u64, donor: u16, world: &World) -> Result<(), NodeError> {
-        if ended(U256::from(model_id), &world.ledger).await?.contains(&donor) {
+        let now = Moment::now(&world.ledger).await?;
+        if ended(U256::from(model_id), now, &world.ledger).await?.contains(&donor) {
             return Ok(());
         }
         let call = Market::endUseCall { modelId: U256::from(model_id), donorIndex: donor };
@@ -238,7 +261,7 @@ impl CommitteeMember {
         world: &World,
     ) -> Result<(), NodeError> {
         let model_id = U256::from(model_id);
-        if ended(model_id, &world.ledger).await?.contains(&donor) {
+        if ended(model_id, Moment::now(&world.ledger).await?, &world.ledger).await?.contains(&donor) {
             return Ok(());
         }
         let said = |v: &Rounds::Blamed| v.donorIndex == donor && v.reason == reason;
@@ -370,14 +393,25 @@ impl Unsealer for HpkeUnsealer {
 /// What this member has opened, in its own directory: written and synced before a share is released.
 struct Memory<'a>(&'a Party);
 
+type Opened = BTreeMap<B256, B256>;
+
 impl OpenedRounds for Memory<'_> {
+    fn forbids(&self, openings: &[Opening]) -> Result<bool, BoxError> {
+        let opened: Opened = match self.0.recall(MEMORY)? {
+            Some(bytes) => serde_json::from_slice(&bytes)?,
+            None => Opened::new(),
+        };
+        let other = |(id, content): &Opening| opened.get(&B256::from(*id)).is_some_and(|e| e.0 != *content);
+        Ok(openings.iter().any(other))
+    }
+
     fn record(&mut self, openings: &[Opening]) -> Result<bool, BoxError> {
         let mut recorded = true;
         // One step: two processes with this member's key never both find the round unopened.
         self.0.amend(MEMORY, |old| {
-            let mut opened: BTreeMap<B256, B256> = match old {
+            let mut opened: Opened = match old {
                 Some(bytes) => serde_json::from_slice(&bytes)?,
-                None => BTreeMap::new(),
+                None => Opened::new(),
             };
             for (id, content) in openings {
                 let earlier = opened.insert(B256::from(*id), B256::from(*content));

@@ -1,6 +1,6 @@
 //! The trainer: proposes a model, leads its rounds, publishes it.
 
-use histone_enclave::cohort::{self, RightCommittee, Watch, fixed_committee};
+use histone_enclave::cohort::{self, Moment, RightCommittee, Watch, fixed_committee};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::fixed::MAX_FRACTIONAL_BITS;
 use histone_federation::header::{RoundFields, RoundHeader};
@@ -106,9 +106,27 @@ impl Trainer {
         Ok((blob, model_id.saturating_to()))
     }
 
-    /// Stops recruiting and begins to train, with everybody in the committee whose key is proven.
+    /// Refuses, while a model recruits, every donor that is not believed now: keys without evidence would otherwise keep the
+    /// places of others. Gives their numbers.
+    pub async fn refuse_unbelieved(&self, model_id: u64, world: &World) -> Result<Vec<u16>, NodeError> {
+        let id = U256::from(model_id);
+        let mut watch = Watch::new(id, world.cohort_policy(model_id).await?);
+        let now = Moment::now(&world.ledger).await?;
+        let cohort = watch.cohort(now, &world.evidence(), &world.ledger).await?;
+        let mut refused = Vec::new();
+        for donor in cohort.unbelieved.iter().map(|u| u.donor) {
+            let call = Market::refuseDonorCall { modelId: id, donorIndex: donor };
+            world.ledger.send(&self.party.key, Contract::Market, call).await?;
+            refused.push(donor);
+        }
+        Ok(refused)
+    }
+
+    /// Stops recruiting and begins to train, with the donors that are believed and everybody in the committee whose key is
+    /// proven.
     pub async fn start(&self, model_id: u64, world: &World) -> Result<(), NodeError> {
         let id = U256::from(model_id);
+        self.refuse_unbelieved(model_id, world).await?;
         let right = RightCommittee::at(id, (u64::MAX, 0), &world.ledger).await?;
         let (seats, seal_keys) = right.everybody().into_iter().unzip();
         let call = Market::startTrainingCall { modelId: id, seats, sealKeys: seal_keys };
@@ -146,7 +164,8 @@ impl Trainer {
     ) -> Result<RoundHeader, NodeError> {
         let deployment = world.ledger.deployment();
         let model_id = U256::from(leading.model_id);
-        let cohort = leading.watch.cohort(&world.evidence(), &world.ledger).await?;
+        let now = Moment::now(&world.ledger).await?;
+        let cohort = leading.watch.cohort(now, &world.evidence(), &world.ledger).await?;
         let fixed = fixed_committee(model_id, &world.ledger).await?.ok_or_else(|| {
             NodeError::Message(format!("the training of model {} has not started", leading.model_id))
         })?;

@@ -105,6 +105,9 @@ pub struct ProposeArgs {
     /// Forbid an enclave for good.
     #[arg(long, value_name = "ADDRESS", help_heading = "Actions")]
     revoke_enclave: Vec<Address>,
+    /// Take a dataset back for good which its owner does not.
+    #[arg(long, value_name = "DATASET", help_heading = "Actions")]
+    strike_dataset: Vec<B256>,
     /// Fee of models that are proposed from then on, in 1/10,000 of the price of a query.
     #[arg(long, value_name = "BPS", requires = "treasury", help_heading = "Actions")]
     set_fee: Option<u16>,
@@ -173,6 +176,7 @@ impl ProposeArgs {
         actions.extend(self.disallow_measurement.iter().copied().map(Action::DisallowMeasurement));
         actions.extend(self.revoke_program.iter().copied().map(Action::RevokeProgram));
         actions.extend(self.revoke_enclave.iter().copied().map(Action::RevokeEnclave));
+        actions.extend(self.strike_dataset.iter().copied().map(Action::StrikeDataset));
         if let (Some(bps), Some(treasury)) = (self.set_fee, self.treasury) {
             actions.push(Action::SetFee { bps, treasury });
         }

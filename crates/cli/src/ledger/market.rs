@@ -223,11 +223,10 @@ fn show_model(page: &mut Page, m: &Model, money: &Money) {
             format!("{:.2} %", f64::from(d.weight) * 100.0 / total as f64),
             money.whole(d.earned),
             money.whole(d.owed),
-            match (d.excluded, d.missed, d.use_ended) {
-                (true, ..) => "EXCLUDED".into(),
-                (_, true, _) => "MISSED ONE".into(),
-                (.., true) => "ended".into(),
-                (false, false, false) => "yes".into(),
+            match (d.excluded, d.use_ended) {
+                (true, _) => "EXCLUDED".into(),
+                (_, true) => "ended".into(),
+                (false, false) => "yes".into(),
             },
         ]
     });

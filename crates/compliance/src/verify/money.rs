@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
-use histone_ledger::contracts::{Enclaves, Market, Rounds, TestToken};
+use histone_ledger::contracts::{Enclaves, Market, TestToken};
 use histone_ledger::{Contract, LedgerError};
 use histone_protocol::Address;
 
@@ -183,14 +183,11 @@ impl Book {
         let settled = run.events::<Market::QuerySettled>(Contract::Market);
         let refunded = run.events::<Market::QueryRefunded>(Contract::Market);
         let donated = run.events::<Market::Donated>(Contract::Market);
-        // Whom the committee named is paid nothing, and its weight is nobody's; nor is who missed the last round of a model
-        // that was given up for that.
-        let missed = missed(run);
+        // Who was excluded is paid nothing, and its weight is nobody's.
         let excluded: BTreeSet<(U256, u16)> = run
             .events::<Market::DonorExcluded>(Contract::Market)
             .into_iter()
             .map(|s| (s.event.modelId, s.event.donorIndex))
-            .chain(missed)
             .collect();
         let operators: BTreeMap<Address, Address> = run
             .events::<Enclaves::EnclaveRegistered>(Contract::Enclaves)
@@ -323,50 +320,6 @@ impl Book {
         }
         holdings
     }
-}
-
-/// Donors who are paid nothing since the model was given up after its last round failed, and they were not in it although
-/// they could: by model and number. The rest of the deposit, which is compared with this, says whether that counts.
-fn missed(run: &Run) -> BTreeSet<(U256, u16)> {
-    let ended: BTreeSet<(U256, u16)> = run
-        .events::<Market::DonorUseEnded>(Contract::Market)
-        .into_iter()
-        .map(|s| (s.event.modelId, s.event.donorIndex))
-        .collect();
-    let excluded: BTreeSet<(U256, u16)> = run
-        .events::<Market::DonorExcluded>(Contract::Market)
-        .into_iter()
-        .map(|s| (s.event.modelId, s.event.donorIndex))
-        .collect();
-    let proposed = run.events::<Market::ModelProposed>(Contract::Market);
-    let donated = run.events::<Market::Donated>(Contract::Market);
-    let failed = run.events::<Rounds::RoundFailed>(Contract::Rounds);
-    let opened = run.events::<Rounds::RoundOpened>(Contract::Rounds);
-    let anchored = run.events::<Rounds::UpdateAnchored>(Contract::Rounds);
-    let mut missed = BTreeSet::new();
-    for aborted in run.events::<Market::TrainingAborted>(Contract::Market) {
-        let id = aborted.event.modelId;
-        let Some(terms) = proposed.iter().find(|s| s.event.modelId == id).map(|s| &s.event.terms) else {
-            continue;
-        };
-        let last = opened.iter().filter(|s| s.event.modelId == id).map(|s| s.event.round).max();
-        let there: BTreeSet<u16> = anchored
-            .iter()
-            .filter(|s| s.event.modelId == id && Some(s.event.round) == last)
-            .map(|s| s.event.donorIndex)
-            .collect();
-        let of_model = donated.iter().filter(|s| s.event.modelId == id).map(|s| (id, s.event.donorIndex));
-        let donors: Vec<(U256, u16)> = of_model.filter(|d| !excluded.contains(d)).collect();
-        let instant = U256::from(terms.instantPayment);
-        let deposit = instant * U256::from(terms.maxDonors);
-        let rest = deposit.saturating_sub(instant * U256::from(donors.len()));
-        let returned = aborted.event.depositReturned;
-        let last_failed = failed.iter().any(|s| s.event.modelId == id && Some(s.event.round) == last);
-        if last_failed && returned > rest && returned < deposit {
-            missed.extend(donors.into_iter().filter(|d| !ended.contains(d) && !there.contains(&d.1)));
-        }
-    }
-    missed
 }
 
 /// How the price of one query is divided, rounded as the market does.

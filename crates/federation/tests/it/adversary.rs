@@ -319,6 +319,13 @@ fn donors_and_members_without_a_place() {
 fn a_member_that_cannot_write_opens_nothing() {
     struct Broken;
     impl histone_federation::committee::OpenedRounds for Broken {
+        fn forbids(
+            &self,
+            _: &[histone_federation::committee::Opening],
+        ) -> Result<bool, histone_federation::BoxError> {
+            Ok(false)
+        }
+
         fn record(
             &mut self,
             _: &[histone_federation::committee::Opening],

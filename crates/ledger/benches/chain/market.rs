@@ -191,7 +191,8 @@ pub async fn prepare(connection: Connection, senders: usize) -> Result<Deploymen
     }
     ledger.send(&trainer, Contract::Rounds, Rounds::closeCall { modelId: model, round: 1 }).await?;
     for member in &committee {
-        let partial = Rounds::postPartialCall { modelId: model, round: 1, partialHash: hash("partial") };
+        let partial =
+            Rounds::postPartialCall { modelId: model, round: 1, attempt: 0, partialHash: hash("partial") };
         ledger.send(member, Contract::Rounds, partial).await?;
     }
     let model_hash = hash("model");

@@ -5,8 +5,8 @@ use alloy::sol_types::SolCall;
 
 use crate::Deployment;
 use crate::contracts::{
-    AccessManager, Contract, Directory, Enclaves, Epochs, HistoneGovernor, Market, Members, Programs,
-    TimelockController, manager_roles,
+    AccessManager, Contract, Datasets, Directory, Enclaves, Epochs, HistoneGovernor, Market, Members,
+    Programs, TimelockController, manager_roles,
 };
 use crate::deploy::directory_name;
 use crate::view::Role;
@@ -22,6 +22,8 @@ pub enum Action {
     RevokeProgram(B256),
     /// Forbid an enclave for good.
     RevokeEnclave(Address),
+    /// Take a dataset back for good which its owner does not.
+    StrikeDataset(B256),
     /// Set the fee of models that are proposed from then on, and who gets the fees of all models.
     SetFee {
         /// In 1/10,000 of the price of a query.
@@ -154,6 +156,7 @@ impl Action {
             Action::RevokeEnclave(signer) => {
                 call(of(Contract::Enclaves), &Enclaves::revokeCall { signer: *signer })
             }
+            Action::StrikeDataset(id) => call(of(Contract::Datasets), &Datasets::strikeCall { id: *id }),
             Action::SetFee { bps, treasury } => {
                 call(of(Contract::Market), &Market::setFeeCall { bps: *bps, treasury_: *treasury })
             }

@@ -6,8 +6,8 @@ use alloy::sol_types::SolInterface;
 use super::action::known_name;
 use crate::Deployment;
 use crate::contracts::{
-    AccessManager, Contract, Directory, Enclaves, Epochs, HistoneGovernor, Market, Members, Programs, Rounds,
-    TestToken, TimelockController, manager_roles,
+    AccessManager, Contract, Datasets, Directory, Enclaves, Epochs, HistoneGovernor, Market, Members,
+    Programs, Rounds, TestToken, TimelockController, manager_roles,
 };
 use crate::view::Role;
 
@@ -27,6 +27,10 @@ pub fn describe(d: &Deployment, target: Address, data: &[u8]) -> String {
             Enclaves::EnclavesCalls::revoke(c) => format!("forbid enclave {} for good", c.signer),
             other => shown(&other),
         }),
+        Contract::Datasets => Datasets::DatasetsCalls::abi_decode(data).ok().map(|c| match c {
+            Datasets::DatasetsCalls::strike(c) => format!("take dataset {} back for good", c.id),
+            other => shown(&other),
+        }),
         Contract::Market => Market::MarketCalls::abi_decode(data).ok().map(market),
         Contract::Members => Members::MembersCalls::abi_decode(data).ok().map(members),
         Contract::Directory => Directory::DirectoryCalls::abi_decode(data).ok().map(directory),
@@ -41,7 +45,6 @@ pub fn describe(d: &Deployment, target: Address, data: &[u8]) -> String {
         }
         Contract::Manager => AccessManager::AccessManagerCalls::abi_decode(data).ok().map(|c| manager(d, c)),
         Contract::Token => TestToken::TestTokenCalls::abi_decode(data).ok().map(|call| shown(&call)),
-        Contract::Datasets => None,
         Contract::Rounds => Rounds::RoundsCalls::abi_decode(data).ok().map(|call| shown(&call)),
     };
     match words {
@@ -187,6 +190,8 @@ mod tests {
         check(Action::DisallowMeasurement(hash), &[&format!("no longer allow program {ab}")]);
         check(Action::RevokeProgram(hash), &[&format!("forbid program {ab} for good")]);
         check(Action::RevokeEnclave(who), &[&format!("forbid enclave {seven} for good")]);
+        let id = B256::repeat_byte(9);
+        check(Action::StrikeDataset(id), &[&format!("take dataset {id} back for good")]);
         check(
             Action::SetFee { bps: 105, treasury: who },
             &[&format!(

@@ -3,7 +3,7 @@
 //! Everything that the market took in must be where it went: with those who were paid, those who are owed, open queries,
 //! deposits of unfinished trainings, or in what rounding leaves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, U256};
 use serde::Serialize;
@@ -106,20 +106,9 @@ impl Model {
         }
     }
 
-    /// The model was given up after a round which failed with these donors in it. The market says with the rest of the
-    /// deposit whether the others missed it.
-    pub(super) fn given_up(&mut self, there: &BTreeSet<u16>) {
-        let rest = self.deposit.minus(self.instant_payments());
-        if self.due() && self.deposit_returned.is_some_and(|returned| returned > rest) {
-            for donor in &mut self.donors {
-                donor.missed = !donor.use_ended && !there.contains(&donor.donor);
-            }
-        }
-    }
-
     /// The instant payments of all who are to get one.
     fn instant_payments(&self) -> Amount {
-        let paid = self.donors.iter().filter(|d| !d.excluded && !d.missed).count();
+        let paid = self.donors.iter().filter(|d| !d.excluded).count();
         Amount(self.terms.instant_payment.0.saturating_mul(U256::from(paid)))
     }
 
@@ -128,7 +117,7 @@ impl Model {
         let (due, weights, shared) = (self.due(), U256::from(self.total_weight), self.shared.donors.0);
         for donor in &mut self.donors {
             donor.earned = Amount::default();
-            if due && !donor.excluded && !donor.missed {
+            if due && !donor.excluded {
                 donor.earned.add(self.terms.instant_payment.0);
                 // The donors' parts of all queries together have fewer than 130 bits, a weight has 32.
                 let part = shared.saturating_mul(U256::from(donor.weight)).checked_div(weights);

@@ -386,10 +386,8 @@ pub struct Donor {
     pub decision: B256,
     /// Whether it is in no further round: withdrawn, or excluded.
     pub use_ended: bool,
-    /// Whether it is paid nothing: named by the committee, or withdrawn before a sum was open.
+    /// Whether it is paid nothing: named by the committee, refused by the trainer, or withdrawn before a sum was open.
     pub excluded: bool,
-    /// Whether the model was given up because it and others were not in a round: it is paid nothing.
-    pub missed: bool,
     /// Due by now, paid or not.
     pub earned: Amount,
     /// Paid out.

@@ -17,17 +17,17 @@ impl CommitteeMember {
         &self,
         header: &RoundHeader,
         survivors: &[(u16, B256)],
-        info: &Rounds::RoundInfo,
         world: &World,
     ) -> Result<Vec<u16>, NodeError> {
         let f = header.fields();
         let (model_id, round) = (U256::from_be_bytes(f.model_id), f.round);
         let about = Some(B256::from(model_id));
+        let time = time_to_answer(model_id, round, world).await?;
         let accused = world.ledger.logged::<Rounds::ShareAccused>(Contract::Rounds, about).await?;
         let opened = world.ledger.logged::<Rounds::ShareOpened>(Contract::Rounds, about).await?;
         let mut undecided = Vec::new();
-        for accusation in accused.into_iter().map(|a| a.event).filter(|a| a.round == round) {
-            let (donor, accuser) = (accusation.donorIndex, accusation.member);
+        for accusation in accused.into_iter().filter(|a| a.event.round == round) {
+            let (donor, accuser) = (accusation.event.donorIndex, accusation.event.member);
             // Who was struck is in no sum, and who was named for a false accusation has accused nobody.
             let Some((_, blob)) = survivors.iter().find(|(d, _)| *d == donor) else { continue };
             let named = Rounds::isNamedCall { modelId: model_id, member: accuser };
@@ -44,7 +44,7 @@ impl CommitteeMember {
                 .map(|o| o.blobHash)
                 .next();
             let verdict = match answer {
-                None if world.ledger.time().await? <= answer_by(info) => continue,
+                None if world.ledger.time().await? <= accusation.time + time => continue,
                 None => Verdict::ShareIsBad,
                 Some(hash) => {
                     let seat = f.committee.iter().position(|s| s.address == accuser.into_array());
@@ -74,7 +74,11 @@ impl CommitteeMember {
     }
 }
 
-/// Until then the enclave of an accused donor answers: the first half of the committee's time.
-fn answer_by(info: &Rounds::RoundInfo) -> u64 {
-    info.deadline + info.openBy.saturating_sub(info.deadline) / 2
+/// Seconds in which the enclave of an accused donor answers, from the accusation on: a third of the committee's time. The
+/// ledger takes no accusation that leaves less than another third after it.
+async fn time_to_answer(model_id: U256, round: u32, world: &World) -> Result<u64, NodeError> {
+    let about = Some(B256::from(model_id));
+    let opened = world.ledger.logged::<Rounds::RoundOpened>(Contract::Rounds, about).await?;
+    let opened = opened.into_iter().map(|o| o.event).find(|o| o.round == round);
+    Ok(opened.map_or(0, |o| o.openBy.saturating_sub(o.deadline) / 3))
 }

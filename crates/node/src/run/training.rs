@@ -100,6 +100,9 @@ pub(super) async fn train(
         let partials = open_sum(cast, &header).await?;
         let (transcript, step) =
             main_trainer(cast, study)?.finish_round(&training, &header, &partials, &world).await?;
+        for member in &mut cast.committee {
+            member.name_liars(&transcript, &world).await?;
+        }
         for owner in &mut cast.owners {
             let invited = owner.donation().is_some_and(|(_, donor)| header.has_donor(donor));
             if invited && here(&owner.party.name) {

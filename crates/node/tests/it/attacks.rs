@@ -1,12 +1,14 @@
 //! What a party gains by lying, tried for real. Each test is named after what the attacker wants.
 //!
 //! [`owners`]: donors who send what they like, take part without an enclave, or leave. [`committee`]: members who are
-//! silent or lie. [`shares`]: accusations. [`users`]: whoever wants a row, or money for nothing. [`all`]: several of them at once.
-//! [`open`]: what still works.
+//! silent or lie. [`shares`]: accusations. [`users`]: whoever wants a row. [`money`]: a model for nothing. [`stopping`]: the
+//! trainings of others. [`all`]: several of them at once. [`open`]: what still works.
 
 mod all;
 mod committee;
+mod money;
 mod open;
 mod owners;
 mod shares;
+mod stopping;
 mod users;

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::{SimulatedDevice, SimulatedVendor};
 use histone_chain::{Chain, ManualClock, Sequencer};
+use histone_enclave::cohort::RightCommittee;
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::{Instance, SealedDataset};
 use histone_enclave::training::{Donation, DonationTerms, RoundTranscript, TrainingEnclave, init_data};
@@ -308,6 +309,25 @@ impl Cast {
     /// Begins the training of a model with whoever donated; the committee looks at everybody.
     pub async fn begin(&mut self, id: u64, plan: Plan) -> Model {
         self.trainer.start(id, &self.world).await.unwrap();
+        self.led(id, plan).await
+    }
+
+    /// The same by a trainer that looks at no donor.
+    pub async fn begin_blindly(&mut self, id: u64, plan: Plan) -> Model {
+        self.start_blindly(id).await;
+        self.led(id, plan).await
+    }
+
+    /// Starts a training with whoever has donated.
+    pub async fn start_blindly(&self, id: u64) {
+        let model_id = U256::from(id);
+        let right = RightCommittee::at(model_id, (u64::MAX, 0), &self.world.ledger).await.unwrap();
+        let (seats, seal_keys) = right.everybody().into_iter().unzip();
+        let call = Market::startTrainingCall { modelId: model_id, seats, sealKeys: seal_keys };
+        self.world.ledger.send(&self.trainer.party.key, Contract::Market, call).await.unwrap();
+    }
+
+    async fn led(&mut self, id: u64, plan: Plan) -> Model {
         let leading =
             self.trainer.lead(id, plan.min_survivors, DEADLINE, DEADLINE, &self.world).await.unwrap();
         for member in &mut self.committee {

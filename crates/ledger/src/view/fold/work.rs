@@ -1,7 +1,5 @@
 //! Events of models, queries and rounds.
 
-use std::collections::BTreeSet;
-
 use alloy::primitives::U256;
 
 use super::super::Book;
@@ -67,7 +65,6 @@ impl Book {
                     decision: e.decision,
                     use_ended: false,
                     excluded: false,
-                    missed: false,
                     earned: Amount::default(),
                     paid: Amount::default(),
                     owed: Amount::default(),
@@ -95,11 +92,6 @@ impl Book {
                 let model = self.model(e.modelId)?;
                 model.state = ModelState::Aborted;
                 model.deposit_returned = Some(Amount(e.depositReturned));
-                let latest = (model.model, model.rounds);
-                if let Some(round) = self.rounds.get(&latest).filter(|r| r.state == RoundState::Failed) {
-                    let there: BTreeSet<u16> = round.anchors.iter().map(|a| a.donor).collect();
-                    self.model(e.modelId)?.given_up(&there);
-                }
             }
             E::ModelServed(e) => {
                 let model = self.model(e.modelId)?;
@@ -199,6 +191,8 @@ impl Book {
                 let round = self.round(e.modelId, e.round)?;
                 round.state = RoundState::Closed;
                 round.survivors = Some(survivors(&e.bitmap));
+                // Who closes late gives the committee its time from then on.
+                round.open_by = e.openBy;
             }
             E::RoundFailed(e) => self.round(e.modelId, e.round)?.state = RoundState::Failed,
             E::PartialPosted(e) => {
@@ -218,8 +212,8 @@ impl Book {
             E::MemberNamed(e) => {
                 let round = self.round(e.modelId, e.round)?;
                 round.named.push(Named { donor: None, member: Some(e.member), reason: e.reason });
-                // Whoever was only silent keeps its seat; the post of another is taken back, unless the round is over.
-                if e.reason != reasons::SILENT && round.state == RoundState::Closed {
+                // Whom a name costs nothing keeps its seat; the post of another is taken back, unless the round is over.
+                if !reasons::is_only_said(e.reason) && round.state == RoundState::Closed {
                     round.partials.retain(|p| p.member != e.member);
                 }
             }

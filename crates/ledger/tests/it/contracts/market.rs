@@ -6,6 +6,7 @@ use histone_ledger::contracts::{Datasets, Market, Members, Rounds, TestToken, ro
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::{DonationReceipt, UpdateReceipt};
 
+use super::committee::post_at;
 use crate::reads;
 use crate::suite::{LONG, QUERY, Suite, TRAINING, VALIDATION, hash, key};
 
@@ -20,6 +21,7 @@ mod consents {
         struct DonationConsent {
             uint256 modelId;
             bytes32 datasetId;
+            bytes32 root;
             address payee;
             bytes32 decision;
             address enclave;
@@ -150,6 +152,7 @@ impl Stall {
         let consent = consents::DonationConsent {
             modelId: d.modelId,
             datasetId: d.datasetId,
+            root: data.root,
             payee: d.payee,
             decision: d.decision,
             enclave: d.enclave,
@@ -157,7 +160,8 @@ impl Stall {
         };
         Market::donateForCall {
             ownerSignature: self.s.sign(&consent, K, owner),
-            consent: (d.modelId, d.datasetId, d.payee, d.decision, d.enclave, consent.deadline).into(),
+            consent: (d.modelId, d.datasetId, data.root, d.payee, d.decision, d.enclave, consent.deadline)
+                .into(),
             enclaveSignature: d.signature,
         }
     }
@@ -215,9 +219,10 @@ impl Stall {
 
     /// The whole committee posts its partial openings.
     pub async fn post(&self, model: u64, round: u32) {
+        let info = Rounds::roundInfoCall { modelId: id(model), round };
+        let attempt = self.s.read(R, info).await.attempt;
         for seat in &self.s.k.seats {
-            let call = Rounds::postPartialCall { modelId: id(model), round, partialHash: hash(63) };
-            self.s.send(seat, R, call).await;
+            self.s.send(seat, R, post_at(model, round, attempt)).await;
         }
     }
 
@@ -267,6 +272,7 @@ pub async fn models(stall: &Stall) {
         (Market::Terms { minSurvivors: 3, ..terms() }, "InvalidMinSurvivors"),
         (Market::Terms { colluders: 0, ..terms() }, "ZeroColluders"),
         (Market::Terms { queryTimeout: 0, ..terms() }, "ZeroTimeout"),
+        (Market::Terms { queryTimeout: LONG as u32 + 1, ..terms() }, "TimeoutTooLong"),
         // The token says why: too little of it is there.
         (
             Market::Terms { instantPayment: 1_000_000_000u64.try_into().unwrap(), ..terms() },
@@ -305,6 +311,11 @@ pub async fn models(stall: &Stall) {
     let consent = |deadline, by| stall.donation_for(model, second, &payee2, deadline, by);
     s.refused(&k.stranger, K, consent(until, &k.owner), "NotConsented").await;
     s.refused(&k.stranger, K, consent(1, &k.owner2), "ConsentExpired").await;
+    let older = Data { id: second.id, root: hash(99) };
+    let older = stall.donation_for(model, older, &payee2, until, &k.owner2);
+    let older =
+        Market::donateForCall { enclaveSignature: consent(until, &k.owner2).enclaveSignature, ..older };
+    s.refused(&k.stranger, K, older, "OtherVersion").await;
     s.send(&k.stranger, K, consent(until, &k.owner2)).await;
     let (third, fourth) = (key(136), key(137));
     for (enclave, root) in [(&third, 52), (&fourth, 53)] {
@@ -316,11 +327,17 @@ pub async fn models(stall: &Stall) {
     let more = |enclave, root| stall.donation_to(enclave, model, data(root), payee.address());
     s.send(&k.owner, K, more(&third, 52)).await;
     s.refused(&k.owner, K, more(&fourth, 53), "DonorsFull").await;
+    // The trainer refuses one that it does not believe, and its place is free again.
+    let refuse = |donorIndex| Market::refuseDonorCall { modelId, donorIndex };
+    s.refused(&k.owner, K, refuse(3), "NotTrainer").await;
+    s.send(&k.trainer, K, refuse(3)).await;
+    s.refused(&k.trainer, K, refuse(3), "UseEnded").await;
+    s.send(&k.owner, K, more(&fourth, 53)).await;
 
     // A dataset that is withdrawn takes no part any more; the donor stays.
     let end = |donorIndex| Market::endUseCall { modelId, donorIndex };
     s.refused(&k.stranger, K, end(2), "DatasetNotWithdrawn").await;
-    s.refused(&k.stranger, K, end(4), "UnknownDonor").await;
+    s.refused(&k.stranger, K, end(5), "UnknownDonor").await;
     let in_use = |donorIndex| Market::requireInUseCall { modelId, donorIndex };
     s.read(K, in_use(2)).await;
     s.send(&k.owner2, D, Datasets::withdrawCall { id: second.id }).await;
@@ -346,7 +363,7 @@ pub async fn models(stall: &Stall) {
 
     reads!(s, K; Market::membersCall {}, Market::datasetsCall {}, Market::enclavesCall {}, Market::roundsCall {},
         Market::tokenCall {}, Market::authorityCall {}, Market::eip712DomainCall {}, Market::modelCountCall {},
-        Market::ABANDONED_AFTERCall {}, Market::MAX_FEE_BPSCall {}, Market::isConsumingScheduledOpCall {},
+        Market::ABANDONED_AFTERCall {}, Market::LONGEST_QUERYCall {}, Market::MAX_FEE_BPSCall {}, Market::isConsumingScheduledOpCall {},
         Market::standingCall { modelId });
     s.refuses(K, Market::modelCall { modelId: id(77) }, "UnknownModel").await;
 }

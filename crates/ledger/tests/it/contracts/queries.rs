@@ -115,7 +115,7 @@ async fn the_market() {
 
     // An enclave that was revoked settles nothing, and a retired model sells nothing.
     let query = buy(&stall, model, 84).await;
-    s.send(&k.auditor, E, Enclaves::revokeCall { signer: stall.query.address() }).await;
+    s.send(&k.runner, E, Enclaves::revokeCall { signer: stall.query.address() }).await;
     s.refused(&k.runner, K, answer(&stall, query, model, &stall.query), "EnclaveIsRevoked").await;
     s.refused(&k.owner, K, Market::retireCall { modelId }, "NotTrainer").await;
     s.send(&k.trainer, K, Market::retireCall { modelId }).await;

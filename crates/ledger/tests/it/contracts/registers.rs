@@ -143,6 +143,7 @@ async fn programs() {
     s.send(&k.founder, P, allow()).await;
     s.refused(&k.founder, P, allow(), "AlreadyAllowed").await;
     s.read(P, usable(VALIDATION)).await;
+    s.read(P, Programs::requireAllowedCall { measurement: m, kind: VALIDATION }).await;
     assert!(s.read(P, Programs::programCall { measurement: m }).await.allowed);
     let disallow = || Programs::disallowCall { measurement: m };
     s.refused(&k.stranger, P, disallow(), "NotManager").await;
@@ -157,7 +158,11 @@ async fn programs() {
     s.refused(&k.stranger, P, revoke(m), "Revoked").await;
     s.refused(&k.stranger, P, audit(m, 3), "Revoked").await;
     s.refuses(P, usable(VALIDATION), "Revoked").await;
+    // What has begun goes on until the members stop it.
+    let begun = || Programs::requireAllowedCall { measurement: m, kind: VALIDATION };
+    s.read(P, begun()).await;
     s.send(&k.founder, P, disallow()).await;
+    s.refuses(P, begun(), "NotAllowed").await;
     s.refused(&k.founder, P, allow(), "Revoked").await;
     s.program(hash(42), QUERY).await;
     s.send(&k.founder, P, revoke(hash(42))).await;
@@ -226,9 +231,14 @@ async fn enclaves() {
     s.read(E, live(VALIDATION)).await;
 
     let revoke = |signer| Enclaves::revokeCall { signer };
-    s.refused(&k.owner, E, revoke(signer), "NotOperatorOrAuditor").await;
+    s.refused(&k.owner, E, revoke(signer), "NotOperatorOrManager").await;
+    s.refused(&k.auditor, E, revoke(signer), "NotOperatorOrManager").await;
     s.refused(&k.auditor, E, revoke(other.address()), "EnclaveNotRegistered").await;
-    s.send(&k.auditor, E, revoke(signer)).await;
+    let running = Enclaves::requireRunningCall { signer, kind: VALIDATION };
+    assert_eq!(s.read(E, running).await.operator, k.runner.address());
+    let allowed = Programs::requireAllowedCall { measurement, kind: TRAINING };
+    s.refuses(P, allowed, "WrongKind").await;
+    s.send(&k.runner, E, revoke(signer)).await;
     s.refused(&k.runner, E, revoke(signer), "EnclaveIsRevoked").await;
     s.refuses(E, live(VALIDATION), "EnclaveIsRevoked").await;
     let soon = s.registration(&k.owner, &other, hash(TRAINING), s.now().await + 500);
@@ -334,6 +344,12 @@ async fn datasets() {
     s.send(&k.owner, D, register(hash(52))).await;
     let second = histone_ledger::dataset_id(owner, hash(52));
     s.send(&k.owner, D, Datasets::withdrawCall { id: second }).await;
+    // One that its owner does not take back is struck by the members.
+    s.send(&k.owner, D, register(hash(53))).await;
+    let strike = |root| Datasets::strikeCall { id: histone_ledger::dataset_id(owner, hash(root)) };
+    s.refused(&k.owner, D, strike(53), "NotManager").await;
+    s.send(&k.founder, D, strike(53)).await;
+    s.refused(&k.founder, D, strike(53), "DatasetIsWithdrawn").await;
     s.send(&k.owner, D, Datasets::markErasedCall { id }).await;
     s.refused(&k.owner, D, Datasets::markErasedCall { id }, "DatasetIsErased").await;
     assert!(s.read(D, Datasets::erasedAtCall { id }).await > 0);

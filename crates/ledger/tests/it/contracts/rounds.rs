@@ -58,7 +58,7 @@ async fn rounds() {
     s.refused(&k.owner, R, close(1), "NotTrainer").await;
     s.refused(&k.trainer, R, close(1), "StillOpen").await;
     s.refused(&k.trainer, R, close(2), "WrongRoundStatus").await;
-    let post = |round| Rounds::postPartialCall { modelId, round, partialHash: hash(63) };
+    let post = |round| Rounds::postPartialCall { modelId, round, attempt: 0, partialHash: hash(63) };
     s.refused(&k.seats[0], R, post(1), "WrongRoundStatus").await;
     s.pass(1_001).await;
     s.refused(&k.stranger, R, stall.update(model, 1, 2, &stall.training2), "DeadlinePassed").await;
@@ -71,8 +71,10 @@ async fn rounds() {
     let survivors = s.read(R, Rounds::survivorsCall { modelId, round: 2 }).await;
     assert_eq!((survivors.count, survivors.bitmap), (2, vec![U256::from(6)]));
     s.refused(&k.owner, R, post(2), "NotSeated").await;
-    let nothing = Rounds::postPartialCall { modelId, round: 2, partialHash: B256::ZERO };
+    let other = Rounds::postPartialCall { modelId, round: 2, attempt: 1, partialHash: hash(63) };
+    let nothing = Rounds::postPartialCall { modelId, round: 2, attempt: 0, partialHash: B256::ZERO };
     s.refused(&k.seats[0], R, nothing, "ZeroHash").await;
+    s.refused(&k.seats[0], R, other, "OtherAttempt").await;
     s.send(&k.seats[0], R, post(2)).await;
     s.refused(&k.seats[0], R, post(2), "AlreadyPosted").await;
     let last = |aggregate: u8, model: u8| Rounds::finalizeCall {
@@ -103,12 +105,14 @@ async fn rounds() {
     // The committee does not open a round in time: it is void, for everybody to say, and for ever.
     stall.closed(model, 3).await;
     s.send(&k.seats[0], R, post(3)).await;
-    s.pass(5_000 + OPENING + 1).await;
+    s.pass(5_000 + OPENING / 2).await;
+    let accuse = Rounds::accuseCall { modelId, round: 3, donorIndex: 1 };
+    s.refused(&k.seats[1], R, accuse, "AccusedTooLate").await;
+    s.pass(OPENING / 2 + 1).await;
     s.refused(&k.seats[1], R, post(3), "OpeningOver").await;
     let receipt = s.send(&k.stranger, R, void(3)).await;
     assert_eq!(receipt.event::<Rounds::RoundVoided>().unwrap().partials, 1);
     s.refused(&k.seats[1], R, post(3), "WrongRoundStatus").await;
-    assert!(s.read(R, Rounds::progressCall { modelId }).await.voided);
 
     committee::votes(&stall).await;
 
@@ -126,11 +130,12 @@ async fn rounds() {
     s.send(&k.founder, K, Market::unpauseCall {}).await;
     s.send(&k.trainer, R, stall.open(model, 1_000).await).await;
     s.refused(&k.stranger, R, stall.update(model, 5, 2, &stall.training2), "UseEnded").await;
-    // Nobody answers: the round fails, and long after anybody gives the model up.
+    // Nobody answers: the round fails, and long after the last sum anybody gives the model up.
     s.pass(1_001).await;
     let receipt = s.send(&k.stranger, R, close(5)).await;
     assert_eq!(receipt.event::<Rounds::RoundFailed>().unwrap().survivors, 0);
-    s.pass(LONG + 10).await;
+    s.refused(&k.stranger, K, Market::abortTrainingCall { modelId }, "NotTrainer").await;
+    s.pass(2 * LONG + 10).await;
     s.send(&k.stranger, K, Market::abortTrainingCall { modelId }).await;
     s.refused(&k.trainer, R, stall.open(model, 1_000).await, "NotTraining").await;
 
@@ -144,7 +149,6 @@ async fn rounds() {
     };
     s.refused(&k.trainer, R, fix, "NotMarket").await;
     s.refused(&k.trainer, R, Rounds::dropDonorCall { modelId, donorIndex: 1 }, "NotMarket").await;
-    assert!(!s.read(R, Rounds::isInLatestCall { modelId, donorIndex: 1 }).await);
     reads!(s, R; Rounds::membersCall {}, Rounds::enclavesCall {}, Rounds::marketCall {},
         Rounds::eip712DomainCall {});
     s.covers(
