@@ -12,9 +12,9 @@
 //! | `chain` | every transaction, executed again, gives the stored blocks and state; the operator signed this head. Not checkable here when a network executed them |
 //! | `record` | the operator signed what is what; the contracts are ours, made with our code, named by the directory, administrated by the members |
 //! | `programs` | each module has the measurement on the ledger, an audit by the auditor on the ledger, and was allowed |
-//! | `enclaves` | the evidence of each enclave binds its keys, program, configuration and operator |
-//! | `datasets` | each dataset has its owner's policy and a validation report by a registered enclave |
-//! | `decisions` | each consent decision comes out again from its facts, and only permitted data was donated |
+//! | `enclaves` | the evidence of each enclave that something rests on binds its keys, program, configuration and operator |
+//! | `datasets` | each dataset in a round has its owner's policy and a validation report by a registered enclave |
+//! | `decisions` | each consent decision comes out again from its facts, and only permitted data is in a sum |
 //! | `rounds` | each sum, training state and the model come out again from the public blobs |
 //! | `evaluations` | each donor's enclave reports on this model, and the reports add up |
 //! | `queries` | each settled query has its question and answer, each other one has none |
@@ -59,6 +59,7 @@ mod result;
 mod rounds;
 mod run;
 mod table;
+mod used;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -254,11 +255,12 @@ async fn contents(folder: &Folder, node: Option<&Connection>, reporter: &mut Rep
     let Some(run) = run else { return };
 
     reporter.add(programs::check(&run));
-    let (check, enclaves) = enclaves::check(&run);
+    let used = used::Used::by(&run);
+    let (check, enclaves) = enclaves::check(&run, &used);
     reporter.add(check);
-    let (check, datasets) = datasets::check(&run, &enclaves);
+    let (check, datasets) = datasets::check(&run, &enclaves, &used);
     reporter.add(check);
-    let (check, recruited) = decisions::check(&run, &enclaves, &datasets);
+    let (check, recruited) = decisions::check(&run, &enclaves, &datasets, &used);
     reporter.add(check);
     let donors = &recruited.donors;
     let committee = cohort::committee(&run).await;
