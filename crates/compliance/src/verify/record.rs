@@ -10,7 +10,6 @@ use histone_federation::plan::Plan;
 use histone_ledger::contracts::{Directory, Market, Members, TimelockController};
 use histone_ledger::view::Powers;
 use histone_ledger::{Connection, Contract, Deployment, Ledger, Settings, creation_code, directory_name};
-use histone_network::BlobStore;
 use histone_protocol::{Address, B256};
 
 use super::files;
@@ -254,8 +253,7 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
     if findings.clean() {
         parties::check(&record, operator, &history, findings);
     }
-    let blobs = BlobStore::at(folder.blobs());
-    Some(Run { folder: folder.clone(), blobs, ledger, record, plan, counts, head, history })
+    Some(Run::new(folder, record, plan, history, ledger, (counts, head)))
 }
 
 /// Each contract was made by a transaction with our code and the right arguments: a look at the deployed code would not

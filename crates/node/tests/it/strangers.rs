@@ -21,6 +21,7 @@ use histone_node::committee::survivors;
 use histone_node::programs::BUNDLED;
 use histone_node::world::EVIDENCE_MAX_AGE;
 use histone_protocol::evidence::Platform;
+use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::record::Signed;
 use histone_protocol::report::{SiteEvaluation, ValidationReport};
@@ -35,6 +36,11 @@ const NO_EVIDENCE: usize = 4;
 const EXPIRES: usize = 5;
 const ANCHORS_JUNK: usize = 6;
 const LEAVES_QUIETLY: usize = 7;
+
+/// What is anchored as an update.
+const JUNK: &[u8] = &[7; 99];
+/// What a member calls its profile.
+const LETTER: &[u8] = b"this run was approved by the ministry";
 
 /// What an honest operator kept of the training of one model.
 struct Kept {
@@ -66,6 +72,12 @@ async fn settle(cast: &Cast) {
     let members = parties(cast).into_iter().chain([(&auditor, "auditor")]);
     for (party, role) in members.filter(|(_, role)| !["operator", "stranger"].contains(role)) {
         let (profile, key) = (profile(&party.name, role), party.seal.public().0);
+        let call = Members::updateCall { profile, sealKey: key };
+        cast.world.ledger.send(&party.key, Contract::Members, call).await.unwrap();
+    }
+    // A hash that is no profile, and is taken back.
+    let (party, key) = (&cast.runner.party, cast.runner.party.seal.public().0);
+    for profile in [blob_hash(LETTER), profile(&party.name, "runner")] {
         let call = Members::updateCall { profile, sealKey: key };
         cast.world.ledger.send(&party.key, Contract::Members, call).await.unwrap();
     }
@@ -323,7 +335,7 @@ async fn round(
         cast.owners[owner].contribute(&header, &world).await.unwrap();
     }
     if let Some((key, donor)) = junk {
-        let blob = world.blobs.put(&[7; 99]).unwrap();
+        let blob = world.blobs.put(JUNK).unwrap();
         cast.anchor_as(key, &header, donor, blob).await.unwrap();
     }
     cast.wait(DEADLINE + 1).await;
@@ -412,6 +424,19 @@ async fn an_honest_run_with_liars_in_it_holds() {
     assert_eq!(left.failures().await, []);
     let enclaves = left.detail("enclaves").await;
     assert!(enclaves.contains("1 enclave showed evidence that is not believed"), "{enclaves}");
+
+    // A document whose hash somebody has put on the ledger, where no document belongs.
+    let store = BlobStore::at(left.folder.blobs());
+    let letter = store.put(LETTER).unwrap();
+    left.seal();
+    let problem = format!("`blobs/{letter:x}` was opened by no check");
+    let failed = left.failures().await;
+    assert!(matches!(&failed[..], [("leaves", d)] if d.contains(&problem)), "{failed:#?}");
+    fs::remove_file(store.path(letter)).unwrap();
+    // Updates that nobody can read may lie there.
+    store.put(JUNK).unwrap();
+    left.seal();
+    assert_eq!(left.failures().await, []);
 
     // The operator hides the evidence of a donor in the cohort: something rests on it.
     let (record, _) = left.folder.read::<RunRecord>(&left.folder.record()).unwrap();
