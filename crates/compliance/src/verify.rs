@@ -20,7 +20,7 @@
 //! | `queries` | each settled query has its question and answer, each other one has none |
 //! | `money` | all money is where the rules put it |
 //! | `result` | the printed result is what was recomputed, leaf by leaf |
-//! | `leaves` | every leaf of every JSON document has a row in the table ([`table()`], `docs/verify.md`), and every blob is named and was opened, or is one that nobody can open |
+//! | `leaves` | every leaf of every JSON document has a row in the table ([`table()`], `docs/verify.md`), and every blob is named and was opened, or is one that a sum was to be made of |
 //!
 //! Then come the things that nobody can check from a folder, each with the reason: [`Outcome::NotCheckable`]. Among them
 //! is each row of the table that is claimed.
@@ -48,6 +48,8 @@ mod enclaves;
 mod evaluations;
 mod files;
 mod findings;
+#[cfg(test)]
+mod founder;
 mod history;
 mod leaves;
 mod money;

@@ -35,9 +35,9 @@ pub(super) struct Donor {
     pub(super) donated: Moment,
     /// The program that runs in the enclave, where its evidence holds.
     program: Option<B256>,
-    /// Whether it is in a sum that could be opened. Of any other donor nothing was used, and a donation with a plain key is
-    /// no donation of data.
-    used: bool,
+    /// Whether it is in a sum that could be opened or, before the first round, will be in one. Of any other donor nothing was
+    /// used, and a donation with a plain key is no donation of data.
+    counts: bool,
 }
 
 /// Donors by model and number.
@@ -111,11 +111,12 @@ fn donors(
     for s in run.events::<Market::Donated>(Contract::Market) {
         let (e, id) = (&s.event, u64::try_from(s.event.modelId).unwrap_or(0));
         let what = || format!("donor {} of model {id} (block {})", e.donorIndex, s.block);
-        let is_used = used.donors.contains(&(id, e.donorIndex));
         let trains = enclaves
             .get(&e.enclave)
             .is_some_and(|x| x.purpose == Some(Purpose::Training(id)) && x.lives_at(s.moment()));
-        findings.expect(trains || !is_used, || {
+        let in_sum = used.donors.contains(&(id, e.donorIndex));
+        let counts = in_sum || (trains && !used.trained.contains(&id));
+        findings.expect(trains || !in_sum, || {
             format!("{}: {} is no appraised training enclave of this model", what(), e.enclave)
         });
         let Some(dataset) = datasets.get(&e.datasetId) else {
@@ -142,7 +143,7 @@ fn donors(
             decision: e.decision,
             donated: s.moment(),
             program,
-            used: is_used,
+            counts,
         };
         donors.entry(id).or_default().insert(e.donorIndex, donor);
     }
@@ -320,7 +321,7 @@ fn decisions(
                 "reasons": record.reasons,
             }));
         }
-        for donor in donors.values().filter(|d| d.used && d.dataset == facts.dataset) {
+        for donor in donors.values().filter(|d| d.counts && d.dataset == facts.dataset) {
             findings.expect(donor.decision == blob, || {
                 format!("{}: the donation names the decision {}", what(), donor.decision)
             });
@@ -344,7 +345,7 @@ fn decisions(
             Verdict::Review => review,
         } += 1;
     }
-    for (index, donor) in donors.iter().filter(|(_, donor)| donor.used) {
+    for (index, donor) in donors.iter().filter(|(_, donor)| donor.counts) {
         findings.expect(donor.program.is_none_or(|p| paper.programs.contains(&p)), || {
             format!(
                 "donor {index} of model {id} gave its data to a program that the white paper does not name"

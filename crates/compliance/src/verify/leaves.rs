@@ -157,7 +157,7 @@ struct Counts {
 }
 
 /// Checks that every leaf has a row and every blob is named. When all other checks were made to their end (`complete`), a
-/// blob that none of them opened has to be one that nobody can open.
+/// blob that none of them opened has to be one that a sum was to be made of.
 pub(super) fn check(run: &Run, complete: bool) -> Check {
     let mut findings = Findings::new("leaves");
     let mut counts = Counts::default();

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use histone_ledger::Contract;
 use histone_ledger::contracts::{Datasets, Market, Members, roles};
+use histone_ledger::{Contract, Deployment};
 use histone_protocol::{Address, B256};
 
 use super::findings::Findings;
@@ -28,8 +28,7 @@ enum Turn {
 }
 
 /// The members at the end with their roles and profiles: one may get other roles, leave, and come back.
-fn members(record: &RunRecord, history: &History) -> BTreeMap<Address, (u8, B256)> {
-    let d = &record.deployment;
+fn members(d: &Deployment, history: &History) -> BTreeMap<Address, (u8, B256)> {
     let added = history.events::<Members::MemberAdded>(d, Contract::Members).into_iter();
     let changed = history.events::<Members::RolesChanged>(d, Contract::Members).into_iter();
     let updated = history.events::<Members::MemberUpdated>(d, Contract::Members).into_iter();
@@ -64,7 +63,7 @@ fn members(record: &RunRecord, history: &History) -> BTreeMap<Address, (u8, B256
 /// Compares names, roles and further accounts with the members, the donations and the purchases.
 pub(super) fn check(record: &RunRecord, operator: Address, history: &History, findings: &mut Findings) {
     let d = &record.deployment;
-    let members = members(record, history);
+    let members = members(d, history);
     let bought = history.events::<Market::QueryBought>(d, Contract::Market);
     let users: BTreeSet<Address> = bought.iter().map(|s| s.event.user).collect();
     let owners: BTreeMap<B256, Address> = history
@@ -98,5 +97,42 @@ pub(super) fn check(record: &RunRecord, operator: Address, history: &History, fi
         findings.expect(*payees == paid, || {
             format!("run.json has {payees:?} as paid for the donations of `{name}`, the ledger has {paid:?}")
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::founder::Founder;
+    use super::*;
+
+    #[tokio::test]
+    async fn members_are_what_the_last_word_made_them() {
+        let founder = Founder::new().await;
+        let (ledger, key) = (&founder.ledger, &founder.key);
+        let of = Address::repeat_byte;
+        let word = B256::repeat_byte;
+        let add = |account, roles| Members::addCall { account, roles, profile: word(1), sealKey: word(2) };
+        let members = Contract::Members;
+        for account in [of(1), of(2), of(3), key.address()] {
+            ledger.send(key, members, add(account, roles::OWNER)).await.unwrap();
+        }
+        let update = Members::updateCall { profile: word(7), sealKey: word(2) };
+        ledger.send(key, members, update).await.unwrap();
+        let change = Members::setRolesCall { account: of(1), roles: roles::TRAINER };
+        ledger.send(key, members, change).await.unwrap();
+        for account in [of(2), of(3)] {
+            ledger.send(key, members, Members::removeCall { account }).await.unwrap();
+        }
+        ledger.send(key, members, add(of(3), roles::AUDITOR)).await.unwrap();
+        let history = History::read(&founder.chain).unwrap();
+        let found = super::members(ledger.deployment(), &history);
+        let expected = [
+            (of(1), (roles::TRAINER, word(1))),
+            (of(3), (roles::AUDITOR, word(1))),
+            (key.address(), (roles::OWNER, word(7))),
+        ];
+        assert_eq!(found, BTreeMap::from(expected));
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Used {
     pub(super) serving: BTreeSet<Address>,
     /// Donors, by model and number, whose updates are in a sum that the committee locked and so could open.
     pub(super) donors: BTreeSet<(u64, u16)>,
+    /// Models of which a round was opened.
+    pub(super) trained: BTreeSet<u64>,
 }
 
 impl Used {
@@ -47,6 +49,7 @@ impl Used {
         used.serving = serving.chain(bought.iter().map(|s| s.event.enclave)).collect();
         for round in &opened {
             let model = u64::try_from(round.event.modelId).unwrap_or(0);
+            used.trained.insert(model);
             if let Some(sum) = Locked::of(run, round).filter(|sum| sum.is_open(round.event.quorum)) {
                 used.donors.extend(sum.survivors.into_iter().map(|donor| (model, donor)));
             }
@@ -54,7 +57,7 @@ impl Used {
         used
     }
 
-    /// Whether a version of a dataset is in the cohort of an opened header.
+    /// Whether some version of a dataset is in the cohort of an opened header.
     pub(super) fn has_dataset(&self, lineage: B256) -> bool {
         self.datasets.iter().any(|(of, _)| *of == lineage)
     }

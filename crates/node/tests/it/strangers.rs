@@ -48,7 +48,10 @@ struct Kept {
     rounds: Vec<RoundRecord>,
     summaries: Vec<Value>,
     finished: Finished,
-    evaluations: Vec<B256>,
+    /// By owner.
+    evaluations: Vec<(usize, B256)>,
+    /// Owners who withdrew, with the first round without them.
+    withdrawn: Vec<(usize, u32)>,
 }
 
 fn name(cast: &Cast, account: Address) -> String {
@@ -149,7 +152,7 @@ impl Left {
             }],
             rounds: kept.rounds.clone(),
             model: cast.world.blobs.put(&kept.finished.model.encode()).unwrap(),
-            evaluations: kept.evaluations.clone(),
+            evaluations: kept.evaluations.iter().map(|(_, blob)| *blob).collect(),
             queries: vec![],
         };
         let dir = tempfile::tempdir().unwrap();
@@ -237,7 +240,7 @@ async fn result(cast: &Cast, record: &RunRecord, kept: &Kept) -> Value {
             "flagged": r.flagged,
         })
     });
-    let sites = HONEST.iter().zip(&kept.evaluations).map(|(owner, blob)| {
+    let sites = kept.evaluations.iter().map(|(owner, blob)| {
         let s: SiteEvaluation = signed(blobs, *blob);
         json!({
             "participant": cast.owners[*owner].party.name,
@@ -273,6 +276,10 @@ async fn result(cast: &Cast, record: &RunRecord, kept: &Kept) -> Value {
         let participant = name(cast, owner.account());
         json!({ "participant": participant, "round": n.round, "why": reasons::words(n.reason) })
     });
+    let withdrawn = kept
+        .withdrawn
+        .iter()
+        .map(|(owner, round)| json!({ "participant": cast.owners[*owner].party.name, "round": round }));
     let (model, evaluation) = (&kept.finished.model, &kept.finished.evaluation);
     json!({
         "format": "histone-result/1",
@@ -289,7 +296,7 @@ async fn result(cast: &Cast, record: &RunRecord, kept: &Kept) -> Value {
         },
         "rounds": kept.summaries,
         "validation": reports.collect::<Vec<_>>(),
-        "withdrawn": [{ "participant": cast.owners[LEAVES_QUIETLY].party.name, "round": 2 }],
+        "withdrawn": withdrawn.collect::<Vec<_>>(),
         "struck": struck.collect::<Vec<_>>(),
         "declined": [],
         "queries": [],
@@ -409,13 +416,79 @@ async fn run_with_liars() -> Left {
     }
     let named = world.ledger.events::<Rounds::MemberNamed>(Contract::Rounds).await.unwrap();
     assert_eq!(named.iter().map(|e| e.member).collect::<Vec<_>>(), [victim]);
-    cast.trainer.finish(id, B256::from(finished.model.hash()), &world).await.unwrap();
+    let withdrawn = vec![(LEAVES_QUIETLY, 2)];
+    drop(world);
+    end(cast, &model, paper, &HONEST, (rounds, summaries), finished, withdrawn).await
+}
+
+/// The model is sold, and these owners evaluate it.
+async fn end(
+    mut cast: Cast,
+    model: &Model,
+    paper: B256,
+    owners: &[usize],
+    (rounds, summaries): (Vec<RoundRecord>, Vec<Value>),
+    finished: Finished,
+    withdrawn: Vec<(usize, u32)>,
+) -> Left {
+    let (world, plan) = (cast.world.clone(), model.training.plan().clone());
+    cast.trainer.finish(model.id, B256::from(finished.model.hash()), &world).await.unwrap();
     let mut evaluations = Vec::new();
-    for owner in HONEST {
-        evaluations.push(cast.owners[owner].evaluate(&plan, &world).unwrap());
+    for &owner in owners {
+        evaluations.push((owner, cast.owners[owner].evaluate(&plan, &world).unwrap()));
     }
     drop(world);
-    Left::of(cast, &plan, Kept { paper, rounds, summaries, finished, evaluations }).await
+    Left::of(cast, &plan, Kept { paper, rounds, summaries, finished, evaluations, withdrawn }).await
+}
+
+/// A training whose first round fails, because its header is not the right one.
+async fn run_with_lying_trainer(invites_who_left: bool) -> Vec<(&'static str, String)> {
+    let mut cast = Cast::of(1, 3).await;
+    settle(&cast).await;
+    let world = cast.world.clone();
+    let plan = plan(2);
+    let (paper, id) = cast.propose(&plan).await;
+    for owner in 0..3 {
+        cast.donate(owner, paper, id, &plan).await.unwrap();
+    }
+    let mut model = cast.begin(id, plan).await;
+    let header = cast.header(&mut model, |f| f.cohort.truncate(if invites_who_left { 3 } else { 2 })).await;
+    let (mut answering, mut withdrawn) = (vec![0, 1, 2], vec![]);
+    if invites_who_left {
+        let call = Datasets::withdrawCall { id: cast.owners[2].dataset() };
+        world.ledger.send(&cast.owners[2].party.key, Contract::Datasets, call).await.unwrap();
+        answering.pop();
+        withdrawn.push((2, 1));
+    }
+    let blob = world.blobs.put(&header.encode()).unwrap();
+    cast.announce(id, B256::from(header.hash())).await;
+    cast.wait(DEADLINE + 1).await;
+    assert!(!cast.trainer.close_round(id, 1, &world).await.unwrap().1);
+    let (mut rounds, mut summaries) = (Vec::new(), Vec::new());
+    let stage = model.training.stage().to_string();
+    let (updates, partials) = (BTreeMap::new(), vec![]);
+    rounds.push(RoundRecord { round: 1, stage, header: blob, updates, partials });
+    let finished = loop {
+        match round(&mut cast, &mut model, &answering, None, (&mut rounds, &mut summaries)).await {
+            Step::Next(next) => model.training = next,
+            Step::Finished(finished) => break finished,
+        }
+    };
+    drop(world);
+    let left = end(cast, &model, paper, &answering, (rounds, summaries), finished, withdrawn).await;
+    left.failures().await
+}
+
+#[tokio::test]
+async fn a_trainer_who_invites_the_wrong_donors_is_found() {
+    for (invites_who_left, problem) in [
+        (false, "round 1: its header does not invite donor 3, who was believed then"),
+        (true, "round 1: donor 3 of its cohort is not believed: its dataset is withdrawn"),
+    ] {
+        let failed = run_with_lying_trainer(invites_who_left).await;
+        let (name, detail) = &failed[0];
+        assert!(*name == "rounds" && detail.starts_with(problem), "{failed:#?}");
+    }
 }
 
 #[tokio::test]
