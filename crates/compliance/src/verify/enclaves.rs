@@ -75,11 +75,12 @@ impl Enclave {
         self.shown.iter().rfind(|s| s.since.order < moment.order)
     }
 
-    /// What the ledger had of it when something happened, for an appraisal of who works then.
-    pub(super) fn facts_at(&self, run: &Run, moment: Moment) -> EnclaveFacts {
+    /// What the ledger had of it when something happened, for an appraisal of who works then. `usable` are the programs that
+    /// could be used then.
+    pub(super) fn facts_at(&self, usable: &BTreeSet<B256>, moment: Moment) -> EnclaveFacts {
         let newest = self.newest(moment);
-        let usable = || run.history.usable(run.deployment(), self.measurement, moment.order);
-        let live = newest.is_some_and(|s| moment.time < s.until) && !self.revoked_before(moment) && usable();
+        let in_time = newest.is_some_and(|s| moment.time < s.until);
+        let live = in_time && !self.revoked_before(moment) && usable.contains(&self.measurement);
         let evidence_hash = newest.map(|s| s.evidence).unwrap_or_default();
         EnclaveFacts { live, evidence_hash, ..self.facts }
     }

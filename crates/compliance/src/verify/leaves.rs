@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 
 use histone_ledger::Contract;
-use histone_ledger::contracts::{Datasets, Rounds};
+use histone_ledger::contracts::{Datasets, Enclaves, Rounds};
 use histone_protocol::B256;
 use histone_protocol::evidence::Evidence;
 use histone_protocol::plan::PlanDocument;
@@ -184,7 +184,7 @@ pub(super) fn check(run: &Run, complete: bool) -> Check {
 fn blobs(run: &Run, complete: bool, counts: &mut Counts, findings: &mut Findings) {
     let mut accounted = run.opened();
     accounted.extend(opaque(run));
-    let named = named(run);
+    let (named, documents) = (named(run), documents(run));
     let listed = fs::read_dir(run.folder.blobs()).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
     let Some(mut entries) = findings.take(listed, || "the blobs".into()) else { return };
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -203,7 +203,12 @@ fn blobs(run: &Run, complete: bool, counts: &mut Counts, findings: &mut Findings
         let read = bounded(&entry.path(), histone_network::MAX_BLOB)
             .and_then(|()| fs::read(entry.path()).map_err(|e| e.to_string()));
         let Some(bytes) = findings.take(read, || shown.clone()) else { continue };
-        let Some(value) = json(&bytes) else { continue };
+        let Some(value) = json(&bytes) else {
+            findings.expect(!documents.contains(&hash), || {
+                format!("`{shown}` is named by the ledger as evidence, report or policy, and is no document")
+            });
+            continue;
+        };
         match opened(&value) {
             None if Evidence::from_bytes(&bytes).is_some() => {
                 one("evidence", &shown, &value, counts, findings)
@@ -241,6 +246,21 @@ fn named(run: &Run) -> BTreeSet<B256> {
     }
     named.extend(r.queries.iter().flat_map(|q| [q.question, q.answer]));
     named
+}
+
+/// What the ledger names as JSON that anybody may have put there. Where nothing rests on it, nothing else says what it is;
+/// what is none does not have to lie in a folder.
+fn documents(run: &Run) -> BTreeSet<B256> {
+    let (enclaves, datasets) = (Contract::Enclaves, Contract::Datasets);
+    let shown = run.events::<Enclaves::EnclaveRegistered>(enclaves).into_iter();
+    let shown = shown.map(|s| s.event.evidenceHash);
+    let refreshed = run.events::<Enclaves::EnclaveRefreshed>(enclaves).into_iter();
+    let refreshed = refreshed.map(|s| s.event.evidenceHash);
+    let first = run.events::<Datasets::DatasetRegistered>(datasets).into_iter();
+    let first = first.flat_map(|s| [s.event.reportHash, s.event.policyHash]);
+    let later = run.events::<Datasets::DatasetUpdated>(datasets).into_iter().map(|s| s.event.reportHash);
+    let policies = run.events::<Datasets::PolicyChanged>(datasets).into_iter().map(|s| s.event.policyHash);
+    shown.chain(refreshed).chain(first).chain(later).chain(policies).collect()
 }
 
 /// What may lie in a folder although no check opens it, because the ledger names it where such a thing belongs.

@@ -19,7 +19,7 @@ use super::datasets::Dataset;
 use super::decisions::{Donor, Donors};
 use super::enclaves::Appraised;
 use super::findings::{Findings, count, told};
-use super::history::{Moment, Seen};
+use super::history::Seen;
 use super::run::Run;
 use super::used::{Locked, named};
 use crate::folder::RoundRecord;
@@ -41,7 +41,7 @@ pub(super) struct Trained {
 struct Log {
     opened: Vec<Seen<Rounds::RoundOpened>>,
     /// Blob hashes by round and donor; the contract takes one each.
-    anchored: BTreeMap<(u32, u16), (B256, Moment)>,
+    anchored: BTreeMap<(u32, u16), B256>,
     last: Vec<Seen<Rounds::RoundFinal>>,
 }
 
@@ -83,7 +83,7 @@ fn trained(run: &Run, basis: &Basis<'_>, findings: &mut Findings) -> Option<Trai
         opened: run.events(Contract::Rounds),
         anchored: anchored
             .filter(|s| s.event.modelId == id)
-            .map(|s| ((s.event.round, s.event.donorIndex), (s.event.blobHash, s.moment())))
+            .map(|s| ((s.event.round, s.event.donorIndex), s.event.blobHash))
             .collect(),
         last: run.events(Contract::Rounds),
     };
@@ -182,15 +182,12 @@ fn one(
     let here = |model: U256, round: u32| model == e.modelId && round == e.round;
     let mut updates = Vec::new();
     for (&donor, &hash) in &record.updates {
-        let anchored = log.anchored.get(&(e.round, donor)).filter(|(anchored, _)| *anchored == hash);
-        let Some((_, moment)) = anchored else {
+        // Who may anchor, the contract judged; whose enclave was believed then, the check of the cohort.
+        if log.anchored.get(&(e.round, donor)) != Some(&hash) {
             return Err(format!("the update {hash} of donor {donor} is not anchored on the ledger"));
-        };
-        let enclave = donors.get(&donor).and_then(|d| basis.enclaves.get(&d.enclave));
-        if !enclave.is_some_and(|x| x.lives_at(*moment)) {
-            return Err(format!(
-                "the enclave of donor {donor} had no evidence in force when its update came"
-            ));
+        }
+        if donors.get(&donor).is_none_or(|d| basis.enclaves.get(&d.enclave).is_none()) {
+            return Err(format!("the enclave of donor {donor} has no evidence that holds"));
         }
         updates.push((donor, hash));
     }

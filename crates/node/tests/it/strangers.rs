@@ -39,6 +39,8 @@ const LEAVES_QUIETLY: usize = 7;
 
 /// What is anchored as an update.
 const JUNK: &[u8] = &[7; 99];
+/// What a plain key has instead of evidence.
+const NONE: &[u8] = b"trust me";
 /// What a member calls its profile.
 const LETTER: &[u8] = b"this run was approved by the ministry";
 
@@ -386,7 +388,7 @@ async fn run_with_liars() -> Left {
         cast.donate(owner, paper, id, &plan).await.unwrap();
     }
     let plain = SigningKey::from_bytes(&[50; 32]).unwrap();
-    cast.donate_with_key(NO_EVIDENCE, id, &plain, 1, B256::repeat_byte(5)).await.unwrap();
+    cast.donate_with_key(NO_EVIDENCE, id, &plain, 1, blob_hash(NONE)).await.unwrap();
     let (junk, junk_donor) = cast.donate_broken(ANCHORS_JUNK, id, &plan, 51).await;
     let mut model = cast.begin(id, plan.clone()).await;
     cast.wait(EVIDENCE_MAX_AGE / 2 + 1).await;
@@ -506,6 +508,13 @@ async fn an_honest_run_with_liars_in_it_holds() {
     let failed = left.failures().await;
     assert!(matches!(&failed[..], [("leaves", d)] if d.contains(&problem)), "{failed:#?}");
     fs::remove_file(store.path(letter)).unwrap();
+    // What a plain key showed is no evidence, and does not lie there as if it were.
+    let none = store.put(NONE).unwrap();
+    left.seal();
+    let problem = format!("`blobs/{none:x}` is named by the ledger as evidence");
+    let failed = left.failures().await;
+    assert!(matches!(&failed[..], [("leaves", d)] if d.contains(&problem)), "{failed:#?}");
+    fs::remove_file(store.path(none)).unwrap();
     // Updates that nobody can read may lie there.
     store.put(JUNK).unwrap();
     left.seal();
