@@ -1,23 +1,24 @@
-//! The parties of a round: every donor's enclave and data are believed at that moment by the white paper's rule, and the
-//! committee is the one that was fixed, rightly, when the training started.
+//! The parties of a round: those donors whose enclaves and data were believed when it was opened by the white paper's rule,
+//! all of them and no others; and the committee is the one that was fixed, rightly, when the training started.
 //!
 //! Judged by the same functions as enclaves, members and trainer use while the training goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::cohort::{Appraisals, CohortPolicy, DatasetFacts, Place, appraise_place};
 use histone_enclave::cohort::{RightCommittee, fixed_committee};
 use histone_enclave::{training, validation};
-use histone_federation::header::RoundHeader;
-use histone_ledger::contracts::Rounds;
+use histone_federation::header::{self, RoundHeader};
+use histone_ledger::Contract;
+use histone_ledger::contracts::{Market, Rounds};
 use histone_protocol::B256;
 use histone_protocol::consent::WhitePaper;
 
 use super::decisions::Donor;
 use super::findings::told;
-use super::history::Seen;
+use super::history::{Moment, Seen};
 use super::rounds::Basis;
 use super::run::Run;
 
@@ -33,7 +34,8 @@ pub(super) async fn committee(run: &Run) -> Committee {
     RightCommittee::at(id, at, &run.ledger).await.map_err(|e| told(&e))
 }
 
-/// Checks cohort and committee of a header that was opened.
+/// Checks cohort and committee of a header that was opened: the cohort is everybody who was believed as of the opening and
+/// whose part had not ended then, and nobody else.
 pub(super) fn check(
     run: &Run,
     header: &RoundHeader,
@@ -41,43 +43,87 @@ pub(super) fn check(
     donors: &BTreeMap<u16, Donor>,
     basis: &Basis<'_>,
 ) -> Result<(), String> {
-    let f = header.fields();
     let moment = opened.moment();
     let paper = basis.paper.ok_or("its white paper does not hold")?;
     let policy = policy(run, opened.event.modelId, paper);
-    let evidence = |hash: B256| run.blob(hash).ok();
+    // What the folder does not hold as evidence is no evidence.
+    let evidence = |hash: B256| run.record.evidence.contains(&hash).then(|| run.blob(hash).ok()).flatten();
+    let ended = ended(run, opened);
+    let programs = paper.programs.iter().copied();
+    let usable = programs.filter(|p| run.history.usable(run.deployment(), *p, moment.order)).collect();
     let mut kept = Appraisals::default();
-    for named in &f.cohort {
-        let of = |what: String| format!("donor {} of its cohort {what}", named.index);
-        let donor = donors.get(&named.index).ok_or_else(|| of("is not on the ledger".into()))?;
-        let dataset = basis.datasets.get(&donor.dataset);
-        let dataset = dataset.ok_or_else(|| of("has a dataset that is not registered".into()))?;
-        let enclave = basis.enclaves.get(&donor.enclave);
-        let enclave = enclave.ok_or_else(|| of("has no appraised enclave".into()))?;
-        if (B256::from(named.lineage), B256::from(named.root)) != (donor.dataset, donor.root) {
-            return Err(of("has donated another dataset or version".into()));
-        }
-        if !enclave.had_shown(B256::from(named.evidence), moment) {
-            return Err(of("has never shown that evidence".into()));
-        }
-        let version = dataset.versions.iter().find(|v| v.root == donor.root);
-        let validated_by = version.and_then(|v| Some(basis.enclaves.get(&v.enclave)?.facts_at(v.since)));
-        let place = Place {
-            donor: named.index,
-            enclave: enclave.facts_at(moment),
-            dataset: DatasetFacts {
-                lineage: donor.dataset,
-                root: donor.root,
-                withdrawn: dataset.ended_before(moment.order),
-                validated_by,
-                validated_at: version.map_or(0, |v| v.since.time),
-            },
+    for (index, donor) in donors.iter().filter(|(_, d)| d.donated.order < moment.order) {
+        let place = place(*index, donor, moment, &usable, basis);
+        let believed = match (&place, ended.contains(index)) {
+            (Ok(_), true) => Err("is there no more: its part had ended".into()),
+            (Ok(place), false) => appraise_place(place, &policy, &evidence, &mut kept, moment.time)
+                .map_err(|e| format!("is not believed: {}", told(&e))),
+            (Err(reason), _) => Err(reason.clone()),
         };
-        appraise_place(&place, &policy, &evidence, &mut kept, moment.time)
-            .map_err(|e| of(format!("is not believed: {}", told(&e))))?;
+        match (header.donor(*index), believed) {
+            (None, Err(_)) => {}
+            (None, Ok(())) => {
+                return Err(format!("its header does not invite donor {index}, who was believed then"));
+            }
+            (Some(_), Err(reason)) => return Err(format!("donor {index} of its cohort {reason}")),
+            (Some(named), Ok(())) => same(named, donor, moment, basis)
+                .map_err(|reason| format!("donor {index} of its cohort {reason}"))?,
+        }
+    }
+    let f = header.fields();
+    if let Some(stranger) = f.cohort.iter().find(|d| !donors.contains_key(&d.index)) {
+        return Err(format!("donor {} of its cohort is not on the ledger", stranger.index));
     }
     let right = basis.committee.as_ref().map_err(|reason| format!("its committee: {reason}"))?;
     right.check(&f.committee)
+}
+
+/// Donors of the model whose part had ended before a round was opened.
+fn ended(run: &Run, opened: &Seen<Rounds::RoundOpened>) -> BTreeSet<u16> {
+    let before = |model: U256, order: usize| model == opened.event.modelId && order < opened.order;
+    let ended = run.events::<Market::DonorUseEnded>(Contract::Market).into_iter();
+    let ended = ended.filter(|s| before(s.event.modelId, s.order)).map(|s| s.event.donorIndex);
+    let excluded = run.events::<Market::DonorExcluded>(Contract::Market).into_iter();
+    let excluded = excluded.filter(|s| before(s.event.modelId, s.order)).map(|s| s.event.donorIndex);
+    ended.chain(excluded).collect()
+}
+
+/// The place of a donor as the ledger knew it at a moment.
+fn place(
+    index: u16,
+    donor: &Donor,
+    moment: Moment,
+    usable: &BTreeSet<B256>,
+    basis: &Basis<'_>,
+) -> Result<Place, String> {
+    let dataset = basis.datasets.get(&donor.dataset).ok_or("has a dataset that is not registered")?;
+    let enclave = basis.enclaves.on_ledger(&donor.enclave).ok_or("has no registered enclave")?;
+    let version = dataset.versions.iter().find(|v| v.root == donor.root && v.since.order < moment.order);
+    let validated_by =
+        version.and_then(|v| Some(basis.enclaves.on_ledger(&v.enclave)?.facts_of_work(v.since, moment)));
+    Ok(Place {
+        donor: index,
+        enclave: enclave.facts_at(usable, moment),
+        dataset: DatasetFacts {
+            lineage: donor.dataset,
+            root: donor.root,
+            withdrawn: dataset.ended_before(moment.order),
+            validated_by,
+            validated_at: version.map_or(0, |v| v.since.time),
+        },
+    })
+}
+
+/// A header names a donor as the ledger knows it, with evidence that its enclave had shown.
+fn same(named: &header::Donor, donor: &Donor, moment: Moment, basis: &Basis<'_>) -> Result<(), &'static str> {
+    if (B256::from(named.lineage), B256::from(named.root)) != (donor.dataset, donor.root) {
+        return Err("has donated another dataset or version");
+    }
+    let enclave = basis.enclaves.on_ledger(&donor.enclave);
+    if !enclave.is_some_and(|x| x.had_shown(B256::from(named.evidence), moment)) {
+        return Err("has never shown that evidence");
+    }
+    Ok(())
 }
 
 /// By what the donors of a model are believed.

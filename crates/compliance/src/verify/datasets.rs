@@ -14,6 +14,7 @@ use super::enclaves::{Appraised, Purpose};
 use super::findings::{Findings, count, told};
 use super::history::{Moment, Seen};
 use super::run::Run;
+use super::used::Used;
 use crate::folder::DatasetRecord;
 
 /// A dataset on the ledger.
@@ -94,8 +95,11 @@ impl Dataset {
     }
 }
 
-pub(super) fn check(run: &Run, enclaves: &Appraised) -> (Check, BTreeMap<B256, Dataset>) {
+/// Checks all datasets. What is wrong with one that is in no round is said, and is no failure: anybody who owns data may
+/// have it validated by a friend.
+pub(super) fn check(run: &Run, enclaves: &Appraised, used: &Used) -> (Check, BTreeMap<B256, Dataset>) {
     let mut findings = Findings::new("datasets");
+    let mut unused = 0;
     let mut datasets = BTreeMap::new();
     let registered = run.events::<Datasets::DatasetRegistered>(Contract::Datasets);
     let mut ends: Vec<(B256, Moment)> = run
@@ -111,12 +115,18 @@ pub(super) fn check(run: &Run, enclaves: &Appraised) -> (Check, BTreeMap<B256, D
         findings.expect(listed.is_some(), || {
             format!("the dataset {} of `{}` is not in run.json", e.id, run.name(e.owner))
         });
+        let mut problems = Findings::new("datasets");
         let dataset = Dataset {
             owner: e.owner,
-            versions: versions(run, entry, listed, enclaves, &mut findings),
+            versions: versions(run, entry, listed, enclaves, &mut findings, &mut problems),
             ended: ends.iter().filter(|(id, _)| *id == e.id).map(|(_, m)| *m).min_by_key(|m| m.order),
-            policies: policies(run, entry, listed, &mut findings),
+            policies: policies(run, entry, listed, &mut findings, &mut problems),
         };
+        if used.has_dataset(e.id) {
+            findings.append(problems);
+        } else if !problems.clean() {
+            unused += 1;
+        }
         datasets.insert(e.id, dataset);
     }
     let mut seen = BTreeSet::new();
@@ -126,19 +136,25 @@ pub(super) fn check(run: &Run, enclaves: &Appraised) -> (Check, BTreeMap<B256, D
         });
         findings.expect(seen.insert(listed.id), || format!("the dataset {} is in run.json twice", listed.id));
     }
-    let number = count(datasets.len(), "dataset", "datasets");
-    let holds =
+    let number = count(datasets.len() - unused, "dataset", "datasets");
+    let mut holds =
         format!("{number} with the owner's signed policy and a signed report of a validation enclave");
+    if unused > 0 {
+        let others = count(unused, "dataset", "datasets");
+        holds.push_str(&format!("; {others} without, in no round"));
+    }
     (findings.check(holds), datasets)
 }
 
-/// The versions from the registration on, each with its report. run.json names the last one; the ledger names all.
+/// The versions from the registration on, each with its report. run.json names the last one; the ledger names all. A lie of
+/// the record goes to `findings`, one of owner or enclave to `problems`.
 fn versions(
     run: &Run,
     entry: &Seen<Datasets::DatasetRegistered>,
     listed: Option<&DatasetRecord>,
     enclaves: &Appraised,
     findings: &mut Findings,
+    problems: &mut Findings,
 ) -> Vec<Version> {
     let e = &entry.event;
     let of = || format!("the report of the dataset of `{}` ({})", run.name(e.owner), e.id);
@@ -168,10 +184,10 @@ fn versions(
     }
     for version in &mut versions {
         let read = run.signed::<ValidationReport>(version.report_hash);
-        let Some((report, signer)) = findings.take(read, of) else { continue };
-        let appraised = enclaves.get(&signer).filter(|x| x.purpose == Purpose::Validation);
+        let Some((report, signer)) = problems.take(read, of) else { continue };
+        let appraised = enclaves.get(&signer).filter(|x| x.purpose == Some(Purpose::Validation));
         let lived = appraised.is_some_and(|x| x.lives_at(version.since));
-        findings.expect(signer == version.enclave && lived, || {
+        problems.expect(signer == version.enclave && lived, || {
             format!("{} is signed by {signer}, which is not its appraised validation enclave", of())
         });
         let agrees = report.ledger == run.deployment().id()
@@ -180,9 +196,9 @@ fn versions(
             && report.rows == version.rows
             && report.quality == version.quality
             && report.platform == run.record.platform;
-        findings.expect(agrees, || format!("{} says something else than the ledger", of()));
+        problems.expect(agrees, || format!("{} says something else than the ledger", of()));
         let notice = run.blob(report.notice).and_then(|blob| addressed(&blob).map_err(|e| told(&e)));
-        findings.take(notice, || format!("the notice to the committee of {}", of()));
+        problems.take(notice, || format!("the notice to the committee of {}", of()));
         version.report = Some(report);
     }
     versions
@@ -194,6 +210,7 @@ fn policies(
     entry: &Seen<Datasets::DatasetRegistered>,
     listed: Option<&DatasetRecord>,
     findings: &mut Findings,
+    problems: &mut Findings,
 ) -> Vec<(Moment, Option<ConsentPolicy>)> {
     let e = &entry.event;
     let of = || format!("the policy of the dataset of `{}` ({})", run.name(e.owner), e.id);
@@ -206,13 +223,13 @@ fn policies(
         });
     }
     let mut one = |hash: B256| {
-        let (policy, signer) = findings.take(run.signed::<ConsentPolicy>(hash), of)?;
-        findings
+        let (policy, signer) = problems.take(run.signed::<ConsentPolicy>(hash), of)?;
+        problems
             .expect(policy.ledger == run.deployment().id(), || format!("{} is about another ledger", of()));
-        let by_owner = findings.expect(signer == e.owner && policy.owner == e.owner, || {
+        let by_owner = problems.expect(signer == e.owner && policy.owner == e.owner, || {
             format!("{} is signed by {signer} for {}", of(), policy.owner)
         });
-        findings.take(histone_access::check_policy(&policy).map_err(|e| told(&e)), of)?;
+        problems.take(histone_access::check_policy(&policy).map_err(|e| told(&e)), of)?;
         by_owner.then_some(policy)
     };
     all.into_iter().map(|(from, hash)| (from, one(hash))).collect()

@@ -1,4 +1,4 @@
-//! Models and consent: every decision is decided again, and only what was permitted was donated.
+//! Models and consent: every decision is decided again, and only what was permitted was used.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ use super::enclaves::{Appraised, Purpose};
 use super::findings::{Findings, count, told};
 use super::history::{Moment, Seen};
 use super::run::Run;
+use super::used::Used;
 use crate::folder::ModelRecord;
 
 /// A donation on the ledger.
@@ -31,9 +32,12 @@ pub(super) struct Donor {
     /// The decision that allows it, as the ledger names it.
     decision: B256,
     /// When it donated.
-    donated: Moment,
+    pub(super) donated: Moment,
     /// The program that runs in the enclave, where its evidence holds.
     program: Option<B256>,
+    /// Whether it is in a sum that could be opened or, before the first round, will be in one. Of any other donor nothing was
+    /// used, and a donation with a plain key is no donation of data.
+    counts: bool,
 }
 
 /// Donors by model and number.
@@ -53,9 +57,10 @@ pub(super) fn check(
     run: &Run,
     enclaves: &Appraised,
     datasets: &BTreeMap<B256, Dataset>,
+    used: &Used,
 ) -> (Check, Recruited) {
     let mut findings = Findings::new("decisions");
-    let donors = donors(run, enclaves, datasets, &mut findings);
+    let donors = donors(run, enclaves, datasets, used, &mut findings);
     let proposed = run.events::<Market::ModelProposed>(Contract::Market);
     let mut verdicts = [0usize; 3];
     let mut declined = BTreeMap::new();
@@ -87,7 +92,7 @@ pub(super) fn check(
     }
     let [permit, deny, review] = verdicts;
     let holds = format!(
-        "{}, {} decided again: {permit} permit, {deny} deny, {review} review; only permitted data was donated",
+        "{}, {} decided again: {permit} permit, {deny} deny, {review} review; only permitted data is in a sum",
         count(proposed.len(), "white paper", "white papers"),
         count(permit + deny + review, "consent decision", "consent decisions"),
     );
@@ -99,16 +104,18 @@ fn donors(
     run: &Run,
     enclaves: &Appraised,
     datasets: &BTreeMap<B256, Dataset>,
+    used: &Used,
     findings: &mut Findings,
 ) -> Donors {
     let mut donors = Donors::new();
     for s in run.events::<Market::Donated>(Contract::Market) {
         let (e, id) = (&s.event, u64::try_from(s.event.modelId).unwrap_or(0));
         let what = || format!("donor {} of model {id} (block {})", e.donorIndex, s.block);
-        let trains = enclaves
-            .get(&e.enclave)
-            .is_some_and(|x| x.purpose == Purpose::Training(id) && x.lives_at(s.moment()));
-        findings.expect(trains, || {
+        // Whether it is believed when that matters is asked for each round.
+        let trains = enclaves.get(&e.enclave).is_some_and(|x| x.purpose == Some(Purpose::Training(id)));
+        let in_sum = used.donors.contains(&(id, e.donorIndex));
+        let counts = in_sum || (trains && !used.trained.contains(&id));
+        findings.expect(trains || !in_sum, || {
             format!("{}: {} is no appraised training enclave of this model", what(), e.enclave)
         });
         let Some(dataset) = datasets.get(&e.datasetId) else {
@@ -135,6 +142,7 @@ fn donors(
             decision: e.decision,
             donated: s.moment(),
             program,
+            counts,
         };
         donors.entry(id).or_default().insert(e.donorIndex, donor);
     }
@@ -312,7 +320,7 @@ fn decisions(
                 "reasons": record.reasons,
             }));
         }
-        for donor in donors.values().filter(|d| d.dataset == facts.dataset) {
+        for donor in donors.values().filter(|d| d.counts && d.dataset == facts.dataset) {
             findings.expect(donor.decision == blob, || {
                 format!("{}: the donation names the decision {}", what(), donor.decision)
             });
@@ -336,7 +344,7 @@ fn decisions(
             Verdict::Review => review,
         } += 1;
     }
-    for (index, donor) in donors {
+    for (index, donor) in donors.iter().filter(|(_, donor)| donor.counts) {
         findings.expect(donor.program.is_none_or(|p| paper.programs.contains(&p)), || {
             format!(
                 "donor {index} of model {id} gave its data to a program that the white paper does not name"

@@ -6,7 +6,7 @@ use histone_attestation::cohort::EnclaveFacts;
 use histone_attestation::{AppraisalPolicy, Expected, appraise};
 use histone_enclave::{query, training, validation};
 use histone_ledger::Contract;
-use histone_ledger::contracts::{Enclaves, Market};
+use histone_ledger::contracts::{Datasets, Enclaves, Market};
 use histone_protocol::evidence::{EnclaveKeys, Evidence};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::seal::SealPublicKey;
@@ -16,6 +16,7 @@ use super::Check;
 use super::findings::{Findings, count, told};
 use super::history::Moment;
 use super::run::{Run, kind_of};
+use super::used::Used;
 
 /// What an enclave was started for, as its appraised evidence shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,48 +29,87 @@ pub(super) enum Purpose {
     Query(u64),
 }
 
-/// An enclave whose evidence holds.
+/// An enclave on the ledger.
 #[derive(Debug, Clone)]
 pub(super) struct Enclave {
     pub(super) measurement: B256,
-    pub(super) purpose: Purpose,
+    /// What it was started for; none where no evidence of it holds.
+    pub(super) purpose: Option<Purpose>,
     /// What the ledger has of it, with the evidence that it showed first.
     facts: EnclaveFacts,
-    /// From when on evidence of it was on the ledger, which, and the Unix seconds at which that ends.
-    shown: Vec<(Moment, B256, u64)>,
+    /// The evidence that it showed, oldest first.
+    shown: Vec<Shown>,
     /// When it was revoked.
     revoked: Option<usize>,
 }
 
+/// Evidence that an enclave put on the ledger.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    since: Moment,
+    evidence: B256,
+    /// Unix seconds at which it ends.
+    until: u64,
+    /// Whether it was appraised and is what the ledger says.
+    holds: bool,
+}
+
 impl Enclave {
-    /// Whether its evidence was there, and young enough, when something happened.
+    /// Whether evidence of it that holds was there, and young enough, when something happened.
     pub(super) fn lives_at(&self, moment: Moment) -> bool {
-        let covers =
-            |(from, _, until): &(Moment, B256, u64)| from.order < moment.order && moment.time < *until;
-        self.shown.iter().any(covers) && self.revoked.is_none_or(|revoked| moment.order < revoked)
+        let covers = |s: &Shown| s.holds && s.since.order < moment.order && moment.time < s.until;
+        self.shown.iter().any(covers) && !self.revoked_before(moment)
     }
 
     /// Whether it had shown this evidence before something happened.
     pub(super) fn had_shown(&self, evidence: B256, moment: Moment) -> bool {
-        self.shown.iter().any(|(from, shown, _)| from.order < moment.order && *shown == evidence)
+        self.shown.iter().any(|s| s.since.order < moment.order && s.evidence == evidence)
     }
 
-    /// What the ledger had of it when something happened, for an appraisal of who works then.
-    pub(super) fn facts_at(&self, moment: Moment) -> EnclaveFacts {
-        let before = self.shown.iter().filter(|(from, ..)| from.order < moment.order);
-        let evidence_hash = before.max_by_key(|(from, ..)| from.order).map(|(_, evidence, _)| *evidence);
-        EnclaveFacts {
-            live: self.lives_at(moment),
-            evidence_hash: evidence_hash.unwrap_or_default(),
-            ..self.facts
-        }
+    fn revoked_before(&self, moment: Moment) -> bool {
+        self.revoked.is_some_and(|revoked| revoked < moment.order)
+    }
+
+    /// The newest evidence before something happened, whether it holds or not: the ledger knows no other.
+    fn newest(&self, moment: Moment) -> Option<&Shown> {
+        self.shown.iter().rfind(|s| s.since.order < moment.order)
+    }
+
+    /// What the ledger had of it when something happened, for an appraisal of who works then. `usable` are the programs that
+    /// could be used then.
+    pub(super) fn facts_at(&self, usable: &BTreeSet<B256>, moment: Moment) -> EnclaveFacts {
+        let newest = self.newest(moment);
+        let in_time = newest.is_some_and(|s| moment.time < s.until);
+        let live = in_time && !self.revoked_before(moment) && usable.contains(&self.measurement);
+        let evidence_hash = newest.map(|s| s.evidence).unwrap_or_default();
+        EnclaveFacts { live, evidence_hash, ..self.facts }
+    }
+
+    /// The same for one whose work was done earlier, at `worked`: only a revocation ends what it is worth.
+    pub(super) fn facts_of_work(&self, worked: Moment, moment: Moment) -> EnclaveFacts {
+        let evidence_hash = self.newest(worked).map(|s| s.evidence).unwrap_or_default();
+        EnclaveFacts { live: !self.revoked_before(moment), evidence_hash, ..self.facts }
     }
 }
 
 /// Enclaves by the account of their receipt key.
-pub(super) type Appraised = BTreeMap<Address, Enclave>;
+#[derive(Debug, Default)]
+pub(super) struct Appraised(BTreeMap<Address, Enclave>);
+
+impl Appraised {
+    /// An enclave of which some evidence holds.
+    pub(super) fn get(&self, signer: &Address) -> Option<&Enclave> {
+        self.0.get(signer).filter(|enclave| enclave.purpose.is_some())
+    }
+
+    /// An enclave as it is on the ledger, believed or not.
+    pub(super) fn on_ledger(&self, signer: &Address) -> Option<&Enclave> {
+        self.0.get(signer)
+    }
+}
 
 /// One showing of evidence on the ledger.
+#[derive(Clone, Copy)]
 struct Claim {
     signer: Address,
     operator: Address,
@@ -83,40 +123,100 @@ struct Claim {
     order: usize,
 }
 
-pub(super) fn check(run: &Run) -> (Check, Appraised) {
+impl Claim {
+    fn facts(&self) -> EnclaveFacts {
+        EnclaveFacts {
+            keys: EnclaveKeys { receipt: self.signer, seal: SealPublicKey(self.seal_key) },
+            operator: self.operator,
+            measurement: self.measurement,
+            platform: self.platform,
+            evidence_hash: self.evidence,
+            live: true,
+        }
+    }
+}
+
+/// Appraises all evidence. What is wrong with an enclave that nothing rests on is said, and is no failure: anybody may
+/// register a plain key.
+pub(super) fn check(run: &Run, used: &Used) -> (Check, Appraised) {
     let mut findings = Findings::new("enclaves");
-    let mut appraised = Appraised::new();
+    let mut appraised = Appraised::default();
     let claims = claims(run);
+    let relied = relied(run, used, &claims);
+    let mut unbelieved = BTreeSet::new();
     for claim in &claims {
-        let what =
-            || format!("enclave {} of `{}`, block {}", claim.signer, run.name(claim.operator), claim.block);
-        if let Some(enclave) = findings.take(one(run, claim), what) {
-            let known: &mut Enclave = appraised.entry(claim.signer).or_insert(enclave);
-            let since = Moment { time: claim.time, order: claim.order };
-            known.shown.push((since, claim.evidence, claim.expires_at));
+        let purpose = one(run, claim);
+        let since = Moment { time: claim.time, order: claim.order };
+        let holds = purpose.is_ok();
+        let shown = Shown { since, evidence: claim.evidence, until: claim.expires_at, holds };
+        let known = appraised.0.entry(claim.signer).or_insert_with(|| Enclave {
+            measurement: claim.measurement,
+            purpose: None,
+            facts: claim.facts(),
+            shown: Vec::new(),
+            revoked: None,
+        });
+        known.shown.push(shown);
+        match purpose {
+            Ok(purpose) => {
+                known.purpose.get_or_insert(purpose);
+            }
+            Err(reason) if relied.contains(&(claim.signer, claim.evidence)) => findings.fail(format!(
+                "enclave {} of `{}`, block {}: {reason}",
+                claim.signer,
+                run.name(claim.operator),
+                claim.block
+            )),
+            Err(_) => {
+                unbelieved.insert(claim.signer);
+            }
         }
     }
     for s in run.events::<Enclaves::EnclaveRevoked>(Contract::Enclaves) {
-        if let Some(enclave) = appraised.get_mut(&s.event.signer) {
+        if let Some(enclave) = appraised.0.get_mut(&s.event.signer) {
             enclave.revoked.get_or_insert(s.order);
         }
     }
-    let claimed: BTreeSet<B256> = claims.iter().map(|c| c.evidence).collect();
-    let mut listed = BTreeSet::new();
-    for blob in run.record.evidence.iter().filter(|blob| !listed.insert(**blob)) {
-        findings.fail(format!("the evidence {blob} is in run.json twice"));
+    let mut listed: BTreeMap<B256, usize> = BTreeMap::new();
+    for blob in &run.record.evidence {
+        // Who borrows evidence is not believed, and yet the ledger has it twice then.
+        let showings = claims.iter().filter(|c| c.evidence == *blob).count();
+        let times = listed.entry(*blob).or_default();
+        *times += 1;
+        findings.expect(showings > 0, || {
+            format!("the evidence {blob} in run.json is of no enclave on the ledger")
+        });
+        findings.expect(showings == 0 || *times <= showings, || {
+            format!("the evidence {blob} is in run.json more often than on the ledger")
+        });
     }
-    for blob in run.record.evidence.iter().filter(|blob| !claimed.contains(*blob)) {
-        findings.fail(format!("the evidence {blob} in run.json is of no enclave on the ledger"));
-    }
-    let enclaves = count(appraised.len(), "enclave", "enclaves");
+    let believed = appraised.0.values().filter(|enclave| enclave.purpose.is_some()).count();
+    let enclaves = count(believed, "enclave", "enclaves");
     let platform = run.record.platform;
-    (
-        findings.check(format!(
-            "{platform} evidence of {enclaves} appraised, with keys, programs and configurations"
-        )),
-        appraised,
-    )
+    let mut holds =
+        format!("{platform} evidence of {enclaves} appraised, with keys, programs and configurations");
+    if !unbelieved.is_empty() {
+        let others = count(unbelieved.len(), "enclave", "enclaves");
+        holds.push_str(&format!("; {others} showed evidence that is not believed, and nothing rests on it"));
+    }
+    (findings.check(holds), appraised)
+}
+
+/// What the run rests on: enclaves, each with the evidence that had to hold.
+fn relied(run: &Run, used: &Used, claims: &[Claim]) -> BTreeSet<(Address, B256)> {
+    let mut relied = used.enclaves.clone();
+    let serving = claims.iter().filter(|c| used.serving.contains(&c.signer));
+    relied.extend(serving.map(|c| (c.signer, c.evidence)));
+    let first = run.events::<Datasets::DatasetRegistered>(Contract::Datasets).into_iter();
+    let first = first.map(|s| (s.event.id, s.event.root, s.event.enclave, s.order));
+    let later = run.events::<Datasets::DatasetUpdated>(Contract::Datasets).into_iter();
+    let later = later.map(|s| (s.event.id, s.event.root, s.event.enclave, s.order));
+    let versions = first.chain(later).filter(|(id, root, ..)| used.datasets.contains(&(*id, *root)));
+    for (_, _, enclave, order) in versions {
+        let shown = claims.iter().filter(|c| c.signer == enclave && c.order < order);
+        relied.extend(shown.max_by_key(|c| c.order).map(|c| (enclave, c.evidence)));
+    }
+    relied
 }
 
 fn claims(run: &Run) -> Vec<Claim> {
@@ -148,10 +248,12 @@ fn claims(run: &Run) -> Vec<Claim> {
             ..*first
         });
     }
+    claims.sort_by_key(|claim| claim.order);
     claims
 }
 
-fn one(run: &Run, claim: &Claim) -> Result<Enclave, String> {
+/// What an enclave was started for, by evidence that holds.
+fn one(run: &Run, claim: &Claim) -> Result<Purpose, String> {
     if !run.record.evidence.contains(&claim.evidence) {
         return Err(format!("its evidence {} is not in run.json", claim.evidence));
     }
@@ -171,7 +273,7 @@ fn one(run: &Run, claim: &Claim) -> Result<Enclave, String> {
         )?;
     let expected = Expected {
         operator: claim.operator,
-        keys: EnclaveKeys { receipt: claim.signer, seal: SealPublicKey(claim.seal_key) },
+        keys: claim.facts().keys,
         platform: claim.platform,
         evidence_hash: claim.evidence,
         measurement: claim.measurement,
@@ -200,15 +302,7 @@ fn one(run: &Run, claim: &Claim) -> Result<Enclave, String> {
             attested.valid_until()
         ));
     }
-    let facts = EnclaveFacts {
-        keys,
-        operator: claim.operator,
-        measurement: claim.measurement,
-        platform: claim.platform,
-        evidence_hash: claim.evidence,
-        live: true,
-    };
-    Ok(Enclave { measurement: claim.measurement, purpose, facts, shown: Vec::new(), revoked: None })
+    Ok(purpose)
 }
 
 /// What an enclave with a program of this kind may have been started with.
@@ -240,9 +334,13 @@ mod tests {
     #[test]
     fn evidence_holds_from_its_showing_to_its_end() {
         let at = |time, order| Moment { time, order };
+        let shown = |since, byte, until, holds| {
+            let evidence = B256::repeat_byte(byte);
+            Shown { since, evidence, until, holds }
+        };
         let mut enclave = Enclave {
             measurement: B256::ZERO,
-            purpose: Purpose::Validation,
+            purpose: Some(Purpose::Validation),
             facts: EnclaveFacts {
                 keys: EnclaveKeys { receipt: Address::ZERO, seal: SealPublicKey(B256::ZERO) },
                 operator: Address::ZERO,
@@ -251,7 +349,11 @@ mod tests {
                 evidence_hash: B256::ZERO,
                 live: true,
             },
-            shown: vec![(at(10, 5), B256::ZERO, 100), (at(120, 50), B256::repeat_byte(2), 200)],
+            shown: vec![
+                shown(at(10, 5), 0, 100, true),
+                shown(at(120, 50), 2, 200, true),
+                shown(at(250, 70), 3, 300, false),
+            ],
             revoked: None,
         };
         for (time, order, lives) in [
@@ -262,13 +364,17 @@ mod tests {
             (110, 49, false),
             (120, 51, true),
             (200, 60, false),
+            (260, 71, false),
         ] {
             assert_eq!(enclave.lives_at(at(time, order)), lives, "{time} {order}");
         }
-        let newest = |order| enclave.facts_at(at(130, order)).evidence_hash;
-        assert_eq!((newest(49), newest(51)), (B256::ZERO, B256::repeat_byte(2)));
+        let newest = |order| enclave.facts_of_work(at(130, order), at(260, 71)).evidence_hash;
+        let of = B256::repeat_byte;
+        assert_eq!([49, 51, 71].map(newest), [of(0), of(2), of(3)]);
         assert!(!enclave.had_shown(B256::repeat_byte(2), at(130, 49)));
         enclave.revoked = Some(55);
         assert!(enclave.lives_at(at(130, 54)) && !enclave.lives_at(at(130, 56)));
+        let worth = |order| enclave.facts_of_work(at(130, 54), at(130, order)).live;
+        assert!(worth(54) && !worth(56));
     }
 }

@@ -1,5 +1,6 @@
 //! The files: what lies in the folder is what the manifest lists, byte for byte.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -30,6 +31,7 @@ pub(super) fn check(folder: &Folder) -> (Check, Option<(Manifest, Address)>) {
         format!("manifest.json has format `{}`, this program reads `{FORMAT}`", manifest.format)
     });
     let mut bytes = 0u64;
+    let mut strange = BTreeSet::new();
     // Only what the survey found to be of a sane kind and size is read.
     if surveyed
         && let Some(found) = findings.take(folder.hash_files().map_err(|e| told(&e)), || "the files".into())
@@ -56,10 +58,29 @@ pub(super) fn check(folder: &Folder) -> (Check, Option<(Manifest, Address)>) {
         for name in found.keys().filter(|name| !manifest.files.contains_key(*name)) {
             findings.fail(format!("`{name}` is not in the manifest"));
         }
+        for name in found.keys().chain(manifest.files.keys()).filter(|name| !has_place(name)) {
+            strange.insert(name.clone());
+        }
+    }
+    for name in strange {
+        findings.fail(format!("`{name}` has no place in the folder of a run"));
     }
     let holds =
         format!("{} files with {bytes} bytes, each with its hash, and no other", manifest.files.len());
     (findings.check(holds), Some((manifest, signer)))
+}
+
+/// Whether a run leaves a file of this name beside the manifest. Whatever else the operator signs for is nothing that any
+/// check looks at, and would pass with the others.
+fn has_place(name: &str) -> bool {
+    match name.split_once('/') {
+        None => ["run.json", "result.json"].contains(&name),
+        Some(("ledger", file)) => file == histone_chain::FILE_NAME,
+        Some(("blobs", blob)) => {
+            blob.len() == 64 && blob.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        }
+        Some(_) => false,
+    }
 }
 
 fn read(folder: &Folder) -> Result<(Manifest, Address), String> {
@@ -115,6 +136,9 @@ fn survey(folder: &Folder, findings: &mut Findings) -> bool {
                 _ => LARGEST_DOCUMENT,
             };
             if fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir()) {
+                // An empty one is in no list of files.
+                let known = path == folder.blobs() || path == folder.ledger();
+                findings.expect(known, || format!("`{shown}` has no place in the folder of a run"));
                 if depth == DEEPEST {
                     findings.fail(format!("`{shown}` lies too deep"));
                     return false;
@@ -205,6 +229,31 @@ mod tests {
         fails(&folder, "`result.json` is missing");
         fs::remove_file(folder.manifest()).unwrap();
         fails(&folder, "manifest.json: it is missing");
+    }
+
+    #[test]
+    fn what_the_operator_signs_for_and_no_run_leaves_is_named() {
+        let (_dir, folder) = folder();
+        fs::write(folder.root().join("certificate.pdf"), b"x").unwrap();
+        fs::write(folder.ledger().join("older.redb"), b"x").unwrap();
+        fs::create_dir_all(folder.root().join("report/empty")).unwrap();
+        let (mut manifest, _) = folder.read::<Manifest>(&folder.manifest()).unwrap();
+        manifest.files = folder.hash_files().unwrap();
+        folder.write(&folder.manifest(), &manifest, &SigningKey::from_bytes(&[1; 32]).unwrap()).unwrap();
+        for name in ["certificate.pdf", "ledger/older.redb", "report", "report/empty"] {
+            fails(&folder, &format!("`{name}` has no place in the folder of a run"));
+        }
+        for (name, has) in [
+            ("run.json", true),
+            ("result.json", true),
+            ("ledger/chain.redb", true),
+            ("blobs/run.json", false),
+            ("blobs/../run.json", false),
+            ("ledger/x/chain.redb", false),
+            ("x/run.json", false),
+        ] {
+            assert_eq!(has_place(name), has, "{name}");
+        }
     }
 
     #[cfg(unix)]

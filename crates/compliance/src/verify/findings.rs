@@ -56,6 +56,12 @@ impl Findings {
         }
     }
 
+    /// Takes over what another list found.
+    pub(super) fn append(&mut self, other: Self) {
+        other.problems.into_iter().for_each(|problem| self.fail(problem));
+        self.further += other.further;
+    }
+
     /// Whether nothing was found so far.
     pub(super) fn clean(&self) -> bool {
         self.problems.is_empty()

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 
 use histone_ledger::Contract;
-use histone_ledger::contracts::Datasets;
+use histone_ledger::contracts::{Datasets, Enclaves, Rounds};
 use histone_protocol::B256;
 use histone_protocol::evidence::Evidence;
 use histone_protocol::plan::PlanDocument;
@@ -156,8 +156,9 @@ struct Counts {
     claimed: usize,
 }
 
-/// Checks that every leaf has a row and every blob is named.
-pub(super) fn check(run: &Run) -> Check {
+/// Checks that every leaf has a row and every blob is named. When all other checks were made to their end (`complete`), a
+/// blob that none of them opened has to be one that a sum was to be made of.
+pub(super) fn check(run: &Run, complete: bool) -> Check {
     let mut findings = Findings::new("leaves");
     let mut counts = Counts::default();
     for (file, path) in [
@@ -170,7 +171,7 @@ pub(super) fn check(run: &Run) -> Check {
             one(file, file, &value, &mut counts, &mut findings);
         }
     }
-    blobs(run, &mut counts, &mut findings);
+    blobs(run, complete, &mut counts, &mut findings);
     let Counts { documents, recomputed, signed, claimed } = counts;
     findings.check(format!(
         "{} leaves of {}, each with a row in the table: {recomputed} recomputed, {signed} signed, {claimed} claimed (docs/verify.md)",
@@ -180,23 +181,34 @@ pub(super) fn check(run: &Run) -> Check {
 }
 
 /// The documents among the blobs; what is no JSON is compared with its hash and its meaning elsewhere.
-fn blobs(run: &Run, counts: &mut Counts, findings: &mut Findings) {
-    let named = named(run);
+fn blobs(run: &Run, complete: bool, counts: &mut Counts, findings: &mut Findings) {
+    let mut accounted = run.opened();
+    accounted.extend(opaque(run));
+    let (named, documents) = (named(run), documents(run));
     let listed = fs::read_dir(run.folder.blobs()).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
     let Some(mut entries) = findings.take(listed, || "the blobs".into()) else { return };
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
         let shown = format!("blobs/{name}");
-        let known = name.parse::<B256>().is_ok_and(|hash| named.contains(&hash));
-        findings.expect(known, || format!("`{shown}` is named neither by run.json nor by the ledger"));
+        let hash = name.parse::<B256>().unwrap_or_default();
+        let known = findings.expect(named.contains(&hash), || {
+            format!("`{shown}` is named neither by run.json nor by the ledger")
+        });
+        findings.expect(!known || !complete || accounted.contains(&hash), || {
+            format!(
+                "`{shown}` was opened by no check; the ledger has its hash where none of a document belongs"
+            )
+        });
         let read = bounded(&entry.path(), histone_network::MAX_BLOB)
             .and_then(|()| fs::read(entry.path()).map_err(|e| e.to_string()));
         let Some(bytes) = findings.take(read, || shown.clone()) else { continue };
-        if !bytes.first().is_some_and(|first| matches!(first, b'{' | b'[')) {
+        let Some(value) = json(&bytes) else {
+            findings.expect(!documents.contains(&hash), || {
+                format!("`{shown}` is named by the ledger as evidence, report or policy, and is no document")
+            });
             continue;
-        }
-        let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };
+        };
         match opened(&value) {
             None if Evidence::from_bytes(&bytes).is_some() => {
                 one("evidence", &shown, &value, counts, findings)
@@ -206,6 +218,11 @@ fn blobs(run: &Run, counts: &mut Counts, findings: &mut Findings) {
             _ => findings.fail(format!("`{shown}` is JSON of no known kind")),
         }
     }
+}
+
+/// JSON in which something is stated, whatever blanks stand before it.
+fn json(bytes: &[u8]) -> Option<Value> {
+    serde_json::from_slice::<Value>(bytes).ok().filter(|value| value.is_object() || value.is_array())
 }
 
 /// Every 32 bytes that could name a blob: in the record, and in whatever a contract said.
@@ -229,6 +246,33 @@ fn named(run: &Run) -> BTreeSet<B256> {
     }
     named.extend(r.queries.iter().flat_map(|q| [q.question, q.answer]));
     named
+}
+
+/// What the ledger names as JSON that anybody may have put there. Where nothing rests on it, nothing else says what it is;
+/// what is none does not have to lie in a folder.
+fn documents(run: &Run) -> BTreeSet<B256> {
+    let (enclaves, datasets) = (Contract::Enclaves, Contract::Datasets);
+    let shown = run.events::<Enclaves::EnclaveRegistered>(enclaves).into_iter();
+    let shown = shown.map(|s| s.event.evidenceHash);
+    let refreshed = run.events::<Enclaves::EnclaveRefreshed>(enclaves).into_iter();
+    let refreshed = refreshed.map(|s| s.event.evidenceHash);
+    let first = run.events::<Datasets::DatasetRegistered>(datasets).into_iter();
+    let first = first.flat_map(|s| [s.event.reportHash, s.event.policyHash]);
+    let later = run.events::<Datasets::DatasetUpdated>(datasets).into_iter().map(|s| s.event.reportHash);
+    let policies = run.events::<Datasets::PolicyChanged>(datasets).into_iter().map(|s| s.event.policyHash);
+    shown.chain(refreshed).chain(first).chain(later).chain(policies).collect()
+}
+
+/// What may lie in a folder although no check opens it, because the ledger names it where such a thing belongs.
+fn opaque(run: &Run) -> impl Iterator<Item = B256> {
+    let rounds = Contract::Rounds;
+    // Updates that are in no sum: of rounds that failed, or of donors who left. Nobody can read them.
+    let updates = run.events::<Rounds::UpdateAnchored>(rounds).into_iter().map(|s| s.event.blobHash);
+    // What donors answered to members who could not read their shares. It opens one share, whose sum nobody sees.
+    let shares = run.events::<Rounds::ShareOpened>(rounds).into_iter().map(|s| s.event.blobHash);
+    // Partial sums for survivors of whom one left afterwards, or of members who were named. They open nothing.
+    let partials = run.events::<Rounds::PartialPosted>(rounds).into_iter().map(|s| s.event.partialHash);
+    updates.chain(shares).chain(partials)
 }
 
 /// Counts the leaves of one document, and of the signed ones inside it.
@@ -389,6 +433,16 @@ mod tests {
             assert!(detail.contains(problem), "{detail}");
         }
         assert_eq!((counts.documents, counts.recomputed, counts.claimed), (4, 5, 1));
+    }
+
+    #[test]
+    fn blanks_hide_no_statement() {
+        for text in ["{}", " {\"a\": 1}", "\n\t\r [1]", "[]\n"] {
+            assert!(json(text.as_bytes()).is_some(), "{text}");
+        }
+        for text in ["1", "\"a\"", "", "{", "{} x"] {
+            assert!(json(text.as_bytes()).is_none(), "{text}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) fn check(run: &Run, enclaves: &Appraised) -> Check {
         let e = &s.event;
         let what = || format!("query {} of `{}`, bought in block {}", e.queryId, run.name(e.user), s.block);
         let model = u64::try_from(e.modelId).unwrap_or(0);
-        let serving = enclaves.get(&e.enclave).filter(|x| x.purpose == Purpose::Query(model));
+        let serving = enclaves.get(&e.enclave).filter(|x| x.purpose == Some(Purpose::Query(model)));
         findings.expect(serving.is_some_and(|x| x.lives_at(s.moment())), || {
             format!("{}: {} is no appraised query enclave of its model", what(), e.enclave)
         });

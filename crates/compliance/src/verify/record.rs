@@ -10,7 +10,6 @@ use histone_federation::plan::Plan;
 use histone_ledger::contracts::{Directory, Market, Members, TimelockController};
 use histone_ledger::view::Powers;
 use histone_ledger::{Connection, Contract, Deployment, Ledger, Settings, creation_code, directory_name};
-use histone_network::BlobStore;
 use histone_protocol::{Address, B256};
 
 use super::files;
@@ -254,8 +253,7 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
     if findings.clean() {
         parties::check(&record, operator, &history, findings);
     }
-    let blobs = BlobStore::at(folder.blobs());
-    Some(Run { folder: folder.clone(), blobs, ledger, record, plan, counts, head, history })
+    Some(Run::new(folder, record, plan, history, ledger, (counts, head)))
 }
 
 /// Each contract was made by a transaction with our code and the right arguments: a look at the deployed code would not
@@ -340,61 +338,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use alloy_sol_types::SolCall;
-    use histone_chain::Sequencer;
     use histone_ledger::contracts::{AccessManager, manager_roles, roles};
     use histone_ledger::governance::{Action, Support};
-    use histone_protocol::keys::SigningKey;
 
+    use super::super::founder::{Founder, SETTINGS};
     use super::*;
 
-    const SETTINGS: Settings =
-        Settings { token: None, voting_delay: 1, voting_period: 10, quorum_percent: 50, timelock_delay: 1 };
-
-    /// A founder with contracts on a chain of its own.
-    struct Founder {
-        _dir: tempfile::TempDir,
-        chain: Chain,
-        clock: Arc<ManualClock>,
-        key: SigningKey,
-        ledger: Ledger,
-    }
-
     impl Founder {
-        async fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let key = SigningKey::from_bytes(&[1; 32]).unwrap();
-            let sequencer = Sequencer::from_bytes(&key.to_bytes()).unwrap();
-            let clock = Arc::new(ManualClock::new(1_800_000_000));
-            let genesis = Genesis {
-                chain_id: 1,
-                timestamp: 1_800_000_000,
-                sequencer: sequencer.address(),
-                alloc: vec![],
-                gas_limit: Genesis::GAS_LIMIT,
-            };
-            let chain = Chain::create(dir.path(), genesis, sequencer, clock.clone()).unwrap();
-            let connection = Connection::embedded(chain.clone());
-            let ledger = Ledger::deploy(connection, &key, &SETTINGS).await.unwrap();
-            Self { _dir: dir, chain, clock, key, ledger }
-        }
-
-        async fn manages<C: SolCall>(&self, call: C) {
-            self.ledger.send(&self.key, Contract::Manager, call).await.unwrap();
-        }
-
-        /// Who may call functions of the members.
-        async fn gives(&self, functions: &[[u8; 4]], role: u64) {
-            let selectors = functions.iter().map(|&f| f.into()).collect();
-            let target = self.ledger.deployment().members;
-            self.manages(AccessManager::setTargetFunctionRoleCall { target, selectors, roleId: role }).await;
-        }
-
-        /// Lets the clock go on.
-        async fn pass(&self, seconds: u64) {
-            self.clock.set(self.ledger.time().await.unwrap() + seconds);
-            self.ledger.tick(&self.key).await.unwrap();
-        }
-
         /// What is found after the hand-over.
         async fn leaves(&self) -> Check {
             self.ledger.hand_over(&self.key, Address::repeat_byte(9)).await.unwrap();

@@ -8,7 +8,7 @@ use histone_federation::committee::{Member, PartialSum};
 use histone_federation::header::{RoundHeader, Seat};
 use histone_federation::plan::{Finished, Step, Training};
 use histone_ledger::Contract;
-use histone_ledger::contracts::{Market, Rounds, reasons};
+use histone_ledger::contracts::{Market, Rounds};
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
@@ -19,8 +19,9 @@ use super::datasets::Dataset;
 use super::decisions::{Donor, Donors};
 use super::enclaves::Appraised;
 use super::findings::{Findings, count, told};
-use super::history::{Moment, Seen};
+use super::history::Seen;
 use super::run::Run;
+use super::used::{Locked, named};
 use crate::folder::RoundRecord;
 
 /// What the rounds led to.
@@ -40,9 +41,7 @@ pub(super) struct Trained {
 struct Log {
     opened: Vec<Seen<Rounds::RoundOpened>>,
     /// Blob hashes by round and donor; the contract takes one each.
-    anchored: BTreeMap<(u32, u16), (B256, Moment)>,
-    closed: Vec<Seen<Rounds::RoundClosed>>,
-    posted: Vec<Seen<Rounds::PartialPosted>>,
+    anchored: BTreeMap<(u32, u16), B256>,
     last: Vec<Seen<Rounds::RoundFinal>>,
 }
 
@@ -84,10 +83,8 @@ fn trained(run: &Run, basis: &Basis<'_>, findings: &mut Findings) -> Option<Trai
         opened: run.events(Contract::Rounds),
         anchored: anchored
             .filter(|s| s.event.modelId == id)
-            .map(|s| ((s.event.round, s.event.donorIndex), (s.event.blobHash, s.moment())))
+            .map(|s| ((s.event.round, s.event.donorIndex), s.event.blobHash))
             .collect(),
-        closed: run.events(Contract::Rounds),
-        posted: run.events(Contract::Rounds),
         last: run.events(Contract::Rounds),
     };
     for opened in log.opened.iter().filter(|s| s.event.modelId != id) {
@@ -185,52 +182,40 @@ fn one(
     let here = |model: U256, round: u32| model == e.modelId && round == e.round;
     let mut updates = Vec::new();
     for (&donor, &hash) in &record.updates {
-        let anchored = log.anchored.get(&(e.round, donor)).filter(|(anchored, _)| *anchored == hash);
-        let Some((_, moment)) = anchored else {
+        // Who may anchor, the contract judged; whose enclave was believed then, the check of the cohort.
+        if log.anchored.get(&(e.round, donor)) != Some(&hash) {
             return Err(format!("the update {hash} of donor {donor} is not anchored on the ledger"));
-        };
-        let enclave = donors.get(&donor).and_then(|d| basis.enclaves.get(&d.enclave));
-        if !enclave.is_some_and(|x| x.lives_at(*moment)) {
-            return Err(format!(
-                "the enclave of donor {donor} had no evidence in force when its update came"
-            ));
+        }
+        if donors.get(&donor).is_none_or(|d| basis.enclaves.get(&d.enclave).is_none()) {
+            return Err(format!("the enclave of donor {donor} has no evidence that holds"));
         }
         updates.push((donor, hash));
     }
-    let closed = log.closed.iter().find(|s| here(s.event.modelId, s.event.round));
+    let locked = Locked::of(run, opened);
     let last = log.last.iter().find(|s| here(s.event.modelId, s.event.round));
-    let (Some(closed), Some(last)) = (closed, last) else {
+    let (Some(locked), Some(last)) = (locked, last) else {
         return match record.partials.is_empty() {
             true => Ok(None),
             false => Err("it has partial sums, but was never finished on the ledger".into()),
         };
     };
-    let dropped = run.events::<Rounds::DonorDropped>(Contract::Rounds);
-    let dropped: Vec<_> = dropped
-        .iter()
-        .filter(|s| here(s.event.modelId, s.event.round) && s.order > closed.order)
-        .map(|s| (s.event.donorIndex, s.event.attempt))
-        .collect();
-    let mut survivors = donors_in(&closed.event.bitmap);
-    survivors.retain(|donor| !dropped.iter().any(|(gone, _)| gone == donor));
-    let attempt = dropped.iter().map(|(_, attempt)| *attempt).max().unwrap_or(0);
-    let posted = posted(run, e, attempt, log);
-    if !survivors.iter().copied().eq(record.updates.keys().copied()) {
+    let survivors = &locked.survivors;
+    if !survivors.iter().eq(record.updates.keys()) {
         let listed: Vec<u16> = record.updates.keys().copied().collect();
         return Err(format!(
             "run.json has the updates of donors {listed:?}, the ledger closed with {survivors:?}"
         ));
     }
-    let opened = opened_at(e.quorum, &posted)?;
-    for donor in &survivors {
+    let openable = locked.opened_at(e.quorum)?;
+    for donor in survivors {
         let dataset = donors.get(donor).and_then(|d| basis.datasets.get(&d.dataset));
-        if dataset.is_none_or(|d| d.ended_before(opened)) {
+        if dataset.is_none_or(|d| d.ended_before(openable)) {
             return Err(format!(
                 "the dataset of donor {donor} was withdrawn or erased before its sum was opened"
             ));
         }
     }
-    let partials = partials(run, &header, record, &posted)?;
+    let partials = partials(run, &header, record, opened, &locked)?;
     let mut blobs = Vec::new();
     for (donor, hash) in updates {
         blobs.push((donor, run.blob(hash).map_err(|e| format!("the update of donor {donor}: {e}"))?));
@@ -250,7 +235,7 @@ fn one(
     if sum != last.event.aggregateHash {
         return Err(format!("its sum hashes to {sum}, the ledger has {}", last.event.aggregateHash));
     }
-    let step = training.advance(&survivors, aggregate.values()).map_err(|e| told(&e))?;
+    let step = training.advance(survivors, aggregate.values()).map_err(|e| told(&e))?;
     let state = B256::from(match &step {
         Step::Next(next) => next.state_hash(),
         Step::Finished(finished) => finished.model.hash(),
@@ -258,37 +243,11 @@ fn one(
     if state != last.event.modelHash {
         return Err(format!("it leads to the state {state}, the ledger has {}", last.event.modelHash));
     }
-    Ok(Some(Sum { step, survivors, summary }))
+    Ok(Some(Sum { step, survivors: locked.survivors, summary }))
 }
 
-/// A partial sum that counts.
-struct Posted {
-    member: Address,
-    hash: B256,
-    order: usize,
-}
-
-/// The partial sums of the last attempt, without those of members who were named for more than silence.
-fn posted(run: &Run, round: &Rounds::RoundOpened, attempt: u16, log: &Log) -> Vec<Posted> {
-    let named = run.events::<Rounds::MemberNamed>(Contract::Rounds);
-    let named = named.iter().filter(|s| {
-        (s.event.modelId, s.event.round) == (round.modelId, round.round) && s.event.reason != reasons::SILENT
-    });
-    let named: BTreeSet<Address> = named.map(|s| s.event.member).collect();
-    let of = log.posted.iter().filter(|s| {
-        let e = &s.event;
-        (e.modelId, e.round, e.attempt) == (round.modelId, round.round, attempt) && !named.contains(&e.member)
-    });
-    of.map(|s| Posted { member: s.event.member, hash: s.event.partialHash, order: s.order }).collect()
-}
-
-/// The position of the partial sum with which the quorum was there: from then on the sum could be opened.
-fn opened_at(quorum: u8, posted: &[Posted]) -> Result<usize, String> {
-    let last = posted.get(usize::from(quorum).saturating_sub(1));
-    last.map(|p| p.order).ok_or_else(|| format!("its quorum of {quorum} partial sums was not there"))
-}
-
-/// The header is the one on the ledger, for this model, this state, these donors and this committee.
+/// The header is the one on the ledger, for this model, this state and this committee. Who has to be in its cohort is another
+/// check.
 fn check_header(
     run: &Run,
     training: &Training,
@@ -320,22 +279,6 @@ fn check_header(
             ));
         }
     }
-    // Who left before is not invited any more.
-    let left: BTreeSet<u16> = run
-        .events::<Market::DonorUseEnded>(Contract::Market)
-        .into_iter()
-        .filter(|s| s.order < opened.order && s.event.modelId == e.modelId)
-        .map(|s| s.event.donorIndex)
-        .chain(
-            run.events::<Market::DonorExcluded>(Contract::Market)
-                .into_iter()
-                .filter(|s| s.order < opened.order && s.event.modelId == e.modelId)
-                .map(|s| s.event.donorIndex),
-        )
-        .collect();
-    if let Some(missing) = donors.keys().find(|d| !left.contains(d) && !header.has_donor(**d)) {
-        return Err(format!("its header does not invite donor {missing}"));
-    }
     training.check_header(header).map_err(|e| told(&e))?;
     let seats: BTreeMap<Address, B256> =
         f.committee.iter().map(|s: &Seat| (Address::from(s.address), B256::from(s.seal_key))).collect();
@@ -363,14 +306,17 @@ fn partials(
     run: &Run,
     header: &RoundHeader,
     record: &RoundRecord,
-    posted: &[Posted],
+    opened: &Seen<Rounds::RoundOpened>,
+    locked: &Locked,
 ) -> Result<Vec<Vec<u8>>, String> {
-    let posted: BTreeMap<B256, Address> = posted.iter().map(|p| (p.hash, p.member)).collect();
+    let posted: BTreeMap<B256, Address> = locked.kept().map(|p| (p.hash, p.member)).collect();
     let listed: BTreeSet<B256> = record.partials.iter().copied().collect();
     if listed.len() != record.partials.len() {
         return Err("run.json names a partial sum twice".into());
     }
-    for (hash, member) in &posted {
+    // Who was named, even after the end, may have posted the hash of nothing.
+    let named = named(run, opened);
+    for (hash, member) in posted.iter().filter(|(_, member)| !named.contains_key(*member)) {
         if !listed.contains(hash) {
             return Err(format!("the partial sum {hash} of `{}` is not in run.json", run.name(*member)));
         }
@@ -395,32 +341,4 @@ fn partials(
         partials.push(bytes);
     }
     Ok(partials)
-}
-
-/// Donor i is bit i % 256 of word i / 256.
-fn donors_in(bitmap: &[U256]) -> Vec<u16> {
-    (0..=u16::MAX)
-        .filter(|&i| bitmap.get(usize::from(i / 256)).is_some_and(|word| word.bit(usize::from(i % 256))))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_quorum_says_when_a_sum_could_be_opened() {
-        let posted: Vec<Posted> =
-            [3, 9, 12].map(|order| Posted { member: Address::ZERO, hash: B256::ZERO, order }).into();
-        assert_eq!(opened_at(2, &posted), Ok(9));
-        assert_eq!(opened_at(3, &posted), Ok(12));
-        assert_eq!(opened_at(4, &posted), Err("its quorum of 4 partial sums was not there".into()));
-    }
-
-    #[test]
-    fn reads_the_bitmap_of_survivors() {
-        let bit = |i: u8| U256::from(1) << i;
-        assert_eq!(donors_in(&[bit(1) | bit(3) | bit(255), bit(0) | bit(7)]), [1, 3, 255, 256, 263]);
-        assert_eq!(donors_in(&[]), [0u16; 0]);
-    }
 }

@@ -1,6 +1,8 @@
 //! What the later checks look at together.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use alloy_sol_types::SolEvent;
 use histone_federation::plan::Plan;
@@ -34,7 +36,9 @@ pub(super) struct Head {
 /// A run whose history is known and whose contracts are ours.
 pub(super) struct Run {
     pub(super) folder: Folder,
-    pub(super) blobs: BlobStore,
+    blobs: BlobStore,
+    /// The blobs that checks have opened so far.
+    opened: Mutex<BTreeSet<B256>>,
     pub(super) record: RunRecord,
     pub(super) plan: Plan,
     pub(super) counts: Counts,
@@ -44,6 +48,19 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// A run of which nothing was looked at yet.
+    pub(super) fn new(
+        folder: &Folder,
+        record: RunRecord,
+        plan: Plan,
+        history: History,
+        ledger: Ledger,
+        (counts, head): (Counts, Head),
+    ) -> Self {
+        let (folder, blobs) = (folder.clone(), BlobStore::at(folder.blobs()));
+        Self { folder, blobs, opened: Mutex::default(), record, plan, counts, head, history, ledger }
+    }
+
     /// Where the contracts are.
     pub(super) fn deployment(&self) -> &Deployment {
         &self.record.deployment
@@ -54,9 +71,15 @@ impl Run {
         self.history.events(self.deployment(), contract)
     }
 
-    /// The bytes of a blob, which have this hash.
+    /// The bytes of a blob, which have this hash. Whoever asks for them checks them.
     pub(super) fn blob(&self, hash: B256) -> Result<Vec<u8>, String> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(hash);
         self.blobs.get(hash).map_err(|e| told(&e))
+    }
+
+    /// The blobs that were asked for so far.
+    pub(super) fn opened(&self) -> BTreeSet<B256> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The statement in a blob, and who signed it.

@@ -99,7 +99,9 @@ from the table by which the program works (`crates/compliance/src/verify/table/r
 
 A test changes every value, one at a time, and signs again wherever the forger would have the key: each change is found, or its
 row says claimed (`crates/node/tests/it/leaves.rs`). Other files of a folder: the chain is executed again; headers, updates, partial
-sums, model, modules and sources are compared with hashes on the ledger; a blob that neither `run.json` nor the ledger names fails.
+sums, model, modules and sources are compared with hashes on the ledger. A file that no run leaves fails, and so does a blob that no
+check opened, unless the ledger names it as an update, as the opening of a share or as a partial sum: those of donors and members who
+left may lie there.
 What no row can show: that lists which grow by somebody's own will, such as declined decisions, are complete.
 ",
     );

@@ -391,9 +391,16 @@ fn the_operator_says_something_that_nobody_checks() {
     let late = DecisionRecord { facts: DecisionFacts { time: 1, ..decision.facts }, ..decision };
     let orphan = copy.sign(&late, &copy.name(owner));
     let note = copy.blobs().put(br#"{"approved": true}"#).unwrap();
+    let blank = copy.blobs().put(b"\n {\"approved\": true}").unwrap();
     copy.seal();
     let orphan = format!("`blobs/{orphan:x}` is named neither by run.json nor by the ledger");
     copy.fails(&["leaves"], &[&orphan, &format!("`blobs/{note:x}` is JSON of no known kind")]);
+    copy.fails(&["leaves"], &[&format!("`blobs/{blank:x}` is JSON of no known kind")]);
+    // Something that no run leaves, in the list that the operator signs.
+    let copy = Copy::new();
+    fs::write(copy.folder.root().join("certificate.pdf"), b"all is well").unwrap();
+    copy.seal();
+    copy.fails(&["manifest"], &["`certificate.pdf` has no place in the folder of a run"]);
 }
 
 #[test]

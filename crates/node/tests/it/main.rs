@@ -12,5 +12,6 @@ mod leaves;
 mod network;
 mod release;
 mod run;
+mod strangers;
 mod study;
 mod support;

@@ -130,7 +130,12 @@ pub const TABLE: &[Row] = &[
         Recomputed,
         "the ledger's register of programs and audits, the measured modules, the hashes of the sources",
     ),
-    row("run.json", &["evidence[*]"], Recomputed, "the evidence that the ledger names for each enclave"),
+    row(
+        "run.json",
+        &["evidence[*]"],
+        Recomputed,
+        "the evidence that the ledger names for each enclave; that of an enclave on which nothing rests may be missing, and then it is not believed",
+    ),
     row(
         "run.json",
         &["datasets[*].id", "datasets[*].policy", "datasets[*].report"],
@@ -142,7 +147,7 @@ pub const TABLE: &[Row] = &[
         "run.json",
         &["models[*].decisions[*]"],
         Signed("the owner"),
-        "the blob is there, is the answer of a dataset's owner to this white paper, the only one for the dataset, and the one that the donation names",
+        "the blob is there, is the answer of a dataset's owner to this white paper, the only one for the dataset, and the one that the donation names if its data is in a sum",
     ),
     row(
         "run.json",

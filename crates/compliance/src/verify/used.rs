@@ -1,0 +1,185 @@
+//! What the run rests on. Anybody may register an enclave whose evidence exists nowhere, or donate with a plain key: as long
+//! as nothing was made with it, that is somebody's lie and no fault of the run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy_primitives::U256;
+use histone_federation::header::RoundHeader;
+use histone_ledger::Contract;
+use histone_ledger::contracts::{Market, Rounds, reasons};
+use histone_protocol::{Address, B256};
+
+use super::history::Seen;
+use super::run::Run;
+
+/// What opened rounds and bought queries name.
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    /// Training enclaves in the cohort of an opened header, each with the evidence that the header names.
+    pub(super) enclaves: BTreeSet<(Address, B256)>,
+    /// Datasets in such a cohort, each with its version.
+    pub(super) datasets: BTreeSet<(B256, B256)>,
+    /// Enclaves that serve a model which was queried.
+    pub(super) serving: BTreeSet<Address>,
+    /// Donors, by model and number, whose updates are in a sum that the committee locked and so could open.
+    pub(super) donors: BTreeSet<(u64, u16)>,
+    /// Models of which a round was opened.
+    pub(super) trained: BTreeSet<u64>,
+}
+
+impl Used {
+    /// Looks at all headers that were opened, and at all queries.
+    pub(super) fn by(run: &Run) -> Self {
+        let mut used = Self::default();
+        let opened = run.events::<Rounds::RoundOpened>(Contract::Rounds);
+        let hashes: BTreeSet<B256> = opened.iter().map(|s| s.event.headerHash).collect();
+        for record in &run.record.rounds {
+            // A header that cannot be read fails the check of its round.
+            let header = run.blob(record.header).ok().and_then(|bytes| RoundHeader::decode(&bytes).ok());
+            let Some(header) = header.filter(|h| hashes.contains(&B256::from(h.hash()))) else { continue };
+            for donor in &header.fields().cohort {
+                used.enclaves.insert((Address::from(donor.enclave), B256::from(donor.evidence)));
+                used.datasets.insert((B256::from(donor.lineage), B256::from(donor.root)));
+            }
+        }
+        let bought = run.events::<Market::QueryBought>(Contract::Market);
+        let queried: BTreeSet<U256> = bought.iter().map(|s| s.event.modelId).collect();
+        let served = run.events::<Market::ModelServed>(Contract::Market);
+        let serving = served.iter().filter(|s| queried.contains(&s.event.modelId)).map(|s| s.event.enclave);
+        used.serving = serving.chain(bought.iter().map(|s| s.event.enclave)).collect();
+        for round in &opened {
+            let model = u64::try_from(round.event.modelId).unwrap_or(0);
+            used.trained.insert(model);
+            if let Some(sum) = Locked::of(run, round).filter(|sum| sum.is_open(round.event.quorum)) {
+                used.donors.extend(sum.survivors.into_iter().map(|donor| (model, donor)));
+            }
+        }
+        used
+    }
+
+    /// Whether some version of a dataset is in the cohort of an opened header.
+    pub(super) fn has_dataset(&self, lineage: B256) -> bool {
+        self.datasets.iter().any(|(of, _)| *of == lineage)
+    }
+}
+
+/// A closed round: who is in its sum after everybody left who had to, and what the committee posted for it.
+#[derive(Debug)]
+pub(super) struct Locked {
+    /// Donors in the sum, ascending.
+    pub(super) survivors: Vec<u16>,
+    /// The partial sums for these survivors, in the order in which they were posted.
+    posted: Vec<Posted>,
+}
+
+/// A partial sum on the ledger.
+#[derive(Debug)]
+pub(super) struct Posted {
+    pub(super) member: Address,
+    pub(super) hash: B256,
+    order: usize,
+    /// When the ledger took it back, because its member was named.
+    taken_back: Option<usize>,
+}
+
+impl Locked {
+    /// `None` when the round was never closed.
+    pub(super) fn of(run: &Run, round: &Seen<Rounds::RoundOpened>) -> Option<Self> {
+        let here = |model: U256, number: u32| (model, number) == (round.event.modelId, round.event.round);
+        let closed = run.events::<Rounds::RoundClosed>(Contract::Rounds);
+        let closed = closed.iter().find(|s| here(s.event.modelId, s.event.round))?;
+        let last = run.events::<Rounds::RoundFinal>(Contract::Rounds);
+        let last = last.iter().find(|s| here(s.event.modelId, s.event.round));
+        let dropped = run.events::<Rounds::DonorDropped>(Contract::Rounds);
+        let dropped: BTreeMap<u16, u16> = dropped
+            .iter()
+            .filter(|s| here(s.event.modelId, s.event.round) && s.order > closed.order)
+            .map(|s| (s.event.donorIndex, s.event.attempt))
+            .collect();
+        let mut survivors = donors_in(&closed.event.bitmap);
+        survivors.retain(|donor| !dropped.contains_key(donor));
+        let attempt = dropped.values().copied().max().unwrap_or(0);
+        let named = named(run, round);
+        // The ledger takes a post back as long as the round is not final; who is named later was in the sum.
+        let end = last.map_or(usize::MAX, |last| last.order);
+        let posted = run.events::<Rounds::PartialPosted>(Contract::Rounds).into_iter();
+        let posted = posted.filter(|s| here(s.event.modelId, s.event.round) && s.event.attempt == attempt);
+        let posted = posted.map(|s| Posted {
+            member: s.event.member,
+            hash: s.event.partialHash,
+            order: s.order,
+            taken_back: named.get(&s.event.member).copied().filter(|named| *named < end),
+        });
+        Some(Self { survivors, posted: posted.collect() })
+    }
+
+    /// The partial sums that the ledger still has.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Posted> {
+        self.posted.iter().filter(|p| p.taken_back.is_none())
+    }
+
+    fn is_open(&self, quorum: u8) -> bool {
+        self.opened_at(quorum).is_ok()
+    }
+
+    /// The position of the partial sum with which the quorum was there: from then on the sum could be opened, whatever was
+    /// taken back afterwards.
+    pub(super) fn opened_at(&self, quorum: u8) -> Result<usize, String> {
+        let there = |order: usize| {
+            let until = self.posted.iter().filter(|p| p.order <= order);
+            until.filter(|p| p.taken_back.is_none_or(|taken| taken > order)).count()
+        };
+        let mut orders = self.posted.iter().map(|p| p.order);
+        let opened = orders.find(|order| there(*order) >= usize::from(quorum));
+        opened.ok_or_else(|| format!("its quorum of {quorum} partial sums was not there"))
+    }
+}
+
+/// Who was named in a round for more than silence, and when first.
+pub(super) fn named(run: &Run, round: &Seen<Rounds::RoundOpened>) -> BTreeMap<Address, usize> {
+    let mut named = BTreeMap::new();
+    for s in run.events::<Rounds::MemberNamed>(Contract::Rounds) {
+        let here = (s.event.modelId, s.event.round) == (round.event.modelId, round.event.round);
+        if here && s.event.reason != reasons::SILENT {
+            named.entry(s.event.member).or_insert(s.order);
+        }
+    }
+    named
+}
+
+/// Donor i is bit i % 256 of word i / 256.
+fn donors_in(bitmap: &[U256]) -> Vec<u16> {
+    (0..=u16::MAX)
+        .filter(|&i| bitmap.get(usize::from(i / 256)).is_some_and(|word| word.bit(usize::from(i % 256))))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quorum_says_when_a_sum_could_be_opened() {
+        let posted = |posts: [(usize, Option<usize>); 3]| {
+            let of =
+                |(order, taken_back)| Posted { member: Address::ZERO, hash: B256::ZERO, order, taken_back };
+            Locked { survivors: Vec::new(), posted: posts.map(of).into() }
+        };
+        let missing = |quorum| Err(format!("its quorum of {quorum} partial sums was not there"));
+        let sum = posted([(3, None), (9, None), (12, None)]);
+        assert_eq!([2, 3, 4].map(|quorum| sum.opened_at(quorum)), [Ok(9), Ok(12), missing(4)]);
+        // What is taken back before the quorum is there does not count; what was opened stays open.
+        let sum = posted([(3, Some(10)), (9, None), (12, None)]);
+        assert_eq!([1, 2, 3].map(|quorum| sum.opened_at(quorum)), [Ok(3), Ok(9), missing(3)]);
+        let sum = posted([(3, Some(5)), (9, None), (12, None)]);
+        assert_eq!([1, 2, 3].map(|quorum| sum.opened_at(quorum)), [Ok(3), Ok(12), missing(3)]);
+        assert_eq!(sum.kept().count(), 2);
+    }
+
+    #[test]
+    fn reads_the_bitmap_of_survivors() {
+        let bit = |i: u8| U256::from(1) << i;
+        assert_eq!(donors_in(&[bit(1) | bit(3) | bit(255), bit(0) | bit(7)]), [1, 3, 255, 256, 263]);
+        assert_eq!(donors_in(&[]), [0u16; 0]);
+    }
+}
