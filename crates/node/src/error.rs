@@ -20,7 +20,7 @@ pub enum NodeError {
     Message(String),
     /// Too few updates in a round.
     #[error(
-        "training stopped: round {round} got updates from {survivors} of {donors} participants and needs {needed}; {deposit} tokens of the deposit went back to `{trainer}`"
+        "training stopped: round {round} got updates from {survivors} of {donors} participants and needs {needed}; {deposit} tokens of the deposit went back to `{trainer}`{donors_are_paid}"
     )]
     TooFewSurvivors {
         /// The round.
@@ -35,6 +35,8 @@ pub enum NodeError {
         deposit: String,
         /// To whom.
         trainer: String,
+        /// Where the rest went, in words; nothing when no sum was open.
+        donors_are_paid: &'static str,
     },
     /// An audit found something.
     #[error("the audit of program `{program}` failed: {what}")]

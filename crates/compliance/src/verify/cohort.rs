@@ -50,10 +50,10 @@ pub(super) fn check(
     let evidence = |hash: B256| run.record.evidence.contains(&hash).then(|| run.blob(hash).ok()).flatten();
     let ended = ended(run, opened);
     let programs = paper.programs.iter().copied();
-    let usable = programs.filter(|p| run.history.usable(run.deployment(), *p, moment.order)).collect();
+    let allowed = programs.filter(|p| run.history.allowed(run.deployment(), *p, moment.order)).collect();
     let mut kept = Appraisals::default();
     for (index, donor) in donors.iter().filter(|(_, d)| d.donated.order < moment.order) {
-        let place = place(*index, donor, moment, &usable, basis);
+        let place = place(*index, donor, moment, &allowed, basis);
         let believed = match (&place, ended.contains(index)) {
             (Ok(_), true) => Err("is there no more: its part had ended".into()),
             (Ok(place), false) => appraise_place(place, &policy, &evidence, &mut kept, moment.time)
@@ -93,17 +93,17 @@ fn place(
     index: u16,
     donor: &Donor,
     moment: Moment,
-    usable: &BTreeSet<B256>,
+    allowed: &BTreeSet<B256>,
     basis: &Basis<'_>,
 ) -> Result<Place, String> {
     let dataset = basis.datasets.get(&donor.dataset).ok_or("has a dataset that is not registered")?;
     let enclave = basis.enclaves.on_ledger(&donor.enclave).ok_or("has no registered enclave")?;
     let version = dataset.versions.iter().find(|v| v.root == donor.root && v.since.order < moment.order);
     let validated_by =
-        version.and_then(|v| Some(basis.enclaves.on_ledger(&v.enclave)?.facts_of_work(v.since, moment)));
+        version.and_then(|v| Some(basis.enclaves.on_ledger(&v.enclave)?.facts_of_work(v.since)));
     Ok(Place {
         donor: index,
-        enclave: enclave.facts_at(usable, moment),
+        enclave: enclave.facts_at(allowed, moment),
         dataset: DatasetFacts {
             lineage: donor.dataset,
             root: donor.root,

@@ -75,20 +75,21 @@ impl Enclave {
         self.shown.iter().rfind(|s| s.since.order < moment.order)
     }
 
-    /// What the ledger had of it when something happened, for an appraisal of who works then. `usable` are the programs that
-    /// could be used then.
-    pub(super) fn facts_at(&self, usable: &BTreeSet<B256>, moment: Moment) -> EnclaveFacts {
+    /// What the ledger had of it when something happened, for an appraisal of who works then. `allowed` are the programs that
+    /// the members allowed then: what has begun goes on under them.
+    pub(super) fn facts_at(&self, allowed: &BTreeSet<B256>, moment: Moment) -> EnclaveFacts {
         let newest = self.newest(moment);
         let in_time = newest.is_some_and(|s| moment.time < s.until);
-        let live = in_time && !self.revoked_before(moment) && usable.contains(&self.measurement);
+        let live = in_time && !self.revoked_before(moment) && allowed.contains(&self.measurement);
         let evidence_hash = newest.map(|s| s.evidence).unwrap_or_default();
         EnclaveFacts { live, evidence_hash, ..self.facts }
     }
 
-    /// The same for one whose work was done earlier, at `worked`: only a revocation ends what it is worth.
-    pub(super) fn facts_of_work(&self, worked: Moment, moment: Moment) -> EnclaveFacts {
+    /// The same for one whose work was done earlier, at `worked`: the contract let it work then, and what becomes of it later
+    /// touches nothing that it has done.
+    pub(super) fn facts_of_work(&self, worked: Moment) -> EnclaveFacts {
         let evidence_hash = self.newest(worked).map(|s| s.evidence).unwrap_or_default();
-        EnclaveFacts { live: !self.revoked_before(moment), evidence_hash, ..self.facts }
+        EnclaveFacts { live: true, evidence_hash, ..self.facts }
     }
 }
 
@@ -368,13 +369,13 @@ mod tests {
         ] {
             assert_eq!(enclave.lives_at(at(time, order)), lives, "{time} {order}");
         }
-        let newest = |order| enclave.facts_of_work(at(130, order), at(260, 71)).evidence_hash;
+        let newest = |order| enclave.facts_of_work(at(130, order)).evidence_hash;
         let of = B256::repeat_byte;
         assert_eq!([49, 51, 71].map(newest), [of(0), of(2), of(3)]);
         assert!(!enclave.had_shown(B256::repeat_byte(2), at(130, 49)));
         enclave.revoked = Some(55);
         assert!(enclave.lives_at(at(130, 54)) && !enclave.lives_at(at(130, 56)));
-        let worth = |order| enclave.facts_of_work(at(130, 54), at(130, order)).live;
-        assert!(worth(54) && !worth(56));
+        // What it has done stays done.
+        assert!(enclave.facts_of_work(at(130, 54)).live);
     }
 }

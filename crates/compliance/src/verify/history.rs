@@ -169,15 +169,6 @@ impl History {
         allowed > ended
     }
 
-    /// Whether the ledger let anybody use a program just before the event at `order`: audited, allowed, not revoked.
-    pub(super) fn usable(&self, deployment: &Deployment, measurement: B256, order: usize) -> bool {
-        let audited = self.events::<Programs::ProgramAudited>(deployment, Contract::Programs);
-        let revoked = self.events::<Programs::ProgramRevoked>(deployment, Contract::Programs);
-        self.allowed(deployment, measurement, order)
-            && audited.iter().any(|s| s.event.measurement == measurement && s.order < order)
-            && !revoked.iter().any(|s| s.event.measurement == measurement && s.order < order)
-    }
-
     /// Timestamp of the last block with an event.
     pub(super) fn last_time(&self) -> u64 {
         self.entries.last().map_or(0, |e| e.time)

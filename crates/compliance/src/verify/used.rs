@@ -135,12 +135,12 @@ impl Locked {
     }
 }
 
-/// Who was named in a round for more than silence, and when first.
+/// Who was named in a round for what costs a member its part, and when first.
 pub(super) fn named(run: &Run, round: &Seen<Rounds::RoundOpened>) -> BTreeMap<Address, usize> {
     let mut named = BTreeMap::new();
     for s in run.events::<Rounds::MemberNamed>(Contract::Rounds) {
         let here = (s.event.modelId, s.event.round) == (round.event.modelId, round.event.round);
-        if here && s.event.reason != reasons::SILENT {
+        if here && !reasons::is_only_said(s.event.reason) {
             named.entry(s.event.member).or_insert(s.order);
         }
     }

@@ -239,7 +239,7 @@ async fn open_sum(cast: &mut Cast, header: &RoundHeader) -> Result<Vec<B256>, No
     Err(NodeError::Message(format!("the sum of round {} was not opened", header.fields().round)))
 }
 
-/// Too few survivors: anybody may end the training; the deposit returns to the trainer.
+/// Too few survivors: the trainer ends the training. The deposit returns, but for what the donors of open sums are owed.
 async fn give_up(
     study: &Study,
     cast: &Cast,
@@ -249,6 +249,8 @@ async fn give_up(
 ) -> Result<NodeError, NodeError> {
     let trainer = main_trainer(cast, study)?;
     trainer.abort(model_id, &cast.world).await?;
+    let progress = Rounds::progressCall { modelId: U256::from(model_id) };
+    let progress = cast.world.ledger.read(Contract::Rounds, progress).await?;
     let owed = Market::owedCall { account: trainer.party.account() };
     let owed = cast.world.ledger.read(Contract::Market, owed).await?;
     if !owed.is_zero() {
@@ -262,6 +264,10 @@ async fn give_up(
         needed: study.training.min_survivors as u16,
         deposit: Tokens::from_micro(owed.saturating_to()).to_string(),
         trainer: trainer.party.name.clone(),
+        donors_are_paid: match progress.opened {
+            0 => "",
+            _ => ", the rest is the donors', who are paid for the sums that are open",
+        },
     })
 }
 

@@ -135,14 +135,14 @@ async fn a_hospital_that_drops_out_in_round_2_does_not_stop_the_training() {
 }
 
 #[tokio::test]
-async fn too_few_survivors_stop_the_training_and_return_the_deposit() {
+async fn too_few_survivors_stop_the_training_and_what_is_open_is_paid() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let gone = [("city-hospital", 2), ("cancer-center", 2)];
     let error = execute(&Study::bundled().unwrap(), &out, 1, &gone).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "training stopped: round 2 got updates from 2 of 4 participants and needs 3; 100 tokens of the deposit went back to `oncology-institute`"
+        "training stopped: round 2 got updates from 2 of 4 participants and needs 3; 0 tokens of the deposit went back to `oncology-institute`, the rest is the donors', who are paid for the sums that are open"
     );
     if !on_node() {
         let report = replay(&out.join("ledger")).unwrap();

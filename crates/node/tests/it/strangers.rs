@@ -390,7 +390,13 @@ async fn run_with_liars() -> Left {
     let plain = SigningKey::from_bytes(&[50; 32]).unwrap();
     cast.donate_with_key(NO_EVIDENCE, id, &plain, 1, blob_hash(NONE)).await.unwrap();
     let (junk, junk_donor) = cast.donate_broken(ANCHORS_JUNK, id, &plan, 51).await;
-    let mut model = cast.begin(id, plan.clone()).await;
+    // Who validated all these data has ended, and the training program is revoked: what was begun goes on.
+    let revoke = Enclaves::revokeCall { signer: cast.validation.instance().keys().receipt };
+    world.ledger.send(&cast.runner.party.key, Contract::Enclaves, revoke).await.unwrap();
+    let mut model = cast.begin_blindly(id, plan.clone()).await;
+    let measurement = B256::from(cast.loaded.training.program().measurement());
+    let revoke = Programs::revokeCall { measurement };
+    world.ledger.send(&cast.trainer.party.key, Contract::Programs, revoke).await.unwrap();
     cast.wait(EVIDENCE_MAX_AGE / 2 + 1).await;
     let (mut rounds, mut summaries) = (Vec::new(), Vec::new());
     let mut answering = HONEST.to_vec();
@@ -414,7 +420,7 @@ async fn run_with_liars() -> Left {
     let victim = cast.committee[6].party.account();
     for member in &mut cast.committee[..2] {
         let (model, round) = (U256::from(id), rounds.len() as u32);
-        member.blame_member(model, round, victim, reasons::WRONG_PARTIAL, &world).await.unwrap();
+        member.blame_member(model, round, victim, reasons::MISSING, &world).await.unwrap();
     }
     let named = world.ledger.events::<Rounds::MemberNamed>(Contract::Rounds).await.unwrap();
     assert_eq!(named.iter().map(|e| e.member).collect::<Vec<_>>(), [victim]);
