@@ -165,7 +165,7 @@ abstract contract MarketProver is Prover {
     }
 
     function _settle(bytes32 queryId) internal {
-        market.settle(queryId, "job", "output", _signature());
+        market.settle(queryId, "job", "output", "answer", _signature());
     }
 }
 

@@ -165,17 +165,18 @@ contract Enclaves is Signed {
     /// @return operator The member who runs it.
     /// @return number Its running number.
     function requireLive(address signer, uint8 kind) external view returns (address operator, uint32 number) {
-        bytes32 measurement;
-        (operator, number, measurement) = _inForce(signer);
-        programs.requireUsable(measurement, kind);
+        Instance storage i = _inForce(signer);
+        (operator, number) = (i.operator, i.number);
+        programs.requireUsable(i.measurement, kind);
     }
 
     /// @notice The same for work that has begun: it goes on although one person revoked the program, and ends when the
     /// members no longer allow it (`Programs.requireAllowed`).
-    function requireRunning(address signer, uint8 kind) external view returns (address operator, uint32 number) {
-        bytes32 measurement;
-        (operator, number, measurement) = _inForce(signer);
-        programs.requireAllowed(measurement, kind);
+    /// @return number Its running number.
+    function requireRunning(address signer, uint8 kind) external view returns (uint32 number) {
+        Instance storage i = _inForce(signer);
+        number = i.number;
+        programs.requireAllowed(i.measurement, kind);
     }
 
     /// @notice Everything kept about an enclave; all zero when it is unknown.
@@ -188,11 +189,10 @@ contract Enclaves is Signed {
         return _signers[number];
     }
 
-    function _inForce(address signer) private view returns (address operator, uint32 number, bytes32 measurement) {
-        Instance storage i = _known(signer);
+    function _inForce(address signer) private view returns (Instance storage i) {
+        i = _known(signer);
         if (i.revoked) revert EnclaveIsRevoked(signer);
         if (i.expiresAt <= block.timestamp) revert EnclaveExpired(signer, i.expiresAt);
-        return (i.operator, i.number, i.measurement);
     }
 
     function _known(address signer) private view returns (Instance storage i) {

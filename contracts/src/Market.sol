@@ -385,16 +385,20 @@ contract Market is MarketRules, Consent, Purse {
         _take(price);
     }
 
-    /// @notice Shares out the price of an answered query. Anybody may deliver the receipt, until the deadline.
+    /// @notice Shares out the price of an answered query. Anybody may deliver the receipt, until the deadline; with it comes
+    /// the answer itself, sealed to the user, so that nobody is paid for one that the user does not get.
     /// @param jobId The job in which the enclave answered.
-    /// @param outputHash Hash of the sealed answer.
+    /// @param outputHash Hash of the sealed answer as a blob.
+    /// @param answer The sealed answer.
     /// @param signature EIP-712 `QueryReceipt` by the enclave for which the query was sold; it must still be live.
-    function settle(bytes32 queryId, bytes32 jobId, bytes32 outputHash, bytes calldata signature) external {
+    function settle(bytes32 queryId, bytes32 jobId, bytes32 outputHash, bytes calldata answer, bytes calldata signature)
+        external
+    {
         Query memory q = _funded(queryId);
         if (block.timestamp > q.deadline) revert TooLate(queryId, q.deadline);
         address enclave = _servings[q.modelId][q.serving];
         (address runner,) = enclaves.requireLive(enclave, Kinds.QUERY);
-        _checkSignature(enclave, Receipts.query(queryId, q.modelId, jobId, outputHash), signature);
+        _checkSignature(enclave, Receipts.query(queryId, q.modelId, jobId, outputHash, answer), signature);
         _queries[queryId].state = QueryState.Settled;
 
         Model storage m = _models[q.modelId];
@@ -405,7 +409,7 @@ contract Market is MarketRules, Consent, Purse {
         m.sales.settled = settled;
         _credit(m.trainer, trainerShare);
         _credit(runner, runnerShare);
-        emit QuerySettled(queryId, q.modelId, jobId, outputHash, donorsShare, trainerShare, runnerShare);
+        emit QuerySettled(queryId, q.modelId, jobId, outputHash, donorsShare, trainerShare, runnerShare, answer);
     }
 
     /// @notice Returns the full price of a query that was not answered in time to the user. Anybody may ask for it.

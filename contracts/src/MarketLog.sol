@@ -60,7 +60,8 @@ abstract contract MarketLog {
         bytes32 outputHash,
         uint256 donorsShare,
         uint256 trainerShare,
-        uint256 runnerShare
+        uint256 runnerShare,
+        bytes answer
     );
     /// @notice A query was not answered in time and its price returned.
     event QueryRefunded(bytes32 indexed queryId, uint256 indexed modelId, address indexed user, uint256 price);

@@ -27,7 +27,7 @@ library Receipts {
         "DonationConsent(uint256 modelId,bytes32 datasetId,bytes32 root,address payee,bytes32 decision,address enclave,uint256 deadline)"
     );
     bytes32 private constant QUERY =
-        keccak256("QueryReceipt(bytes32 queryId,uint256 modelId,bytes32 jobId,bytes32 outputHash)");
+        keccak256("QueryReceipt(bytes32 queryId,uint256 modelId,bytes32 jobId,bytes32 outputHash,bytes answer)");
 
     /// @notice A training enclave has this version of the data.
     function donation(uint256 modelId, bytes32 datasetId, bytes32 root, address payee, bytes32 decision)
@@ -44,11 +44,11 @@ library Receipts {
     }
 
     /// @notice A query enclave answered.
-    function query(bytes32 queryId, uint256 modelId, bytes32 jobId, bytes32 outputHash)
+    function query(bytes32 queryId, uint256 modelId, bytes32 jobId, bytes32 outputHash, bytes calldata answer)
         internal
         pure
         returns (bytes32)
     {
-        return keccak256(abi.encode(QUERY, queryId, modelId, jobId, outputHash));
+        return keccak256(abi.encode(QUERY, queryId, modelId, jobId, outputHash, keccak256(answer)));
     }
 }

@@ -178,7 +178,7 @@ contract Rounds is Signed, Seats {
         bytes calldata signature
     ) external {
         if (blobHash == 0) revert ZeroHash();
-        (, uint32 number) = enclaves.requireRunning(enclave, Kinds.TRAINING);
+        uint32 number = enclaves.requireRunning(enclave, Kinds.TRAINING);
         uint32 expected = market.requireInUse(modelId, donorIndex);
         if (expected != number) revert ForeignEnclave(donorIndex, expected, enclave);
         Round storage r = _rounds[modelId][round];

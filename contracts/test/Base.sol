@@ -365,7 +365,7 @@ abstract contract Base {
     }
 
     function settle(uint256 modelId, bytes32 queryId) internal {
-        market.settle(queryId, "job", "output", signQuery(QUERY_KEY, queryId, modelId));
+        market.settle(queryId, "job", "output", "answer", signQuery(QUERY_KEY, queryId, modelId));
     }
 
     // ---------------------------------------------------------------- signatures, made as a client makes them
@@ -429,9 +429,12 @@ abstract contract Base {
     }
 
     function signQuery(uint256 key, bytes32 queryId, uint256 modelId) internal view returns (bytes memory) {
-        bytes32 typehash = keccak256("QueryReceipt(bytes32 queryId,uint256 modelId,bytes32 jobId,bytes32 outputHash)");
+        bytes32 typehash =
+            keccak256("QueryReceipt(bytes32 queryId,uint256 modelId,bytes32 jobId,bytes32 outputHash,bytes answer)");
         return sign(
-            key, address(market), keccak256(abi.encode(typehash, queryId, modelId, bytes32("job"), bytes32("output")))
+            key,
+            address(market),
+            keccak256(abi.encode(typehash, queryId, modelId, bytes32("job"), bytes32("output"), keccak256("answer")))
         );
     }
 

@@ -432,9 +432,15 @@ contract TableTest is Base {
         bytes32 queryId = buy(_modelId, "a");
         bytes memory receipt = signQuery(STRANGER_KEY, queryId, _modelId);
         vm.startPrank(runner);
-        (bool ok,) = address(market).call(abi.encodeCall(market.settle, (queryId, "job", "output", receipt)));
+        (bool ok,) = address(market).call(abi.encodeCall(market.settle, (queryId, "job", "output", "answer", receipt)));
         vm.stopPrank();
         if (ok) revert("paid without an answer");
+        // Nor does it keep the answer to itself: the receipt is over it.
+        receipt = signQuery(QUERY_KEY, queryId, _modelId);
+        vm.startPrank(runner);
+        (ok,) = address(market).call(abi.encodeCall(market.settle, (queryId, "job", "output", "", receipt)));
+        vm.stopPrank();
+        if (ok) revert("paid for an answer that it keeps");
         later(1 hours + 1);
         market.refund(queryId);
         equal("user", token.balanceOf(user), before);

@@ -304,7 +304,8 @@ contract TokensTest is Base {
         _reentered(8);
         // Settling another query during a sale: counted once, like at any other time.
         bytes[] memory settling = new bytes[](1);
-        settling[0] = abi.encodeCall(market.settle, (queryId, "job", "output", signQuery(QUERY_KEY, queryId, modelId)));
+        settling[0] =
+            abi.encodeCall(market.settle, (queryId, "job", "output", "answer", signQuery(QUERY_KEY, queryId, modelId)));
         _odd.arm(address(market), settling);
         bytes32 last = buy(modelId, "e");
         equal("settled", market.model(modelId).settled, 2);

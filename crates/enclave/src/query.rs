@@ -211,6 +211,7 @@ impl QueryEnclave {
             modelId: U256::from(self.model_id),
             jobId: job_id,
             outputHash: blob_hash(&sealed_answer),
+            answer: sealed_answer.clone().into(),
         };
         let deployment = ledger.deployment();
         let domain = receipt::domain(deployment.chain_id, deployment.market);

@@ -75,12 +75,13 @@ impl Runner {
         Ok(QueryEnclave::restore(instance, model_id, &model, storage, &world.ledger).await?)
     }
 
-    /// Settles an answered query with the enclave's receipt.
+    /// Settles an answered query with the enclave's receipt, which brings the answer onto the ledger.
     pub async fn settle(&self, answer: &QueryAnswer, world: &World) -> Result<(), NodeError> {
         let call = Market::settleCall {
             queryId: answer.receipt.queryId,
             jobId: answer.receipt.jobId,
             outputHash: answer.receipt.outputHash,
+            answer: answer.receipt.answer.clone(),
             signature: answer.signature.as_slice().to_vec().into(),
         };
         world.ledger.send(&self.party.key, Contract::Market, call).await?;

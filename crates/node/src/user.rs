@@ -150,6 +150,13 @@ impl User {
         Ok(open_answer(&self.party.seal, code.query_id, answer)?)
     }
 
+    /// Reads the answer to a settled query off the ledger: whoever was paid for it has put it there. `None` before.
+    pub async fn fetch(&self, code: &AccessCode, world: &World) -> Result<Option<f64>, NodeError> {
+        let about = Some(code.query_id);
+        let settled = world.ledger.logged::<Market::QuerySettled>(Contract::Market, about).await?;
+        settled.first().map(|s| self.read(code, &s.event.answer)).transpose()
+    }
+
     /// Takes the money back for a query that nobody answered in time.
     pub async fn refund(&self, code: &AccessCode, world: &World) -> Result<(), NodeError> {
         let call = Market::refundCall { queryId: code.query_id };

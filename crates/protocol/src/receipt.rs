@@ -62,13 +62,15 @@ sol! {
         bytes32 blobHash;
     }
 
-    /// A query enclave has answered one paid query.
+    /// A query enclave has answered one paid query. The sealed answer is a part of what it signs, so that nobody is paid for
+    /// one that is kept back.
     #[derive(Debug, PartialEq, Eq)]
     struct QueryReceipt {
         bytes32 queryId;
         uint256 modelId;
         bytes32 jobId;
         bytes32 outputHash;
+        bytes answer;
     }
 }
 

@@ -18,33 +18,31 @@ use super::{Check, Outcome};
 /// Balances of the parties' accounts and of the market at the end, in millionths of a token.
 pub(super) type Balances = BTreeMap<Address, U256>;
 
-/// Gives no balances where nobody tells them.
-pub(super) async fn check(run: &Run) -> (Check, Option<Balances>) {
+/// Everything is recomputed from the events; what the contracts say is asked beside it, where a node has kept it.
+pub(super) async fn check(run: &Run) -> (Check, Balances) {
     let mut findings = Findings::new("money");
-    let balances = match balances(run).await {
-        Ok(balances) => balances,
-        Err(error) => return (untold(run, findings, &error), None),
-    };
+    let balances = balances(run);
     let mut book = Book::default();
     let mut summary = Summary::default();
     book.transfers(run, &balances, &mut findings);
     let market = book.market(run, &mut summary, &mut findings);
-    let told_by_market = match owed(run, &market).await {
-        Ok(owed) => owed,
-        Err(error) => return (untold(run, findings, &error), None),
+    let due = by_rules(run, &book, &market, &balances, &mut findings);
+    let told = match asked(run, &market, &balances).await {
+        Ok(told) => told,
+        Err(error) => return (untold(run, findings, &error), balances),
     };
-    compare(run, &book, &market, &told_by_market, &balances, &mut findings);
+    by_contracts(run, &market, &told, &balances, due, &mut findings);
     let holds = format!(
         "{} tokens over {} accounts and the market: donors were paid {}, trainers and runners {}, refunds {}; the market keeps {}, of it {} left by rounding",
-        tokens(told_by_market.supply),
+        tokens(told.supply),
         balances.len().saturating_sub(1),
         tokens(summary.donors),
         tokens(summary.others),
         tokens(summary.refunds),
-        tokens(told_by_market.obligations),
+        tokens(told.obligations),
         tokens(market.dust),
     );
-    (findings.check(holds), Some(balances))
+    (findings.check(holds), balances)
 }
 
 /// The state cannot be read. On a network that is the node's doing, which may have forgotten it, and proves nothing.
@@ -55,7 +53,7 @@ fn untold(run: &Run, mut findings: Findings, error: &LedgerError) -> Check {
         return findings.check(String::new());
     }
     let detail = format!(
-        "this node does not tell what accounts had at the end of the run ({}); ask one that keeps the state of the past",
+        "the events fit together; this node does not tell what the contracts said at the end of the run ({}): ask one that keeps the state of the past",
         told(error)
     );
     Check { name: "money", outcome: Outcome::NotCheckable, detail }
@@ -96,25 +94,31 @@ struct Told {
     accounts: BTreeMap<Address, U256>,
     donors: BTreeMap<(U256, u16), U256>,
     fees: BTreeMap<U256, U256>,
+    balances: Balances,
     obligations: U256,
     supply: U256,
 }
 
-async fn balances(run: &Run) -> Result<Balances, LedgerError> {
-    let mut balances = Balances::new();
-    for party in &run.record.parties {
-        for &account in std::iter::once(&party.account).chain(&party.payees) {
-            let balance = run.ledger.read(Contract::Token, TestToken::balanceOfCall { account }).await?;
-            balances.insert(account, balance);
+/// What the accounts of the parties and the market have after all transfers.
+fn balances(run: &Run) -> Balances {
+    let parties = run.record.parties.iter();
+    let accounts = parties.flat_map(|party| std::iter::once(&party.account).chain(&party.payees));
+    let accounts = accounts.chain([&run.deployment().market]);
+    let mut balances: Balances = accounts.map(|account| (*account, U256::ZERO)).collect();
+    for s in run.events::<TestToken::Transfer>(Contract::Token) {
+        let TestToken::Transfer { from, to, value } = s.event;
+        // The contract moves no more than there is.
+        if let Some(balance) = balances.get_mut(&from) {
+            *balance = balance.saturating_sub(value);
+        }
+        if let Some(balance) = balances.get_mut(&to) {
+            *balance = balance.saturating_add(value);
         }
     }
-    let account = run.deployment().market;
-    let balance = run.ledger.read(Contract::Token, TestToken::balanceOfCall { account }).await?;
-    balances.insert(account, balance);
-    Ok(balances)
+    balances
 }
 
-async fn owed(run: &Run, market: &Holdings) -> Result<Told, LedgerError> {
+async fn asked(run: &Run, market: &Holdings, known: &Balances) -> Result<Told, LedgerError> {
     let ledger = &run.ledger;
     let mut accounts = BTreeMap::new();
     for &account in market.accounts.keys() {
@@ -130,10 +134,16 @@ async fn owed(run: &Run, market: &Holdings) -> Result<Told, LedgerError> {
         let call = Market::feesOfCall { modelId: model };
         fees.insert(model, ledger.read(Contract::Market, call).await?);
     }
+    let mut balances = Balances::new();
+    for &account in known.keys() {
+        let balance = ledger.read(Contract::Token, TestToken::balanceOfCall { account }).await?;
+        balances.insert(account, balance);
+    }
     Ok(Told {
         accounts,
         donors,
         fees,
+        balances,
         obligations: ledger.read(Contract::Market, Market::obligationsCall {}).await?,
         supply: ledger.read(Contract::Token, TestToken::totalSupplyCall {}).await?,
     })
@@ -343,14 +353,8 @@ impl Split {
     }
 }
 
-fn compare(
-    run: &Run,
-    book: &Book,
-    market: &Holdings,
-    told: &Told,
-    balances: &Balances,
-    findings: &mut Findings,
-) {
+/// Whether each account has what it got and did not give. Gives what the market should owe.
+fn by_rules(run: &Run, book: &Book, market: &Holdings, balances: &Balances, findings: &mut Findings) -> U256 {
     let in_market = run.deployment().market;
     for (&account, &balance) in balances.iter().filter(|(account, _)| **account != in_market) {
         let got = book.got.get(&account).copied().unwrap_or_default();
@@ -362,6 +366,39 @@ fn compare(
                 tokens(balance),
                 tokens(got),
                 tokens(gave)
+            )
+        });
+    }
+    let sum = |amounts: &mut dyn Iterator<Item = &U256>| amounts.fold(U256::ZERO, |sum, a| sum + *a);
+    let due = sum(&mut market.accounts.values())
+        + sum(&mut market.donors.values())
+        + sum(&mut market.fees.values())
+        + market.held
+        + market.dust;
+    let balance = balances.get(&in_market).copied().unwrap_or_default();
+    findings.expect(balance == due, || {
+        format!("the market has {} and owes {} by the rules", tokens(balance), tokens(due))
+    });
+    due
+}
+
+/// Whether the contracts say the same.
+fn by_contracts(
+    run: &Run,
+    market: &Holdings,
+    told: &Told,
+    balances: &Balances,
+    due: U256,
+    findings: &mut Findings,
+) {
+    for (&account, &balance) in balances {
+        let says = told.balances.get(&account).copied().unwrap_or_default();
+        findings.expect(says == balance, || {
+            format!(
+                "the token says that `{}` ({account}) has {}, its transfers leave {}",
+                run.name(account),
+                tokens(says),
+                tokens(balance)
             )
         });
     }
@@ -396,20 +433,10 @@ fn compare(
             )
         });
     }
-    let sum = |amounts: &mut dyn Iterator<Item = &U256>| amounts.fold(U256::ZERO, |sum, a| sum + *a);
-    let due = sum(&mut market.accounts.values())
-        + sum(&mut market.donors.values())
-        + sum(&mut market.fees.values())
-        + market.held
-        + market.dust;
     findings.expect(told.obligations == due, || {
         format!("the market owes {}, the rules give {}", tokens(told.obligations), tokens(due))
     });
-    let balance = balances.get(&in_market).copied().unwrap_or_default();
-    findings.expect(balance == told.obligations, || {
-        format!("the market has {} and owes {}", tokens(balance), tokens(told.obligations))
-    });
-    let total = sum(&mut balances.values());
+    let total = balances.values().fold(U256::ZERO, |sum, a| sum + *a);
     findings.expect(total == told.supply, || {
         format!("the accounts and the market have {}, {} were printed", tokens(total), tokens(told.supply))
     });

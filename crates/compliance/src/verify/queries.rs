@@ -48,7 +48,11 @@ pub(super) fn check(run: &Run, enclaves: &Appraised) -> Check {
             format!("{}: the answer is {}, settled was {output}", what(), query.answer)
         });
         findings.take(run.blob(query.question), || format!("{}: the question", what()));
-        findings.take(run.blob(query.answer), || format!("{}: the answer", what()));
+        if let Some(answer) = findings.take(run.blob(query.answer), || format!("{}: the answer", what())) {
+            findings.expect(answer == done.event.answer, || {
+                format!("{}: it was settled with another answer than the one that is kept", what())
+            });
+        }
     }
     let mut listed = BTreeSet::new();
     for query in &run.record.queries {

@@ -30,18 +30,13 @@ pub(super) struct Found<'a> {
     pub(super) recruited: Recruited,
     pub(super) datasets: BTreeMap<B256, Dataset>,
     pub(super) sites: Sites,
-    /// None where nobody told them.
-    pub(super) balances: Option<Balances>,
+    pub(super) balances: Balances,
 }
 
 pub(super) fn check(run: &Run, found: &Found<'_>) -> Check {
     let mut findings = Findings::new("result");
     let read = document(&run.folder.result()).and_then(|bytes| strict(&bytes));
-    if let Some(mut stated) = findings.take(read, || "result.json".into()) {
-        // What cannot be checked has been said of the money as a whole.
-        if let (None, Some(result)) = (&found.balances, stated.as_object_mut()) {
-            result.remove("balances");
-        }
+    if let Some(stated) = findings.take(read, || "result.json".into()) {
         compare("result.json", &stated, &expected(run, found), &mut findings);
     }
     findings.check("every figure in result.json that is not claimed comes out again".into())
@@ -77,9 +72,7 @@ fn expected(run: &Run, found: &Found<'_>) -> Value {
             result.insert(key.into(), value);
         }
     };
-    if let Some(known) = &found.balances {
-        set("balances", json!(balances(run, known)));
-    }
+    set("balances", json!(balances(run, &found.balances)));
     if record.network.is_none() {
         set("clock", "SIMULATED".into());
     }

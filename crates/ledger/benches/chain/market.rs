@@ -263,12 +263,15 @@ pub fn signed(d: &Deployment, number: usize, transfers: usize, queries: usize) -
             modelId: model,
             jobId: B256::from(U256::from(i + 1)),
             outputHash: keccak256(code),
+            // As long as a sealed probability.
+            answer: vec![1; 56].into(),
         };
         let signature = sign(&receipt, &domain, &query_enclave);
         let settle = Market::settleCall {
             queryId: receipt.queryId,
             jobId: receipt.jobId,
             outputHash: receipt.outputHash,
+            answer: receipt.answer,
             signature: signature.as_slice().to_vec().into(),
         };
         signed.queries.push(next(market, settle.abi_encode())?);

@@ -369,6 +369,7 @@ mod tests {
                 donorsShare: U256::from(7),
                 trainerShare: U256::from(2),
                 runnerShare: U256::from(1),
+                answer: Default::default(),
             };
             book.apply(Contract::Market, &log(&bought)).unwrap();
             book.apply(Contract::Market, &log(&settled)).unwrap();

@@ -88,9 +88,11 @@ async fn a_pool_is_paid_like_a_donor_and_pays_by_proof() {
     s.send(&k.trainer, K, Market::serveCall { modelId, queryEnclave: stall.query.address() }).await;
     let query =
         s.send(&k.user, K, stall.buying(model, 80)).await.event::<Market::QueryBought>().unwrap().queryId;
-    let r = QueryReceipt { queryId: query, modelId, jobId: hash(70), outputHash: hash(71) };
+    let answer = b"answer".into();
+    let r = QueryReceipt { queryId: query, modelId, jobId: hash(70), outputHash: hash(71), answer };
     let signature = s.sign(&r, K, &stall.query);
-    let settle = Market::settleCall { queryId: query, jobId: hash(70), outputHash: hash(71), signature };
+    let QueryReceipt { jobId, outputHash, answer, .. } = r;
+    let settle = Market::settleCall { queryId: query, jobId, outputHash, answer, signature };
     s.send(&k.runner, K, settle).await;
     s.send(&k.stranger, K, Market::claimDonorCall { modelId, donorIndex: 1 }).await;
     let income = ledger.donor_income(model, 1).await.unwrap();

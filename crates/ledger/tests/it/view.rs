@@ -153,9 +153,9 @@ async fn buy(stall: &Stall, model: u64, code: u8) -> alloy::primitives::B256 {
 
 async fn settle(stall: &Stall, model: u64, query: alloy::primitives::B256) {
     let (jobId, outputHash) = (hash(70), hash(71));
-    let r = QueryReceipt { queryId: query, modelId: id(model), jobId, outputHash };
+    let r = QueryReceipt { queryId: query, modelId: id(model), jobId, outputHash, answer: b"answer".into() };
     let signature = stall.s.sign(&r, K, &stall.query);
-    let call = Market::settleCall { queryId: query, jobId, outputHash, signature };
+    let call = Market::settleCall { queryId: query, jobId, outputHash, answer: r.answer, signature };
     stall.s.send(&stall.s.k.runner, K, call).await;
 }
 

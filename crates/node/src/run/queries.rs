@@ -176,6 +176,7 @@ pub(super) async fn refusals(
         queryId: used.query_id,
         jobId: blob_hash(b"job"),
         outputHash: blob_hash(b"output"),
+        answer: b"output".into(),
         signature: vec![0; 65].into(),
     };
     match world.ledger.send(&cast.runner.party.key, Contract::Market, call).await {

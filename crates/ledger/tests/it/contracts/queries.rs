@@ -20,8 +20,9 @@ fn answer(
     by: &histone_protocol::keys::SigningKey,
 ) -> Market::settleCall {
     let (jobId, outputHash) = (hash(70), hash(71));
-    let r = QueryReceipt { queryId: query, modelId: id(model), jobId, outputHash };
-    Market::settleCall { queryId: query, jobId, outputHash, signature: stall.s.sign(&r, K, by) }
+    let r = QueryReceipt { queryId: query, modelId: id(model), jobId, outputHash, answer: b"answer".into() };
+    let signature = stall.s.sign(&r, K, by);
+    Market::settleCall { queryId: query, jobId, outputHash, answer: r.answer, signature }
 }
 
 async fn buy(stall: &Stall, model: u64, code: u8) -> B256 {
@@ -60,6 +61,8 @@ async fn the_market() {
     s.refused(&k.user, K, buying(80), "CodeUsed").await;
 
     s.refused(&k.runner, K, answer(&stall, query, model, &stall.training), "BadSignature").await;
+    let kept = Market::settleCall { answer: b"".into(), ..answer(&stall, query, model, &stall.query) };
+    s.refused(&k.runner, K, kept, "BadSignature").await;
     let other = Market::settleCall { jobId: hash(79), ..answer(&stall, query, model, &stall.query) };
     s.refused(&k.runner, K, other, "BadSignature").await;
     s.refused(&k.runner, K, answer(&stall, hash(81), model, &stall.query), "UnknownQuery").await;

@@ -235,7 +235,7 @@ async fn enclaves() {
     s.refused(&k.auditor, E, revoke(signer), "NotOperatorOrManager").await;
     s.refused(&k.auditor, E, revoke(other.address()), "EnclaveNotRegistered").await;
     let running = Enclaves::requireRunningCall { signer, kind: VALIDATION };
-    assert_eq!(s.read(E, running).await.operator, k.runner.address());
+    assert!(s.read(E, running).await > 0);
     let allowed = Programs::requireAllowedCall { measurement, kind: TRAINING };
     s.refuses(P, allowed, "WrongKind").await;
     s.send(&k.runner, E, revoke(signer)).await;

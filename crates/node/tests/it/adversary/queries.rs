@@ -15,6 +15,7 @@ pub async fn settle(cast: &Cast, query: B256, answer: &QueryAnswer) -> Result<()
         queryId: query,
         jobId: answer.receipt.jobId,
         outputHash: answer.receipt.outputHash,
+        answer: answer.receipt.answer.clone(),
         signature: answer.signature.as_slice().to_vec().into(),
     };
     cast.world.ledger.send(&cast.runner.party.key, Contract::Market, call).await.map(|_| ())
@@ -102,7 +103,14 @@ async fn an_access_code_buys_one_answer_of_one_enclave() {
     let mut other_output = again;
     other_output.receipt.outputHash = B256::repeat_byte(1);
     refused(settle(&cast, code.query_id, &other_output).await, "BadSignature");
+    // Whoever wants to be paid gives the answer away with the receipt.
+    let mut kept = enclave.answer(&question, &world.ledger).await.unwrap();
+    kept.receipt.answer = Default::default();
+    refused(settle(&cast, code.query_id, &kept).await, "BadSignature");
+    assert_eq!(cast.user.fetch(&code, &world).await.unwrap(), None);
     settle(&cast, code.query_id, &answer).await.unwrap();
+    let read = cast.user.read(&code, &answer.sealed).unwrap();
+    assert_eq!(cast.user.fetch(&code, &world).await.unwrap(), Some(read));
     refused(settle(&cast, code.query_id, &answer).await, "QueryDone");
     refused(enclave.answer(&question, &world.ledger).await, "used or refunded");
     refused(cast.user.refund(&code, &world).await, "QueryDone");
