@@ -165,8 +165,11 @@ contract Enclaves is Signed {
     /// @return operator The member who runs it.
     /// @return number Its running number.
     function requireLive(address signer, uint8 kind) external view returns (address operator, uint32 number) {
-        Instance storage i = _inForce(signer);
-        (operator, number) = (i.operator, i.number);
+        Instance storage i = _known(signer);
+        operator = i.operator;
+        number = i.number;
+        if (i.revoked) revert EnclaveIsRevoked(signer);
+        if (i.expiresAt <= block.timestamp) revert EnclaveExpired(signer, i.expiresAt);
         programs.requireUsable(i.measurement, kind);
     }
 
@@ -174,8 +177,10 @@ contract Enclaves is Signed {
     /// members no longer allow it (`Programs.requireAllowed`).
     /// @return number Its running number.
     function requireRunning(address signer, uint8 kind) external view returns (uint32 number) {
-        Instance storage i = _inForce(signer);
+        Instance storage i = _known(signer);
         number = i.number;
+        if (i.revoked) revert EnclaveIsRevoked(signer);
+        if (i.expiresAt <= block.timestamp) revert EnclaveExpired(signer, i.expiresAt);
         programs.requireAllowed(i.measurement, kind);
     }
 
@@ -187,12 +192,6 @@ contract Enclaves is Signed {
     /// @notice The key of the enclave with this running number, zero when there is none.
     function signerOf(uint32 number) external view returns (address) {
         return _signers[number];
-    }
-
-    function _inForce(address signer) private view returns (Instance storage i) {
-        i = _known(signer);
-        if (i.revoked) revert EnclaveIsRevoked(signer);
-        if (i.expiresAt <= block.timestamp) revert EnclaveExpired(signer, i.expiresAt);
     }
 
     function _known(address signer) private view returns (Instance storage i) {

@@ -551,9 +551,8 @@ contract Market is MarketRules, Consent, Purse {
         if (decision == 0) revert ZeroHash();
         donorIndex = m.donors;
         // Most donations come before that, and need not know how many of the places are free again.
-        if (donorIndex >= m.maxDonors && donorIndex - m.excluded >= m.maxDonors) {
-            revert DonorsFull(modelId, m.maxDonors);
-        }
+        uint16 places = m.maxDonors;
+        if (donorIndex >= places && donorIndex - m.excluded >= places) revert DonorsFull(modelId, places);
         uint32 number;
         uint32 weight;
         (owner, number, weight, root) = datasets.requireUsable(datasetId);
