@@ -22,6 +22,7 @@ pub mod owner;
 pub mod party;
 pub mod plan;
 pub mod programs;
+mod recompute;
 pub mod release;
 pub mod run;
 pub mod runner;

@@ -1,13 +1,17 @@
 //! An end user: buys an access code, asks, and reads the answer.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use histone_attestation::Attested;
 use histone_enclave::query::{self, QUERY_INFO, QueryRequest, code_hash, open_answer, query_aad};
-use histone_ledger::contracts::{Contract, Market, TestToken};
+use histone_ledger::contracts::{Contract, Enclaves, Market, TestToken};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::{Address, B256, U256};
 
 use crate::error::NodeError;
 use crate::party::Party;
+use crate::recompute::trained_model;
 use crate::world::World;
 
 /// The series of access codes, for the party's counter.
@@ -20,6 +24,8 @@ const FUNDED: u8 = 1;
 pub struct User {
     /// Name, keys, directory.
     pub party: Party,
+    /// Models whose training this user has recomputed, with their hashes: a model does not change.
+    recomputed: Mutex<BTreeMap<u64, B256>>,
 }
 
 /// A paid access code, with the appraised enclave that it is for.
@@ -44,8 +50,13 @@ impl AccessCode {
 }
 
 impl User {
+    /// An end user's node.
+    pub fn new(party: Party) -> Self {
+        Self { party, recomputed: Mutex::new(BTreeMap::new()) }
+    }
+
     /// Looks at the enclave that serves a model now: registered, alive, with the audited program, started for this model,
-    /// and its evidence. What comes back is what [`User::buy`] and [`User::ask`] trust.
+    /// and its evidence; and recomputes that the model is the one which its training led to. What comes back is what [`User::buy`] and [`User::ask`] trust.
     pub async fn appraise(&self, model_id: u64, world: &World) -> Result<Attested, NodeError> {
         let call = Market::modelCall { modelId: U256::from(model_id) };
         let enclave = world.ledger.read(Contract::Market, call).await?.queryEnclave;
@@ -60,8 +71,16 @@ impl User {
     ) -> Result<Attested, NodeError> {
         let call = Market::modelCall { modelId: U256::from(model_id) };
         let model_hash = world.ledger.read(Contract::Market, call).await?.modelHash;
+        if self.known(model_id) != Some(model_hash) {
+            let hash = trained_model(model_id, world).await?;
+            self.recomputed.lock().unwrap_or_else(PoisonError::into_inner).insert(model_id, hash);
+        }
         let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash);
         world.appraise_for(model_id, enclave, ProgramKind::Query, init_data).await
+    }
+
+    fn known(&self, model_id: u64) -> Option<B256> {
+        self.recomputed.lock().unwrap_or_else(PoisonError::into_inner).get(&model_id).copied()
     }
 
     /// Pays for one query to the enclave that was appraised, and to no other: the contract refuses when another one serves
@@ -120,7 +139,8 @@ impl User {
         AccessCode { code, query_id, model_id, trusted }
     }
 
-    /// Seals a question to the enclave that was appraised for the code, as long as the appraisal is valid.
+    /// Seals a question to the enclave that was appraised for the code, as long as the appraisal is valid and the ledger
+    /// still lets that enclave work: it, or its program, may have been revoked since the purchase.
     pub async fn ask(
         &mut self,
         code: &AccessCode,
@@ -133,6 +153,14 @@ impl User {
                 "the appraisal of the query enclave was valid until {}, it is {now}; the row is not sealed to it",
                 code.trusted.valid_until()
             )));
+        }
+        let signer = code.trusted.keys().receipt;
+        let live = Enclaves::requireLiveCall { signer, kind: ProgramKind::Query.code() };
+        world.ledger.read(Contract::Enclaves, live).await?;
+        let shown = world.ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer }).await?;
+        if shown.evidenceHash != code.trusted.evidence_hash() {
+            // It has shown newer evidence, which has to be as good.
+            self.appraise_enclave(code.model_id, signer, world).await?;
         }
         let request = QueryRequest {
             user: self.party.account(),
