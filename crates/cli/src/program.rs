@@ -235,8 +235,10 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
         .map(|(site, t)| sites::encode(&settings, &fitted, site, t))
         .collect::<Result<_, _>>()?;
     let done = train(&method, &fitted.config, &encoded)?;
-    let reports =
-        encoded.iter().map(|blocks| method.report(&done.model, blocks)).collect::<Result<Vec<_>, _>>()?;
+    let reports = encoded
+        .iter()
+        .map(|blocks| method.report_explained(&done.model, blocks))
+        .collect::<Result<Vec<_>, _>>()?;
     let answers = match &args.ask {
         None => Vec::new(),
         Some(path) => {
@@ -251,7 +253,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
             };
             let answer = load_answer(&module, &method)?;
             let rows = sites::rows(&fitted, &read(path)?)?;
-            rows.iter().map(|row| answer.answer(&done.model, row)).collect::<Result<Vec<_>, _>>()?
+            rows.iter().map(|row| answer.answer_explained(&done.model, row)).collect::<Result<Vec<_>, _>>()?
         }
     };
     if let Some(path) = &args.out {

@@ -323,13 +323,17 @@ impl Setting {
     }
 }
 
+/// Digits of a number that leaves in clear, at the most: 24 bits, and its magnitude.
+pub const SIGNIFICANT: i32 = 7;
+
 /// A value that may not leave. Says nothing else of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the value is not within the range of its field")]
 pub struct OutOfRange;
 
 impl Field {
-    /// A value as it may leave: rounded, within the range; none where there is none.
+    /// A value as it may leave: within the range, rounded to the field's decimals and to [`SIGNIFICANT`] digits, so that a
+    /// range that is wide does not let a whole number of 53 bits out; none where there is none.
     pub fn admit(&self, value: f64) -> Result<Option<f64>, OutOfRange> {
         if value.is_nan() {
             return if self.optional { Ok(None) } else { Err(OutOfRange) };
@@ -337,7 +341,11 @@ impl Field {
         if !(self.min..=self.max).contains(&value) {
             return Err(OutOfRange);
         }
-        let scale = 10_f64.powi(self.decimals as i32);
+        let digits = match value.abs().log10().floor() {
+            magnitude if magnitude.is_finite() => SIGNIFICANT - 1 - magnitude as i32,
+            _ => self.decimals as i32,
+        };
+        let scale = 10_f64.powi(digits.min(self.decimals as i32));
         let rounded = (value * scale).round() / scale + 0.0;
         Ok(Some(if rounded.is_finite() { rounded.clamp(self.min, self.max) } else { value }))
     }

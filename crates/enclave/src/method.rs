@@ -22,6 +22,9 @@ const MAX_SEGMENTS: usize = 1_000;
 /// Largest sum of a segment of a round, over all sites: it must fit into the field with 60 bits behind the point.
 const MAX_SUM: f64 = (1_u64 << 62) as f64;
 
+/// Largest output of `next` in bytes. Decoded it takes up to eight times as much, all of it the host's memory.
+const MAX_NEXT: usize = 32 << 20;
+
 /// Rows in a block of private input, so that a block is a few MiB at the most for the usual tables.
 pub const BLOCK_ROWS: usize = 4096;
 
@@ -51,6 +54,15 @@ pub enum MethodError {
         entry: &'static str,
         /// Why.
         error: WireError,
+    },
+    /// Beside private data it gave nothing that may leave. There is one such error, whatever the reason: which one it was,
+    /// and each number in it, would be told by the data.
+    #[error("the method `{method}`, {entry}: it gave nothing that may leave")]
+    Withheld {
+        /// Its name.
+        method: String,
+        /// What was called.
+        entry: &'static str,
     },
     /// It broke a rule.
     #[error("the method `{method}`, {entry}: {what}")]
@@ -116,6 +128,9 @@ impl HostedMethod {
     pub fn next(&self, state: &[u8], sites: usize) -> Result<Next, MethodError> {
         let entry = "next";
         let bytes = self.call(entry, state, &[])?;
+        if bytes.len() > MAX_NEXT {
+            return self.rule(entry, format!("it gave {} bytes; {MAX_NEXT} are the most", bytes.len()));
+        }
         let next = Next::from_bytes(&bytes).map_err(|error| MethodError::Layout {
             method: self.manifest.name.clone(),
             entry,
@@ -187,8 +202,17 @@ impl HostedMethod {
         self.call(entry, &advance_input(state, opened), &[])
     }
 
-    /// A site's numbers for a question, past the gate.
+    fn withheld(&self, entry: &'static str) -> MethodError {
+        MethodError::Withheld { method: self.manifest.name.clone(), entry }
+    }
+
+    /// A site's numbers for a question, past the gate. Of a call that gives none, nothing leaves but that.
     pub fn site(&self, ask: &Ask, blocks: &[Arc<[u8]>]) -> Result<Vec<f64>, MethodError> {
+        self.site_explained(ask, blocks).map_err(|_| self.withheld("site"))
+    }
+
+    /// The same with the reason, which the data decide: for whoever has the data, as the author of a method has.
+    pub fn site_explained(&self, ask: &Ask, blocks: &[Arc<[u8]>]) -> Result<Vec<f64>, MethodError> {
         let entry = "site";
         let bytes = self.call(entry, &ask.question, blocks)?;
         let values = decode_vector(&bytes).map_err(|error| MethodError::Layout {
@@ -204,6 +228,15 @@ impl HostedMethod {
 
     /// What a site says of itself with the finished model: one value for each field of the manifest.
     pub fn report(&self, model: &Model, blocks: &[Arc<[u8]>]) -> Result<Vec<Option<f64>>, MethodError> {
+        self.report_explained(model, blocks).map_err(|_| self.withheld("report"))
+    }
+
+    /// The same with the reason, for whoever has the data.
+    pub fn report_explained(
+        &self,
+        model: &Model,
+        blocks: &[Arc<[u8]>],
+    ) -> Result<Vec<Option<f64>>, MethodError> {
         let bytes = self.call("report", &model.to_bytes(), blocks)?;
         fields(&self.manifest.name, "report", &self.manifest.report, &bytes)
     }
@@ -280,6 +313,14 @@ impl HostedAnswer {
 
     /// The answer to a row: a value for each field of the manifest.
     pub fn answer(&self, model: &Model, row: &[f64]) -> Result<Vec<Option<f64>>, MethodError> {
+        self.answer_explained(model, row).map_err(|_| MethodError::Withheld {
+            method: self.manifest.answer.program.clone(),
+            entry: "answer",
+        })
+    }
+
+    /// The same with the reason, for whoever has the row.
+    pub fn answer_explained(&self, model: &Model, row: &[f64]) -> Result<Vec<Option<f64>>, MethodError> {
         let (entry, name) = ("answer", &self.manifest.answer.program);
         let row: Arc<[u8]> = encode_vector(row).into();
         let output = self.program.call(entry, &model.to_bytes(), &[row]);
@@ -292,6 +333,7 @@ impl HostedAnswer {
 #[derive(Debug)]
 pub struct LocalTraining<'a> {
     method: &'a HostedMethod,
+    config: Config,
     state: Vec<u8>,
     rounds: u32,
 }
@@ -315,12 +357,15 @@ pub enum LocalStep {
 impl<'a> LocalTraining<'a> {
     /// Begins.
     pub fn new(method: &'a HostedMethod, config: &Config) -> Result<Self, MethodError> {
-        Ok(Self { method, state: method.begin(config)?, rounds: 0 })
+        Ok(Self { method, config: config.clone(), state: method.begin(config)?, rounds: 0 })
     }
 
     /// Makes a round over the sites' blocks, or ends.
     pub fn step(&mut self, sites: &[Vec<Arc<[u8]>>]) -> Result<LocalStep, MethodError> {
         let ask = match self.method.next(&self.state, sites.len())? {
+            Next::Done { done } if done.model.config != self.config => {
+                return self.method.rule("next", "its model is of another configuration than was asked for");
+            }
             Next::Done { done } => return Ok(LocalStep::Done(Box::new(done))),
             Next::Ask { ask } => ask,
         };
@@ -332,7 +377,7 @@ impl<'a> LocalTraining<'a> {
         }
         let mut sums = vec![0.0; ask.len()];
         for blocks in sites {
-            sums.iter_mut().zip(self.method.site(&ask, blocks)?).for_each(|(sum, v)| *sum += v);
+            sums.iter_mut().zip(self.method.site_explained(&ask, blocks)?).for_each(|(sum, v)| *sum += v);
         }
         let donors = (1..=sites.len() as u16).collect();
         self.state = self.method.advance(&self.state, &ask, &Opened { donors, sums })?;

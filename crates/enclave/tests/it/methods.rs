@@ -139,17 +139,20 @@ fn a_method_says_in_words_what_does_not_fit() {
 }
 
 #[test]
-fn beside_rows_a_refusal_is_a_number() {
+fn beside_rows_a_refusal_is_a_number_and_nothing_for_others() {
     let method = hosted("logistic");
     let refuse = Config { missing: Missing::Refuse {}, ..logistic() };
     let state = method.begin(&refuse).unwrap();
     let Next::Ask { ask } = method.next(&state, 3).unwrap() else { panic!() };
-    let error = method.site(&ask, &encoded()[0]).unwrap_err();
+    let withheld = method.site(&ask, &encoded()[0]).unwrap_err();
+    assert!(matches!(withheld, MethodError::Withheld { entry: "site", .. }), "{withheld:?}");
+    let error = method.site_explained(&ask, &encoded()[0]).unwrap_err();
     assert!(matches!(error, MethodError::Run { error: RunError::Aborted(2), .. }), "{error:?}");
     assert!(error.to_string().contains("a value is missing"), "{error}");
     // A block of another width, and one that is none.
     for block in [blocks(2, &[0.5], &[1.0, 2.0]), vec![Arc::from(&b"junk"[..])]] {
-        let error = method.site(&ask, &block).unwrap_err();
+        assert_eq!(method.site(&ask, &block).unwrap_err(), withheld);
+        let error = method.site_explained(&ask, &block).unwrap_err();
         assert!(matches!(error, MethodError::Run { error: RunError::Aborted(1), .. }), "{error:?}");
     }
 }
