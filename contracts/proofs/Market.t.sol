@@ -17,11 +17,9 @@ contract SayYes {
     uint32 public constant count = 0;
 
     uint32 private _opened;
-    bool private _missed;
-    bool private _voided;
 
-    function setProgress(uint32 opened, bool missed, bool voided) external {
-        (_opened, _missed, _voided) = (opened, missed, voided);
+    function setProgress(uint32 opened) external {
+        _opened = opened;
     }
 
     /// The committee names a donor.
@@ -52,8 +50,8 @@ contract SayYes {
         return (1, RoundStatus.Final, bytes32("model"));
     }
 
-    function progress(uint256) external view returns (uint32, uint64, bool, bool) {
-        return (_opened, 0, _missed, _voided);
+    function progress(uint256) external view returns (uint32, uint64) {
+        return (_opened, 0);
     }
 }
 
@@ -217,28 +215,21 @@ contract MarketProofs is MarketProver {
     }
 
     /// The deposit is the instant payments of the donors who came and were not named, and the rest, which is the
-    /// trainer's: all of it, when nothing was opened, and when donors or committee missed the latest round.
-    function check_deposit_is_payments_and_rest(
-        uint96 instant,
-        bool abort,
-        uint32 opened,
-        bool missed,
-        bool voided,
-        bool named
-    ) public {
+    /// trainer's: all of it when nothing was opened.
+    function check_deposit_is_payments_and_rest(uint96 instant, bool abort, uint32 opened, bool named) public {
         uint256 modelId = _propose(_terms(0, 3_000, 1_000, instant));
         _start(modelId, named);
         uint256 deposit = market.obligations();
         assert(deposit == 3 * uint256(instant));
         if (abort) {
-            registers.setProgress(opened, missed, voided);
+            registers.setProgress(opened);
             vm.startPrank(TRAINER);
             market.abortTraining(modelId);
             vm.stopPrank();
         } else {
             _serve(modelId);
         }
-        bool owed = !abort || (opened != 0 && !missed && !voided);
+        bool owed = !abort || opened != 0;
         assert(market.owedDonor(modelId, 1) == (owed ? instant : 0));
         assert(market.owedDonor(modelId, 2) == (owed && !named ? instant : 0));
         uint256 due = market.owedDonor(modelId, 1) + market.owedDonor(modelId, 2);

@@ -2,12 +2,11 @@
 //!
 //! [`owners`]: donors who send what they like, take part without an enclave, or leave. [`committee`]: members who are
 //! silent or lie. [`shares`]: accusations. [`users`]: whoever wants a row. [`money`]: a model for nothing. [`stopping`]: the
-//! trainings of others. [`all`]: several of them at once. [`open`]: what still works.
+//! trainings of others. [`all`]: several of them at once.
 
 mod all;
 mod committee;
 mod money;
-mod open;
 mod owners;
 mod shares;
 mod stopping;

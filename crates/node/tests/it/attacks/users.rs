@@ -1,5 +1,6 @@
 //! Runners and trainers who want a user's row, or its money.
 
+use histone_federation::plan::{Plan, Step};
 use histone_ledger::contracts::{Contract, Enclaves, Rounds};
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::{self, EnclaveRegistration};
@@ -125,4 +126,33 @@ async fn to_sell_answers_of_a_model_that_nobody_trained() {
     cast.trainer.serve(model.id, serving.instance().keys().receipt, &world).await.unwrap();
     let trusted = cast.user.appraise(model.id, &world).await;
     assert!(trusted.is_err(), "the user trusts an enclave with a model that is of no sum");
+}
+
+/// A trainer asks for a histogram so fine that the last sum would list the score and the class of every single person. No
+/// owner takes such a plan; under the finest that they take, bins hold several people each, however few there are.
+#[tokio::test]
+async fn to_read_the_score_of_every_patient_off_a_fine_histogram() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let fine = Plan { bins: 60_000, ..plan(2) };
+    let (paper, id) = cast.propose(&fine).await;
+    refused(cast.owners[0].consider(paper, id, &world).await, "the number of bins must be between 2 and 100");
+    let mut model = cast.recruit(Plan { bins: 100, ..plan(2) }).await;
+    loop {
+        let (transcript, step) = cast.round_of(&mut model, &[0, 1, 2]).await;
+        for owner in &mut cast.owners {
+            owner.observe(&transcript, &world).await.unwrap();
+        }
+        match step {
+            Step::Next(next) => model.training = next,
+            Step::Finished(_) => {
+                let (sum, _) = transcript.open().unwrap();
+                let alone = sum.values().iter().filter(|count| **count == 1.0).count();
+                let rows = 3 * 24;
+                assert_eq!(sum.values().len(), 2 * 7, "bins of ten people each");
+                assert!(alone * 10 < rows, "{alone} of {rows} people are alone in their bin");
+                return;
+            }
+        }
+    }
 }
