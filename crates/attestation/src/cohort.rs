@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use histone_protocol::evidence::EnclaveKeys;
 use histone_protocol::{Address, B256};
 
-use crate::{AppraisalError, AppraisalPolicy, Attested, Expected, appraise};
+use crate::{AppraisalError, AppraisalPolicy, Attested, CLOCK_SKEW, Expected, appraise};
 
 /// Public storage, as far as evidence goes.
 pub trait EvidenceSource {
@@ -163,6 +163,8 @@ impl Appraisals {
         if let Some((of, attested)) = self.kept.get(&hash)
             && *of == expected
             && at <= attested.valid_until()
+            // As for evidence that is read anew: whoever has kept it judges as whoever has not.
+            && at.saturating_add(CLOCK_SKEW) >= attested.valid_until() - policy.appraisal.max_age()
         {
             return Ok(());
         }

@@ -366,6 +366,7 @@ impl Owner {
                 )));
             }
         }
+        crate::plan::check_times(U256::from(p.model_id), f.round, world).await?;
         let name = format!("update-{}-{}-{:x}.bin", p.model_id, f.round, B256::from(header.hash()));
         // Kept before it is sent: whatever happens in between, the same bytes are sent again.
         let kept = match self.party.recall(&name)? {

@@ -1,10 +1,10 @@
 //! The plan of a training, as the document that the white paper and the ledger name.
 
 use histone_federation::plan::{MAX_BINS, Plan};
-use histone_ledger::contracts::Market;
-use histone_protocol::B256;
+use histone_ledger::contracts::{Contract, Market, Rounds};
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::plan::{FORMAT, MissingCells, PlanDocument, PlanPrograms};
+use histone_protocol::{B256, U256};
 
 use crate::error::NodeError;
 use crate::study::{Missing, Study};
@@ -59,6 +59,23 @@ pub fn read(blob: B256, world: &World) -> Result<PlanDocument, NodeError> {
     document.map_err(|error| {
         NodeError::Message(format!("the plan {blob} is refused: {}", histone_protocol::with_causes(&error)))
     })
+}
+
+/// Whether a round on the ledger gives the committee the time that its model's plan promises. Nobody takes part in one that
+/// gives less: a donor that is accused in it could not answer.
+pub async fn check_times(model_id: U256, round: u32, world: &World) -> Result<(), NodeError> {
+    let model = world.ledger.read(Contract::Market, Market::modelCall { modelId: model_id }).await?;
+    let promised = read(model.planHash, world)?.opening_seconds;
+    let about = Some(B256::from(model_id));
+    let opened = world.ledger.logged::<Rounds::RoundOpened>(Contract::Rounds, about).await?;
+    let opened = opened.into_iter().map(|o| o.event).find(|o| o.round == round);
+    match opened.map(|o| o.openBy.saturating_sub(o.deadline)) {
+        Some(given) if given >= promised => Ok(()),
+        given => Err(NodeError::Message(format!(
+            "round {round} gives the committee {} s, the plan of its model promises {promised} s",
+            given.unwrap_or_default()
+        ))),
+    }
 }
 
 /// Whether plan, white paper and ledger say the same; if not, what they do not agree on.

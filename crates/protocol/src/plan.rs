@@ -90,9 +90,19 @@ pub enum PlanDocumentError {
     #[error("the committee of the training plan is refused")]
     Committee(#[from] CommitteeError),
     /// A round in which nobody could answer.
-    #[error("the training plan gives no time for {0}")]
-    NoTime(&'static str),
+    #[error("the training plan gives {seconds} s for {what}; {least} s are the least")]
+    NoTime {
+        /// For what.
+        what: &'static str,
+        /// What it gives.
+        seconds: u64,
+        /// What it has to.
+        least: u64,
+    },
 }
+
+/// Seconds that the committee has for opening a round, at the least: a third of it is for a donor to answer an accusation.
+pub const SHORTEST: u64 = 60;
 
 impl PlanDocument {
     /// The canonical bytes: one line of JSON.
@@ -119,9 +129,10 @@ impl PlanDocument {
             return Err(PlanDocumentError::NotCanonical);
         }
         plan.committee()?;
-        for (seconds, what) in [(plan.round_seconds, "a round"), (plan.opening_seconds, "opening a round")] {
-            if seconds == 0 {
-                return Err(PlanDocumentError::NoTime(what));
+        let times = [(plan.round_seconds, 1, "a round"), (plan.opening_seconds, SHORTEST, "opening a round")];
+        for (seconds, least, what) in times {
+            if seconds < least {
+                return Err(PlanDocumentError::NoTime { what, seconds, least });
             }
         }
         Ok(plan)

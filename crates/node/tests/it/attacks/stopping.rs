@@ -8,7 +8,7 @@ use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::{self, DonationReceipt, EnclaveRegistration, ValidationReceipt};
 use histone_protocol::{B256, U256};
 
-use crate::cast::{Cast, DEADLINE, plan};
+use crate::cast::{Cast, DEADLINE, plan, refused};
 
 /// Registers a plain key of an owner as an enclave with evidence of nothing.
 async fn register_plain(cast: &Cast, owner: usize, key: &SigningKey, measurement: B256) {
@@ -315,4 +315,23 @@ async fn to_have_an_honest_member_named_for_ones_own_wrong_share() {
     let member = cast.committee[3].party.account();
     let named = Rounds::isNamedCall { modelId: U256::from(id), member };
     assert!(!world.ledger.read(Contract::Rounds, named).await.unwrap(), "an honest member loses its part");
+}
+
+/// A trainer gives the committee two seconds, so that a donor that a member accuses has no time to answer. Nobody takes part
+/// in such a round.
+#[tokio::test]
+async fn to_strike_an_honest_donor_in_a_round_without_time() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut model = cast.recruit(plan(2)).await;
+    model.leading.opening_seconds = 2;
+    let header = cast.open_round(&mut model).await;
+    let less = "gives the committee 2 s, the plan of its model promises 600 s";
+    for owner in &mut cast.owners {
+        refused(owner.contribute(&header, &world).await, less);
+    }
+    // Nor does a plan promise so little.
+    let short = histone_protocol::plan::PlanDocument { opening_seconds: 2, ..cast.document(&plan(2)) };
+    let refusal = histone_protocol::plan::PlanDocument::from_bytes(&short.to_bytes()).unwrap_err();
+    assert!(refusal.to_string().contains("60 s are the least"), "{refusal}");
 }
