@@ -43,6 +43,9 @@ abstract contract Base {
     uint256 internal constant TRAINING_KEY = 102;
     uint256 internal constant QUERY_KEY = 103;
     uint256 internal constant STRANGER_KEY = 104;
+    /// As long as a sealed probability: a key, a number and a tag.
+    bytes internal constant ANSWER =
+        hex"0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f303132333435363738";
     bytes32 internal constant WHITE_PAPER = keccak256("white paper");
     bytes32 internal constant PLAN = keccak256("plan");
     bytes32 internal constant DECISION = keccak256("decision");
@@ -365,7 +368,7 @@ abstract contract Base {
     }
 
     function settle(uint256 modelId, bytes32 queryId) internal {
-        market.settle(queryId, "job", "output", "answer", signQuery(QUERY_KEY, queryId, modelId));
+        market.settle(queryId, "job", "output", ANSWER, signQuery(QUERY_KEY, queryId, modelId));
     }
 
     // ---------------------------------------------------------------- signatures, made as a client makes them
@@ -434,7 +437,7 @@ abstract contract Base {
         return sign(
             key,
             address(market),
-            keccak256(abi.encode(typehash, queryId, modelId, bytes32("job"), bytes32("output"), keccak256("answer")))
+            keccak256(abi.encode(typehash, queryId, modelId, bytes32("job"), bytes32("output"), keccak256(ANSWER)))
         );
     }
 

@@ -137,7 +137,7 @@ contract GasTest is Base {
             buying = gas(named("buy", donors));
             vm.stopPrank();
             bytes memory receipt = signQuery(QUERY_KEY, queryId, modelId);
-            market.settle(queryId, "job", "output", "answer", receipt);
+            market.settle(queryId, "job", "output", ANSWER, receipt);
             settling = gas(named("settle", donors));
             atMost("buy + settle", buying + settling, 160_000);
         }

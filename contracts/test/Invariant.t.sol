@@ -94,7 +94,7 @@ contract Handler is Base {
         which %= queries.length;
         bytes32 queryId = queries[which];
         bytes memory receipt = signQuery(QUERY_KEY, queryId, modelOf[which]);
-        try market.settle(queryId, "job", "output", "answer", receipt) {
+        try market.settle(queryId, "job", "output", ANSWER, receipt) {
             ++receipts[modelOf[which]];
         } catch {
             ++refusals;
@@ -110,7 +110,7 @@ contract Handler is Base {
             : how % 3 == 1
                 ? signQuery(QUERY_KEY, keccak256(abi.encode(queries[which])), modelOf[which])
                 : signQuery(QUERY_KEY, queries[which], modelOf[which] + 1);
-        try market.settle(queries[which], "job", "output", "answer", receipt) {}
+        try market.settle(queries[which], "job", "output", ANSWER, receipt) {}
         catch {
             ++refusals;
         }

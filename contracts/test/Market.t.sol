@@ -69,8 +69,8 @@ contract MarketTest is Base {
         refused(user, used, address(market), abi.encodeCall(market.buy, (modelId, codeHash, vm.addr(QUERY_KEY))));
 
         bytes memory receipt = signQuery(QUERY_KEY, queryId, modelId);
-        bytes memory again = abi.encodeCall(market.settle, (queryId, "job", "output", "answer", receipt));
-        market.settle(queryId, "job", "output", "answer", receipt);
+        bytes memory again = abi.encodeCall(market.settle, (queryId, "job", "output", ANSWER, receipt));
+        market.settle(queryId, "job", "output", ANSWER, receipt);
         bytes memory done = abi.encodeWithSelector(Market.QueryDone.selector, queryId, QueryState.Settled);
         refused(stranger, done, address(market), again);
         refused(user, used, address(market), abi.encodeCall(market.buy, (modelId, codeHash, vm.addr(QUERY_KEY))));
@@ -99,7 +99,7 @@ contract MarketTest is Base {
             stranger,
             unknown,
             address(market),
-            abi.encodeCall(market.settle, (queryId, "job", "output", "answer", receipt))
+            abi.encodeCall(market.settle, (queryId, "job", "output", ANSWER, receipt))
         );
         refused(stranger, unknown, address(market), abi.encodeCall(market.refund, (queryId)));
         // Somebody without money buys nothing.
@@ -117,14 +117,14 @@ contract MarketTest is Base {
             runner,
             abi.encodeWithSelector(Signed.BadSignature.selector, vm.addr(QUERY_KEY), vm.addr(TRAINING_KEY)),
             address(market),
-            abi.encodeCall(market.settle, (queryId, "job", "output", "answer", foreign))
+            abi.encodeCall(market.settle, (queryId, "job", "output", ANSWER, foreign))
         );
         // A receipt for another output is by nobody that we know.
         bytes memory receipt = signQuery(QUERY_KEY, queryId, modelId);
         bytes32 typehash =
             keccak256("QueryReceipt(bytes32 queryId,uint256 modelId,bytes32 jobId,bytes32 outputHash,bytes answer)");
         bytes32 other =
-            keccak256(abi.encode(typehash, queryId, modelId, bytes32("job"), bytes32("other"), keccak256("answer")));
+            keccak256(abi.encode(typehash, queryId, modelId, bytes32("job"), bytes32("other"), keccak256(ANSWER)));
         refused(
             runner,
             abi.encodeWithSelector(
@@ -133,7 +133,7 @@ contract MarketTest is Base {
                 recovered(address(market), other, receipt, block.chainid)
             ),
             address(market),
-            abi.encodeCall(market.settle, (queryId, "job", "other", "answer", receipt))
+            abi.encodeCall(market.settle, (queryId, "job", "other", ANSWER, receipt))
         );
         // A revoked enclave earns nothing.
         vm.startPrank(runner);
@@ -143,7 +143,7 @@ contract MarketTest is Base {
             runner,
             abi.encodeWithSelector(Enclaves.EnclaveIsRevoked.selector, vm.addr(QUERY_KEY)),
             address(market),
-            abi.encodeCall(market.settle, (queryId, "job", "output", "answer", receipt))
+            abi.encodeCall(market.settle, (queryId, "job", "output", ANSWER, receipt))
         );
     }
 
@@ -249,7 +249,7 @@ contract MarketTest is Base {
             runner,
             abi.encodeWithSelector(MarketLog.TooLate.selector, queryId, deadline),
             address(market),
-            abi.encodeCall(market.settle, (queryId, "job", "output", "answer", receipt))
+            abi.encodeCall(market.settle, (queryId, "job", "output", ANSWER, receipt))
         );
         // Anybody may push it; the user gets it.
         vm.startPrank(stranger);
@@ -292,7 +292,7 @@ contract MarketTest is Base {
             runner,
             abi.encodeWithSelector(Signed.BadSignature.selector, vm.addr(STRANGER_KEY), vm.addr(QUERY_KEY)),
             address(market),
-            abi.encodeCall(market.settle, (next, "job", "output", "answer", receipt))
+            abi.encodeCall(market.settle, (next, "job", "output", ANSWER, receipt))
         );
     }
 

@@ -432,7 +432,7 @@ contract TableTest is Base {
         bytes32 queryId = buy(_modelId, "a");
         bytes memory receipt = signQuery(STRANGER_KEY, queryId, _modelId);
         vm.startPrank(runner);
-        (bool ok,) = address(market).call(abi.encodeCall(market.settle, (queryId, "job", "output", "answer", receipt)));
+        (bool ok,) = address(market).call(abi.encodeCall(market.settle, (queryId, "job", "output", ANSWER, receipt)));
         vm.stopPrank();
         if (ok) revert("paid without an answer");
         // Nor does it keep the answer to itself: the receipt is over it.

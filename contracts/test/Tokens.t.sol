@@ -305,7 +305,7 @@ contract TokensTest is Base {
         // Settling another query during a sale: counted once, like at any other time.
         bytes[] memory settling = new bytes[](1);
         settling[0] =
-            abi.encodeCall(market.settle, (queryId, "job", "output", "answer", signQuery(QUERY_KEY, queryId, modelId)));
+            abi.encodeCall(market.settle, (queryId, "job", "output", ANSWER, signQuery(QUERY_KEY, queryId, modelId)));
         _odd.arm(address(market), settling);
         bytes32 last = buy(modelId, "e");
         equal("settled", market.model(modelId).settled, 2);

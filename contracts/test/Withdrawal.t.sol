@@ -247,10 +247,7 @@ contract WithdrawalTest is Base {
         bytes memory reason = forbid(Kinds.QUERY);
         bytes memory receipt = signQuery(QUERY_KEY, queryId, serving);
         refused(
-            runner,
-            reason,
-            address(market),
-            abi.encodeCall(market.settle, (queryId, "job", "output", "answer", receipt))
+            runner, reason, address(market), abi.encodeCall(market.settle, (queryId, "job", "output", ANSWER, receipt))
         );
         refused(trainer, reason, address(market), abi.encodeCall(market.serve, (serving, vm.addr(QUERY_KEY))));
 
