@@ -107,6 +107,8 @@ contract Market is MarketRules, Consent, Purse {
     mapping(uint256 modelId => BitMaps.BitMap) private _donated;
     mapping(uint256 modelId => BitMaps.BitMap) private _taken;
     mapping(uint256 modelId => mapping(uint256 serving => address enclave)) private _servings;
+    // Owners of whom the trainer refused a donor.
+    mapping(uint256 modelId => mapping(address owner => bool)) private _refused;
     mapping(bytes32 queryId => Query) private _queries;
 
     /// @notice A model was proposed and its deposit taken.
@@ -238,15 +240,20 @@ contract Market is MarketRules, Consent, Purse {
         if (opened == 0) _exclude(modelId, donorIndex, m, d);
     }
 
-    /// @notice Refuses a donor while the model recruits: its place is free again, and it is paid nothing. Trainer only. Nobody
-    /// else has appraised anybody yet, and keys without evidence could otherwise take all places before others come; a
-    /// trainer could as well give the model up and propose it anew.
-    function refuseDonor(uint256 modelId, uint16 donorIndex) external {
+    /// @notice Refuses a donor while the model recruits, and with it all donations of its owner: its place is free again, and
+    /// it is paid nothing. Trainer only. Nobody else has appraised anybody yet, and keys without evidence could otherwise take
+    /// all places before others come; a trainer could as well give the model up and propose it anew.
+    /// @param datasetId What it donated, which names its owner.
+    function refuseDonor(uint256 modelId, uint16 donorIndex, bytes32 datasetId) external {
         Model storage m = _inState(modelId, State.Recruiting);
         _onlyTrainer(modelId, m);
         Donor storage d = _donor(modelId, donorIndex);
         if (d.enclave == 0) revert UseEnded(modelId, donorIndex);
+        Datasets.Dataset memory data = datasets.dataset(datasetId);
+        if (d.paid != Shares.UNPAID | data.number) revert OtherDataset(modelId, donorIndex, datasetId);
         d.enclave = 0;
+        m.refusing = true;
+        _refused[modelId][data.owner] = true;
         _exclude(modelId, donorIndex, m, d);
         rounds.dropDonor(modelId, donorIndex);
     }
@@ -309,13 +316,17 @@ contract Market is MarketRules, Consent, Purse {
     /// What a quorum of the committee opens behind the ledger's back is not seen here either; that it does not do so is
     /// assumed everywhere.
     ///
-    /// The trainer may at any time before the end of training; anybody may `ABANDONED_AFTER` the last opened sum.
+    /// The trainer may at any time before the end of training; anybody may `ABANDONED_AFTER` the last opened sum or the last
+    /// pause, in which its trainer could open no round.
     function abortTraining(uint256 modelId) external {
         Model storage m = _known(modelId);
         if (m.state != State.Recruiting && m.state != State.Training) revert WrongState(modelId, m.state);
         (uint32 opened, uint64 openedAt) = rounds.progress(modelId);
-        if (msg.sender != m.trainer && (opened == 0 || block.timestamp <= openedAt + ABANDONED_AFTER)) {
-            revert NotTrainer(modelId, msg.sender);
+        if (msg.sender != m.trainer) {
+            uint256 since = openedAt > resumedAt ? openedAt : resumedAt;
+            if (opened == 0 || paused() || block.timestamp <= since + ABANDONED_AFTER) {
+                revert NotTrainer(modelId, msg.sender);
+            }
         }
         m.state = State.Aborted;
         uint256 rest = uint256(m.instantPayment) * m.maxDonors;
@@ -556,6 +567,7 @@ contract Market is MarketRules, Consent, Purse {
         uint32 number;
         uint32 weight;
         (owner, number, weight, root) = datasets.requireUsable(datasetId);
+        if (m.refusing && _refused[modelId][owner]) revert OwnerRefused(modelId, owner);
         if (weight == 0) revert ZeroWeight();
         if (number >= Shares.UNPAID) revert CounterFull();
         if (!_donated[modelId].take(number)) revert AlreadyDonated(modelId, datasetId);

@@ -100,6 +100,10 @@ abstract contract MarketLog {
     error NotDatasetOwner(bytes32 datasetId, address account);
     /// @notice The owner has consented to the version `consented`; the register knows `current` now.
     error OtherVersion(bytes32 datasetId, bytes32 consented, bytes32 current);
+    /// @notice The trainer refused a donor of this owner.
+    error OwnerRefused(uint256 modelId, address owner);
+    /// @notice This donor donated another dataset.
+    error OtherDataset(uint256 modelId, uint16 donorIndex, bytes32 datasetId);
     /// @notice The dataset was donated to this model already.
     error AlreadyDonated(uint256 modelId, bytes32 datasetId);
     /// @notice The model has all the donors that it wanted.

@@ -30,6 +30,8 @@ abstract contract MarketRules is AccessManaged, Pausable, MarketLog {
     uint16 public feeBps;
     /// @notice How many models were ever proposed; ids run from 1.
     uint32 public modelCount;
+    /// @notice Unix seconds: when the last pause ended; 0 when there was none.
+    uint40 public resumedAt;
 
     constructor(address manager, Members members_, Datasets datasets_, Enclaves enclaves_) AccessManaged(manager) {
         members = members_;
@@ -59,7 +61,7 @@ abstract contract MarketRules is AccessManaged, Pausable, MarketLog {
         emit FeeSet(bps, treasury_);
     }
 
-    /// @notice Stops new work: proposals, donations, rounds and sales. Restricted by the access manager, which should
+    /// @notice Stops new work: proposals, donations, rounds (also of trainings that have begun) and sales. Restricted by the access manager, which should
     /// name somebody who can act at once.
     function pause() external restricted {
         _pause();
@@ -68,5 +70,6 @@ abstract contract MarketRules is AccessManaged, Pausable, MarketLog {
     /// @notice Ends a pause. Restricted by the access manager.
     function unpause() external restricted {
         _unpause();
+        resumedAt = uint40(block.timestamp);
     }
 }

@@ -24,6 +24,8 @@ struct Model {
     uint16 donors;
     uint16 maxDonors;
     uint48 totalWeight;
+    // Whether somebody was refused: most donations need not look who.
+    bool refusing;
     // second slot
     Sales sales;
     // third slot

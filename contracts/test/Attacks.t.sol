@@ -108,21 +108,43 @@ contract AttacksTest is Attacks {
         for (uint16 d = 1; d <= max; ++d) {
             donate(_modelId, d, 1);
         }
-        bytes memory call = abi.encodeCall(market.refuseDonor, (_modelId, 1));
+        address[] memory owners = new address[](max + 1);
+        bytes32[] memory ids = new bytes32[](max + 1);
+        for (uint16 d = 1; d <= max; ++d) {
+            owners[d] = vm.addr(10_000 + uint256(d));
+            ids[d] = datasets.idOf(owners[d], rootOf(d));
+        }
+        bytes memory call = abi.encodeCall(market.refuseDonor, (_modelId, 1, ids[1]));
         refused(
             stranger, abi.encodeWithSelector(MarketLog.NotTrainer.selector, _modelId, stranger), address(market), call
         );
         for (uint16 d = 1; d <= max; ++d) {
             vm.startPrank(trainer);
-            market.refuseDonor(_modelId, d);
+            market.refuseDonor(_modelId, d, ids[d]);
             vm.stopPrank();
         }
         refused(trainer, abi.encodeWithSelector(MarketLog.UseEnded.selector, _modelId, 1), address(market), call);
+        // Whoever was refused does not come again with another dataset and another key.
+        bytes memory again = abi.encodeWithSelector(MarketLog.OwnerRefused.selector, _modelId, owners[1]);
+        bytes memory validated = signValidation(VALIDATION_KEY, owners[1], "more");
+        vm.startPrank(owners[1]);
+        bytes32 more = datasets.register(
+            "more", keccak256("report"), keccak256("policy"), 100, 3, vm.addr(VALIDATION_KEY), validated
+        );
+        vm.stopPrank();
+        address key = trainingEnclave(99);
+        bytes memory receipt = signDonation(keyOf[key], _modelId, more, "more", payeeOf(1));
+        refused(
+            owners[1],
+            again,
+            address(market),
+            abi.encodeCall(market.donate, (_modelId, more, payeeOf(1), DECISION, key, receipt))
+        );
         for (uint16 d = 1; d <= max; ++d) {
             donate(_modelId, max + d, 1);
         }
         start(_modelId);
-        call = abi.encodeCall(market.refuseDonor, (_modelId, max + 1));
+        call = abi.encodeCall(market.refuseDonor, (_modelId, max + 1, ids[1]));
         bytes memory reason = abi.encodeWithSelector(Market.WrongState.selector, _modelId, State.Training);
         refused(trainer, reason, address(market), call);
         _round = open(_modelId);

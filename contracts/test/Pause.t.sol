@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import {Base} from "./Base.sol";
 import {Market} from "../src/Market.sol";
+import {MarketLog} from "../src/MarketLog.sol";
 import {Members, Roles} from "../src/Members.sol";
 import {Kinds} from "../src/Programs.sol";
 import {RoundsLog} from "../src/RoundsLog.sol";
@@ -112,6 +113,31 @@ contract PauseTest is Base {
         market.abortTraining(modelId);
         vm.stopPrank();
         equal("deposit", market.owed(trainer), 20e6);
+    }
+
+    /// The sixty days after which anybody ends a training do not run in a pause, and begin anew after it.
+    function test_a_trainer_pays_for_half_a_model_because_of_a_pause() public {
+        uint256 modelId = propose(terms());
+        donate(modelId, 1, 1);
+        donate(modelId, 2, 1);
+        start(modelId);
+        uint32 round = open(modelId);
+        anchor(modelId, round, 1);
+        anchor(modelId, round, 2);
+        finishRound(modelId, round);
+        market.pause();
+        bytes memory call = abi.encodeCall(market.abortTraining, (modelId));
+        bytes memory reason = abi.encodeWithSelector(MarketLog.NotTrainer.selector, modelId, stranger);
+        vm.warp(this.timeNow() + 61 days);
+        refused(stranger, reason, address(market), call);
+        market.unpause();
+        vm.warp(this.timeNow() + 60 days);
+        refused(stranger, reason, address(market), call);
+        vm.warp(this.timeNow() + 1);
+        vm.startPrank(stranger);
+        market.abortTraining(modelId);
+        vm.stopPrank();
+        equal("donor", market.owedDonor(modelId, 1), 5e6);
     }
 
     function test_the_pauser_pauses_and_the_administrator_ends_it() public {

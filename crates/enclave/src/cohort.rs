@@ -3,8 +3,9 @@
 
 mod committee;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use histone_attestation::CLOCK_SKEW;
 use histone_attestation::cohort::{
     Appraisals, CohortPolicy, DatasetFacts, EnclaveFacts, EvidenceSource, Place, PlaceError, appraise_place,
 };
@@ -38,14 +39,20 @@ pub fn donor(place: &Place) -> Donor {
 pub struct Moment {
     /// Block and position among its logs: what comes before counts.
     pub at: (u64, u64),
-    /// Unix seconds.
+    /// Unix seconds: what is in later blocks does not count either.
+    pub seen: u64,
+    /// Unix seconds at which what has an end is looked at.
     pub time: u64,
 }
+
+/// Seconds between a trainer's look at the ledger and the block of the opening, at the most. What ends or comes back in
+/// between may be in the cohort or not: nobody makes a header wrong by the second in which he acts.
+pub const MARGIN: u64 = CLOCK_SKEW;
 
 impl Moment {
     /// Everything that the ledger has.
     pub async fn now(ledger: &Ledger) -> Result<Self, LedgerError> {
-        Ok(Self { at: (u64::MAX, u64::MAX), time: ledger.time().await? })
+        Ok(Self { at: (u64::MAX, u64::MAX), seen: u64::MAX, time: ledger.time().await? })
     }
 
     /// When a round of a model was opened, with the hash of its header; `None` when it never was.
@@ -57,11 +64,11 @@ impl Moment {
         let about = Some(B256::from(model_id));
         let opened = ledger.logged::<Rounds::RoundOpened>(Contract::Rounds, about).await?;
         let opened = opened.into_iter().find(|o| o.event.round == round);
-        Ok(opened.map(|o| (Self { at: o.at, time: o.time }, o.event.headerHash)))
+        Ok(opened.map(|o| (Self { at: o.at, seen: u64::MAX, time: o.time }, o.event.headerHash)))
     }
 
     fn saw<E>(&self, logged: &Logged<E>) -> bool {
-        logged.at < self.at
+        logged.at < self.at && logged.time <= self.seen
     }
 }
 
@@ -157,7 +164,9 @@ async fn dataset(id: B256, root: B256, until: Moment, ledger: &Ledger) -> Result
     // Each root is accepted once.
     let validated = first.chain(later).find(|(of, ..)| *of == root);
     let (validated_by, validated_at) = match validated {
-        Some((_, signer, time, at)) => (Some(validator(signer, Moment { at, time }, ledger).await?), time),
+        Some((_, signer, time, at)) => {
+            (Some(validator(signer, Moment { at, seen: u64::MAX, time }, ledger).await?), time)
+        }
         None => (None, 0),
     };
     let withdrawn = withdrawn.iter().any(|w| until.saw(w));
@@ -178,6 +187,8 @@ async fn validator(signer: Address, then: Moment, ledger: &Ledger) -> Result<Enc
 pub struct Unbelieved {
     /// Its number.
     pub donor: u16,
+    /// What it donated.
+    pub dataset: B256,
     /// Why.
     pub why: PlaceError,
 }
@@ -222,14 +233,53 @@ impl Watch {
         for place in places(self.model_id, until, ledger).await? {
             match appraise_place(&place, &self.policy, source, &mut self.kept, until.time) {
                 Ok(()) => cohort.believed.push(place),
-                Err(why) => cohort.unbelieved.push(Unbelieved { donor: place.donor, why }),
+                Err(why) => {
+                    cohort.unbelieved.push(Unbelieved {
+                        donor: place.donor,
+                        dataset: place.dataset.lineage,
+                        why,
+                    });
+                }
             }
         }
         Ok(cohort)
     }
 
+    /// Who may and who must be in the cohort of a round that was opened then: believed at the opening, or in the [`MARGIN`]
+    /// before it; and believed all through it, before and after.
+    async fn bounds(
+        &mut self,
+        opened: Moment,
+        source: &dyn EvidenceSource,
+        ledger: &Ledger,
+    ) -> Result<(BTreeMap<u16, Place>, BTreeSet<u16>), LedgerError> {
+        let early = opened.time.saturating_sub(MARGIN);
+        let at = [
+            opened,
+            Moment { seen: early, time: early, ..opened },
+            Moment { time: opened.time + MARGIN, ..opened },
+            Moment { time: early, ..opened },
+        ];
+        let mut looks = Vec::new();
+        for moment in at {
+            let cohort = self.cohort(moment, source, ledger).await?;
+            looks.push(cohort.believed.into_iter().map(|p| (p.donor, p)).collect::<BTreeMap<_, _>>());
+        }
+        let must = looks[0].keys().copied().filter(|d| looks[1..3].iter().all(|l| l.contains_key(d)));
+        let must = must.collect();
+        // Who is believed only later was not there.
+        looks.remove(2);
+        let mut may = BTreeMap::new();
+        for look in looks {
+            for (donor, place) in look {
+                may.entry(donor).or_insert(place);
+            }
+        }
+        Ok((may, must))
+    }
+
     /// Whether the parties of a header on the ledger are the right ones: its cohort is all donors that were believed when
-    /// its round was opened, with their data; none of these is withdrawn by now and still in the round; its committee is the
+    /// its round was opened ([`MARGIN`]), with their data; none of these is withdrawn by now and still in the round; its committee is the
     /// one that was fixed, rightly, when the training started.
     pub async fn check_header(
         &mut self,
@@ -244,19 +294,26 @@ impl Watch {
             _ => return refuse("the ledger has opened no round under it".into()),
         };
         let cohort = self.cohort(opened, source, ledger).await?;
-        for named in &f.cohort {
-            if let Some(no) = cohort.unbelieved.iter().find(|u| u.donor == named.index) {
-                return refuse(format!("donor {} of its cohort is not believed: {}", no.donor, no.why));
-            }
+        let exact = cohort.believed.iter().map(|p| p.donor).eq(f.cohort.iter().map(|d| d.index));
+        let (may, must) = match exact {
+            true => (cohort.believed.iter().map(|p| (p.donor, *p)).collect(), BTreeSet::new()),
+            false => self.bounds(opened, source, ledger).await?,
+        };
+        if let Some(missing) = must.iter().find(|d| header.donor(**d).is_none()) {
+            return refuse(format!("its cohort is not the model's donors: it lacks donor {missing}"));
         }
-        for place in &cohort.believed {
-            let expected = donor(place);
-            let Some(named) = header.donor(place.donor) else {
-                return refuse(format!(
-                    "its cohort is not the model's donors: it lacks donor {}",
-                    place.donor
-                ));
+        for named in &f.cohort {
+            let Some(place) = may.get(&named.index) else {
+                let no = cohort.unbelieved.iter().find(|u| u.donor == named.index);
+                return refuse(match no {
+                    Some(no) => format!("donor {} of its cohort is not believed: {}", no.donor, no.why),
+                    None => format!(
+                        "its cohort is not the model's donors: donor {} was not among them when it was opened",
+                        named.index
+                    ),
+                });
             };
+            let expected = donor(place);
             let same = Donor { evidence: expected.evidence, ..*named } == expected;
             let shown = shown(place.enclave.keys.receipt, opened, ledger).await?;
             // A header keeps the evidence that was newest when it was made.
@@ -266,13 +323,6 @@ impl Watch {
                     place.donor
                 ));
             }
-        }
-        let known = |d: &&Donor| cohort.believed.iter().any(|p| p.donor == d.index);
-        if let Some(stranger) = f.cohort.iter().find(|d| !known(d)) {
-            return refuse(format!(
-                "its cohort is not the model's donors: donor {} was not among them when it was opened",
-                stranger.index
-            ));
         }
         self.check_withdrawals(header, ledger).await?;
         let Some(fixed) = fixed_committee(self.model_id, ledger).await? else {
@@ -312,8 +362,10 @@ async fn shown(signer: Address, until: Moment, ledger: &Ledger) -> Result<Vec<Sh
     let about = Some(signer.into_word());
     let first = ledger.logged::<Enclaves::EnclaveRegistered>(Contract::Enclaves, about).await?;
     let later = ledger.logged::<Enclaves::EnclaveRefreshed>(Contract::Enclaves, about).await?;
-    let first = first.iter().map(|e| (e.at, e.event.evidenceHash, e.event.expiresAt));
-    let later = later.iter().map(|e| (e.at, e.event.evidenceHash, e.event.expiresAt));
-    let all = first.chain(later).filter(|(at, ..)| *at < until.at);
+    let first = first.iter().filter(|e| until.saw(e));
+    let first = first.map(|e| (e.at, e.event.evidenceHash, e.event.expiresAt));
+    let later = later.iter().filter(|e| until.saw(e));
+    let later = later.map(|e| (e.at, e.event.evidenceHash, e.event.expiresAt));
+    let all = first.chain(later);
     Ok(all.map(|(at, evidence, expires_at)| Shown { at, evidence, expires_at }).collect())
 }

@@ -194,6 +194,11 @@ impl Prepared {
         self.partial.encode()
     }
 
+    /// What opening it means for whoever remembers.
+    pub fn openings(&self) -> &[Opening] {
+        &self.openings
+    }
+
     /// Whether this member may open it, by what it has opened before. Ask before its hash is promised on the ledger: a sum
     /// that is locked and then refused is paid for and seen by nobody.
     pub fn check(&self, memory: &dyn OpenedRounds) -> Result<(), CommitteeError> {

@@ -6,6 +6,7 @@
 //! the ledger; the votes of one more member than may collude strike it.
 
 mod disputes;
+mod memory;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -15,7 +16,7 @@ use histone_attestation::cohort::PlaceError;
 use histone_enclave::cohort::{Moment, Watch, ended};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::BoxError;
-use histone_federation::committee::{CommitteeError, Member, OpenedRounds, Opening, Prepared};
+use histone_federation::committee::{CommitteeError, Member, Prepared};
 use histone_federation::header::RoundHeader;
 use histone_federation::update::{SEAL_INFO, Survivor, Survivors, Unsealer, Update};
 use histone_ledger::contracts::{Contract, Market, Members, Rounds};
@@ -24,12 +25,11 @@ use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256, U256};
 use zeroize::Zeroizing;
 
+use self::memory::Memory;
 use crate::duplicates::Notices;
 use crate::error::NodeError;
 use crate::party::Party;
 use crate::world::World;
-
-const MEMORY: &str = "opened.json";
 
 /// Round status on the ledger: updates are anchored.
 const OPEN: u8 = 1;
@@ -163,7 +163,7 @@ impl CommitteeMember {
             }
             prepared => prepared.map_err(NodeError::round)?,
         };
-        prepared.check(&Memory(&self.party)).map_err(NodeError::round)?;
+        Memory(&self.party).reserve(&prepared, (number, round, info.attempt), world).await?;
         // Kept before its hash is posted: what is promised can be published, whatever happens in between.
         let partial = prepared.encode();
         let hash = blob_hash(&partial);
@@ -388,41 +388,5 @@ impl Unsealer for HpkeUnsealer {
     fn unseal(&self, info: &[u8], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, BoxError> {
         debug_assert_eq!(info, SEAL_INFO);
         Ok(Zeroizing::new(self.0.open(std::str::from_utf8(info)?, aad, sealed)?))
-    }
-}
-
-/// What this member has opened, in its own directory: written and synced before a share is released.
-struct Memory<'a>(&'a Party);
-
-type Opened = BTreeMap<B256, B256>;
-
-impl OpenedRounds for Memory<'_> {
-    fn forbids(&self, openings: &[Opening]) -> Result<bool, BoxError> {
-        let opened: Opened = match self.0.recall(MEMORY)? {
-            Some(bytes) => serde_json::from_slice(&bytes)?,
-            None => Opened::new(),
-        };
-        let other = |(id, content): &Opening| opened.get(&B256::from(*id)).is_some_and(|e| e.0 != *content);
-        Ok(openings.iter().any(other))
-    }
-
-    fn record(&mut self, openings: &[Opening]) -> Result<bool, BoxError> {
-        let mut recorded = true;
-        // One step: two processes with this member's key never both find the round unopened.
-        self.0.amend(MEMORY, |old| {
-            let mut opened: Opened = match old {
-                Some(bytes) => serde_json::from_slice(&bytes)?,
-                None => Opened::new(),
-            };
-            for (id, content) in openings {
-                let earlier = opened.insert(B256::from(*id), B256::from(*content));
-                if earlier.is_some_and(|earlier| earlier.0 != *content) {
-                    recorded = false;
-                    return Ok(None);
-                }
-            }
-            Ok::<_, BoxError>(Some(serde_json::to_vec(&opened)?))
-        })?;
-        Ok(recorded)
     }
 }

@@ -1,88 +1,139 @@
-//! Whether a model is the one that its rounds lead to, recomputed from the ledger and public storage by somebody who was in
-//! none of them: a trainer could otherwise sell answers of a model that nobody trained.
+//! The training of a model, recomputed from what is public: what a user's node does before it believes an enclave that serves
+//! the model.
+//!
+//! The contracts take the hashes of sums and states as the trainer gives them. That they are true shows from the blobs alone:
+//! every sum is opened again from the updates that donors' enclaves anchored and the partial sums that the right committee
+//! posted, and every state follows from the sum before it. Whether the donors' enclaves were believed is not judged again
+//! here: a quorum of that committee judged it when it locked the sum, and `verify` does for a whole record.
 
-use std::collections::BTreeSet;
-
-use histone_enclave::cohort::{self, Moment, RightCommittee, Watch, fixed_committee};
-use histone_federation::fixed::MAX_FRACTIONAL_BITS;
-use histone_federation::header::{RoundFields, RoundHeader};
-use histone_federation::plan::{Plan, Step, Training};
+use histone_enclave::cohort::{RightCommittee, fixed_committee, seats};
+use histone_federation::committee::PartialSum;
+use histone_federation::header::{RoundHeader, Seat};
+use histone_federation::plan::{Finished, Plan, Step, Training};
 use histone_ledger::contracts::{Contract, Market, Rounds};
-use histone_protocol::{B256, U256};
+use histone_protocol::{Address, B256, U256};
 
-use crate::committee::transcript;
+use crate::committee::{survivors, transcript};
 use crate::error::NodeError;
 use crate::plan;
 use crate::world::World;
 
-/// Opens every sum of a model's training again. Gives the hash of the model that they lead to, under the plan that the
-/// ledger names, with the donors that were believed when each round was opened and the committee that was rightly fixed;
-/// and that is the model which the market sells.
-pub(crate) async fn trained_model(model_id: u64, world: &World) -> Result<B256, NodeError> {
-    let id = U256::from(model_id);
-    let fail = |what: String| NodeError::Message(format!("model {model_id} is not believed: {what}"));
+/// Recomputes a model from its plan and its opened rounds; an error says which round is not what the ledger says.
+pub async fn model(model_id: u64, world: &World) -> Result<Finished, NodeError> {
     let ledger = &world.ledger;
+    let id = U256::from(model_id);
+    let about = |what: String| {
+        NodeError::Message(format!("model {model_id} does not follow from its public rounds: {what}"))
+    };
     let sold = ledger.read(Contract::Market, Market::modelCall { modelId: id }).await?;
-    let document = plan::read(sold.planHash, world)?;
-    let mut training =
-        Training::start(Plan::of(&document).map_err(NodeError::round)?).map_err(NodeError::round)?;
-    let mut watch = Watch::new(id, world.cohort_policy(model_id).await?);
-    let fixed = fixed_committee(id, ledger).await?.ok_or_else(|| fail("it was never in training".into()))?;
-    let right = RightCommittee::at(id, fixed.at, ledger).await?;
-    right.check(&cohort::seats(&fixed.event)).map_err(fail)?;
-    let about = Some(B256::from(id));
-    let finals = ledger.logged::<Rounds::RoundFinal>(Contract::Rounds, about).await?;
-    let posted = ledger.logged::<Rounds::PartialPosted>(Contract::Rounds, about).await?;
-    for last in finals.into_iter().map(|f| f.event) {
-        let round = last.round;
-        let fail = |what: &str| fail(format!("round {round} {what}"));
-        let opened = Moment::of_round(id, round, ledger).await?;
-        let (opened, header_hash) = opened.ok_or_else(|| fail("was never opened"))?;
-        let cohort = watch.cohort(opened, &world.evidence(), ledger).await?;
-        let deployment = ledger.deployment();
-        // Nobody has to be asked for the header: its rule and the ledger give it.
-        let header = RoundHeader::new(RoundFields {
-            chain_id: deployment.chain_id,
-            market: deployment.market.into_array(),
-            model_id: id.to_be_bytes(),
-            round,
-            spec: training.spec(),
-            previous: training.state_hash(),
-            cohort: cohort.believed.iter().map(cohort::donor).collect(),
-            committee: cohort::seats(&fixed.event),
-            colluders: fixed.event.colluders,
-            min_survivors: document.min_survivors,
-            fractional_bits: MAX_FRACTIONAL_BITS,
-        })
-        .map_err(NodeError::round)?;
-        if header.hash() != header_hash.0 {
-            return Err(fail("was opened under another header than the plan and the ledger give"));
+    let plan = Plan::of(&plan::read(sold.planHash, world)?).map_err(NodeError::round)?;
+    let fixed = fixed_committee(id, ledger).await?;
+    let fixed = fixed.ok_or_else(|| about("its training has not started".into()))?;
+    let committee = Committee { seats: seats(&fixed.event), colluders: fixed.event.colluders };
+    RightCommittee::at(id, fixed.at, ledger).await?.check(&committee.seats).map_err(about)?;
+
+    let mut training = Training::start(plan).map_err(NodeError::round)?;
+    let mut finished = None;
+    for last in ledger.logged::<Rounds::RoundFinal>(Contract::Rounds, Some(B256::from(id))).await? {
+        let round = last.event.round;
+        if finished.is_some() {
+            return Err(about(format!("round {round} came after its end")));
         }
-        let info = Rounds::roundInfoCall { modelId: id, round };
-        let attempt = ledger.read(Contract::Rounds, info).await?.attempt;
-        let of = posted.iter().map(|p| &p.event).filter(|p| (p.round, p.attempt) == (round, attempt));
-        // Who posted a hash and published nothing is missing here.
-        let partials: BTreeSet<B256> =
-            of.map(|p| p.partialHash).filter(|hash| world.blobs.get(*hash).is_ok()).collect();
-        let partials: Vec<B256> = partials.into_iter().collect();
-        let transcript = transcript(&header, &partials, world).await?;
-        let (sum, _) = transcript.open().map_err(|e| fail(&format!("does not open: {e}")))?;
-        if sum.hash() != last.aggregateHash.0 {
-            return Err(fail("has another sum than the ledger"));
-        }
-        let step = training.advance(&transcript.donors(), sum.values()).map_err(NodeError::round)?;
-        let state = match &step {
-            Step::Next(next) => next.state_hash(),
-            Step::Finished(finished) => finished.model.hash(),
-        };
-        if state != last.modelHash.0 {
-            return Err(fail("leads to another model than the ledger has"));
-        }
-        match step {
+        let step = step(&training, id, round, &committee, world).await;
+        match step.map_err(|e| about(format!("round {round}: {}", histone_protocol::with_causes(&e))))? {
             Step::Next(next) => training = next,
-            Step::Finished(_) if state == sold.modelHash.0 => return Ok(sold.modelHash),
-            Step::Finished(_) => return Err(fail("ends the training with another model than is sold")),
+            Step::Finished(done) => finished = Some(done),
         }
     }
-    Err(fail(format!("its training did not come to its end, the next stage is `{}`", training.stage())))
+    let finished = finished
+        .ok_or_else(|| about(format!("it was sold before its end, in the stage `{}`", training.stage())))?;
+    let hash = B256::from(finished.model.hash());
+    if hash != sold.modelHash {
+        return Err(about(format!("they lead to {hash}, the market sells {}", sold.modelHash)));
+    }
+    Ok(finished)
+}
+
+/// Who opens sums, as the ledger fixed it.
+struct Committee {
+    seats: Vec<Seat>,
+    colluders: u8,
+}
+
+/// What the sum of one round leads to.
+async fn step(
+    training: &Training,
+    model_id: U256,
+    round: u32,
+    committee: &Committee,
+    world: &World,
+) -> Result<Step, NodeError> {
+    let ledger = &world.ledger;
+    let refuse = |what: String| Err(NodeError::Message(what));
+    let info = ledger.read(Contract::Rounds, Rounds::roundInfoCall { modelId: model_id, round }).await?;
+    // A header's hash is the name of its blob.
+    let header = RoundHeader::decode(&world.blobs.get(info.headerHash)?).map_err(NodeError::round)?;
+    let (f, d) = (header.fields(), ledger.deployment());
+    let own = (d.chain_id, d.market.into_array(), model_id.to_be_bytes::<32>(), round);
+    if (f.chain_id, f.market, f.model_id, f.round) != own || info.headerHash.0 != header.hash() {
+        return refuse("its header is for another chain, market, model or round".into());
+    }
+    if f.committee != committee.seats || f.colluders != committee.colluders {
+        return refuse("its header has another committee than the one that was fixed".into());
+    }
+    training.check_header(&header).map_err(NodeError::round)?;
+    let anchored = survivors(model_id, round, world).await?;
+    if anchored.len() != usize::from(info.survivors) {
+        return refuse("the updates on the ledger are not those of its survivors".into());
+    }
+    let partials = partials(&header, world).await?;
+    let (got, needed) = (partials.len(), header.committee().threshold());
+    if got < usize::from(needed) {
+        return refuse(format!(
+            "{got} partial sums of its committee are on the ledger and in public storage; it needs {needed}"
+        ));
+    }
+    let transcript = transcript(&header, &partials, world).await?;
+    let (sum, _) = transcript.open().map_err(|e| NodeError::Round(histone_protocol::with_causes(&*e)))?;
+    if info.aggregateHash.0 != sum.hash() {
+        return refuse(format!("its sum is not {}, which the ledger has", info.aggregateHash));
+    }
+    let step = training.advance(&transcript.donors(), sum.values()).map_err(NodeError::round)?;
+    let (step, state) = match step {
+        Step::Next(next) => {
+            let state = next.state_hash();
+            (Step::Next(next.with_cohort_of(&header)), state)
+        }
+        Step::Finished(finished) => {
+            let state = finished.model.hash();
+            (Step::Finished(finished), state)
+        }
+    };
+    if info.modelHash.0 != state {
+        return refuse(format!("it does not lead to {}, which the ledger has", info.modelHash));
+    }
+    Ok(step)
+}
+
+/// The partial sums that members posted for the last survivors, each of its own seat. A member that posted the hash of
+/// nothing, or of something else, has none.
+async fn partials(header: &RoundHeader, world: &World) -> Result<Vec<B256>, NodeError> {
+    let f = header.fields();
+    let mut partials = Vec::new();
+    for (number, seat) in (1u8..).zip(&f.committee) {
+        let call = Rounds::partialOfCall {
+            modelId: U256::from_be_bytes(f.model_id),
+            round: f.round,
+            member: Address::from(seat.address),
+        };
+        let hash = world.ledger.read(Contract::Rounds, call).await?;
+        if hash.is_zero() {
+            continue;
+        }
+        let Ok(bytes) = world.blobs.get(hash) else { continue };
+        if PartialSum::decode(&bytes, header).is_ok_and(|p| p.member() == number) {
+            partials.push(hash);
+        }
+    }
+    Ok(partials)
 }

@@ -106,16 +106,17 @@ impl Trainer {
         Ok((blob, model_id.saturating_to()))
     }
 
-    /// Refuses, while a model recruits, every donor that is not believed now: keys without evidence would otherwise keep the
-    /// places of others. Gives their numbers.
+    /// Refuses, while a model recruits, every donor that is not believed now, and all of its owner: keys without evidence
+    /// would otherwise keep the places of others. Gives their numbers.
     pub async fn refuse_unbelieved(&self, model_id: u64, world: &World) -> Result<Vec<u16>, NodeError> {
         let id = U256::from(model_id);
         let mut watch = Watch::new(id, world.cohort_policy(model_id).await?);
         let now = Moment::now(&world.ledger).await?;
         let cohort = watch.cohort(now, &world.evidence(), &world.ledger).await?;
         let mut refused = Vec::new();
-        for donor in cohort.unbelieved.iter().map(|u| u.donor) {
-            let call = Market::refuseDonorCall { modelId: id, donorIndex: donor };
+        for unbelieved in &cohort.unbelieved {
+            let (donor, dataset) = (unbelieved.donor, unbelieved.dataset);
+            let call = Market::refuseDonorCall { modelId: id, donorIndex: donor, datasetId: dataset };
             world.ledger.send(&self.party.key, Contract::Market, call).await?;
             refused.push(donor);
         }

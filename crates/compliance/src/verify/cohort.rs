@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::U256;
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::cohort::{Appraisals, CohortPolicy, DatasetFacts, Place, appraise_place};
-use histone_enclave::cohort::{RightCommittee, fixed_committee};
+use histone_enclave::cohort::{MARGIN, RightCommittee, fixed_committee};
 use histone_enclave::{training, validation};
 use histone_federation::header::{self, RoundHeader};
 use histone_ledger::Contract;
@@ -35,7 +35,8 @@ pub(super) async fn committee(run: &Run) -> Committee {
 }
 
 /// Checks cohort and committee of a header that was opened: the cohort is everybody who was believed as of the opening and
-/// whose part had not ended then, and nobody else.
+/// whose part had not ended then, and nobody else. What changed within the [`MARGIN`] of the opening may count or not, as for
+/// enclaves and members.
 pub(super) fn check(
     run: &Run,
     header: &RoundHeader,
@@ -48,25 +49,39 @@ pub(super) fn check(
     let policy = policy(run, opened.event.modelId, paper);
     // What the folder does not hold as evidence is no evidence.
     let evidence = |hash: B256| run.record.evidence.contains(&hash).then(|| run.blob(hash).ok()).flatten();
-    let ended = ended(run, opened);
-    let programs = paper.programs.iter().copied();
-    let allowed = programs.filter(|p| run.history.allowed(run.deployment(), *p, moment.order)).collect();
+    let early = moment.time.saturating_sub(MARGIN);
+    let order_then = run.history.order_after(early).min(moment.order);
+    let [now, before, later, earlier] = [
+        moment,
+        Moment { time: early, order: order_then },
+        Moment { time: moment.time + MARGIN, ..moment },
+        Moment { time: early, ..moment },
+    ];
     let mut kept = Appraisals::default();
+    let mut believed = |index: u16, donor: &Donor, then: Moment| {
+        if ended(run, opened.event.modelId, then.order).contains(&index) {
+            return Err("is there no more: its part had ended".to_string());
+        }
+        let programs = paper.programs.iter().copied();
+        let allowed = programs.filter(|p| run.history.allowed(run.deployment(), *p, then.order)).collect();
+        let place = place(index, donor, then, &allowed, basis)?;
+        appraise_place(&place, &policy, &evidence, &mut kept, then.time)
+            .map_err(|e| format!("is not believed: {}", told(&e)))
+    };
     for (index, donor) in donors.iter().filter(|(_, d)| d.donated.order < moment.order) {
-        let place = place(*index, donor, moment, &allowed, basis);
-        let believed = match (&place, ended.contains(index)) {
-            (Ok(_), true) => Err("is there no more: its part had ended".into()),
-            (Ok(place), false) => appraise_place(place, &policy, &evidence, &mut kept, moment.time)
-                .map_err(|e| format!("is not believed: {}", told(&e))),
-            (Err(reason), _) => Err(reason.clone()),
-        };
-        match (header.donor(*index), believed) {
+        match (header.donor(*index), believed(*index, donor, now)) {
             (None, Err(_)) => {}
             (None, Ok(())) => {
-                return Err(format!("its header does not invite donor {index}, who was believed then"));
+                if believed(*index, donor, before).is_ok() && believed(*index, donor, later).is_ok() {
+                    return Err(format!("its header does not invite donor {index}, who was believed then"));
+                }
             }
-            (Some(_), Err(reason)) => return Err(format!("donor {index} of its cohort {reason}")),
-            (Some(named), Ok(())) => same(named, donor, moment, basis)
+            (Some(_), Err(reason))
+                if believed(*index, donor, before).is_err() && believed(*index, donor, earlier).is_err() =>
+            {
+                return Err(format!("donor {index} of its cohort {reason}"));
+            }
+            (Some(named), _) => same(named, donor, moment, basis)
                 .map_err(|reason| format!("donor {index} of its cohort {reason}"))?,
         }
     }
@@ -78,9 +93,9 @@ pub(super) fn check(
     right.check(&f.committee)
 }
 
-/// Donors of the model whose part had ended before a round was opened.
-fn ended(run: &Run, opened: &Seen<Rounds::RoundOpened>) -> BTreeSet<u16> {
-    let before = |model: U256, order: usize| model == opened.event.modelId && order < opened.order;
+/// Donors of a model whose part had ended.
+fn ended(run: &Run, model: U256, until: usize) -> BTreeSet<u16> {
+    let before = |of: U256, order: usize| of == model && order < until;
     let ended = run.events::<Market::DonorUseEnded>(Contract::Market).into_iter();
     let ended = ended.filter(|s| before(s.event.modelId, s.order)).map(|s| s.event.donorIndex);
     let excluded = run.events::<Market::DonorExcluded>(Contract::Market).into_iter();

@@ -169,6 +169,11 @@ impl History {
         allowed > ended
     }
 
+    /// The position of the first event in a block after that second.
+    pub(super) fn order_after(&self, time: u64) -> usize {
+        self.entries.iter().position(|e| e.time > time).unwrap_or(self.entries.len())
+    }
+
     /// Timestamp of the last block with an event.
     pub(super) fn last_time(&self) -> u64 {
         self.entries.last().map_or(0, |e| e.time)

@@ -182,8 +182,7 @@ pub(super) fn check(run: &Run, complete: bool) -> Check {
 
 /// The documents among the blobs; what is no JSON is compared with its hash and its meaning elsewhere.
 fn blobs(run: &Run, complete: bool, counts: &mut Counts, findings: &mut Findings) {
-    let mut accounted = run.opened();
-    accounted.extend(opaque(run));
+    let (used, opaque) = (run.opened(), opaque(run).collect::<BTreeSet<_>>());
     let (named, documents) = (named(run), documents(run));
     let listed = fs::read_dir(run.folder.blobs()).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
     let Some(mut entries) = findings.take(listed, || "the blobs".into()) else { return };
@@ -195,7 +194,8 @@ fn blobs(run: &Run, complete: bool, counts: &mut Counts, findings: &mut Findings
         let known = findings.expect(named.contains(&hash), || {
             format!("`{shown}` is named neither by run.json nor by the ledger")
         });
-        findings.expect(!known || !complete || accounted.contains(&hash), || {
+        let nobodys = opaque.contains(&hash) && !used.contains(&hash);
+        findings.expect(!known || !complete || nobodys || used.contains(&hash), || {
             format!(
                 "`{shown}` was opened by no check; the ledger has its hash where none of a document belongs"
             )
@@ -203,6 +203,10 @@ fn blobs(run: &Run, complete: bool, counts: &mut Counts, findings: &mut Findings
         let read = bounded(&entry.path(), histone_network::MAX_BLOB)
             .and_then(|()| fs::read(entry.path()).map_err(|e| e.to_string()));
         let Some(bytes) = findings.take(read, || shown.clone()) else { continue };
+        // Whatever somebody anchored and no sum was made of says nothing, also where it looks like a document.
+        if nobodys {
+            continue;
+        }
         let Some(value) = json(&bytes) else {
             findings.expect(!documents.contains(&hash), || {
                 format!("`{shown}` is named by the ledger as evidence, report or policy, and is no document")
@@ -266,7 +270,7 @@ fn documents(run: &Run) -> BTreeSet<B256> {
 /// What may lie in a folder although no check opens it, because the ledger names it where such a thing belongs.
 fn opaque(run: &Run) -> impl Iterator<Item = B256> {
     let rounds = Contract::Rounds;
-    // Updates that are in no sum: of rounds that failed, or of donors who left. Nobody can read them.
+    // Updates that are in no sum: of rounds that failed, or of donors who left. Or whatever somebody anchored.
     let updates = run.events::<Rounds::UpdateAnchored>(rounds).into_iter().map(|s| s.event.blobHash);
     // What donors answered to members who could not read their shares. It opens one share, whose sum nobody sees.
     let shares = run.events::<Rounds::ShareOpened>(rounds).into_iter().map(|s| s.event.blobHash);

@@ -156,8 +156,8 @@ pub(super) async fn start(
         .iter()
         .map(|name| Ok(CommitteeMember::new(party(name)?)))
         .collect::<Result<Vec<_>, NodeError>>()?;
-    let user = User::new(party(&study.end_user.name)?);
-    let stranger = User::new(party("stranger")?);
+    let user = User { party: party(&study.end_user.name)? };
+    let stranger = User { party: party("stranger")? };
 
     if let Some(purse) = place.purse() {
         let needs = Needs::of(study, rounds_at_most(study));

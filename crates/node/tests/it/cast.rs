@@ -157,7 +157,7 @@ impl Cast {
         let committee: Vec<_> =
             (1..=7).map(|i| CommitteeMember::new(party(&format!("member {i}")))).collect();
         let (trainer, auditor) = (Trainer { party: party("trainer") }, party("auditor"));
-        let user = User::new(party("user"));
+        let user = User { party: party("user") };
         let mut members = vec![
             (&trainer.party, roles::TRAINER),
             (&auditor, roles::AUDITOR),

@@ -327,17 +327,24 @@ pub async fn models(stall: &Stall) {
     let more = |enclave, root| stall.donation_to(enclave, model, data(root), payee.address());
     s.send(&k.owner, K, more(&third, 52)).await;
     s.refused(&k.owner, K, more(&fourth, 53), "DonorsFull").await;
-    // The trainer refuses one that it does not believe, and its place is free again.
-    let refuse = |donorIndex| Market::refuseDonorCall { modelId, donorIndex };
-    s.refused(&k.owner, K, refuse(3), "NotTrainer").await;
-    s.send(&k.trainer, K, refuse(3)).await;
-    s.refused(&k.trainer, K, refuse(3), "UseEnded").await;
-    s.send(&k.owner, K, more(&fourth, 53)).await;
+    // The trainer refuses one that it does not believe: its place is free again, for others.
+    let other = stall.propose(terms()).await;
+    s.send(&k.owner, K, stall.donation_to(&third, other, data(52), payee.address())).await;
+    let refuse =
+        |root| Market::refuseDonorCall { modelId: id(other), donorIndex: 1, datasetId: data(root).id };
+    s.refused(&k.owner, K, refuse(52), "NotTrainer").await;
+    s.refused(&k.trainer, K, refuse(53), "OtherDataset").await;
+    s.send(&k.trainer, K, refuse(52)).await;
+    s.refused(&k.trainer, K, refuse(52), "UseEnded").await;
+    let again = stall.donation_to(&fourth, other, data(53), payee.address());
+    s.refused(&k.owner, K, again, "OwnerRefused").await;
+    s.send(&k.trainer, K, Market::abortTrainingCall { modelId: id(other) }).await;
+    s.send(&k.trainer, K, Market::claimCall {}).await;
 
     // A dataset that is withdrawn takes no part any more; the donor stays.
     let end = |donorIndex| Market::endUseCall { modelId, donorIndex };
     s.refused(&k.stranger, K, end(2), "DatasetNotWithdrawn").await;
-    s.refused(&k.stranger, K, end(5), "UnknownDonor").await;
+    s.refused(&k.stranger, K, end(4), "UnknownDonor").await;
     let in_use = |donorIndex| Market::requireInUseCall { modelId, donorIndex };
     s.read(K, in_use(2)).await;
     s.send(&k.owner2, D, Datasets::withdrawCall { id: second.id }).await;
@@ -363,7 +370,7 @@ pub async fn models(stall: &Stall) {
 
     reads!(s, K; Market::membersCall {}, Market::datasetsCall {}, Market::enclavesCall {}, Market::roundsCall {},
         Market::tokenCall {}, Market::authorityCall {}, Market::eip712DomainCall {}, Market::modelCountCall {},
-        Market::ABANDONED_AFTERCall {}, Market::LONGEST_QUERYCall {}, Market::MAX_FEE_BPSCall {}, Market::isConsumingScheduledOpCall {},
+        Market::ABANDONED_AFTERCall {}, Market::LONGEST_QUERYCall {}, Market::resumedAtCall {}, Market::MAX_FEE_BPSCall {}, Market::isConsumingScheduledOpCall {},
         Market::standingCall { modelId });
     s.refuses(K, Market::modelCall { modelId: id(77) }, "UnknownModel").await;
 }

@@ -87,7 +87,7 @@ async fn a_runner_restarts_its_enclave_to_answer_a_code_twice() {
     refused(enclave.answer(&question, &world.ledger).await, "was altered");
 
     // The user's process ends as well: the codes come back, and the answer is read.
-    let user = User::new(Party::open("user", &private, Entropy::Seed(7)).unwrap());
+    let user = User { party: Party::open("user", &private, Entropy::Seed(7)).unwrap() };
     let codes = user.unused_codes(&world).await.unwrap();
     assert_eq!(codes.iter().map(|c| c.query_id).collect::<Vec<_>>(), [code.query_id, second.query_id]);
     let expected = cast.user.read(&code, &answer.sealed).unwrap();
