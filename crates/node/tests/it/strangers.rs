@@ -566,6 +566,8 @@ enum Spoils {
     Profile,
     /// A member locks the hash of nothing in the last round.
     Partial,
+    /// The trainer gives donors a second instead of the plan's ten minutes.
+    Time,
 }
 
 async fn spoilt_run(how: Spoils) -> Vec<(&'static str, String)> {
@@ -578,6 +580,9 @@ async fn spoilt_run(how: Spoils) -> Vec<(&'static str, String)> {
         cast.donate(owner, paper, id, &plan).await.unwrap();
     }
     let mut model = cast.begin(id, plan).await;
+    if how == Spoils::Time {
+        model.leading.round_seconds = 1;
+    }
     let (mut rounds, mut summaries) = (Vec::new(), Vec::new());
     let finished = loop {
         let liar = (rounds.len() == 2).then_some(how).filter(|how| *how == Spoils::Partial);
@@ -660,4 +665,9 @@ async fn an_honest_run_holds_though_a_paid_owner_has_no_name_any_more() {
 #[tokio::test]
 async fn an_honest_run_holds_though_a_member_locked_the_hash_of_nothing() {
     assert_eq!(spoilt_run(Spoils::Partial).await, []);
+}
+
+#[tokio::test]
+async fn a_trainer_that_gives_donors_less_time_than_its_plan_is_found() {
+    assert_ne!(spoilt_run(Spoils::Time).await, [], "ten minutes were promised, a second was given");
 }

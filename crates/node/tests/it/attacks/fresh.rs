@@ -4,8 +4,10 @@ use histone_federation::plan::Step;
 use histone_federation::update::{Hpke, seal_update};
 use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Rounds};
 use histone_node::committee::Lock;
+use histone_protocol::evidence::EnclaveKeys;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::{self, DonationReceipt, EnclaveRegistration, ValidationReceipt};
+use histone_protocol::seal::SealPublicKey;
 use histone_protocol::secret::Root;
 use histone_protocol::{B256, U256};
 
@@ -260,4 +262,135 @@ async fn to_take_every_place_again_as_often_as_it_is_refused() {
     let honest = cast.donate(0, paper, id, &plan(2)).await;
     assert!(taken == 3 && honest.is_ok(), "a refused owner took {taken} places, and an honest one hears {honest:?}");
     let _ = Rounds::lastRoundCall { modelId: U256::from(id) };
+}
+
+/// One member locks the hash of nothing and shows nothing, while one honest member is away: a quorum has locked, so the sum
+/// is open and paid for. Five partial sums, which open it, are shown; the enclaves ask for six and never go on. In a
+/// committee of four or five the liar needs nobody to be away.
+#[tokio::test]
+async fn to_make_a_trainer_pay_by_locking_and_showing_nothing() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let model = {
+        let mut model = cast.recruit(plan(2)).await;
+        let header = cast.open_round(&mut model).await;
+        for owner in &mut cast.owners {
+            owner.contribute(&header, &world).await.unwrap();
+        }
+        cast.trainer.close_round(model.id, 1, &world).await.unwrap();
+        let liar = cast.committee.pop().unwrap();
+        cast.committee.pop();
+        let call = Rounds::postPartialCall {
+            modelId: U256::from(model.id),
+            round: 1,
+            attempt: 0,
+            partialHash: B256::repeat_byte(8),
+        };
+        world.ledger.send(&liar.party.key, Contract::Rounds, call).await.unwrap();
+        let partials = cast.open_sum(&header).await;
+        assert_eq!(partials.len(), 5);
+        let finished = cast.trainer.finish_round(&model.training, &header, &partials, &world).await;
+        let mut observed = Vec::new();
+        if let Ok((transcript, _)) = &finished {
+            for owner in &mut cast.owners {
+                observed.push(owner.observe(transcript, &world).await.map_err(|e| histone_protocol::with_causes(&e)));
+            }
+        }
+        cast.wait(2 * DEADLINE + 1).await;
+        let void = cast.trainer.void_round(model.id, 1, &world).await.is_ok();
+        assert!(
+            void || observed.iter().any(Result::is_ok),
+            "opened; finished by the trainer: {:?}; by the enclaves: {observed:?}; void: {void}",
+            finished.as_ref().map(|_| ()).map_err(|e| histone_protocol::with_causes(e))
+        );
+        model
+    };
+    cast.trainer.abort(model.id, &world).await.unwrap();
+    assert_eq!(cast.owed(model.id, 1).await, 0);
+}
+
+/// An owner with a broken machine shows evidence that is dated a few minutes ahead just before a round is opened. Nobody
+/// believes it as of the opening: not the trainer, not the enclaves. A member looks at it as of now first, when it has become
+/// good, keeps the appraisal, and finds it good as of the opening, too: the header lacks a donor. No member locks.
+#[tokio::test]
+async fn to_void_a_round_with_evidence_that_is_dated_ahead() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let (paper, id) = cast.propose(&plan(2)).await;
+    for owner in 0..2 {
+        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+    }
+    let (key, evidence) = cast.broken_evidence(2, id, &plan(2), 9).await;
+    let expires = world.ledger.time().await.unwrap() + 20 * DEADLINE;
+    register(&cast, 2, &key, evidence, expires).await;
+    let donation = cast.donation_by(2, id, &key);
+    let donor = cast.bring(2, id, &donation, key.address()).await.unwrap();
+    let mut model = cast.begin(id, plan(2)).await;
+    let mut locked = 0;
+    let mut refusal = String::new();
+    for round in 1..3 {
+        let now = world.ledger.time().await.unwrap();
+        let keys = EnclaveKeys { receipt: key.address(), seal: SealPublicKey(B256::repeat_byte(3)) };
+        let init = histone_enclave::training::init_data(world.ledger.deployment(), id, &plan(2));
+        let measurement = B256::from(cast.loaded.training.program().measurement());
+        let operator = cast.owners[2].account();
+        let ahead = cast.devices[2].evidence(keys, operator, measurement, init, now + 60 + 300).unwrap().to_bytes();
+        let ahead = world.blobs.put(&ahead).unwrap();
+        refresh(&cast, 2, &key, ahead, expires + u64::from(round)).await;
+        let header = cast.open_round(&mut model).await;
+        assert!(!header.has_donor(donor));
+        for owner in &mut cast.owners[..2] {
+            owner.contribute(&header, &world).await.unwrap();
+        }
+        cast.wait(DEADLINE + 1).await;
+        assert_eq!(cast.trainer.close_round(id, round, &world).await.unwrap(), (2, true));
+        for member in &mut cast.committee {
+            match member.lock(&header, &world).await {
+                Ok(Lock::Posted(_)) => locked += 1,
+                other => refusal = format!("{:?}", other.map_err(|e| histone_protocol::with_causes(&e))),
+            }
+        }
+        if locked > 0 {
+            break;
+        }
+        cast.wait(DEADLINE + 1).await;
+        cast.trainer.void_round(id, round, &world).await.unwrap();
+    }
+    let struck = world.ledger.events::<Rounds::DonorNamed>(Contract::Rounds).await.unwrap().len();
+    assert!(locked > 0, "two rounds are void, nobody is struck ({struck}): {refusal}");
+}
+
+/// The plan gives the committee ten minutes; the trainer opens a round with three seconds, which nobody looks at while the
+/// training goes on. A third of that is one second: one member accuses an honest donor, and every honest member that looks
+/// later finds no answer in time and votes.
+#[tokio::test]
+async fn to_strike_an_honest_donor_by_giving_the_committee_three_seconds() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut model = cast.recruit(plan(2)).await;
+    let (transcript, step) = cast.round_of(&mut model, &[0, 1, 2]).await;
+    for owner in &mut cast.owners {
+        owner.observe(&transcript, &world).await.unwrap();
+    }
+    let Step::Next(next) = step else { panic!() };
+    model.training = next;
+    model.leading.opening_seconds = 3;
+    let header = cast.open_round(&mut model).await;
+    for owner in &mut cast.owners {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+    cast.wait(DEADLINE + 1).await;
+    cast.trainer.close_round(model.id, 2, &world).await.unwrap();
+    let call = Rounds::accuseCall { modelId: U256::from(model.id), round: 2, donorIndex: 2 };
+    world.ledger.send(&cast.committee[0].party.key, Contract::Rounds, call).await.unwrap();
+    cast.wait(2).await;
+    for member in &mut cast.committee[1..3] {
+        let _ = member.lock(&header, &world).await;
+    }
+    let answer = cast.owners[1].answer_accusations(&header, &world).await;
+    let owed = {
+        cast.trainer.abort(model.id, &world).await.unwrap();
+        [cast.owed(model.id, 1).await, cast.owed(model.id, 2).await]
+    };
+    assert_eq!(owed, [PRICE, PRICE], "two seconds later the honest donor answers: {:?}", answer.map_err(|e| histone_protocol::with_causes(&e)));
 }
