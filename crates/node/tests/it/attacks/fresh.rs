@@ -14,7 +14,13 @@ use histone_protocol::{B256, U256};
 use crate::cast::{Cast, DEADLINE, PRICE, plan};
 
 /// The registration of a key with evidence, and its end.
-fn registration(cast: &Cast, owner: usize, key: &SigningKey, evidence: B256, expires: u64) -> (EnclaveRegistration, Vec<u8>) {
+fn registration(
+    cast: &Cast,
+    owner: usize,
+    key: &SigningKey,
+    evidence: B256,
+    expires: u64,
+) -> (EnclaveRegistration, Vec<u8>) {
     let d = cast.world.ledger.deployment();
     let r = EnclaveRegistration {
         operator: cast.owners[owner].party.account(),
@@ -183,7 +189,11 @@ async fn to_make_a_trainer_pay_for_half_a_model_by_a_pause() {
     cast.wait(60 * 24 * 3_600 + 1).await;
     let call = Market::abortTrainingCall { modelId: U256::from(model.id) };
     let ended = world.ledger.send(&cast.owners[0].party.key, Contract::Market, call).await;
-    assert!(ended.is_err(), "a donor ends a training that was paused all the time; it is owed {}", cast.owed(model.id, 1).await);
+    assert!(
+        ended.is_err(),
+        "a donor ends a training that was paused all the time; it is owed {}",
+        cast.owed(model.id, 1).await
+    );
 }
 
 /// The trainer refuses three donors of an owner without an enclave, and the same owner takes the three places again in the
@@ -260,7 +270,10 @@ async fn to_take_every_place_again_as_often_as_it_is_refused() {
         }
     }
     let honest = cast.donate(0, paper, id, &plan(2)).await;
-    assert!(taken == 3 && honest.is_ok(), "a refused owner took {taken} places, and an honest one hears {honest:?}");
+    assert!(
+        taken == 3 && honest.is_ok(),
+        "a refused owner took {taken} places, and an honest one hears {honest:?}"
+    );
     let _ = Rounds::lastRoundCall { modelId: U256::from(id) };
 }
 
@@ -293,7 +306,9 @@ async fn to_make_a_trainer_pay_by_locking_and_showing_nothing() {
         let mut observed = Vec::new();
         if let Ok((transcript, _)) = &finished {
             for owner in &mut cast.owners {
-                observed.push(owner.observe(transcript, &world).await.map_err(|e| histone_protocol::with_causes(&e)));
+                observed.push(
+                    owner.observe(transcript, &world).await.map_err(|e| histone_protocol::with_causes(&e)),
+                );
             }
         }
         cast.wait(2 * DEADLINE + 1).await;
@@ -334,7 +349,8 @@ async fn to_void_a_round_with_evidence_that_is_dated_ahead() {
         let init = histone_enclave::training::init_data(world.ledger.deployment(), id, &plan(2));
         let measurement = B256::from(cast.loaded.training.program().measurement());
         let operator = cast.owners[2].account();
-        let ahead = cast.devices[2].evidence(keys, operator, measurement, init, now + 60 + 300).unwrap().to_bytes();
+        let ahead =
+            cast.devices[2].evidence(keys, operator, measurement, init, now + 60 + 300).unwrap().to_bytes();
         let ahead = world.blobs.put(&ahead).unwrap();
         refresh(&cast, 2, &key, ahead, expires + u64::from(round)).await;
         let header = cast.open_round(&mut model).await;
@@ -392,5 +408,10 @@ async fn to_strike_an_honest_donor_by_giving_the_committee_three_seconds() {
         cast.trainer.abort(model.id, &world).await.unwrap();
         [cast.owed(model.id, 1).await, cast.owed(model.id, 2).await]
     };
-    assert_eq!(owed, [PRICE, PRICE], "two seconds later the honest donor answers: {:?}", answer.map_err(|e| histone_protocol::with_causes(&e)));
+    assert_eq!(
+        owed,
+        [PRICE, PRICE],
+        "two seconds later the honest donor answers: {:?}",
+        answer.map_err(|e| histone_protocol::with_causes(&e))
+    );
 }
