@@ -284,44 +284,38 @@ async fn to_take_every_place_again_as_often_as_it_is_refused() {
 async fn to_make_a_trainer_pay_by_locking_and_showing_nothing() {
     let mut cast = Cast::new(1).await;
     let world = cast.world.clone();
-    let model = {
-        let mut model = cast.recruit(plan(2)).await;
-        let header = cast.open_round(&mut model).await;
-        for owner in &mut cast.owners {
-            owner.contribute(&header, &world).await.unwrap();
-        }
-        cast.trainer.close_round(model.id, 1, &world).await.unwrap();
-        let liar = cast.committee.pop().unwrap();
-        cast.committee.pop();
-        let call = Rounds::postPartialCall {
-            modelId: U256::from(model.id),
-            round: 1,
-            attempt: 0,
-            partialHash: B256::repeat_byte(8),
-        };
-        world.ledger.send(&liar.party.key, Contract::Rounds, call).await.unwrap();
-        let partials = cast.open_sum(&header).await;
-        assert_eq!(partials.len(), 5);
-        let finished = cast.trainer.finish_round(&model.training, &header, &partials, &world).await;
-        let mut observed = Vec::new();
-        if let Ok((transcript, _)) = &finished {
-            for owner in &mut cast.owners {
-                observed.push(
-                    owner.observe(transcript, &world).await.map_err(|e| histone_protocol::with_causes(&e)),
-                );
-            }
-        }
-        cast.wait(2 * DEADLINE + 1).await;
-        let void = cast.trainer.void_round(model.id, 1, &world).await.is_ok();
-        assert!(
-            void || observed.iter().any(Result::is_ok),
-            "opened; finished by the trainer: {:?}; by the enclaves: {observed:?}; void: {void}",
-            finished.as_ref().map(|_| ()).map_err(|e| histone_protocol::with_causes(e))
-        );
-        model
+    let mut model = cast.recruit(plan(2)).await;
+    let header = cast.open_round(&mut model).await;
+    for owner in &mut cast.owners {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+    cast.trainer.close_round(model.id, 1, &world).await.unwrap();
+    let liar = cast.committee.pop().unwrap();
+    cast.committee.pop();
+    let call = Rounds::postPartialCall {
+        modelId: U256::from(model.id),
+        round: 1,
+        attempt: 0,
+        partialHash: B256::repeat_byte(8),
     };
-    cast.trainer.abort(model.id, &world).await.unwrap();
-    assert_eq!(cast.owed(model.id, 1).await, 0);
+    world.ledger.send(&liar.party.key, Contract::Rounds, call).await.unwrap();
+    let partials = cast.open_sum(&header).await;
+    assert_eq!(partials.len(), 5);
+    let finished = cast.trainer.finish_round(&model.training, &header, &partials, &world).await;
+    let mut observed = Vec::new();
+    if let Ok((transcript, _)) = &finished {
+        for owner in &mut cast.owners {
+            observed
+                .push(owner.observe(transcript, &world).await.map_err(|e| histone_protocol::with_causes(&e)));
+        }
+    }
+    cast.wait(2 * DEADLINE + 1).await;
+    let void = cast.trainer.void_round(model.id, 1, &world).await.is_ok();
+    assert!(
+        void || observed.iter().any(Result::is_ok),
+        "opened; finished by the trainer: {:?}; by the enclaves: {observed:?}; void: {void}",
+        finished.as_ref().map(|_| ()).map_err(|e| histone_protocol::with_causes(e))
+    );
 }
 
 /// An owner with a broken machine shows evidence that is dated a few minutes ahead just before a round is opened. Nobody
