@@ -376,7 +376,7 @@ async fn round(
 }
 
 /// A training with every kind of lie that its rules withstand, and its folder.
-async fn run_with_liars(anchored: &[u8]) -> Left {
+async fn run_with_liars(anchored: &[u8], shown: &[u8]) -> Left {
     let mut cast = Cast::of(1, 8).await;
     settle(&cast).await;
     let world = cast.world.clone();
@@ -388,7 +388,7 @@ async fn run_with_liars(anchored: &[u8]) -> Left {
         cast.donate(owner, paper, id, &plan).await.unwrap();
     }
     let plain = SigningKey::from_bytes(&[50; 32]).unwrap();
-    cast.donate_with_key(NO_EVIDENCE, id, &plain, 1, blob_hash(NONE)).await.unwrap();
+    cast.donate_with_key(NO_EVIDENCE, id, &plain, 1, blob_hash(shown)).await.unwrap();
     let (junk, junk_donor) = cast.donate_broken(ANCHORS_JUNK, id, &plan, 51).await;
     // Who validated all these data has ended, and the training program is revoked: what was begun goes on.
     let revoke = Enclaves::revokeCall { signer: cast.validation.instance().keys().receipt };
@@ -501,7 +501,7 @@ async fn a_trainer_who_invites_the_wrong_donors_is_found() {
 
 #[tokio::test]
 async fn an_honest_run_with_liars_in_it_holds() {
-    let left = run_with_liars(JUNK).await;
+    let left = run_with_liars(JUNK, NONE).await;
     assert_eq!(left.failures().await, []);
     let enclaves = left.detail("enclaves").await;
     assert!(enclaves.contains("1 enclave showed evidence that is not believed"), "{enclaves}");
@@ -538,10 +538,8 @@ async fn an_honest_run_with_liars_in_it_holds() {
     said("rounds", "of its cohort is not believed");
 }
 
-/// A donor anchors a forged document as its update and is struck. The document lies in the folder among the others; no check
-/// opens it, and its leaves are counted as signed.
-#[tokio::test]
-async fn a_forged_document_that_was_anchored_as_an_update_is_found() {
+/// A document that nobody has signed.
+fn forged() -> Vec<u8> {
     let statement = json!({ "program": "training", "method": "audited and approved by the ministry" });
     let forged = json!({
         "kind": "audit-report",
@@ -549,14 +547,29 @@ async fn a_forged_document_that_was_anchored_as_an_update_is_found() {
         "signer": Address::repeat_byte(1),
         "signature": "none",
     });
-    let forged = serde_json::to_vec(&forged).unwrap();
-    let left = run_with_liars(&forged).await;
+    serde_json::to_vec(&forged).unwrap()
+}
+
+/// The operator puts it into the folder, among the others.
+async fn is_found(left: Left) {
     assert_eq!(left.failures().await, []);
     let before = left.detail("leaves").await;
-    BlobStore::at(left.folder.blobs()).put(&forged).unwrap();
+    BlobStore::at(left.folder.blobs()).put(&forged()).unwrap();
     left.seal();
     let failed = left.failures().await;
     assert!(!failed.is_empty(), "nobody finds it: {before} -> {}", left.detail("leaves").await);
+}
+
+/// A donor anchors it as its update and is struck.
+#[tokio::test]
+async fn a_forged_document_that_was_anchored_as_an_update_is_found() {
+    is_found(run_with_liars(&forged(), NONE).await).await;
+}
+
+/// A plain key shows it as its evidence, and is struck.
+#[tokio::test]
+async fn a_forged_document_that_was_shown_as_evidence_is_found() {
+    is_found(run_with_liars(JUNK, &forged()).await).await;
 }
 
 /// What one party does in a run of the others.
