@@ -6,6 +6,7 @@
 
 mod all;
 mod committee;
+mod fresh;
 mod money;
 mod owners;
 mod shares;

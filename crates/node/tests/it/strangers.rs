@@ -333,7 +333,7 @@ async fn round(
     cast: &mut Cast,
     model: &mut Model,
     answering: &[usize],
-    junk: Option<(&SigningKey, u16)>,
+    junk: Option<(&SigningKey, u16, &[u8])>,
     kept: (&mut Vec<RoundRecord>, &mut Vec<Value>),
 ) -> Step {
     let world = cast.world.clone();
@@ -343,8 +343,8 @@ async fn round(
     for &owner in answering {
         cast.owners[owner].contribute(&header, &world).await.unwrap();
     }
-    if let Some((key, donor)) = junk {
-        let blob = world.blobs.put(JUNK).unwrap();
+    if let Some((key, donor, junk)) = junk {
+        let blob = world.blobs.put(junk).unwrap();
         cast.anchor_as(key, &header, donor, blob).await.unwrap();
     }
     cast.wait(DEADLINE + 1).await;
@@ -376,7 +376,7 @@ async fn round(
 }
 
 /// A training with every kind of lie that its rules withstand, and its folder.
-async fn run_with_liars() -> Left {
+async fn run_with_liars(anchored: &[u8], shown: &[u8]) -> Left {
     let mut cast = Cast::of(1, 8).await;
     settle(&cast).await;
     let world = cast.world.clone();
@@ -388,7 +388,7 @@ async fn run_with_liars() -> Left {
         cast.donate(owner, paper, id, &plan).await.unwrap();
     }
     let plain = SigningKey::from_bytes(&[50; 32]).unwrap();
-    cast.donate_with_key(NO_EVIDENCE, id, &plain, 1, blob_hash(NONE)).await.unwrap();
+    cast.donate_with_key(NO_EVIDENCE, id, &plain, 1, blob_hash(shown)).await.unwrap();
     let (junk, junk_donor) = cast.donate_broken(ANCHORS_JUNK, id, &plan, 51).await;
     // Who validated all these data has ended, and the training program is revoked: what was begun goes on.
     let revoke = Enclaves::revokeCall { signer: cast.validation.instance().keys().receipt };
@@ -401,7 +401,7 @@ async fn run_with_liars() -> Left {
     let (mut rounds, mut summaries) = (Vec::new(), Vec::new());
     let mut answering = HONEST.to_vec();
     answering.push(LEAVES_QUIETLY);
-    let mut lie = Some((&junk, junk_donor));
+    let mut lie = Some((&junk, junk_donor, anchored));
     let finished = loop {
         let kept = (&mut rounds, &mut summaries);
         match round(&mut cast, &mut model, &answering, lie.take(), kept).await {
@@ -501,7 +501,7 @@ async fn a_trainer_who_invites_the_wrong_donors_is_found() {
 
 #[tokio::test]
 async fn an_honest_run_with_liars_in_it_holds() {
-    let left = run_with_liars().await;
+    let left = run_with_liars(JUNK, NONE).await;
     assert_eq!(left.failures().await, []);
     let enclaves = left.detail("enclaves").await;
     assert!(enclaves.contains("1 enclave showed evidence that is not believed"), "{enclaves}");
@@ -536,4 +536,151 @@ async fn an_honest_run_with_liars_in_it_holds() {
     };
     said("enclaves", "is not in run.json");
     said("rounds", "of its cohort is not believed");
+}
+
+/// A document that nobody has signed.
+fn forged() -> Vec<u8> {
+    let statement = json!({ "program": "training", "method": "audited and approved by the ministry" });
+    let forged = json!({
+        "kind": "audit-report",
+        "payload": statement.to_string(),
+        "signer": Address::repeat_byte(1),
+        "signature": "none",
+    });
+    serde_json::to_vec(&forged).unwrap()
+}
+
+/// The operator puts it into the folder, among the others.
+async fn is_found(left: Left) {
+    assert_eq!(left.failures().await, []);
+    let before = left.detail("leaves").await;
+    BlobStore::at(left.folder.blobs()).put(&forged()).unwrap();
+    left.seal();
+    let failed = left.failures().await;
+    assert!(!failed.is_empty(), "nobody finds it: {before} -> {}", left.detail("leaves").await);
+}
+
+/// A donor anchors it as its update and is struck.
+#[tokio::test]
+async fn a_forged_document_that_was_anchored_as_an_update_is_found() {
+    is_found(run_with_liars(&forged(), NONE).await).await;
+}
+
+/// A plain key shows it as its evidence, and is struck.
+#[tokio::test]
+async fn a_forged_document_that_was_shown_as_evidence_is_found() {
+    is_found(run_with_liars(JUNK, &forged()).await).await;
+}
+
+/// What one party does in a run of the others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Spoils {
+    /// A paid owner calls its profile the hash of nothing.
+    Profile,
+    /// A member locks the hash of nothing in the last round.
+    Partial,
+    /// The trainer gives donors a second instead of the plan's ten minutes.
+    Time,
+}
+
+async fn spoilt_run(how: Spoils) -> Vec<(&'static str, String)> {
+    let mut cast = Cast::of(1, 3).await;
+    settle(&cast).await;
+    let world = cast.world.clone();
+    let plan = plan(2);
+    let (paper, id) = cast.propose(&plan).await;
+    for owner in 0..3 {
+        cast.donate(owner, paper, id, &plan).await.unwrap();
+    }
+    let mut model = cast.begin(id, plan).await;
+    if how == Spoils::Time {
+        model.leading.round_seconds = 1;
+    }
+    let (mut rounds, mut summaries) = (Vec::new(), Vec::new());
+    let finished = loop {
+        let liar = (rounds.len() == 2).then_some(how).filter(|how| *how == Spoils::Partial);
+        let step = match liar {
+            None => round(&mut cast, &mut model, &[0, 1, 2], None, (&mut rounds, &mut summaries)).await,
+            Some(_) => last_with_a_lie(&mut cast, &mut model, (&mut rounds, &mut summaries)).await,
+        };
+        match step {
+            Step::Next(next) => model.training = next,
+            Step::Finished(finished) => break finished,
+        }
+    };
+    if how == Spoils::Profile {
+        let (profile, key) = (B256::repeat_byte(9), cast.owners[0].party.seal.public().0);
+        let call = Members::updateCall { profile, sealKey: key };
+        world.ledger.send(&cast.owners[0].party.key, Contract::Members, call).await.unwrap();
+    }
+    drop(world);
+    let left = end(cast, &model, paper, &[0, 1, 2], (rounds, summaries), finished, vec![]).await;
+    left.failures().await
+}
+
+/// The last round, in which member 7 locks the hash of nothing before the others.
+async fn last_with_a_lie(
+    cast: &mut Cast,
+    model: &mut Model,
+    kept: (&mut Vec<RoundRecord>, &mut Vec<Value>),
+) -> Step {
+    let world = cast.world.clone();
+    let stage = model.training.stage().to_string();
+    let header = cast.open_round(model).await;
+    let number = header.fields().round;
+    for owner in 0..3 {
+        cast.owners[owner].contribute(&header, &world).await.unwrap();
+    }
+    cast.wait(DEADLINE + 1).await;
+    assert!(cast.trainer.close_round(model.id, number, &world).await.unwrap().1);
+    let call = Rounds::postPartialCall {
+        modelId: U256::from(model.id),
+        round: number,
+        attempt: 0,
+        partialHash: B256::repeat_byte(8),
+    };
+    let liar = cast.committee.pop().unwrap();
+    world.ledger.send(&liar.party.key, Contract::Rounds, call).await.unwrap();
+    let partials = cast.open_sum(&header).await;
+    let (transcript, step) =
+        cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
+    for member in &mut cast.committee {
+        member.name_liars(&transcript, &world).await.unwrap();
+    }
+    cast.committee.push(liar);
+    let updates = survivors(U256::from(model.id), number, &world).await.unwrap();
+    for owner in 0..3 {
+        cast.owners[owner].observe(&transcript, &world).await.unwrap();
+    }
+    kept.1.push(json!({
+        "round": number,
+        "stage": stage,
+        "survivors": updates.len(),
+        "numbers": header.dimension(),
+        "update_bytes": transcript.survivors.iter().map(|(_, blob)| blob.len()).sum::<usize>(),
+        "partial_bytes": transcript.partials.iter().map(Vec::len).sum::<usize>(),
+    }));
+    kept.0.push(RoundRecord {
+        round: number,
+        stage,
+        header: world.blobs.put(&header.encode()).unwrap(),
+        updates: updates.into_iter().collect(),
+        partials,
+    });
+    step
+}
+
+#[tokio::test]
+async fn an_honest_run_holds_though_a_paid_owner_has_no_name_any_more() {
+    assert_eq!(spoilt_run(Spoils::Profile).await, []);
+}
+
+#[tokio::test]
+async fn an_honest_run_holds_though_a_member_locked_the_hash_of_nothing() {
+    assert_eq!(spoilt_run(Spoils::Partial).await, []);
+}
+
+#[tokio::test]
+async fn a_trainer_that_gives_donors_less_time_than_its_plan_is_found() {
+    assert_ne!(spoilt_run(Spoils::Time).await, [], "ten minutes were promised, a second was given");
 }
