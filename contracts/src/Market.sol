@@ -96,7 +96,8 @@ contract Market is MarketRules, Consent, Purse {
     }
 
     /// @notice Seconds after the last opened sum after which anybody may end the training of a model, so that its donors are
-    /// paid: twice the longest round. A trainer who opens round after round without a sum does not put it off.
+    /// paid: twice the longest time that a trainer sets for a round. One who opens round after round without a sum does not
+    /// put it off.
     uint256 public constant ABANDONED_AFTER = 60 days;
     /// @notice A query is answered or refunded within so many seconds.
     uint256 public constant LONGEST_QUERY = 30 days;

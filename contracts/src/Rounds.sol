@@ -85,8 +85,8 @@ contract Rounds is Signed, Seats {
     uint256 private constant DEADLINE_BITS = 40;
     uint256 private constant PER_WORD = 256 - DEADLINE_BITS;
 
-    /// @notice Seconds from the beginning of a round to the end of it, at most. A training that is still asked after an
-    /// opened sum has time for one such round and for its repetition before anybody may end it (`Market.ABANDONED_AFTER`).
+    /// @notice Seconds from the beginning of a round to the `openBy` that its trainer sets, at most. Closing late adds the
+    /// committee's time, and so does each donor who leaves a closed round.
     uint256 public constant LONGEST = 30 days;
 
     bytes32 private constant UPDATE_TYPEHASH =

@@ -39,8 +39,8 @@ pub struct EnclaveFacts {
     pub platform: u8,
     /// Hash of its evidence.
     pub evidence_hash: B256,
-    /// Whether the ledger lets it work: registered, neither revoked nor expired, with an audited and allowed program of
-    /// its kind. For an enclave whose work is done: whether it was not revoked.
+    /// Whether the ledger lets it work: registered, neither revoked nor expired, with a program of its kind that the members
+    /// allow. An enclave whose work is done was let work then.
     pub live: bool,
 }
 

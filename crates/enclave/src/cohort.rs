@@ -39,8 +39,10 @@ pub fn donor(place: &Place) -> Donor {
 pub struct Moment {
     /// Block and position among its logs: what comes before counts.
     pub at: (u64, u64),
-    /// Unix seconds: what is in later blocks does not count either.
-    pub seen: u64,
+    /// Unix seconds: enclaves that show new evidence in later blocks have not.
+    renewed: u64,
+    /// Unix seconds: what ends in later blocks (a part in the model, a dataset, an enclave, a program) has not.
+    ended: u64,
     /// Unix seconds at which what has an end is looked at.
     pub time: u64,
 }
@@ -52,7 +54,7 @@ pub const MARGIN: u64 = CLOCK_SKEW;
 impl Moment {
     /// Everything that the ledger has.
     pub async fn now(ledger: &Ledger) -> Result<Self, LedgerError> {
-        Ok(Self { at: (u64::MAX, u64::MAX), seen: u64::MAX, time: ledger.time().await? })
+        Ok(Self::at((u64::MAX, u64::MAX), ledger.time().await?))
     }
 
     /// When a round of a model was opened, with the hash of its header; `None` when it never was.
@@ -64,11 +66,23 @@ impl Moment {
         let about = Some(B256::from(model_id));
         let opened = ledger.logged::<Rounds::RoundOpened>(Contract::Rounds, about).await?;
         let opened = opened.into_iter().find(|o| o.event.round == round);
-        Ok(opened.map(|o| (Self { at: o.at, seen: u64::MAX, time: o.time }, o.event.headerHash)))
+        Ok(opened.map(|o| (Self::at(o.at, o.time), o.event.headerHash)))
+    }
+
+    fn at(at: (u64, u64), time: u64) -> Self {
+        Self { at, renewed: u64::MAX, ended: u64::MAX, time }
     }
 
     fn saw<E>(&self, logged: &Logged<E>) -> bool {
-        logged.at < self.at && logged.time <= self.seen
+        logged.at < self.at
+    }
+
+    fn saw_renewed<E>(&self, logged: &Logged<E>) -> bool {
+        self.saw(logged) && logged.time <= self.renewed
+    }
+
+    fn saw_end<E>(&self, logged: &Logged<E>) -> bool {
+        self.saw(logged) && logged.time <= self.ended
     }
 }
 
@@ -77,8 +91,8 @@ pub async fn ended(model_id: U256, until: Moment, ledger: &Ledger) -> Result<BTr
     let about = Some(B256::from(model_id));
     let ended = ledger.logged::<Market::DonorUseEnded>(Contract::Market, about).await?;
     let excluded = ledger.logged::<Market::DonorExcluded>(Contract::Market, about).await?;
-    let ended = ended.iter().filter(|e| until.saw(e)).map(|e| e.event.donorIndex);
-    Ok(ended.chain(excluded.iter().filter(|e| until.saw(e)).map(|e| e.event.donorIndex)).collect())
+    let ended = ended.iter().filter(|e| until.saw_end(e)).map(|e| e.event.donorIndex);
+    Ok(ended.chain(excluded.iter().filter(|e| until.saw_end(e)).map(|e| e.event.donorIndex)).collect())
 }
 
 /// The donors of a model whose part had not ended, ascending, as the ledger knew them then.
@@ -127,7 +141,7 @@ async fn at_work(signer: Address, until: Moment, ledger: &Ledger) -> Result<Encl
     let about = Some(signer.into_word());
     let revoked = ledger.logged::<Enclaves::EnclaveRevoked>(Contract::Enclaves, about).await?;
     let live = last.as_ref().is_some_and(|s| s.expires_at > until.time)
-        && !revoked.iter().any(|r| until.saw(r))
+        && !revoked.iter().any(|r| until.saw_end(r))
         && allowed(registered.measurement, until, ledger).await?;
     Ok(facts(signer, &registered, last.map_or(B256::ZERO, |s| s.evidence), live))
 }
@@ -140,7 +154,7 @@ async fn allowed(measurement: B256, until: Moment, ledger: &Ledger) -> Result<bo
     let allowed = ledger.logged::<Programs::ProgramAllowed>(of, about).await?;
     let disallowed = ledger.logged::<Programs::ProgramDisallowed>(of, about).await?;
     let allowed = allowed.iter().filter(|e| until.saw(e)).map(|e| e.at).max();
-    let disallowed = disallowed.iter().filter(|e| until.saw(e)).map(|e| e.at).max();
+    let disallowed = disallowed.iter().filter(|e| until.saw_end(e)).map(|e| e.at).max();
     Ok(training && allowed.is_some() && allowed > disallowed)
 }
 
@@ -164,12 +178,10 @@ async fn dataset(id: B256, root: B256, until: Moment, ledger: &Ledger) -> Result
     // Each root is accepted once.
     let validated = first.chain(later).find(|(of, ..)| *of == root);
     let (validated_by, validated_at) = match validated {
-        Some((_, signer, time, at)) => {
-            (Some(validator(signer, Moment { at, seen: u64::MAX, time }, ledger).await?), time)
-        }
+        Some((_, signer, time, at)) => (Some(validator(signer, Moment::at(at, time), ledger).await?), time),
         None => (None, 0),
     };
-    let withdrawn = withdrawn.iter().any(|w| until.saw(w));
+    let withdrawn = withdrawn.iter().any(|w| until.saw_end(w));
     Ok(DatasetFacts { lineage: id, root, withdrawn, validated_by, validated_at })
 }
 
@@ -256,9 +268,9 @@ impl Watch {
         let early = opened.time.saturating_sub(MARGIN);
         let at = [
             opened,
-            Moment { seen: early, time: early, ..opened },
+            Moment { renewed: early, time: early, ..opened },
             Moment { time: opened.time + MARGIN, ..opened },
-            Moment { time: early, ..opened },
+            Moment { ended: early, time: early, ..opened },
         ];
         let mut looks = Vec::new();
         for moment in at {
@@ -364,7 +376,7 @@ async fn shown(signer: Address, until: Moment, ledger: &Ledger) -> Result<Vec<Sh
     let later = ledger.logged::<Enclaves::EnclaveRefreshed>(Contract::Enclaves, about).await?;
     let first = first.iter().filter(|e| until.saw(e));
     let first = first.map(|e| (e.at, e.event.evidenceHash, e.event.expiresAt));
-    let later = later.iter().filter(|e| until.saw(e));
+    let later = later.iter().filter(|e| until.saw_renewed(e));
     let later = later.map(|e| (e.at, e.event.evidenceHash, e.event.expiresAt));
     let all = first.chain(later);
     Ok(all.map(|(at, evidence, expires_at)| Shown { at, evidence, expires_at }).collect())

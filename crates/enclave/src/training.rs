@@ -432,8 +432,8 @@ impl TrainingEnclave {
 async fn check_partials(transcript: &RoundTranscript, ledger: &Ledger) -> Result<(), EnclaveError> {
     let (header, refuse) = (&transcript.header, |what: String| Err(EnclaveError::Round(what)));
     let f = header.fields();
-    // A quorum has locked. One of it may have locked the hash of nothing: the others open the same sum.
-    let (got, needed) = (transcript.partials.len(), header.committee().threshold());
+    // One more than open it: otherwise a wrong one would not show.
+    let (got, needed) = (transcript.partials.len(), header.committee().quorum());
     if got < usize::from(needed) {
         return refuse(format!("{got} partial sums are too few; this round needs {needed}"));
     }

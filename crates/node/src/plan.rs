@@ -69,12 +69,12 @@ pub async fn check_times(model_id: U256, round: u32, world: &World) -> Result<()
     let about = Some(B256::from(model_id));
     let opened = world.ledger.logged::<Rounds::RoundOpened>(Contract::Rounds, about).await?;
     let opened = opened.into_iter().map(|o| o.event).find(|o| o.round == round);
+    // Whether it was opened at all, and under which header, others look at.
     match opened.map(|o| o.openBy.saturating_sub(o.deadline)) {
-        Some(given) if given >= promised => Ok(()),
-        given => Err(NodeError::Message(format!(
-            "round {round} gives the committee {} s, the plan of its model promises {promised} s",
-            given.unwrap_or_default()
+        Some(given) if given < promised => Err(NodeError::Message(format!(
+            "round {round} gives the committee {given} s, the plan of its model promises {promised} s"
         ))),
+        _ => Ok(()),
     }
 }
 

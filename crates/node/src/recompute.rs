@@ -87,7 +87,7 @@ async fn step(
         return refuse("the updates on the ledger are not those of its survivors".into());
     }
     let partials = partials(&header, world).await?;
-    let (got, needed) = (partials.len(), header.committee().threshold());
+    let (got, needed) = (partials.len(), header.committee().quorum());
     if got < usize::from(needed) {
         return refuse(format!(
             "{got} partial sums of its committee are on the ledger and in public storage; it needs {needed}"

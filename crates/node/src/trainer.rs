@@ -231,6 +231,13 @@ impl Trainer {
         partials: &[B256],
         world: &World,
     ) -> Result<(RoundTranscript, Step), NodeError> {
+        let (got, needed) = (partials.len(), usize::from(header.committee().quorum()));
+        if got < needed {
+            // Enclaves take no fewer; whoever was away may still lock and show its own as long as the round is not final.
+            return Err(NodeError::Round(format!(
+                "{got} partial sums are shown, {needed} are asked: wait for more"
+            )));
+        }
         let transcript = transcript(header, partials, world).await?;
         let (aggregate, _) = transcript.open().map_err(|e| NodeError::Round(e.to_string()))?;
         let step = training.advance(&transcript.donors(), aggregate.values()).map_err(NodeError::round)?;

@@ -17,6 +17,7 @@ use histone_protocol::B256;
 use histone_protocol::consent::WhitePaper;
 
 use super::decisions::Donor;
+use super::enclaves::Look;
 use super::findings::told;
 use super::history::{Moment, Seen};
 use super::rounds::Basis;
@@ -51,21 +52,21 @@ pub(super) fn check(
     let evidence = |hash: B256| run.record.evidence.contains(&hash).then(|| run.blob(hash).ok()).flatten();
     let early = moment.time.saturating_sub(MARGIN);
     let order_then = run.history.order_after(early).min(moment.order);
-    let [now, before, later, earlier] = [
-        moment,
-        Moment { time: early, order: order_then },
-        Moment { time: moment.time + MARGIN, ..moment },
-        Moment { time: early, ..moment },
-    ];
+    let at = |time: u64| Look::at(Moment { time, ..moment });
+    let (now, later) = (at(moment.time), at(moment.time + MARGIN));
+    let before = Look { renewed: order_then, ..at(early) };
+    let earlier = Look { ended: order_then, ..at(early) };
     let mut kept = Appraisals::default();
-    let mut believed = |index: u16, donor: &Donor, then: Moment| {
-        if ended(run, opened.event.modelId, then.order).contains(&index) {
+    let mut believed = |index: u16, donor: &Donor, look: Look| {
+        if ended(run, opened.event.modelId, look.ended).contains(&index) {
             return Err("is there no more: its part had ended".to_string());
         }
         let programs = paper.programs.iter().copied();
-        let allowed = programs.filter(|p| run.history.allowed(run.deployment(), *p, then.order)).collect();
-        let place = place(index, donor, then, &allowed, basis)?;
-        appraise_place(&place, &policy, &evidence, &mut kept, then.time)
+        let allowed = programs.filter(|p| {
+            [look.moment.order, look.ended].iter().any(|o| run.history.allowed(run.deployment(), *p, *o))
+        });
+        let place = place(index, donor, look, &allowed.collect(), basis)?;
+        appraise_place(&place, &policy, &evidence, &mut kept, look.moment.time)
             .map_err(|e| format!("is not believed: {}", told(&e)))
     };
     for (index, donor) in donors.iter().filter(|(_, d)| d.donated.order < moment.order) {
@@ -107,22 +108,22 @@ fn ended(run: &Run, model: U256, until: usize) -> BTreeSet<u16> {
 fn place(
     index: u16,
     donor: &Donor,
-    moment: Moment,
+    look: Look,
     allowed: &BTreeSet<B256>,
     basis: &Basis<'_>,
 ) -> Result<Place, String> {
     let dataset = basis.datasets.get(&donor.dataset).ok_or("has a dataset that is not registered")?;
     let enclave = basis.enclaves.on_ledger(&donor.enclave).ok_or("has no registered enclave")?;
-    let version = dataset.versions.iter().find(|v| v.root == donor.root && v.since.order < moment.order);
+    let version = dataset.versions.iter().find(|v| v.root == donor.root && v.since.order < look.moment.order);
     let validated_by =
         version.and_then(|v| Some(basis.enclaves.on_ledger(&v.enclave)?.facts_of_work(v.since)));
     Ok(Place {
         donor: index,
-        enclave: enclave.facts_at(allowed, moment),
+        enclave: enclave.facts_at(allowed, look),
         dataset: DatasetFacts {
             lineage: donor.dataset,
             root: donor.root,
-            withdrawn: dataset.ended_before(moment.order),
+            withdrawn: dataset.ended_before(look.ended),
             validated_by,
             validated_at: version.map_or(0, |v| v.since.time),
         },

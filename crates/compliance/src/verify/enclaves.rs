@@ -18,6 +18,22 @@ use super::history::Moment;
 use super::run::{Run, kind_of};
 use super::used::Used;
 
+/// A look at the ledger as of a moment, in which new evidence from `renewed` on and ends from `ended` on do not count: by
+/// position of events.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    pub(super) moment: Moment,
+    pub(super) renewed: usize,
+    pub(super) ended: usize,
+}
+
+impl Look {
+    /// With everything before the moment.
+    pub(super) fn at(moment: Moment) -> Self {
+        Self { moment, renewed: moment.order, ended: moment.order }
+    }
+}
+
 /// What an enclave was started for, as its appraised evidence shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -58,7 +74,7 @@ impl Enclave {
     /// Whether evidence of it that holds was there, and young enough, when something happened.
     pub(super) fn lives_at(&self, moment: Moment) -> bool {
         let covers = |s: &Shown| s.holds && s.since.order < moment.order && moment.time < s.until;
-        self.shown.iter().any(covers) && !self.revoked_before(moment)
+        self.shown.iter().any(covers) && !self.revoked_before(moment.order)
     }
 
     /// Whether it had shown this evidence before something happened.
@@ -66,8 +82,8 @@ impl Enclave {
         self.shown.iter().any(|s| s.since.order < moment.order && s.evidence == evidence)
     }
 
-    fn revoked_before(&self, moment: Moment) -> bool {
-        self.revoked.is_some_and(|revoked| revoked < moment.order)
+    fn revoked_before(&self, order: usize) -> bool {
+        self.revoked.is_some_and(|revoked| revoked < order)
     }
 
     /// The newest evidence before something happened, whether it holds or not: the ledger knows no other.
@@ -77,10 +93,13 @@ impl Enclave {
 
     /// What the ledger had of it when something happened, for an appraisal of who works then. `allowed` are the programs that
     /// the members allowed then: what has begun goes on under them.
-    pub(super) fn facts_at(&self, allowed: &BTreeSet<B256>, moment: Moment) -> EnclaveFacts {
-        let newest = self.newest(moment);
-        let in_time = newest.is_some_and(|s| moment.time < s.until);
-        let live = in_time && !self.revoked_before(moment) && allowed.contains(&self.measurement);
+    pub(super) fn facts_at(&self, allowed: &BTreeSet<B256>, look: Look) -> EnclaveFacts {
+        let counts = |(i, s): &(usize, &Shown)| {
+            s.since.order < look.moment.order && (*i == 0 || s.since.order < look.renewed)
+        };
+        let newest = self.shown.iter().enumerate().filter(counts).next_back().map(|(_, s)| s);
+        let in_time = newest.is_some_and(|s| look.moment.time < s.until);
+        let live = in_time && !self.revoked_before(look.ended) && allowed.contains(&self.measurement);
         let evidence_hash = newest.map(|s| s.evidence).unwrap_or_default();
         EnclaveFacts { live, evidence_hash, ..self.facts }
     }

@@ -7,6 +7,7 @@ use std::fs;
 use histone_ledger::Contract;
 use histone_ledger::contracts::{Datasets, Enclaves, Rounds};
 use histone_protocol::B256;
+use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::evidence::Evidence;
 use histone_protocol::plan::PlanDocument;
 use histone_protocol::report::ValidationReport;
@@ -183,7 +184,7 @@ pub(super) fn check(run: &Run, complete: bool) -> Check {
 /// The documents among the blobs; what is no JSON is compared with its hash and its meaning elsewhere.
 fn blobs(run: &Run, complete: bool, counts: &mut Counts, findings: &mut Findings) {
     let (used, opaque) = (run.opened(), opaque(run).collect::<BTreeSet<_>>());
-    let (named, documents) = (named(run), documents(run));
+    let (named, documents) = (named(run), Documents::of(run));
     let listed = fs::read_dir(run.folder.blobs()).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
     let Some(mut entries) = findings.take(listed, || "the blobs".into()) else { return };
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -203,16 +204,24 @@ fn blobs(run: &Run, complete: bool, counts: &mut Counts, findings: &mut Findings
         let read = bounded(&entry.path(), histone_network::MAX_BLOB)
             .and_then(|()| fs::read(entry.path()).map_err(|e| e.to_string()));
         let Some(bytes) = findings.take(read, || shown.clone()) else { continue };
-        // Whatever somebody anchored and no sum was made of says nothing, also where it looks like a document.
-        if nobodys {
-            continue;
-        }
         let Some(value) = json(&bytes) else {
-            findings.expect(!documents.contains(&hash), || {
+            findings.expect(!documents.has(hash), || {
                 format!("`{shown}` is named by the ledger as evidence, report or policy, and is no document")
             });
             continue;
         };
+        if nobodys {
+            findings.fail(format!(
+                "`{shown}` looks like a document, and is only what somebody anchored: take it out of the folder"
+            ));
+            continue;
+        }
+        if documents.has(hash) && !documents.holds(run, hash, &bytes) {
+            findings.fail(format!(
+                "`{shown}` is named by the ledger as evidence, report or policy, and is none: take it out of the folder"
+            ));
+            continue;
+        }
         match opened(&value) {
             None if Evidence::from_bytes(&bytes).is_some() => {
                 one("evidence", &shown, &value, counts, findings)
@@ -254,17 +263,40 @@ fn named(run: &Run) -> BTreeSet<B256> {
 
 /// What the ledger names as JSON that anybody may have put there. Where nothing rests on it, nothing else says what it is;
 /// what is none does not have to lie in a folder.
-fn documents(run: &Run) -> BTreeSet<B256> {
-    let (enclaves, datasets) = (Contract::Enclaves, Contract::Datasets);
-    let shown = run.events::<Enclaves::EnclaveRegistered>(enclaves).into_iter();
-    let shown = shown.map(|s| s.event.evidenceHash);
-    let refreshed = run.events::<Enclaves::EnclaveRefreshed>(enclaves).into_iter();
-    let refreshed = refreshed.map(|s| s.event.evidenceHash);
-    let first = run.events::<Datasets::DatasetRegistered>(datasets).into_iter();
-    let first = first.flat_map(|s| [s.event.reportHash, s.event.policyHash]);
-    let later = run.events::<Datasets::DatasetUpdated>(datasets).into_iter().map(|s| s.event.reportHash);
-    let policies = run.events::<Datasets::PolicyChanged>(datasets).into_iter().map(|s| s.event.policyHash);
-    shown.chain(refreshed).chain(first).chain(later).chain(policies).collect()
+struct Documents {
+    evidence: BTreeSet<B256>,
+    reports: BTreeSet<B256>,
+    policies: BTreeSet<B256>,
+}
+
+impl Documents {
+    fn of(run: &Run) -> Self {
+        let (enclaves, datasets) = (Contract::Enclaves, Contract::Datasets);
+        let shown = run.events::<Enclaves::EnclaveRegistered>(enclaves).into_iter();
+        let refreshed = run.events::<Enclaves::EnclaveRefreshed>(enclaves).into_iter();
+        let first = run.events::<Datasets::DatasetRegistered>(datasets);
+        let later = run.events::<Datasets::DatasetUpdated>(datasets).into_iter();
+        let changed = run.events::<Datasets::PolicyChanged>(datasets).into_iter();
+        let shown = shown.map(|s| s.event.evidenceHash);
+        let reports = first.iter().map(|s| s.event.reportHash);
+        let policies = first.iter().map(|s| s.event.policyHash);
+        Self {
+            evidence: shown.chain(refreshed.map(|s| s.event.evidenceHash)).collect(),
+            reports: reports.chain(later.map(|s| s.event.reportHash)).collect(),
+            policies: policies.chain(changed.map(|s| s.event.policyHash)).collect(),
+        }
+    }
+
+    fn has(&self, hash: B256) -> bool {
+        [&self.evidence, &self.reports, &self.policies].iter().any(|set| set.contains(&hash))
+    }
+
+    /// Whether it is what the ledger names it as, with a signature where there is one.
+    fn holds(&self, run: &Run, hash: B256, bytes: &[u8]) -> bool {
+        self.evidence.contains(&hash) && Evidence::from_bytes(bytes).is_some()
+            || self.reports.contains(&hash) && run.signed::<ValidationReport>(hash).is_ok()
+            || self.policies.contains(&hash) && run.signed::<ConsentPolicy>(hash).is_ok()
+    }
 }
 
 /// What may lie in a folder although no check opens it, because the ledger names it where such a thing belongs.

@@ -313,10 +313,11 @@ fn partials(
     if listed.len() != record.partials.len() {
         return Err("run.json names a partial sum twice".into());
     }
-    // A member may have posted the hash of nothing, and whoever it is: the others open the same sum.
-    let needed = usize::from(header.committee().threshold());
+    // A member may have posted the hash of nothing, and whoever it is: the others open the same sum. With one more than open
+    // it a wrong one would show.
+    let needed = usize::from(header.committee().quorum());
     if listed.len() < needed {
-        return Err(format!("run.json names {} partial sums, the sum is opened by {needed}", listed.len()));
+        return Err(format!("run.json names {} partial sums, {needed} are asked", listed.len()));
     }
     let mut partials = Vec::new();
     for hash in &record.partials {

@@ -6,7 +6,6 @@
 
 mod all;
 mod committee;
-mod fresh;
 mod money;
 mod owners;
 mod shares;

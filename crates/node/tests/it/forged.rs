@@ -245,7 +245,7 @@ fn decisions_are_decided_again() {
 fn rounds_are_summed_again() {
     let after = ["rounds", "evaluations", "result"];
     lie(|r| r.rounds[2].stage = "evaluate".into(), &after, &["round 3: run.json calls its stage"]);
-    lie(|r| r.rounds[0].partials.truncate(1), &after, &["round 1: the partial sum"]);
+    lie(|r| r.rounds[0].partials.truncate(1), &after, &["round 1: run.json names 1 partial sums"]);
     lie(
         |r| r.rounds[1].updates.retain(|donor, _| *donor < 4),
         &after,
@@ -437,7 +437,7 @@ fn the_operator_gives_itself_another_role() {
     };
     let problems = [
         "`auditor`, the ledger has it as `operator`",
-        "`famous-hospital`, its profile on the ledger is another one",
+        "`famous-hospital`, which no profile of it on the ledger ever said",
         "`participant`, the ledger has it as `end user`",
     ];
     lie(swap, &["record"], &problems);

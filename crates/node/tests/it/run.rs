@@ -71,7 +71,7 @@ fn assert_sound(result: &RunResult) {
     let (federated, pooled) = (result.auc.federated_exact.unwrap(), result.auc.pooled.unwrap());
     assert!((federated - pooled).abs() < 0.002, "{federated} {pooled}");
     assert!(
-        (result.auc.federated.unwrap() - federated).abs() < 0.02,
+        (result.auc.federated.unwrap() - federated).abs() < 0.03,
         "the histogram, of about 10 rows a bin, is near the exact figure: {:?} {federated}",
         result.auc.federated
     );

@@ -11,6 +11,7 @@ use histone_compliance::folder::{
     profile,
 };
 use histone_compliance::verify::{Check, Outcome, verify};
+use histone_enclave::cohort::MARGIN;
 use histone_federation::plan::{Finished, Step};
 use histone_ledger::contracts::{
     Contract, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken, reasons,
@@ -460,11 +461,14 @@ async fn run_with_lying_trainer(invites_who_left: bool) -> Vec<(&'static str, St
         cast.donate(owner, paper, id, &plan).await.unwrap();
     }
     let mut model = cast.begin(id, plan).await;
+    // Longer than what may count or not.
+    cast.wait(2 * MARGIN).await;
     let header = cast.header(&mut model, |f| f.cohort.truncate(if invites_who_left { 3 } else { 2 })).await;
     let (mut answering, mut withdrawn) = (vec![0, 1, 2], vec![]);
     if invites_who_left {
         let call = Datasets::withdrawCall { id: cast.owners[2].dataset() };
         world.ledger.send(&cast.owners[2].party.key, Contract::Datasets, call).await.unwrap();
+        cast.wait(2 * MARGIN).await;
         answering.pop();
         withdrawn.push((2, 1));
     }

@@ -305,9 +305,10 @@ async fn one_header_a_round_and_one_sum_a_header() {
     let mut restarted = CommitteeMember::new(party);
     refused(restarted.lock(&header, &shadow).await, "already opened for another survivor set");
     // A memory that cannot be read is no empty memory.
-    for name in ["promised.json", "opened.json"] {
-        restarted.party.keep(name, b"{").unwrap();
-        refused(restarted.lock(&header, &shadow).await, "could not record what it is about to open");
+    let other = CommitteeMember::new(cast.party_again("member 2"));
+    for (mut member, name) in [(restarted, "opened.json"), (other, "promised.json")] {
+        member.party.keep(name, b"{").unwrap();
+        refused(member.lock(&header, &shadow).await, "could not record what it is about to open");
     }
     // It is the memory that refuses: a member who has locked nothing cannot tell the two histories apart.
     cast.committee[6].lock(&header, &shadow).await.unwrap();

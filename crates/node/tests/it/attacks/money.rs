@@ -3,6 +3,7 @@
 use histone_federation::header::RoundHeader;
 use histone_federation::plan::Step;
 use histone_ledger::contracts::{Contract, Enclaves, Market, Programs, Rounds};
+use histone_node::committee::Lock;
 use histone_node::trainer::Offer;
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::{B256, U256};
@@ -162,4 +163,109 @@ async fn to_keep_a_users_money_for_longer_than_it_lives() {
     };
     let proposed = cast.trainer.propose(&paper, offer, &cast.world).await;
     assert!(proposed.is_err(), "a query that is open for 136 years");
+}
+
+/// Two trainings over the same columns, the second without one owner, whose rounds are closed at the same time. Members
+/// ask their memory before they lock, but a lock is not in it: they lock both and show one. The other is open for the
+/// ledger, is paid, and can be neither void nor repeated.
+#[tokio::test]
+async fn to_make_a_trainer_pay_for_one_of_two_sums_that_are_locked_at_once() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut first = cast.recruit(plan(2)).await;
+    let one = cast.open_round(&mut first).await;
+    for owner in &mut cast.owners {
+        owner.contribute(&one, &world).await.unwrap();
+    }
+    let (paper, id) = cast.propose(&plan(2)).await;
+    for owner in 0..2 {
+        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+    }
+    let mut second = cast.begin(id, plan(2)).await;
+    let two = cast.open_round(&mut second).await;
+    for owner in &mut cast.owners[..2] {
+        owner.contribute(&two, &world).await.unwrap();
+    }
+    cast.trainer.close_round(first.id, 1, &world).await.unwrap();
+    cast.trainer.close_round(id, 1, &world).await.unwrap();
+    let mut locked = [0, 0];
+    for member in &mut cast.committee {
+        for (header, locked) in [&two, &one].into_iter().zip(&mut locked) {
+            *locked += usize::from(matches!(member.lock(header, &world).await, Ok(Lock::Posted(_))));
+        }
+    }
+    let mut shown = [0, 0];
+    for member in &mut cast.committee {
+        for (header, shown) in [&two, &one].into_iter().zip(&mut shown) {
+            *shown += usize::from(member.publish(header, &world).await.is_ok());
+        }
+    }
+    let void = cast.trainer.void_round(first.id, 1, &world).await;
+    cast.trainer.abort(first.id, &world).await.unwrap();
+    let owed = cast.owed(first.id, 1).await;
+    assert!(
+        shown[1] >= 5 || owed == 0,
+        "locked {locked:?}, shown {shown:?}, void {:?}: the first trainer owes {owed} to each donor for a sum that nobody shows",
+        void.is_ok()
+    );
+}
+
+/// The pauser alone: nobody opens a round while the market is paused, and the sixty days after the last opened sum go on.
+#[tokio::test]
+async fn to_make_a_trainer_pay_for_half_a_model_by_a_pause() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut model = cast.recruit(plan(2)).await;
+    let (transcript, step) = cast.round_of(&mut model, &[0, 1, 2]).await;
+    for owner in &mut cast.owners {
+        owner.observe(&transcript, &world).await.unwrap();
+    }
+    let Step::Next(next) = step else { panic!() };
+    model.training = next;
+    let pauser = cast.party_again("auditor");
+    world.ledger.hand_over(&cast.operator.key, pauser.account()).await.unwrap();
+    world.ledger.send(&pauser.key, Contract::Market, Market::pauseCall {}).await.unwrap();
+    assert!(cast.trainer.open_round(&model.training, &mut model.leading, &world).await.is_err());
+    cast.wait(60 * 24 * 3_600 + 1).await;
+    let call = Market::abortTrainingCall { modelId: U256::from(model.id) };
+    let ended = world.ledger.send(&cast.owners[0].party.key, Contract::Market, call).await;
+    assert!(
+        ended.is_err(),
+        "a donor ends a training that was paused all the time; it is owed {}",
+        cast.owed(model.id, 1).await
+    );
+}
+
+/// One member locks the hash of nothing and shows nothing, while one honest member is away: a quorum has locked, so the sum
+/// is open and paid for, and one partial sum is missing. The trainer waits, the honest one comes back, and the enclaves go on.
+#[tokio::test]
+async fn to_make_a_trainer_pay_by_locking_and_showing_nothing() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut model = cast.recruit(plan(2)).await;
+    let header = cast.open_round(&mut model).await;
+    for owner in &mut cast.owners {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+    cast.trainer.close_round(model.id, 1, &world).await.unwrap();
+    let liar = cast.committee.pop().unwrap();
+    let mut away = cast.committee.pop().unwrap();
+    let call = Rounds::postPartialCall {
+        modelId: U256::from(model.id),
+        round: 1,
+        attempt: 0,
+        partialHash: B256::repeat_byte(8),
+    };
+    world.ledger.send(&liar.party.key, Contract::Rounds, call).await.unwrap();
+    let mut partials = cast.open_sum(&header).await;
+    // A sum of five would hide that one of them is wrong.
+    let early = cast.trainer.finish_round(&model.training, &header, &partials, &world).await;
+    refused(early, "5 partial sums are shown, 6 are asked");
+    cast.wait(3 * DEADLINE).await;
+    away.lock(&header, &world).await.unwrap();
+    partials.push(away.publish(&header, &world).await.unwrap());
+    let finished = cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
+    for owner in &mut cast.owners {
+        owner.observe(&finished.0, &world).await.unwrap();
+    }
 }
