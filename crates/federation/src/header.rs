@@ -6,6 +6,7 @@
 use histone_program_sdk::job::{TrainSpec, TrainTask};
 use histone_program_sdk::wire::{Reader, WireError, Writer};
 use histone_protocol::committee::{Committee, CommitteeError};
+use histone_protocol::hash::blob_hash;
 
 use crate::codec;
 use crate::fixed::MAX_FRACTIONAL_BITS;
@@ -115,7 +116,7 @@ impl RoundHeader {
         let mut header = RoundHeader { fields, committee, dimension, hash: [0; 32] };
         // A specification that cannot be read back would be a header that only its author can use.
         TrainSpec::decode(&header.fields.spec.encode()).map_err(HeaderError::Encoding)?;
-        header.hash = codec::hash("histone/round-header/v2", &[&header.encode()]);
+        header.hash = blob_hash(&header.encode()).0;
         Ok(header)
     }
 
@@ -149,7 +150,7 @@ impl RoundHeader {
         self.donor(donor).is_some()
     }
 
-    /// SHA-256 of the encoding with the domain `histone/round-header/v2`.
+    /// BLAKE3 of the encoding, which is the header's address in public storage: whoever has the ledger finds it.
     pub fn hash(&self) -> [u8; 32] {
         self.hash
     }

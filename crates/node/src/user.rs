@@ -1,13 +1,15 @@
 //! An end user: buys an access code, asks, and reads the answer.
 
 use histone_attestation::Attested;
+use histone_enclave::cohort;
 use histone_enclave::query::{self, QUERY_INFO, QueryRequest, code_hash, open_answer, query_aad};
-use histone_ledger::contracts::{Contract, Market, TestToken};
+use histone_ledger::contracts::{Contract, Enclaves, Market, TestToken};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::{Address, B256, U256};
 
 use crate::error::NodeError;
 use crate::party::Party;
+use crate::recompute;
 use crate::world::World;
 
 /// The series of access codes, for the party's counter.
@@ -45,7 +47,8 @@ impl AccessCode {
 
 impl User {
     /// Looks at the enclave that serves a model now: registered, alive, with the audited program, started for this model,
-    /// and its evidence. What comes back is what [`User::buy`] and [`User::ask`] trust.
+    /// and its evidence; and at the model, which must follow from its public rounds. What comes back is what [`User::buy`]
+    /// and [`User::ask`] trust.
     pub async fn appraise(&self, model_id: u64, world: &World) -> Result<Attested, NodeError> {
         let call = Market::modelCall { modelId: U256::from(model_id) };
         let enclave = world.ledger.read(Contract::Market, call).await?.queryEnclave;
@@ -61,7 +64,19 @@ impl User {
         let call = Market::modelCall { modelId: U256::from(model_id) };
         let model_hash = world.ledger.read(Contract::Market, call).await?.modelHash;
         let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash);
+        self.recompute(model_id, init_data, world).await?;
         world.appraise_for(model_id, enclave, ProgramKind::Query, init_data).await
+    }
+
+    /// Recomputes the training of a model, once: what follows from final rounds does not change. `init_data` names the
+    /// ledger, the model and its hash.
+    async fn recompute(&self, model_id: u64, init_data: B256, world: &World) -> Result<(), NodeError> {
+        let name = format!("recomputed-{model_id}.bin");
+        if self.party.recall(&name)?.as_deref() == Some(init_data.as_slice()) {
+            return Ok(());
+        }
+        recompute::model(model_id, world).await?;
+        Ok(self.party.keep(&name, init_data.as_slice())?)
     }
 
     /// Pays for one query to the enclave that was appraised, and to no other: the contract refuses when another one serves
@@ -120,7 +135,9 @@ impl User {
         AccessCode { code, query_id, model_id, trusted }
     }
 
-    /// Seals a question to the enclave that was appraised for the code, as long as the appraisal is valid.
+    /// Seals a question to the enclave that was appraised for the code, as long as the appraisal is valid and the ledger
+    /// still has that enclave, alive and with the same key and evidence. Between payment and question somebody may have found
+    /// that its key is stolen.
     pub async fn ask(
         &mut self,
         code: &AccessCode,
@@ -134,13 +151,23 @@ impl User {
                 code.trusted.valid_until()
             )));
         }
+        let keys = code.trusted.keys();
+        let live = Enclaves::requireLiveCall { signer: keys.receipt, kind: ProgramKind::Query.code() };
+        // Says why, where it is not alive.
+        world.ledger.read(Contract::Enclaves, live).await?;
+        let facts = cohort::enclave(keys.receipt, ProgramKind::Query, &world.ledger).await?;
+        if facts.keys != keys || facts.evidence_hash != code.trusted.evidence_hash() {
+            return Err(NodeError::Message(
+                "the query enclave has other evidence or another key than it was appraised with; the row is not sealed to it, appraise it again"
+                    .into(),
+            ));
+        }
         let request = QueryRequest {
             user: self.party.account(),
             code: code.code,
             reply_to: self.party.seal.public(),
             row,
         };
-        let keys = code.trusted.keys();
         let aad = query_aad(code.model_id, keys.receipt);
         Ok(keys.seal.seal(QUERY_INFO, aad.as_slice(), &request.encode(), self.party.root())?)
     }
