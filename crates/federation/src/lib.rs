@@ -33,7 +33,7 @@
 //! # let (sealer, unsealer) = (NoEncryption, NoEncryption);
 //! let training = Training::start(Plan {
 //!     columns: 1, missing: Missing::Mean, zero_is_missing: vec![], holdout_every: 0,
-//!     ridge: 1.0, max_newton_rounds: 20, tolerance: 1e-8, bins: 1000, min_survivors: 2,
+//!     ridge: 1.0, max_newton_rounds: 20, tolerance: 1e-8, bins: 100, min_survivors: 2,
 //! })?;
 //! let header = RoundHeader::new(RoundFields {
 //!     chain_id: 1, market: [7; 20], model_id: [0; 32], round: 0,

@@ -11,6 +11,10 @@
 //! | newton | gradient, curvature, loss at the current weights | the next weights |
 //! | evaluate | histogram of predicted probabilities | area under the curve |
 //!
+//! The histogram is opened, and a bin with one row in it would tell that row's score and class. There are so few bins that
+//! each holds [`ROWS_PER_BIN`] rows on average ([`bins_for`]), by the fewest rows that can be evaluated after the description.
+//! It is an average: bins at the edge may hold fewer, and donors that leave before the evaluation take their rows along.
+//!
 //! A column whose deviation is at most a millionth of its mean counts as constant and gets the weight 0, because its
 //! squares do not tell more. To be used it must be centered by its owner (a year of birth is fine, nanoseconds since 1970
 //! are not).
@@ -47,6 +51,7 @@ mod median;
 mod model;
 mod newton;
 
+pub use histone_program_sdk::job::{MAX_BINS, ROWS_PER_BIN, bins_for};
 use histone_program_sdk::job::{Missing, TrainSpec, TrainTask};
 use histone_program_sdk::wire::{Reader, WireError, Writer};
 
@@ -74,7 +79,8 @@ pub struct Plan {
     pub max_newton_rounds: u32,
     /// The training has converged when no weight changes by as much as this.
     pub tolerance: f64,
-    /// Bins of the histogram from which the area under the curve is computed, 2 to 100,000.
+    /// Bins of the histogram from which the area under the curve is computed, 2 to [`MAX_BINS`]; with few rows there are
+    /// fewer ([`bins_for`]).
     pub bins: u32,
     /// With fewer donors in any round the training ends, at least 2. Every header repeats it.
     pub min_survivors: u16,
@@ -104,13 +110,25 @@ impl Plan {
         if !self.tolerance.is_finite() || self.tolerance <= 0.0 {
             return refuse("the tolerance must be finite and above 0");
         }
-        if !(2..=100_000).contains(&self.bins) {
-            return refuse("the number of bins must be between 2 and 100,000");
+        if !(2..=MAX_BINS).contains(&self.bins) {
+            return refuse(
+                "the number of bins must be between 2 and 100, so that a bin holds several people",
+            );
         }
         if self.min_survivors < 2 {
             return refuse("a sum over fewer than 2 survivors hides nobody");
         }
         Ok(())
+    }
+
+    /// The fewest rows that are evaluated when `rows` rows of `donors` sites are trained on. At each site and of each class
+    /// every `holdout_every`-th is held out, so that less than that many rows more are trained on than full cycles have.
+    fn fewest_evaluated(&self, rows: u64, donors: usize) -> u64 {
+        let every = u64::from(self.holdout_every);
+        match every.checked_sub(1) {
+            None | Some(0) => rows,
+            Some(trained) => rows.saturating_sub(2 * donors as u64 * trained) / trained,
+        }
     }
 
     fn spec(&self, task: TrainTask) -> TrainSpec {
@@ -170,6 +188,8 @@ pub struct Training {
     donors: Vec<u16>,
     /// What [`Training::with_cohort_of`] fixed. Not part of the state's hash: every header holds it anyway.
     cohort: Option<Cohort>,
+    /// Bins of the evaluation: the plan's until the description says how many rows there are.
+    bins: u32,
     stage: Stage,
 }
 
@@ -209,7 +229,8 @@ impl Training {
     /// The state before the first round.
     pub fn start(plan: Plan) -> Result<Training, PlanError> {
         plan.check()?;
-        Ok(Training { plan, rounds: 0, donors: Vec::new(), cohort: None, stage: Stage::Describe })
+        let bins = plan.bins;
+        Ok(Training { plan, rounds: 0, donors: Vec::new(), cohort: None, bins, stage: Stage::Describe })
     }
 
     /// The plan.
@@ -258,7 +279,7 @@ impl Training {
             }
             Stage::Newton(n) => TrainTask::Newton { pre: n.pre.clone(), weights: n.weights.clone() },
             Stage::Evaluate(m) => {
-                TrainTask::Evaluate { pre: m.pre.clone(), weights: m.weights.clone(), bins: self.plan.bins }
+                TrainTask::Evaluate { pre: m.pre.clone(), weights: m.weights.clone(), bins: self.bins }
             }
         })
     }
@@ -308,7 +329,7 @@ impl Training {
             codec::put_u16(&mut w, d);
         }
         // The specification holds the numbers that the sites see; the rest is what the state remembers beside it.
-        w.bytes(&self.spec().encode());
+        w.bytes(&self.spec().encode()).u32(self.bins);
         match &self.stage {
             Stage::Describe => {}
             Stage::Ranks { described, searches } => {
@@ -356,10 +377,16 @@ impl Training {
             rounds: self.rounds + 1,
             donors: donors.to_vec(),
             cohort: self.cohort.clone(),
+            bins: self.bins,
             stage,
         };
         Ok(match &self.stage {
-            Stage::Describe => Step::Next(next(self.describe(sum)?)),
+            Stage::Describe => {
+                let described = Described::read(self.plan.columns as usize, sum)?;
+                let rows = self.plan.fewest_evaluated(described.rows, donors.len());
+                let bins = bins_for(self.plan.bins, rows);
+                Step::Next(Training { bins, ..next(self.described(described)?) })
+            }
             Stage::Ranks { described, searches } => {
                 let (described, mut searches) = (described.clone(), searches.clone());
                 let columns = self.plan.columns as usize;
@@ -387,8 +414,7 @@ impl Training {
         })
     }
 
-    fn describe(&self, sum: &[f64]) -> Result<Stage, PlanError> {
-        let described = Described::read(self.plan.columns as usize, sum)?;
+    fn described(&self, described: Described) -> Result<Stage, PlanError> {
         let (positives, negatives) = (described.positives, described.rows - described.positives);
         if positives < 2 || negatives < 2 {
             return Err(PlanError::TooFewOfAClass { positives, negatives });
@@ -506,6 +532,36 @@ mod tests {
         assert_eq!(distinct.len(), 5);
     }
 
+    /// The trainer cannot have single people opened by asking for many bins.
+    #[test]
+    fn few_rows_have_few_bins() {
+        let bins = |asked, holdout_every, rows: f64, donors: &[u16]| {
+            let plan = Plan { bins: asked, holdout_every, max_newton_rounds: 1, ..plan(Missing::Mean) };
+            let t = Training::start(plan).unwrap();
+            let t = next(t.advance(donors, &[rows, 2.0, rows, 0.0, 8.0, 0.0, rows + 28.0, 0.0]));
+            let mut newton = vec![0.0; t.spec().task.output_len(2)];
+            newton[3..9].copy_from_slice(&[1.0, 0.0, 0.0, 1.0, 0.0, 1.0]);
+            let TrainTask::Evaluate { bins, .. } = next(t.advance(donors, &newton)).spec().task else {
+                panic!()
+            };
+            bins
+        };
+        // Every row of the training.
+        assert_eq!([9.0, 39.0, 72.0, 990.0, 1e6].map(|rows| bins(100, 0, rows, &[1, 2])), [2, 3, 7, 99, 100]);
+        assert_eq!(bins(20, 0, 1e6, &[1, 2]), 20);
+        // A quarter of all: 300 training rows of three sites are 94 or more held-out ones.
+        assert_eq!([bins(100, 4, 300.0, &[1, 2, 3]), bins(100, 4, 10.0, &[1, 2])], [9, 2]);
+        let floor = plan(Missing::Mean);
+        for (every, sites) in [(2u32, 1usize), (4, 3), (5, 4)] {
+            for class in 2..40u64 {
+                let held = class / u64::from(every);
+                let (trained, held) = (2 * sites as u64 * (class - held), 2 * sites as u64 * held);
+                let fewest = Plan { holdout_every: every, ..floor.clone() }.fewest_evaluated(trained, sites);
+                assert!(fewest <= held && held < fewest + 4 * sites as u64, "{fewest} {held}");
+            }
+        }
+    }
+
     #[test]
     fn impossible_sums_are_refused() {
         let check = |missing, sum: &[f64], part: &str| {
@@ -524,7 +580,7 @@ mod tests {
 
     #[test]
     fn bad_plans_are_refused() {
-        let changes: [fn(&mut Plan); 8] = [
+        let changes: [fn(&mut Plan); 9] = [
             |p| p.columns = 0,
             |p| p.zero_is_missing = vec![1, 1],
             |p| p.zero_is_missing = vec![2],
@@ -533,6 +589,7 @@ mod tests {
             |p| p.max_newton_rounds = 0,
             |p| p.tolerance = f64::NAN,
             |p| p.bins = 1,
+            |p| p.bins = 101,
         ];
         for change in changes {
             let mut p = plan(Missing::Mean);

@@ -1,6 +1,6 @@
 //! The plan of a training, as the document that the white paper and the ledger name.
 
-use histone_federation::plan::Plan;
+use histone_federation::plan::{MAX_BINS, Plan};
 use histone_ledger::contracts::Market;
 use histone_protocol::B256;
 use histone_protocol::consent::WhitePaper;
@@ -9,9 +9,6 @@ use histone_protocol::plan::{FORMAT, MissingCells, PlanDocument, PlanPrograms};
 use crate::error::NodeError;
 use crate::study::{Missing, Study};
 use crate::world::World;
-
-/// Bins of the histogram from which the area under the curve is computed.
-const BINS: u32 = 1_000;
 
 /// How long the parties have.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +42,7 @@ pub fn document(study: &Study, programs: PlanPrograms, times: Times) -> PlanDocu
         ridge: study.training.ridge,
         max_newton_rounds: study.training.rounds,
         tolerance: study.training.tolerance,
-        bins: BINS,
+        bins: MAX_BINS,
         // A study has at most 256 participants.
         min_survivors: study.training.min_survivors as u16,
         committee_members: study.committee.numbers.members(),

@@ -19,6 +19,7 @@ mod result;
 
 use histone_program_sdk::config::{Config, Outcome};
 use histone_program_sdk::data::Data;
+use histone_program_sdk::job::bins_for;
 use histone_program_sdk::math::{dot, logistic};
 use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened};
 use histone_program_sdk::model::Model;
@@ -126,7 +127,10 @@ impl Method for Logistic {
                 Ask::new("newton", &question, fit::segments(fit.design.width()))
             }
             State::Judging { estimates } => {
-                let bins = estimates.design.config.value(setting::BINS) as u32;
+                let bins = bins_for(
+                    estimates.design.config.value(setting::BINS) as u32,
+                    estimates.described.judging,
+                );
                 let question = Question::Judge {
                     design: estimates.design.clone(),
                     weights: estimates.weights.clone(),

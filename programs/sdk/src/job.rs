@@ -11,6 +11,18 @@ pub const VERSION: u8 = 1;
 /// Most feature columns of a job. Second derivatives of this many fill a quarter of a program's memory.
 pub const MAX_COLUMNS: u32 = 4096;
 
+/// Most bins of an evaluation. It is opened: finer ones would list the score and the class of single rows.
+pub const MAX_BINS: u32 = 100;
+
+/// Rows that a bin of an evaluation holds on average, as far as the sums before it tell.
+pub const ROWS_PER_BIN: u64 = 10;
+
+/// Bins for about `rows` rows: as many as asked for, as long as they hold [`ROWS_PER_BIN`] rows each on average; at least 2.
+pub fn bins_for(asked: u32, rows: u64) -> u32 {
+    let most = u64::from(MAX_BINS).min(rows / ROWS_PER_BIN) as u32;
+    asked.min(most).max(2)
+}
+
 fn version(r: &mut Reader<'_>) -> Result<(), WireError> {
     match r.u8()? {
         VERSION => Ok(()),
@@ -155,7 +167,7 @@ pub enum TrainTask {
         pre: Preprocessing,
         /// Final weights.
         weights: Vec<f64>,
-        /// Number of bins, 1 to 100,000.
+        /// Number of bins, 1 to [`MAX_BINS`].
         bins: u32,
     },
     /// The site's own report, not summed: `[evaluated rows, evaluated positives, AUC of the federated model, AUC of a
@@ -303,7 +315,7 @@ impl TrainSpec {
                     2 => TrainTask::Newton { pre, weights },
                     3 => {
                         let bins = r.u32()?;
-                        if !(1..=100_000).contains(&bins) {
+                        if !(1..=MAX_BINS).contains(&bins) {
                             return Err(WireError::Invalid("number of bins"));
                         }
                         TrainTask::Evaluate { pre, weights, bins }

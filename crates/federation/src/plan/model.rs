@@ -126,6 +126,14 @@ impl Evaluation {
         Ok(Evaluation { negatives, positives, auc })
     }
 
+    /// The least and the largest area that these bins allow: all pairs of one bin ranked wrong, or right.
+    pub fn auc_within(&self) -> Option<(f64, f64)> {
+        let sum = |counts: &[u64]| counts.iter().map(|&c| c as f64).sum::<f64>();
+        let pairs = sum(&self.negatives) * sum(&self.positives);
+        let tied: f64 = self.negatives.iter().zip(&self.positives).map(|(&n, &p)| n as f64 * p as f64).sum();
+        self.auc.map(|auc| (auc - 0.5 * tied / pairs, auc + 0.5 * tied / pairs))
+    }
+
     /// Rows evaluated.
     pub fn rows(&self) -> u64 {
         self.negatives.iter().chain(&self.positives).fold(0u64, |sum, &c| sum.saturating_add(c))

@@ -79,7 +79,7 @@ fn four_hospitals_reproduce_the_pooled_reference() {
                 ridge,
                 max_newton_rounds: 30,
                 tolerance: 1e-8,
-                bins: 1000,
+                bins: 100,
                 min_survivors: 3,
             };
             let mut world = World::new(sites.clone(), 4);
@@ -105,7 +105,10 @@ fn four_hospitals_reproduce_the_pooled_reference() {
             );
             close(&name("weights"), &model.weights, &weights, 1e-5);
             let auc = pooled_fit["auc_training"].as_f64().unwrap();
-            close(&name("area under the curve"), &[trained.finished.evaluation.auc.unwrap()], &[auc], 1e-3);
+            let evaluation = &trained.finished.evaluation;
+            let (least, most) = evaluation.auc_within().unwrap();
+            assert!((least..=most).contains(&auc), "{variant} {fit}: {auc} is not from {least} to {most}");
+            close(&name("area under the curve"), &[evaluation.auc.unwrap()], &[auc], 3e-3);
 
             // Our own pooled solver, which is what a study prints, must agree as well.
             let table = pooled::concat(&sites).unwrap();

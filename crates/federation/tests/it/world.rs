@@ -73,7 +73,7 @@ pub fn plan(columns: u32, missing: Missing) -> Plan {
         ridge: 1.0,
         max_newton_rounds: 40,
         tolerance: 1e-9,
-        bins: 2000,
+        bins: 100,
         min_survivors: 2,
     }
 }

@@ -16,7 +16,7 @@ async fn a_paper_says_one_plan_and_the_ledger_another() {
     let paper = WhitePaper { plan: good.hash(), ..cast.paper() };
     // Every field that could be another one on the ledger than in what the owners read.
     let others = [
-        PlanDocument { bins: 100_000, ..good.clone() },
+        PlanDocument { bins: 100, ..good.clone() },
         PlanDocument { max_newton_rounds: 1_000, ..good.clone() },
         PlanDocument { committee_members: 5, ..good.clone() },
         PlanDocument { round_seconds: 1, ..good.clone() },
