@@ -153,7 +153,7 @@ impl Plan {
     /// Reads and checks a plan.
     pub fn decode(bytes: &[u8]) -> Result<Plan, PlanError> {
         let read = || {
-            let mut r = Reader(bytes);
+            let mut r = Reader::new(bytes);
             let spec = TrainSpec::decode(r.bytes()?)?;
             if spec.task != TrainTask::Describe {
                 return Err(WireError::Invalid("first task of a plan"));

@@ -210,15 +210,15 @@ fn a_sketch_is_read_back_or_refused() {
         let sketch = Sketch::of(&key(), &table);
         let mut w = Writer::default();
         sketch.write(&mut w);
-        let mut r = Reader(&w.0);
+        let mut r = Reader::new(&w.0);
         assert!(Sketch::read(&mut r).unwrap() == sketch && r.end().is_ok());
         for end in (0..w.0.len()).step_by(7) {
-            assert!(Sketch::read(&mut Reader(&w.0[..end])).is_err());
+            assert!(Sketch::read(&mut Reader::new(&w.0[..end])).is_err());
         }
     }
     let mut lying = vec![0; 44];
     lying.extend_from_slice(&u32::MAX.to_le_bytes());
-    assert!(Sketch::read(&mut Reader(&lying)).is_err());
+    assert!(Sketch::read(&mut Reader::new(&lying)).is_err());
 }
 
 proptest! {
