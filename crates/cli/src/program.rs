@@ -113,7 +113,9 @@ fn kind(program: &Program) -> String {
 /// Runs `histone program check`.
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
     let (wasm, _) = module(&args.module)?;
-    let program = Program::admit(&wasm, Limits::STANDARD)
+    // A method has limits of its own; everything else is measured with the standard ones.
+    let program = Program::admit(&wasm, Limits::METHOD)
+        .and_then(|p| if p.manifest().is_some() { Ok(p) } else { Program::admit(&wasm, Limits::STANDARD) })
         .with_context(|| format!("`{}` is not admitted", args.module))?;
     let limits = program.limits();
     let hex = |hash: [u8; 32]| format!("0x{}", hash.iter().map(|b| format!("{b:02x}")).collect::<String>());
@@ -127,6 +129,7 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
                 "input_bytes": limits.input_bytes, "output_bytes": limits.output_bytes,
             },
             "manifest": program.manifest(),
+            "report_bits": program.manifest().map(|m| m.report_bits()),
             "measurement": hex(program.measurement()),
             "module_sha256": hex(program.wasm_hash()),
         });
@@ -187,9 +190,10 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
         });
         writeln!(out, "{}", table(&["field", "decimals", "range", "", "what it is"], rows))?;
     }
+    writeln!(out, "\nwith each report a site tells {} bits of its rows at the most", m.report_bits())?;
     writeln!(
         out,
-        "\nmodels are applied by the program `{}`; at most {} rounds",
+        "models are applied by the program `{}`; at most {} rounds",
         m.answer.program, m.limits.rounds
     )?;
     Ok(true)
@@ -237,7 +241,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
     let done = train(&method, &fitted.config, &encoded)?;
     let reports = encoded
         .iter()
-        .map(|blocks| method.report_explained(&done.model, blocks))
+        .map(|blocks| method.report_for_owner(&done.model, blocks))
         .collect::<Result<Vec<_>, _>>()?;
     let answers = match &args.ask {
         None => Vec::new(),
@@ -253,7 +257,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
             };
             let answer = load_answer(&module, &method)?;
             let rows = sites::rows(&fitted, &read(path)?)?;
-            rows.iter().map(|row| answer.answer_explained(&done.model, row)).collect::<Result<Vec<_>, _>>()?
+            rows.iter().map(|row| answer.answer_for_owner(&done.model, row)).collect::<Result<Vec<_>, _>>()?
         }
     };
     if let Some(path) = &args.out {

@@ -62,13 +62,13 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
         .collect();
     let total: u32 = r.auc.sites.iter().map(|s| s.evaluated_rows).sum();
     let positive: u32 = r.auc.sites.iter().map(|s| s.positives).sum();
-    let federated = auc(r.auc.federated);
+    let federated = r.auc.federated.map_or_else(|| auc(None), |area| format!("~{}", auc(Some(area))));
     let total = format!("{total} ({positive} positive)");
     rows.push(vec!["all sites".into(), total, "-".into(), federated, auc(r.auc.pooled)]);
     writeln!(out, "{}", table(&["site", "rows", "local", "federated", "pooled*"], rows))?;
     writeln!(
         out,
-        "  federated, all sites: from the opened histogram, of at least 10 rows a bin on average; a pair within a bin counts half.\n* pooled: computed by the runner of this study from the files; no party of a real collaboration could.\n  federated model against pooled fit: largest difference of a weight {:.1e}; {} Newton rounds, {}",
+        "~ from the opened histogram: about ten rows a bin or more, so that it shows nobody; a pair within a bin counts half,\n  so that the exact area is mostly larger.\n* pooled: computed by the runner of this study from the files; no party of a real collaboration could.\n  federated model against pooled fit: largest difference of a weight {:.1e}; {} Newton rounds, {}",
         r.model.largest_difference_to_pooled,
         r.model.newton_rounds,
         if r.model.converged { "converged" } else { "NOT converged: raise `rounds`" },

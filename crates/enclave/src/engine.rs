@@ -5,10 +5,20 @@
 //! by instruction and not by time. The one thing that the engine and not the wasm text decides is the depth of the
 //! call stack; it is fixed here at 512 KiB.
 //!
+//! What a module ends with beside private data is of its own choice: a code, a length or a channel that it asks for are 32 bits
+//! of a row each. So [`LoadedProgram::call`] says one and the same of every such call that gives nothing
+//! ([`RunError::Withheld`]); whoever has the data may ask for more ([`LoadedProgram::call_for_owner`]).
+//!
+//! Fuel counts instructions, and one that waits for memory takes a hundred times as long as one that does not: 10^12 units are
+//! a quarter of an hour or a day. Beside fuel a call therefore has [`MAX_SECONDS`], which is no part of its result: it fails, or it
+//! gives the same bytes as everywhere.
+//!
 //! No type of the wasm engine is in this interface, so that another engine can take its place.
 
 use core::fmt;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use histone_program_sdk::abi;
 use histone_program_sdk::refusal::Refusal;
@@ -21,6 +31,9 @@ const STACK_BYTES: usize = 512 << 10;
 
 /// Bytes that cross the border for one unit of fuel.
 const BYTES_PER_FUEL: u64 = 8;
+
+/// Seconds of the clock that a call may take, whatever its fuel.
+pub const MAX_SECONDS: u64 = 30 * 60;
 
 /// Longest explanation of a public half in bytes; what is longer is cut.
 pub const MAX_EXPLANATION: usize = 1_000;
@@ -49,6 +62,15 @@ pub enum RunError {
         /// The limit.
         fuel: u64,
     },
+    /// The time of the clock is over.
+    #[error("the program did not end within {seconds} seconds")]
+    OutOfTime {
+        /// The limit.
+        seconds: u64,
+    },
+    /// A call beside private data gave nothing. Why is not said, because the program may choose it by the data.
+    #[error("the program gave no answer; why is said only to whoever has its data")]
+    Withheld,
     /// The program asked for more memory than its maximum.
     #[error("the program asked for more than its {limit} bytes of memory")]
     MemoryLimit {
@@ -118,6 +140,12 @@ fn aborted(code: u32) -> String {
     }
 }
 
+/// An error that a program may have chosen by private data: for the eyes of whoever has that data, and never to be sent on.
+/// It does not turn into another error by itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ForOwner<E: core::error::Error>(pub E);
+
 /// What a program did that cannot be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -151,7 +179,10 @@ impl fmt::Display for TrapKind {
 
 /// Compiles admitted programs. Costly to make; one serves a whole process.
 #[derive(Clone)]
-pub struct Engine(wasmtime::Engine);
+pub struct Engine {
+    engine: wasmtime::Engine,
+    seconds: u64,
+}
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -162,9 +193,15 @@ impl fmt::Debug for Engine {
 impl Engine {
     /// An engine with the fixed settings of this module. Error: the machine is not supported.
     pub fn new() -> Result<Self, RunError> {
+        Self::with_seconds(MAX_SECONDS)
+    }
+
+    /// The same with another limit of the clock for a call.
+    pub fn with_seconds(seconds: u64) -> Result<Self, RunError> {
         let mut config = Config::new();
         config
             .consume_fuel(true)
+            .epoch_interruption(true)
             .cranelift_nan_canonicalization(true)
             .max_wasm_stack(STACK_BYTES)
             // The static check has refused all of these already; a second lock on the same door.
@@ -175,16 +212,33 @@ impl Engine {
             .wasm_custom_page_sizes(false)
             // A backtrace would say where in the data-dependent control flow a program stopped.
             .wasm_backtrace_max_frames(None);
-        wasmtime::Engine::new(&config).map(Engine).map_err(engine_error)
+        let engine = wasmtime::Engine::new(&config).map_err(engine_error)?;
+        tick(&engine)?;
+        Ok(Engine { engine, seconds })
     }
 
     /// Compiles a program once, for any number of runs.
     pub fn load(&self, program: Program) -> Result<LoadedProgram, RunError> {
-        let module = Module::from_binary(&self.0, program.wasm()).map_err(engine_error)?;
+        let module = Module::from_binary(&self.engine, program.wasm()).map_err(engine_error)?;
         let instance =
-            linker(&self.0).and_then(|linker| linker.instantiate_pre(&module)).map_err(engine_error)?;
-        Ok(LoadedProgram { program, instance })
+            linker(&self.engine).and_then(|linker| linker.instantiate_pre(&module)).map_err(engine_error)?;
+        Ok(LoadedProgram { program, instance, seconds: self.seconds })
     }
+}
+
+/// Counts the seconds of an engine, as long as there is one.
+fn tick(engine: &wasmtime::Engine) -> Result<(), RunError> {
+    let weak = engine.weak();
+    let ticking = thread::Builder::new().name("wasm clock".into()).spawn(move || {
+        loop {
+            thread::sleep(Duration::from_secs(1));
+            match weak.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
+            }
+        }
+    });
+    ticking.map(drop).map_err(|error| RunError::Engine { what: error.to_string() })
 }
 
 fn engine_error(error: wasmtime::Error) -> RunError {
@@ -196,6 +250,7 @@ fn engine_error(error: wasmtime::Error) -> RunError {
 pub struct LoadedProgram {
     program: Program,
     instance: InstancePre<State>,
+    seconds: u64,
 }
 
 impl fmt::Debug for LoadedProgram {
@@ -226,19 +281,39 @@ impl LoadedProgram {
         &self.program
     }
 
-    /// Runs a program of one entry on `input` in fresh memory. Nothing of a run is left for the next.
+    /// Runs a program of one entry on `input`, which is private, in fresh memory. Nothing of a run is left for the next.
     pub fn run(&self, input: &[u8]) -> Result<Output, RunError> {
         self.call(crate::program::entry(self.program.kind()), input, &[])
     }
 
     /// Calls an entry in fresh memory, with what is public and with what is private, in blocks. Nothing of a call is left for
-    /// the next.
+    /// the next. Of an entry that may see something private the error is always the same.
     pub fn call(
         &self,
         entry: &'static str,
         public: &[u8],
         private: &[Arc<[u8]>],
     ) -> Result<Output, RunError> {
+        let called = self.call_for_owner(entry, public, private);
+        called.map_err(|ForOwner(error)| match error {
+            // Follows from the module alone.
+            RunError::NoEntry { .. } => error,
+            _ if abi::PUBLIC.contains(&entry) && private.is_empty() => error,
+            _ => RunError::Withheld,
+        })
+    }
+
+    /// The same with the reason, for whoever has what is private.
+    pub fn call_for_owner(
+        &self,
+        entry: &'static str,
+        public: &[u8],
+        private: &[Arc<[u8]>],
+    ) -> Result<Output, ForOwner<RunError>> {
+        self.called(entry, public, private).map_err(ForOwner)
+    }
+
+    fn called(&self, entry: &'static str, public: &[u8], private: &[Arc<[u8]>]) -> Result<Output, RunError> {
         if !self.program.entries().contains(&entry) {
             return Err(RunError::NoEntry { entry });
         }
@@ -256,6 +331,8 @@ impl LoadedProgram {
         let mut store = Store::new(self.instance.module().engine(), state);
         store.limiter(|state| state);
         store.set_fuel(limits.fuel).map_err(engine_error)?;
+        // The second that has begun counts as none.
+        store.set_epoch_deadline(self.seconds.saturating_add(1));
         let ended = self
             .instance
             .instantiate(&mut store)
@@ -263,7 +340,7 @@ impl LoadedProgram {
             .and_then(|entry| entry.call(&mut store, ()));
         if let Err(error) = ended {
             let explained = store.into_data().explanation;
-            return Err(match (stopped(&error, limits), explained) {
+            return Err(match (stopped(&error, limits, self.seconds), explained) {
                 (RunError::Aborted(_), Some(words)) => RunError::Explained(words),
                 (error, _) => error,
             });
@@ -275,13 +352,14 @@ impl LoadedProgram {
 }
 
 /// What the error of a run means.
-fn stopped(error: &wasmtime::Error, limits: Limits) -> RunError {
+fn stopped(error: &wasmtime::Error, limits: Limits, seconds: u64) -> RunError {
     if let Some(stop) = error.downcast_ref::<Stop>() {
         return stop.0.clone();
     }
     let kind = match error.downcast_ref::<Trap>() {
         None => return RunError::Engine { what: format!("{error:#}") },
         Some(Trap::OutOfFuel) => return RunError::OutOfFuel { fuel: limits.fuel },
+        Some(Trap::Interrupt) => return RunError::OutOfTime { seconds },
         Some(Trap::StackOverflow) => TrapKind::StackOverflow,
         Some(Trap::MemoryOutOfBounds | Trap::TableOutOfBounds) => TrapKind::OutOfBounds,
         Some(Trap::IndirectCallToNull | Trap::BadSignature) => TrapKind::IndirectCall,

@@ -16,7 +16,7 @@ use histone_protocol::{Address, B256};
 use zeroize::Zeroizing;
 
 use crate::engine::{LoadedProgram, RunError};
-use crate::gate::{Admitted, GateError, OutputSchema};
+use crate::gate::{Admitted, OutputSchema};
 
 /// Why an enclave refuses or fails. Nothing of the data is in any message.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +63,6 @@ pub enum EnclaveError {
     /// The program failed.
     #[error("the program failed")]
     Run(#[from] RunError),
-    /// The output gate refuses.
-    #[error("the output gate refuses the program's output")]
-    Gate(#[from] GateError),
     /// The round header is not what the plan, the ledger or the donation says.
     #[error("the round header is refused: {0}")]
     Header(String),
@@ -269,7 +266,8 @@ impl Instance {
     /// Runs the program and passes its output through the gate.
     pub(crate) fn run(&self, job: &[u8], schema: OutputSchema) -> Result<Admitted, EnclaveError> {
         let output = self.program.run(job)?;
-        Ok(schema.admit(&output.bytes)?)
+        // Which number is out of its range is the program's choice, as the way is in which it fails.
+        schema.admit(&output.bytes).map_err(|_| RunError::Withheld.into())
     }
 
     /// Decrypts a dataset whose key was released to this enclave, and checks its commitment.

@@ -115,7 +115,7 @@ pub enum SettingValue {
     Number(f64),
 }
 
-/// A number that leaves in clear.
+/// A number that leaves in clear, with [`FIELD_DIGITS`] digits at the most.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Field {
@@ -175,6 +175,15 @@ pub const MOST: MethodLimits = MethodLimits {
     output_bytes: 256 << 20,
     rounds: 100_000,
 };
+
+/// Most fields of a report or an answer.
+pub const MAX_FIELDS: usize = 64;
+
+/// Significant decimal digits of a field that leave. Decimals alone bound nothing where the range is wide.
+pub const FIELD_DIGITS: usize = 6;
+
+/// Largest absolute value of a field: up to it, rounding to nine decimals is no matter of overflow.
+pub const FIELD_MOST: f64 = 1e15;
 
 /// Longest manifest in bytes.
 pub const MAX_BYTES: usize = 64 << 10;
@@ -263,6 +272,9 @@ impl Manifest {
             s.number(s.default).map_err(|what| ManifestError::Wrong { place, what })?;
         }
         for (place, fields) in [("report", &self.report), ("answer.fields", &self.answer.fields)] {
+            if fields.len() > MAX_FIELDS {
+                return wrong(place, format!("it has {} fields; at most {MAX_FIELDS} leave", fields.len()));
+            }
             let mut names = std::collections::BTreeSet::new();
             for field in fields {
                 let place = format!("{place}.{}", field.name);
@@ -275,6 +287,9 @@ impl Manifest {
                 // Written so that NaN is refused.
                 if !(field.min.is_finite() && field.max.is_finite() && field.min <= field.max) {
                     return wrong(place, "its range has no values; give finite numbers, the least first");
+                }
+                if field.min < -FIELD_MOST || field.max > FIELD_MOST {
+                    return wrong(place, format!("its range goes beyond {FIELD_MOST:e}"));
                 }
                 if field.decimals > 9 {
                     return wrong(place, "at most nine decimals leave");
@@ -303,6 +318,13 @@ impl Manifest {
     }
 }
 
+impl Manifest {
+    /// How much a site says of itself in clear with one report, in bits, at the most.
+    pub fn report_bits(&self) -> u32 {
+        self.report.iter().map(Field::bits).sum::<f64>().ceil() as u32
+    }
+}
+
 impl Setting {
     /// A value as the number that the method gets: within the range, whole where it must be.
     pub fn number(&self, value: SettingValue) -> Result<f64, String> {
@@ -323,17 +345,33 @@ impl Setting {
     }
 }
 
-/// Digits of a number that leaves in clear, at the most: 24 bits, and its magnitude.
-pub const SIGNIFICANT: i32 = 7;
-
 /// A value that may not leave. Says nothing else of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the value is not within the range of its field")]
 pub struct OutOfRange;
 
 impl Field {
-    /// A value as it may leave: within the range, rounded to the field's decimals and to [`SIGNIFICANT`] digits, so that a
-    /// range that is wide does not let a whole number of 53 bits out; none where there is none.
+    /// How much a value tells, in bits, at the most: the logarithm of the number of values that may leave.
+    pub fn bits(&self) -> f64 {
+        let unit = 10_f64.powi(-(self.decimals as i32));
+        let decade = 10_f64.powi(FIELD_DIGITS as i32);
+        // Values from 0 to `most`: all multiples of the unit as long as these have few digits, then as many in each decade.
+        let upto = |most: f64| {
+            let units = (most / unit).max(0.0);
+            units.min(decade) + (units / decade).max(1.0).log10().ceil() * 0.9 * decade
+        };
+        let values = if self.min > 0.0 {
+            upto(self.max) - upto(self.min)
+        } else if self.max < 0.0 {
+            upto(-self.min) - upto(-self.max)
+        } else {
+            upto(self.max) + upto(-self.min)
+        };
+        // Both borders can leave as they are, and none where it is allowed.
+        (values.max(0.0) + 3.0 + f64::from(u8::from(self.optional))).log2()
+    }
+
+    /// A value as it may leave: rounded, within the range; none where there is none.
     pub fn admit(&self, value: f64) -> Result<Option<f64>, OutOfRange> {
         if value.is_nan() {
             return if self.optional { Ok(None) } else { Err(OutOfRange) };
@@ -341,13 +379,12 @@ impl Field {
         if !(self.min..=self.max).contains(&value) {
             return Err(OutOfRange);
         }
-        let digits = match value.abs().log10().floor() {
-            magnitude if magnitude.is_finite() => SIGNIFICANT - 1 - magnitude as i32,
-            _ => self.decimals as i32,
-        };
-        let scale = 10_f64.powi(digits.min(self.decimals as i32));
-        let rounded = (value * scale).round() / scale + 0.0;
-        Ok(Some(if rounded.is_finite() { rounded.clamp(self.min, self.max) } else { value }))
+        let scale = 10_f64.powi(self.decimals as i32);
+        let rounded = (value * scale).round() / scale;
+        // Written out and read again, which rounds right and alike on every machine.
+        let digits = FIELD_DIGITS - 1;
+        let rounded: f64 = format!("{rounded:.digits$e}").parse().map_err(|_| OutOfRange)?;
+        Ok(Some((rounded + 0.0).clamp(self.min, self.max)))
     }
 }
 
@@ -376,6 +413,42 @@ mod tests {
         assert_eq!(manifest.report[0].admit(f64::NAN), Err(OutOfRange));
     }
 
+    /// The author of a method gives its report fields a range so wide, or so many of them, that nothing is rounded.
+    #[test]
+    fn a_field_tells_six_digits_however_wide_its_range_is() {
+        let field = |decimals, min: f64, max: f64| Field {
+            name: "f".into(),
+            decimals,
+            min,
+            max,
+            optional: false,
+            says: "It".into(),
+        };
+        let wide = field(9, -1e15, 1e15);
+        assert_eq!(wide.admit(123_456_789.123_456_7), Ok(Some(123_457_000.0)));
+        assert_eq!(wide.admit(-0.000_123_456_789), Ok(Some(-0.000_123_457)));
+        assert_eq!(wide.admit(-1e-12), Ok(Some(0.0)));
+        assert_eq!(field(0, 0.0, 10.0).admit(9.6), Ok(Some(10.0)));
+        assert!((24.0..26.0).contains(&wide.bits()), "{}", wide.bits());
+        // Counted for real.
+        let small = field(2, -3.0, 70.0);
+        let mut values: Vec<u64> = (-30_000..=700_000)
+            .map(|i| small.admit(f64::from(i) / 1e4).unwrap().unwrap().to_bits())
+            .collect();
+        values.sort_unstable();
+        values.dedup();
+        let found = (values.len() as f64).log2();
+        assert!(found <= small.bits() && small.bits() < found + 0.1, "{found} {}", small.bits());
+        let manifest = Manifest::read(LOGISTIC.as_bytes()).unwrap();
+        assert!((80..130).contains(&manifest.report_bits()), "{}", manifest.report_bits());
+        let many: Vec<String> = (0..65)
+            .map(|i| format!(r#"{{ "name": "f{i}", "decimals": 1, "min": 0, "max": 1, "says": "It" }}"#))
+            .collect();
+        let many = LOGISTIC.replacen("\"report\": [", &format!("\"report\": [{},", many.join(",")), 1);
+        let error = Manifest::read(many.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("`report`") && error.contains("at most 64"), "{error}");
+    }
+
     #[test]
     fn a_lying_manifest_is_refused_and_the_place_is_named() {
         let lies = [
@@ -387,6 +460,7 @@ mod tests {
             ("\"decimals\": 3", "\"decimals\": 10", "`report.calibration_slope`"),
             ("\"default\": 50", "\"default\": 0", "`config.rounds`"),
             ("\"default\": false", "\"default\": 0", "`config.separated`"),
+            ("\"min\": -1000, \"max\": 1000", "\"min\": -1000, \"max\": 1e16", "`report.calibration_slope`"),
             ("histone-abi/2", "histone-abi/1", "`abi`"),
         ];
         for (from, to, place) in lies {

@@ -2,6 +2,8 @@
 //!
 //! Every call starts in fresh memory. What the public half gives is a function of bytes that anybody has who sees the opened
 //! sums, so that a stranger recomputes it; what the private half gives passes the gate that the question's segments describe.
+//! When the private half gives nothing that passes, why is not said ([`MethodError::Withheld`]): the reason, and the place of a
+//! number that is out of its bound, can be chosen by the rows.
 
 use std::sync::Arc;
 
@@ -12,18 +14,18 @@ use histone_program_sdk::method::{Ask, Done, Next, Numbers, Opened};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Wire, WireError, decode_vector, encode_vector};
 
-use crate::engine::{LoadedProgram, RunError};
+use crate::engine::{ForOwner, LoadedProgram, RunError};
 use crate::manifest::{Field, Manifest};
 
 /// The longest vector of a round, and the most segments.
 pub const MAX_NUMBERS: usize = 1 << 24;
 const MAX_SEGMENTS: usize = 1_000;
 
+/// Largest sum of counts, over all sites: up to it a double has every whole number.
+const MAX_COUNT: f64 = (1_u64 << 53) as f64;
+
 /// Largest sum of a segment of a round, over all sites: it must fit into the field with 60 bits behind the point.
 const MAX_SUM: f64 = (1_u64 << 62) as f64;
-
-/// Largest output of `next` in bytes. Decoded it takes up to eight times as much, all of it the host's memory.
-const MAX_NEXT: usize = 32 << 20;
 
 /// Rows in a block of private input, so that a block is a few MiB at the most for the usual tables.
 pub const BLOCK_ROWS: usize = 4096;
@@ -55,9 +57,8 @@ pub enum MethodError {
         /// Why.
         error: WireError,
     },
-    /// Beside private data it gave nothing that may leave. There is one such error, whatever the reason: which one it was,
-    /// and each number in it, would be told by the data.
-    #[error("the method `{method}`, {entry}: it gave nothing that may leave")]
+    /// A call beside private data gave nothing that may leave. Always the same: there is nothing in it that the program chose.
+    #[error("the method `{method}`, {entry}: it gave no answer; why is said only to whoever has the rows")]
     Withheld {
         /// Its name.
         method: String,
@@ -102,6 +103,7 @@ impl HostedMethod {
         &self.program
     }
 
+    /// A call with the reason of a refusal; what is private must not give it to others.
     fn call(
         &self,
         entry: &'static str,
@@ -109,9 +111,9 @@ impl HostedMethod {
         private: &[Arc<[u8]>],
     ) -> Result<Vec<u8>, MethodError> {
         let method = || self.manifest.name.clone();
-        match self.program.call(entry, public, private) {
+        match self.program.call_for_owner(entry, public, private) {
             Ok(output) => Ok(output.bytes),
-            Err(error) => Err(MethodError::Run { method: method(), entry, error }),
+            Err(ForOwner(error)) => Err(MethodError::Run { method: method(), entry, error }),
         }
     }
 
@@ -124,13 +126,11 @@ impl HostedMethod {
         self.call("begin", &config.to_bytes(), &[])
     }
 
-    /// What a state asks, or the end. `sites` is the size of the cohort, for which a sum must fit.
-    pub fn next(&self, state: &[u8], sites: usize) -> Result<Next, MethodError> {
+    /// What a state asks, or the end. `sites` is the size of the cohort, for which a sum must fit; the model of the end must be of
+    /// `config`, which the training began with.
+    pub fn next(&self, config: &Config, state: &[u8], sites: usize) -> Result<Next, MethodError> {
         let entry = "next";
         let bytes = self.call(entry, state, &[])?;
-        if bytes.len() > MAX_NEXT {
-            return self.rule(entry, format!("it gave {} bytes; {MAX_NEXT} are the most", bytes.len()));
-        }
         let next = Next::from_bytes(&bytes).map_err(|error| MethodError::Layout {
             method: self.manifest.name.clone(),
             entry,
@@ -138,7 +138,7 @@ impl HostedMethod {
         })?;
         match &next {
             Next::Ask { ask } => self.check_ask(ask, sites)?,
-            Next::Done { done } => self.check_done(done)?,
+            Next::Done { done } => self.check_done(config, done)?,
         }
         Ok(next)
     }
@@ -156,14 +156,14 @@ impl HostedMethod {
             );
         }
         for (i, segment) in ask.segments.iter().enumerate() {
-            let most = match segment.numbers {
-                Numbers::Count { max } => max as f64,
-                Numbers::Real { max_abs, fraction_bits } if fraction_bits <= 60 => max_abs,
-                Numbers::Real { .. } => f64::NAN,
+            let (most, limit) = match segment.numbers {
+                Numbers::Count { max } => (max as f64, MAX_COUNT),
+                Numbers::Real { max_abs, fraction_bits } if fraction_bits <= 60 => (max_abs, MAX_SUM),
+                Numbers::Real { .. } => (f64::NAN, MAX_SUM),
             };
             let fits = most * sites.max(1) as f64;
             // NaN and negative bounds are refused as well.
-            if fits.is_nan() || fits > MAX_SUM || most < 0.0 {
+            if fits.is_nan() || fits > limit || most < 0.0 {
                 return self.rule(
                     entry,
                     format!(
@@ -175,10 +175,14 @@ impl HostedMethod {
         Ok(())
     }
 
-    fn check_done(&self, done: &Done) -> Result<(), MethodError> {
+    fn check_done(&self, config: &Config, done: &Done) -> Result<(), MethodError> {
         let (entry, m) = ("next", &done.model);
         if m.method != self.manifest.name || m.version != self.manifest.version {
             return self.rule(entry, format!("its model is of `{} {}`", m.method, m.version));
+        }
+        // Compared as bytes, so that NaN is equal to itself.
+        if m.config.to_bytes() != config.to_bytes() {
+            return self.rule(entry, "its model is of other columns or settings than the study");
         }
         for fact in &done.facts {
             let text = |t: &str| t.len() <= 1_000 && !t.chars().any(char::is_control);
@@ -193,57 +197,67 @@ impl HostedMethod {
         Ok(())
     }
 
-    /// The state after a round. The sum must have the length that was asked for.
+    /// The state after a round. The sum must have the length that was asked for, and be one that so many donors can have.
     pub fn advance(&self, state: &[u8], ask: &Ask, opened: &Opened) -> Result<Vec<u8>, MethodError> {
         let entry = "advance";
         if opened.sums.len() != ask.len() || opened.sums.iter().any(|v| !v.is_finite()) {
             return self.rule(entry, format!("the sum is not {} finite numbers", ask.len()));
         }
+        if let Err(what) = admit(ask, &opened.sums, opened.donors.len()) {
+            return self.rule(entry, format!("the sums cannot be true: {what}"));
+        }
         self.call(entry, &advance_input(state, opened), &[])
+    }
+
+    /// A site's numbers for a question, past the gate and rounded to the digits that count.
+    pub fn site(&self, ask: &Ask, blocks: &[Arc<[u8]>]) -> Result<Vec<f64>, MethodError> {
+        self.site_for_owner(ask, blocks).map_err(|_| self.withheld("site"))
+    }
+
+    /// The same with the reason of a refusal, for whoever has the rows.
+    pub fn site_for_owner(&self, ask: &Ask, blocks: &[Arc<[u8]>]) -> Result<Vec<f64>, ForOwner<MethodError>> {
+        self.numbers(ask, blocks).map_err(ForOwner)
     }
 
     fn withheld(&self, entry: &'static str) -> MethodError {
         MethodError::Withheld { method: self.manifest.name.clone(), entry }
     }
 
-    /// A site's numbers for a question, past the gate. Of a call that gives none, nothing leaves but that.
-    pub fn site(&self, ask: &Ask, blocks: &[Arc<[u8]>]) -> Result<Vec<f64>, MethodError> {
-        self.site_explained(ask, blocks).map_err(|_| self.withheld("site"))
-    }
-
-    /// The same with the reason, which the data decide: for whoever has the data, as the author of a method has.
-    pub fn site_explained(&self, ask: &Ask, blocks: &[Arc<[u8]>]) -> Result<Vec<f64>, MethodError> {
+    fn numbers(&self, ask: &Ask, blocks: &[Arc<[u8]>]) -> Result<Vec<f64>, MethodError> {
         let entry = "site";
         let bytes = self.call(entry, &ask.question, blocks)?;
-        let values = decode_vector(&bytes).map_err(|error| MethodError::Layout {
+        let mut values = decode_vector(&bytes).map_err(|error| MethodError::Layout {
             method: self.manifest.name.clone(),
             entry,
             error,
         })?;
-        match admit(ask, &values) {
-            Ok(()) => Ok(values),
+        match admit(ask, &values, 1) {
+            Ok(()) => {
+                ask.round(&mut values);
+                Ok(values)
+            }
             Err(what) => self.rule(entry, what),
         }
     }
 
     /// What a site says of itself with the finished model: one value for each field of the manifest.
     pub fn report(&self, model: &Model, blocks: &[Arc<[u8]>]) -> Result<Vec<Option<f64>>, MethodError> {
-        self.report_explained(model, blocks).map_err(|_| self.withheld("report"))
+        self.report_for_owner(model, blocks).map_err(|_| self.withheld("report"))
     }
 
-    /// The same with the reason, for whoever has the data.
-    pub fn report_explained(
+    /// The same with the reason of a refusal, for whoever has the rows.
+    pub fn report_for_owner(
         &self,
         model: &Model,
         blocks: &[Arc<[u8]>],
-    ) -> Result<Vec<Option<f64>>, MethodError> {
-        let bytes = self.call("report", &model.to_bytes(), blocks)?;
-        fields(&self.manifest.name, "report", &self.manifest.report, &bytes)
+    ) -> Result<Vec<Option<f64>>, ForOwner<MethodError>> {
+        let bytes = self.call("report", &model.to_bytes(), blocks).map_err(ForOwner)?;
+        fields(&self.manifest.name, "report", &self.manifest.report, &bytes).map_err(ForOwner)
     }
 }
 
-/// The gate of a round: as many numbers as the segments say, each within its bound. Says nothing of the values.
-fn admit(ask: &Ask, values: &[f64]) -> Result<(), String> {
+/// The gate of a round: as many numbers as the segments say, each within the bound that the sum over `sites` has.
+fn admit(ask: &Ask, values: &[f64], sites: usize) -> Result<(), String> {
     if values.len() != ask.len() {
         return Err(format!(
             "it gave {} numbers where the {} stage asks for {}",
@@ -257,7 +271,9 @@ fn admit(ask: &Ask, values: &[f64]) -> Result<(), String> {
         let (here, after) = rest.split_at(segment.len as usize);
         rest = after;
         let fits = |v: &f64| match segment.numbers {
-            Numbers::Count { max } => (0.0..=max as f64).contains(v) && v.fract() == 0.0,
+            Numbers::Count { max } => (0.0..=max as f64 * sites as f64).contains(v) && v.fract() == 0.0,
+            // A sum is rounded as often as it has terms.
+            Numbers::Real { max_abs, .. } if sites > 1 => v.abs() <= max_abs * sites as f64 * (1.0 + 1e-9),
             Numbers::Real { max_abs, .. } => v.abs() <= max_abs,
         };
         if let Some(at) = here.iter().position(|v| !fits(v)) {
@@ -313,23 +329,28 @@ impl HostedAnswer {
 
     /// The answer to a row: a value for each field of the manifest.
     pub fn answer(&self, model: &Model, row: &[f64]) -> Result<Vec<Option<f64>>, MethodError> {
-        self.answer_explained(model, row).map_err(|_| MethodError::Withheld {
+        self.answer_for_owner(model, row).map_err(|_| MethodError::Withheld {
             method: self.manifest.answer.program.clone(),
             entry: "answer",
         })
     }
 
-    /// The same with the reason, for whoever has the row.
-    pub fn answer_explained(&self, model: &Model, row: &[f64]) -> Result<Vec<Option<f64>>, MethodError> {
+    /// The same with the reason of a refusal, for whoever has the row.
+    pub fn answer_for_owner(
+        &self,
+        model: &Model,
+        row: &[f64],
+    ) -> Result<Vec<Option<f64>>, ForOwner<MethodError>> {
         let (entry, name) = ("answer", &self.manifest.answer.program);
         let row: Arc<[u8]> = encode_vector(row).into();
-        let output = self.program.call(entry, &model.to_bytes(), &[row]);
-        let output = output.map_err(|error| MethodError::Run { method: name.clone(), entry, error })?;
-        fields(name, entry, &self.manifest.answer.fields, &output.bytes)
+        let output = self.program.call_for_owner(entry, &model.to_bytes(), &[row]);
+        let output = output
+            .map_err(|ForOwner(error)| ForOwner(MethodError::Run { method: name.clone(), entry, error }))?;
+        fields(name, entry, &self.manifest.answer.fields, &output.bytes).map_err(ForOwner)
     }
 }
 
-/// A training over sites that are all here, without ledger, enclave or mask.
+/// A training over sites that are all here, without ledger, enclave or mask. Whoever runs it has all rows, and is told why.
 #[derive(Debug)]
 pub struct LocalTraining<'a> {
     method: &'a HostedMethod,
@@ -362,10 +383,7 @@ impl<'a> LocalTraining<'a> {
 
     /// Makes a round over the sites' blocks, or ends.
     pub fn step(&mut self, sites: &[Vec<Arc<[u8]>>]) -> Result<LocalStep, MethodError> {
-        let ask = match self.method.next(&self.state, sites.len())? {
-            Next::Done { done } if done.model.config != self.config => {
-                return self.method.rule("next", "its model is of another configuration than was asked for");
-            }
+        let ask = match self.method.next(&self.config, &self.state, sites.len())? {
             Next::Done { done } => return Ok(LocalStep::Done(Box::new(done))),
             Next::Ask { ask } => ask,
         };
@@ -377,7 +395,8 @@ impl<'a> LocalTraining<'a> {
         }
         let mut sums = vec![0.0; ask.len()];
         for blocks in sites {
-            sums.iter_mut().zip(self.method.site_explained(&ask, blocks)?).for_each(|(sum, v)| *sum += v);
+            let numbers = self.method.site_for_owner(&ask, blocks).map_err(|ForOwner(error)| error)?;
+            sums.iter_mut().zip(numbers).for_each(|(sum, v)| *sum += v);
         }
         let donors = (1..=sites.len() as u16).collect();
         self.state = self.method.advance(&self.state, &ask, &Opened { donors, sums })?;

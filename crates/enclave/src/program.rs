@@ -23,7 +23,7 @@ use wasmparser::{
     Validator, WasmFeatures,
 };
 
-use crate::manifest::{Manifest, ManifestError};
+use crate::manifest::{MOST, Manifest, ManifestError};
 
 /// Largest module in bytes. Ours are below 100 kB; compiling is the one step that fuel does not bound.
 pub const MAX_MODULE_BYTES: usize = 4 << 20;
@@ -70,6 +70,24 @@ impl Limits {
         input_bytes: 64 << 20,
         output_bytes: 1 << 20,
     };
+
+    /// The most that a method may use; each has limits of its own in its manifest.
+    pub const METHOD: Limits = Limits {
+        memory_bytes: MOST.memory_bytes,
+        fuel: MOST.fuel,
+        input_bytes: MOST.input_bytes,
+        output_bytes: MOST.output_bytes,
+    };
+
+    /// The smaller ones of both.
+    fn within(self, other: Limits) -> Limits {
+        Limits {
+            memory_bytes: self.memory_bytes.min(other.memory_bytes),
+            fuel: self.fuel.min(other.fuel),
+            input_bytes: self.input_bytes.min(other.input_bytes),
+            output_bytes: self.output_bytes.min(other.output_bytes),
+        }
+    }
 
     /// The canonical bytes: the four numbers in their order, 8 bytes each, little-endian.
     pub fn encode(&self) -> [u8; 32] {
@@ -220,8 +238,8 @@ impl Program {
         let imports = facts.check_imports()?;
         let (kind, entries) = facts.check_exports()?;
         let manifest = facts.check_manifest(entries)?;
-        // A method's limits are its own, within the host's; they are measured, as all limits are.
-        let limits = manifest.as_ref().map_or(limits, |m| m.limits.into());
+        // A method's limits are its own, within the caller's; they are measured, as all limits are.
+        let limits = manifest.as_ref().map_or(limits, |m| limits.within(m.limits.into()));
         facts.check_memory(limits)?;
         let wasm_hash: [u8; 32] = Sha256::digest(wasm).into();
         let measurement = measure(&wasm_hash, limits, &imports);

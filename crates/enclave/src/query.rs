@@ -67,7 +67,7 @@ impl QueryRequest {
 
     fn decode(bytes: &[u8]) -> Result<Self, EnclaveError> {
         let read = || {
-            let mut r = Reader(bytes);
+            let mut r = Reader::new(bytes);
             if r.u8()? != 1 {
                 return Err(histone_program_sdk::wire::WireError::Invalid("version"));
             }

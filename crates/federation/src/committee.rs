@@ -249,7 +249,7 @@ impl PartialSum {
     /// Reads a partial sum of this round.
     pub fn decode(bytes: &[u8], header: &RoundHeader) -> Result<PartialSum, CommitteeError> {
         let read = || {
-            let mut r = Reader(bytes);
+            let mut r = Reader::new(bytes);
             match r.u8()? {
                 VERSION => {}
                 v => return Err(WireError::Version(v)),

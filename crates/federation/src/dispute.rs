@@ -67,7 +67,7 @@ impl ShareOpening {
 
     /// Reads an opening for this round.
     pub fn decode(bytes: &[u8], header: &RoundHeader) -> Result<ShareOpening, WireError> {
-        let mut r = Reader(bytes);
+        let mut r = Reader::new(bytes);
         match r.u8()? {
             VERSION => {}
             v => return Err(WireError::Version(v)),

@@ -210,7 +210,7 @@ impl RoundHeader {
 }
 
 fn read(bytes: &[u8]) -> Result<RoundFields, WireError> {
-    let mut r = Reader(bytes);
+    let mut r = Reader::new(bytes);
     match r.u8()? {
         VERSION => {}
         v => return Err(WireError::Version(v)),

@@ -234,7 +234,7 @@ impl Update {
     /// Reads a blob; refuses one of another round, and any length but the round's before it allocates.
     pub fn decode(blob: &[u8], header: &RoundHeader) -> Result<Update, UpdateError> {
         let encoding = UpdateError::Encoding;
-        let mut r = Reader(blob);
+        let mut r = Reader::new(blob);
         match r.u8().map_err(encoding)? {
             VERSION => {}
             v => return Err(UpdateError::Encoding(WireError::Version(v))),

@@ -68,14 +68,14 @@ impl From<AdmissionError> for LoadError {
 
 /// Admits and compiles a method.
 pub fn load(wasm: &[u8]) -> Result<HostedMethod, LoadError> {
-    let program = Program::admit(wasm, Limits::STANDARD)?;
+    let program = Program::admit(wasm, Limits::METHOD)?;
     let loaded = Engine::new().and_then(|engine| engine.load(program)).map_err(ProgramError::Load)?;
     Ok(HostedMethod::new(loaded)?)
 }
 
 /// Admits and compiles the module that applies the models of a method.
 pub fn load_answer(wasm: &[u8], method: &HostedMethod) -> Result<HostedAnswer, LoadError> {
-    let program = Program::admit(wasm, Limits::STANDARD)?;
+    let program = Program::admit(wasm, Limits::METHOD)?;
     let loaded = Engine::new().and_then(|engine| engine.load(program)).map_err(ProgramError::Load)?;
     Ok(HostedAnswer::new(loaded, method.manifest().clone())?)
 }

@@ -29,7 +29,7 @@ impl Block {
 
     /// Reads a block; its shape fits when this succeeds.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
-        let mut r = Reader(bytes);
+        let mut r = Reader::new(bytes);
         let block = Block { columns: r.u32()? as usize, draws: r.f64s()?, values: r.f64s()? };
         r.end()?;
         let fits =

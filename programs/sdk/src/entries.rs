@@ -26,7 +26,7 @@ pub fn advance_input(state: &[u8], opened: &Opened) -> Vec<u8> {
 
 /// `advance`: a state and a sum become a state.
 pub fn advance<M: Method>(input: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let mut r = Reader(input);
+    let mut r = Reader::new(input);
     let state = M::State::from_bytes(r.bytes()?)?;
     let opened = Opened::read(&mut r)?;
     r.end()?;

@@ -256,7 +256,7 @@ impl TrainSpec {
 
     /// Reads and checks a specification; the shapes agree with `columns` when it succeeds.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        let mut r = Reader(bytes);
+        let mut r = Reader::new(bytes);
         let spec = Self::read(&mut r)?;
         r.end()?;
         Ok(spec)
@@ -354,7 +354,7 @@ impl TrainJob {
 
     /// Reads a job; the table has the columns of the specification when it succeeds.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        let mut r = Reader(bytes);
+        let mut r = Reader::new(bytes);
         let spec = TrainSpec::read(&mut r)?;
         let table = Table::read(&mut r)?;
         r.end()?;
@@ -383,7 +383,7 @@ impl ValidateJob {
 
     /// Reads a job.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        let mut r = Reader(bytes);
+        let mut r = Reader::new(bytes);
         version(&mut r)?;
         let table = Table::read(&mut r)?;
         r.end()?;
@@ -434,11 +434,11 @@ impl ValidateReport {
 
     /// Reads a report.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        let mut r = Reader(bytes);
+        let mut r = Reader::new(bytes);
         version(&mut r)?;
         let (rows, positives, duplicates) = (r.u32()?, r.u32()?, r.u32()?);
         let n = r.u32()? as usize;
-        if n > r.0.len() / 4 {
+        if n > r.left() / 4 {
             return Err(WireError::Truncated);
         }
         let missing = (0..n).map(|_| r.u32()).collect::<Result<Vec<_>, _>>()?;
@@ -480,7 +480,7 @@ impl QueryJob {
 
     /// Reads a job; the shapes agree when it succeeds.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        let mut r = Reader(bytes);
+        let mut r = Reader::new(bytes);
         version(&mut r)?;
         let pre = Preprocessing::read(&mut r)?;
         let (weights, row) = (r.f64s()?, r.f64s()?);

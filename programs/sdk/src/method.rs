@@ -63,6 +63,18 @@ wire! {
     }
 }
 
+impl Segment {
+    /// A number as it counts: with so many binary digits behind the point. The same on every machine, because scaling by a
+    /// power of two is exact.
+    fn rounded(&self, value: f64) -> f64 {
+        let Numbers::Real { fraction_bits, .. } = self.numbers else { return value };
+        let scale = (1_u64 << fraction_bits.min(60)) as f64;
+        let scaled = value * scale;
+        // From 2^52 on every double is whole; NaN stays what it is.
+        if scaled.abs() < (1_u64 << 52) as f64 { scaled.round_ties_even() / scale } else { value }
+    }
+}
+
 impl Ask {
     /// A question that one segment answers.
     pub fn new(stage: &str, question: &impl Wire, segments: Vec<Segment>) -> Self {
@@ -72,6 +84,12 @@ impl Ask {
     /// How many numbers a site gives.
     pub fn len(&self) -> usize {
         self.segments.iter().map(|s| s.len as usize).sum()
+    }
+
+    /// Rounds a site's numbers to the digits that count.
+    pub fn round(&self, numbers: &mut [f64]) {
+        let segments = self.segments.iter().flat_map(|s| std::iter::repeat_n(s, s.len as usize));
+        numbers.iter_mut().zip(segments).for_each(|(v, segment)| *v = segment.rounded(*v));
     }
 
     /// Whether nothing is asked.
@@ -220,7 +238,8 @@ pub fn run_over<M: Method>(config: Config, sites: &[&dyn Data]) -> Result<(Done,
         };
         let mut sums = vec![0.0; ask.len()];
         for site in sites {
-            let numbers = M::site(M::Question::from_bytes(&ask.question)?, *site)?;
+            let mut numbers = M::site(M::Question::from_bytes(&ask.question)?, *site)?;
+            ask.round(&mut numbers);
             if numbers.len() != sums.len() {
                 return Err(Refusal::because(format!(
                     "a site gives {} numbers where the {} stage asks for {}",

@@ -67,19 +67,50 @@ impl Writer {
     }
 }
 
-/// Reads values from bytes; never panics, never allocates more than the input could hold.
+/// Bytes of memory that the lists of one encoding may take beyond the bytes that they are read from. An empty list has four
+/// bytes and takes six times as many: without a limit the largest output of a program would fill its host's memory.
+pub const MAX_SPARE: usize = 64 << 20;
+
+/// Most elements of a list whose elements have no bytes at all.
+pub const MAX_EMPTY: usize = 1 << 16;
+
+/// Reads values from bytes; never panics, never allocates more than the input has and [`MAX_SPARE`].
 #[derive(Debug)]
-pub struct Reader<'a>(pub &'a [u8]);
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    spare: usize,
+}
 
 impl<'a> Reader<'a> {
+    /// Reads these bytes from their beginning.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Reader { rest: bytes, spare: MAX_SPARE }
+    }
+
+    /// Bytes that are left.
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// The next `n` bytes.
     pub fn take(&mut self, n: usize) -> Result<&'a [u8], WireError> {
-        if n > self.0.len() {
+        if n > self.rest.len() {
             return Err(WireError::Truncated);
         }
-        let (head, tail) = self.0.split_at(n);
-        self.0 = tail;
+        let (head, tail) = self.rest.split_at(n);
+        self.rest = tail;
         Ok(head)
+    }
+
+    /// An empty list with room for `n` values that have `least` bytes each at the least, when that many can follow and the
+    /// memory for them is left.
+    fn list<T>(&mut self, n: usize, least: usize) -> Result<Vec<T>, WireError> {
+        if n > self.rest.len().checked_div(least).unwrap_or(MAX_EMPTY) {
+            return Err(WireError::Truncated);
+        }
+        let spare = n.saturating_mul(size_of::<T>().saturating_sub(least));
+        self.spare = self.spare.checked_sub(spare).ok_or(WireError::Invalid("size of the lists"))?;
+        Ok(Vec::with_capacity(n))
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
@@ -104,7 +135,7 @@ impl<'a> Reader<'a> {
     /// A counted sequence of `f64`.
     pub fn f64s(&mut self) -> Result<Vec<f64>, WireError> {
         let n = self.u32()? as usize;
-        if n > self.0.len() / 8 {
+        if n > self.rest.len() / 8 {
             return Err(WireError::Truncated);
         }
         (0..n).map(|_| self.f64()).collect()
@@ -118,12 +149,15 @@ impl<'a> Reader<'a> {
 
     /// Succeeds only when nothing is left.
     pub fn end(self) -> Result<(), WireError> {
-        if self.0.is_empty() { Ok(()) } else { Err(WireError::Trailing) }
+        if self.rest.is_empty() { Ok(()) } else { Err(WireError::Trailing) }
     }
 }
 
 /// A value with one layout. `read(write(v)) = v`, and what cannot be read is an error and no panic.
 pub trait Wire: Sized {
+    /// Bytes that every value has at the least.
+    const LEAST: usize;
+
     /// Appends the value.
     fn write(&self, w: &mut Writer);
 
@@ -139,7 +173,7 @@ pub trait Wire: Sized {
 
     /// Reads a whole encoding; nothing may be left.
     fn from_bytes(bytes: &[u8]) -> Result<Self, WireError> {
-        let mut r = Reader(bytes);
+        let mut r = Reader::new(bytes);
         let value = Self::read(&mut r)?;
         r.end()?;
         Ok(value)
@@ -149,6 +183,8 @@ pub trait Wire: Sized {
 macro_rules! number {
     ($($type:ty),*) => { $(
         impl Wire for $type {
+            const LEAST: usize = size_of::<$type>();
+
             fn write(&self, w: &mut Writer) {
                 w.0.extend_from_slice(&self.to_le_bytes());
             }
@@ -163,6 +199,8 @@ macro_rules! number {
 number!(u8, u16, u32, u64);
 
 impl Wire for f64 {
+    const LEAST: usize = 8;
+
     fn write(&self, w: &mut Writer) {
         w.f64(*self);
     }
@@ -173,6 +211,8 @@ impl Wire for f64 {
 }
 
 impl Wire for bool {
+    const LEAST: usize = 1;
+
     fn write(&self, w: &mut Writer) {
         w.u8(u8::from(*self));
     }
@@ -187,6 +227,8 @@ impl Wire for bool {
 }
 
 impl Wire for String {
+    const LEAST: usize = 4;
+
     fn write(&self, w: &mut Writer) {
         w.bytes(self.as_bytes());
     }
@@ -198,6 +240,8 @@ impl Wire for String {
 }
 
 impl<T: Wire> Wire for Vec<T> {
+    const LEAST: usize = 4;
+
     fn write(&self, w: &mut Writer) {
         w.u32(self.len() as u32);
         self.iter().for_each(|v| v.write(w));
@@ -205,11 +249,7 @@ impl<T: Wire> Wire for Vec<T> {
 
     fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
         let n = r.u32()? as usize;
-        // Every value takes a byte at least, so that a length alone allocates nothing.
-        if n > r.0.len() {
-            return Err(WireError::Truncated);
-        }
-        let mut values = Vec::with_capacity(n.min(r.0.len() / size_of::<T>().max(1) + 1));
+        let mut values = r.list(n, T::LEAST)?;
         for _ in 0..n {
             values.push(T::read(r)?);
         }
@@ -218,6 +258,8 @@ impl<T: Wire> Wire for Vec<T> {
 }
 
 impl<T: Wire> Wire for Option<T> {
+    const LEAST: usize = 1;
+
     fn write(&self, w: &mut Writer) {
         self.is_some().write(w);
         if let Some(value) = self {
@@ -231,6 +273,8 @@ impl<T: Wire> Wire for Option<T> {
 }
 
 impl<A: Wire, B: Wire> Wire for (A, B) {
+    const LEAST: usize = A::LEAST + B::LEAST;
+
     fn write(&self, w: &mut Writer) {
         self.0.write(w);
         self.1.write(w);
@@ -277,6 +321,8 @@ macro_rules! wire {
         $(#[$meta])* $vis struct $name { $($(#[$field_meta])* $field_vis $field: $type,)* }
 
         impl $crate::wire::Wire for $name {
+            const LEAST: usize = 0 $(+ <$type as $crate::wire::Wire>::LEAST)*;
+
             fn write(&self, w: &mut $crate::wire::Writer) {
                 $($crate::wire::Wire::write(&self.$field, w);)*
             }
@@ -295,6 +341,8 @@ macro_rules! wire {
         }
 
         impl $crate::wire::Wire for $name {
+            const LEAST: usize = 1;
+
             fn write(&self, w: &mut $crate::wire::Writer) {
                 let mut tag = 0;
                 $(
@@ -339,6 +387,46 @@ pub fn decode_vector(bytes: &[u8]) -> Result<Vec<f64>, WireError> {
     if !bytes.len().is_multiple_of(8) {
         return Err(WireError::Truncated);
     }
-    let mut r = Reader(bytes);
+    let mut r = Reader::new(bytes);
     (0..bytes.len() / 8).map(|_| r.f64()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A module says that its answer has millions of empty lists, or more elements than there are bytes for.
+    #[test]
+    fn lists_take_no_more_memory_than_is_spared() {
+        let empty_lists = |n: usize| {
+            let mut bytes = vec![0; 4 + 4 * n];
+            bytes[..4].copy_from_slice(&(n as u32).to_le_bytes());
+            Vec::<Vec<u64>>::from_bytes(&bytes)
+        };
+        assert_eq!(empty_lists(1 << 16).unwrap().len(), 1 << 16);
+        assert_eq!(empty_lists(16 << 20), Err(WireError::Invalid("size of the lists")));
+        // Many small lists together are as many.
+        let inner = [vec![0, 0, 1, 0], vec![0; 4 << 16]].concat();
+        let outer = [vec![64, 0, 0, 0], inner.repeat(64)].concat();
+        let nested = Vec::<Vec<String>>::from_bytes(&outer);
+        assert_eq!(nested, Err(WireError::Invalid("size of the lists")));
+        // Plain numbers take what they have.
+        assert_eq!(Vec::<u32>::from_bytes(&[2, 0, 0, 0, 1, 0, 0, 0]), Err(WireError::Truncated));
+        assert_eq!(Vec::<u64>::from_bytes(&Vec::<u64>::from([7; 3]).to_bytes()), Ok(vec![7; 3]));
+        // Values without bytes have a limit of their own.
+        #[derive(Debug, PartialEq)]
+        struct Nothing;
+        impl Wire for Nothing {
+            const LEAST: usize = 0;
+
+            fn write(&self, _: &mut Writer) {}
+
+            fn read(_: &mut Reader<'_>) -> Result<Self, WireError> {
+                Ok(Nothing)
+            }
+        }
+        assert_eq!(Vec::<Nothing>::from_bytes(&[3, 0, 0, 0]).unwrap().len(), 3);
+        assert_eq!(Vec::<Nothing>::from_bytes(&[255; 4]), Err(WireError::Truncated));
+    }
 }

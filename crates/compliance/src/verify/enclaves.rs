@@ -97,7 +97,7 @@ impl Enclave {
         let counts = |(i, s): &(usize, &Shown)| {
             s.since.order < look.moment.order && (*i == 0 || s.since.order < look.renewed)
         };
-        let newest = self.shown.iter().enumerate().filter(counts).next_back().map(|(_, s)| s);
+        let newest = self.shown.iter().enumerate().rfind(counts).map(|(_, s)| s);
         let in_time = newest.is_some_and(|s| look.moment.time < s.until);
         let live = in_time && !self.revoked_before(look.ended) && allowed.contains(&self.measurement);
         let evidence_hash = newest.map(|s| s.evidence).unwrap_or_default();

@@ -277,7 +277,7 @@ impl Index {
 
     /// Reads what [`encode`](Self::encode) wrote.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        let mut r = Reader(bytes);
+        let mut r = Reader::new(bytes);
         match r.u8()? {
             VERSION => {}
             other => return Err(WireError::Version(other)),

@@ -210,15 +210,15 @@ fn a_sketch_is_read_back_or_refused() {
         let sketch = Sketch::of(&key(), &table);
         let mut w = Writer::default();
         sketch.write(&mut w);
-        let mut r = Reader(&w.0);
+        let mut r = Reader::new(&w.0);
         assert!(Sketch::read(&mut r).unwrap() == sketch && r.end().is_ok());
         for end in (0..w.0.len()).step_by(7) {
-            assert!(Sketch::read(&mut Reader(&w.0[..end])).is_err());
+            assert!(Sketch::read(&mut Reader::new(&w.0[..end])).is_err());
         }
     }
     let mut lying = vec![0; 44];
     lying.extend_from_slice(&u32::MAX.to_le_bytes());
-    assert!(Sketch::read(&mut Reader(&lying)).is_err());
+    assert!(Sketch::read(&mut Reader::new(&lying)).is_err());
 }
 
 proptest! {
@@ -237,8 +237,9 @@ proptest! {
         for (found, of) in [(found.of_first, first.rows()), (found.of_second, second.rows())] {
             let truth = common as f64 / of as f64;
             let sample = LOWEST as f64 * of as f64 / rows as f64;
+            // A handful of rows more or less in the sample, where next to all or none are common and the error says nothing.
             let error = (truth * (1.0 - truth) / sample).sqrt();
-            prop_assert!((found - truth).abs() < 5.0 * error + 0.01, "{} {} {}", found, truth, error);
+            prop_assert!((found - truth).abs() < 5.0 * error + 0.02, "{} {} {}", found, truth, error);
         }
     }
 

@@ -1,8 +1,9 @@
 //! Programs that do not keep to the rules while they run.
 
-use histone_enclave::engine::{RunError, TrapKind};
+use histone_enclave::engine::{Engine, RunError, TrapKind};
+use histone_enclave::program::{Limits, Program};
 
-use crate::support::{SMALL, load, module, run};
+use crate::support::{SMALL, as_owner, load, module, run};
 
 #[test]
 fn a_run_reads_its_input_and_writes_its_output() {
@@ -86,6 +87,44 @@ fn channels_are_those_of_the_entry_and_words_are_for_what_is_public() {
     assert_eq!(program.call("site", b"", &[]), Err(RunError::NoEntry { entry: "site" }));
 }
 
+/// A module tells 32 bits of a row by how its call fails: whoever is not the owner sees one error, whatever it does.
+#[test]
+fn to_tell_of_a_row_by_the_way_a_call_fails() {
+    let told = |body: &str| {
+        let program = load(&module(&format!(r#"(func (export "query") {body})"#)), SMALL);
+        program.run(b"a row of somebody").unwrap_err()
+    };
+    for body in [
+        "(call $abort (i32.const 1))",
+        "(call $abort (i32.const 123456789))",
+        "(drop (call $input_len (i32.const 123456789)))",
+        "(call $output_emit (i32.const 0) (i32.const 1234567))",
+        "(call $input_read (i32.const 0) (i32.const -1) (i32.const -1) (i32.const 4))",
+        "(call $explain (i32.const 0) (i32.const 8))",
+        "(drop (memory.grow (i32.const 64)))",
+        "(loop $l (br $l))",
+        "(drop (i32.div_u (i32.const 1) (i32.const 0)))",
+        "unreachable",
+        "",
+    ] {
+        assert_eq!(told(body), RunError::Withheld, "{body}");
+    }
+    let large = load(&module(r#"(func (export "query"))"#), SMALL);
+    assert_eq!(large.run(&vec![0; 1 + (1 << 20)]), Err(RunError::Withheld));
+}
+
+/// Fuel for hours, and nothing to do with it: the clock ends the call.
+#[test]
+fn to_keep_a_host_busy_within_its_fuel() {
+    let endless = module(r#"(func (export "query") (loop $l (br $l)))"#);
+    let limits = Limits { fuel: u64::MAX >> 1, ..SMALL };
+    let engine = Engine::with_seconds(1).unwrap();
+    let program = engine.load(Program::admit(&endless, limits).unwrap()).unwrap();
+    let begun = std::time::Instant::now();
+    assert_eq!(as_owner(&program, b""), Err(RunError::OutOfTime { seconds: 1 }));
+    assert!(begun.elapsed().as_secs() < 60);
+}
+
 #[test]
 fn traps_have_names() {
     let trap = |kind| Err(RunError::Trap(kind));
@@ -93,12 +132,12 @@ fn traps_have_names() {
     assert_eq!(run("(drop (i32.div_u (i32.const 1) (i32.const 0)))", b""), trap(TrapKind::Arithmetic));
     assert_eq!(run("(drop (i32.load (i32.const 65536)))", b""), trap(TrapKind::OutOfBounds));
     let nested = module(r#"(func $f (export "query") (call $f))"#);
-    assert_eq!(load(&nested, SMALL).run(b""), trap(TrapKind::StackOverflow));
+    assert_eq!(as_owner(&load(&nested, SMALL), b""), trap(TrapKind::StackOverflow));
     let indirect = module(
         r#"(type $t (func)) (table 1 funcref)
            (func (export "query") (call_indirect (type $t) (i32.const 0)))"#,
     );
-    assert_eq!(load(&indirect, SMALL).run(b""), trap(TrapKind::IndirectCall));
+    assert_eq!(as_owner(&load(&indirect, SMALL), b""), trap(TrapKind::IndirectCall));
 }
 
 #[test]

@@ -10,15 +10,16 @@ use histone_program_linear::Linear;
 use histone_program_logistic::Logistic;
 use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
 use histone_program_sdk::data::{Block, Data};
-use histone_program_sdk::method::{Done, Method, Next, Opened, run_over};
-use histone_program_sdk::wire::Wire;
+use histone_program_sdk::method::{Ask, Done, Method, Next, Numbers, Opened, Segment, run_over};
+use histone_program_sdk::model::Model;
+use histone_program_sdk::wire::{Wire, encode_vector};
 
 use crate::support::{SMALL, artifact, load};
 
 fn hosted(name: &'static str) -> &'static HostedMethod {
     static LOADED: [OnceLock<HostedMethod>; 2] = [OnceLock::new(), OnceLock::new()];
     let place = ["linear", "logistic"].iter().position(|n| *n == name).unwrap();
-    LOADED[place].get_or_init(|| HostedMethod::new(load(&artifact(name), Limits::STANDARD)).unwrap())
+    LOADED[place].get_or_init(|| HostedMethod::new(load(&artifact(name), Limits::METHOD)).unwrap())
 }
 
 /// Three sites with two features, gaps and an outcome of 0 and 1; the first feature says something about it.
@@ -135,24 +136,24 @@ fn a_method_says_in_words_what_does_not_fit() {
     none.features.clear();
     let error = hosted("logistic").begin(&none).unwrap_err().to_string();
     assert!(error.contains("name the columns"), "{error}");
-    assert!(hosted("logistic").next(b"junk", 3).is_err());
+    assert!(hosted("logistic").next(&logistic(), b"junk", 3).is_err());
 }
 
 #[test]
-fn beside_rows_a_refusal_is_a_number_and_nothing_for_others() {
+fn beside_rows_a_refusal_says_why_to_the_owner_only() {
     let method = hosted("logistic");
     let refuse = Config { missing: Missing::Refuse {}, ..logistic() };
     let state = method.begin(&refuse).unwrap();
-    let Next::Ask { ask } = method.next(&state, 3).unwrap() else { panic!() };
+    let Next::Ask { ask } = method.next(&refuse, &state, 3).unwrap() else { panic!() };
     let withheld = method.site(&ask, &encoded()[0]).unwrap_err();
-    assert!(matches!(withheld, MethodError::Withheld { entry: "site", .. }), "{withheld:?}");
-    let error = method.site_explained(&ask, &encoded()[0]).unwrap_err();
+    assert_eq!(withheld, MethodError::Withheld { method: "logistic".into(), entry: "site" });
+    let error = method.site_for_owner(&ask, &encoded()[0]).unwrap_err().0;
     assert!(matches!(error, MethodError::Run { error: RunError::Aborted(2), .. }), "{error:?}");
     assert!(error.to_string().contains("a value is missing"), "{error}");
     // A block of another width, and one that is none.
     for block in [blocks(2, &[0.5], &[1.0, 2.0]), vec![Arc::from(&b"junk"[..])]] {
-        assert_eq!(method.site(&ask, &block).unwrap_err(), withheld);
-        let error = method.site_explained(&ask, &block).unwrap_err();
+        assert_eq!(method.site(&ask, &block), Err(withheld.clone()));
+        let error = method.site_for_owner(&ask, &block).unwrap_err().0;
         assert!(matches!(error, MethodError::Run { error: RunError::Aborted(1), .. }), "{error:?}");
     }
 }
@@ -161,7 +162,7 @@ fn beside_rows_a_refusal_is_a_number_and_nothing_for_others() {
 fn sums_that_cannot_be_are_refused() {
     let method = hosted("logistic");
     let state = method.begin(&logistic()).unwrap();
-    let Next::Ask { ask } = method.next(&state, 3).unwrap() else { panic!() };
+    let Next::Ask { ask } = method.next(&logistic(), &state, 3).unwrap() else { panic!() };
     let opened = |sums: Vec<f64>| Opened { donors: vec![1, 2, 3], sums };
     assert!(method.advance(&state, &ask, &opened(vec![0.0; 3])).is_err());
     assert!(method.advance(&state, &ask, &opened(vec![f64::NAN; ask.len()])).is_err());
@@ -223,5 +224,70 @@ fn a_public_half_that_asks_for_rows_or_never_ends_is_named() {
     // `next` gives something that is no question.
     let junk = all(|_| "(call $output_emit (i32.const 0) (i32.const 6))".into());
     let method = HostedMethod::new(load(&text(&junk, Some(&small)), SMALL)).unwrap();
-    assert!(matches!(method.next(b"", 3), Err(MethodError::Layout { entry: "next", .. })));
+    assert!(matches!(method.next(&logistic(), b"", 3), Err(MethodError::Layout { entry: "next", .. })));
+}
+
+/// A method of which every entry gives these bytes.
+fn giving(bytes: &[u8]) -> HostedMethod {
+    let data: String = bytes.iter().map(|b| format!("\\{b:02x}")).collect();
+    let body = all(|_| format!("(call $output_emit (i32.const 64) (i32.const {}))", bytes.len()));
+    let module =
+        text(&format!("(data (i32.const 64) \"{data}\") {body}"), Some(histone_program_logistic::MANIFEST));
+    HostedMethod::new(load(&module, Limits::METHOD)).unwrap()
+}
+
+#[test]
+fn to_end_with_a_model_of_other_columns_than_the_study() {
+    let done = |config: Config| {
+        let model = Model::new("logistic", "1.0.0", config);
+        giving(&Next::Done { done: Done { model, facts: vec![] } }.to_bytes())
+    };
+    assert!(done(logistic()).next(&logistic(), b"", 3).is_ok());
+    let mut other = logistic();
+    other.features.truncate(1);
+    for other in [other, Config { holdout: 0.0, ..logistic() }, linear()] {
+        let error = done(other).next(&logistic(), b"", 3).unwrap_err().to_string();
+        assert!(error.contains("of other columns or settings than the study"), "{error}");
+    }
+}
+
+#[test]
+fn to_send_numbers_that_the_question_does_not_promise() {
+    let ask = |numbers| Ask {
+        stage: "count".into(),
+        question: vec![],
+        segments: vec![Segment { len: 1, numbers }],
+    };
+    let count = |max| ask(Numbers::Count { max });
+    let real = |fraction_bits| ask(Numbers::Real { max_abs: 8.0, fraction_bits });
+    let gives = |value: f64| giving(&encode_vector(&[value]));
+    for value in [5.0, -1.0, 0.5, f64::NAN] {
+        let error = gives(value).site_for_owner(&count(4), &[]).unwrap_err().to_string();
+        assert!(error.contains("not within its bound"), "{value}: {error}");
+        assert!(matches!(gives(value).site(&count(4), &[]), Err(MethodError::Withheld { .. })));
+    }
+    assert_eq!(gives(4.0).site(&count(4), &[]), Ok(vec![4.0]));
+    // Digits that do not count do not leave.
+    assert_eq!(gives(1.2345).site(&real(2), &[]), Ok(vec![1.25]));
+    assert_eq!(gives(1.2345).site(&real(0), &[]), Ok(vec![1.0]));
+    assert_eq!(gives(-1.2345).site(&real(60), &[]), Ok(vec![-1.2345]));
+    // What is asked fits into a sum of whole numbers, and a sum is one of as many donors.
+    let next = |ask: Ask| giving(&Next::Ask { ask }.to_bytes()).next(&logistic(), b"", 3);
+    assert!(next(count(1 << 51)).is_ok());
+    assert!(next(count(1 << 53)).unwrap_err().to_string().contains("no sum over 3 sites"));
+    let advanced =
+        |ask: &Ask, sum: f64| gives(0.0).advance(b"", ask, &Opened { donors: vec![1, 2], sums: vec![sum] });
+    assert!(advanced(&count(4), 8.0).is_ok() && advanced(&real(9), -16.0).is_ok());
+    for (ask, sum) in [(count(4), 9.0), (count(4), 1.5), (real(9), 17.0)] {
+        assert!(advanced(&ask, sum).unwrap_err().to_string().contains("the sums cannot be true"));
+    }
+}
+
+#[test]
+fn a_caller_gives_a_method_no_more_than_it_has() {
+    let wasm = text(&all(|_| String::new()), Some(histone_program_logistic::MANIFEST));
+    let limits = |caller| Program::admit(&wasm, caller).unwrap().limits();
+    assert_eq!(limits(SMALL), SMALL);
+    assert_eq!(limits(Limits::METHOD).fuel, 100_000_000_000);
+    assert_eq!(limits(Limits { fuel: 7, ..Limits::METHOD }).fuel, 7);
 }

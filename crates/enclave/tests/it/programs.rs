@@ -8,7 +8,7 @@ use histone_program_sdk::job::{
 use histone_program_sdk::refusal::Refusal;
 use proptest::prelude::*;
 
-use crate::support::committed;
+use crate::support::{as_owner, committed};
 
 type Native = fn(&[u8]) -> Result<Vec<u8>, Refusal>;
 
@@ -23,8 +23,8 @@ const PROGRAMS: [(&str, Native); 3] = [
 fn same(name: &'static str, input: &[u8]) -> Result<Vec<u8>, Refusal> {
     let (_, native) = PROGRAMS.into_iter().find(|(n, _)| *n == name).unwrap();
     let want = native(input);
-    let first = committed(name).run(input);
-    assert_eq!(first, committed(name).run(input), "two runs");
+    let first = as_owner(committed(name), input);
+    assert_eq!(first, as_owner(committed(name), input), "two runs");
     match (&want, first) {
         (Ok(want), Ok(output)) => assert!(*want == output.bytes, "{name} differs from native code"),
         (Err(refusal), Err(RunError::Aborted(code))) => assert_eq!(refusal.code(), code),

@@ -46,7 +46,12 @@ pub fn module(body: &str) -> Vec<u8> {
     .unwrap()
 }
 
-/// Runs the body of an entry `query` on an input, with the small limits.
+/// Runs the body of an entry `query` on an input, with the small limits, as its owner sees it.
 pub fn run(body: &str, input: &[u8]) -> Result<Output, RunError> {
-    load(&module(&format!(r#"(func (export "query") {body})"#)), SMALL).run(input)
+    as_owner(&load(&module(&format!(r#"(func (export "query") {body})"#)), SMALL), input)
+}
+
+/// Runs a program of one entry as the owner of its input sees it.
+pub fn as_owner(program: &LoadedProgram, input: &[u8]) -> Result<Output, RunError> {
+    program.call_for_owner(program.program().entries()[0], input, &[]).map_err(|error| error.0)
 }

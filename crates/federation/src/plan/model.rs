@@ -64,7 +64,7 @@ impl Model {
 }
 
 fn read(bytes: &[u8]) -> Result<Model, WireError> {
-    let mut r = Reader(bytes);
+    let mut r = Reader::new(bytes);
     match r.u8()? {
         VERSION => {}
         v => return Err(WireError::Version(v)),
