@@ -218,7 +218,7 @@ mod tests {
         assert!(refused(&PlanDocument { colluders: 0, ..plan() }).contains("at least 1 member"));
         assert_eq!(
             refused(&PlanDocument { opening_seconds: 0, ..plan() }),
-            "the training plan gives no time for opening a round"
+            "the training plan gives 0 s for opening a round; 60 s are the least"
         );
         assert!(refused(&PlanDocument { format: "x".into(), ..plan() }).contains("this version reads"));
     }
