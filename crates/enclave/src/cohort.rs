@@ -290,6 +290,16 @@ impl Watch {
         Ok((may, must))
     }
 
+    /// Who may be in the cohort of a round that was opened then: see [`MARGIN`].
+    pub async fn may(
+        &mut self,
+        opened: Moment,
+        source: &dyn EvidenceSource,
+        ledger: &Ledger,
+    ) -> Result<BTreeSet<u16>, LedgerError> {
+        Ok(self.bounds(opened, source, ledger).await?.0.into_keys().collect())
+    }
+
     /// Whether the parties of a header on the ledger are the right ones: its cohort is all donors that were believed when
     /// its round was opened ([`MARGIN`]), with their data; none of these is withdrawn by now and still in the round; its committee is the
     /// one that was fixed, rightly, when the training started.

@@ -386,7 +386,8 @@ impl TrainingEnclave {
             return Err(EnclaveError::Round("the ledger has another sum, or none yet".into()));
         }
         self.progress = match training.advance(&transcript.donors(), aggregate.values())? {
-            Step::Next(next) => Progress::Running(Box::new(next.with_cohort_of(&transcript.header))),
+            // Who may be asked next is the ledger's to say ([`Watch`]): whoever missed a round may come back.
+            Step::Next(next) => Progress::Running(Box::new(next)),
             Step::Finished(finished) => {
                 let last_state = B256::from(finished.model.hash());
                 Progress::Finished { finished: Box::new(finished), last_state }

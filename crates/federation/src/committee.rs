@@ -220,7 +220,7 @@ impl Prepared {
     }
 }
 
-/// A member's share of the sum of the masks; public once it is sent.
+/// A member's share of the sum of the masks; public once it is sent. Which survivors it is over it says itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialSum {
     pub(crate) header: [u8; 32],
@@ -230,6 +230,11 @@ pub struct PartialSum {
 }
 
 impl PartialSum {
+    /// Whether it says that it is over these survivors.
+    pub fn is_over(&self, survivors: &Survivors) -> bool {
+        self.survivors == survivors.hash()
+    }
+
     /// The member that says it is from; the transport's signature proves it.
     pub fn member(&self) -> u8 {
         self.member

@@ -84,7 +84,13 @@ impl CommitteeMember {
         let info = world.ledger.read(Contract::Rounds, Rounds::roundInfoCall { modelId: id, round }).await?;
         let cohort = match Moment::of_round(id, round, &world.ledger).await? {
             Some((opened, _)) if matches!(info.status, OPEN | CLOSED) => {
-                watch.cohort(opened, &world.evidence(), &world.ledger).await?
+                let mut cohort = watch.cohort(opened, &world.evidence(), &world.ledger).await?;
+                if !cohort.unbelieved.is_empty() {
+                    // Who ended or came back in the minute of the opening is rightly in a header that names it.
+                    let may = watch.may(opened, &world.evidence(), &world.ledger).await?;
+                    cohort.unbelieved.retain(|u| !may.contains(&u.donor));
+                }
+                cohort
             }
             _ => of_now,
         };
@@ -147,7 +153,11 @@ impl CommitteeMember {
         if !striking.is_empty() {
             return Ok(Lock::Striking(striking));
         }
-        let undecided = self.judge(header, &survivors, world).await?;
+        // Once a quorum has locked nobody answers any more, and nobody leaves.
+        let undecided = match info.opened {
+            true => Vec::new(),
+            false => self.judge(header, &survivors, world).await?,
+        };
         if !undecided.is_empty() {
             return Ok(Lock::Striking(undecided));
         }
@@ -341,7 +351,7 @@ fn kept(model_id: u64, round: u32) -> String {
     format!("partial-{model_id}-{round}.bin")
 }
 
-fn set(header: &RoundHeader, survivors: &[(u16, B256)]) -> Result<Survivors, NodeError> {
+pub(crate) fn set(header: &RoundHeader, survivors: &[(u16, B256)]) -> Result<Survivors, NodeError> {
     let list = survivors.iter().map(|(donor, blob)| Survivor { donor: *donor, blob: blob.0 });
     Survivors::new(header, list.collect()).map_err(NodeError::round)
 }

@@ -62,7 +62,7 @@ pub fn read(blob: B256, world: &World) -> Result<PlanDocument, NodeError> {
 }
 
 /// Whether a round on the ledger gives the committee the time that its model's plan promises. Nobody takes part in one that
-/// gives less: a donor that is accused in it could not answer.
+/// gives less, since a donor that is accused in it could not answer, nor in one that gives more and holds what is promised.
 pub async fn check_times(model_id: U256, round: u32, world: &World) -> Result<(), NodeError> {
     let model = world.ledger.read(Contract::Market, Market::modelCall { modelId: model_id }).await?;
     let promised = read(model.planHash, world)?.opening_seconds;
@@ -71,7 +71,7 @@ pub async fn check_times(model_id: U256, round: u32, world: &World) -> Result<()
     let opened = opened.into_iter().map(|o| o.event).find(|o| o.round == round);
     // Whether it was opened at all, and under which header, others look at.
     match opened.map(|o| o.openBy.saturating_sub(o.deadline)) {
-        Some(given) if given < promised => Err(NodeError::Message(format!(
+        Some(given) if given != promised => Err(NodeError::Message(format!(
             "round {round} gives the committee {given} s, the plan of its model promises {promised} s"
         ))),
         _ => Ok(()),

@@ -13,7 +13,7 @@ use histone_federation::plan::{Finished, Plan, Step, Training};
 use histone_ledger::contracts::{Contract, Market, Rounds};
 use histone_protocol::{Address, B256, U256};
 
-use crate::committee::{survivors, transcript};
+use crate::committee::{set, survivors, transcript};
 use crate::error::NodeError;
 use crate::plan;
 use crate::world::World;
@@ -102,7 +102,7 @@ async fn step(
     let (step, state) = match step {
         Step::Next(next) => {
             let state = next.state_hash();
-            (Step::Next(next.with_cohort_of(&header)), state)
+            (Step::Next(next), state)
         }
         Step::Finished(finished) => {
             let state = finished.model.hash();
@@ -119,6 +119,7 @@ async fn step(
 /// nothing, or of something else, has none.
 async fn partials(header: &RoundHeader, world: &World) -> Result<Vec<B256>, NodeError> {
     let f = header.fields();
+    let set = set(header, &survivors(U256::from_be_bytes(f.model_id), f.round, world).await?)?;
     let mut partials = Vec::new();
     for (number, seat) in (1u8..).zip(&f.committee) {
         let call = Rounds::partialOfCall {
@@ -131,7 +132,7 @@ async fn partials(header: &RoundHeader, world: &World) -> Result<Vec<B256>, Node
             continue;
         }
         let Ok(bytes) = world.blobs.get(hash) else { continue };
-        if PartialSum::decode(&bytes, header).is_ok_and(|p| p.member() == number) {
+        if PartialSum::decode(&bytes, header).is_ok_and(|p| p.member() == number && p.is_over(&set)) {
             partials.push(hash);
         }
     }

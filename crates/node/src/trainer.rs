@@ -1,5 +1,6 @@
 //! The trainer: proposes a model, leads its rounds, publishes it.
 
+use histone_attestation::cohort::PlaceError;
 use histone_enclave::cohort::{self, Moment, RightCommittee, Watch, fixed_committee};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::fixed::MAX_FRACTIONAL_BITS;
@@ -116,6 +117,12 @@ impl Trainer {
         let mut refused = Vec::new();
         for unbelieved in &cohort.unbelieved {
             let (donor, dataset) = (unbelieved.donor, unbelieved.dataset);
+            // What is withdrawn leaves by itself, and anybody may see to it.
+            if matches!(unbelieved.why, PlaceError::Withdrawn) {
+                let call = Market::endUseCall { modelId: id, donorIndex: donor };
+                world.ledger.send(&self.party.key, Contract::Market, call).await?;
+                continue;
+            }
             let call = Market::refuseDonorCall { modelId: id, donorIndex: donor, datasetId: dataset };
             world.ledger.send(&self.party.key, Contract::Market, call).await?;
             refused.push(donor);

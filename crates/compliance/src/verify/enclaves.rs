@@ -66,6 +66,8 @@ struct Shown {
     evidence: B256,
     /// Unix seconds at which it ends.
     until: u64,
+    /// Unix seconds at which the evidence is too old, whatever the operator says.
+    young: u64,
     /// Whether it was appraised and is what the ledger says.
     holds: bool,
 }
@@ -73,7 +75,9 @@ struct Shown {
 impl Enclave {
     /// Whether evidence of it that holds was there, and young enough, when something happened.
     pub(super) fn lives_at(&self, moment: Moment) -> bool {
-        let covers = |s: &Shown| s.holds && s.since.order < moment.order && moment.time < s.until;
+        let covers = |s: &Shown| {
+            s.holds && s.since.order < moment.order && moment.time < s.until && moment.time <= s.young
+        };
         self.shown.iter().any(covers) && !self.revoked_before(moment.order)
     }
 
@@ -165,10 +169,12 @@ pub(super) fn check(run: &Run, used: &Used) -> (Check, Appraised) {
     let relied = relied(run, used, &claims);
     let mut unbelieved = BTreeSet::new();
     for claim in &claims {
-        let purpose = one(run, claim);
+        let appraised_one = one(run, claim);
+        let young = appraised_one.as_ref().map_or(0, |(_, until)| *until);
+        let purpose = appraised_one.map(|(purpose, _)| purpose);
         let since = Moment { time: claim.time, order: claim.order };
         let holds = purpose.is_ok();
-        let shown = Shown { since, evidence: claim.evidence, until: claim.expires_at, holds };
+        let shown = Shown { since, evidence: claim.evidence, until: claim.expires_at, young, holds };
         let known = appraised.0.entry(claim.signer).or_insert_with(|| Enclave {
             measurement: claim.measurement,
             purpose: None,
@@ -273,7 +279,7 @@ fn claims(run: &Run) -> Vec<Claim> {
 }
 
 /// What an enclave was started for, by evidence that holds.
-fn one(run: &Run, claim: &Claim) -> Result<Purpose, String> {
+fn one(run: &Run, claim: &Claim) -> Result<(Purpose, u64), String> {
     if !run.record.evidence.contains(&claim.evidence) {
         return Err(format!("its evidence {} is not in run.json", claim.evidence));
     }
@@ -315,14 +321,9 @@ fn one(run: &Run, claim: &Claim) -> Result<Purpose, String> {
     if keys.receipt != claim.signer || keys.seal.0 != claim.seal_key {
         return Err("the ledger has other keys than its evidence".into());
     }
-    if claim.expires_at > attested.valid_until() {
-        return Err(format!(
-            "it is registered until {}, its evidence ends at {}",
-            claim.expires_at,
-            attested.valid_until()
-        ));
-    }
-    Ok(purpose)
+    // How long it says that it is registered is its operator's word. Whether its evidence was young enough is asked where
+    // something rests on it.
+    Ok((purpose, attested.valid_until()))
 }
 
 /// What an enclave with a program of this kind may have been started with.
@@ -356,7 +357,7 @@ mod tests {
         let at = |time, order| Moment { time, order };
         let shown = |since, byte, until, holds| {
             let evidence = B256::repeat_byte(byte);
-            Shown { since, evidence, until, holds }
+            Shown { since, evidence, until, young: u64::MAX, holds }
         };
         let mut enclave = Enclave {
             measurement: B256::ZERO,

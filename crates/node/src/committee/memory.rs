@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use histone_federation::BoxError;
 use histone_federation::committee::{CommitteeError, OpenedRounds, Opening, Prepared};
-use histone_ledger::contracts::{Contract, Rounds};
+use histone_ledger::contracts::{Contract, Market, Rounds};
 use histone_protocol::{B256, U256};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,8 @@ use crate::world::World;
 
 const OPENED: &str = "opened.json";
 const PROMISED: &str = "promised.json";
+/// State of a model in training, in the market's code.
+const TRAINING: u8 = 2;
 
 /// What this member has opened, in its own directory: written and synced before a share is released.
 pub(super) struct Memory<'a>(pub(super) &'a Party);
@@ -33,7 +35,7 @@ struct Promise {
 
 impl Memory<'_> {
     /// Keeps the promise to open this sum, unless it contradicts what was opened or promised before. A promise ends with
-    /// its attempt, unless a quorum has made the same.
+    /// its attempt, and with the committee's time or the training, unless a quorum has made the same.
     pub(super) async fn reserve(
         &self,
         prepared: &Prepared,
@@ -48,7 +50,11 @@ impl Memory<'_> {
         for promise in self.promised().map_err(unreadable)? {
             let call = Rounds::roundInfoCall { modelId: U256::from(promise.model), round: promise.round };
             let info = world.ledger.read(Contract::Rounds, call).await?;
-            if !info.opened && (info.status != CLOSED || info.attempt != promise.attempt) {
+            let other = info.attempt != promise.attempt;
+            let over = info.status != CLOSED || world.ledger.time().await? > info.openBy;
+            let standing = Market::standingCall { modelId: U256::from(promise.model) };
+            let given_up = world.ledger.read(Contract::Market, standing).await?.state != TRAINING;
+            if other || (!info.opened && (over || given_up)) {
                 ended.push(promise);
             }
         }

@@ -367,6 +367,64 @@ async fn refresh(cast: &Cast, owner: usize, key: &SigningKey, evidence: B256, ex
     cast.world.ledger.send(&cast.owners[owner].party.key, Contract::Enclaves, call).await.unwrap();
 }
 
+/// An owner in one opened sum lets its enclave end, misses a round that the others complete without it, and comes back for
+/// good: the next header names it again, and everybody takes part.
+#[tokio::test]
+async fn to_end_a_training_by_missing_one_round_and_coming_back() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let (paper, id) = cast.propose(&plan(2)).await;
+    for owner in 0..2 {
+        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+    }
+    let (key, evidence) = cast.broken_evidence(2, id, &plan(2), 9).await;
+    let expires = world.ledger.time().await.unwrap() + 2 * DEADLINE;
+    register(&cast, 2, &key, evidence, expires).await;
+    let donation = cast.donation_by(2, id, &key);
+    let donor = cast.bring(2, id, &donation, key.address()).await.unwrap();
+    let mut model = cast.begin(id, plan(2)).await;
+    // It takes part once.
+    let header = cast.open_round(&mut model).await;
+    for owner in &mut cast.owners[..2] {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+    let values = vec![0.0; header.dimension()];
+    let blob = seal_update(&header, donor, &values, &Hpke, &Root::from_bytes([9; 32])).unwrap();
+    cast.anchor_as(&key, &header, donor, world.blobs.put(&blob).unwrap()).await.unwrap();
+    assert_eq!(cast.trainer.close_round(id, 1, &world).await.unwrap(), (3, true));
+    let partials = cast.open_sum(&header).await;
+    let (transcript, step) =
+        cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
+    for owner in &mut cast.owners[..2] {
+        owner.observe(&transcript, &world).await.unwrap();
+    }
+    let Step::Next(next) = step else { panic!() };
+    model.training = next;
+    // It is away for one round.
+    cast.wait(2 * DEADLINE).await;
+    let header = cast.open_round(&mut model).await;
+    assert!(!header.has_donor(donor));
+    for owner in &mut cast.owners[..2] {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+    cast.wait(DEADLINE + 1).await;
+    cast.trainer.close_round(id, 2, &world).await.unwrap();
+    let partials = cast.open_sum(&header).await;
+    let (transcript, step) =
+        cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
+    for owner in &mut cast.owners[..2] {
+        owner.observe(&transcript, &world).await.unwrap();
+    }
+    let Step::Next(next) = step else { panic!() };
+    model.training = next;
+    refresh(&cast, 2, &key, evidence, expires + 20 * DEADLINE).await;
+    let header = cast.open_round(&mut model).await;
+    assert!(header.has_donor(donor));
+    for owner in &mut cast.owners[..2] {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+}
+
 /// An owner in one opened sum shows its enclave's evidence again before each round with an end a second later. The trainer,
 /// whose clock is the latest block, believes it; a moment later, when the round is opened, nobody else does. It cannot be
 /// struck (it took part), nor refused (training has begun), and nobody else can do anything in any later round. After
