@@ -269,3 +269,64 @@ async fn to_make_a_trainer_pay_by_locking_and_showing_nothing() {
         owner.observe(&finished.0, &world).await.unwrap();
     }
 }
+
+/// A liar gives the last lock that is needed, of nothing, together with an accusation: the sum is open, and nobody can answer
+/// any more. Whoever is slow locks and shows all the same.
+#[tokio::test]
+async fn to_make_a_trainer_pay_by_accusing_and_locking_nothing() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut model = cast.recruit(plan(2)).await;
+    let header = cast.open_round(&mut model).await;
+    for owner in &mut cast.owners {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+    cast.trainer.close_round(model.id, 1, &world).await.unwrap();
+    let liar = cast.committee.pop().unwrap();
+    let mut slow = cast.committee.pop().unwrap();
+    for member in &mut cast.committee {
+        member.lock(&header, &world).await.unwrap();
+    }
+    let (id, key) = (U256::from(model.id), &liar.party.key);
+    let accuse = Rounds::accuseCall { modelId: id, round: 1, donorIndex: 1 };
+    world.ledger.send(key, Contract::Rounds, accuse).await.unwrap();
+    let nothing = B256::repeat_byte(8);
+    let post = Rounds::postPartialCall { modelId: id, round: 1, attempt: 0, partialHash: nothing };
+    world.ledger.send(key, Contract::Rounds, post).await.unwrap();
+    slow.lock(&header, &world).await.unwrap();
+    let mut partials = vec![slow.publish(&header, &world).await.unwrap()];
+    for member in &mut cast.committee {
+        partials.push(member.publish(&header, &world).await.unwrap());
+    }
+    cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
+}
+
+/// A second model over the same data is given up when two members have locked its round: what they promised ends with it,
+/// and holds nobody else's sum.
+#[tokio::test]
+async fn to_hold_promises_of_members_for_nothing() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let (paper, id) = cast.propose(&plan(2)).await;
+    for owner in 0..2 {
+        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+    }
+    let mut puppet = cast.begin(id, plan(2)).await;
+    let header = cast.open_round(&mut puppet).await;
+    for owner in &mut cast.owners[..2] {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+    cast.trainer.close_round(id, 1, &world).await.unwrap();
+    for member in &mut cast.committee[..2] {
+        member.lock(&header, &world).await.unwrap();
+    }
+    let mut model = cast.recruit(plan(2)).await;
+    let header = cast.open_round(&mut model).await;
+    for owner in &mut cast.owners {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+    cast.trainer.close_round(model.id, 1, &world).await.unwrap();
+    refused(cast.committee[0].lock(&header, &world).await, "already opened for another survivor set");
+    cast.trainer.abort(id, &world).await.unwrap();
+    cast.open_sum(&header).await;
+}

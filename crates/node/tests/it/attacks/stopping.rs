@@ -2,14 +2,11 @@
 
 use histone_federation::plan::Step;
 use histone_federation::update::{Hpke, Sealer, seal_update};
-use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Members, Rounds};
+use histone_ledger::contracts::{Contract, Datasets, Enclaves, Members, Rounds};
 use histone_node::committee::Lock;
-use histone_protocol::evidence::EnclaveKeys;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::plan::PlanDocument;
 use histone_protocol::receipt::{self, DonationReceipt, EnclaveRegistration, ValidationReceipt};
-use histone_protocol::seal::SealPublicKey;
-use histone_protocol::secret::Root;
 use histone_protocol::{B256, U256};
 
 use crate::cast::{Cast, DEADLINE, PRICE, plan, refused};
@@ -63,61 +60,6 @@ async fn to_stop_every_training_by_changing_ones_key_and_back() {
     let header = cast.open_round(&mut model).await;
     for owner in &mut cast.owners {
         owner.contribute(&header, &cast.world).await.expect("its committee is right");
-    }
-}
-
-/// The same donor never revokes: it lets its registration end in the middle of each round, and shows a later end in the
-/// middle of the next. The header that was right when it was made is refused by everybody else a moment later.
-#[tokio::test]
-async fn to_void_every_round_by_coming_back_in_the_middle_of_it() {
-    let mut cast = Cast::new(1).await;
-    let world = cast.world.clone();
-    let id = {
-        let (paper, id) = cast.propose(&plan(2)).await;
-        for owner in 0..2 {
-            cast.donate(owner, paper, id, &plan(2)).await.unwrap();
-        }
-        id
-    };
-    // The third owner's enclave is a good one, with an end of its operator's choice.
-    let (enclave, donation) = cast.admit(2, id, &plan(2), 7).await;
-    let instance = enclave.instance();
-    let signer = instance.keys().receipt;
-    world.blobs.put(instance.evidence()).unwrap();
-    let now = world.ledger.time().await.unwrap();
-    let (r, signature) = instance.registration(world.ledger.deployment(), now + 60);
-    let call = Enclaves::registerCall {
-        e: Enclaves::Enclave {
-            signer,
-            sealKey: r.sealKey,
-            measurement: r.measurement,
-            platform: r.platform,
-            evidenceHash: r.evidenceHash,
-            expiresAt: r.expiresAt,
-        },
-        signature: signature.as_slice().to_vec().into(),
-    };
-    world.ledger.send(&cast.owners[2].party.key, Contract::Enclaves, call).await.unwrap();
-    cast.bring(2, id, &donation, signer).await.unwrap();
-    cast.wait(61).await;
-    // Expired before the training starts: it is not in the header.
-    cast.trainer.start(id, &world).await.unwrap();
-    let leading = cast.trainer.lead(id, 2, DEADLINE, DEADLINE, &world).await.unwrap();
-    let training = histone_federation::plan::Training::start(plan(2)).unwrap();
-    let mut model = crate::cast::Model { id, training, leading, round: 1 };
-    let header = cast.open_round(&mut model).await;
-    assert!(!header.has_donor(3));
-    let now = world.ledger.time().await.unwrap();
-    let (r, signature) = instance.registration(world.ledger.deployment(), now + 3_000);
-    let call = Enclaves::refreshCall {
-        signer,
-        evidenceHash: r.evidenceHash,
-        expiresAt: r.expiresAt,
-        signature: signature.as_slice().to_vec().into(),
-    };
-    world.ledger.send(&cast.owners[2].party.key, Contract::Enclaves, call).await.unwrap();
-    for owner in &mut cast.owners[..2] {
-        owner.contribute(&header, &world).await.expect("the header was right when it was opened");
     }
 }
 
@@ -321,179 +263,6 @@ async fn to_have_an_honest_member_named_for_ones_own_wrong_share() {
     assert!(!world.ledger.read(Contract::Rounds, named).await.unwrap(), "an honest member loses its part");
 }
 
-/// The registration of a key with evidence, and its end.
-fn registration(
-    cast: &Cast,
-    owner: usize,
-    key: &SigningKey,
-    evidence: B256,
-    expires: u64,
-) -> (EnclaveRegistration, Vec<u8>) {
-    let d = cast.world.ledger.deployment();
-    let r = EnclaveRegistration {
-        operator: cast.owners[owner].party.account(),
-        sealKey: B256::repeat_byte(3),
-        measurement: B256::from(cast.loaded.training.program().measurement()),
-        platform: 0,
-        evidenceHash: evidence,
-        expiresAt: expires,
-    };
-    let signature = receipt::sign(&r, &receipt::domain(d.chain_id, d.enclaves), key);
-    (r, signature.as_slice().to_vec())
-}
-
-async fn register(cast: &Cast, owner: usize, key: &SigningKey, evidence: B256, expires: u64) {
-    let (r, signature) = registration(cast, owner, key, evidence, expires);
-    let e = Enclaves::Enclave {
-        signer: key.address(),
-        sealKey: r.sealKey,
-        measurement: r.measurement,
-        platform: r.platform,
-        evidenceHash: r.evidenceHash,
-        expiresAt: r.expiresAt,
-    };
-    let call = Enclaves::registerCall { e, signature: signature.into() };
-    cast.world.ledger.send(&cast.owners[owner].party.key, Contract::Enclaves, call).await.unwrap();
-}
-
-async fn refresh(cast: &Cast, owner: usize, key: &SigningKey, evidence: B256, expires: u64) {
-    let (r, signature) = registration(cast, owner, key, evidence, expires);
-    let call = Enclaves::refreshCall {
-        signer: key.address(),
-        evidenceHash: r.evidenceHash,
-        expiresAt: r.expiresAt,
-        signature: signature.into(),
-    };
-    cast.world.ledger.send(&cast.owners[owner].party.key, Contract::Enclaves, call).await.unwrap();
-}
-
-/// An owner in one opened sum lets its enclave end, misses a round that the others complete without it, and comes back for
-/// good: the next header names it again, and everybody takes part.
-#[tokio::test]
-async fn to_end_a_training_by_missing_one_round_and_coming_back() {
-    let mut cast = Cast::new(1).await;
-    let world = cast.world.clone();
-    let (paper, id) = cast.propose(&plan(2)).await;
-    for owner in 0..2 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
-    }
-    let (key, evidence) = cast.broken_evidence(2, id, &plan(2), 9).await;
-    let expires = world.ledger.time().await.unwrap() + 2 * DEADLINE;
-    register(&cast, 2, &key, evidence, expires).await;
-    let donation = cast.donation_by(2, id, &key);
-    let donor = cast.bring(2, id, &donation, key.address()).await.unwrap();
-    let mut model = cast.begin(id, plan(2)).await;
-    // It takes part once.
-    let header = cast.open_round(&mut model).await;
-    for owner in &mut cast.owners[..2] {
-        owner.contribute(&header, &world).await.unwrap();
-    }
-    let values = vec![0.0; header.dimension()];
-    let blob = seal_update(&header, donor, &values, &Hpke, &Root::from_bytes([9; 32])).unwrap();
-    cast.anchor_as(&key, &header, donor, world.blobs.put(&blob).unwrap()).await.unwrap();
-    assert_eq!(cast.trainer.close_round(id, 1, &world).await.unwrap(), (3, true));
-    let partials = cast.open_sum(&header).await;
-    let (transcript, step) =
-        cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
-    for owner in &mut cast.owners[..2] {
-        owner.observe(&transcript, &world).await.unwrap();
-    }
-    let Step::Next(next) = step else { panic!() };
-    model.training = next;
-    // It is away for one round.
-    cast.wait(2 * DEADLINE).await;
-    let header = cast.open_round(&mut model).await;
-    assert!(!header.has_donor(donor));
-    for owner in &mut cast.owners[..2] {
-        owner.contribute(&header, &world).await.unwrap();
-    }
-    cast.wait(DEADLINE + 1).await;
-    cast.trainer.close_round(id, 2, &world).await.unwrap();
-    let partials = cast.open_sum(&header).await;
-    let (transcript, step) =
-        cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
-    for owner in &mut cast.owners[..2] {
-        owner.observe(&transcript, &world).await.unwrap();
-    }
-    let Step::Next(next) = step else { panic!() };
-    model.training = next;
-    refresh(&cast, 2, &key, evidence, expires + 20 * DEADLINE).await;
-    let header = cast.open_round(&mut model).await;
-    assert!(header.has_donor(donor));
-    for owner in &mut cast.owners[..2] {
-        owner.contribute(&header, &world).await.unwrap();
-    }
-}
-
-/// An owner in one opened sum shows its enclave's evidence again before each round with an end a second later. The trainer,
-/// whose clock is the latest block, believes it; a moment later, when the round is opened, nobody else does. It cannot be
-/// struck (it took part), nor refused (training has begun), and nobody else can do anything in any later round. After
-/// sixty days it has itself paid.
-#[tokio::test]
-async fn to_stop_a_training_for_ever_with_an_end_between_look_and_opening() {
-    let mut cast = Cast::new(1).await;
-    let world = cast.world.clone();
-    let (paper, id) = cast.propose(&plan(2)).await;
-    for owner in 0..2 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
-    }
-    let (key, evidence) = cast.broken_evidence(2, id, &plan(2), 9).await;
-    let mut expires = world.ledger.time().await.unwrap() + 2 * DEADLINE;
-    register(&cast, 2, &key, evidence, expires).await;
-    let donation = cast.donation_by(2, id, &key);
-    let donor = cast.bring(2, id, &donation, key.address()).await.unwrap();
-    let mut model = cast.begin(id, plan(2)).await;
-    // It takes part once.
-    let header = cast.open_round(&mut model).await;
-    for owner in &mut cast.owners[..2] {
-        owner.contribute(&header, &world).await.unwrap();
-    }
-    let values = vec![0.0; header.dimension()];
-    let blob = seal_update(&header, donor, &values, &Hpke, &Root::from_bytes([9; 32])).unwrap();
-    cast.anchor_as(&key, &header, donor, world.blobs.put(&blob).unwrap()).await.unwrap();
-    assert_eq!(cast.trainer.close_round(id, 1, &world).await.unwrap(), (3, true));
-    let partials = cast.open_sum(&header).await;
-    let (transcript, step) =
-        cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
-    for owner in &mut cast.owners[..2] {
-        owner.observe(&transcript, &world).await.unwrap();
-    }
-    let Step::Next(next) = step else { panic!() };
-    model.training = next;
-    let mut answered = 0;
-    for round in 2..5 {
-        // Its last end is over.
-        let now = world.ledger.time().await.unwrap();
-        cast.wait((expires + 1).saturating_sub(now)).await;
-        expires = world.ledger.time().await.unwrap() + 1;
-        refresh(&cast, 2, &key, evidence, expires).await;
-        // The trainer looks, and two seconds later its round is opened.
-        let header = cast.header(&mut model, |_| {}).await;
-        world.blobs.put(&header.encode()).unwrap();
-        cast.wait(2).await;
-        cast.announce(id, B256::from(header.hash())).await;
-        for owner in &mut cast.owners[..2] {
-            answered += usize::from(owner.contribute(&header, &world).await.is_ok());
-        }
-        if answered > 0 {
-            break;
-        }
-        cast.wait(DEADLINE + 1).await;
-        cast.trainer.close_round(id, round, &world).await.unwrap();
-        for member in &mut cast.committee {
-            let _ = member.review(id, &world).await;
-        }
-    }
-    cast.wait(60 * 24 * 3_600).await;
-    let call = Market::abortTrainingCall { modelId: U256::from(id) };
-    let ended = world.ledger.send(&cast.owners[2].party.key, Contract::Market, call).await.is_ok();
-    let owed = cast.owed(id, donor).await;
-    assert!(
-        answered > 0,
-        "no honest donor answered in three rounds; the attacker ends the training ({ended}) and is owed {owed} of {PRICE}"
-    );
-}
-
 /// The trainer refuses three donors of an owner without an enclave, and the same owner takes the three places again in the
 /// next block: a donation each, prepared beforehand.
 #[tokio::test]
@@ -504,26 +273,7 @@ async fn to_take_every_place_again_as_often_as_it_is_refused() {
     let (paper, id) = cast.propose(&plan(2)).await;
     let owner = cast.owners[2].party.key.clone();
     let validator = SigningKey::from_bytes(&[50; 32]).unwrap();
-    // Registered as a validation enclave: the same plain registration with another measurement.
-    let r = EnclaveRegistration {
-        operator: owner.address(),
-        sealKey: B256::repeat_byte(3),
-        measurement: B256::from(cast.loaded.validation.program().measurement()),
-        platform: 0,
-        evidenceHash: B256::repeat_byte(5),
-        expiresAt: ledger.time().await.unwrap() + 3_600,
-    };
-    let signature = receipt::sign(&r, &receipt::domain(d.chain_id, d.enclaves), &validator);
-    let e = Enclaves::Enclave {
-        signer: validator.address(),
-        sealKey: r.sealKey,
-        measurement: r.measurement,
-        platform: 0,
-        evidenceHash: r.evidenceHash,
-        expiresAt: r.expiresAt,
-    };
-    let call = Enclaves::registerCall { e, signature: signature.as_slice().to_vec().into() };
-    ledger.send(&owner, Contract::Enclaves, call).await.unwrap();
+    register_plain(&cast, 2, &validator, B256::from(cast.loaded.validation.program().measurement())).await;
     let mut ready = Vec::new();
     for place in 1..=9u8 {
         let r = ValidationReceipt {
@@ -546,8 +296,7 @@ async fn to_take_every_place_again_as_often_as_it_is_refused() {
         };
         ledger.send(&owner, Contract::Datasets, call).await.unwrap();
         let key = SigningKey::from_bytes(&[60 + place; 32]).unwrap();
-        let expires = ledger.time().await.unwrap() + 3_600;
-        register(&cast, 2, &key, B256::repeat_byte(5), expires).await;
+        register_plain(&cast, 2, &key, B256::from(cast.loaded.training.program().measurement())).await;
         let r = DonationReceipt {
             modelId: U256::from(id),
             datasetId: histone_ledger::dataset_id(owner.address(), r.root),
@@ -572,58 +321,6 @@ async fn to_take_every_place_again_as_often_as_it_is_refused() {
         taken == 3 && honest.is_ok(),
         "a refused owner took {taken} places, and an honest one hears {honest:?}"
     );
-}
-
-/// An owner with a broken machine shows evidence that is dated a few minutes ahead just before a round is opened. Nobody
-/// believes it as of the opening: not the trainer, not the enclaves. A member looks at it as of now first, when it has become
-/// good, keeps the appraisal, and finds it good as of the opening, too: the header lacks a donor. No member locks.
-#[tokio::test]
-async fn to_void_a_round_with_evidence_that_is_dated_ahead() {
-    let mut cast = Cast::new(1).await;
-    let world = cast.world.clone();
-    let (paper, id) = cast.propose(&plan(2)).await;
-    for owner in 0..2 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
-    }
-    let (key, evidence) = cast.broken_evidence(2, id, &plan(2), 9).await;
-    let expires = world.ledger.time().await.unwrap() + 20 * DEADLINE;
-    register(&cast, 2, &key, evidence, expires).await;
-    let donation = cast.donation_by(2, id, &key);
-    let donor = cast.bring(2, id, &donation, key.address()).await.unwrap();
-    let mut model = cast.begin(id, plan(2)).await;
-    let mut locked = 0;
-    let mut refusal = String::new();
-    for round in 1..3 {
-        let now = world.ledger.time().await.unwrap();
-        let keys = EnclaveKeys { receipt: key.address(), seal: SealPublicKey(B256::repeat_byte(3)) };
-        let init = histone_enclave::training::init_data(world.ledger.deployment(), id, &plan(2));
-        let measurement = B256::from(cast.loaded.training.program().measurement());
-        let operator = cast.owners[2].account();
-        let ahead =
-            cast.devices[2].evidence(keys, operator, measurement, init, now + 60 + 300).unwrap().to_bytes();
-        let ahead = world.blobs.put(&ahead).unwrap();
-        refresh(&cast, 2, &key, ahead, expires + u64::from(round)).await;
-        let header = cast.open_round(&mut model).await;
-        assert!(!header.has_donor(donor));
-        for owner in &mut cast.owners[..2] {
-            owner.contribute(&header, &world).await.unwrap();
-        }
-        cast.wait(DEADLINE + 1).await;
-        assert_eq!(cast.trainer.close_round(id, round, &world).await.unwrap(), (2, true));
-        for member in &mut cast.committee {
-            match member.lock(&header, &world).await {
-                Ok(Lock::Posted(_)) => locked += 1,
-                other => refusal = format!("{:?}", other.map_err(|e| histone_protocol::with_causes(&e))),
-            }
-        }
-        if locked > 0 {
-            break;
-        }
-        cast.wait(DEADLINE + 1).await;
-        cast.trainer.void_round(id, round, &world).await.unwrap();
-    }
-    let struck = world.ledger.events::<Rounds::DonorNamed>(Contract::Rounds).await.unwrap().len();
-    assert!(locked > 0, "two rounds are void, nobody is struck ({struck}): {refusal}");
 }
 
 /// The plan gives the committee ten minutes; the trainer opens a round with three seconds, which nobody looks at while the

@@ -156,3 +156,36 @@ async fn to_read_the_score_of_every_patient_off_a_fine_histogram() {
         }
     }
 }
+
+/// A member posts a partial sum that says it is over other survivors. Whoever recomputes the model passes over it.
+#[tokio::test]
+async fn to_make_a_model_that_nobody_buys() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut model = cast.recruit(plan(2)).await;
+    let header = cast.open_round(&mut model).await;
+    for owner in &mut cast.owners {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+    cast.trainer.close_round(model.id, 1, &world).await.unwrap();
+    let liar = cast.committee.pop().unwrap();
+    let partials = cast.open_sum(&header).await;
+    // Version, header, survivors, seat.
+    let mut lie = world.blobs.get(partials[0]).unwrap();
+    lie[33..65].fill(9);
+    lie[65] = 7;
+    let post = Rounds::postPartialCall {
+        modelId: U256::from(model.id),
+        round: 1,
+        attempt: 0,
+        partialHash: world.blobs.put(&lie).unwrap(),
+    };
+    world.ledger.send(&liar.party.key, Contract::Rounds, post).await.unwrap();
+    let first = cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
+    let finished = cast.train_on(&mut model, &[0, 1, 2], first).await;
+    let (program, hash) = (cast.loaded.query.clone(), B256::from(finished.model.hash()));
+    let serving =
+        cast.runner.start_query(program, model.id, &finished.model.encode(), hash, &world).await.unwrap();
+    cast.trainer.serve(model.id, serving.instance().keys().receipt, &world).await.unwrap();
+    cast.user.appraise(model.id, &world).await.expect("the model is honest");
+}
