@@ -243,18 +243,21 @@ contract Market is MarketRules, Consent, Purse {
 
     /// @notice Refuses a donor while the model recruits, and with it all donations of its owner: its place is free again, and
     /// it is paid nothing. Trainer only. Nobody else has appraised anybody yet, and keys without evidence could otherwise take
-    /// all places before others come; a trainer could as well give the model up and propose it anew.
+    /// all places before others come; a trainer could as well give the model up and propose it anew. The owner of a donor that
+    /// has left already is refused all the same: leaving in time does not let it come again.
     /// @param datasetId What it donated, which names its owner.
     function refuseDonor(uint256 modelId, uint16 donorIndex, bytes32 datasetId) external {
         Model storage m = _inState(modelId, State.Recruiting);
         _onlyTrainer(modelId, m);
         Donor storage d = _donor(modelId, donorIndex);
-        if (d.enclave == 0) revert UseEnded(modelId, donorIndex);
         Datasets.Dataset memory data = datasets.dataset(datasetId);
         if (d.paid != Shares.UNPAID | data.number) revert OtherDataset(modelId, donorIndex, datasetId);
-        d.enclave = 0;
+        bool left = d.enclave == 0;
+        if (left && _refused[modelId][data.owner]) revert UseEnded(modelId, donorIndex);
         m.refusing = true;
         _refused[modelId][data.owner] = true;
+        if (left) return;
+        d.enclave = 0;
         _exclude(modelId, donorIndex, m, d);
         rounds.dropDonor(modelId, donorIndex);
     }

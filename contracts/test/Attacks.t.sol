@@ -158,6 +158,38 @@ contract AttacksTest is Attacks {
         equal("refused", market.owedDonor(_modelId, 1), 0);
     }
 
+    /// Whoever leaves in the block before it is refused is refused all the same, and does not come again.
+    function test_a_place_again_and_again() public {
+        _modelId = propose(terms());
+        donate(_modelId, 1, 1);
+        address owner = vm.addr(10_001);
+        bytes32 id = datasets.idOf(owner, rootOf(1));
+        withdrawDataset(1);
+        market.endUse(_modelId, 1);
+        equal("its place is free", market.model(_modelId).donors - market.model(_modelId).excluded, 0);
+        vm.startPrank(trainer);
+        market.refuseDonor(_modelId, 1, id);
+        vm.stopPrank();
+        equal("and stays one place", market.model(_modelId).donors - market.model(_modelId).excluded, 0);
+        bytes memory again = abi.encodeWithSelector(MarketLog.OwnerRefused.selector, _modelId, owner);
+        bytes memory validated = signValidation(VALIDATION_KEY, owner, "more");
+        vm.startPrank(owner);
+        bytes32 more = datasets.register(
+            "more", keccak256("report"), keccak256("policy"), 100, 3, vm.addr(VALIDATION_KEY), validated
+        );
+        vm.stopPrank();
+        address key = trainingEnclave(99);
+        bytes memory receipt = signDonation(keyOf[key], _modelId, more, "more", payeeOf(1));
+        refused(
+            owner,
+            again,
+            address(market),
+            abi.encodeCall(market.donate, (_modelId, more, payeeOf(1), DECISION, key, receipt))
+        );
+        bytes memory ended = abi.encodeWithSelector(MarketLog.UseEnded.selector, _modelId, 1);
+        refused(trainer, ended, address(market), abi.encodeCall(market.refuseDonor, (_modelId, 1, id)));
+    }
+
     /// A query that is open for 136 years.
     function test_a_price_that_never_comes_back() public {
         Market.Terms memory t = terms();

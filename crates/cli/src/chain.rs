@@ -7,16 +7,18 @@ pub mod serve;
 pub mod status;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use histone_chain::{Clock as _, FILE_NAME, MAX_AHEAD, SystemClock};
+use histone_compliance::folder::Folder;
 
 use crate::damaged::read_chain;
 use crate::progress::{STDOUT, tell};
 
 /// Executes a chain again.
 pub fn replay(dir: &Path, json: bool, out: &mut dyn Write) -> Result<bool> {
+    let dir = &ledger_in(dir);
     if !dir.join(FILE_NAME).exists() {
         no_chain(dir)?;
     }
@@ -58,17 +60,20 @@ pub fn replay(dir: &Path, json: bool, out: &mut dyn Write) -> Result<bool> {
     Ok(true)
 }
 
+/// The directory of a chain: the one that is named or, where that is a run folder, its ledger.
+pub fn ledger_in(dir: &Path) -> PathBuf {
+    let ledger = Folder::at(dir).ledger();
+    let is_run = !dir.join(FILE_NAME).exists() && ledger.join(FILE_NAME).exists();
+    if is_run { ledger } else { dir.to_path_buf() }
+}
+
 /// Says what to give instead of a directory without a chain.
 fn no_chain(dir: &Path) -> Result<()> {
     let shown = dir.display();
-    let ledger = dir.join("ledger");
-    if ledger.join(FILE_NAME).exists() {
-        bail!("`{shown}` holds no `{FILE_NAME}`; its chain is in `{}`", ledger.display());
-    }
     if !dir.is_dir() {
-        bail!("`{shown}` is not a directory; give the ledger of a run, such as `histone-run/ledger`");
+        bail!("`{shown}` is not a directory; give a run folder, such as `histone-run`");
     }
     bail!(
-        "`{shown}` holds no `{FILE_NAME}`; give the ledger of a run, such as `histone-run/ledger` (a run that was stopped in its first moments has none yet)"
+        "`{shown}` holds no `{FILE_NAME}`; give a run folder, such as `histone-run` (a run that was stopped in its first moments has none yet)"
     )
 }

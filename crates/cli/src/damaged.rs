@@ -30,7 +30,10 @@ pub fn read_chain<T>(place: &Path, read: impl FnOnce() -> Result<T>) -> Result<T
     match outcome {
         Ok(value) => value,
         Err(_) if FROM_STORE.load(Ordering::Relaxed) => {
-            bail!("the file of the chain in `{}` is damaged; it cannot be read", place.display())
+            bail!(
+                "the file of the chain in `{}` is damaged and cannot be read; restore it from a copy (`histone verify` says whether a run folder is whole)",
+                place.display()
+            )
         }
         Err(other) => panic::resume_unwind(other),
     }

@@ -26,7 +26,7 @@ pub enum Command {
     /// Look at accounts: who they are, what they have and can claim.
     #[command(subcommand)]
     Account(accounts::AccountCommand),
-    /// Look at programs: who audited them, whether they may be used.
+    /// Make, check and run methods; look at programs: who audited them, whether they may be used.
     #[command(subcommand)]
     Program(registers::ProgramCommand),
     /// Look at enclaves: what they run, for how long.

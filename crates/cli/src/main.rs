@@ -40,8 +40,8 @@ enum Command {
     /// Check a run folder as a stranger would: no key, and no network unless the run's ledger is on one.
     Verify {
         /// The run folder.
-        #[arg(required_unless_present = "table")]
-        dir: Option<PathBuf>,
+        #[arg(default_value = "histone-run")]
+        dir: PathBuf,
         /// A node of the network on which the run's ledger is, such as http://127.0.0.1:8545.
         #[arg(long, value_name = "URL")]
         rpc: Option<String>,
@@ -147,7 +147,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => study::demo(&args, &mut out),
         Command::Study(StudyCommand::Run { study, run }) => study::run(&study, &run, &mut out),
         Command::Study(StudyCommand::Check { study }) => study::check(&study, &mut out),
-        Command::Verify { dir: Some(dir), rpc, json, table: false } => {
+        Command::Verify { dir, rpc, json, table: false } => {
             verify::verify(&dir, rpc.as_deref(), json, &mut out)
         }
         Command::Verify { .. } => verify::table(&mut out),

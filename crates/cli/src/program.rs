@@ -103,6 +103,9 @@ fn module(named: &str) -> Result<(Vec<u8>, Option<&'static [u8]>)> {
             names.join(", ")
         )
     })?;
+    if !bytes.starts_with(b"\0asm") {
+        bail!("`{named}` is no WebAssembly module (.wasm)");
+    }
     Ok((bytes, None))
 }
 
@@ -142,7 +145,7 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
         ("entries", program.entries().join(", ")),
         ("bytes", wasm.len().to_string()),
         ("memory", mib(limits.memory_bytes)),
-        ("fuel of a call", limits.fuel.to_string()),
+        ("fuel of a call", grouped(limits.fuel)),
         ("input, or a block of it", mib(limits.input_bytes)),
         ("output", mib(limits.output_bytes)),
         ("module (SHA-256)", hex(program.wasm_hash())),
@@ -167,10 +170,10 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
         writeln!(out, "\nsettings")?;
         let rows = m.config.iter().map(|s| {
             let range = match (s.min, s.max) {
-                (Some(min), Some(max)) => format!("{min:?} to {max:?}"),
+                (Some(min), Some(max)) => format!("{} to {}", shown(min), shown(max)),
                 _ => String::new(),
             };
-            vec![s.name.clone(), words(json!(s.kind)), range, json!(s.default).to_string(), s.says.clone()]
+            vec![s.name.clone(), words(json!(s.kind)), range, default(&json!(s.default)), s.says.clone()]
         });
         writeln!(out, "{}", table(&["setting", "type", "range", "default", "what it does"], rows))?;
     }
@@ -183,7 +186,7 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
             vec![
                 f.name.clone(),
                 f.decimals.to_string(),
-                format!("{:?} to {:?}", f.min, f.max),
+                format!("{} to {}", shown(f.min), shown(f.max)),
                 may.into(),
                 f.says.clone(),
             ]
@@ -197,6 +200,19 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
         m.answer.program, m.limits.rounds
     )?;
     Ok(true)
+}
+
+/// A default as people read it: a whole number without a point.
+fn default(value: &Value) -> String {
+    value.as_f64().map_or_else(|| value.to_string(), shown)
+}
+
+/// Thousands apart.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
 }
 
 fn read(path: &Path) -> Result<RawTable> {

@@ -1,5 +1,6 @@
 //! Results as tables for people.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -36,6 +37,14 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Tabl
     table
 }
 
+/// Ascending numbers, with runs as `2-12`.
+fn ranges(numbers: &[u32]) -> String {
+    let runs = numbers.chunk_by(|a, b| a + 1 == *b);
+    let runs = runs.filter_map(|run| Some((run.first()?, run.last()?)));
+    let shown = runs.map(|(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
 fn auc(value: Option<f64>) -> String {
     value.map_or_else(|| "-".into(), |v| format!("{v:.4}"))
 }
@@ -60,15 +69,15 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
             vec![s.participant.clone(), rows, auc(s.local), auc(s.federated), auc(s.pooled)]
         })
         .collect();
-    let total: u32 = r.auc.sites.iter().map(|s| s.evaluated_rows).sum();
-    let positive: u32 = r.auc.sites.iter().map(|s| s.positives).sum();
-    let federated = r.auc.federated.map_or_else(|| auc(None), |area| format!("~{}", auc(Some(area))));
-    let total = format!("{total} ({positive} positive)");
-    rows.push(vec!["all sites".into(), total, "-".into(), federated, auc(r.auc.pooled)]);
+    let everybody = r.auc.sites.iter().map(|s| u64::from(s.evaluated_rows)).sum::<u64>() == r.auc.rows;
+    let all = if everybody { "all sites" } else { "sites in the last sum" };
+    let federated = format!("{} (~{})", auc(r.auc.federated_exact), auc(r.auc.federated));
+    let total = format!("{} ({} positive)", r.auc.rows, r.auc.positives);
+    rows.push(vec![all.into(), total, "-".into(), federated, auc(r.auc.pooled)]);
     writeln!(out, "{}", table(&["site", "rows", "local", "federated", "pooled*"], rows))?;
     writeln!(
         out,
-        "~ from the opened histogram: about ten rows a bin or more, so that it shows nobody; a pair within a bin counts half,\n  so that the exact area is mostly larger.\n* pooled: computed by the runner of this study from the files; no party of a real collaboration could.\n  federated model against pooled fit: largest difference of a weight {:.1e}; {} Newton rounds, {}",
+        "~ what the parties see, from the opened histogram: about ten rows a bin or more, so that it shows nobody, and a pair\n  within a bin counts half. Beside it the exact area*.\n* computed by the runner of this study from the files; no party of a real collaboration could.\n  federated model against pooled fit: largest difference of a weight {:.1e}; {} Newton rounds, {}",
         r.model.largest_difference_to_pooled,
         r.model.newton_rounds,
         if r.model.converged { "converged" } else { "NOT converged: raise `rounds`" },
@@ -88,10 +97,19 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
             s.participant, s.why
         )?;
     }
-    let most = r.rounds.iter().map(|x| x.survivors).max().unwrap_or_default();
-    let fewer = r.rounds.iter().filter(|x| x.survivors < most).count();
-    if fewer > 0 {
-        writeln!(out, "  {fewer} of {} rounds have fewer updates than {most}: see below", r.rounds.len())?;
+    let explained = r.withdrawn.iter().map(|w| &w.participant).chain(r.struck.iter().map(|s| &s.participant));
+    let explained: BTreeSet<_> = explained.collect();
+    let missing: BTreeSet<_> = r.rounds.iter().flat_map(|x| &x.missing).collect();
+    for name in missing.difference(&explained) {
+        let rounds: Vec<u32> =
+            r.rounds.iter().filter(|x| x.missing.contains(name)).map(|x| x.round).collect();
+        writeln!(
+            out,
+            "  {name} is missing in {} of {} sums (rounds {}); the pooled fit has its rows",
+            rounds.len(),
+            r.rounds.len(),
+            ranges(&rounds)
+        )?;
     }
 
     writeln!(out, "\nRounds (updates encrypted, only their sum was opened)")?;
@@ -212,6 +230,12 @@ mod tests {
         let shown = plain(FORGED);
         assert_eq!(shown, "harmless   does      allow program 0x11\u{fffd}[2A\u{fffd}2K\u{fffd}  ");
         assert_eq!(plain("na\u{ef}ve, \u{79c1}, \u{1f9ec}"), "na\u{ef}ve, \u{79c1}, \u{1f9ec}");
+    }
+
+    #[test]
+    fn runs_of_rounds_are_short() {
+        let shown = [&[][..], &[1], &[2, 3, 4], &[1, 3, 4, 9]].map(ranges);
+        assert_eq!(shown, ["", "1", "2-4", "1, 3-4, 9"]);
     }
 
     #[test]

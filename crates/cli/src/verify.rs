@@ -44,14 +44,24 @@ pub fn verify(dir: &Path, rpc: Option<&str>, json: bool, out: &mut dyn Write) ->
     if json {
         printed = writeln!(out, "{}", serde_json::to_string_pretty(&report)?);
     } else if let Some(failure) = report.first_failure() {
-        let failed = report.checks.iter().filter(|c| c.outcome == Outcome::Fails).count();
-        let more = if failed == 1 { String::new() } else { format!("; {} more do not hold", failed - 1) };
-        // The whole of it stands above.
+        let failed = report.checks.iter().filter(|c| c.outcome == Outcome::Fails);
+        let failed: Vec<_> = failed.map(|c| c.name).collect();
+        let checks = report.checks.len();
+        // The whole of it stands above; of one check as much as fits a line or two.
         let mut detail: String = failure.detail.chars().take(160).collect();
         if detail.len() < failure.detail.len() {
-            detail.push('…');
+            detail = detail.rsplit_once(' ').map_or(detail.clone(), |(words, _)| words.to_owned());
+            detail.push_str(" ...");
         }
-        tell(&format!("error: `{}` does not hold: {detail}{more}", failure.name));
+        match failed.as_slice() {
+            [one] => tell(&format!("error: of {checks} checks `{one}` does not hold: {detail}")),
+            more => tell(&format!(
+                "error: {} of {checks} checks do not hold: {}; `{}`: {detail}",
+                more.len(),
+                more.join(", "),
+                failure.name
+            )),
+        }
     } else if printed.is_ok() {
         printed = writeln!(out, "everything that can be checked holds");
     }

@@ -73,6 +73,10 @@ impl Moment {
         Self { at, renewed: u64::MAX, ended: u64::MAX, time }
     }
 
+    fn is_past(&self) -> bool {
+        self.at != (u64::MAX, u64::MAX)
+    }
+
     fn saw<E>(&self, logged: &Logged<E>) -> bool {
         logged.at < self.at
     }
@@ -221,12 +225,14 @@ pub struct Watch {
     model_id: U256,
     policy: CohortPolicy,
     kept: Appraisals,
+    /// What the ledger said as of the last moment in the past: that never changes.
+    past: Option<(Moment, Vec<Place>)>,
 }
 
 impl Watch {
     /// Watches the training of one model under the rule of its white paper.
     pub fn new(model_id: U256, policy: CohortPolicy) -> Self {
-        Self { model_id, policy, kept: Appraisals::default() }
+        Self { model_id, policy, kept: Appraisals::default(), past: None }
     }
 
     /// How many pieces of evidence were read and checked so far.
@@ -242,7 +248,7 @@ impl Watch {
         ledger: &Ledger,
     ) -> Result<Cohort, LedgerError> {
         let mut cohort = Cohort::default();
-        for place in places(self.model_id, until, ledger).await? {
+        for place in self.places(until, ledger).await? {
             match appraise_place(&place, &self.policy, source, &mut self.kept, until.time) {
                 Ok(()) => cohort.believed.push(place),
                 Err(why) => {
@@ -255,6 +261,41 @@ impl Watch {
             }
         }
         Ok(cohort)
+    }
+
+    /// Donors who left by themselves and were not believed when they donated.
+    pub async fn left_unbelieved(
+        &mut self,
+        source: &dyn EvidenceSource,
+        ledger: &Ledger,
+    ) -> Result<Vec<Unbelieved>, LedgerError> {
+        let about = Some(B256::from(self.model_id));
+        let left = ledger.logged::<Market::DonorUseEnded>(Contract::Market, about).await?;
+        let left: BTreeSet<u16> = left.iter().map(|e| e.event.donorIndex).collect();
+        let mut unbelieved = Vec::new();
+        for donated in ledger.logged::<Market::Donated>(Contract::Market, about).await? {
+            let donor = donated.event.donorIndex;
+            if left.contains(&donor) {
+                let then = Moment::at((donated.at.0, donated.at.1 + 1), donated.time);
+                let judged = self.cohort(then, source, ledger).await?.unbelieved;
+                unbelieved.extend(judged.into_iter().filter(|u| u.donor == donor));
+            }
+        }
+        Ok(unbelieved)
+    }
+
+    /// [`places`], asked once for a moment in the past.
+    async fn places(&mut self, until: Moment, ledger: &Ledger) -> Result<Vec<Place>, LedgerError> {
+        match &self.past {
+            Some((moment, places)) if *moment == until => Ok(places.clone()),
+            _ => {
+                let found = places(self.model_id, until, ledger).await?;
+                if until.is_past() {
+                    self.past = Some((until, found.clone()));
+                }
+                Ok(found)
+            }
+        }
     }
 
     /// Who may and who must be in the cohort of a round that was opened then: believed at the opening, or in the [`MARGIN`]

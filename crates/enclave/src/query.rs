@@ -24,6 +24,9 @@ pub const ANSWER_INFO: &str = "histone/answer/v1";
 const MODEL: &str = "model";
 /// Decimals of a probability that leaves.
 const DECIMALS: u32 = 4;
+/// Seconds that an answer needs to reach the ledger, at the most. It is public from the moment in which it is sent there:
+/// with less time left, a user could read it off a settlement that comes too late, and take the price back.
+pub const SETTLING: u64 = 60;
 /// State of a query that is paid and open, in the market's code.
 const FUNDED: u8 = 1;
 
@@ -177,7 +180,8 @@ impl QueryEnclave {
         self.instance.encrypt(MODEL, &self.model.encode())
     }
 
-    /// Answers a sealed query when the ledger shows that its code is paid for, unused and in time.
+    /// Answers a sealed query when the ledger shows that its code is paid for, unused and in time: [`SETTLING`] seconds or
+    /// more before its deadline.
     pub async fn answer(&self, sealed: &[u8], ledger: &Ledger) -> Result<QueryAnswer, EnclaveError> {
         let plain = self.instance.seal_key().open(QUERY_INFO, self.aad().as_slice(), sealed)?;
         let request = QueryRequest::decode(&plain)?;
@@ -192,8 +196,16 @@ impl QueryEnclave {
         if u64::from(query.modelId) != self.model_id {
             return Err(not_backed("the access code was bought for another model"));
         }
-        if ledger.time().await? > query.deadline.to::<u64>() {
+        let (time, deadline) = (ledger.time().await?, query.deadline.to::<u64>());
+        if time > deadline {
             return Err(not_backed("the deadline of the access code has passed"));
+        }
+        if time + SETTLING > deadline {
+            return Err(EnclaveError::NotBacked(format!(
+                "{} s are left of the access code's time, an answer needs {SETTLING} s to reach the ledger: it is refunded \
+                 after its deadline",
+                deadline - time
+            )));
         }
         let serving = ledger
             .read(

@@ -2,7 +2,7 @@
 
 use histone_attestation::simulated::SimulatedDevice;
 use histone_enclave::engine::LoadedProgram;
-use histone_enclave::query::{self, QueryAnswer, QueryEnclave};
+use histone_enclave::query::{self, QueryAnswer, QueryEnclave, SETTLING};
 use histone_enclave::validation::{self, ValidationEnclave};
 use histone_ledger::contracts::{Contract, Market};
 use histone_protocol::{Address, B256};
@@ -75,8 +75,14 @@ impl Runner {
         Ok(QueryEnclave::restore(instance, model_id, &model, storage, &world.ledger).await?)
     }
 
-    /// Settles an answered query with the enclave's receipt, which brings the answer onto the ledger.
+    /// Settles an answered query with the enclave's receipt, which brings the answer onto the ledger. An answer for which
+    /// there is no time left is kept back: whoever reads the transaction would have it for nothing.
     pub async fn settle(&self, answer: &QueryAnswer, world: &World) -> Result<(), NodeError> {
+        let query = Market::queryCall { queryId: answer.receipt.queryId };
+        let query = world.ledger.read(Contract::Market, query).await?;
+        if world.ledger.time().await? + SETTLING / 2 > query.deadline.to::<u64>() {
+            return Err(NodeError::Message("too little is left of the query's time to settle it".into()));
+        }
         let call = Market::settleCall {
             queryId: answer.receipt.queryId,
             jobId: answer.receipt.jobId,

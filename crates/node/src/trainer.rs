@@ -1,11 +1,12 @@
 //! The trainer: proposes a model, leads its rounds, publishes it.
 
 use histone_attestation::cohort::PlaceError;
-use histone_enclave::cohort::{self, Moment, RightCommittee, Watch, fixed_committee};
+use histone_enclave::cohort::{self, Moment, RightCommittee, Unbelieved, Watch, fixed_committee};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::fixed::MAX_FRACTIONAL_BITS;
 use histone_federation::header::{RoundFields, RoundHeader};
 use histone_federation::plan::{Step, Training};
+use histone_ledger::LedgerError;
 use histone_ledger::contracts::{Contract, Market, Programs, Rounds, TestToken};
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::hash::sha256;
@@ -108,24 +109,30 @@ impl Trainer {
     }
 
     /// Refuses, while a model recruits, every donor that is not believed now, and all of its owner: keys without evidence
-    /// would otherwise keep the places of others. Gives their numbers.
+    /// would otherwise keep the places of others. Who left before it was refused is judged by what it donated. Gives their
+    /// numbers.
     pub async fn refuse_unbelieved(&self, model_id: u64, world: &World) -> Result<Vec<u16>, NodeError> {
         let id = U256::from(model_id);
         let mut watch = Watch::new(id, world.cohort_policy(model_id).await?);
         let now = Moment::now(&world.ledger).await?;
         let cohort = watch.cohort(now, &world.evidence(), &world.ledger).await?;
-        let mut refused = Vec::new();
-        for unbelieved in &cohort.unbelieved {
-            let (donor, dataset) = (unbelieved.donor, unbelieved.dataset);
-            // What is withdrawn leaves by itself, and anybody may see to it.
-            if matches!(unbelieved.why, PlaceError::Withdrawn) {
-                let call = Market::endUseCall { modelId: id, donorIndex: donor };
-                world.ledger.send(&self.party.key, Contract::Market, call).await?;
-                continue;
-            }
-            let call = Market::refuseDonorCall { modelId: id, donorIndex: donor, datasetId: dataset };
+        let (withdrawn, unbelieved): (Vec<_>, Vec<_>) =
+            cohort.unbelieved.into_iter().partition(|u| matches!(u.why, PlaceError::Withdrawn));
+        for gone in withdrawn {
+            // It would leave by itself, and anybody may see to it.
+            let call = Market::endUseCall { modelId: id, donorIndex: gone.donor };
             world.ledger.send(&self.party.key, Contract::Market, call).await?;
-            refused.push(donor);
+        }
+        let left = watch.left_unbelieved(&world.evidence(), &world.ledger).await?;
+        let mut refused = Vec::new();
+        for Unbelieved { donor, dataset, .. } in unbelieved.into_iter().chain(left) {
+            let call = Market::refuseDonorCall { modelId: id, donorIndex: donor, datasetId: dataset };
+            match world.ledger.send(&self.party.key, Contract::Market, call).await {
+                Ok(_) => refused.push(donor),
+                // It has left and its owner is refused: nothing is left to do.
+                Err(LedgerError::Refused { explanation, .. }) if explanation.starts_with("UseEnded") => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(refused)
     }

@@ -14,6 +14,7 @@ use histone_chain::server::{Options, listen, serve};
 use histone_chain::{
     Allowance, Chain, Clock as _, FILE_NAME, FreeGas, Genesis, IsMember, Sequencer, SystemClock,
 };
+use histone_compliance::folder::Folder;
 use histone_ledger::contracts::Members;
 
 use super::key;
@@ -167,8 +168,11 @@ fn has_roles(chain: &Chain, contract: Address, account: Address) -> bool {
 /// The ledger of the run folder that `--dir` names, if it names one. Everything about a run is in its folder and nothing may
 /// be added to it.
 fn run_ledger(args: &ServeArgs) -> Result<Option<PathBuf>> {
-    let ledger = args.dir.join("ledger");
-    if args.dir.join(FILE_NAME).exists() || !ledger.join(FILE_NAME).exists() {
+    let ledger = super::ledger_in(&args.dir);
+    // Its ledger may be named as well.
+    let around = ledger.canonicalize().ok().and_then(|dir| Some(Folder::at(dir.parent()?)));
+    let in_a_run = around.is_some_and(|run| run.manifest().exists() || run.unfinished().exists());
+    if ledger == args.dir && !in_a_run {
         return Ok(None);
     }
     let shown = args.dir.display();
@@ -382,6 +386,11 @@ mod tests {
             run_ledger(&Line::try_parse_from(line).unwrap().serve).map_err(|error| error.to_string())
         };
         assert_eq!(served(&[]).unwrap(), Some(run.join("ledger")));
+        // By its ledger's name too, once something says that a run is around it.
+        std::fs::write(Folder::at(&run).manifest(), "{}").unwrap();
+        let ledger = run.join("ledger");
+        let line = Line::try_parse_from(["serve", "--dir", ledger.to_str().unwrap()]).unwrap();
+        assert_eq!(run_ledger(&line.serve).unwrap(), Some(ledger));
         for option in ["--dev", "--block-time=3", "--chain-id=9", "--key=x"] {
             assert!(served(&[option]).unwrap_err().contains("is a run folder"), "{option}");
         }

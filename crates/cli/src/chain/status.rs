@@ -37,6 +37,7 @@ pub fn run(place: &str, as_json: bool, out: &mut dyn Write) -> Result<bool> {
 }
 
 fn from_directory(dir: &Path) -> Result<Facts> {
+    let dir = &super::ledger_in(dir);
     let chain = Chain::open_read_only(dir, Arc::new(SystemClock)).map_err(|error| match error {
         ChainError::Locked(_) => anyhow!(
             "another process holds `{}`; if it serves the chain, ask it: histone chain status http://127.0.0.1:8545",

@@ -114,6 +114,7 @@ pub async fn models(command: ModelCommand, out: &mut dyn Write) -> Result<bool> 
     let opened = reading.place.open().await?;
     let contracts = [Contract::Members, Contract::Market, Contract::Rounds];
     let book = Book::read(&opened.ledger, &contracts).await?;
+    let rounds: Vec<&Round> = book.rounds.iter().collect();
     let money = opened.ledger.money().await?;
     let names = &opened.names;
     let mut page = Page::of(&opened, &book);
@@ -154,7 +155,7 @@ pub async fn models(command: ModelCommand, out: &mut dyn Write) -> Result<bool> 
         ModelCommand::Show { model, .. } => {
             let m = book.models.get(model).with_context(|| no_model(*model))?;
             page.put("model", m)?;
-            show_model(&mut page, m, &money);
+            show_model(&mut page, m, &rounds, &money);
         }
     }
     page.print(reading.json, out)?;
@@ -165,7 +166,7 @@ fn no_model(model: u64) -> String {
     format!("the ledger has no model {model}; `histone model list` shows what it has")
 }
 
-fn show_model(page: &mut Page, m: &Model, money: &Money) {
+fn show_model(page: &mut Page, m: &Model, rounds: &[&Round], money: &Money) {
     let names = &page.opened().names;
     let tokens = |amount| format!("{} {}", money.whole(amount), money.symbol);
     let terms = &m.terms;
@@ -177,7 +178,7 @@ fn show_model(page: &mut Page, m: &Model, money: &Money) {
         ("trained model", optional(m.model_hash)),
         ("deposit", tokens(m.deposit)),
         ("of it returned", m.deposit_returned.map_or_else(|| "-".into(), tokens)),
-        ("instant payment", tokens(terms.instant_payment)),
+        ("instant payment", format!("{} for each donor", tokens(terms.instant_payment))),
         ("query price", tokens(terms.query_price)),
         ("fee", format!("{}, taken off first", percent(terms.fee_bps))),
         (
@@ -213,6 +214,9 @@ fn show_model(page: &mut Page, m: &Model, money: &Money) {
     }
     page.facts(&format!("model {}", m.model), facts);
     let total = m.total_weight.max(1);
+    let sums: Vec<_> = rounds.iter().filter(|r| r.model == m.model && r.state == RoundState::Final).collect();
+    let in_sums =
+        |donor: u16| sums.iter().filter(|r| r.survivors.iter().flatten().any(|s| *s == donor)).count();
     let rows = m.donors.iter().map(|d| {
         vec![
             d.donor.to_string(),
@@ -223,16 +227,22 @@ fn show_model(page: &mut Page, m: &Model, money: &Money) {
             format!("{:.2} %", f64::from(d.weight) * 100.0 / total as f64),
             money.whole(d.earned),
             money.whole(d.owed),
-            match (d.excluded, d.use_ended) {
-                (true, _) => "EXCLUDED".into(),
-                (_, true) => "ended".into(),
-                (false, false) => "yes".into(),
-            },
+            format!(
+                "{} of {}{}",
+                in_sums(d.donor),
+                sums.len(),
+                match (d.excluded, d.use_ended) {
+                    (true, _) => ", EXCLUDED",
+                    (_, true) => ", ended",
+                    (false, false) => "",
+                }
+            ),
         ]
     });
     let head =
-        ["donor", "paid to", "account", "dataset", "weight", "share", "earned", "can claim", "in rounds"];
-    page.rows(&head, rows, "no donors yet");
+        ["donor", "paid to", "account", "dataset", "weight", "of queries", "earned", "can claim", "in sums"];
+    let open = matches!(m.state, ModelState::Recruiting | ModelState::Training);
+    page.rows(&head, rows, if open { "no donors yet" } else { "no donors" });
 }
 
 /// Runs `histone query`.

@@ -236,12 +236,13 @@ async fn list(reading: &Reading, out: &mut dyn Write) -> Result<bool> {
             a.account.to_string(),
             a.earns_as.join(", "),
             whole(a.earned),
+            whole(a.returned),
             whole(a.paid),
             whole(a.owed),
         ]
     });
     page.rows(
-        &["name", "account", "as", "earned", "paid", "can claim"],
+        &["name", "account", "as", "earned", "deposits back", "paid", "can claim"],
         accounts,
         "nobody earned anything yet",
     );

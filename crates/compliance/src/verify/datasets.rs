@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use histone_enclave::cohort::MARGIN;
 use histone_ledger::Contract;
 use histone_ledger::contracts::Datasets;
 use histone_protocol::consent::ConsentPolicy;
@@ -69,6 +70,11 @@ impl Dataset {
     /// Whether it was withdrawn or erased before the event at `order`.
     pub(super) fn ended_before(&self, order: usize) -> bool {
         self.ended.is_some_and(|ended| ended.order < order)
+    }
+
+    /// Whether it was withdrawn or erased before `moment`, and earlier than an honest party could still overlook it.
+    pub(super) fn ended_well_before(&self, moment: Moment) -> bool {
+        self.ended.is_some_and(|ended| ended.order < moment.order && ended.time + MARGIN < moment.time)
     }
 
     /// The owner's terms just before the event at `order`.

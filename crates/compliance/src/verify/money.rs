@@ -33,7 +33,7 @@ pub(super) async fn check(run: &Run) -> (Check, Balances) {
     };
     by_contracts(run, &market, &told, &balances, due, &mut findings);
     let holds = format!(
-        "{} tokens over {} accounts and the market: donors were paid {}, trainers and runners {}, refunds {}; the market keeps {}, of it {} left by rounding",
+        "{} tokens over {} accounts and the market: donors were paid {}, trainers and runners {} (with deposits that went back), refunds {}; the market keeps {}, of it {} left by rounding",
         tokens(told.supply),
         balances.len().saturating_sub(1),
         tokens(summary.donors),

@@ -82,7 +82,12 @@ fn expected(run: &Run, found: &Found<'_>) -> Value {
         let weights = model.weights.iter().skip(1).map(|w| json!(w));
         let features = found.recruited.paper.iter().flat_map(|paper| paper.features.iter().cloned());
         let coefficients: Map<String, Value> = features.zip(weights).collect();
-        set("auc", json!({ "federated": trained.finished.evaluation.auc, "sites": sites }));
+        let evaluation = &trained.finished.evaluation;
+        let positives: u64 = evaluation.positives.iter().fold(0, |sum, &c| sum.saturating_add(c));
+        set(
+            "auc",
+            json!({ "rows": evaluation.rows(), "positives": positives, "federated": evaluation.auc, "sites": sites }),
+        );
         set(
             "model",
             json!({

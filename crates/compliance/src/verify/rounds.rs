@@ -206,10 +206,12 @@ fn one(
             "run.json has the updates of donors {listed:?}, the ledger closed with {survivors:?}"
         ));
     }
-    let openable = locked.opened_at(e.quorum)?;
+    let opening = locked.opening(e.quorum)?;
     for donor in survivors {
         let dataset = donors.get(donor).and_then(|d| basis.datasets.get(&d.dataset));
-        if dataset.is_none_or(|d| d.ended_before(openable)) {
+        let late = dataset.map(|d| opening.iter().filter(|post| d.ended_well_before(**post)).count());
+        // A liar posts whatever is withdrawn; the others of a quorum looked before they posted.
+        if late.is_none_or(|late| late > usize::from(header.fields().colluders)) {
             return Err(format!(
                 "the dataset of donor {donor} was withdrawn or erased before its sum was opened"
             ));
@@ -221,10 +223,14 @@ fn one(
         blobs.push((donor, run.blob(hash).map_err(|e| format!("the update of donor {donor}: {e}"))?));
     }
     let bytes = |blobs: &mut dyn Iterator<Item = usize>| blobs.sum::<usize>();
+    let there = donors.iter().filter(|(_, d)| d.donated.order < opened.order);
+    let missing = there.filter(|(donor, _)| !survivors.contains(donor));
+    let missing: Vec<String> = missing.map(|(_, d)| run.name(d.owner)).collect();
     let summary = json!({
         "round": e.round,
         "stage": training.stage(),
         "survivors": survivors.len(),
+        "missing": missing,
         "numbers": header.dimension(),
         "update_bytes": bytes(&mut blobs.iter().map(|(_, blob)| blob.len())),
         "partial_bytes": bytes(&mut partials.iter().map(Vec::len)),

@@ -9,7 +9,7 @@ use histone_ledger::Contract;
 use histone_ledger::contracts::{Market, Rounds, reasons};
 use histone_protocol::{Address, B256};
 
-use super::history::Seen;
+use super::history::{Moment, Seen};
 use super::run::Run;
 
 /// What opened rounds and bought queries name.
@@ -77,7 +77,7 @@ pub(super) struct Locked {
 pub(super) struct Posted {
     pub(super) member: Address,
     pub(super) hash: B256,
-    order: usize,
+    at: Moment,
     /// When the ledger took it back, because its member was named.
     taken_back: Option<usize>,
 }
@@ -107,7 +107,7 @@ impl Locked {
         let posted = posted.map(|s| Posted {
             member: s.event.member,
             hash: s.event.partialHash,
-            order: s.order,
+            at: s.moment(),
             taken_back: named.get(&s.event.member).copied().filter(|named| *named < end),
         });
         Some(Self { survivors, posted: posted.collect() })
@@ -119,19 +119,20 @@ impl Locked {
     }
 
     fn is_open(&self, quorum: u8) -> bool {
-        self.opened_at(quorum).is_ok()
+        self.opening(quorum).is_ok()
     }
 
-    /// The position of the partial sum with which the quorum was there: from then on the sum could be opened, whatever was
-    /// taken back afterwards.
-    pub(super) fn opened_at(&self, quorum: u8) -> Result<usize, String> {
-        let there = |order: usize| {
-            let until = self.posted.iter().filter(|p| p.order <= order);
-            until.filter(|p| p.taken_back.is_none_or(|taken| taken > order)).count()
+    /// The posts of the quorum, in their order: from the last of them on the sum could be opened, whatever was taken back
+    /// afterwards.
+    pub(super) fn opening(&self, quorum: u8) -> Result<Vec<Moment>, String> {
+        let there = |last: &Posted| {
+            let until = self.posted.iter().filter(|p| p.at.order <= last.at.order);
+            let until = until.filter(|p| p.taken_back.is_none_or(|taken| taken > last.at.order));
+            until.map(|p| p.at).collect::<Vec<_>>()
         };
-        let mut orders = self.posted.iter().map(|p| p.order);
-        let opened = orders.find(|order| there(*order) >= usize::from(quorum));
-        opened.ok_or_else(|| format!("its quorum of {quorum} partial sums was not there"))
+        let mut quorums = self.posted.iter().map(there);
+        let opening = quorums.find(|posts| posts.len() >= usize::from(quorum));
+        opening.ok_or_else(|| format!("its quorum of {quorum} partial sums was not there"))
     }
 }
 
@@ -160,19 +161,26 @@ mod tests {
 
     #[test]
     fn the_quorum_says_when_a_sum_could_be_opened() {
+        let at = |order: usize| Moment { time: 100, order };
         let posted = |posts: [(usize, Option<usize>); 3]| {
-            let of =
-                |(order, taken_back)| Posted { member: Address::ZERO, hash: B256::ZERO, order, taken_back };
+            let of = |(order, taken_back)| Posted {
+                member: Address::ZERO,
+                hash: B256::ZERO,
+                at: at(order),
+                taken_back,
+            };
             Locked { survivors: Vec::new(), posted: posts.map(of).into() }
         };
         let missing = |quorum| Err(format!("its quorum of {quorum} partial sums was not there"));
+        let opening = |sum: &Locked, quorum| Ok(sum.opening(quorum)?.iter().map(|m| m.order).collect());
         let sum = posted([(3, None), (9, None), (12, None)]);
-        assert_eq!([2, 3, 4].map(|quorum| sum.opened_at(quorum)), [Ok(9), Ok(12), missing(4)]);
+        let of = |sum: &Locked| [1, 2, 3, 4].map(|quorum| opening(sum, quorum));
+        assert_eq!(of(&sum), [Ok(vec![3]), Ok(vec![3, 9]), Ok(vec![3, 9, 12]), missing(4)]);
         // What is taken back before the quorum is there does not count; what was opened stays open.
         let sum = posted([(3, Some(10)), (9, None), (12, None)]);
-        assert_eq!([1, 2, 3].map(|quorum| sum.opened_at(quorum)), [Ok(3), Ok(9), missing(3)]);
+        assert_eq!(of(&sum), [Ok(vec![3]), Ok(vec![3, 9]), missing(3), missing(4)]);
         let sum = posted([(3, Some(5)), (9, None), (12, None)]);
-        assert_eq!([1, 2, 3].map(|quorum| sum.opened_at(quorum)), [Ok(3), Ok(12), missing(3)]);
+        assert_eq!(of(&sum), [Ok(vec![3]), Ok(vec![9, 12]), missing(3), missing(4)]);
         assert_eq!(sum.kept().count(), 2);
     }
 

@@ -55,8 +55,10 @@ pub struct AccountMoney {
     pub account: Address,
     /// As what it earned: `trainer`, `runner`, `donor`.
     pub earns_as: Vec<&'static str>,
-    /// Due by now, paid or not.
+    /// Due by now for work and data, paid or not.
     pub earned: Amount,
+    /// Of its own deposits, due back by now, paid or not.
+    pub returned: Amount,
     /// Paid out.
     pub paid: Amount,
     /// Can be claimed.
@@ -162,11 +164,12 @@ impl Book {
     pub fn revenue(&self, holdings: Holdings) -> Revenue {
         let models: Vec<_> = self.models.iter().map(Model::money).collect();
         let mut accounts: BTreeMap<Address, AccountMoney> = BTreeMap::new();
-        let mut earn = |account: Address, role: &'static str, earned: Amount| {
+        let mut earn = |account: Address, role: &'static str, earned: Amount, returned: Amount| {
             let row = accounts.entry(account).or_insert_with(|| AccountMoney {
                 account,
                 earns_as: Vec::new(),
                 earned: Amount::default(),
+                returned: Amount::default(),
                 paid: Amount::default(),
                 owed: Amount::default(),
             });
@@ -174,15 +177,16 @@ impl Book {
                 row.earns_as.push(role);
             }
             row.earned.add(earned.0);
+            row.returned.add(returned.0);
         };
         for model in self.models.iter() {
-            let credit = [model.deposit_returned.unwrap_or_default(), model.shared.trainer];
-            earn(model.trainer, "trainer", credit.into_iter().sum());
+            let none = Amount::default();
+            earn(model.trainer, "trainer", model.shared.trainer, model.deposit_returned.unwrap_or_default());
             for (&runner, &earned) in &model.shared.runners {
-                earn(runner, "runner", earned);
+                earn(runner, "runner", earned, none);
             }
             for donor in &model.donors {
-                earn(donor.payee, "donor", donor.earned);
+                earn(donor.payee, "donor", donor.earned, none);
             }
         }
         let donors = self.models.iter().flat_map(|m| &m.donors).map(|d| (d.payee, d.paid));
@@ -192,7 +196,7 @@ impl Book {
             }
         }
         for row in accounts.values_mut() {
-            row.owed = row.earned.minus(row.paid);
+            row.owed = [row.earned, row.returned].into_iter().sum::<Amount>().minus(row.paid);
         }
 
         let sum = |of: &[fn(&ModelMoney) -> Amount]| -> Amount {

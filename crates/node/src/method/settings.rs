@@ -110,8 +110,13 @@ impl From<MissingPolicy> for Missing {
 #[non_exhaustive]
 pub enum SettingsError {
     /// They cannot be read.
-    #[error("the settings cannot be read: {0}")]
-    Toml(#[from] toml::de::Error),
+    #[error("line {line}: {what}")]
+    Syntax {
+        /// Where, from 1.
+        line: usize,
+        /// What, and what to do.
+        what: String,
+    },
     /// A table cannot be used.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -143,7 +148,14 @@ pub struct Fitted {
 impl Settings {
     /// Reads a settings file.
     pub fn read(text: &str) -> Result<Self, SettingsError> {
-        Ok(toml::from_str(text)?)
+        toml::from_str(text).map_err(|error: toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let mut what = error.message().to_owned();
+            if what.starts_with("unknown field") {
+                what.push_str("; settings of the method itself stand under [settings]");
+            }
+            SettingsError::Syntax { line: before.matches('\n').count() + 1, what }
+        })
     }
 
     /// Which cells mean missing.

@@ -97,10 +97,14 @@ pub struct GasSummary {
     pub gas: u64,
 }
 
-/// Areas under the curve, all on held-out rows.
+/// Areas under the curve, all on held-out rows; those over several sites are over the sites in the last sum.
 #[derive(Debug, Clone, Serialize)]
 pub struct Auc {
-    /// Federated model over the held-out rows of all sites, from the secure histogram.
+    /// Held-out rows in the last sum.
+    pub rows: u64,
+    /// Of these with label 1.
+    pub positives: u64,
+    /// Federated model over these rows, from the secure histogram.
     pub federated: Option<f64>,
     /// Federated model over the same rows, exactly; computed by the runner of the study from the files.
     pub federated_exact: Option<f64>,
@@ -154,6 +158,8 @@ pub struct RoundSummary {
     pub stage: String,
     /// Updates in the sum.
     pub survivors: u16,
+    /// Donors of the model whose update is not in it.
+    pub missing: Vec<String>,
     /// Numbers in each update.
     pub numbers: u64,
     /// Bytes of all updates.
@@ -351,6 +357,8 @@ pub(super) fn assemble(
                 .collect(),
         },
         auc: Auc {
+            rows: trained.finished.evaluation.rows(),
+            positives: trained.finished.evaluation.positives.iter().sum(),
             federated: trained.finished.evaluation.auc,
             federated_exact: comparison.federated,
             pooled: comparison.pooled,
@@ -390,7 +398,7 @@ struct Comparison {
     largest_difference: f64,
 }
 
-/// Fits the pooled tables of the donors and scores both models on the same held-out rows.
+/// Fits the pooled tables of the donors and scores both models on the same held-out rows: those of the sites in the last sum.
 fn compare(
     study: &Study,
     cast: &Cast,
@@ -420,7 +428,10 @@ fn compare(
     let auc = |model: &histone_federation::plan::Model, table: &Table| {
         pooled::auc(&pooled::scores(model, table), &table.labels)
     };
-    let all: Vec<Table> = test.values().cloned().collect();
+    let last = trained.summaries.last();
+    let counted = |name: &String| last.is_none_or(|round| !round.missing.contains(name));
+    let all: Vec<Table> =
+        test.iter().filter(|(name, _)| counted(name)).map(|(_, table)| table.clone()).collect();
     let all = pooled::concat(&all).ok_or_else(|| NodeError::Message("nobody donated".into()))?;
     let differences = federated.weights.iter().zip(&pooled_model.weights);
     Ok(Comparison {

@@ -114,6 +114,7 @@ pub(super) async fn train(
             round,
             stage: stage.to_string(),
             survivors,
+            missing: missing(cast, &transcript),
             numbers: header.dimension() as u64,
             update_bytes: transcript.survivors.iter().map(|(_, blob)| blob.len() as u64).sum(),
             partial_bytes: transcript.partials.iter().map(|p| p.len() as u64).sum(),
@@ -149,6 +150,13 @@ pub(super) async fn train(
         withdrawn,
         struck,
     })
+}
+
+/// The donors of the model that are not in a sum, by name.
+fn missing(cast: &Cast, transcript: &RoundTranscript) -> Vec<String> {
+    let donors = cast.owners.iter().filter_map(|o| Some((o.donation()?.1, o.party.name.clone())));
+    let missing = donors.filter(|(donor, _)| transcript.survivors.iter().all(|(there, _)| there != donor));
+    missing.collect::<BTreeMap<_, _>>().into_values().collect()
 }
 
 /// Whom the committee left out of the training, and why.

@@ -51,7 +51,9 @@ pub enum StudyError {
         message: String,
     },
     /// A data file cannot be opened.
-    #[error("{at}: the data file `{path}` cannot be opened; paths are relative to the study file")]
+    #[error(
+        "{at}: the data file `{path}` cannot be opened; paths that do not begin with ${{HISTONE_DATA}} are relative to the study file"
+    )]
     NoData {
         /// Where the study file names it.
         at: Place,

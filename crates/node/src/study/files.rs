@@ -58,7 +58,9 @@ impl Disk {
 
 impl Files for Disk {
     fn open(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
-        Ok(Box::new(File::open(self.resolve(path)?)?))
+        let path = self.resolve(path)?;
+        let tried = |e: io::Error| io::Error::new(e.kind(), format!("`{}`: {e}", path.display()));
+        Ok(Box::new(File::open(&path).map_err(tried)?))
     }
 }
 

@@ -416,6 +416,11 @@ impl Cast {
         self.backend.pass(seconds, &self.operator.key).await;
     }
 
+    /// Lets time pass up to a second of the ledger's clock.
+    pub async fn wait_until(&self, time: u64) {
+        self.wait(time.saturating_sub(self.world.ledger.time().await.unwrap())).await;
+    }
+
     /// What a dishonest owner would do with its own key: seal it to any enclave, bound to what it likes.
     pub fn bundle(&self, owner: usize) -> KeyBundle {
         let owner = &self.owners[owner];

@@ -287,7 +287,6 @@ fn model_evaluations_and_queries_are_what_they_were() {
             "is not the model that the rounds lead to",
             "which is not the enclave of donor 1",
             "is there twice",
-            "donor 3 has no evaluation",
             "the question is",
             "the answer is",
             "it was settled, but its answer is not in run.json",

@@ -3,33 +3,31 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, BTreeSet};
+mod left;
+
+use std::collections::BTreeMap;
 use std::fs;
 
-use histone_compliance::folder::{
-    DatasetRecord, FORMAT, Folder, Manifest, ModelRecord, PartyRecord, ProgramRecord, RoundRecord, RunRecord,
-    profile,
-};
-use histone_compliance::verify::{Check, Outcome, verify};
+use histone_compliance::folder::{RoundRecord, RunRecord};
 use histone_enclave::cohort::MARGIN;
+use histone_federation::BoxError;
+use histone_federation::committee::Member;
+use histone_federation::header::RoundHeader;
 use histone_federation::plan::{Finished, Step};
-use histone_ledger::contracts::{
-    Contract, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken, reasons,
-};
-use histone_ledger::{Ledger, Settings};
+use histone_federation::update::{Survivor, Survivors, Unsealer};
+use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Members, Programs, Rounds, reasons};
 use histone_network::BlobStore;
-use histone_node::committee::survivors;
-use histone_node::programs::BUNDLED;
+use histone_node::committee::{CommitteeMember, Lock, survivors};
 use histone_node::world::EVIDENCE_MAX_AGE;
-use histone_protocol::evidence::Platform;
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
-use histone_protocol::record::Signed;
-use histone_protocol::report::{SiteEvaluation, ValidationReport};
+use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256, U256};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
-use crate::cast::{Cast, DEADLINE, Model, PRICE, plan};
+use self::left::{Kept, LETTER, Left, name, settle};
+use crate::cast::{Cast, DEADLINE, Model, plan};
 
 /// Owners by what they do.
 const HONEST: [usize; 4] = [0, 1, 2, 3];
@@ -42,293 +40,6 @@ const LEAVES_QUIETLY: usize = 7;
 const JUNK: &[u8] = &[7; 99];
 /// What a plain key has instead of evidence.
 const NONE: &[u8] = b"trust me";
-/// What a member calls its profile.
-const LETTER: &[u8] = b"this run was approved by the ministry";
-
-/// What an honest operator kept of the training of one model.
-struct Kept {
-    paper: B256,
-    rounds: Vec<RoundRecord>,
-    summaries: Vec<Value>,
-    finished: Finished,
-    /// By owner.
-    evaluations: Vec<(usize, B256)>,
-    /// Owners who withdrew, with the first round without them.
-    withdrawn: Vec<(usize, u32)>,
-}
-
-fn name(cast: &Cast, account: Address) -> String {
-    cast.owners.iter().find(|o| o.account() == account).unwrap().party.name.clone()
-}
-
-/// Everybody with name, role and account.
-fn parties(cast: &Cast) -> Vec<(&histone_node::party::Party, &'static str)> {
-    let mut parties = vec![(&cast.operator, "operator")];
-    parties.extend(cast.owners.iter().map(|o| (&o.party, "participant")));
-    parties.push((&cast.trainer.party, "trainer"));
-    parties.push((&cast.runner.party, "runner"));
-    parties.extend(cast.committee.iter().map(|m| (&m.party, "committee member")));
-    parties.push((&cast.user.party, "stranger"));
-    parties
-}
-
-/// Members say who they are, and the founder's power ends.
-async fn settle(cast: &Cast) {
-    let auditor = cast.party_again("auditor");
-    let members = parties(cast).into_iter().chain([(&auditor, "auditor")]);
-    for (party, role) in members.filter(|(_, role)| !["operator", "stranger"].contains(role)) {
-        let (profile, key) = (profile(&party.name, role), party.seal.public().0);
-        let call = Members::updateCall { profile, sealKey: key };
-        cast.world.ledger.send(&party.key, Contract::Members, call).await.unwrap();
-    }
-    // A hash that is no profile, and is taken back.
-    let (party, key) = (&cast.runner.party, cast.runner.party.seal.public().0);
-    for profile in [blob_hash(LETTER), profile(&party.name, "runner")] {
-        let call = Members::updateCall { profile, sealKey: key };
-        cast.world.ledger.send(&party.key, Contract::Members, call).await.unwrap();
-    }
-    cast.world.ledger.hand_over(&cast.operator.key, auditor.account()).await.unwrap();
-}
-
-/// The folder that an honest operator leaves: no blob that nobody can name, and everything that happened.
-struct Left {
-    _dir: tempfile::TempDir,
-    folder: Folder,
-    operator: SigningKey,
-}
-
-impl Left {
-    async fn of(cast: Cast, plan: &histone_federation::plan::Plan, kept: Kept) -> Self {
-        let ledger = cast.world.ledger.clone();
-        let d = ledger.deployment().clone();
-        let donated = ledger.events::<Market::Donated>(Contract::Market).await.unwrap();
-        let registered = ledger.events::<Datasets::DatasetRegistered>(Contract::Datasets).await.unwrap();
-        let auditor = cast.party_again("auditor");
-        let everybody = parties(&cast).into_iter().chain([(&auditor, "auditor")]);
-        let accounts: BTreeSet<Address> = everybody.clone().map(|(party, _)| party.account()).collect();
-        let everybody = everybody.map(|(party, role)| {
-            let owns = |id| registered.iter().any(|r| r.id == id && r.owner == party.account());
-            let paid = donated.iter().filter(|e| owns(e.datasetId)).map(|e| e.payee);
-            PartyRecord {
-                name: party.name.clone(),
-                role: role.into(),
-                account: party.account(),
-                payees: paid.filter(|payee| !accounts.contains(payee)).collect(),
-            }
-        });
-        let everybody: Vec<PartyRecord> = everybody.collect();
-        let audits = ledger.events::<Programs::ProgramAudited>(Contract::Programs).await.unwrap();
-        let loaded = [&cast.loaded.validation, &cast.loaded.training, &cast.loaded.query];
-        let programs = BUNDLED.iter().zip(loaded).map(|(program, loaded)| {
-            let measurement = B256::from(loaded.program().measurement());
-            ProgramRecord {
-                name: program.name.into(),
-                measurement,
-                wasm: cast.world.blobs.put(program.wasm).unwrap(),
-                source: cast.world.blobs.put(program.source).unwrap(),
-                audit: audits.iter().find(|a| a.measurement == measurement).unwrap().reportHash,
-            }
-        });
-        let shown = ledger.events::<Enclaves::EnclaveRegistered>(Contract::Enclaves).await.unwrap();
-        let decisions: Vec<B256> = donated.iter().map(|e| e.decision).collect();
-        let record = RunRecord {
-            format: FORMAT.into(),
-            study: "lies".into(),
-            platform: Platform::Simulated,
-            vendor: cast.terms.simulated_vendors[0],
-            evidence_max_age: EVIDENCE_MAX_AGE,
-            network: None,
-            deployment: d.clone(),
-            settings: Settings::default(),
-            plan: alloy_primitives::hex::encode(plan.encode()),
-            parties: everybody,
-            programs: programs.collect(),
-            evidence: shown.iter().map(|e| e.evidenceHash).collect(),
-            datasets: registered
-                .iter()
-                .map(|e| DatasetRecord { id: e.id, policy: e.policyHash, report: e.reportHash })
-                .collect(),
-            models: vec![ModelRecord {
-                model_id: 1,
-                paper: kept.paper,
-                decisions: decisions.into_iter().filter(|d| cast.world.blobs.get(*d).is_ok()).collect(),
-            }],
-            rounds: kept.rounds.clone(),
-            model: cast.world.blobs.put(&kept.finished.model.encode()).unwrap(),
-            evaluations: kept.evaluations.iter().map(|(_, blob)| *blob).collect(),
-            queries: vec![],
-        };
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::at(dir.path().join("run"));
-        let store = BlobStore::open(folder.blobs()).unwrap();
-        let put = |hash: B256| cast.world.blobs.get(hash).ok().map(|bytes| store.put(&bytes).unwrap());
-        let named = serde_json::to_string(&record).unwrap();
-        for word in named.split('"').filter_map(|word| word.parse::<B256>().ok()) {
-            put(word);
-        }
-        put(cast.document(plan).hash());
-        let report = |hash: B256| signed::<ValidationReport>(&cast.world.blobs, hash);
-        for listed in &record.datasets {
-            put(report(listed.report).notice);
-        }
-        folder.write(&folder.record(), &record, &cast.operator.key).unwrap();
-        let result = result(&cast, &record, &kept).await;
-        let operator = cast.operator.key.clone();
-        let chain = cast.dir.path().join("ledger");
-        fs::create_dir(folder.ledger()).unwrap();
-        let file = folder.ledger().join(histone_chain::FILE_NAME);
-        fs::copy(chain.join(histone_chain::FILE_NAME), &file).unwrap();
-        let replayed = histone_chain::replay(&folder.ledger()).unwrap();
-        let result = with_chain(result, &ledger, &replayed);
-        fs::write(folder.result(), serde_json::to_vec(&result).unwrap()).unwrap();
-        let manifest = Manifest {
-            format: FORMAT.into(),
-            head: replayed.head,
-            height: replayed.blocks - 1,
-            state_digest: Some(replayed.state_digest),
-            files: BTreeMap::new(),
-        };
-        folder.write(&folder.manifest(), &manifest, &operator).unwrap();
-        let left = Self { _dir: dir, folder, operator };
-        left.seal();
-        left
-    }
-
-    /// Signs a manifest over the files as they are now.
-    fn seal(&self) {
-        let (manifest, _) = self.folder.read::<Manifest>(&self.folder.manifest()).unwrap();
-        let manifest = Manifest { files: self.folder.hash_files().unwrap(), ..manifest };
-        self.folder.write(&self.folder.manifest(), &manifest, &self.operator).unwrap();
-    }
-
-    fn rewrite(&self, change: impl FnOnce(&mut RunRecord)) {
-        let (mut record, _) = self.folder.read::<RunRecord>(&self.folder.record()).unwrap();
-        change(&mut record);
-        self.folder.write(&self.folder.record(), &record, &self.operator).unwrap();
-        self.seal();
-    }
-
-    /// What fails, with the details.
-    async fn failures(&self) -> Vec<(&'static str, String)> {
-        let mut failed = Vec::new();
-        let mut hear = |c: &Check| {
-            if c.outcome == Outcome::Fails {
-                failed.push((c.name, c.detail.clone()));
-            }
-        };
-        verify(self.folder.root(), &mut hear).await.unwrap();
-        failed
-    }
-
-    async fn detail(&self, name: &str) -> String {
-        let report = verify(self.folder.root(), &mut |_| {}).await.unwrap();
-        report.checks.iter().find(|c| c.name == name).unwrap().detail.clone()
-    }
-}
-
-fn signed<T: histone_protocol::record::Record>(blobs: &BlobStore, hash: B256) -> T {
-    Signed::from_bytes(&blobs.get(hash).unwrap()).unwrap().open().unwrap().0
-}
-
-/// What the operator prints, but for the chain.
-async fn result(cast: &Cast, record: &RunRecord, kept: &Kept) -> Value {
-    let blobs = &cast.world.blobs;
-    let reports = record.datasets.iter().zip(&cast.owners).map(|(listed, owner)| {
-        let r: ValidationReport = signed(blobs, listed.report);
-        json!({
-            "participant": owner.party.name,
-            "rows": r.rows,
-            "quality": r.quality,
-            "has_duplicates": r.has_duplicates,
-            "flagged": r.flagged,
-        })
-    });
-    let sites = kept.evaluations.iter().map(|(owner, blob)| {
-        let s: SiteEvaluation = signed(blobs, *blob);
-        json!({
-            "participant": cast.owners[*owner].party.name,
-            "evaluated_rows": s.rows,
-            "positives": s.positives,
-            "local": s.local_auc,
-            "federated": s.federated_auc,
-        })
-    });
-    let market = cast.world.ledger.deployment().market;
-    let held = ("market (rounding left over)".to_string(), "contract".to_string(), vec![market]);
-    let accounts = record.parties.iter().map(|p| {
-        let accounts: Vec<Address> = std::iter::once(p.account).chain(p.payees.clone()).collect();
-        (p.name.clone(), p.role.clone(), accounts)
-    });
-    let mut balances = Vec::new();
-    for (name, role, accounts) in accounts.chain([held]) {
-        let mut sum = 0;
-        for &account in &accounts {
-            let call = TestToken::balanceOfCall { account };
-            sum += cast.world.ledger.read(Contract::Token, call).await.unwrap().to::<u64>();
-        }
-        balances.push(json!({ "name": name, "role": role, "accounts": accounts, "tokens_micro": sum }));
-    }
-    let ledger = &cast.world.ledger;
-    let excluded = ledger.events::<Market::DonorExcluded>(Contract::Market).await.unwrap();
-    let donated = ledger.events::<Market::Donated>(Contract::Market).await.unwrap();
-    let named = ledger.events::<Rounds::DonorNamed>(Contract::Rounds).await.unwrap();
-    let named = named.iter().filter(|n| excluded.iter().any(|e| e.donorIndex == n.donorIndex));
-    let struck = named.filter(|n| n.reason != reasons::SILENT).map(|n| {
-        let dataset = donated.iter().find(|d| d.donorIndex == n.donorIndex).unwrap().datasetId;
-        let owner = cast.owners.iter().find(|o| o.dataset() == dataset).unwrap();
-        let participant = name(cast, owner.account());
-        json!({ "participant": participant, "round": n.round, "why": reasons::words(n.reason) })
-    });
-    let withdrawn = kept
-        .withdrawn
-        .iter()
-        .map(|(owner, round)| json!({ "participant": cast.owners[*owner].party.name, "round": round }));
-    let (model, evaluation) = (&kept.finished.model, &kept.finished.evaluation);
-    json!({
-        "format": "histone-result/1",
-        "study": record.study,
-        "platform": record.platform,
-        "clock": "SIMULATED",
-        "auc": { "federated": evaluation.auc, "sites": sites.collect::<Vec<_>>() },
-        "model": {
-            "hash": B256::from(model.hash()),
-            "converged": model.converged,
-            "newton_rounds": model.newton_rounds,
-            "intercept": model.weights[0],
-            "coefficients": { "a": model.weights[1], "b": model.weights[2] },
-        },
-        "rounds": kept.summaries,
-        "validation": reports.collect::<Vec<_>>(),
-        "withdrawn": withdrawn.collect::<Vec<_>>(),
-        "struck": struck.collect::<Vec<_>>(),
-        "declined": [],
-        "queries": [],
-        "paid_in_micro": 200 * PRICE,
-        "balances": balances,
-    })
-}
-
-fn with_chain(mut result: Value, ledger: &Ledger, replayed: &histone_chain::ReplayReport) -> Value {
-    let usage = ledger.usage();
-    let (sent, gas) = usage.values().fold((0, 0), |(n, gas), u| (n + u.count, gas + u.gas));
-    let mut by_function: BTreeMap<String, Value> =
-        usage.into_iter().map(|(name, u)| (name, json!({ "transactions": u.count, "gas": u.gas }))).collect();
-    // The clock was moved beside the ledger's client.
-    let ticks = json!({ "transactions": replayed.transactions - sent, "gas": replayed.gas - gas });
-    by_function.insert("clock.tick".into(), ticks);
-    result["chain"] = json!({
-        "chain_id": ledger.deployment().chain_id,
-        "directory": ledger.deployment().directory,
-        "blocks": replayed.blocks,
-        "transactions": replayed.transactions,
-        "gas": replayed.gas,
-        "head": replayed.head,
-        "state_digest": replayed.state_digest,
-        "by_function": by_function,
-    });
-    result
-}
-
 /// One round with these owners, of whom the ledger hears the hash of junk beside; leaves what the operator keeps of it.
 async fn round(
     cast: &mut Cast,
@@ -337,10 +48,20 @@ async fn round(
     junk: Option<(&SigningKey, u16, &[u8])>,
     kept: (&mut Vec<RoundRecord>, &mut Vec<Value>),
 ) -> Step {
+    let header = closed(cast, model, answering, junk).await;
+    let partials = cast.open_sum(&header).await;
+    finished(cast, model, &header, answering, partials, kept).await
+}
+
+/// A round that is closed.
+async fn closed(
+    cast: &mut Cast,
+    model: &mut Model,
+    answering: &[usize],
+    junk: Option<(&SigningKey, u16, &[u8])>,
+) -> RoundHeader {
     let world = cast.world.clone();
-    let stage = model.training.stage().to_string();
     let header = cast.open_round(model).await;
-    let number = header.fields().round;
     for &owner in answering {
         cast.owners[owner].contribute(&header, &world).await.unwrap();
     }
@@ -349,19 +70,41 @@ async fn round(
         cast.anchor_as(key, &header, donor, blob).await.unwrap();
     }
     cast.wait(DEADLINE + 1).await;
-    assert!(cast.trainer.close_round(model.id, number, &world).await.unwrap().1);
-    let partials = cast.open_sum(&header).await;
+    assert!(cast.trainer.close_round(model.id, header.fields().round, &world).await.unwrap().1);
+    header
+}
+
+/// Its sum leads to the next step.
+async fn finished(
+    cast: &mut Cast,
+    model: &mut Model,
+    header: &RoundHeader,
+    answering: &[usize],
+    partials: Vec<B256>,
+    kept: (&mut Vec<RoundRecord>, &mut Vec<Value>),
+) -> Step {
+    let world = cast.world.clone();
+    let (number, stage) = (header.fields().round, model.training.stage().to_string());
     let (transcript, step) =
-        cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
+        cast.trainer.finish_round(&model.training, header, &partials, &world).await.unwrap();
+    for member in &mut cast.committee {
+        member.name_liars(&transcript, &world).await.unwrap();
+    }
     let updates = survivors(U256::from(model.id), number, &world).await.unwrap();
     for &owner in answering {
         cast.owners[owner].observe(&transcript, &world).await.unwrap();
     }
+    let registered = world.ledger.events::<Datasets::DatasetRegistered>(Contract::Datasets).await.unwrap();
+    let donated = world.ledger.events::<Market::Donated>(Contract::Market).await.unwrap();
+    let missing = donated.iter().filter(|d| updates.iter().all(|(there, _)| *there != d.donorIndex));
+    let owner = |d: &Market::Donated| registered.iter().find(|r| r.id == d.datasetId).unwrap().owner;
+    let missing: Vec<String> = missing.map(|d| name(cast, owner(d))).collect();
     let bytes = |list: &mut dyn Iterator<Item = usize>| list.sum::<usize>();
     kept.1.push(json!({
         "round": number,
         "stage": stage,
         "survivors": updates.len(),
+        "missing": missing,
         "numbers": header.dimension(),
         "update_bytes": bytes(&mut transcript.survivors.iter().map(|(_, blob)| blob.len())),
         "partial_bytes": bytes(&mut transcript.partials.iter().map(Vec::len)),
@@ -585,9 +328,13 @@ enum Spoils {
     Partial,
     /// The trainer gives donors a second instead of the plan's ten minutes.
     Time,
+    /// The runner registers its validation enclave for longer than its evidence holds.
+    Expiry,
+    /// An owner takes its data back before so many members of the last quorum have posted.
+    Withdrawal(usize),
 }
 
-async fn spoilt_run(how: Spoils) -> Vec<(&'static str, String)> {
+async fn spoilt_run(how: Spoils) -> Left {
     let mut cast = Cast::of(1, 3).await;
     settle(&cast).await;
     let world = cast.world.clone();
@@ -600,12 +347,29 @@ async fn spoilt_run(how: Spoils) -> Vec<(&'static str, String)> {
     if how == Spoils::Time {
         model.leading.round_seconds = 1;
     }
-    let (mut rounds, mut summaries) = (Vec::new(), Vec::new());
+    if how == Spoils::Expiry {
+        let instance = cast.validation.instance();
+        let expires = world.ledger.time().await.unwrap() + 10 * EVIDENCE_MAX_AGE;
+        let (r, signature) = instance.registration(world.ledger.deployment(), expires);
+        let call = Enclaves::refreshCall {
+            signer: instance.keys().receipt,
+            evidenceHash: r.evidenceHash,
+            expiresAt: r.expiresAt,
+            signature: signature.as_slice().to_vec().into(),
+        };
+        world.ledger.send(&cast.runner.party.key, Contract::Enclaves, call).await.unwrap();
+    }
+    let (mut rounds, mut summaries, mut withdrawn) = (Vec::new(), Vec::new(), Vec::new());
     let finished = loop {
-        let liar = (rounds.len() == 2).then_some(how).filter(|how| *how == Spoils::Partial);
-        let step = match liar {
-            None => round(&mut cast, &mut model, &[0, 1, 2], None, (&mut rounds, &mut summaries)).await,
-            Some(_) => last_with_a_lie(&mut cast, &mut model, (&mut rounds, &mut summaries)).await,
+        let last = rounds.len() == 2;
+        let kept = (&mut rounds, &mut summaries);
+        let step = match how {
+            Spoils::Partial if last => last_with_a_lie(&mut cast, &mut model, kept).await,
+            Spoils::Withdrawal(late) if last => {
+                withdrawn.push((2, 4));
+                last_with_late_members(&mut cast, &mut model, late, kept).await
+            }
+            _ => round(&mut cast, &mut model, &[0, 1, 2], None, kept).await,
         };
         match step {
             Step::Next(next) => model.training = next,
@@ -618,8 +382,8 @@ async fn spoilt_run(how: Spoils) -> Vec<(&'static str, String)> {
         world.ledger.send(&cast.owners[0].party.key, Contract::Members, call).await.unwrap();
     }
     drop(world);
-    let left = end(cast, &model, paper, &[0, 1, 2], (rounds, summaries), finished, vec![]).await;
-    left.failures().await
+    let owners = if withdrawn.is_empty() { &[0, 1, 2][..] } else { &[0, 1] };
+    end(cast, &model, paper, owners, (rounds, summaries), finished, withdrawn).await
 }
 
 /// The last round, in which member 7 locks the hash of nothing before the others.
@@ -628,63 +392,98 @@ async fn last_with_a_lie(
     model: &mut Model,
     kept: (&mut Vec<RoundRecord>, &mut Vec<Value>),
 ) -> Step {
-    let world = cast.world.clone();
-    let stage = model.training.stage().to_string();
-    let header = cast.open_round(model).await;
-    let number = header.fields().round;
-    for owner in 0..3 {
-        cast.owners[owner].contribute(&header, &world).await.unwrap();
-    }
-    cast.wait(DEADLINE + 1).await;
-    assert!(cast.trainer.close_round(model.id, number, &world).await.unwrap().1);
-    let call = Rounds::postPartialCall {
-        modelId: U256::from(model.id),
-        round: number,
-        attempt: 0,
-        partialHash: B256::repeat_byte(8),
-    };
+    let header = closed(cast, model, &[0, 1, 2], None).await;
     let liar = cast.committee.pop().unwrap();
-    world.ledger.send(&liar.party.key, Contract::Rounds, call).await.unwrap();
+    post(cast, &liar, &header, B256::repeat_byte(8)).await;
     let partials = cast.open_sum(&header).await;
-    let (transcript, step) =
-        cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
-    for member in &mut cast.committee {
-        member.name_liars(&transcript, &world).await.unwrap();
-    }
     cast.committee.push(liar);
-    let updates = survivors(U256::from(model.id), number, &world).await.unwrap();
-    for owner in 0..3 {
-        cast.owners[owner].observe(&transcript, &world).await.unwrap();
+    finished(cast, model, &header, &[0, 1, 2], partials, kept).await
+}
+
+async fn post(cast: &Cast, member: &CommitteeMember, header: &RoundHeader, hash: B256) {
+    let f = header.fields();
+    let (model, round) = (U256::from_be_bytes(f.model_id), f.round);
+    let call = Rounds::postPartialCall { modelId: model, round, attempt: 0, partialHash: hash };
+    cast.world.ledger.send(&member.party.key, Contract::Rounds, call).await.unwrap();
+}
+
+struct Opens(SealKey);
+
+impl Unsealer for Opens {
+    fn unseal(&self, info: &[u8], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, BoxError> {
+        Ok(Zeroizing::new(self.0.open(std::str::from_utf8(info)?, aad, sealed)?))
     }
-    kept.1.push(json!({
-        "round": number,
-        "stage": stage,
-        "survivors": updates.len(),
-        "numbers": header.dimension(),
-        "update_bytes": transcript.survivors.iter().map(|(_, blob)| blob.len()).sum::<usize>(),
-        "partial_bytes": transcript.partials.iter().map(Vec::len).sum::<usize>(),
-    }));
-    kept.0.push(RoundRecord {
-        round: number,
-        stage,
-        header: world.blobs.put(&header.encode()).unwrap(),
-        updates: updates.into_iter().collect(),
-        partials,
-    });
-    step
+}
+
+/// The last round, in which an owner takes its data back when all but `late` of the members that open the sum have posted;
+/// these post all the same, minutes later.
+async fn last_with_late_members(
+    cast: &mut Cast,
+    model: &mut Model,
+    late: usize,
+    kept: (&mut Vec<RoundRecord>, &mut Vec<Value>),
+) -> Step {
+    let world = cast.world.clone();
+    let header = closed(cast, model, &[0, 1, 2], None).await;
+    let quorum = usize::from(header.committee().quorum());
+    let mut liars = cast.committee.split_off(quorum - late);
+    let honest = liars.split_off(late);
+    for member in &mut cast.committee {
+        assert!(matches!(member.lock(&header, &world).await.unwrap(), Lock::Posted(_)));
+    }
+    let call = Datasets::withdrawCall { id: cast.owners[2].dataset() };
+    world.ledger.send(&cast.owners[2].party.key, Contract::Datasets, call).await.unwrap();
+    cast.wait(2 * MARGIN).await;
+    let updates = survivors(U256::from(model.id), header.fields().round, &world).await.unwrap();
+    let list = updates.iter().map(|(donor, blob)| Survivor { donor: *donor, blob: blob.0 });
+    let set = Survivors::new(&header, list.collect()).unwrap();
+    let blobs: Vec<Vec<u8>> = updates.iter().map(|(_, blob)| world.blobs.get(*blob).unwrap()).collect();
+    let views: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
+    let mut partials = Vec::new();
+    for liar in &liars {
+        let member = Member::by_address(&header, &liar.party.account().into_array()).unwrap();
+        let sum = member.sum_shares(&header, &set, &views, &Opens(liar.party.seal.clone())).unwrap();
+        let hash = world.blobs.put(&sum.encode()).unwrap();
+        post(cast, liar, &header, hash).await;
+        partials.push(hash);
+    }
+    for member in &mut cast.committee {
+        partials.push(member.publish(&header, &world).await.unwrap());
+    }
+    cast.committee.extend(liars.into_iter().chain(honest));
+    finished(cast, model, &header, &[0, 1], partials, kept).await
 }
 
 #[tokio::test]
 async fn an_honest_run_holds_though_a_paid_owner_has_no_name_any_more() {
-    assert_eq!(spoilt_run(Spoils::Profile).await, []);
+    assert_eq!(spoilt_run(Spoils::Profile).await.failures().await, []);
 }
 
 #[tokio::test]
 async fn an_honest_run_holds_though_a_member_locked_the_hash_of_nothing() {
-    assert_eq!(spoilt_run(Spoils::Partial).await, []);
+    assert_eq!(spoilt_run(Spoils::Partial).await.failures().await, []);
 }
 
 #[tokio::test]
 async fn a_trainer_that_gives_donors_less_time_than_its_plan_is_found() {
-    assert_ne!(spoilt_run(Spoils::Time).await, [], "ten minutes were promised, a second was given");
+    let failed = spoilt_run(Spoils::Time).await.failures().await;
+    assert_ne!(failed, [], "ten minutes were promised, a second was given");
+}
+
+#[tokio::test]
+async fn an_honest_run_holds_though_an_enclave_is_registered_for_longer_than_its_evidence() {
+    assert_eq!(spoilt_run(Spoils::Expiry).await.failures().await, []);
+}
+
+/// One of two may look away, a liar or one that looked before the block; both is a sum of data that were withdrawn.
+#[tokio::test]
+async fn an_honest_run_holds_though_a_liar_posts_after_a_withdrawal() {
+    let left = spoilt_run(Spoils::Withdrawal(1)).await;
+    assert_eq!(left.failures().await, []);
+    // It has left, and evaluates nothing: nobody can be made to.
+    let said = left.detail("evaluations").await;
+    assert!(said.contains("[3] signed nothing about the model"), "{said}");
+    let failed = spoilt_run(Spoils::Withdrawal(2)).await.failures().await;
+    let problem = "was withdrawn or erased before its sum was opened";
+    assert!(failed.iter().any(|(n, d)| *n == "rounds" && d.contains(problem)), "{failed:#?}");
 }

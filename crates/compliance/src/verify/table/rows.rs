@@ -201,7 +201,12 @@ pub const TABLE: &[Row] = &[
         Recomputed,
         "every transaction, executed again; on a network as the node tells it",
     ),
-    row("result.json", &["auc.federated"], Recomputed, "the histogram in the last sum"),
+    row(
+        "result.json",
+        &["auc.rows", "auc.positives", "auc.federated"],
+        Recomputed,
+        "the histogram in the last sum",
+    ),
     row(
         "result.json",
         &["auc.federated_exact", "auc.pooled", "auc.sites[*].pooled", "model.largest_difference_to_pooled"],
@@ -232,6 +237,7 @@ pub const TABLE: &[Row] = &[
             "rounds[*].round",
             "rounds[*].stage",
             "rounds[*].survivors",
+            "rounds[*].missing[*]",
             "rounds[*].numbers",
             "rounds[*].update_bytes",
             "rounds[*].partial_bytes",

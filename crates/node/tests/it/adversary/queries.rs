@@ -1,6 +1,6 @@
 //! Access codes that are not good for this question, and settlements that are not good for this code.
 
-use histone_enclave::query::QueryAnswer;
+use histone_enclave::query::{QueryAnswer, SETTLING};
 use histone_federation::plan::Plan;
 use histone_ledger::LedgerError;
 use histone_ledger::contracts::{Contract, Market};
@@ -127,10 +127,19 @@ async fn an_access_code_buys_one_answer_of_one_enclave() {
         cast.user.ask(&unanswered.redirected(first.id, trusted), row.clone(), &world).await.unwrap();
     refused(successor.answer(&question, &world.ledger).await, "bought from another enclave");
 
-    // In time the first enclave would answer; afterwards nobody does, and the money goes back once.
-    let question = cast.user.ask(&unanswered, row, &world).await.unwrap();
+    // In time the first enclave would answer; in the last minute and afterwards nobody does, and the money goes back once.
+    let question = cast.user.ask(&unanswered, row.clone(), &world).await.unwrap();
+    let deadline = Market::queryCall { queryId: unanswered.query_id };
+    let deadline: u64 = world.ledger.read(Contract::Market, deadline).await.unwrap().deadline.to();
+    cast.wait_until(deadline - SETTLING - 10).await;
+    let answered = enclave.answer(&question, &world.ledger).await.unwrap();
     refused(cast.user.refund(&unanswered, &world).await, "TooEarly");
-    cast.wait(DEADLINE + 1).await;
+    cast.wait_until(deadline - SETTLING + 10).await;
+    refused(enclave.answer(&question, &world.ledger).await, "an answer needs 60 s to reach the ledger");
+    // Whoever settles late would publish the answer for nothing: the transaction is seen, and it is too late.
+    cast.wait_until(deadline - 20).await;
+    refused(cast.runner.settle(&answered, &world).await, "too little is left");
+    cast.wait_until(deadline + 1).await;
     refused(enclave.answer(&question, &world.ledger).await, "the deadline of the access code has passed");
     cast.user.refund(&unanswered, &world).await.unwrap();
     refused(enclave.answer(&question, &world.ledger).await, "used or refunded");

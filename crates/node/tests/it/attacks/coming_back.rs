@@ -1,5 +1,6 @@
 //! Owners who end and come back at a moment of their choice, so that a header is wrong for some and right for others.
 
+use histone_federation::header::RoundHeader;
 use histone_federation::plan::Step;
 use histone_federation::update::{Hpke, seal_update};
 use histone_ledger::contracts::{Contract, Enclaves, Market, Rounds};
@@ -11,7 +12,7 @@ use histone_protocol::seal::SealPublicKey;
 use histone_protocol::secret::Root;
 use histone_protocol::{B256, U256};
 
-use crate::cast::{Cast, DEADLINE, PRICE, plan};
+use crate::cast::{Cast, DEADLINE, Model, PRICE, plan};
 
 /// The same donor never revokes: it lets its registration end in the middle of each round, and shows a later end in the
 /// middle of the next. The header that was right when it was made is refused by everybody else a moment later.
@@ -114,59 +115,100 @@ async fn refresh(cast: &Cast, owner: usize, key: &SigningKey, evidence: B256, ex
     cast.world.ledger.send(&cast.owners[owner].party.key, Contract::Enclaves, call).await.unwrap();
 }
 
+/// The third owner, with a broken machine that signs what its owner likes.
+struct Guest {
+    key: SigningKey,
+    evidence: B256,
+    /// Its number.
+    donor: u16,
+    /// When its registration ends.
+    expires: u64,
+    model: Model,
+}
+
+impl Guest {
+    /// Two honest owners and this one train a model; it takes part in the first round.
+    async fn once_in(cast: &mut Cast) -> Self {
+        let world = cast.world.clone();
+        let (paper, id) = cast.propose(&plan(2)).await;
+        for owner in 0..2 {
+            cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+        }
+        let (key, evidence) = cast.broken_evidence(2, id, &plan(2), 9).await;
+        let expires = world.ledger.time().await.unwrap() + 2 * DEADLINE;
+        register(cast, 2, &key, evidence, expires).await;
+        let donation = cast.donation_by(2, id, &key);
+        let donor = cast.bring(2, id, &donation, key.address()).await.unwrap();
+        let model = cast.begin(id, plan(2)).await;
+        let mut guest = Self { key, evidence, donor, expires, model };
+        let header = cast.open_round(&mut guest.model).await;
+        for owner in &mut cast.owners[..2] {
+            owner.contribute(&header, &world).await.unwrap();
+        }
+        guest.anchor(cast, &header).await;
+        guest.finish(cast, &header, 3).await;
+        guest
+    }
+
+    /// Anchors a good update of zeros.
+    async fn anchor(&self, cast: &Cast, header: &RoundHeader) {
+        let values = vec![0.0; header.dimension()];
+        let root = Root::from_bytes([9; 32]);
+        let blob = seal_update(header, self.donor, &values, &Hpke, &root).unwrap();
+        let blob = cast.world.blobs.put(&blob).unwrap();
+        cast.anchor_as(&self.key, header, self.donor, blob).await.unwrap();
+    }
+
+    /// The round is closed with so many updates and leads to the next one.
+    async fn finish(&mut self, cast: &mut Cast, header: &RoundHeader, updates: u16) {
+        let (world, round) = (cast.world.clone(), header.fields().round);
+        let closed = cast.trainer.close_round(self.model.id, round, &world).await.unwrap();
+        assert_eq!(closed, (updates, true));
+        let partials = cast.open_sum(header).await;
+        let (transcript, step) =
+            cast.trainer.finish_round(&self.model.training, header, &partials, &world).await.unwrap();
+        for owner in &mut cast.owners[..2] {
+            owner.observe(&transcript, &world).await.unwrap();
+        }
+        let Step::Next(next) = step else { panic!() };
+        self.model.training = next;
+    }
+
+    /// Its last end is over. It shows its evidence again with an end a second later, the trainer looks, and two seconds later
+    /// the round is opened.
+    async fn opened_in_between(&mut self, cast: &mut Cast) -> RoundHeader {
+        let ledger = cast.world.ledger.clone();
+        let now = ledger.time().await.unwrap();
+        cast.wait((self.expires + 1).saturating_sub(now)).await;
+        self.expires = ledger.time().await.unwrap() + 1;
+        refresh(cast, 2, &self.key, self.evidence, self.expires).await;
+        let header = cast.header(&mut self.model, |_| {}).await;
+        cast.world.blobs.put(&header.encode()).unwrap();
+        cast.wait(2).await;
+        cast.announce(self.model.id, B256::from(header.hash())).await;
+        header
+    }
+}
+
 /// An owner in one opened sum lets its enclave end, misses a round that the others complete without it, and comes back for
 /// good: the next header names it again, and everybody takes part.
 #[tokio::test]
 async fn to_end_a_training_by_missing_one_round_and_coming_back() {
     let mut cast = Cast::new(1).await;
     let world = cast.world.clone();
-    let (paper, id) = cast.propose(&plan(2)).await;
-    for owner in 0..2 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
-    }
-    let (key, evidence) = cast.broken_evidence(2, id, &plan(2), 9).await;
-    let expires = world.ledger.time().await.unwrap() + 2 * DEADLINE;
-    register(&cast, 2, &key, evidence, expires).await;
-    let donation = cast.donation_by(2, id, &key);
-    let donor = cast.bring(2, id, &donation, key.address()).await.unwrap();
-    let mut model = cast.begin(id, plan(2)).await;
-    // It takes part once.
-    let header = cast.open_round(&mut model).await;
-    for owner in &mut cast.owners[..2] {
-        owner.contribute(&header, &world).await.unwrap();
-    }
-    let values = vec![0.0; header.dimension()];
-    let blob = seal_update(&header, donor, &values, &Hpke, &Root::from_bytes([9; 32])).unwrap();
-    cast.anchor_as(&key, &header, donor, world.blobs.put(&blob).unwrap()).await.unwrap();
-    assert_eq!(cast.trainer.close_round(id, 1, &world).await.unwrap(), (3, true));
-    let partials = cast.open_sum(&header).await;
-    let (transcript, step) =
-        cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
-    for owner in &mut cast.owners[..2] {
-        owner.observe(&transcript, &world).await.unwrap();
-    }
-    let Step::Next(next) = step else { panic!() };
-    model.training = next;
+    let mut guest = Guest::once_in(&mut cast).await;
     // It is away for one round.
     cast.wait(2 * DEADLINE).await;
-    let header = cast.open_round(&mut model).await;
-    assert!(!header.has_donor(donor));
+    let header = cast.open_round(&mut guest.model).await;
+    assert!(!header.has_donor(guest.donor));
     for owner in &mut cast.owners[..2] {
         owner.contribute(&header, &world).await.unwrap();
     }
     cast.wait(DEADLINE + 1).await;
-    cast.trainer.close_round(id, 2, &world).await.unwrap();
-    let partials = cast.open_sum(&header).await;
-    let (transcript, step) =
-        cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
-    for owner in &mut cast.owners[..2] {
-        owner.observe(&transcript, &world).await.unwrap();
-    }
-    let Step::Next(next) = step else { panic!() };
-    model.training = next;
-    refresh(&cast, 2, &key, evidence, expires + 20 * DEADLINE).await;
-    let header = cast.open_round(&mut model).await;
-    assert!(header.has_donor(donor));
+    guest.finish(&mut cast, &header, 2).await;
+    refresh(&cast, 2, &guest.key, guest.evidence, guest.expires + 20 * DEADLINE).await;
+    let header = cast.open_round(&mut guest.model).await;
+    assert!(header.has_donor(guest.donor));
     for owner in &mut cast.owners[..2] {
         owner.contribute(&header, &world).await.unwrap();
     }
@@ -180,45 +222,11 @@ async fn to_end_a_training_by_missing_one_round_and_coming_back() {
 async fn to_stop_a_training_for_ever_with_an_end_between_look_and_opening() {
     let mut cast = Cast::new(1).await;
     let world = cast.world.clone();
-    let (paper, id) = cast.propose(&plan(2)).await;
-    for owner in 0..2 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
-    }
-    let (key, evidence) = cast.broken_evidence(2, id, &plan(2), 9).await;
-    let mut expires = world.ledger.time().await.unwrap() + 2 * DEADLINE;
-    register(&cast, 2, &key, evidence, expires).await;
-    let donation = cast.donation_by(2, id, &key);
-    let donor = cast.bring(2, id, &donation, key.address()).await.unwrap();
-    let mut model = cast.begin(id, plan(2)).await;
-    // It takes part once.
-    let header = cast.open_round(&mut model).await;
-    for owner in &mut cast.owners[..2] {
-        owner.contribute(&header, &world).await.unwrap();
-    }
-    let values = vec![0.0; header.dimension()];
-    let blob = seal_update(&header, donor, &values, &Hpke, &Root::from_bytes([9; 32])).unwrap();
-    cast.anchor_as(&key, &header, donor, world.blobs.put(&blob).unwrap()).await.unwrap();
-    assert_eq!(cast.trainer.close_round(id, 1, &world).await.unwrap(), (3, true));
-    let partials = cast.open_sum(&header).await;
-    let (transcript, step) =
-        cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
-    for owner in &mut cast.owners[..2] {
-        owner.observe(&transcript, &world).await.unwrap();
-    }
-    let Step::Next(next) = step else { panic!() };
-    model.training = next;
+    let mut guest = Guest::once_in(&mut cast).await;
+    let id = guest.model.id;
     let mut answered = 0;
     for round in 2..5 {
-        // Its last end is over.
-        let now = world.ledger.time().await.unwrap();
-        cast.wait((expires + 1).saturating_sub(now)).await;
-        expires = world.ledger.time().await.unwrap() + 1;
-        refresh(&cast, 2, &key, evidence, expires).await;
-        // The trainer looks, and two seconds later its round is opened.
-        let header = cast.header(&mut model, |_| {}).await;
-        world.blobs.put(&header.encode()).unwrap();
-        cast.wait(2).await;
-        cast.announce(id, B256::from(header.hash())).await;
+        let header = guest.opened_in_between(&mut cast).await;
         for owner in &mut cast.owners[..2] {
             answered += usize::from(owner.contribute(&header, &world).await.is_ok());
         }
@@ -234,11 +242,33 @@ async fn to_stop_a_training_for_ever_with_an_end_between_look_and_opening() {
     cast.wait(60 * 24 * 3_600).await;
     let call = Market::abortTrainingCall { modelId: U256::from(id) };
     let ended = world.ledger.send(&cast.owners[2].party.key, Contract::Market, call).await.is_ok();
-    let owed = cast.owed(id, donor).await;
+    let owed = cast.owed(id, guest.donor).await;
     assert!(
         answered > 0,
         "no honest donor answered in three rounds; the attacker ends the training ({ended}) and is owed {owed} of {PRICE}"
     );
+}
+
+/// The same, and then it shows a later end and anchors its update: it is rightly in the header, and not believed as of the
+/// opening. Members that named it and did not lock would leave the round to nobody.
+#[tokio::test]
+async fn to_void_a_round_with_an_update_from_between_look_and_opening() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut guest = Guest::once_in(&mut cast).await;
+    let header = guest.opened_in_between(&mut cast).await;
+    refresh(&cast, 2, &guest.key, guest.evidence, guest.expires + 20 * DEADLINE).await;
+    for owner in &mut cast.owners[..2] {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+    guest.anchor(&cast, &header).await;
+    cast.trainer.close_round(guest.model.id, 2, &world).await.unwrap();
+    for member in &mut cast.committee {
+        let locked = member.lock(&header, &world).await.unwrap();
+        assert!(matches!(locked, Lock::Posted(_)), "a member waits for somebody to be struck: {locked:?}");
+    }
+    let named = world.ledger.events::<Rounds::DonorNamed>(Contract::Rounds).await.unwrap();
+    assert_eq!(named.len(), 0, "nobody broke a rule");
 }
 
 /// An owner with a broken machine shows evidence that is dated a few minutes ahead just before a round is opened. Nobody

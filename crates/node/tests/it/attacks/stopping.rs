@@ -2,6 +2,7 @@
 
 use histone_federation::plan::Step;
 use histone_federation::update::{Hpke, Sealer, seal_update};
+use histone_ledger::LedgerError;
 use histone_ledger::contracts::{Contract, Datasets, Enclaves, Members, Rounds};
 use histone_node::committee::Lock;
 use histone_protocol::keys::SigningKey;
@@ -63,54 +64,85 @@ async fn to_stop_every_training_by_changing_ones_key_and_back() {
     }
 }
 
+/// An invented dataset of the third owner, which a plain key has "validated", and a donation of it with another plain key.
+async fn invent(cast: &Cast, validator: &SigningKey, n: u8, id: u64) -> Result<(), LedgerError> {
+    let (ledger, d) = (&cast.world.ledger, cast.world.ledger.deployment().clone());
+    let owner = cast.owners[2].party.key.clone();
+    let r = ValidationReceipt {
+        owner: owner.address(),
+        root: B256::repeat_byte(n),
+        reportHash: B256::repeat_byte(1),
+        rows: 1_000_000,
+        quality: 3,
+        replaces: B256::ZERO,
+    };
+    let signature = receipt::sign(&r, &receipt::domain(d.chain_id, d.datasets), validator);
+    let call = Datasets::registerCall {
+        root: r.root,
+        reportHash: r.reportHash,
+        policyHash: B256::repeat_byte(1),
+        rows: r.rows,
+        quality: r.quality,
+        enclave: validator.address(),
+        signature: signature.as_slice().to_vec().into(),
+    };
+    ledger.send(&owner, Contract::Datasets, call).await.unwrap();
+    let key = SigningKey::from_bytes(&[60 + n; 32]).unwrap();
+    register_plain(cast, 2, &key, B256::from(cast.loaded.training.program().measurement())).await;
+    let r = DonationReceipt {
+        modelId: U256::from(id),
+        datasetId: histone_ledger::dataset_id(owner.address(), r.root),
+        root: r.root,
+        payee: owner.address(),
+        decision: B256::repeat_byte(1),
+    };
+    let signature = receipt::sign(&r, &receipt::domain(d.chain_id, d.market), &key);
+    let donation = histone_enclave::training::Donation { receipt: r, signature };
+    cast.bring(2, id, &donation, key.address()).await.map(|_| ())
+}
+
+/// The third owner's plain key that says it is a validation enclave.
+async fn plain_validator(cast: &Cast) -> SigningKey {
+    let validator = SigningKey::from_bytes(&[50; 32]).unwrap();
+    register_plain(cast, 2, &validator, B256::from(cast.loaded.validation.program().measurement())).await;
+    validator
+}
+
 /// An owner with a plain key that says it is a validation enclave, and one for each place: no evidence, no rows. It takes
 /// all places of a model before the honest ones come. Nobody is struck while a model recruits, and a place never comes back.
 #[tokio::test]
 async fn to_keep_honest_owners_out_by_taking_every_place() {
     let mut cast = Cast::new(1).await;
     let world = cast.world.clone();
-    let (ledger, d) = (&world.ledger, world.ledger.deployment().clone());
     let (paper, id) = cast.propose(&plan(2)).await;
-    let owner = cast.owners[2].party.key.clone();
-    let validator = SigningKey::from_bytes(&[50; 32]).unwrap();
-    register_plain(&cast, 2, &validator, B256::from(cast.loaded.validation.program().measurement())).await;
+    let validator = plain_validator(&cast).await;
     for place in 1..=3u8 {
-        let r = ValidationReceipt {
-            owner: owner.address(),
-            root: B256::repeat_byte(place),
-            reportHash: B256::repeat_byte(1),
-            rows: 1_000_000,
-            quality: 3,
-            replaces: B256::ZERO,
-        };
-        let signature = receipt::sign(&r, &receipt::domain(d.chain_id, d.datasets), &validator);
-        let call = Datasets::registerCall {
-            root: r.root,
-            reportHash: r.reportHash,
-            policyHash: B256::repeat_byte(1),
-            rows: r.rows,
-            quality: r.quality,
-            enclave: validator.address(),
-            signature: signature.as_slice().to_vec().into(),
-        };
-        ledger.send(&owner, Contract::Datasets, call).await.unwrap();
-        let key = SigningKey::from_bytes(&[60 + place; 32]).unwrap();
-        register_plain(&cast, 2, &key, B256::from(cast.loaded.training.program().measurement())).await;
-        let r = DonationReceipt {
-            modelId: U256::from(id),
-            datasetId: histone_ledger::dataset_id(owner.address(), r.root),
-            root: r.root,
-            payee: owner.address(),
-            decision: B256::repeat_byte(1),
-        };
-        let signature = receipt::sign(&r, &receipt::domain(d.chain_id, d.market), &key);
-        let donation = histone_enclave::training::Donation { receipt: r, signature };
-        cast.bring(2, id, &donation, key.address()).await.unwrap();
+        invent(&cast, &validator, place, id).await.unwrap();
     }
     assert_eq!(cast.trainer.refuse_unbelieved(id, &world).await.unwrap(), [1, 2, 3]);
     for honest in 0..2 {
         cast.donate(honest, paper, id, &plan(2)).await.expect("there is a place for an honest owner");
     }
+}
+
+/// The same owner leaves before the trainer looks, and comes again with another invented dataset, for ever.
+#[tokio::test]
+async fn to_keep_a_place_by_leaving_before_one_is_refused() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let (paper, id) = cast.propose(&plan(2)).await;
+    let validator = plain_validator(&cast).await;
+    // An honest owner that leaves is not refused for it.
+    cast.donate(0, paper, id, &plan(2)).await.unwrap();
+    cast.owners[0].withdraw(&world).await.unwrap();
+    invent(&cast, &validator, 1, id).await.unwrap();
+    let (owner, root) = (cast.owners[2].party.key.clone(), B256::repeat_byte(1));
+    let withdraw = Datasets::withdrawCall { id: histone_ledger::dataset_id(owner.address(), root) };
+    world.ledger.send(&owner, Contract::Datasets, withdraw).await.unwrap();
+    assert_eq!(cast.trainer.refuse_unbelieved(id, &world).await.unwrap(), [2]);
+    refused(invent(&cast, &validator, 2, id).await, "OwnerRefused");
+    assert_eq!(cast.trainer.refuse_unbelieved(id, &world).await.unwrap(), [0u16; 0]);
+    cast.donate(1, paper, id, &plan(2)).await.expect("there is a place for an honest owner");
 }
 
 /// One owner registers a dataset that a plain key has "validated". No real validation enclave has its sketch, and an
@@ -327,7 +359,7 @@ async fn to_take_every_place_again_as_often_as_it_is_refused() {
 /// training goes on. A third of that is one second: one member accuses an honest donor, and every honest member that looks
 /// later finds no answer in time and votes.
 #[tokio::test]
-async fn to_strike_an_honest_donor_by_giving_the_committee_three_seconds() {
+async fn to_strike_an_honest_donor_by_giving_the_committee_other_times_than_the_plan() {
     let mut cast = Cast::new(1).await;
     let world = cast.world.clone();
     let mut model = cast.recruit(plan(2)).await;
@@ -345,6 +377,15 @@ async fn to_strike_an_honest_donor_by_giving_the_committee_three_seconds() {
     }
     cast.wait(DEADLINE + 1).await;
     assert!(!cast.trainer.close_round(model.id, 2, &world).await.unwrap().1);
+    // Nor in one that takes longer than was said: what members promise in it holds until its end.
+    let month = 29 * 24 * 3_600;
+    model.leading.opening_seconds = month;
+    let header = cast.open_round(&mut model).await;
+    for owner in &mut cast.owners {
+        refused(owner.contribute(&header, &world).await, &format!("gives the committee {month} s"));
+    }
+    cast.wait(DEADLINE + 1).await;
+    assert!(!cast.trainer.close_round(model.id, 3, &world).await.unwrap().1);
     let owed = {
         cast.trainer.abort(model.id, &world).await.unwrap();
         [cast.owed(model.id, 1).await, cast.owed(model.id, 2).await]
