@@ -40,7 +40,7 @@ fn methods_of_the_product_are_shown_as_an_auditor_reads_them() {
     let (ok, _, err) = run(&["program", "check", "nothing"]);
     assert!(!ok && err.contains("neither a file that can be read nor a method"), "{err}");
     let (ok, _, err) = run(&["program", "check", "README.md"]);
-    assert!(!ok && err.contains("not admitted"), "{err}");
+    assert!(!ok && err.contains("is no WebAssembly module"), "{err}");
 }
 
 #[test]

@@ -141,7 +141,7 @@ async fn agreed(s: &Suite) -> Book {
         let claimable = s.read(K, Market::owedCall { account: a.account }).await;
         let as_donor = donors.iter().filter(|d| d.payee == a.account).map(|d| d.owed).sum::<Amount>();
         assert_eq!(a.owed.0, claimable + as_donor.0, "{a:?}");
-        assert_eq!(a.earned.0, a.paid.0 + a.owed.0, "{a:?}");
+        assert_eq!(a.earned.0 + a.returned.0, a.paid.0 + a.owed.0, "{a:?}");
     }
     book
 }
