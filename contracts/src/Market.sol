@@ -256,6 +256,7 @@ contract Market is MarketRules, Consent, Purse {
         if (left && _refused[modelId][data.owner]) revert UseEnded(modelId, donorIndex);
         m.refusing = true;
         _refused[modelId][data.owner] = true;
+        emit DonorRefused(modelId, data.owner, donorIndex);
         if (left) return;
         d.enclave = 0;
         _exclude(modelId, donorIndex, m, d);

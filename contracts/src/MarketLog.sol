@@ -40,6 +40,9 @@ abstract contract MarketLog {
     /// while the model recruited, or its dataset was withdrawn before a sum was open; `weight` was taken off the sum of the
     /// weights.
     event DonorExcluded(uint256 indexed modelId, uint16 indexed donorIndex, uint32 weight);
+    /// @notice The trainer refused a donor and with it everything of its owner, while the model recruited. One that had left
+    /// already leaves no other trace.
+    event DonorRefused(uint256 indexed modelId, address indexed owner, uint16 donorIndex);
     /// @notice No new queries are sold.
     event ModelRetired(uint256 indexed modelId);
     /// @notice A query was paid for.

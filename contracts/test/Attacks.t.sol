@@ -120,6 +120,8 @@ contract AttacksTest is Attacks {
         );
         for (uint16 d = 1; d <= max; ++d) {
             vm.startPrank(trainer);
+            vm.expectEmit(address(market));
+            emit MarketLog.DonorRefused(_modelId, owners[d], d);
             market.refuseDonor(_modelId, d, ids[d]);
             vm.stopPrank();
         }
@@ -168,6 +170,8 @@ contract AttacksTest is Attacks {
         market.endUse(_modelId, 1);
         equal("its place is free", market.model(_modelId).donors - market.model(_modelId).excluded, 0);
         vm.startPrank(trainer);
+        vm.expectEmit(address(market));
+        emit MarketLog.DonorRefused(_modelId, owner, 1);
         market.refuseDonor(_modelId, 1, id);
         vm.stopPrank();
         equal("and stays one place", market.model(_modelId).donors - market.model(_modelId).excluded, 0);

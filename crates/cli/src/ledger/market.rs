@@ -209,6 +209,9 @@ fn show_model(page: &mut Page, m: &Model, rounds: &[&Round], money: &Money) {
     for seat in &m.committee {
         facts.push(("has a seat", names.full(*seat)));
     }
+    for owner in &m.refused {
+        facts.push(("refused", names.full(*owner)));
+    }
     for s in &m.servings {
         facts.push(("served by", format!("{}, run by {}", s.enclave, names.full(s.runner))));
     }

@@ -445,6 +445,8 @@ pub struct Model {
     pub total_weight: u64,
     /// The donors.
     pub donors: Vec<Donor>,
+    /// Owners whom the trainer refused while it recruited.
+    pub refused: Vec<Address>,
     /// Training rounds so far.
     pub rounds: u32,
     /// Enclaves named to answer.

@@ -45,6 +45,7 @@ impl Book {
                         total_weight: 0,
                         donors: Vec::new(),
                         rounds: 0,
+                        refused: Vec::new(),
                         servings: Vec::new(),
                         queries: QueryCounts::default(),
                         shared: Shared::default(),
@@ -81,6 +82,7 @@ impl Book {
                 let model = self.model(e.modelId)?;
                 model.total_weight = model.total_weight.saturating_sub(e.weight.into());
             }
+            E::DonorRefused(e) => self.model(e.modelId)?.refused.push(e.owner),
             E::TrainingStarted(e) => self.model(e.modelId)?.state = ModelState::Training,
             E::TrainingFinished(e) => {
                 let model = self.model(e.modelId)?;
