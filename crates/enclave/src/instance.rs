@@ -86,6 +86,9 @@ pub enum EnclaveError {
         /// Versions that the policy allows.
         allowed: u32,
     },
+    /// No decision of the owner allows it.
+    #[error("no decision of its owner allows the donation: {0}")]
+    Consent(String),
     /// The ledger says otherwise.
     #[error("the ledger does not back the request: {0}")]
     NotBacked(String),

@@ -26,6 +26,7 @@
 //! state that lives from one run to the next; no way to run a module that was not admitted.
 
 pub mod cohort;
+mod consent;
 pub mod engine;
 pub mod gate;
 pub mod instance;

@@ -27,6 +27,8 @@ use histone_protocol::report::SiteEvaluation;
 use histone_protocol::{Address, B256, U256};
 
 use crate::cohort::Watch;
+use crate::consent::Asked;
+pub use crate::consent::Consent;
 use crate::gate::{Admitted, OutputSchema};
 use crate::instance::{EnclaveError, Instance, SealedDataset};
 
@@ -106,6 +108,8 @@ pub struct TrainingEnclave {
     rounds_with_own: u32,
     /// The last round that an update was made for, with its header.
     answered: Option<(u32, [u8; 32])>,
+    /// Its donor number in the last sum with its numbers.
+    donor: Option<u16>,
 }
 
 impl std::fmt::Debug for TrainingEnclave {
@@ -115,14 +119,12 @@ impl std::fmt::Debug for TrainingEnclave {
 }
 
 /// What the owner says about a donation.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct DonationTerms {
     /// The account that is paid.
     pub payee: Address,
-    /// Hash of the decision that allows it.
-    pub decision: B256,
-    /// How many versions of the dataset the policy lets be answered.
-    pub versions: u32,
+    /// The decision that allows it, with what it rests on.
+    pub consent: Consent,
 }
 
 /// A donation that the market accepts.
@@ -157,8 +159,8 @@ pub struct OpenedShare {
 }
 
 impl TrainingEnclave {
-    /// Takes a dataset into a started enclave and signs the donation. The enclave asks the ledger for the dataset's
-    /// commitment and standing; by `policy` it will judge the others of the cohort.
+    /// Takes a dataset into a started enclave and signs the donation, when its owner's decision allows it. The enclave asks
+    /// the ledger for the dataset's commitment and standing; by `policy` it will judge the others of the cohort.
     pub async fn admit(
         instance: Instance,
         plan: Plan,
@@ -185,12 +187,15 @@ impl TrainingEnclave {
         if registered.withdrawn {
             return Err(EnclaveError::NotBacked("the dataset is withdrawn".into()));
         }
+        let measurement = instance.measurement();
+        let asked = Asked { model_id, dataset: dataset.id, root: opened.root, measurement };
+        let (decision, terms) = donation.consent.check(asked, ledger).await?;
         let receipt = DonationReceipt {
             modelId: U256::from(model_id),
             datasetId: dataset.id,
             root: opened.root,
             payee: donation.payee,
-            decision: donation.decision,
+            decision,
         };
         let domain = receipt::domain(deployment.chain_id, deployment.market);
         let signature = receipt::sign(&receipt, &domain, instance.receipt_key());
@@ -204,12 +209,13 @@ impl TrainingEnclave {
             table,
             lineage: dataset.id,
             root: opened.root,
-            versions: donation.versions,
+            versions: terms.versions,
             watch: Watch::new(U256::from(model_id), policy),
             progress,
             observed: 0,
             rounds_with_own: 0,
             answered: None,
+            donor: None,
         };
         Ok((enclave, Donation { receipt, signature }))
     }
@@ -395,20 +401,24 @@ impl TrainingEnclave {
         };
         self.observed = round;
         let own = self.instance.keys().receipt.into_array();
-        if transcript.donors().iter().any(|d| transcript.header.donor(*d).is_some_and(|d| d.enclave == own)) {
+        let is_own = |d: &u16| transcript.header.donor(*d).is_some_and(|d| d.enclave == own);
+        if let Some(donor) = transcript.donors().into_iter().find(is_own) {
             self.rounds_with_own += 1;
+            self.donor = Some(donor);
         }
         Ok(())
     }
 
-    /// States how the finished model does on this site's evaluation rows, which are those of the plan it started with.
-    pub fn evaluate(&self, plan: &Plan, donor: u16) -> Result<Vec<u8>, EnclaveError> {
+    /// States how the finished model does on this site's evaluation rows, which are those of the plan it started with, as
+    /// the donor that it was in the sums.
+    pub fn evaluate(&self, plan: &Plan) -> Result<Vec<u8>, EnclaveError> {
         let Progress::Finished { finished, last_state } = &self.progress else {
             return Err(EnclaveError::Request("the training is not finished"));
         };
         if *plan != self.plan {
             return Err(EnclaveError::Request("the enclave was started for another plan"));
         }
+        let donor = self.donor.ok_or(EnclaveError::Request("this enclave is in no sum of the model"))?;
         let job = TrainJob { spec: finished.model.report_spec(plan), table: self.table.clone() }.encode();
         let rows = self.table.rows() as u32;
         let Admitted::SiteReport(report) = self.instance.run(&job, OutputSchema::SiteReport { rows })? else {

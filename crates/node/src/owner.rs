@@ -7,7 +7,9 @@ use histone_attestation::Attested;
 use histone_attestation::simulated::SimulatedDevice;
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::SealedDataset;
-use histone_enclave::training::{self, AnsweredVersions, DonationTerms, RoundTranscript, TrainingEnclave};
+use histone_enclave::training::{
+    self, AnsweredVersions, Consent, DonationTerms, RoundTranscript, TrainingEnclave,
+};
 use histone_enclave::validation::{self, Validated, ValidationEnclave};
 use histone_federation::BoxError;
 use histone_federation::header::RoundHeader;
@@ -328,7 +330,8 @@ impl Owner {
         // An account for this model alone. The ledger names it beside the dataset; it keeps the money apart, not the owner.
         let payee = self.party.payee(world.ledger.deployment().id(), model_id)?;
         let policy = world.cohort_policy(model_id).await?;
-        let terms = DonationTerms { payee: payee.address(), decision, versions: self.policy.versions };
+        let consent = consent(self.dataset, model_id, decision, world).await?;
+        let terms = DonationTerms { payee: payee.address(), consent };
         let (enclave, donation) =
             TrainingEnclave::admit(instance, plan.clone(), model_id, &sealed, terms, policy, &world.ledger)
                 .await?;
@@ -443,7 +446,7 @@ impl Owner {
     /// Publishes the enclave's signed evaluation of the finished model on this owner's rows.
     pub fn evaluate(&mut self, plan: &Plan, world: &World) -> Result<B256, NodeError> {
         let p = self.participation()?;
-        Ok(world.blobs.put(&p.enclave.evaluate(plan, p.donor)?)?)
+        Ok(world.blobs.put(&p.enclave.evaluate(plan)?)?)
     }
 
     /// Takes the dataset back for good and ends its use in the model that it was donated to. Says what remains.
@@ -558,6 +561,23 @@ impl AnsweredVersions for Answered<'_> {
         })?;
         Ok(recorded)
     }
+}
+
+/// The published documents that allow the donation of a dataset to a model.
+pub async fn consent(
+    dataset: B256,
+    model_id: u64,
+    decision: B256,
+    world: &World,
+) -> Result<Consent, NodeError> {
+    let ledger = &world.ledger;
+    let model = ledger.read(Contract::Market, Market::modelCall { modelId: U256::from(model_id) }).await?;
+    let policy = ledger.read(Contract::Datasets, Datasets::datasetCall { id: dataset }).await?.policyHash;
+    Ok(Consent {
+        decision: world.blobs.get(decision)?,
+        policy: world.blobs.get(policy)?,
+        paper: world.blobs.get(model.whitePaperHash)?,
+    })
 }
 
 /// Whether the market pays what the paper promises.

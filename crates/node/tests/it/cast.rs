@@ -11,7 +11,9 @@ use histone_chain::{Chain, ManualClock, Sequencer};
 use histone_enclave::cohort::RightCommittee;
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::{Instance, SealedDataset};
-use histone_enclave::training::{Donation, DonationTerms, RoundTranscript, TrainingEnclave, init_data};
+use histone_enclave::training::{
+    Consent, Donation, DonationTerms, RoundTranscript, TrainingEnclave, init_data,
+};
 use histone_enclave::validation::ValidationEnclave;
 use histone_federation::header::{RoundFields, RoundHeader};
 use histone_federation::plan::{Finished, Plan, Step, Training};
@@ -477,11 +479,21 @@ impl Cast {
         let instance = self.start_training(owner, model, plan, seed).await;
         let sealed = self.sealed(owner, &instance);
         let payee = self.owners[owner].account();
-        let terms = DonationTerms { payee, decision: B256::repeat_byte(1), versions: 1 };
+        let terms = DonationTerms { payee, consent: self.consent(owner, model).await };
         let policy = self.world.cohort_policy(model).await.unwrap();
         TrainingEnclave::admit(instance, plan.clone(), model, &sealed, terms, policy, &self.world.ledger)
             .await
             .unwrap()
+    }
+
+    /// What allows the donation of an owner's dataset to a model.
+    pub async fn consent(&mut self, owner: usize, model: u64) -> Consent {
+        let world = self.world.clone();
+        let call = Market::modelCall { modelId: U256::from(model) };
+        let paper = world.ledger.read(Contract::Market, call).await.unwrap().whitePaperHash;
+        let owner = &mut self.owners[owner];
+        let answer = owner.consider(paper, model, &world).await.unwrap();
+        histone_node::owner::consent(owner.dataset(), model, answer.blob, &world).await.unwrap()
     }
 
     /// Brings a donation receipt to the market for a model, signed as it is.
@@ -570,7 +582,8 @@ impl Cast {
         Donation { receipt, signature }
     }
 
-    async fn device_evidence(&self, owner: usize, key: &SigningKey, model: u64, plan: &Plan) -> Vec<u8> {
+    /// Evidence of an owner's device for any key, which nobody has published.
+    pub async fn device_evidence(&self, owner: usize, key: &SigningKey, model: u64, plan: &Plan) -> Vec<u8> {
         let keys = EnclaveKeys { receipt: key.address(), seal: SealPublicKey(B256::repeat_byte(3)) };
         let ledger = &self.world.ledger;
         let init_data = init_data(ledger.deployment(), model, plan);

@@ -3,10 +3,11 @@
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::cohort::CohortPolicy;
 use histone_enclave::instance::{EnclaveError, SealedDataset};
-use histone_enclave::training::{DonationTerms, TrainingEnclave};
+use histone_enclave::training::{Consent, DonationTerms, TrainingEnclave};
 use histone_ledger::contracts::{Contract, Datasets, Market, TestToken};
 use histone_node::owner::Machine;
 use histone_protocol::commitment::{SaltKey, dataset_root};
+use histone_protocol::consent::{DecisionFacts, DecisionRecord};
 use histone_protocol::dataset::{KeyBundle, release_aad};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::record::Signed;
@@ -14,8 +15,8 @@ use histone_protocol::{Address, B256, U256};
 
 use crate::cast::{Cast, PRICE, plan, refused, table};
 
-fn terms(payee: Address) -> DonationTerms {
-    DonationTerms { payee, decision: B256::repeat_byte(1), versions: 1 }
+fn terms(payee: Address, consent: &Consent) -> DonationTerms {
+    DonationTerms { payee, consent: consent.clone() }
 }
 
 /// Nobody is judged here.
@@ -29,10 +30,15 @@ fn policy() -> CohortPolicy {
 }
 
 /// What a training enclave says to a dataset.
-async fn admitted(cast: &Cast, dataset: &SealedDataset, seed: u8) -> Result<(), EnclaveError> {
+async fn admitted(
+    cast: &Cast,
+    dataset: &SealedDataset,
+    consent: &Consent,
+    seed: u8,
+) -> Result<(), EnclaveError> {
     let (plan, owner) = (plan(2), cast.owners[0].account());
     let instance = cast.start_training(0, 1, &plan, seed).await;
-    TrainingEnclave::admit(instance, plan, 1, dataset, terms(owner), policy(), &cast.world.ledger)
+    TrainingEnclave::admit(instance, plan, 1, dataset, terms(owner, consent), policy(), &cast.world.ledger)
         .await
         .map(|_| ())
 }
@@ -40,33 +46,35 @@ async fn admitted(cast: &Cast, dataset: &SealedDataset, seed: u8) -> Result<(), 
 #[tokio::test]
 async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
     let mut cast = Cast::new(1).await;
+    cast.propose(&plan(2)).await;
+    let consent = cast.consent(0, 1).await;
     let instance = cast.start_training(0, 1, &plan(2), 9).await;
     let good = cast.sealed(0, &instance);
-    admitted(&cast, &good, 9).await.unwrap();
+    admitted(&cast, &good, &consent, 9).await.unwrap();
     // An enclave like it, and a validation enclave, have other keys.
     let closed = "a sealed message does not open";
-    refused(admitted(&cast, &good, 8).await, closed);
+    refused(admitted(&cast, &good, &consent, 8).await, closed);
     refused(cast.validation.validate(&good, &cast.world.ledger).await, closed);
 
     // Every part of the ciphertext counts: nonce, rows, tag.
     for at in [0, 12, good.ciphertext.len() / 2, good.ciphertext.len() - 1] {
         let mut altered = good.clone();
         altered.ciphertext[at] ^= 1;
-        refused(admitted(&cast, &altered, 9).await, "does not open under its key");
+        refused(admitted(&cast, &altered, &consent, 9).await, "does not open under its key");
     }
     let mut short = good.clone();
     short.ciphertext.truncate(5);
-    refused(admitted(&cast, &short, 9).await, "does not open under its key");
+    refused(admitted(&cast, &short, &consent, 9).await, "does not open under its key");
     // Another dataset under the name of this one, and this one under the name of another.
     let foreign = cast.sealed(1, &instance);
     let swapped = SealedDataset { id: foreign.id, owner: foreign.owner, ..good.clone() };
-    refused(admitted(&cast, &swapped, 9).await, closed);
+    refused(admitted(&cast, &swapped, &consent, 9).await, closed);
     let swapped = SealedDataset { key: foreign.key.clone(), ..good.clone() };
-    refused(admitted(&cast, &swapped, 9).await, closed);
+    refused(admitted(&cast, &swapped, &consent, 9).await, closed);
     let swapped = SealedDataset { ciphertext: foreign.ciphertext.clone(), ..good.clone() };
-    refused(admitted(&cast, &swapped, 9).await, "does not open under its key");
+    refused(admitted(&cast, &swapped, &consent, 9).await, "does not open under its key");
     let swapped = SealedDataset { owner: foreign.owner, ..good.clone() };
-    refused(admitted(&cast, &swapped, 9).await, "not registered with this commitment");
+    refused(admitted(&cast, &swapped, &consent, 9).await, "not registered with this commitment");
 
     // The owner itself seals other rows, or another salt, under the name of the validated dataset.
     let bundle = cast.bundle(0);
@@ -77,10 +85,13 @@ async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
     let key = salted.seal_to(instance.keys().seal, aad, root).unwrap();
     let rubbish = bundle.data.encrypt(b"no table");
     let others = SealedDataset { ciphertext, ..good.clone() };
-    refused(admitted(&cast, &others, 9).await, "the rows do not have the commitment");
-    refused(admitted(&cast, &SealedDataset { key, ..good.clone() }, 9).await, "do not have the commitment");
+    refused(admitted(&cast, &others, &consent, 9).await, "the rows do not have the commitment");
+    refused(
+        admitted(&cast, &SealedDataset { key, ..good.clone() }, &consent, 9).await,
+        "do not have the commitment",
+    );
     let rubbish = SealedDataset { ciphertext: rubbish, ..good.clone() };
-    refused(admitted(&cast, &rubbish, 9).await, "not a table");
+    refused(admitted(&cast, &rubbish, &consent, 9).await, "not a table");
     // Rows that agree with their name, but were never validated.
     let rows = table(7);
     let root = dataset_root(&bundle.salt, (0..rows.rows()).filter_map(|i| rows.row_bytes(i)));
@@ -88,20 +99,63 @@ async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
     let aad = release_aad(id, instance.measurement(), blob_hash(instance.evidence()));
     let key = bundle.seal_to(instance.keys().seal, aad, cast.owners[0].party.root()).unwrap();
     let unknown = SealedDataset { id, root, key, ciphertext: others.ciphertext, ..good.clone() };
-    refused(admitted(&cast, &unknown, 9).await, "not registered with this commitment");
+    refused(admitted(&cast, &unknown, &consent, 9).await, "not registered with this commitment");
 
     // A plan or model that the evidence does not name.
     let other = cast.start_training(0, 1, &plan(2), 9).await;
     let (ledger, payee) = (&cast.world.ledger, good.owner);
     refused(
-        TrainingEnclave::admit(other, plan(3), 1, &good, terms(payee), policy(), ledger).await,
+        TrainingEnclave::admit(other, plan(3), 1, &good, terms(payee, &consent), policy(), ledger).await,
         "started for another model or plan",
     );
     let other = cast.start_training(0, 1, &plan(2), 9).await;
     refused(
-        TrainingEnclave::admit(other, plan(2), 2, &good, terms(payee), policy(), ledger).await,
+        TrainingEnclave::admit(other, plan(2), 2, &good, terms(payee, &consent), policy(), ledger).await,
         "started for another model or plan",
     );
+}
+
+/// Its operator would have an honest enclave donate under no decision, under one that denies, or under other terms: it would be
+/// in every sum and paid, and the record of all others would be worth nothing.
+#[tokio::test]
+async fn a_donation_without_a_decision_that_allows_it() {
+    let mut cast = Cast::new(1).await;
+    cast.propose(&plan(2)).await;
+    cast.propose(&plan(2)).await;
+    let good = cast.consent(0, 1).await;
+    let (other_model, other_owner) = (cast.consent(0, 2).await, cast.consent(1, 1).await);
+    let instance = cast.start_training(0, 1, &plan(2), 9).await;
+    let dataset = cast.sealed(0, &instance);
+    admitted(&cast, &dataset, &good, 9).await.unwrap();
+    let key = cast.owners[0].party.key.clone();
+    let with = |decision: Vec<u8>| Consent { decision, ..good.clone() };
+    let changed = |change: &dyn Fn(&mut DecisionRecord)| {
+        let (mut record, _) = Signed::<DecisionRecord>::from_bytes(&good.decision).unwrap().open().unwrap();
+        change(&mut record);
+        with(Signed::sign(&record, &key).unwrap().to_bytes())
+    };
+    let decided = |change: &dyn Fn(&mut DecisionFacts)| {
+        changed(&|record| {
+            change(&mut record.facts);
+            *record = histone_access::decide(&record.facts).unwrap();
+        })
+    };
+    for (consent, part) in [
+        (with(b"nothing".to_vec()), "no decision of its owner allows"),
+        (with(other_owner.decision.clone()), "not signed by the owner"),
+        (other_model, "about another model"),
+        (decided(&|f| f.data_matches = false), "does not permit"),
+        (changed(&|r| r.facts.data_matches = false), "does not come out again"),
+        (decided(&|f| f.paper.name = "nicer".into()), "another white paper"),
+        (decided(&|f| f.policy.country = "FR".into()), "is not the one that the ledger has"),
+        (decided(&|f| f.time = 1), "before what it is about"),
+    ] {
+        refused(admitted(&cast, &dataset, &consent, 9).await, part);
+    }
+    // The owner changes its terms after its decision.
+    let call = Datasets::setPolicyCall { id: cast.owners[0].dataset(), policyHash: B256::repeat_byte(4) };
+    cast.world.ledger.send(&key, Contract::Datasets, call).await.unwrap();
+    refused(admitted(&cast, &dataset, &good, 9).await, "is not the one that the ledger has");
 }
 
 #[tokio::test]
@@ -167,12 +221,12 @@ async fn donations_at_the_wrong_moment_or_for_another_paper() {
     cast.register(2, &signer).await;
     refused(cast.bring(2, id, &late, signer.keys().receipt).await, "WrongState");
     // Withdrawn after the decision.
-    let permit = cast.owners[2].consider(other_paper, second, &world).await.unwrap().permit.unwrap();
+    let answer = cast.owners[2].consider(other_paper, second, &world).await.unwrap();
     let withdraw = Datasets::withdrawCall { id: cast.owners[2].dataset() };
     world.ledger.send(&cast.owners[2].party.key, Contract::Datasets, withdraw).await.unwrap();
     let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[2] };
-    let donated =
-        cast.owners[2].donate(permit, B256::repeat_byte(1), second, &plan, PRICE, machine, &world).await;
+    let permit = answer.permit.unwrap();
+    let donated = cast.owners[2].donate(permit, answer.blob, second, &plan, PRICE, machine, &world).await;
     refused(donated, "the dataset is withdrawn");
     assert!(cast.owners[2].donation().is_none());
     assert!(cast.owners[2].consider(other_paper, second, &world).await.unwrap().permit.is_none());
