@@ -48,7 +48,8 @@ pub struct Moment {
 }
 
 /// Seconds between a trainer's look at the ledger and the block of the opening, at the most. What ends or comes back in
-/// between may be in the cohort or not: nobody makes a header wrong by the second in which he acts.
+/// between may be in the cohort or not, and who shows anything in between need not be: nobody makes a header wrong by the
+/// second in which he acts.
 pub const MARGIN: u64 = CLOCK_SKEW;
 
 impl Moment {
@@ -109,14 +110,18 @@ pub async fn places(model_id: U256, until: Moment, ledger: &Ledger) -> Result<Ve
         if left.contains(&e.donorIndex) || !until.saw(&donated) {
             continue;
         }
-        places.push(Place {
-            donor: e.donorIndex,
-            enclave: at_work(e.enclave, until, ledger).await?,
-            dataset: dataset(e.datasetId, e.root, until, ledger).await?,
-        });
+        places.push(place(e, until, ledger).await?);
     }
     places.sort_unstable_by_key(|p| p.donor);
     Ok(places)
+}
+
+async fn place(donated: &Market::Donated, until: Moment, ledger: &Ledger) -> Result<Place, LedgerError> {
+    Ok(Place {
+        donor: donated.donorIndex,
+        enclave: at_work(donated.enclave, until, ledger).await?,
+        dataset: dataset(donated.datasetId, donated.root, until, ledger).await?,
+    })
 }
 
 /// An enclave as it is registered now; `live` when new work may be given to it.
@@ -263,7 +268,9 @@ impl Watch {
         Ok(cohort)
     }
 
-    /// Donors who left by themselves and were not believed when they donated.
+    /// Donors who left by themselves and were not believed when they donated: one for each owner who is not refused yet.
+    /// A place that was left costs its owner gas only, so each is looked at alone, and no more of them than there is to
+    /// find.
     pub async fn left_unbelieved(
         &mut self,
         source: &dyn EvidenceSource,
@@ -272,13 +279,27 @@ impl Watch {
         let about = Some(B256::from(self.model_id));
         let left = ledger.logged::<Market::DonorUseEnded>(Contract::Market, about).await?;
         let left: BTreeSet<u16> = left.iter().map(|e| e.event.donorIndex).collect();
+        if left.is_empty() {
+            return Ok(Vec::new());
+        }
+        let refused = ledger.logged::<Market::DonorRefused>(Contract::Market, about).await?;
+        let mut done: BTreeSet<Address> = refused.iter().map(|e| e.event.owner).collect();
         let mut unbelieved = Vec::new();
         for donated in ledger.logged::<Market::Donated>(Contract::Market, about).await? {
-            let donor = donated.event.donorIndex;
-            if left.contains(&donor) {
-                let then = Moment::at((donated.at.0, donated.at.1 + 1), donated.time);
-                let judged = self.cohort(then, source, ledger).await?.unbelieved;
-                unbelieved.extend(judged.into_iter().filter(|u| u.donor == donor));
+            let e = &donated.event;
+            if !left.contains(&e.donorIndex) {
+                continue;
+            }
+            let id = e.datasetId;
+            let owner = ledger.read(Contract::Datasets, Datasets::datasetCall { id }).await?.owner;
+            if done.contains(&owner) {
+                continue;
+            }
+            let then = Moment::at((donated.at.0, donated.at.1 + 1), donated.time);
+            let place = place(e, then, ledger).await?;
+            if let Err(why) = appraise_place(&place, &self.policy, source, &mut self.kept, then.time) {
+                done.insert(owner);
+                unbelieved.push(Unbelieved { donor: place.donor, dataset: id, why });
             }
         }
         Ok(unbelieved)
@@ -298,8 +319,9 @@ impl Watch {
         }
     }
 
-    /// Who may and who must be in the cohort of a round that was opened then: believed at the opening, or in the [`MARGIN`]
-    /// before it; and believed all through it, before and after.
+    /// Who may and who must be in the cohort of a round that was opened then. Whoever is believed at the opening, or was at
+    /// the beginning of the [`MARGIN`] before it, may. Whoever is believed before and after it and has [shown](Self::known)
+    /// nothing that the trainer could not have seen, must.
     async fn bounds(
         &mut self,
         opened: Moment,
@@ -318,8 +340,16 @@ impl Watch {
             let cohort = self.cohort(moment, source, ledger).await?;
             looks.push(cohort.believed.into_iter().map(|p| (p.donor, p)).collect::<BTreeMap<_, _>>());
         }
-        let must = looks[0].keys().copied().filter(|d| looks[1..3].iter().all(|l| l.contains_key(d)));
-        let must = must.collect();
+        let known = self.known(opened, source, ledger).await?;
+        let mut must = BTreeSet::new();
+        for (donor, place) in &looks[0] {
+            let shown = shown(place.enclave.keys.receipt, opened, ledger).await?;
+            let late = shown.iter().any(|s| s.time > early);
+            let known = shown.iter().any(|s| s.evidence == place.enclave.evidence_hash && known.holds(s));
+            if looks[1..3].iter().all(|l| l.contains_key(donor)) && !late && known {
+                must.insert(*donor);
+            }
+        }
         // Who is believed only later was not there.
         looks.remove(2);
         let mut may = BTreeMap::new();
@@ -329,6 +359,27 @@ impl Watch {
             }
         }
         Ok((may, must))
+    }
+
+    /// The evidence that is no news in a round that was opened then.
+    async fn known(
+        &self,
+        opened: Moment,
+        source: &dyn EvidenceSource,
+        ledger: &Ledger,
+    ) -> Result<Known, LedgerError> {
+        let about = Some(B256::from(self.model_id));
+        let started = ledger.logged::<Market::TrainingStarted>(Contract::Market, about).await?;
+        let mut named = BTreeSet::new();
+        for before in ledger.logged::<Rounds::RoundOpened>(Contract::Rounds, about).await? {
+            if opened.saw(&before)
+                && let Some(bytes) = source.evidence(before.event.headerHash)
+                && let Ok(header) = RoundHeader::decode(&bytes)
+            {
+                named.extend(header.fields().cohort.iter().map(|d| B256::from(d.evidence)));
+            }
+        }
+        Ok(Known { started: started.first().map(|s| s.at), named })
     }
 
     /// Who may be in the cohort of a round that was opened then: see [`MARGIN`].
@@ -399,7 +450,7 @@ impl Watch {
     }
 
     /// What is withdrawn since a round was opened leaves it before anybody goes on: the ledger takes it out when asked.
-    async fn check_withdrawals(&self, header: &RoundHeader, ledger: &Ledger) -> Result<(), EnclaveError> {
+    pub async fn check_withdrawals(&self, header: &RoundHeader, ledger: &Ledger) -> Result<(), EnclaveError> {
         let left = ended(self.model_id, Moment::now(ledger).await?, ledger).await?;
         for named in header.fields().cohort.iter().filter(|d| !left.contains(&d.index)) {
             let id = B256::from(named.lineage);
@@ -414,9 +465,23 @@ impl Watch {
     }
 }
 
+/// What a trainer had in hand before a round: what was there when it looked at everybody to start the training, and what a
+/// header has named. Of anything later nobody can tell when it came into public storage.
+struct Known {
+    started: Option<(u64, u64)>,
+    named: BTreeSet<B256>,
+}
+
+impl Known {
+    fn holds(&self, shown: &Shown) -> bool {
+        self.started.is_none_or(|started| shown.at < started) || self.named.contains(&shown.evidence)
+    }
+}
+
 /// Evidence that an enclave has registered.
 struct Shown {
     at: (u64, u64),
+    time: u64,
     evidence: B256,
     expires_at: u64,
 }
@@ -426,9 +491,9 @@ async fn shown(signer: Address, until: Moment, ledger: &Ledger) -> Result<Vec<Sh
     let first = ledger.logged::<Enclaves::EnclaveRegistered>(Contract::Enclaves, about).await?;
     let later = ledger.logged::<Enclaves::EnclaveRefreshed>(Contract::Enclaves, about).await?;
     let first = first.iter().filter(|e| until.saw(e));
-    let first = first.map(|e| (e.at, e.event.evidenceHash, e.event.expiresAt));
+    let first = first.map(|e| (e.at, e.time, e.event.evidenceHash, e.event.expiresAt));
     let later = later.iter().filter(|e| until.saw_renewed(e));
-    let later = later.map(|e| (e.at, e.event.evidenceHash, e.event.expiresAt));
+    let later = later.map(|e| (e.at, e.time, e.event.evidenceHash, e.event.expiresAt));
     let all = first.chain(later);
-    Ok(all.map(|(at, evidence, expires_at)| Shown { at, evidence, expires_at }).collect())
+    Ok(all.map(|(at, time, evidence, expires_at)| Shown { at, time, evidence, expires_at }).collect())
 }

@@ -244,9 +244,9 @@ impl Training {
     }
 
     /// Fixes the cohort: from now on [`Training::check_header`] and [`Training::advance`] accept donors, enclaves and data
-    /// of this header's only, and its number of colluders. Whoever follows a training calls it with every header, so that
-    /// a coordinator cannot exchange donors on the way. A donor that is missing in a later header has left for good;
-    /// whether it did is the ledger's to say.
+    /// of this header's only, and its number of colluders. For whoever follows a training without a ledger and calls it with
+    /// every header: a donor that is missing in one has left for good. The enclaves of the product ask the ledger instead,
+    /// and whoever missed a round may come back.
     pub fn with_cohort_of(mut self, header: &RoundHeader) -> Training {
         let f = header.fields();
         if self.cohort.as_ref().is_none_or(|cohort| cohort.holds(&f.cohort)) {

@@ -119,9 +119,13 @@ impl Trainer {
         let (withdrawn, unbelieved): (Vec<_>, Vec<_>) =
             cohort.unbelieved.into_iter().partition(|u| matches!(u.why, PlaceError::Withdrawn));
         for gone in withdrawn {
-            // It would leave by itself, and anybody may see to it.
+            // It would leave by itself, and anybody may see to it: perhaps somebody was quicker.
             let call = Market::endUseCall { modelId: id, donorIndex: gone.donor };
-            world.ledger.send(&self.party.key, Contract::Market, call).await?;
+            if let Err(error) = world.ledger.send(&self.party.key, Contract::Market, call).await
+                && !is_ended(&error)
+            {
+                return Err(error.into());
+            }
         }
         let left = watch.left_unbelieved(&world.evidence(), &world.ledger).await?;
         let mut refused = Vec::new();
@@ -130,7 +134,7 @@ impl Trainer {
             match world.ledger.send(&self.party.key, Contract::Market, call).await {
                 Ok(_) => refused.push(donor),
                 // It has left and its owner is refused: nothing is left to do.
-                Err(LedgerError::Refused { explanation, .. }) if explanation.starts_with("UseEnded") => {}
+                Err(error) if is_ended(&error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -290,4 +294,9 @@ impl Trainer {
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(())
     }
+}
+
+/// Whether the market refuses because a donor has left.
+fn is_ended(error: &LedgerError) -> bool {
+    matches!(error, LedgerError::Refused { explanation, .. } if explanation.starts_with("UseEnded"))
 }

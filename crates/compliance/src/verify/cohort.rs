@@ -56,6 +56,7 @@ pub(super) fn check(
     let (now, later) = (at(moment.time), at(moment.time + MARGIN));
     let before = Look { renewed: order_then, ..at(early) };
     let earlier = Look { ended: order_then, ..at(early) };
+    let (started, named) = known(run, opened);
     let mut kept = Appraisals::default();
     let mut believed = |index: u16, donor: &Donor, look: Look| {
         if ended(run, opened.event.modelId, look.ended).contains(&index) {
@@ -73,7 +74,10 @@ pub(super) fn check(
         match (header.donor(*index), believed(*index, donor, now)) {
             (None, Err(_)) => {}
             (None, Ok(())) => {
-                if believed(*index, donor, before).is_ok() && believed(*index, donor, later).is_ok() {
+                let enclave = basis.enclaves.on_ledger(&donor.enclave);
+                let known = enclave.is_some_and(|x| x.was_known(moment, order_then, started, &named));
+                if known && believed(*index, donor, before).is_ok() && believed(*index, donor, later).is_ok()
+                {
                     return Err(format!("its header does not invite donor {index}, who was believed then"));
                 }
             }
@@ -92,6 +96,18 @@ pub(super) fn check(
     }
     let right = basis.committee.as_ref().map_err(|reason| format!("its committee: {reason}"))?;
     right.check(&f.committee)
+}
+
+/// What its trainer had in hand before a round: since when a training goes on, and the evidence that its headers had named.
+fn known(run: &Run, opened: &Seen<Rounds::RoundOpened>) -> (usize, BTreeSet<B256>) {
+    let model = opened.event.modelId;
+    let started = run.events::<Market::TrainingStarted>(Contract::Market).into_iter();
+    let started = started.filter(|s| s.event.modelId == model).map(|s| s.order).next();
+    let before = run.events::<Rounds::RoundOpened>(Contract::Rounds).into_iter();
+    let before = before.filter(|s| s.event.modelId == model && s.order < opened.order);
+    let headers = before.filter_map(|s| RoundHeader::decode(&run.blob(s.event.headerHash).ok()?).ok());
+    let named = |h: RoundHeader| h.fields().cohort.iter().map(|d| B256::from(d.evidence)).collect::<Vec<_>>();
+    (started.unwrap_or(usize::MAX), headers.flat_map(named).collect())
 }
 
 /// Donors of a model whose part had ended.

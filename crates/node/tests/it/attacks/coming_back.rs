@@ -1,11 +1,13 @@
 //! Owners who end and come back at a moment of their choice, so that a header is wrong for some and right for others.
 
+use histone_enclave::cohort::MARGIN;
 use histone_federation::header::RoundHeader;
 use histone_federation::plan::Step;
 use histone_federation::update::{Hpke, seal_update};
 use histone_ledger::contracts::{Contract, Enclaves, Market, Rounds};
 use histone_node::committee::Lock;
 use histone_protocol::evidence::EnclaveKeys;
+use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::{self, EnclaveRegistration};
 use histone_protocol::seal::SealPublicKey;
@@ -269,6 +271,61 @@ async fn to_void_a_round_with_an_update_from_between_look_and_opening() {
     }
     let named = world.ledger.events::<Rounds::DonorNamed>(Contract::Rounds).await.unwrap();
     assert_eq!(named.len(), 0, "nobody broke a rule");
+}
+
+/// Its enclave has ended, and an honest one may end so, too; the trainer does not invite it. Before the round is opened it
+/// shows the same evidence again: whoever looks at the minute before, at the opening and at the minute after believes it, and
+/// the header lacks a donor for everybody but the trainer.
+#[tokio::test]
+async fn to_void_every_round_by_showing_ones_evidence_between_look_and_opening() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut guest = Guest::once_in(&mut cast).await;
+    for round in 2..4 {
+        cast.wait_until(guest.expires + 1).await;
+        let header = cast.header(&mut guest.model, |_| {}).await;
+        assert!(!header.has_donor(guest.donor));
+        world.blobs.put(&header.encode()).unwrap();
+        guest.expires = world.ledger.time().await.unwrap() + 2 * DEADLINE;
+        refresh(&cast, 2, &guest.key, guest.evidence, guest.expires).await;
+        cast.announce(guest.model.id, B256::from(header.hash())).await;
+        for owner in &mut cast.owners[..2] {
+            owner
+                .contribute(&header, &world)
+                .await
+                .expect("nobody could have seen what was shown afterwards");
+        }
+        cast.wait(DEADLINE + 1).await;
+        assert_eq!(cast.trainer.close_round(guest.model.id, round, &world).await.unwrap(), (2, true));
+        let partials = cast.open_sum(&header).await;
+        let (transcript, step) =
+            cast.trainer.finish_round(&guest.model.training, &header, &partials, &world).await.unwrap();
+        for owner in &mut cast.owners[..2] {
+            owner.observe(&transcript, &world).await.unwrap();
+        }
+        if let Step::Next(next) = step {
+            guest.model.training = next;
+        }
+    }
+}
+
+/// A broken machine shows evidence that is in nobody's storage; it comes there when the round is opened. Storage has no
+/// time: whoever looks afterwards finds it at every moment.
+#[tokio::test]
+async fn to_void_every_round_with_evidence_that_is_published_after_the_opening() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut guest = Guest::once_in(&mut cast).await;
+    cast.wait(1).await;
+    let hidden = cast.device_evidence(2, &guest.key, guest.model.id, &plan(2)).await;
+    refresh(&cast, 2, &guest.key, blob_hash(&hidden), guest.expires + 20 * DEADLINE).await;
+    cast.wait(2 * MARGIN).await;
+    let header = cast.open_round(&mut guest.model).await;
+    assert!(!header.has_donor(guest.donor));
+    world.blobs.put(&hidden).unwrap();
+    for owner in &mut cast.owners[..2] {
+        owner.contribute(&header, &world).await.expect("nobody could have read what was not there");
+    }
 }
 
 /// An owner with a broken machine shows evidence that is dated a few minutes ahead just before a round is opened. Nobody

@@ -1,9 +1,10 @@
 //! Whoever wants the trainings of others stopped, or honest parties struck, with a lie of its own.
 
+use histone_enclave::cohort::Watch;
 use histone_federation::plan::Step;
 use histone_federation::update::{Hpke, Sealer, seal_update};
 use histone_ledger::LedgerError;
-use histone_ledger::contracts::{Contract, Datasets, Enclaves, Members, Rounds};
+use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Members, Rounds};
 use histone_node::committee::Lock;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::plan::PlanDocument;
@@ -143,6 +144,29 @@ async fn to_keep_a_place_by_leaving_before_one_is_refused() {
     refused(invent(&cast, &validator, 2, id).await, "OwnerRefused");
     assert_eq!(cast.trainer.refuse_unbelieved(id, &world).await.unwrap(), [0u16; 0]);
     cast.donate(1, paper, id, &plan(2)).await.expect("there is a place for an honest owner");
+}
+
+/// It leaves as often as it likes, which costs gas only: the trainer looks at one of its donations and refuses it once.
+#[tokio::test]
+async fn to_make_a_start_take_hours_by_leaving_many_times() {
+    let cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let (_, id) = cast.propose(&plan(2)).await;
+    let validator = plain_validator(&cast).await;
+    let owner = cast.owners[2].party.key.clone();
+    for n in 1..=4u8 {
+        invent(&cast, &validator, n, id).await.unwrap();
+        let dataset = histone_ledger::dataset_id(owner.address(), B256::repeat_byte(n));
+        world.ledger.send(&owner, Contract::Datasets, Datasets::withdrawCall { id: dataset }).await.unwrap();
+        let call = Market::endUseCall { modelId: U256::from(id), donorIndex: n.into() };
+        world.ledger.send(&owner, Contract::Market, call).await.unwrap();
+    }
+    assert_eq!(cast.trainer.refuse_unbelieved(id, &world).await.unwrap(), [1]);
+    let sent = world.ledger.events::<Market::DonorRefused>(Contract::Market).await.unwrap();
+    assert_eq!(sent.iter().map(|e| e.owner).collect::<Vec<_>>(), [owner.address()]);
+    // Whoever is refused is not looked at again.
+    let mut watch = Watch::new(U256::from(id), world.cohort_policy(id).await.unwrap());
+    assert_eq!(watch.left_unbelieved(&world.evidence(), &world.ledger).await.unwrap().len(), 0);
 }
 
 /// One owner registers a dataset that a plain key has "validated". No real validation enclave has its sketch, and an
