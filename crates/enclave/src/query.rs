@@ -1,8 +1,8 @@
 //! The query service: holds a trained model sealed, answers paid queries, signs what settles them.
 
 use histone_federation::plan::Model;
-use histone_ledger::contracts::{Contract, Market};
-use histone_ledger::{Deployment, Ledger};
+use histone_ledger::contracts::{Contract, Enclaves, Market};
+use histone_ledger::{Deployment, Ledger, LedgerError};
 use histone_program_sdk::job::QueryJob;
 use histone_program_sdk::wire::{Reader, Writer};
 use histone_protocol::hash::{blob_hash, tagged_hash};
@@ -181,7 +181,7 @@ impl QueryEnclave {
     }
 
     /// Answers a sealed query when the ledger shows that its code is paid for, unused and in time: [`SETTLING`] seconds or
-    /// more before its deadline.
+    /// more before its deadline and the end of this enclave's registration.
     pub async fn answer(&self, sealed: &[u8], ledger: &Ledger) -> Result<QueryAnswer, EnclaveError> {
         let plain = self.instance.seal_key().open(QUERY_INFO, self.aad().as_slice(), sealed)?;
         let request = QueryRequest::decode(&plain)?;
@@ -200,11 +200,12 @@ impl QueryEnclave {
         if time > deadline {
             return Err(not_backed("the deadline of the access code has passed"));
         }
-        if time + SETTLING > deadline {
+        let end = settles_until(&query, self.instance.keys().receipt, ledger).await?;
+        if time + SETTLING > end {
             return Err(EnclaveError::NotBacked(format!(
-                "{} s are left of the access code's time, an answer needs {SETTLING} s to reach the ledger: it is refunded \
-                 after its deadline",
-                deadline - time
+                "{} s are left of the access code's time or of this enclave's, an answer needs {SETTLING} s to reach the \
+                 ledger: it is refunded after its deadline",
+                end.saturating_sub(time)
             )));
         }
         let serving = ledger
@@ -274,6 +275,18 @@ impl QueryEnclave {
     fn aad(&self) -> B256 {
         query_aad(self.model_id, self.instance.keys().receipt)
     }
+}
+
+/// Unix seconds until which the ledger takes an answer of this enclave: the query's deadline, or the end of the enclave's
+/// registration where that comes first.
+pub async fn settles_until(
+    query: &Market::Query,
+    enclave: Address,
+    ledger: &Ledger,
+) -> Result<u64, LedgerError> {
+    let registered = ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer: enclave }).await?;
+    // The contract takes nothing in the second of the end itself.
+    Ok(query.deadline.to::<u64>().min(registered.expiresAt.to::<u64>().saturating_sub(1)))
 }
 
 /// What a query is bound to: the model and the enclave that answers.

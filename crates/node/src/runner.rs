@@ -80,8 +80,13 @@ impl Runner {
     pub async fn settle(&self, answer: &QueryAnswer, world: &World) -> Result<(), NodeError> {
         let query = Market::queryCall { queryId: answer.receipt.queryId };
         let query = world.ledger.read(Contract::Market, query).await?;
-        if world.ledger.time().await? + SETTLING / 2 > query.deadline.to::<u64>() {
-            return Err(NodeError::Message("too little is left of the query's time to settle it".into()));
+        let serving = Market::servingEnclaveCall { modelId: answer.receipt.modelId, serving: query.serving };
+        let serving = world.ledger.read(Contract::Market, serving).await?;
+        let end = query::settles_until(&query, serving, &world.ledger).await?;
+        if world.ledger.time().await? + SETTLING / 2 > end {
+            return Err(NodeError::Message(
+                "too little is left of the query's time, or of its enclave's, to settle it".into(),
+            ));
         }
         let call = Market::settleCall {
             queryId: answer.receipt.queryId,

@@ -3,7 +3,7 @@
 use histone_enclave::query::{QueryAnswer, SETTLING};
 use histone_federation::plan::Plan;
 use histone_ledger::LedgerError;
-use histone_ledger::contracts::{Contract, Market};
+use histone_ledger::contracts::{Contract, Enclaves, Market};
 use histone_node::user::AccessCode;
 use histone_protocol::B256;
 
@@ -150,4 +150,31 @@ async fn an_access_code_buys_one_answer_of_one_enclave() {
     let answer = successor.answer(&question, &world.ledger).await.unwrap();
     cast.wait(DEADLINE + 1).await;
     refused(settle(&cast, late.query_id, &answer).await, "TooLate");
+}
+
+/// Not the query ends but the registration of its enclave, which everybody can read: what is settled a moment later is refused
+/// by the ledger, and public.
+#[tokio::test]
+async fn an_answer_is_not_given_away_at_the_end_of_its_enclave() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let (model, bytes, hash) = trained(&mut cast, plan(2)).await;
+    let program = cast.loaded.query.clone();
+    let enclave = cast.runner.start_query(program, model.id, &bytes, hash, &world).await.unwrap();
+    let signer = enclave.instance().keys().receipt;
+    cast.trainer.serve(model.id, signer, &world).await.unwrap();
+    let registered = world.ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer }).await.unwrap();
+    let end = registered.expiresAt.to::<u64>();
+    cast.wait_until(end - DEADLINE / 2).await;
+    let code = buy(&mut cast, model.id).await;
+    let question = cast.user.ask(&code, vec![3.0, 4.0], &world).await.unwrap();
+    cast.wait_until(end - SETTLING - 10).await;
+    let answer = enclave.answer(&question, &world.ledger).await.unwrap();
+    cast.wait_until(end - SETTLING + 10).await;
+    refused(enclave.answer(&question, &world.ledger).await, "or of this enclave's");
+    cast.wait_until(end - 20).await;
+    refused(cast.runner.settle(&answer, &world).await, "too little is left");
+    // It would come too late.
+    cast.wait_until(end).await;
+    refused(settle(&cast, code.query_id, &answer).await, "EnclaveExpired");
 }
