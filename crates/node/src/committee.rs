@@ -178,6 +178,8 @@ impl CommitteeMember {
         let partial = prepared.encode();
         let hash = blob_hash(&partial);
         self.party.keep(&kept(number, round), &partial)?;
+        // Blobs and shares took their time: who has withdrawn since then is not opened with.
+        self.watch(number, world).await?.check_withdrawals(header, &world.ledger).await?;
         if self.posted(model_id, round, world).await? != hash {
             // The ledger refuses a post for a set of survivors of which a donor has gone by now.
             let attempt = info.attempt;

@@ -48,12 +48,15 @@ impl Memory<'_> {
             Promise { model, round, attempt, openings: prepared.openings().iter().map(pairs).collect() };
         let mut ended = Vec::new();
         for promise in self.promised().map_err(unreadable)? {
+            // The round is asked for last: what has ended before it is looked at can be opened no more, and a quorum that was
+            // there by then shows.
+            let time = world.ledger.time().await?;
+            let standing = Market::standingCall { modelId: U256::from(promise.model) };
+            let given_up = world.ledger.read(Contract::Market, standing).await?.state != TRAINING;
             let call = Rounds::roundInfoCall { modelId: U256::from(promise.model), round: promise.round };
             let info = world.ledger.read(Contract::Rounds, call).await?;
             let other = info.attempt != promise.attempt;
-            let over = info.status != CLOSED || world.ledger.time().await? > info.openBy;
-            let standing = Market::standingCall { modelId: U256::from(promise.model) };
-            let given_up = world.ledger.read(Contract::Market, standing).await?.state != TRAINING;
+            let over = info.status != CLOSED || time > info.openBy;
             if other || (!info.opened && (over || given_up)) {
                 ended.push(promise);
             }
