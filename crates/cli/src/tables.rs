@@ -97,6 +97,9 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
             s.participant, s.why
         )?;
     }
+    if !r.silent.is_empty() {
+        writeln!(out, "  in the last sum, and silent about the model: {}", r.silent.join(", "))?;
+    }
     let explained = r.withdrawn.iter().map(|w| &w.participant).chain(r.struck.iter().map(|s| &s.participant));
     let explained: BTreeSet<_> = explained.collect();
     let missing: BTreeSet<_> = r.rounds.iter().flat_map(|x| &x.missing).collect();

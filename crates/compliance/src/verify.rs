@@ -12,11 +12,11 @@
 //! | `chain` | every transaction, executed again, gives the stored blocks and state; the operator signed this head. Not checkable here when a network executed them |
 //! | `record` | the operator signed what is what; the contracts are ours, made with our code, named by the directory, administrated by the members |
 //! | `programs` | each module has the measurement on the ledger, an audit by the auditor on the ledger, and was allowed |
-//! | `enclaves` | the evidence of each enclave that something rests on binds its keys, program, configuration and operator |
-//! | `datasets` | each dataset in a round has its owner's policy and a validation report by a registered enclave |
+//! | `enclaves` | the evidence that was the newest of an enclave when something was made with it binds its keys, program, configuration and operator |
+//! | `datasets` | each version of a dataset in a round has a validation report by an attested enclave, and the policy under which it was donated is its owner's |
 //! | `decisions` | each consent decision comes out again from its facts, and only permitted data is in a sum |
 //! | `rounds` | each sum, training state and the model come out again from the public blobs |
-//! | `evaluations` | each donor's enclave reports on this model, and the reports add up |
+//! | `evaluations` | what the enclaves of the donors in the last sum report on this model adds up to it; not checkable where some report nothing |
 //! | `queries` | each settled query has its question and answer, each other one has none |
 //! | `money` | all money is where the rules put it |
 //! | `result` | the printed result is what was recomputed, leaf by leaf |
@@ -271,7 +271,7 @@ async fn contents(folder: &Folder, node: Option<&Connection>, reporter: &mut Rep
         rounds::Basis { donors, datasets: &datasets, enclaves: &enclaves, paper, committee: &committee };
     let (check, trained) = rounds::check(&run, &basis);
     reporter.add(check);
-    let (check, sites) = evaluations::check(&run, donors, trained.as_ref());
+    let (check, sites) = evaluations::check(&run, donors, &enclaves, trained.as_ref());
     reporter.add(check);
     reporter.add(queries::check(&run, &enclaves));
     let (check, balances) = money::check(&run).await;

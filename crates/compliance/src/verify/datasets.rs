@@ -101,11 +101,12 @@ impl Dataset {
     }
 }
 
-/// Checks all datasets. What is wrong with one that is in no round is said, and is no failure: anybody who owns data may
-/// have it validated by a friend.
+/// Checks all datasets. What is wrong with a version that is in no round, or with a policy under which none of them was
+/// donated, is said and is no failure: anybody who owns data may have it validated by a friend, and changes its terms as he
+/// likes.
 pub(super) fn check(run: &Run, enclaves: &Appraised, used: &Used) -> (Check, BTreeMap<B256, Dataset>) {
     let mut findings = Findings::new("datasets");
-    let mut unused = 0;
+    let mut unused = BTreeSet::new();
     let mut datasets = BTreeMap::new();
     let registered = run.events::<Datasets::DatasetRegistered>(Contract::Datasets);
     let mut ends: Vec<(B256, Moment)> = run
@@ -121,19 +122,29 @@ pub(super) fn check(run: &Run, enclaves: &Appraised, used: &Used) -> (Check, BTr
         findings.expect(listed.is_some(), || {
             format!("the dataset {} of `{}` is not in run.json", e.id, run.name(e.owner))
         });
-        let mut problems = Findings::new("datasets");
-        let dataset = Dataset {
-            owner: e.owner,
-            versions: versions(run, entry, listed, enclaves, &mut findings, &mut problems),
-            ended: ends.iter().filter(|(id, _)| *id == e.id).map(|(_, m)| *m).min_by_key(|m| m.order),
-            policies: policies(run, entry, listed, &mut findings, &mut problems),
+        let mut other = false;
+        let mut heard = |relied: bool, problems: Findings, findings: &mut Findings| match relied {
+            true => findings.append(problems),
+            false => other |= !problems.clean(),
         };
-        if used.has_dataset(e.id) {
-            findings.append(problems);
-        } else if !problems.clean() {
-            unused += 1;
+        let mut versions = versions(run, entry, listed, &mut findings);
+        for version in &mut versions {
+            let problems = report(run, entry, version, enclaves);
+            heard(used.datasets.contains(&(e.id, version.root)), problems, &mut findings);
         }
-        datasets.insert(e.id, dataset);
+        let mut policies = Vec::new();
+        for (from, until, hash) in terms(run, entry, listed, &mut findings) {
+            let (problems, policy) = policy(run, entry, hash);
+            let donated = used.donated.iter().filter(|(id, _)| *id == e.id);
+            let relied = donated.into_iter().any(|(_, order)| from.order < *order && *order < until);
+            heard(relied, problems, &mut findings);
+            policies.push((from, policy));
+        }
+        if other {
+            unused.insert(e.id);
+        }
+        let ended = ends.iter().filter(|(id, _)| *id == e.id).map(|(_, m)| *m).min_by_key(|m| m.order);
+        datasets.insert(e.id, Dataset { owner: e.owner, versions, ended, policies });
     }
     let mut seen = BTreeSet::new();
     for listed in &run.record.datasets {
@@ -142,28 +153,31 @@ pub(super) fn check(run: &Run, enclaves: &Appraised, used: &Used) -> (Check, BTr
         });
         findings.expect(seen.insert(listed.id), || format!("the dataset {} is in run.json twice", listed.id));
     }
-    let number = count(datasets.len() - unused, "dataset", "datasets");
+    let number = count(datasets.len() - unused.len(), "dataset", "datasets");
     let mut holds =
         format!("{number} with the owner's signed policy and a signed report of a validation enclave");
-    if unused > 0 {
-        let others = count(unused, "dataset", "datasets");
-        holds.push_str(&format!("; {others} without, in no round"));
+    if !unused.is_empty() {
+        let others = count(unused.len(), "dataset", "datasets");
+        holds.push_str(&format!(
+            "; {others} with a policy or a report that do not hold and on which no round rests"
+        ));
     }
     (findings.check(holds), datasets)
 }
 
-/// The versions from the registration on, each with its report. run.json names the last one; the ledger names all. A lie of
-/// the record goes to `findings`, one of owner or enclave to `problems`.
+fn report_of(run: &Run, e: &Datasets::DatasetRegistered) -> String {
+    format!("the report of the dataset of `{}` ({})", run.name(e.owner), e.id)
+}
+
+/// The versions from the registration on. run.json names the report of the last one; the ledger names all.
 fn versions(
     run: &Run,
     entry: &Seen<Datasets::DatasetRegistered>,
     listed: Option<&DatasetRecord>,
-    enclaves: &Appraised,
     findings: &mut Findings,
-    problems: &mut Findings,
 ) -> Vec<Version> {
     let e = &entry.event;
-    let of = || format!("the report of the dataset of `{}` ({})", run.name(e.owner), e.id);
+    let of = || report_of(run, e);
     let mut versions = vec![Version {
         since: entry.moment(),
         root: e.root,
@@ -188,38 +202,52 @@ fn versions(
             format!("{} is {} in run.json, {} on the ledger", of(), listed.report, last.report_hash)
         });
     }
-    for version in &mut versions {
-        let read = run.signed::<ValidationReport>(version.report_hash);
-        let Some((report, signer)) = problems.take(read, of) else { continue };
-        let appraised = enclaves.get(&signer).filter(|x| x.purpose == Some(Purpose::Validation));
-        let lived = appraised.is_some_and(|x| x.lives_at(version.since));
-        problems.expect(signer == version.enclave && lived, || {
-            format!("{} is signed by {signer}, which is not its appraised validation enclave", of())
-        });
-        let agrees = report.ledger == run.deployment().id()
-            && report.owner == e.owner
-            && report.root == version.root
-            && report.rows == version.rows
-            && report.quality == version.quality
-            && report.platform == run.record.platform;
-        problems.expect(agrees, || format!("{} says something else than the ledger", of()));
-        let notice = run.blob(report.notice).and_then(|blob| addressed(&blob).map_err(|e| told(&e)));
-        problems.take(notice, || format!("the notice to the committee of {}", of()));
-        version.report = Some(report);
-    }
     versions
 }
 
-/// The owner's policies from the registration on. run.json names the last one; the ledger names all.
-fn policies(
+/// What is wrong with the report of a version, which is read into it.
+fn report(
+    run: &Run,
+    entry: &Seen<Datasets::DatasetRegistered>,
+    version: &mut Version,
+    enclaves: &Appraised,
+) -> Findings {
+    let (e, mut problems) = (&entry.event, Findings::new("datasets"));
+    let of = || report_of(run, e);
+    let read = run.signed::<ValidationReport>(version.report_hash);
+    let Some((report, signer)) = problems.take(read, of) else { return problems };
+    let appraised = enclaves.get(&signer).filter(|x| x.purpose == Some(Purpose::Validation));
+    let lived = appraised.is_some_and(|x| x.lives_at(version.since));
+    problems.expect(signer == version.enclave && lived, || {
+        format!("{} is signed by {signer}, which is not its appraised validation enclave", of())
+    });
+    let agrees = report.ledger == run.deployment().id()
+        && report.owner == e.owner
+        && report.root == version.root
+        && report.rows == version.rows
+        && report.quality == version.quality
+        && report.platform == run.record.platform;
+    problems.expect(agrees, || format!("{} says something else than the ledger", of()));
+    let notice = run.blob(report.notice).and_then(|blob| addressed(&blob).map_err(|e| told(&e)));
+    problems.take(notice, || format!("the notice to the committee of {}", of()));
+    version.report = Some(report);
+    problems
+}
+
+fn policy_of(run: &Run, e: &Datasets::DatasetRegistered) -> String {
+    format!("the policy of the dataset of `{}` ({})", run.name(e.owner), e.id)
+}
+
+/// The hashes of the owner's policies from the registration on, each with its beginning and the position of its end. run.json
+/// names the last one; the ledger names all.
+fn terms(
     run: &Run,
     entry: &Seen<Datasets::DatasetRegistered>,
     listed: Option<&DatasetRecord>,
     findings: &mut Findings,
-    problems: &mut Findings,
-) -> Vec<(Moment, Option<ConsentPolicy>)> {
+) -> Vec<(Moment, usize, B256)> {
     let e = &entry.event;
-    let of = || format!("the policy of the dataset of `{}` ({})", run.name(e.owner), e.id);
+    let of = || policy_of(run, e);
     let changed = run.events::<Datasets::PolicyChanged>(Contract::Datasets);
     let changes = changed.iter().filter(|s| s.event.id == e.id).map(|s| (s.moment(), s.event.policyHash));
     let all: Vec<(Moment, B256)> = std::iter::once((entry.moment(), e.policyHash)).chain(changes).collect();
@@ -228,17 +256,27 @@ fn policies(
             format!("{} is {} in run.json, {last} on the ledger", of(), listed.policy)
         });
     }
-    let mut one = |hash: B256| {
-        let (policy, signer) = problems.take(run.signed::<ConsentPolicy>(hash), of)?;
-        problems
-            .expect(policy.ledger == run.deployment().id(), || format!("{} is about another ledger", of()));
-        let by_owner = problems.expect(signer == e.owner && policy.owner == e.owner, || {
-            format!("{} is signed by {signer} for {}", of(), policy.owner)
-        });
-        problems.take(histone_access::check_policy(&policy).map_err(|e| told(&e)), of)?;
-        by_owner.then_some(policy)
+    let ends: Vec<usize> = all.iter().skip(1).map(|(from, _)| from.order).chain([usize::MAX]).collect();
+    all.into_iter().zip(ends).map(|((from, hash), end)| (from, end, hash)).collect()
+}
+
+/// One policy, and what is wrong with it.
+fn policy(
+    run: &Run,
+    entry: &Seen<Datasets::DatasetRegistered>,
+    hash: B256,
+) -> (Findings, Option<ConsentPolicy>) {
+    let (e, mut problems) = (&entry.event, Findings::new("datasets"));
+    let of = || policy_of(run, e);
+    let Some((policy, signer)) = problems.take(run.signed::<ConsentPolicy>(hash), of) else {
+        return (problems, None);
     };
-    all.into_iter().map(|(from, hash)| (from, one(hash))).collect()
+    problems.expect(policy.ledger == run.deployment().id(), || format!("{} is about another ledger", of()));
+    let by_owner = problems.expect(signer == e.owner && policy.owner == e.owner, || {
+        format!("{} is signed by {signer} for {}", of(), policy.owner)
+    });
+    let usable = problems.take(histone_access::check_policy(&policy).map_err(|e| told(&e)), of).is_some();
+    (problems, (by_owner && usable).then_some(policy))
 }
 
 #[cfg(test)]

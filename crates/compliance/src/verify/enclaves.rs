@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use histone_attestation::cohort::EnclaveFacts;
-use histone_attestation::{AppraisalPolicy, Expected, appraise};
+use histone_attestation::{AppraisalPolicy, CLOCK_SKEW, Expected, appraise};
 use histone_enclave::{query, training, validation};
 use histone_ledger::Contract;
 use histone_ledger::contracts::{Datasets, Enclaves, Market};
@@ -66,8 +66,8 @@ struct Shown {
     evidence: B256,
     /// Unix seconds at which it ends.
     until: u64,
-    /// Unix seconds at which the evidence is too old, whatever the operator says.
-    young: u64,
+    /// Unix seconds from and until which the evidence is of the right age, whatever the operator says.
+    age: (u64, u64),
     /// Whether it was appraised and is what the ledger says.
     holds: bool,
 }
@@ -76,7 +76,11 @@ impl Enclave {
     /// Whether evidence of it that holds was there, and young enough, when something happened.
     pub(super) fn lives_at(&self, moment: Moment) -> bool {
         let covers = |s: &Shown| {
-            s.holds && s.since.order < moment.order && moment.time < s.until && moment.time <= s.young
+            let (from, to) = s.age;
+            s.holds
+                && s.since.order < moment.order
+                && moment.time < s.until
+                && (from..=to).contains(&moment.time)
         };
         self.shown.iter().any(covers) && !self.revoked_before(moment.order)
     }
@@ -84,6 +88,21 @@ impl Enclave {
     /// Whether it had shown this evidence before something happened.
     pub(super) fn had_shown(&self, evidence: B256, moment: Moment) -> bool {
         self.shown.iter().any(|s| s.since.order < moment.order && s.evidence == evidence)
+    }
+
+    /// Whether a trainer could not overlook what it had shown by then: nothing since `margin`, and its newest evidence from
+    /// before `started` or among those that headers have `named`.
+    pub(super) fn was_known(
+        &self,
+        moment: Moment,
+        margin: usize,
+        started: usize,
+        named: &BTreeSet<B256>,
+    ) -> bool {
+        let mut shown = self.shown.iter().filter(|s| s.since.order < moment.order);
+        let Some(newest) = self.newest(moment).map(|s| s.evidence) else { return false };
+        let early = |s: &Shown| s.evidence == newest && s.since.order < started;
+        !shown.clone().any(|s| s.since.order >= margin) && (named.contains(&newest) || shown.any(early))
     }
 
     fn revoked_before(&self, order: usize) -> bool {
@@ -170,11 +189,11 @@ pub(super) fn check(run: &Run, used: &Used) -> (Check, Appraised) {
     let mut unbelieved = BTreeSet::new();
     for claim in &claims {
         let appraised_one = one(run, claim);
-        let young = appraised_one.as_ref().map_or(0, |(_, until)| *until);
+        let age = appraised_one.as_ref().map_or((0, 0), |(_, age)| *age);
         let purpose = appraised_one.map(|(purpose, _)| purpose);
         let since = Moment { time: claim.time, order: claim.order };
         let holds = purpose.is_ok();
-        let shown = Shown { since, evidence: claim.evidence, until: claim.expires_at, young, holds };
+        let shown = Shown { since, evidence: claim.evidence, until: claim.expires_at, age, holds };
         let known = appraised.0.entry(claim.signer).or_insert_with(|| Enclave {
             measurement: claim.measurement,
             purpose: None,
@@ -187,7 +206,7 @@ pub(super) fn check(run: &Run, used: &Used) -> (Check, Appraised) {
             Ok(purpose) => {
                 known.purpose.get_or_insert(purpose);
             }
-            Err(reason) if relied.contains(&(claim.signer, claim.evidence)) => findings.fail(format!(
+            Err(reason) if relied.contains(&claim.order) => findings.fail(format!(
                 "enclave {} of `{}`, block {}: {reason}",
                 claim.signer,
                 run.name(claim.operator),
@@ -228,20 +247,26 @@ pub(super) fn check(run: &Run, used: &Used) -> (Check, Appraised) {
     (findings.check(holds), appraised)
 }
 
-/// What the run rests on: enclaves, each with the evidence that had to hold.
-fn relied(run: &Run, used: &Used, claims: &[Claim]) -> BTreeSet<(Address, B256)> {
-    let mut relied = used.enclaves.clone();
-    let serving = claims.iter().filter(|c| used.serving.contains(&c.signer));
-    relied.extend(serving.map(|c| (c.signer, c.evidence)));
+/// The showings on which the run rests, by position: the one that was the newest when something was made with an enclave. What
+/// it shows before and afterwards is its operator's own affair.
+fn relied(run: &Run, used: &Used, claims: &[Claim]) -> BTreeSet<usize> {
+    let newest = |signer: Address, order: usize| {
+        claims.iter().filter(|c| c.signer == signer && c.order < order).map(|c| c.order).max()
+    };
+    // A header names its evidence, which may have been shown once more since then. Whether it held at the opening is asked for
+    // the cohort.
+    let named = used.enclaves.iter().filter_map(|(signer, evidence, order)| {
+        let shown = claims.iter().filter(|c| c.signer == *signer && c.evidence == *evidence);
+        shown.map(|c| c.order).filter(|shown| shown < order).min()
+    });
+    let mut relied: BTreeSet<usize> = named.collect();
+    relied.extend(used.serving.iter().filter_map(|(signer, order)| newest(*signer, *order)));
     let first = run.events::<Datasets::DatasetRegistered>(Contract::Datasets).into_iter();
     let first = first.map(|s| (s.event.id, s.event.root, s.event.enclave, s.order));
     let later = run.events::<Datasets::DatasetUpdated>(Contract::Datasets).into_iter();
     let later = later.map(|s| (s.event.id, s.event.root, s.event.enclave, s.order));
     let versions = first.chain(later).filter(|(id, root, ..)| used.datasets.contains(&(*id, *root)));
-    for (_, _, enclave, order) in versions {
-        let shown = claims.iter().filter(|c| c.signer == enclave && c.order < order);
-        relied.extend(shown.max_by_key(|c| c.order).map(|c| (enclave, c.evidence)));
-    }
+    relied.extend(versions.filter_map(|(_, _, enclave, order)| newest(enclave, order)));
     relied
 }
 
@@ -279,7 +304,7 @@ fn claims(run: &Run) -> Vec<Claim> {
 }
 
 /// What an enclave was started for, by evidence that holds.
-fn one(run: &Run, claim: &Claim) -> Result<(Purpose, u64), String> {
+fn one(run: &Run, claim: &Claim) -> Result<(Purpose, (u64, u64)), String> {
     if !run.record.evidence.contains(&claim.evidence) {
         return Err(format!("its evidence {} is not in run.json", claim.evidence));
     }
@@ -306,7 +331,9 @@ fn one(run: &Run, claim: &Claim) -> Result<(Purpose, u64), String> {
         init_data,
     };
     let policy = AppraisalPolicy::simulated(vec![run.record.vendor], run.record.evidence_max_age);
-    let attested = appraise(&bytes, &expected, &policy, claim.time).map_err(|e| told(&e))?;
+    // As of its own date: evidence may be shown again when it is old. Whether it was young enough is asked where something
+    // rests on it, and how long the ledger has it is its operator's word.
+    let attested = appraise(&bytes, &expected, &policy, quote.issued_at).map_err(|e| told(&e))?;
     if attested.platform() != run.record.platform {
         return Err(format!("its evidence is of another platform than {}", run.record.platform));
     }
@@ -321,9 +348,7 @@ fn one(run: &Run, claim: &Claim) -> Result<(Purpose, u64), String> {
     if keys.receipt != claim.signer || keys.seal.0 != claim.seal_key {
         return Err("the ledger has other keys than its evidence".into());
     }
-    // How long it says that it is registered is its operator's word. Whether its evidence was young enough is asked where
-    // something rests on it.
-    Ok((purpose, attested.valid_until()))
+    Ok((purpose, (quote.issued_at.saturating_sub(CLOCK_SKEW), attested.valid_until())))
 }
 
 /// What an enclave with a program of this kind may have been started with.
@@ -357,7 +382,7 @@ mod tests {
         let at = |time, order| Moment { time, order };
         let shown = |since, byte, until, holds| {
             let evidence = B256::repeat_byte(byte);
-            Shown { since, evidence, until, young: u64::MAX, holds }
+            Shown { since, evidence, until, age: (0, u64::MAX), holds }
         };
         let mut enclave = Enclave {
             measurement: B256::ZERO,
@@ -393,6 +418,14 @@ mod tests {
         let of = B256::repeat_byte;
         assert_eq!([49, 51, 71].map(newest), [of(0), of(2), of(3)]);
         assert!(!enclave.had_shown(B256::repeat_byte(2), at(130, 49)));
+        // Its trainer could overlook what was shown after the margin's beginning, and what is younger than the training (60)
+        // and named by nobody.
+        let known = |order, margin, named: &[u8]| {
+            let named = named.iter().map(|byte| of(*byte)).collect();
+            enclave.was_known(at(260, order), margin, 60, &named)
+        };
+        assert!(known(65, 55, &[]) && !known(65, 45, &[]) && !known(65, 45, &[2]));
+        assert!(!known(80, 75, &[]) && known(80, 75, &[3]) && !known(80, 70, &[3]));
         enclave.revoked = Some(55);
         assert!(enclave.lives_at(at(130, 54)) && !enclave.lives_at(at(130, 56)));
         // What it has done stays done.

@@ -6,26 +6,45 @@ use histone_protocol::B256;
 use histone_protocol::report::SiteEvaluation;
 
 use super::decisions::Donors;
+use super::enclaves::{Appraised, Purpose};
 use super::findings::{Findings, count};
 use super::rounds::Trained;
 use super::run::Run;
 use super::{Check, Outcome};
 
-/// What the enclaves say, with the names of the donors' owners, in the order of run.json.
-pub(super) type Sites = Vec<(String, SiteEvaluation)>;
+/// What the donors in the last sum say about the model.
+#[derive(Debug, Default)]
+pub(super) struct Sites {
+    /// What their enclaves say, with the names of their owners, in the order of run.json.
+    pub(super) said: Vec<(String, SiteEvaluation)>,
+    /// Owners of those that said nothing, by number of the donor.
+    pub(super) silent: Vec<String>,
+}
 
-pub(super) fn check(run: &Run, donors: &Donors, trained: Option<&Trained>) -> (Check, Sites) {
+pub(super) fn check(
+    run: &Run,
+    donors: &Donors,
+    enclaves: &Appraised,
+    trained: Option<&Trained>,
+) -> (Check, Sites) {
     let mut findings = Findings::new("evaluations");
     let Some(trained) = trained else {
         findings.fail("there is no recomputed model to compare them with");
-        return (findings.check(String::new()), Sites::new());
+        return (findings.check(String::new()), Sites::default());
     };
     let hash = B256::from(trained.finished.model.hash());
     let mut sites: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
-    let mut said = Sites::new();
+    let (mut said, mut other) = (Vec::new(), 0);
     for &blob in &run.record.evaluations {
         let read = run.signed::<SiteEvaluation>(blob);
         let Some((site, signer)) = findings.take(read, || "an evaluation".into()) else { continue };
+        // Anybody may donate and sign: only who was attested for this model, and whose rows are in the sum, says something
+        // about it.
+        let purpose = enclaves.get(&signer).and_then(|x| x.purpose);
+        if purpose != Some(Purpose::Training(trained.model_id)) || !trained.donors.contains(&site.donor) {
+            other += 1;
+            continue;
+        }
         let donor = donors.get(&trained.model_id).and_then(|d| d.get(&site.donor));
         let what = || match donor {
             Some(donor) => format!("the evaluation of donor {} (`{}`)", site.donor, run.name(donor.owner)),
@@ -48,33 +67,45 @@ pub(super) fn check(run: &Run, donors: &Donors, trained: Option<&Trained>) -> (C
         findings.expect(sites.insert(site.donor, counts).is_none(), || format!("{} is there twice", what()));
         said.push((donor.map(|d| run.name(d.owner)).unwrap_or_default(), site));
     }
-    // Sums are taken over the donors of the training only, and only when all of them are there.
-    let parts: Option<Vec<_>> = trained.donors.iter().map(|d| sites.get(d)).collect();
-    if let Some(parts) = parts {
-        let (rows, positives) =
-            parts.iter().fold((0, 0), |(r, p), (rows, positives)| (r + rows, p + positives));
-        let evaluation = &trained.finished.evaluation;
-        let summed: u64 = evaluation.positives.iter().fold(0u64, |sum, &c| sum.saturating_add(c));
-        findings.expect(rows == evaluation.rows() && positives == summed, || {
-            format!(
-                "the sites report {rows} rows with {positives} positive, the last sum has {} with {summed}",
-                evaluation.rows()
-            )
-        });
-    }
-    let reports = count(sites.len(), "signed site report", "signed site reports");
-    let rows = trained.finished.evaluation.rows();
-    let donors = &trained.donors;
-    let holds = format!(
-        "{reports} on this model; those of donors {donors:?} add up to the {rows} rows of the last sum"
-    );
     let silent: Vec<u16> = trained.donors.iter().copied().filter(|d| !sites.contains_key(d)).collect();
-    if silent.is_empty() || !findings.clean() {
-        return (findings.check(holds), said);
-    }
-    // Nobody is bound to evaluate, and nobody else could tell an owner who did not from an operator who hides it.
-    let detail = format!(
-        "of the donors in the last sum {silent:?} signed nothing about the model: they did not answer, or it was left out of the folder"
+    let sum = sites.values().fold((0, 0), |(r, p), (rows, positives)| (r + rows, p + positives));
+    let evaluation = &trained.finished.evaluation;
+    let positives: u64 = evaluation.positives.iter().fold(0u64, |sum, &c| sum.saturating_add(c));
+    let last = (evaluation.rows(), positives);
+    // With some of them missing the others are a part of it.
+    let within = |said: u64, last: u64| if silent.is_empty() { said == last } else { said <= last };
+    findings.expect(
+        within(sum.0, last.0)
+            && within(sum.1, last.1)
+            && within(sum.0.saturating_sub(sum.1), last.0.saturating_sub(last.1)),
+        || {
+            format!(
+                "the sites report {} rows with {} positive, the last sum has {} with {}",
+                sum.0, sum.1, last.0, last.1
+            )
+        },
     );
-    (Check { outcome: Outcome::NotCheckable, ..findings.check(detail) }, said)
+    let owner = |d: &u16| donors.get(&trained.model_id).and_then(|all| all.get(d)).map(|d| run.name(d.owner));
+    let names = silent.iter().filter_map(owner).collect();
+    let mut holds = match silent.is_empty() {
+        true => format!(
+            "{} on this model; those of donors {:?} add up to the {} rows of the last sum",
+            count(sites.len(), "signed site report", "signed site reports"),
+            trained.donors,
+            last.0
+        ),
+        // Nobody is bound to evaluate, and nobody else could tell an owner who did not from an operator who hides it.
+        false => format!(
+            "of the donors in the last sum {silent:?} signed nothing about the model: they did not answer, or it was left out \
+             of the folder"
+        ),
+    };
+    if other > 0 {
+        let others = count(other, "evaluation is", "evaluations are");
+        holds.push_str(&format!("; {others} not counted: by no attested enclave of a donor in the last sum"));
+    }
+    let open = !silent.is_empty() && findings.clean();
+    let check = findings.check(holds);
+    let outcome = if open { Outcome::NotCheckable } else { check.outcome };
+    (Check { outcome, ..check }, Sites { said, silent: names })
 }

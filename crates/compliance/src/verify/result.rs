@@ -57,7 +57,7 @@ fn expected(run: &Run, found: &Found<'_>) -> Value {
         "queries": queries(run),
         "paid_in_micro": minted(run),
     });
-    let sites = found.sites.iter().map(|(name, s)| {
+    let sites = found.sites.said.iter().map(|(name, s)| {
         json!({
             "participant": name,
             "evaluated_rows": s.rows,
@@ -99,6 +99,7 @@ fn expected(run: &Run, found: &Found<'_>) -> Value {
             }),
         );
         set("rounds", json!(trained.rounds));
+        set("silent", json!(found.sites.silent));
     }
     result
 }

@@ -15,12 +15,16 @@ use super::run::Run;
 /// What opened rounds and bought queries name.
 #[derive(Debug, Default)]
 pub(super) struct Used {
-    /// Training enclaves in the cohort of an opened header, each with the evidence that the header names.
-    pub(super) enclaves: BTreeSet<(Address, B256)>,
+    /// Training enclaves in the cohort of an opened header, each with the evidence that the header names and the position of
+    /// the opening.
+    pub(super) enclaves: BTreeSet<(Address, B256, usize)>,
     /// Datasets in such a cohort, each with its version.
     pub(super) datasets: BTreeSet<(B256, B256)>,
-    /// Enclaves that serve a model which was queried.
-    pub(super) serving: BTreeSet<Address>,
+    /// The donations of such versions, by position.
+    pub(super) donated: BTreeSet<(B256, usize)>,
+    /// Query enclaves of which an answer was bought, with the positions of purchase and settlement: what else was put into
+    /// service sold nothing.
+    pub(super) serving: BTreeSet<(Address, usize)>,
     /// Donors, by model and number, whose updates are in a sum that the committee locked and so could open.
     pub(super) donors: BTreeSet<(u64, u16)>,
     /// Models of which a round was opened.
@@ -32,21 +36,27 @@ impl Used {
     pub(super) fn by(run: &Run) -> Self {
         let mut used = Self::default();
         let opened = run.events::<Rounds::RoundOpened>(Contract::Rounds);
-        let hashes: BTreeSet<B256> = opened.iter().map(|s| s.event.headerHash).collect();
+        let orders: BTreeMap<B256, usize> = opened.iter().map(|s| (s.event.headerHash, s.order)).collect();
         for record in &run.record.rounds {
             // A header that cannot be read fails the check of its round.
             let header = run.blob(record.header).ok().and_then(|bytes| RoundHeader::decode(&bytes).ok());
-            let Some(header) = header.filter(|h| hashes.contains(&B256::from(h.hash()))) else { continue };
+            let Some(header) = header else { continue };
+            let Some(order) = orders.get(&B256::from(header.hash())) else { continue };
             for donor in &header.fields().cohort {
-                used.enclaves.insert((Address::from(donor.enclave), B256::from(donor.evidence)));
+                used.enclaves.insert((Address::from(donor.enclave), B256::from(donor.evidence), *order));
                 used.datasets.insert((B256::from(donor.lineage), B256::from(donor.root)));
             }
         }
+        let donated = run.events::<Market::Donated>(Contract::Market).into_iter();
+        let donated = donated.filter(|s| used.datasets.contains(&(s.event.datasetId, s.event.root)));
+        used.donated = donated.map(|s| (s.event.datasetId, s.order)).collect();
         let bought = run.events::<Market::QueryBought>(Contract::Market);
-        let queried: BTreeSet<U256> = bought.iter().map(|s| s.event.modelId).collect();
-        let served = run.events::<Market::ModelServed>(Contract::Market);
-        let serving = served.iter().filter(|s| queried.contains(&s.event.modelId)).map(|s| s.event.enclave);
-        used.serving = serving.chain(bought.iter().map(|s| s.event.enclave)).collect();
+        let settled = run.events::<Market::QuerySettled>(Contract::Market);
+        for sold in &bought {
+            let (enclave, query) = (sold.event.enclave, sold.event.queryId);
+            let settled = settled.iter().filter(|s| s.event.queryId == query).map(|s| s.order);
+            used.serving.extend(std::iter::once(sold.order).chain(settled).map(|order| (enclave, order)));
+        }
         for round in &opened {
             let model = u64::try_from(round.event.modelId).unwrap_or(0);
             used.trained.insert(model);
@@ -55,11 +65,6 @@ impl Used {
             }
         }
         used
-    }
-
-    /// Whether some version of a dataset is in the cohort of an opened header.
-    pub(super) fn has_dataset(&self, lineage: B256) -> bool {
-        self.datasets.iter().any(|(of, _)| *of == lineage)
     }
 }
 

@@ -53,6 +53,8 @@ pub struct RunResult {
     pub withdrawn: Vec<Withdrawn>,
     /// Whom the committee left out of the training. Sums that were opened before stay in the model.
     pub struck: Vec<Struck>,
+    /// Whose rows are in the last sum and whose enclave signed nothing about the model.
+    pub silent: Vec<String>,
     /// Who declined which model, and why.
     pub declined: Vec<Declined>,
     /// Queries.
@@ -382,6 +384,7 @@ pub(super) fn assemble(
         validation: validated.reports,
         withdrawn: trained.withdrawn.clone(),
         struck: trained.struck.clone(),
+        silent: evaluated.silent,
         declined: recruited.declined.clone(),
         queries: served.outcomes,
         refused,

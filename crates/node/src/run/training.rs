@@ -300,9 +300,11 @@ pub(super) struct Evaluated {
     pub(super) blobs: Vec<B256>,
     /// By participant name.
     pub(super) sites: Vec<(String, SiteEvaluation)>,
+    /// Participants in the last sum who said nothing.
+    pub(super) silent: Vec<String>,
 }
 
-/// Each donor's enclave evaluates the finished model on its own rows.
+/// The enclave of each donor in the last sum evaluates the finished model on its own rows.
 pub(super) async fn evaluate(
     cast: &mut Cast,
     recruited: &Recruited,
@@ -310,15 +312,17 @@ pub(super) async fn evaluate(
 ) -> Result<Evaluated, NodeError> {
     debug_assert_eq!(B256::from(trained.finished.model.hash()), trained.model_hash);
     let world = cast.world.clone();
-    let mut evaluated = Evaluated { blobs: Vec::new(), sites: Vec::new() };
+    let mut evaluated = Evaluated { blobs: Vec::new(), sites: Vec::new(), silent: Vec::new() };
     for owner in &mut cast.owners {
         let name = &owner.party.name;
-        let left = trained
-            .withdrawn
-            .iter()
-            .map(|w| &w.participant)
-            .chain(trained.struck.iter().map(|s| &s.participant));
-        if owner.donation().is_none() || left.into_iter().any(|gone| gone == name) {
+        let last = trained.summaries.last();
+        let gone = last.is_some_and(|last| last.missing.contains(name));
+        let struck = trained.struck.iter().any(|s| s.participant == *name);
+        if owner.donation().is_none() || gone || struck {
+            continue;
+        }
+        if trained.withdrawn.iter().any(|w| w.participant == *name) {
+            evaluated.silent.push(name.clone());
             continue;
         }
         let blob = owner.evaluate(&recruited.plan, &world)?;

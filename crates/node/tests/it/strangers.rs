@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod left;
+mod spoils;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,14 +20,18 @@ use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Members, P
 use histone_network::BlobStore;
 use histone_node::committee::{CommitteeMember, Lock, survivors};
 use histone_node::world::EVIDENCE_MAX_AGE;
+use histone_protocol::evidence::Platform;
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
+use histone_protocol::record::Signed;
+use histone_protocol::report::SiteEvaluation;
 use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256, U256};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use self::left::{Kept, LETTER, Left, name, settle};
+use self::spoils::{plain_key, spoil};
 use crate::cast::{Cast, DEADLINE, Model, plan};
 
 /// Owners by what they do.
@@ -184,7 +189,10 @@ async fn end(
     withdrawn: Vec<(usize, u32)>,
 ) -> Left {
     let (world, plan) = (cast.world.clone(), model.training.plan().clone());
-    cast.trainer.finish(model.id, B256::from(finished.model.hash()), &world).await.unwrap();
+    let over = world.ledger.events::<Market::TrainingFinished>(Contract::Market).await.unwrap();
+    if over.is_empty() {
+        cast.trainer.finish(model.id, B256::from(finished.model.hash()), &world).await.unwrap();
+    }
     let mut evaluations = Vec::new();
     for &owner in owners {
         evaluations.push((owner, cast.owners[owner].evaluate(&plan, &world).unwrap()));
@@ -332,16 +340,31 @@ enum Spoils {
     Expiry,
     /// An owner takes its data back before so many members of the last quorum have posted.
     Withdrawal(usize),
+    /// A paid owner calls its policy the hash of nothing.
+    Policy,
+    /// A paid owner has a new version "validated" by a key of its own.
+    Version,
+    /// The runner shows the evidence of its validation enclave again when it is too old, and then evidence of nothing; an
+    /// owner does so with its training enclave.
+    Showing,
+    /// The runner lets a plain key serve beside the enclave of which an answer was bought, and nobody buys of it.
+    Serving,
+    /// An owner with a plain key, whom the trainer refuses, signs a good figure about the model.
+    Figure,
 }
 
 async fn spoilt_run(how: Spoils) -> Left {
-    let mut cast = Cast::of(1, 3).await;
+    let figure = how == Spoils::Figure;
+    let mut cast = Cast::of(1, if figure { 4 } else { 3 }).await;
     settle(&cast).await;
     let world = cast.world.clone();
     let plan = plan(2);
     let (paper, id) = cast.propose(&plan).await;
     for owner in 0..3 {
         cast.donate(owner, paper, id, &plan).await.unwrap();
+    }
+    if figure {
+        cast.donate_with_key(3, id, &plain_key(), 0, B256::repeat_byte(5)).await.unwrap();
     }
     let mut model = cast.begin(id, plan).await;
     if how == Spoils::Time {
@@ -376,6 +399,7 @@ async fn spoilt_run(how: Spoils) -> Left {
             Step::Finished(finished) => break finished,
         }
     };
+    spoil(&mut cast, how, id, &finished).await;
     if how == Spoils::Profile {
         let (profile, key) = (B256::repeat_byte(9), cast.owners[0].party.seal.public().0);
         let call = Members::updateCall { profile, sealKey: key };
@@ -486,4 +510,74 @@ async fn an_honest_run_holds_though_a_liar_posts_after_a_withdrawal() {
     let failed = spoilt_run(Spoils::Withdrawal(2)).await.failures().await;
     let problem = "was withdrawn or erased before its sum was opened";
     assert!(failed.iter().any(|(n, d)| *n == "rounds" && d.contains(problem)), "{failed:#?}");
+}
+
+/// None of this was used: nothing rests on what is said, shown or put into service beside it.
+#[tokio::test]
+async fn an_honest_run_holds_though_a_paid_owner_changes_its_terms() {
+    let left = spoilt_run(Spoils::Policy).await;
+    assert_eq!(left.failures().await, []);
+    let said = left.detail("datasets").await;
+    assert!(said.contains("1 dataset with a policy or a report that do not hold"), "{said}");
+}
+
+#[tokio::test]
+async fn an_honest_run_holds_though_a_paid_owner_invents_a_version() {
+    assert_eq!(spoilt_run(Spoils::Version).await.failures().await, []);
+}
+
+#[tokio::test]
+async fn an_honest_run_holds_though_old_evidence_is_shown_again() {
+    assert_eq!(spoilt_run(Spoils::Showing).await.failures().await, []);
+}
+
+#[tokio::test]
+async fn an_honest_run_holds_though_a_plain_key_serves_and_sells_nothing() {
+    assert_eq!(spoilt_run(Spoils::Serving).await.failures().await, []);
+}
+
+/// A figure by a plain key does not count, wherever the operator lists it; and what the operator leaves out shows.
+#[tokio::test]
+async fn a_figure_that_nobody_attested_does_not_count_and_a_missing_one_shows() {
+    let left = spoilt_run(Spoils::Figure).await;
+    assert_eq!(left.failures().await, []);
+    let (record, _) = left.folder.read::<RunRecord>(&left.folder.record()).unwrap();
+    let store = BlobStore::at(left.folder.blobs());
+    let good = Signed::<SiteEvaluation>::from_bytes(&store.get(record.evaluations[0]).unwrap()).unwrap();
+    let invented = SiteEvaluation {
+        donor: 4,
+        platform: Platform::Simulated,
+        rows: 100_000,
+        federated_auc: Some(0.999),
+        ..good.open().unwrap().0
+    };
+    let invented = store.put(&Signed::sign(&invented, &plain_key()).unwrap().to_bytes()).unwrap();
+    left.rewrite(|r| r.evaluations.push(invented));
+    assert_eq!(left.failures().await, []);
+    let said = left.detail("evaluations").await;
+    assert!(said.contains("1 evaluation is not counted"), "{said}");
+    let honest: Value = serde_json::from_slice(&fs::read(left.folder.result()).unwrap()).unwrap();
+    let print = |result: &Value| {
+        fs::write(left.folder.result(), serde_json::to_vec(result).unwrap()).unwrap();
+        left.seal();
+    };
+    let mut result = honest.clone();
+    let mut site = result["auc"]["sites"][0].clone();
+    site["evaluated_rows"] = json!(100_000);
+    result["auc"]["sites"].as_array_mut().unwrap().push(site);
+    print(&result);
+    let failed = left.failures().await;
+    assert!(matches!(&failed[..], [("result", _)]), "{failed:#?}");
+
+    // The site at which the model is bad is left out.
+    let (mut result, hidden) = (honest, record.evaluations[0]);
+    left.rewrite(|r| r.evaluations.retain(|e| *e != hidden && *e != invented));
+    [hidden, invented].iter().for_each(|blob| fs::remove_file(store.path(*blob)).unwrap());
+    let site = result["auc"]["sites"].as_array_mut().unwrap().remove(0);
+    print(&result);
+    let failed = left.failures().await;
+    assert!(matches!(&failed[..], [("result", d)] if d.contains("silent")), "{failed:#?}");
+    result["silent"] = json!([site["participant"]]);
+    print(&result);
+    assert_eq!(left.failures().await, []);
 }

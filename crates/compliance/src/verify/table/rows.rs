@@ -21,7 +21,7 @@ pub(super) const DOCUMENTS: &[(&str, &str)] = &[
     ("consent-policy", "A blob for each dataset, named by the ledger."),
     ("consent-decision", "A blob for each answer of an owner to a white paper."),
     ("validation-report", "A blob for each dataset, named by the ledger."),
-    ("site-evaluation", "A blob for each donor."),
+    ("site-evaluation", "A blob for each donor in the last sum that gave one."),
     ("audit-report", "A blob for each program, named by the ledger."),
     ("evidence", "A blob for each enclave, named by the ledger; holds the next two."),
     ("simulated-device-certificate", "Inside evidence: the SIMULATED vendor about a device."),
@@ -166,7 +166,7 @@ pub const TABLE: &[Row] = &[
         "run.json",
         &["evaluations[*]"],
         Signed("the donor's enclave"),
-        "the blob is there, is signed by the enclave of a donor, and the only one of it",
+        "the blob is there and is signed; it counts where that is by the attested enclave of a donor in the last sum, and the only one of it",
     ),
     row(
         "run.json",
@@ -223,7 +223,13 @@ pub const TABLE: &[Row] = &[
             "auc.sites[*].federated",
         ],
         Recomputed,
-        "the evaluations that the donors' enclaves signed",
+        "the evaluations that the attested enclaves of the donors in the last sum signed",
+    ),
+    row(
+        "result.json",
+        &["silent[*]"],
+        Recomputed,
+        "the donors in the last sum without such an evaluation; whether they signed none or it was left out, nobody can tell",
     ),
     row(
         "result.json",
@@ -475,7 +481,7 @@ pub const TABLE: &[Row] = &[
         "site-evaluation",
         &["rows", "positives", "federated_auc", "local_auc"],
         Signed("the donor's enclave"),
-        "the counts of the donors in the last sum add up to it",
+        "the counts of the donors in the last sum add up to it, or are a part of it where some are missing",
     ),
     row(
         "audit-report",

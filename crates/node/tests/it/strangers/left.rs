@@ -87,6 +87,7 @@ impl Left {
         let d = ledger.deployment().clone();
         let donated = ledger.events::<Market::Donated>(Contract::Market).await.unwrap();
         let registered = ledger.events::<Datasets::DatasetRegistered>(Contract::Datasets).await.unwrap();
+        let bought = ledger.events::<Market::QueryBought>(Contract::Market).await.unwrap();
         let auditor = cast.party_again("auditor");
         let everybody = parties(&cast).into_iter().chain([(&auditor, "auditor")]);
         let accounts: BTreeSet<Address> = everybody.clone().map(|(party, _)| party.account()).collect();
@@ -95,7 +96,8 @@ impl Left {
             let paid = donated.iter().filter(|e| owns(e.datasetId)).map(|e| e.payee);
             PartyRecord {
                 name: party.name.clone(),
-                role: role.into(),
+                // Whoever buys is one.
+                role: if role == "stranger" && !bought.is_empty() { "end user" } else { role }.into(),
                 account: party.account(),
                 payees: paid.filter(|payee| !accounts.contains(payee)).collect(),
             }
@@ -114,7 +116,19 @@ impl Left {
             }
         });
         let shown = ledger.events::<Enclaves::EnclaveRegistered>(Contract::Enclaves).await.unwrap();
+        let later = ledger.events::<Enclaves::EnclaveRefreshed>(Contract::Enclaves).await.unwrap();
+        let mut evidence: Vec<B256> = shown.iter().map(|e| e.evidenceHash).collect();
+        for hash in later.iter().map(|e| e.evidenceHash) {
+            if !evidence.contains(&hash) {
+                evidence.push(hash);
+            }
+        }
         let decisions: Vec<B256> = donated.iter().map(|e| e.decision).collect();
+        let mut datasets = Vec::new();
+        for id in registered.iter().map(|e| e.id) {
+            let last = ledger.read(Contract::Datasets, Datasets::datasetCall { id }).await.unwrap();
+            datasets.push(DatasetRecord { id, policy: last.policyHash, report: last.reportHash });
+        }
         let record = RunRecord {
             format: FORMAT.into(),
             study: "lies".into(),
@@ -127,11 +141,8 @@ impl Left {
             plan: alloy_primitives::hex::encode(plan.encode()),
             parties: everybody,
             programs: programs.collect(),
-            evidence: shown.iter().map(|e| e.evidenceHash).collect(),
-            datasets: registered
-                .iter()
-                .map(|e| DatasetRecord { id: e.id, policy: e.policyHash, report: e.reportHash })
-                .collect(),
+            evidence,
+            datasets,
             models: vec![ModelRecord {
                 model_id: 1,
                 paper: kept.paper,
@@ -152,8 +163,15 @@ impl Left {
         }
         put(cast.document(plan).hash());
         let report = |hash: B256| signed::<ValidationReport>(&cast.world.blobs, hash);
-        for listed in &record.datasets {
-            put(report(listed.report).notice);
+        for listed in registered.iter().map(|e| e.reportHash).chain(record.datasets.iter().map(|d| d.report))
+        {
+            put(listed);
+            if cast.world.blobs.get(listed).is_ok() {
+                put(report(listed).notice);
+            }
+        }
+        for policy in registered.iter().map(|e| e.policyHash) {
+            put(policy);
         }
         folder.write(&folder.record(), &record, &cast.operator.key).unwrap();
         let result = result(&cast, &record, &kept).await;
@@ -217,7 +235,8 @@ fn signed<T: histone_protocol::record::Record>(blobs: &BlobStore, hash: B256) ->
 /// What the operator prints, but for the chain.
 async fn result(cast: &Cast, record: &RunRecord, kept: &Kept) -> Value {
     let blobs = &cast.world.blobs;
-    let reports = record.datasets.iter().zip(&cast.owners).map(|(listed, owner)| {
+    let there = record.datasets.iter().zip(&cast.owners).filter(|(d, _)| blobs.get(d.report).is_ok());
+    let reports = there.map(|(listed, owner)| {
         let r: ValidationReport = signed(blobs, listed.report);
         json!({
             "participant": owner.party.name,
@@ -267,6 +286,17 @@ async fn result(cast: &Cast, record: &RunRecord, kept: &Kept) -> Value {
         .withdrawn
         .iter()
         .map(|(owner, round)| json!({ "participant": cast.owners[*owner].party.name, "round": round }));
+    let bought = ledger.events::<Market::QueryBought>(Contract::Market).await.unwrap();
+    let queries: Vec<Value> =
+        (1..=bought.len()).map(|query| json!({ "query": query, "settled": false })).collect();
+    let last = kept.rounds.last().unwrap();
+    let mut silent = Vec::new();
+    for donor in donated.iter().filter(|d| last.updates.contains_key(&d.donorIndex)) {
+        let owner = cast.owners.iter().position(|o| o.dataset() == donor.datasetId).unwrap();
+        if kept.evaluations.iter().all(|(said, _)| *said != owner) {
+            silent.push(cast.owners[owner].party.name.clone());
+        }
+    }
     let (model, evaluation) = (&kept.finished.model, &kept.finished.evaluation);
     json!({
         "format": "histone-result/1",
@@ -290,8 +320,9 @@ async fn result(cast: &Cast, record: &RunRecord, kept: &Kept) -> Value {
         "validation": reports.collect::<Vec<_>>(),
         "withdrawn": withdrawn.collect::<Vec<_>>(),
         "struck": struck.collect::<Vec<_>>(),
+        "silent": silent,
         "declined": [],
-        "queries": [],
+        "queries": queries,
         "paid_in_micro": 200 * PRICE,
         "balances": balances,
     })
