@@ -538,7 +538,7 @@ fn two_participants_with_the_same_rows() {
 fn data_files() {
     check(
         &[("\"south.csv\"", "\"south.tsv\"")],
-        "study.toml:18:8: the data file `south.tsv` cannot be opened; paths are relative to the study file\n  not in memory",
+        "study.toml:18:8: the data file `south.tsv` cannot be opened; paths that do not begin with ${HISTONE_DATA} are relative to the study file\n  not in memory",
     );
     check_data(
         &[],
