@@ -11,6 +11,7 @@ mod page;
 mod place;
 mod registers;
 mod revenue;
+mod rounds;
 mod text;
 
 use std::io::Write;
@@ -43,7 +44,7 @@ pub enum Command {
     Query(market::QueryCommand),
     /// Look at training rounds: updates, survivors, hashes.
     #[command(subcommand)]
-    Round(market::RoundCommand),
+    Round(rounds::RoundCommand),
     /// Follow the money, claim it, and pay large pools by lists.
     #[command(subcommand)]
     Revenue(revenue::RevenueCommand),
@@ -72,7 +73,7 @@ pub fn run(command: Command, out: &mut dyn Write) -> Result<bool> {
                 Command::Dataset(command) => registers::datasets(command, out).await,
                 Command::Model(command) => market::models(command, out).await,
                 Command::Query(command) => market::queries(command, out).await,
-                Command::Round(command) => market::rounds(command, out).await,
+                Command::Round(command) => rounds::rounds(command, out).await,
                 Command::Revenue(command) => revenue::run(command, out).await,
                 Command::Ledger(command) => deploy::run(command, out).await,
                 Command::Governance(command) => governance::run(command, out).await,

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use histone_enclave::manifest::Field;
 use histone_enclave::method::{HostedMethod, LocalStep, LocalTraining};
-use histone_enclave::program::{Limits, Program};
+use histone_enclave::program::Program;
 use histone_genome::table::{Limits as TableLimits, RawTable};
 use histone_node::method::settings::Settings;
 use histone_node::method::{author, bundled, load, load_answer, sites};
@@ -18,7 +18,7 @@ use histone_program_sdk::wire::Wire as _;
 use serde_json::{Value, json};
 
 use crate::progress::tell;
-use crate::tables::{plain, table};
+use crate::tables::{number, plain, table};
 
 /// `histone program new`.
 #[derive(Args)]
@@ -116,10 +116,7 @@ fn kind(program: &Program) -> String {
 /// Runs `histone program check`.
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
     let (wasm, _) = module(&args.module)?;
-    // A method has limits of its own; everything else is measured with the standard ones.
-    let program = Program::admit(&wasm, Limits::METHOD)
-        .and_then(|p| if p.manifest().is_some() { Ok(p) } else { Program::admit(&wasm, Limits::STANDARD) })
-        .with_context(|| format!("`{}` is not admitted", args.module))?;
+    let program = Program::published(&wasm).with_context(|| format!("`{}` is not admitted", args.module))?;
     let limits = program.limits();
     let hex = |hash: [u8; 32]| format!("0x{}", hash.iter().map(|b| format!("{b:02x}")).collect::<String>());
     if args.json {
@@ -221,19 +218,9 @@ fn read(path: &Path) -> Result<RawTable> {
     Ok(RawTable::read(&name, file, &TableLimits::default())?)
 }
 
-/// A number as people read it: six digits.
+/// A number as people read it; `-` where there is none.
 fn shown(v: f64) -> String {
-    if v.is_nan() {
-        return "-".into();
-    }
-    if v == v.trunc() && v.abs() < 1e9 {
-        return format!("{v}");
-    }
-    if (1e-4..1e7).contains(&v.abs()) {
-        let digits = (5 - v.abs().log10().floor() as i32).clamp(0, 9) as usize;
-        return format!("{v:.digits$}");
-    }
-    format!("{v:.5e}")
+    if v.is_nan() { "-".into() } else { number(v) }
 }
 
 /// Runs `histone program run`.

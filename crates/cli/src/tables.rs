@@ -6,7 +6,7 @@ use std::path::Path;
 
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, Table};
-use histone_node::run::RunResult;
+use histone_node::run::{QueryOutcome, RunResult};
 use histone_node::study::{Study, Tokens};
 
 /// A text of somebody else as one harmless line: a terminal would obey control characters, line breaks would fake lines,
@@ -45,8 +45,27 @@ fn ranges(numbers: &[u32]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-fn auc(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".into(), |v| format!("{v:.4}"))
+/// Rows that a terminal shows of the first table of facts, and of the others.
+const MOST_ROWS: [usize; 2] = [40, 12];
+
+/// A number as people read it: whole, or with six digits, without zeros at the end.
+pub fn number(v: f64) -> String {
+    if v == v.trunc() && v.abs() < 1e9 {
+        return format!("{v}");
+    }
+    if (1e-4..1e7).contains(&v.abs()) {
+        let digits = (5 - v.abs().log10().floor() as i32).clamp(0, 9) as usize;
+        return format!("{v:.digits$}").trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    format!("{v:.5e}")
+}
+
+fn cell_text(cell: &serde_json::Value) -> String {
+    match (cell.as_f64(), cell.as_str()) {
+        (Some(v), _) => number(v),
+        (None, Some(text)) => text.to_owned(),
+        (None, None) => "-".into(),
+    }
 }
 
 /// What a run came to.
@@ -59,28 +78,46 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
         if r.seeded { ", seeded: its secrets are not secret" } else { "" }
     )?;
 
-    writeln!(out, "\nArea under the curve on held-out rows")?;
-    let mut rows: Vec<Vec<String>> = r
-        .auc
-        .sites
-        .iter()
-        .map(|s| {
-            let rows = format!("{} ({} positive)", s.evaluated_rows, s.positives);
-            vec![s.participant.clone(), rows, auc(s.local), auc(s.federated), auc(s.pooled)]
-        })
-        .collect();
-    let everybody = r.auc.sites.iter().map(|s| u64::from(s.evaluated_rows)).sum::<u64>() == r.auc.rows;
-    let all = if everybody { "all sites" } else { "sites in the last sum" };
-    let federated = format!("{} (~{})", auc(r.auc.federated_exact), auc(r.auc.federated));
-    let total = format!("{} ({} positive)", r.auc.rows, r.auc.positives);
-    rows.push(vec![all.into(), total, "-".into(), federated, auc(r.auc.pooled)]);
-    writeln!(out, "{}", table(&["site", "rows", "local", "federated", "pooled*"], rows))?;
+    writeln!(out, "\n{} {} over {} features", r.model.method, r.model.version, r.model.features.len())?;
+    let pooled = |name: &str| r.pooled.iter().find(|p| p.name == name).and_then(|p| p.value);
+    let mut words = Vec::new();
+    let mut tables = Vec::new();
+    for fact in &r.facts {
+        match (&fact.rows[..], fact.rows.first().and_then(|row| row.first())) {
+            ([row], Some(cell)) if row.len() == 1 => {
+                let beside = pooled(&fact.name).map_or_else(|| "-".into(), number);
+                words.push(vec![fact.name.clone(), cell_text(cell), beside, fact.says.clone()]);
+            }
+            _ => tables.push(fact),
+        }
+    }
+    writeln!(out, "{}", table(&["fact", "federated", "pooled*", "what it is"], words))?;
+    for (place, fact) in tables.into_iter().enumerate() {
+        writeln!(out, "\n{}", fact.says)?;
+        if fact.rows.len() > MOST_ROWS[place.min(1)] {
+            writeln!(out, "  {} rows: `{}` among the `facts` of result.json", fact.rows.len(), fact.name)?;
+            continue;
+        }
+        let head: Vec<&str> = fact.columns.iter().map(String::as_str).collect();
+        let rows = fact.rows.iter().map(|row| row.iter().map(cell_text).collect());
+        writeln!(out, "{}", table(&head, rows))?;
+    }
+
+    if let Some(first) = r.sites.first() {
+        writeln!(out, "\nWhat each site reports of the model on its own rows")?;
+        let names = first.fields.iter().map(|f| f.name.as_str());
+        let head: Vec<&str> = std::iter::once("site").chain(names).collect();
+        let rows = r.sites.iter().map(|s| {
+            let values = s.fields.iter().map(|f| f.value.map_or_else(|| "-".into(), number));
+            std::iter::once(s.participant.clone()).chain(values).collect()
+        });
+        writeln!(out, "{}", table(&head, rows))?;
+    }
     writeln!(
         out,
-        "~ what the parties see, from the opened histogram: about ten rows a bin or more, so that it shows nobody, and a pair\n  within a bin counts half. Beside it the exact area*.\n* computed by the runner of this study from the files; no party of a real collaboration could.\n  federated model against pooled fit: largest difference of a weight {:.1e}; {} Newton rounds, {}",
-        r.model.largest_difference_to_pooled,
-        r.model.newton_rounds,
-        if r.model.converged { "converged" } else { "NOT converged: raise `rounds`" },
+        "* the same method over all rows in one place: computed by the runner of this study from the files; no party of a real\n  \
+         collaboration could. Largest difference of a number of the two models: {:.1e}",
+        r.model.largest_difference_to_pooled
     )?;
 
     for w in &r.withdrawn {
@@ -148,14 +185,14 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
     }
 
     let answered = r.queries.iter().filter(|q| q.settled).count();
-    let known: Vec<_> = r.queries.iter().filter_map(|q| Some((q.probability?, q.truth?))).collect();
+    write!(out, "\nQueries: {answered} answered and settled, {} refunded", r.queries.len() - answered)?;
+    let probability = |q: &QueryOutcome| q.answer.iter().find(|f| f.name == "probability")?.value;
+    let known: Vec<_> = r.queries.iter().filter_map(|q| Some((probability(q)?, q.truth?))).collect();
     let right = known.iter().filter(|(p, truth)| (*p >= 0.5) == *truth).count();
-    writeln!(
-        out,
-        "\nQueries: {answered} answered and settled, {} refunded; {right} of {} with a known label on the right side of 0.5",
-        r.queries.len() - answered,
-        known.len()
-    )?;
+    match known.len() {
+        0 => writeln!(out)?,
+        all => writeln!(out, "; {right} of {all} with a known label on the right side of 0.5")?,
+    }
     writeln!(out, "Refused as they must be: {} attempts", r.refused.len())?;
     for x in &r.refused {
         writeln!(out, "  {}: {} ({})", x.attempt, x.reason, x.refused_by)?;
@@ -211,6 +248,17 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
         table(&["participant", "country", "rows", "positive", "missing cells", "consent"], rows)
     )?;
     writeln!(out, "{} features, label `{}`", study.table.features.len(), study.table.label)?;
+    if !study.table.proposed.is_empty() {
+        writeln!(
+            out,
+            "\nplausible ranges that the study file does not state are taken from the tables, rounded outward, and are public; to\n\
+             state them, write what each site may tell:\n\n[table.ranges]"
+        )?;
+        for line in &study.table.proposed {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out)?;
+    }
     writeln!(out, "committee: {}", study.committee.numbers)?;
     let platforms: Vec<String> = study.appraisal.platforms.iter().map(ToString::to_string).collect();
     writeln!(

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use histone_ledger::{Deployment, Settings};
 use histone_network::{StoreError, io_error, write_whole};
+use histone_program_sdk::method::{Cell, Fact};
 use histone_protocol::evidence::Platform;
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SigningKey;
@@ -25,7 +26,37 @@ use histone_protocol::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 /// Version of the layout and of the documents in it.
-pub const FORMAT: &str = "histone-run/1";
+pub const FORMAT: &str = "histone-run/2";
+
+/// A fact that a method says of a finished training, as the result has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FactTable {
+    /// Its name, the same in every training.
+    pub name: String,
+    /// What it says, in a sentence.
+    pub says: String,
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// Numbers and words; null where there is no number.
+    pub rows: Vec<Vec<serde_json::Value>>,
+}
+
+/// The facts of a training as the result has them.
+pub fn fact_tables(facts: &[Fact]) -> Vec<FactTable> {
+    let cell = |cell: &Cell| match cell {
+        // What is no finite number becomes null.
+        Cell::Number { value } => serde_json::json!(value),
+        Cell::Text { text } => serde_json::json!(text),
+    };
+    let rows = |fact: &Fact| fact.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+    let table = |fact: &Fact| FactTable {
+        name: fact.name.clone(),
+        says: fact.says.clone(),
+        columns: fact.columns.clone(),
+        rows: rows(fact),
+    };
+    facts.iter().map(table).collect()
+}
 
 /// Why a folder cannot be written or read.
 #[derive(Debug, thiserror::Error)]

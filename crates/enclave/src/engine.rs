@@ -281,9 +281,9 @@ impl LoadedProgram {
         &self.program
     }
 
-    /// Runs a program of one entry on `input`, which is private, in fresh memory. Nothing of a run is left for the next.
+    /// Runs a validation program on `input`, which is private, in fresh memory. Nothing of a run is left for the next.
     pub fn run(&self, input: &[u8]) -> Result<Output, RunError> {
-        self.call(crate::program::entry(self.program.kind()), input, &[])
+        self.call("validate", input, &[])
     }
 
     /// Calls an entry in fresh memory, with what is public and with what is private, in blocks. Nothing of a call is left for

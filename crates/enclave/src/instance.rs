@@ -4,6 +4,7 @@ use std::fmt;
 
 use histone_attestation::simulated::SimulatedDevice;
 use histone_ledger::Deployment;
+use histone_program_sdk::job::ValidateReport;
 use histone_protocol::dataset::{DataKey, SealedKey, release_aad};
 use histone_protocol::evidence::{EnclaveKeys, Evidence, Platform};
 use histone_protocol::hash::blob_hash;
@@ -16,7 +17,8 @@ use histone_protocol::{Address, B256};
 use zeroize::Zeroizing;
 
 use crate::engine::{LoadedProgram, RunError};
-use crate::gate::{Admitted, OutputSchema};
+use crate::gate;
+use crate::method::MethodError;
 
 /// Why an enclave refuses or fails. Nothing of the data is in any message.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +68,15 @@ pub enum EnclaveError {
     /// The round header is not what the plan, the ledger or the donation says.
     #[error("the round header is refused: {0}")]
     Header(String),
-    /// A step of the training plan does not follow.
-    #[error("the training plan does not continue from this sum")]
-    Plan(#[from] histone_federation::plan::PlanError),
+    /// A step of the training does not follow.
+    #[error("the training does not continue from this sum")]
+    Training(#[from] histone_federation::training::TrainingError),
+    /// The method cannot be used, or fails.
+    #[error(transparent)]
+    Method(#[from] MethodError),
+    /// The method does not take the configuration of the plan, or the dataset has not what it wants.
+    #[error("the configuration of the plan is refused: {0}")]
+    Config(String),
     /// A round cannot be recomputed from its public blobs.
     #[error("the round cannot be recomputed from its blobs: {0}")]
     Round(String),
@@ -266,11 +274,16 @@ impl Instance {
         DataKey::from_bytes(*self.secret.derive("storage key", &[name.as_bytes()]))
     }
 
-    /// Runs the program and passes its output through the gate.
-    pub(crate) fn run(&self, job: &[u8], schema: OutputSchema) -> Result<Admitted, EnclaveError> {
+    /// Runs a validation program and passes its output through the gate.
+    pub(crate) fn report(&self, job: &[u8], rows: u32, columns: u32) -> Result<ValidateReport, EnclaveError> {
         let output = self.program.run(job)?;
         // Which number is out of its range is the program's choice, as the way is in which it fails.
-        schema.admit(&output.bytes).map_err(|_| RunError::Withheld.into())
+        gate::report(&output.bytes, rows, columns).map_err(|_| RunError::Withheld.into())
+    }
+
+    /// The program.
+    pub(crate) fn program(&self) -> &LoadedProgram {
+        &self.program
     }
 
     /// Decrypts a dataset whose key was released to this enclave, and checks its commitment.
@@ -301,7 +314,7 @@ pub(crate) struct OpenedDataset {
 }
 
 impl OpenedDataset {
-    /// The table as programs take it.
+    /// The table as a validation program takes it.
     pub(crate) fn job_table(&self) -> histone_program_sdk::job::Table {
         histone_program_sdk::job::Table {
             // A table with 2^32 columns or more cannot be constructed.

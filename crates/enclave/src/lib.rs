@@ -7,18 +7,19 @@
 //!    with it or gives a value that says: no imports but the host's four calls, one entry, a memory with a maximum, a
 //!    closed feature set. Its [measurement](program::Program::measurement) is what is registered and attested.
 //! 2. [`engine`]: the run. Fresh memory, fuel, fixed arithmetic: the same input gives the same bytes on every machine.
-//! 3. [`gate`]: the output gate. What a program wrote is only bytes until it fits the one shape that the job allows.
+//! 3. [`method`]: a whole training as calls of one module, by its [`manifest`] and a [`plan`]. [`gate`]: what a validation
+//!    program may say. What a program wrote is only bytes until it fits the one shape that was asked for.
 //! 4. [`instance`]: a started program with keys of its own and evidence that binds them; on top of it the three
 //!    services: [`validation`], [`training`], [`query`]. What they must remember they keep in a [`storage`].
 //!
 //! ```no_run
-//! use histone_enclave::{engine::Engine, gate::OutputSchema, program::{Limits, Program}};
+//! use histone_enclave::{engine::Engine, gate, program::{Limits, Program}};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let (wasm, input): (Vec<u8>, Vec<u8>) = (vec![], vec![]);
 //! let program = Program::admit(&wasm, Limits::STANDARD)?;
 //! let loaded = Engine::new()?.load(program)?;
 //! let output = loaded.run(&input)?;
-//! let answer = OutputSchema::Probability { decimals: 4 }.admit(&output.bytes)?;
+//! let report = gate::report(&output.bytes, 100, 30)?;
 //! # Ok(()) }
 //! ```
 //!
@@ -32,6 +33,7 @@ pub mod gate;
 pub mod instance;
 pub mod manifest;
 pub mod method;
+pub mod plan;
 pub mod program;
 pub mod query;
 pub mod sketch;

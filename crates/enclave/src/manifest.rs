@@ -2,6 +2,7 @@
 //!
 //! It is JSON in the custom section `histone.manifest` of the module, measured with the rest. Nothing is run to read it.
 
+use histone_program_sdk::config::{Config, Kind, Outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::program::Limits;
@@ -319,6 +320,44 @@ impl Manifest {
 }
 
 impl Manifest {
+    /// Whether a configuration is one that the method takes; if not, what does not fit.
+    pub fn takes(&self, config: &Config) -> Result<(), String> {
+        let count = config.features.len();
+        if !(self.features.min as usize..=self.features.max as usize).contains(&count) {
+            let (min, max) = (self.features.min, self.features.max);
+            return Err(format!("it has {count} features; `{}` takes {min} to {max}", self.name));
+        }
+        for feature in &config.features {
+            let kind = match feature.kind {
+                Kind::Number { .. } => FeatureKind::Number,
+                Kind::Category { .. } => FeatureKind::Category,
+            };
+            if !self.features.kinds.contains(&kind) {
+                return Err(format!("`{}` takes no feature of the kind of `{}`", self.name, feature.name));
+            }
+        }
+        let outcome = match config.outcome {
+            Outcome::YesNo { .. } => OutcomeKind::YesNo,
+            Outcome::Number { .. } => OutcomeKind::Number,
+            Outcome::EventTime { .. } => OutcomeKind::EventTime,
+        };
+        if !self.outcome.contains(&outcome) {
+            return Err(format!("`{}` does not predict its outcome", self.name));
+        }
+        if config.values.len() != self.config.len() {
+            let (got, wanted) = (config.values.len(), self.config.len());
+            return Err(format!("it has {got} settings; `{}` has {wanted}", self.name));
+        }
+        for (setting, &value) in self.config.iter().zip(&config.values) {
+            let said = match setting.kind {
+                SettingKind::YesNo if value == 0.0 || value == 1.0 => SettingValue::Bool(value == 1.0),
+                _ => SettingValue::Number(value),
+            };
+            setting.number(said).map_err(|what| format!("`{}`: {what}", setting.name))?;
+        }
+        Ok(())
+    }
+
     /// How much a site says of itself in clear with one report, in bits, at the most.
     pub fn report_bits(&self) -> u32 {
         self.report.iter().map(Field::bits).sum::<f64>().ceil() as u32

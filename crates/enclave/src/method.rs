@@ -7,25 +7,19 @@
 
 use std::sync::Arc;
 
-use histone_program_sdk::config::Config;
+use histone_federation::BoxError;
+use histone_federation::header::check_ask;
+use histone_genome::table::Table;
+use histone_program_sdk::config::{Config, Kind, Outcome};
 use histone_program_sdk::data::Block;
 use histone_program_sdk::entries::advance_input;
 use histone_program_sdk::method::{Ask, Done, Next, Numbers, Opened};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Wire, WireError, decode_vector, encode_vector};
+use histone_protocol::hash::tagged_hash;
 
 use crate::engine::{ForOwner, LoadedProgram, RunError};
 use crate::manifest::{Field, Manifest};
-
-/// The longest vector of a round, and the most segments.
-pub const MAX_NUMBERS: usize = 1 << 24;
-const MAX_SEGMENTS: usize = 1_000;
-
-/// Largest sum of counts, over all sites: up to it a double has every whole number.
-const MAX_COUNT: f64 = (1_u64 << 53) as f64;
-
-/// Largest sum of a segment of a round, over all sites: it must fit into the field with 60 bits behind the point.
-const MAX_SUM: f64 = (1_u64 << 62) as f64;
 
 /// Rows in a block of private input, so that a block is a few MiB at the most for the usual tables.
 pub const BLOCK_ROWS: usize = 4096;
@@ -144,35 +138,10 @@ impl HostedMethod {
     }
 
     fn check_ask(&self, ask: &Ask, sites: usize) -> Result<(), MethodError> {
-        let entry = "next";
-        let stage = &ask.stage;
-        if stage.is_empty() || stage.len() > 40 || stage.chars().any(char::is_control) {
-            return self.rule(entry, "the name of its stage is no word");
+        match check_ask(ask, sites.max(1)) {
+            Ok(_) => Ok(()),
+            Err(error) => self.rule("next", error.to_string()),
         }
-        if ask.segments.len() > MAX_SEGMENTS || ask.len() > MAX_NUMBERS || ask.is_empty() {
-            return self.rule(
-                entry,
-                format!("the {stage} stage asks for {} numbers; a round has 1 to {MAX_NUMBERS}", ask.len()),
-            );
-        }
-        for (i, segment) in ask.segments.iter().enumerate() {
-            let (most, limit) = match segment.numbers {
-                Numbers::Count { max } => (max as f64, MAX_COUNT),
-                Numbers::Real { max_abs, fraction_bits } if fraction_bits <= 60 => (max_abs, MAX_SUM),
-                Numbers::Real { .. } => (f64::NAN, MAX_SUM),
-            };
-            let fits = most * sites.max(1) as f64;
-            // NaN and negative bounds are refused as well.
-            if fits.is_nan() || fits > limit || most < 0.0 {
-                return self.rule(
-                    entry,
-                    format!(
-                        "segment {i} of the {stage} stage has a bound that no sum over {sites} sites can have"
-                    ),
-                );
-            }
-        }
-        Ok(())
     }
 
     fn check_done(&self, config: &Config, done: &Done) -> Result<(), MethodError> {
@@ -255,6 +224,36 @@ impl HostedMethod {
         fields(&self.manifest.name, "report", &self.manifest.report, &bytes).map_err(ForOwner)
     }
 }
+
+impl histone_federation::training::Method for HostedMethod {
+    fn measurement(&self) -> [u8; 32] {
+        self.program.program().measurement()
+    }
+
+    fn most_rounds(&self) -> u32 {
+        self.manifest.limits.rounds
+    }
+
+    fn begin(&self, config: &Config) -> Result<Vec<u8>, BoxError> {
+        self.manifest.takes(config)?;
+        Ok(HostedMethod::begin(self, config)?)
+    }
+
+    fn next(&self, config: &Config, state: &[u8]) -> Result<Next, BoxError> {
+        // For how many sites a sum must fit is the header's to say, which checks it.
+        Ok(HostedMethod::next(self, config, state, 1)?)
+    }
+
+    fn advance(&self, state: &[u8], ask: &Ask, opened: &Opened) -> Result<Vec<u8>, BoxError> {
+        Ok(HostedMethod::advance(self, state, ask, opened)?)
+    }
+}
+
+/// A training by a method that runs here.
+pub type Training = histone_federation::training::Training<HostedMethod>;
+
+/// What a sum led to.
+pub type Step = histone_federation::training::Step<HostedMethod>;
 
 /// The gate of a round: as many numbers as the segments say, each within the bound that the sum over `sites` has.
 fn admit(ask: &Ask, values: &[f64], sites: usize) -> Result<(), String> {
@@ -413,4 +412,37 @@ pub fn blocks(columns: usize, draws: &[f64], values: &[f64]) -> Vec<Arc<[u8]>> {
         .zip(values.chunks(BLOCK_ROWS * columns))
         .map(|(draws, values)| Block { columns, draws: draws.into(), values: values.into() }.encode().into())
         .collect()
+}
+
+/// The rows of a dataset as a method takes them: the features of its configuration, then the outcome, and a draw of each row. A draw
+/// follows from the row alone, so that it is the same in every training (sums of one table over other rows would tell these
+/// apart) and no salt makes another one. An error says what of the configuration the dataset has not.
+pub fn rows_of(table: &Table, config: &Config) -> Result<Vec<Arc<[u8]>>, String> {
+    if !matches!(config.outcome, Outcome::YesNo { .. }) {
+        return Err("a dataset has a yes/no outcome; others cannot be donated yet".into());
+    }
+    let names = config.features.iter().map(|f| f.name.as_str());
+    if !names.eq(table.columns().iter().map(String::as_str)) {
+        return Err("its features are not the columns of the dataset, in their order".into());
+    }
+    if let Some(f) = config.features.iter().find(|f| !matches!(f.kind, Kind::Number { .. })) {
+        return Err(format!("`{}` is a number in the dataset", f.name));
+    }
+    let columns = table.columns().len();
+    let mut values = Vec::with_capacity(table.rows() * (columns + 1));
+    let mut draws = Vec::with_capacity(table.rows());
+    let rows = table.values().chunks_exact(columns.max(1)).zip(table.labels());
+    for (i, (row, &label)) in rows.enumerate() {
+        values.extend_from_slice(row);
+        values.push(f64::from(u8::from(label)));
+        draws.push(draw(&table.row_bytes(i).unwrap_or_default()));
+    }
+    Ok(blocks(columns + 1, &draws, &values))
+}
+
+/// A number of [0, 1) with 53 bits.
+fn draw(row: &[u8]) -> f64 {
+    let hash = tagged_hash("histone/draw/v1", &[row]);
+    let bits = hash.iter().take(8).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+    (bits >> 11) as f64 / (1u64 << 53) as f64
 }

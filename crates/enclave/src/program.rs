@@ -39,15 +39,6 @@ const CUSTOM_SECTIONS: [&str; 4] = ["name", "producers", "target_features", abi:
 /// WebAssembly 1 with the small later additions that compilers take for granted, and 128-bit vectors.
 const FEATURES: WasmFeatures = WasmFeatures::LIME1.union(WasmFeatures::SIMD);
 
-/// The name of the entry of a kind of program.
-pub fn entry(kind: ProgramKind) -> &'static str {
-    match kind {
-        ProgramKind::Validation => "validate",
-        ProgramKind::Training => "train",
-        ProgramKind::Query => "query",
-    }
-}
-
 /// What a run may use. Part of the measurement: the same module with other limits is another program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -228,6 +219,15 @@ pub struct Program {
 }
 
 impl Program {
+    /// Checks a module with the limits under which programs of its kind are published: a method's within those of its manifest.
+    pub fn published(wasm: &[u8]) -> Result<Program, AdmissionError> {
+        let program = Program::admit(wasm, Limits::METHOD)?;
+        match program.kind {
+            ProgramKind::Validation => Program::admit(wasm, Limits::STANDARD),
+            ProgramKind::Training | ProgramKind::Query => Ok(program),
+        }
+    }
+
     /// Checks a module. The errors say what is wrong, where, and what to do about it.
     pub fn admit(wasm: &[u8], limits: Limits) -> Result<Program, AdmissionError> {
         if wasm.len() > MAX_MODULE_BYTES {
@@ -460,7 +460,7 @@ impl<'a> Facts<'a> {
         };
         let kind = match name {
             "validate" => ProgramKind::Validation,
-            "train" | "method" => ProgramKind::Training,
+            "method" => ProgramKind::Training,
             _ => ProgramKind::Query,
         };
         Ok((kind, entries))

@@ -1,10 +1,10 @@
 //! The query service: holds a trained model sealed, answers paid queries, signs what settles them.
 
-use histone_federation::plan::Model;
+use histone_federation::training::model_hash;
 use histone_ledger::contracts::{Contract, Enclaves, Market};
 use histone_ledger::{Deployment, Ledger, LedgerError};
-use histone_program_sdk::job::QueryJob;
-use histone_program_sdk::wire::{Reader, Writer};
+use histone_program_sdk::model::Model;
+use histone_program_sdk::wire::{Reader, Wire, Writer, decode_vector, encode_vector};
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
 use histone_protocol::program::ProgramKind;
@@ -12,8 +12,9 @@ use histone_protocol::receipt::{self, QueryReceipt};
 use histone_protocol::seal::SealPublicKey;
 use histone_protocol::{Address, B256, U256};
 
-use crate::gate::OutputSchema;
 use crate::instance::{EnclaveError, Instance};
+use crate::manifest::Manifest;
+use crate::method::HostedAnswer;
 use crate::storage::Storage;
 
 /// HPKE `info` of a query to an enclave.
@@ -22,8 +23,6 @@ pub const QUERY_INFO: &str = "histone/query/v1";
 pub const ANSWER_INFO: &str = "histone/answer/v1";
 /// Under which name a model is encrypted for its operator.
 const MODEL: &str = "model";
-/// Decimals of a probability that leaves.
-const DECIMALS: u32 = 4;
 /// Seconds that an answer needs to reach the ledger, at the most. It is public from the moment in which it is sent there:
 /// with less time left, a user could read it off a settlement that comes too late, and take the price back.
 pub const SETTLING: u64 = 60;
@@ -106,17 +105,15 @@ pub struct QueryAnswer {
     pub signature: SignatureBytes,
 }
 
-/// Opens an answer with the user's key: the probability of the positive class.
+/// Opens an answer with the user's key: a number for each field of the method's answer, none where there is none.
 pub fn open_answer(
     key: &histone_protocol::seal::SealKey,
     query_id: B256,
     sealed: &[u8],
-) -> Result<f64, EnclaveError> {
+) -> Result<Vec<Option<f64>>, EnclaveError> {
     let plain = key.open(ANSWER_INFO, query_id.as_slice(), sealed)?;
-    match histone_program_sdk::wire::decode_vector(&plain).as_deref() {
-        Ok([p]) => Ok(*p),
-        _ => Err(EnclaveError::Request("the answer is not one number")),
-    }
+    let values = decode_vector(&plain).map_err(|_| EnclaveError::Request("the answer is no numbers"))?;
+    Ok(values.into_iter().map(|v| (!v.is_nan()).then_some(v)).collect())
 }
 
 /// An enclave that answers queries to one model.
@@ -124,6 +121,7 @@ pub struct QueryEnclave {
     instance: Instance,
     model_id: u64,
     model: Model,
+    answer: HostedAnswer,
     /// Keeps the sealed answers by query: the same question again gets the same bytes, a used code with another row is
     /// refused, also after a restart.
     storage: Box<dyn Storage>,
@@ -136,17 +134,24 @@ impl std::fmt::Debug for QueryEnclave {
 }
 
 impl QueryEnclave {
-    /// Takes a model into a started enclave. Its hash must be the one on the ledger.
+    /// Takes a model into a started enclave, with the manifest of the method that made it. Its hash must be the one on the
+    /// ledger.
     pub async fn install(
         instance: Instance,
         model_id: u64,
         model: &[u8],
+        manifest: &Manifest,
         storage: Box<dyn Storage>,
         ledger: &Ledger,
     ) -> Result<Self, EnclaveError> {
         instance.need(ProgramKind::Query)?;
-        let model = Model::decode(model)?;
-        let hash = B256::from(model.hash());
+        let model =
+            Model::from_bytes(model).map_err(|_| EnclaveError::Request("the model cannot be read"))?;
+        if (&model.method, &model.version) != (&manifest.name, &manifest.version) {
+            return Err(EnclaveError::Request("the model is of another method"));
+        }
+        let answer = HostedAnswer::new(instance.program().clone(), manifest.clone())?;
+        let hash = B256::from(model_hash(&model));
         if instance.init_data() != init_data(ledger.deployment(), model_id, hash) {
             return Err(EnclaveError::Request("the enclave was started for another model"));
         }
@@ -155,7 +160,7 @@ impl QueryEnclave {
         if on_ledger.modelHash != hash {
             return Err(EnclaveError::NotBacked("the ledger names another model hash".into()));
         }
-        Ok(Self { instance, model_id, model, storage })
+        Ok(Self { instance, model_id, model, answer, storage })
     }
 
     /// Takes the model back into an enclave that was resumed, from what [`QueryEnclave::sealed_model`] gave.
@@ -163,11 +168,12 @@ impl QueryEnclave {
         instance: Instance,
         model_id: u64,
         sealed_model: &[u8],
+        manifest: &Manifest,
         storage: Box<dyn Storage>,
         ledger: &Ledger,
     ) -> Result<Self, EnclaveError> {
         let model = instance.decrypt(MODEL, sealed_model)?;
-        Self::install(instance, model_id, &model, storage, ledger).await
+        Self::install(instance, model_id, &model, manifest, storage, ledger).await
     }
 
     /// The running enclave.
@@ -177,7 +183,7 @@ impl QueryEnclave {
 
     /// The model encrypted under the enclave's own storage key, for the operator to keep.
     pub fn sealed_model(&self) -> Vec<u8> {
-        self.instance.encrypt(MODEL, &self.model.encode())
+        self.instance.encrypt(MODEL, &self.model.to_bytes())
     }
 
     /// Answers a sealed query when the ledger shows that its code is paid for, unused and in time: [`SETTLING`] seconds or
@@ -257,19 +263,15 @@ impl QueryEnclave {
         }
     }
 
-    /// Runs the program on a row; gives the encoded answer as it passed the gate.
+    /// Runs the program on a row; gives the encoded answer as it passed the gate, NaN where a field has no value.
     fn predict(&self, row: &[f64]) -> Result<Vec<u8>, EnclaveError> {
-        let zero_is_missing = &self.model.zero_is_missing;
-        let row: Vec<f64> = (0u32..)
-            .zip(row)
-            .map(|(i, &v)| if v == 0.0 && zero_is_missing.contains(&i) { f64::NAN } else { v })
-            .collect();
-        if row.len() != self.model.columns() {
-            return Err(EnclaveError::Request("the row has another number of values than the model"));
+        if row.len() != self.model.config.features.len() {
+            return Err(EnclaveError::Request(
+                "the row has another number of values than the model has features",
+            ));
         }
-        let job = QueryJob { pre: self.model.pre.clone(), weights: self.model.weights.clone(), row };
-        let schema = OutputSchema::Probability { decimals: DECIMALS };
-        Ok(self.instance.run(&job.encode(), schema)?.encode())
+        let values = self.answer.answer(&self.model, row)?;
+        Ok(encode_vector(&values.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect::<Vec<_>>()))
     }
 
     fn aad(&self) -> B256 {

@@ -1,36 +1,37 @@
 //! The training service at one owner: holds one dataset for one model and takes part in rounds.
 //!
-//! The enclave follows the training plan by itself. It recomputes every sum from the public blobs and refuses a header
+//! The enclave follows the training by itself. It recomputes every sum from the public blobs and refuses a header
 //! that asks for anything but the plan's next step, so a coordinator cannot use rounds to ask questions of its own.
 //! Its update leaves encrypted only, bound to one header whose hash it has seen on the ledger, for all donors that it
 //! believes ([`crate::cohort`]) together, and to the committee of the ledger and no other. A sum counts only as its members
 //! posted it. What was answered once for one version of a dataset is not answered for another one ([`AnsweredVersions`]).
 
+use std::sync::Arc;
+
 use histone_attestation::cohort::{CohortPolicy, EvidenceSource};
 use histone_federation::BoxError;
 use histone_federation::committee::PartialSum;
 use histone_federation::dispute;
-use histone_federation::fixed;
 use histone_federation::header::RoundHeader;
 use histone_federation::open::{Aggregate, open_and_name};
-use histone_federation::plan::{Finished, Plan, Step, Training};
+use histone_federation::plan::Plan;
+use histone_federation::training::Finished;
 use histone_federation::update::{self, Hpke, Survivor, Survivors};
 use histone_ledger::contracts::{Contract, Datasets, Rounds};
 use histone_ledger::{Deployment, Ledger};
-use histone_program_sdk::job::{Table, TrainJob};
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, DonationReceipt, ShareOpening, UpdateReceipt};
 use histone_protocol::record::{LedgerId, Signed};
-use histone_protocol::report::SiteEvaluation;
+use histone_protocol::report::{NamedValue, SiteEvaluation};
 use histone_protocol::{Address, B256, U256};
 
 use crate::cohort::Watch;
 use crate::consent::Asked;
 pub use crate::consent::Consent;
-use crate::gate::{Admitted, OutputSchema};
 use crate::instance::{EnclaveError, Instance, SealedDataset};
+use crate::method::{HostedMethod, Step, Training, rows_of};
 
 /// Round status on the ledger: updates are anchored.
 const OPEN: u8 = 1;
@@ -94,8 +95,10 @@ pub struct TrainingEnclave {
     instance: Instance,
     ledger: LedgerId,
     plan: Plan,
+    method: HostedMethod,
     model_id: u64,
-    table: Table,
+    /// The rows as the method reads them.
+    blocks: Vec<Arc<[u8]>>,
     /// The dataset through all its versions, and the version that is held.
     lineage: B256,
     root: B256,
@@ -175,11 +178,10 @@ impl TrainingEnclave {
         if instance.init_data() != init_data(deployment, model_id, &plan) {
             return Err(EnclaveError::Request("the enclave was started for another model or plan"));
         }
+        let method = HostedMethod::new(instance.program().clone())?;
+        method.manifest().takes(&plan.config).map_err(EnclaveError::Config)?;
         let opened = instance.open(dataset)?;
-        let table = opened.job_table();
-        if table.columns != plan.columns {
-            return Err(EnclaveError::Request("the dataset has another number of columns than the plan"));
-        }
+        let blocks = rows_of(&opened.table, &plan.config).map_err(EnclaveError::Config)?;
         let registered = ledger.read(Contract::Datasets, Datasets::datasetCall { id: dataset.id }).await?;
         if registered.root != opened.root || registered.owner != dataset.owner {
             return Err(EnclaveError::NotBacked("the dataset is not registered with this commitment".into()));
@@ -199,14 +201,15 @@ impl TrainingEnclave {
         };
         let domain = receipt::domain(deployment.chain_id, deployment.market);
         let signature = receipt::sign(&receipt, &domain, instance.receipt_key());
-        let progress = Progress::Running(Box::new(Training::start(plan.clone())?));
+        let progress = Progress::Running(Box::new(Training::start(method.clone(), plan.clone())?));
         let ledger = deployment.id();
         let enclave = Self {
             instance,
             ledger,
             plan,
+            method,
             model_id,
-            table,
+            blocks,
             lineage: dataset.id,
             root: opened.root,
             versions: terms.versions,
@@ -338,15 +341,9 @@ impl TrainingEnclave {
         Ok(OpenedShare { blob, receipt, signature })
     }
 
-    /// What the program answers to a header, through the gate.
+    /// What the method answers to a header, through the gate.
     fn numbers(&self, header: &RoundHeader) -> Result<Vec<f64>, EnclaveError> {
-        let f = header.fields();
-        let job = TrainJob { spec: f.spec.clone(), table: self.table.clone() }.encode();
-        let schema = OutputSchema::Vector { len: header.dimension(), max_abs: fixed::limit(f.cohort.len()) };
-        match self.instance.run(&job, schema)? {
-            Admitted::Vector(values) => Ok(values),
-            _ => Err(EnclaveError::Request("the gate gave another shape")),
-        }
+        Ok(self.method.site(&header.fields().ask, &self.blocks)?)
     }
 
     /// Recomputes the sum of the round that just ended and goes on to the next step of the plan. Survivors, blobs,
@@ -395,7 +392,7 @@ impl TrainingEnclave {
             // Who may be asked next is the ledger's to say ([`Watch`]): whoever missed a round may come back.
             Step::Next(next) => Progress::Running(Box::new(next)),
             Step::Finished(finished) => {
-                let last_state = B256::from(finished.model.hash());
+                let last_state = B256::from(finished.hash());
                 Progress::Finished { finished: Box::new(finished), last_state }
             }
         };
@@ -409,8 +406,8 @@ impl TrainingEnclave {
         Ok(())
     }
 
-    /// States how the finished model does on this site's evaluation rows, which are those of the plan it started with, as
-    /// the donor that it was in the sums.
+    /// States what the method reports of the finished model at this site, under the plan that it started with, as the donor
+    /// that it was in the sums.
     pub fn evaluate(&self, plan: &Plan) -> Result<Vec<u8>, EnclaveError> {
         let Progress::Finished { finished, last_state } = &self.progress else {
             return Err(EnclaveError::Request("the training is not finished"));
@@ -419,21 +416,16 @@ impl TrainingEnclave {
             return Err(EnclaveError::Request("the enclave was started for another plan"));
         }
         let donor = self.donor.ok_or(EnclaveError::Request("this enclave is in no sum of the model"))?;
-        let job = TrainJob { spec: finished.model.report_spec(plan), table: self.table.clone() }.encode();
-        let rows = self.table.rows() as u32;
-        let Admitted::SiteReport(report) = self.instance.run(&job, OutputSchema::SiteReport { rows })? else {
-            return Err(EnclaveError::Request("the gate gave another shape"));
-        };
+        let values = self.method.report(&finished.model, &self.blocks)?;
+        let names = self.method.manifest().report.iter().map(|field| field.name.clone());
+        let fields = names.zip(values).map(|(name, value)| NamedValue { name, value }).collect();
         let statement = SiteEvaluation {
             ledger: self.ledger,
             platform: self.instance.platform(),
             model_id: self.model_id,
             donor,
             model_hash: *last_state,
-            rows: report.rows,
-            positives: report.positives,
-            federated_auc: report.federated_auc,
-            local_auc: report.local_auc,
+            fields,
         };
         Ok(Signed::sign(&statement, self.instance.receipt_key())?.to_bytes())
     }

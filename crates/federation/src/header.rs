@@ -3,18 +3,21 @@
 //! The header goes on the ledger first. Blobs, partial sums and aggregates carry its hash, so that none of them is of
 //! use in another round, for another model or on another chain.
 
-use histone_program_sdk::job::{TrainSpec, TrainTask};
-use histone_program_sdk::wire::{Reader, WireError, Writer};
+use histone_program_sdk::method::{Ask, Numbers};
+use histone_program_sdk::wire::{Reader, Wire, WireError, Writer};
 use histone_protocol::committee::{Committee, CommitteeError};
 use histone_protocol::hash::blob_hash;
 
 use crate::codec;
-use crate::fixed::MAX_FRACTIONAL_BITS;
+use crate::fixed::{self, MAX_FRACTIONAL_BITS};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// The longest vector of a round: a share of it for one member is 16 MiB.
 pub const MAX_DIMENSION: usize = 1 << 20;
+
+/// Most segments of a round.
+pub const MAX_SEGMENTS: usize = 1_000;
 
 /// One member of the cohort: a donor whose enclave may contribute, and what that rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +54,11 @@ pub struct RoundFields {
     pub model_id: [u8; 32],
     /// Number of the round within the training of this model.
     pub round: u32,
-    /// What every site computes.
-    pub spec: TrainSpec,
-    /// [`Training::state_hash`](crate::plan::Training::state_hash) of the state that asks for this round.
+    /// Measurement of the method, which computes.
+    pub method: [u8; 32],
+    /// What every site is asked.
+    pub ask: Ask,
+    /// [`Training::state_hash`](crate::training::Training::state_hash) of the state that asks for this round.
     pub previous: [u8; 32],
     /// The donors who may contribute, ascending by index, at least two.
     pub cohort: Vec<Donor>,
@@ -73,9 +78,9 @@ pub enum HeaderError {
     /// The bytes are not the encoding of a header.
     #[error("the round header cannot be read; take it again from the ledger")]
     Encoding(#[source] WireError),
-    /// The task must not be summed, or its answer is too long.
-    #[error("the training task cannot be a round: {0}")]
-    Task(&'static str),
+    /// What is asked is too long, or a sum over the cohort could not hold it.
+    #[error("what it asks cannot be a round: {0}")]
+    Ask(&'static str),
     /// The cohort is too small, not ascending, or two donors share an enclave or a dataset.
     #[error("the cohort is refused: {0}")]
     Cohort(&'static str),
@@ -114,8 +119,6 @@ impl RoundHeader {
     pub fn new(fields: RoundFields) -> Result<Self, HeaderError> {
         let (dimension, committee) = check(&fields)?;
         let mut header = RoundHeader { fields, committee, dimension, hash: [0; 32] };
-        // A specification that cannot be read back would be a header that only its author can use.
-        TrainSpec::decode(&header.fields.spec.encode()).map_err(HeaderError::Encoding)?;
         header.hash = blob_hash(&header.encode()).0;
         Ok(header)
     }
@@ -162,10 +165,12 @@ impl RoundHeader {
         codec::hash("histone/round-id/v1", &[&chain, &f.market, &f.model_id, &round])
     }
 
-    /// Names the computation: what is summed, for whichever model, market or chain. Two exact sums of one computation
+    /// Names the computation: what is summed by which method, for whichever model, market or chain. Two exact sums of one computation
     /// over donors or versions that differ a little would differ by what one of them, or one person, adds.
     pub fn computation_id(&self) -> [u8; 32] {
-        codec::hash("histone/computation/v2", &[&self.fields.spec.encode()])
+        let f = &self.fields;
+        let ask = Ask { stage: String::new(), ..f.ask.clone() };
+        codec::hash("histone/computation/v3", &[&f.method, &ask.to_bytes()])
     }
 
     /// The donor of this number.
@@ -182,7 +187,9 @@ impl RoundHeader {
         codec::put_u64(&mut w, f.chain_id);
         w.0.extend_from_slice(&f.market);
         w.0.extend_from_slice(&f.model_id);
-        w.u32(f.round).bytes(&f.spec.encode());
+        w.u32(f.round);
+        w.0.extend_from_slice(&f.method);
+        w.bytes(&f.ask.to_bytes());
         w.0.extend_from_slice(&f.previous);
         w.u32(f.cohort.len() as u32);
         for d in &f.cohort {
@@ -219,10 +226,11 @@ fn read(bytes: &[u8]) -> Result<RoundFields, WireError> {
     let market = codec::array(&mut r)?;
     let model_id = codec::array(&mut r)?;
     let round = r.u32()?;
-    let spec_bytes = r.bytes()?;
-    let spec = TrainSpec::decode(spec_bytes)?;
-    if spec.encode() != spec_bytes {
-        return Err(WireError::Invalid("training specification"));
+    let method = codec::array(&mut r)?;
+    let ask_bytes = r.bytes()?;
+    let ask = Ask::from_bytes(ask_bytes)?;
+    if ask.to_bytes() != ask_bytes {
+        return Err(WireError::Invalid("question of a round"));
     }
     let previous = codec::array(&mut r)?;
     let mut cohort = Vec::new();
@@ -246,7 +254,8 @@ fn read(bytes: &[u8]) -> Result<RoundFields, WireError> {
         market,
         model_id,
         round,
-        spec,
+        method,
+        ask,
         previous,
         cohort,
         committee,
@@ -258,18 +267,7 @@ fn read(bytes: &[u8]) -> Result<RoundFields, WireError> {
 
 /// Gives the number of numbers of the round, and the committee's sizes.
 fn check(f: &RoundFields) -> Result<(usize, Committee), HeaderError> {
-    if matches!(f.spec.task, TrainTask::Report { .. }) {
-        return Err(HeaderError::Task("a site's report is its own and is never summed"));
-    }
-    // Before `output_len`, whose squares would overflow on absurd widths.
-    let columns = f.spec.columns as usize;
-    if columns > MAX_DIMENSION {
-        return Err(HeaderError::Task("too many columns"));
-    }
-    let dimension = f.spec.task.output_len(columns);
-    if !(1..=MAX_DIMENSION).contains(&dimension) {
-        return Err(HeaderError::Task("its answer must have between 1 and 1,048,576 numbers"));
-    }
+    let dimension = check_ask(&f.ask, f.cohort.len())?;
     if f.cohort.len() < 2 {
         return Err(HeaderError::Cohort("a sum over fewer than two donors hides nobody"));
     }
@@ -299,6 +297,33 @@ fn check(f: &RoundFields) -> Result<(usize, Committee), HeaderError> {
     Ok((dimension, committee))
 }
 
+/// Whether a sum over so many sites can hold what is asked; gives the number of numbers.
+pub fn check_ask(ask: &Ask, sites: usize) -> Result<usize, HeaderError> {
+    let refuse = |what| Err(HeaderError::Ask(what));
+    let stage = &ask.stage;
+    if stage.is_empty() || stage.len() > 40 || stage.chars().any(char::is_control) {
+        return refuse("the name of its stage is no word");
+    }
+    // Added up in 64 bits: a segment has up to 2^32 numbers.
+    let numbers = ask.segments.iter().fold(0u64, |sum, s| sum.saturating_add(s.len.into()));
+    if ask.segments.len() > MAX_SEGMENTS || !(1..=MAX_DIMENSION as u64).contains(&numbers) {
+        return refuse("it must have between 1 and 1,048,576 numbers, in 1,000 segments at the most");
+    }
+    for segment in &ask.segments {
+        let most = match segment.numbers {
+            // Above it not every whole number is a double.
+            Numbers::Count { max } if max as f64 * sites as f64 <= (1u64 << 53) as f64 => max as f64,
+            Numbers::Real { max_abs, fraction_bits } if fraction_bits <= MAX_FRACTIONAL_BITS => max_abs,
+            _ => return refuse("the bound of a segment is none that a sum over its cohort can have"),
+        };
+        // Written so that NaN is refused.
+        if !(0.0..fixed::limit(sites)).contains(&most) {
+            return refuse("the bound of a segment is none that a sum over its cohort can have");
+        }
+    }
+    Ok(numbers as usize)
+}
+
 fn repeats<T: Ord>(mut items: Vec<T>) -> bool {
     items.sort_unstable();
     items.windows(2).any(|w| w.first() == w.last())
@@ -308,7 +333,7 @@ fn repeats<T: Ord>(mut items: Vec<T>) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use histone_program_sdk::job::Missing;
+    use histone_program_sdk::method::Segment;
     use proptest::prelude::*;
 
     fn donor(i: u8) -> Donor {
@@ -322,18 +347,20 @@ mod tests {
     }
 
     fn fields() -> RoundFields {
-        let task = TrainTask::Describe;
+        let real = Numbers::Real { max_abs: 1e9, fraction_bits: 40 };
         RoundFields {
             chain_id: 31337,
             market: [1; 20],
             model_id: [2; 32],
             round: 3,
-            spec: TrainSpec {
-                columns: 2,
-                missing: Missing::Mean,
-                zero_is_missing: vec![1],
-                holdout_every: 5,
-                task,
+            method: [3; 32],
+            ask: Ask {
+                stage: "describe".into(),
+                question: vec![1, 2, 3],
+                segments: vec![
+                    Segment { len: 2, numbers: Numbers::Count { max: 1 << 31 } },
+                    Segment { len: 6, numbers: real },
+                ],
             },
             previous: [4; 32],
             cohort: (1..=3u8).map(donor).collect(),
@@ -350,12 +377,15 @@ mod tests {
         assert_eq!(RoundHeader::decode(&header.encode()).unwrap(), header);
         assert_eq!(header.dimension(), 8);
         assert_eq!((header.threshold(), header.committee().quorum()), (4, 5));
-        let changes: [fn(&mut RoundFields); 14] = [
+        let changes: [fn(&mut RoundFields); 17] = [
             |f| f.chain_id = 1,
             |f| f.market[19] = 0,
             |f| f.model_id[0] = 0,
             |f| f.round = 4,
-            |f| f.spec.holdout_every = 0,
+            |f| f.method[7] = 0,
+            |f| f.ask.question[1] = 9,
+            |f| f.ask.stage = "other".into(),
+            |f| f.ask.segments[0].len = 3,
             |f| f.previous[5] = 0,
             |f| f.cohort[0].enclave[3] = 0,
             |f| f.committee[1].seal_key[31] = 0,
@@ -395,12 +425,21 @@ mod tests {
         check(refused(|f| f.min_survivors = 1), "between 2");
         check(refused(|f| f.min_survivors = 4), "between 2");
         check(refused(|f| f.fractional_bits = 61), "fractional bits");
-        check(refused(|f| f.spec.columns = u32::MAX), "too many columns");
-        check(refused(|f| f.spec.task = TrainTask::Ranks { thresholds: vec![vec![0.0]] }), "cannot be read");
-        check(
-            refused(|f| f.spec.task = TrainTask::Ranks { thresholds: vec![vec![], vec![]] }),
-            "between 1 and",
-        );
+        check(refused(|f| f.ask.segments[1].len = u32::MAX), "between 1 and");
+        check(refused(|f| f.ask.segments.clear()), "between 1 and");
+        check(refused(|f| f.ask.stage = "a\nb".into()), "no word");
+        let bound = |max_abs, fraction_bits| Numbers::Real { max_abs, fraction_bits };
+        for numbers in [
+            bound(f64::NAN, 40),
+            bound(-1.0, 40),
+            bound(2e18, 40),
+            bound(1.0, 61),
+            Numbers::Count { max: 1 << 52 },
+        ] {
+            let mut f = fields();
+            f.ask.segments[1].numbers = numbers;
+            check(RoundHeader::new(f).unwrap_err().to_string(), "the bound of a segment");
+        }
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! The auditor: measures programs again and says so in public.
 
-use histone_enclave::program::{Limits, Program};
+use histone_enclave::program::Program;
 use histone_ledger::contracts::{Contract, Programs};
 use histone_protocol::B256;
 use histone_protocol::hash::sha256;
@@ -41,7 +41,7 @@ pub async fn audit(auditor: &Party, program: &Submission, world: &World) -> Resu
     if registered.sourceHash != sha256(&source) {
         return Err(refuse("the source listing is not the registered one"));
     }
-    let measured = Program::admit(&wasm, Limits::STANDARD).map_err(|e| refuse(&e.to_string()))?;
+    let measured = Program::published(&wasm).map_err(|e| refuse(&e.to_string()))?;
     if B256::from(measured.measurement()) != program.measurement {
         return Err(refuse("the module measures differently than registered"));
     }

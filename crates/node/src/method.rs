@@ -11,7 +11,7 @@ pub mod sites;
 
 use histone_enclave::engine::Engine;
 use histone_enclave::method::{HostedAnswer, HostedMethod, MethodError};
-use histone_enclave::program::{AdmissionError, Limits, Program};
+use histone_enclave::program::{AdmissionError, Program};
 
 use crate::programs::ProgramError;
 
@@ -68,14 +68,14 @@ impl From<AdmissionError> for LoadError {
 
 /// Admits and compiles a method.
 pub fn load(wasm: &[u8]) -> Result<HostedMethod, LoadError> {
-    let program = Program::admit(wasm, Limits::METHOD)?;
+    let program = Program::published(wasm)?;
     let loaded = Engine::new().and_then(|engine| engine.load(program)).map_err(ProgramError::Load)?;
     Ok(HostedMethod::new(loaded)?)
 }
 
 /// Admits and compiles the module that applies the models of a method.
 pub fn load_answer(wasm: &[u8], method: &HostedMethod) -> Result<HostedAnswer, LoadError> {
-    let program = Program::admit(wasm, Limits::METHOD)?;
+    let program = Program::published(wasm)?;
     let loaded = Engine::new().and_then(|engine| engine.load(program)).map_err(ProgramError::Load)?;
     Ok(HostedAnswer::new(loaded, method.manifest().clone())?)
 }

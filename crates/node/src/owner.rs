@@ -272,6 +272,7 @@ impl Owner {
         let plan = plan::read(on_ledger.planHash, world)?;
         plan::agree(&plan, &paper, &on_ledger)
             .map_err(|why| NodeError::Message(format!("the plan of model {model_id} is refused: {why}")))?;
+        plan::computation(&plan, world)?;
         self.considered.insert(model_id, plan);
         let in_force = world
             .ledger
@@ -313,7 +314,7 @@ impl Owner {
     ) -> Result<u16, NodeError> {
         // Where it was not considered, there is no permit for this model either.
         if let Some(document) = self.considered.get(&model_id)
-            && Plan::of(document).map_err(NodeError::round)? != *plan
+            && plan::computation(document, world)?.0 != *plan
         {
             return Err(NodeError::Message(format!(
                 "the plan handed in for model {model_id} is not the one that was considered"

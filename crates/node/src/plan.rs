@@ -1,9 +1,14 @@
 //! The plan of a training, as the document that the white paper and the ledger name.
 
-use histone_federation::plan::{MAX_BINS, Plan};
+use histone_enclave::manifest::Manifest;
+use histone_enclave::method::HostedMethod;
+use histone_enclave::plan::plan_of;
+use histone_federation::plan::Plan;
 use histone_ledger::contracts::{Contract, Market, Rounds};
 use histone_protocol::consent::WhitePaper;
-use histone_protocol::plan::{FORMAT, MissingCells, PlanDocument, PlanPrograms};
+use histone_protocol::plan::{
+    ColumnKind, FORMAT, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms,
+};
 use histone_protocol::{B256, U256};
 
 use crate::error::NodeError;
@@ -20,29 +25,25 @@ pub struct Times {
 }
 
 /// The plan of a study's training.
-pub fn document(study: &Study, programs: PlanPrograms, times: Times) -> PlanDocument {
-    let zero_is_missing = (0u32..)
-        .zip(&study.table.features)
-        .filter(|(_, name)| study.table.rules.zero_is_missing.contains(name))
-        .map(|(i, _)| i)
-        .collect();
+pub fn document(study: &Study, manifest: &Manifest, programs: PlanPrograms, times: Times) -> PlanDocument {
+    let feature = |(name, range): (&String, &[f64; 2])| PlanFeature {
+        name: name.clone(),
+        kind: ColumnKind::Range(*range),
+        zero_is_missing: study.table.rules.zero_is_missing.contains(name),
+    };
     PlanDocument {
         format: FORMAT.into(),
-        // A table has at most 4,096 columns.
-        columns: study.table.features.len() as u32,
+        method: format!("{} {}", manifest.name, manifest.version),
+        features: study.table.features.iter().zip(&study.table.ranges).map(feature).collect(),
+        outcome: PlanOutcome::YesNo(study.table.label.clone()),
         missing: match study.table.missing {
             Missing::Refuse => MissingCells::Refuse,
             Missing::Drop => MissingCells::Drop,
             Missing::Mean => MissingCells::Mean,
             Missing::Median => MissingCells::Median,
         },
-        zero_is_missing,
-        // The study file allows shares above 0 and up to a half: every second row or fewer.
-        holdout_every: (1.0 / study.training.holdout).round() as u32,
-        ridge: study.training.ridge,
-        max_newton_rounds: study.training.rounds,
-        tolerance: study.training.tolerance,
-        bins: MAX_BINS,
+        holdout: study.training.holdout,
+        settings: manifest.config.iter().map(|s| (s.name.clone(), study.training.setting(s))).collect(),
         // A study has at most 256 participants.
         min_survivors: study.training.min_survivors as u16,
         committee_members: study.committee.numbers.members(),
@@ -51,6 +52,16 @@ pub fn document(study: &Study, programs: PlanPrograms, times: Times) -> PlanDocu
         opening_seconds: times.opening_seconds,
         programs,
     }
+}
+
+/// What a plan computes, and the method that does: one that this node has at hand.
+pub fn computation(document: &PlanDocument, world: &World) -> Result<(Plan, HostedMethod), NodeError> {
+    let refuse = |why: String| NodeError::Message(format!("the plan is refused: {why}"));
+    let training = document.programs.training;
+    let method = world.methods.get(training).ok_or_else(|| {
+        refuse(format!("its method {} ({training}) is not at hand", document.method.escape_debug()))
+    })?;
+    Ok((plan_of(document, method).map_err(refuse)?, method.clone()))
 }
 
 /// Reads a plan from public storage.
@@ -78,7 +89,8 @@ pub async fn check_times(model_id: U256, round: u32, world: &World) -> Result<()
     }
 }
 
-/// Whether plan, white paper and ledger say the same; if not, what they do not agree on.
+/// Whether plan, white paper and ledger say the same; if not, what they do not agree on. What the plan computes is checked
+/// against its method ([`computation`]).
 pub fn agree(
     document: &PlanDocument,
     paper: &WhitePaper,
@@ -91,7 +103,6 @@ pub fn agree(
             paper.plan, on_ledger.planHash
         ));
     }
-    Plan::of(document).map_err(|error| error.to_string())?;
     let terms = &on_ledger.terms;
     if (terms.minSurvivors, terms.colluders) != (document.min_survivors, document.colluders) {
         return Err(format!(
@@ -103,12 +114,12 @@ pub fn agree(
     if paper.programs != [programs.validation, programs.training, programs.query] {
         return Err("its plan names other programs than its white paper".into());
     }
-    if paper.features.len() != document.columns as usize {
-        return Err(format!(
-            "its white paper has {} features, its plan {} columns",
-            paper.features.len(),
-            document.columns
-        ));
+    let names = document.features.iter().map(|f| &f.name);
+    if !names.eq(&paper.features) {
+        return Err("its plan is made from other features than its white paper".into());
+    }
+    if document.outcome != PlanOutcome::YesNo(paper.label.clone()) {
+        return Err("its plan predicts another outcome than its white paper".into());
     }
     Ok(())
 }

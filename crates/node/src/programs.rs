@@ -1,7 +1,12 @@
 //! The programs that come with the product, admitted and compiled.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use histone_enclave::engine::{Engine, LoadedProgram, RunError};
-use histone_enclave::program::{AdmissionError, Limits, Program};
+use histone_enclave::method::{HostedMethod, MethodError};
+use histone_enclave::program::{AdmissionError, Program};
+use histone_protocol::B256;
 use histone_protocol::program::ProgramKind;
 
 /// A program as it is published: module and canonical source listing.
@@ -17,7 +22,7 @@ pub struct PublishedProgram {
     pub source: &'static [u8],
 }
 
-/// The bundled programs in the order of their kinds.
+/// What a study runs on: validation, a method, and what applies its models.
 pub const BUNDLED: [PublishedProgram; 3] = [
     PublishedProgram {
         name: "validate",
@@ -26,16 +31,16 @@ pub const BUNDLED: [PublishedProgram; 3] = [
         source: include_bytes!("../../../programs/artifacts/validate.source"),
     },
     PublishedProgram {
-        name: "train",
+        name: "logistic",
         kind: ProgramKind::Training,
-        wasm: include_bytes!("../../../programs/artifacts/train.wasm"),
-        source: include_bytes!("../../../programs/artifacts/train.source"),
+        wasm: include_bytes!("../../../programs/artifacts/logistic.wasm"),
+        source: include_bytes!("../../../programs/artifacts/logistic.source"),
     },
     PublishedProgram {
-        name: "query",
+        name: "logistic-answer",
         kind: ProgramKind::Query,
-        wasm: include_bytes!("../../../programs/artifacts/query.wasm"),
-        source: include_bytes!("../../../programs/artifacts/query.source"),
+        wasm: include_bytes!("../../../programs/artifacts/logistic-answer.wasm"),
+        source: include_bytes!("../../../programs/artifacts/logistic-answer.source"),
     },
 ];
 
@@ -48,6 +53,9 @@ pub enum ProgramError {
     /// It does not compile.
     #[error("the program does not load")]
     Load(#[from] RunError),
+    /// It is no method.
+    #[error(transparent)]
+    Method(#[from] MethodError),
 }
 
 /// The three programs, compiled once for any number of enclaves in this process.
@@ -55,8 +63,10 @@ pub enum ProgramError {
 pub struct Loaded {
     /// Looks at datasets.
     pub validation: LoadedProgram,
-    /// Trains.
+    /// Trains: the program of the method.
     pub training: LoadedProgram,
+    /// The method.
+    pub method: HostedMethod,
     /// Answers queries.
     pub query: LoadedProgram,
 }
@@ -66,9 +76,32 @@ impl Loaded {
     pub fn bundled() -> Result<Self, ProgramError> {
         let engine = Engine::new()?;
         let load = |p: PublishedProgram| -> Result<LoadedProgram, ProgramError> {
-            Ok(engine.load(Program::admit(p.wasm, Limits::STANDARD)?)?)
+            Ok(engine.load(Program::published(p.wasm)?)?)
         };
-        let [validation, training, query] = BUNDLED;
-        Ok(Self { validation: load(validation)?, training: load(training)?, query: load(query)? })
+        let [validation, method, answer] = BUNDLED;
+        let training = load(method)?;
+        Ok(Self {
+            validation: load(validation)?,
+            method: HostedMethod::new(training.clone())?,
+            training,
+            query: load(answer)?,
+        })
+    }
+}
+
+/// The methods that a node has at hand, by their measurements.
+#[derive(Debug, Clone, Default)]
+pub struct Methods(Arc<BTreeMap<B256, HostedMethod>>);
+
+impl Methods {
+    /// These.
+    pub fn of(methods: impl IntoIterator<Item = HostedMethod>) -> Self {
+        let measured = methods.into_iter().map(|m| (B256::from(m.program().program().measurement()), m));
+        Self(Arc::new(measured.collect()))
+    }
+
+    /// One of them.
+    pub fn get(&self, measurement: B256) -> Option<&HostedMethod> {
+        self.0.get(&measurement)
     }
 }

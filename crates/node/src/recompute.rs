@@ -7,9 +7,10 @@
 //! here: a quorum of that committee judged it when it locked the sum, and `verify` does for a whole record.
 
 use histone_enclave::cohort::{RightCommittee, fixed_committee, seats};
+use histone_enclave::method::{Step, Training};
 use histone_federation::committee::PartialSum;
 use histone_federation::header::{RoundHeader, Seat};
-use histone_federation::plan::{Finished, Plan, Step, Training};
+use histone_federation::training::Finished;
 use histone_ledger::contracts::{Contract, Market, Rounds};
 use histone_protocol::{Address, B256, U256};
 
@@ -26,13 +27,13 @@ pub async fn model(model_id: u64, world: &World) -> Result<Finished, NodeError> 
         NodeError::Message(format!("model {model_id} does not follow from its public rounds: {what}"))
     };
     let sold = ledger.read(Contract::Market, Market::modelCall { modelId: id }).await?;
-    let plan = Plan::of(&plan::read(sold.planHash, world)?).map_err(NodeError::round)?;
+    let (plan, method) = plan::computation(&plan::read(sold.planHash, world)?, world)?;
     let fixed = fixed_committee(id, ledger).await?;
     let fixed = fixed.ok_or_else(|| about("its training has not started".into()))?;
     let committee = Committee { seats: seats(&fixed.event), colluders: fixed.event.colluders };
     RightCommittee::at(id, fixed.at, ledger).await?.check(&committee.seats).map_err(about)?;
 
-    let mut training = Training::start(plan).map_err(NodeError::round)?;
+    let mut training = Training::start(method, plan).map_err(NodeError::round)?;
     let mut finished = None;
     for last in ledger.logged::<Rounds::RoundFinal>(Contract::Rounds, Some(B256::from(id))).await? {
         let round = last.event.round;
@@ -47,7 +48,7 @@ pub async fn model(model_id: u64, world: &World) -> Result<Finished, NodeError> 
     }
     let finished = finished
         .ok_or_else(|| about(format!("it was sold before its end, in the stage `{}`", training.stage())))?;
-    let hash = B256::from(finished.model.hash());
+    let hash = B256::from(finished.hash());
     if hash != sold.modelHash {
         return Err(about(format!("they lead to {hash}, the market sells {}", sold.modelHash)));
     }
@@ -105,7 +106,7 @@ async fn step(
             (Step::Next(next), state)
         }
         Step::Finished(finished) => {
-            let state = finished.model.hash();
+            let state = finished.hash();
             (Step::Finished(finished), state)
         }
     };

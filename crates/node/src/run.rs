@@ -13,6 +13,7 @@ mod gas;
 pub mod place;
 mod queries;
 mod recruiting;
+mod refusals;
 mod result;
 mod setup;
 mod training;
@@ -30,7 +31,7 @@ use crate::study::Study;
 pub use place::Network;
 use place::{End, Node, Place};
 pub use result::{
-    Balance, ChainSummary, Declined, QueryOutcome, Refusal, RoundSummary, RunResult, SiteAuc, Validation,
+    Balance, ChainSummary, Declined, QueryOutcome, Refusal, RoundSummary, RunResult, SiteReport, Validation,
 };
 
 /// How to run.
@@ -159,7 +160,7 @@ async fn go(
     cast.stage.mark(step(observer))?;
     let mut served = queries::serve(study, &mut cast, &recruited, &trained, observer).await?;
     cast.stage.mark(step(observer))?;
-    let refused = queries::refusals(&mut cast, &recruited, &mut served, observer).await?;
+    let refused = refusals::try_all(&mut cast, &recruited, &mut served, observer).await?;
     cast.stage.mark(step(observer))?;
     let balances = result::pay_out(&mut cast, &recruited, observer).await?;
 

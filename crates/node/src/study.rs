@@ -21,6 +21,7 @@ mod tables;
 use std::fmt;
 use std::path::Path;
 
+use histone_enclave::manifest::Setting;
 use histone_genome::table::{MissingRules, Positive, Table};
 use histone_protocol::Address;
 use histone_protocol::committee::Committee;
@@ -89,6 +90,11 @@ pub struct TableRules {
     pub positive: Positive,
     /// Names of the features in the order of every [`Table`] and query of the study.
     pub features: Vec<String>,
+    /// Least and largest plausible value of each feature: as the study says or, where it does not, as the tables have them,
+    /// rounded outward. They are public, and values beyond them count as they do.
+    pub ranges: Vec<[f64; 2]>,
+    /// Ranges that were taken from the tables, as lines of a study file.
+    pub proposed: Vec<String>,
     /// The policy for missing cells. Refusing and dropping are done when a [`Study`] exists; filling in is left to the
     /// training program.
     pub missing: Missing,
@@ -221,6 +227,19 @@ pub struct Training {
     pub holdout: f64,
     /// A round with fewer updates fails; 2 to the number of participants, because a sum over one is no sum.
     pub min_survivors: usize,
+}
+
+impl Training {
+    /// A setting of a method: what the study says, or the method's default.
+    pub fn setting(&self, setting: &Setting) -> f64 {
+        match setting.name.as_str() {
+            "ridge" => self.ridge,
+            "rounds" => self.rounds.into(),
+            "tolerance" => self.tolerance,
+            // A manifest was checked, and its defaults with it.
+            _ => setting.number(setting.default).unwrap_or(f64::NAN),
+        }
+    }
 }
 
 /// Who opens sums.

@@ -2,10 +2,10 @@
 
 use histone_attestation::cohort::PlaceError;
 use histone_enclave::cohort::{self, Moment, RightCommittee, Unbelieved, Watch, fixed_committee};
+use histone_enclave::method::{Step, Training};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::fixed::MAX_FRACTIONAL_BITS;
 use histone_federation::header::{RoundFields, RoundHeader};
-use histone_federation::plan::{Step, Training};
 use histone_ledger::LedgerError;
 use histone_ledger::contracts::{Contract, Market, Programs, Rounds, TestToken};
 use histone_protocol::consent::WhitePaper;
@@ -194,7 +194,8 @@ impl Trainer {
             market: deployment.market.into_array(),
             model_id: model_id.to_be_bytes(),
             round: last + 1,
-            spec: training.spec(),
+            method: training.plan().method,
+            ask: training.ask().clone(),
             previous: training.state_hash(),
             cohort: cohort.believed.iter().map(cohort::donor).collect(),
             committee: cohort::seats(&fixed.event),
@@ -261,7 +262,7 @@ impl Trainer {
         let step = training.advance(&transcript.donors(), aggregate.values()).map_err(NodeError::round)?;
         let state = match &step {
             Step::Next(next) => next.state_hash(),
-            Step::Finished(finished) => finished.model.hash(),
+            Step::Finished(finished) => finished.hash(),
         };
         let f = header.fields();
         let call = Rounds::finalizeCall {

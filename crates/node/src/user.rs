@@ -172,13 +172,17 @@ impl User {
         Ok(keys.seal.seal(QUERY_INFO, aad.as_slice(), &request.encode(), self.party.root())?)
     }
 
-    /// Reads an answer: the probability of the positive class.
-    pub fn read(&self, code: &AccessCode, answer: &[u8]) -> Result<f64, NodeError> {
+    /// Reads an answer: a number for each field of what the method answers, none where there is none.
+    pub fn read(&self, code: &AccessCode, answer: &[u8]) -> Result<Vec<Option<f64>>, NodeError> {
         Ok(open_answer(&self.party.seal, code.query_id, answer)?)
     }
 
     /// Reads the answer to a settled query off the ledger: whoever was paid for it has put it there. `None` before.
-    pub async fn fetch(&self, code: &AccessCode, world: &World) -> Result<Option<f64>, NodeError> {
+    pub async fn fetch(
+        &self,
+        code: &AccessCode,
+        world: &World,
+    ) -> Result<Option<Vec<Option<f64>>>, NodeError> {
         let about = Some(code.query_id);
         let settled = world.ledger.logged::<Market::QuerySettled>(Contract::Market, about).await?;
         settled.first().map(|s| self.read(code, &s.event.answer)).transpose()

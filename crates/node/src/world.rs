@@ -5,7 +5,6 @@ use histone_attestation::{AppraisalPolicy, Attested, Expected, appraise};
 use histone_enclave::cohort;
 use histone_enclave::instance::Instance;
 use histone_enclave::{training, validation};
-use histone_federation::plan::Plan;
 use histone_ledger::Ledger;
 use histone_ledger::contracts::{Contract, Enclaves, Market};
 use histone_network::BlobStore;
@@ -16,6 +15,7 @@ use histone_protocol::{Address, B256, U256};
 use crate::error::NodeError;
 use crate::owner::read_paper;
 use crate::plan;
+use crate::programs::Methods;
 use crate::study::DEFAULT_MAX_AGE_HOURS;
 
 /// Oldest evidence that counts where nobody says otherwise: a week, in seconds.
@@ -30,6 +30,8 @@ pub struct World {
     pub blobs: BlobStore,
     /// What this node itself believes. White papers that would believe more are declined.
     pub appraisal: AppraisalPolicy,
+    /// The methods that it can run.
+    pub methods: Methods,
 }
 
 impl World {
@@ -43,7 +45,7 @@ impl World {
         let call = Market::modelCall { modelId: U256::from(model_id) };
         let model = self.ledger.read(Contract::Market, call).await?;
         let (paper, _) = read_paper(model.whitePaperHash, self)?;
-        let plan = Plan::of(&plan::read(model.planHash, self)?).map_err(NodeError::round)?;
+        let (plan, _) = plan::computation(&plan::read(model.planHash, self)?, self)?;
         Ok(CohortPolicy {
             appraisal: AppraisalPolicy::of(&paper.appraisal),
             programs: paper.programs,

@@ -3,6 +3,8 @@
 //! The document is a public blob. The white paper names its hash and so does the ledger, so that owners consent to the
 //! whole of it, and neither rounds, survivors, committee, bins nor programs can be others afterwards.
 
+use std::collections::BTreeMap;
+
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +12,7 @@ use crate::committee::{Committee, CommitteeError};
 use crate::hash::blob_hash;
 
 /// Version of the document.
-pub const FORMAT: &str = "histone-plan/1";
+pub const FORMAT: &str = "histone-plan/2";
 
 /// What is done with missing cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,15 +28,50 @@ pub enum MissingCells {
     Median,
 }
 
+/// How a column is read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnKind {
+    /// A number with its least and its largest plausible value.
+    Range([f64; 2]),
+    /// One of these names.
+    Levels(Vec<String>),
+}
+
+/// A column that the model is made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanFeature {
+    /// Its name.
+    pub name: String,
+    /// How it is read.
+    pub kind: ColumnKind,
+    /// Whether a zero means that nothing was measured.
+    pub zero_is_missing: bool,
+}
+
+/// What is predicted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanOutcome {
+    /// Yes or no: the column.
+    YesNo(String),
+    /// A number: the column, and its least and largest plausible value.
+    Number(String, [f64; 2]),
+    /// The column of the time until the event or the end of observation, the column that says whether the event was seen, and
+    /// the longest plausible time.
+    EventTime(String, String, f64),
+}
+
 /// The measurements of the programs of a training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanPrograms {
     /// Validates each table.
     pub validation: B256,
-    /// Computes the updates.
+    /// The method: computes the updates, and what becomes of their sums.
     pub training: B256,
-    /// Answers queries.
+    /// Applies its models.
     pub query: B256,
 }
 
@@ -44,22 +81,18 @@ pub struct PlanPrograms {
 pub struct PlanDocument {
     /// [`FORMAT`].
     pub format: String,
-    /// Number of feature columns.
-    pub columns: u32,
-    /// What is done with missing cells.
+    /// Name and version of the method, for people: its measurement is among the programs.
+    pub method: String,
+    /// What the model is made from, in the order of the datasets.
+    pub features: Vec<PlanFeature>,
+    /// What it predicts.
+    pub outcome: PlanOutcome,
+    /// What is done with missing cells of features.
     pub missing: MissingCells,
-    /// Columns in which a zero means missing, ascending.
-    pub zero_is_missing: Vec<u32>,
-    /// Every so many rows of each class are held out at a site; 0 = none.
-    pub holdout_every: u32,
-    /// Ridge penalty.
-    pub ridge: f64,
-    /// Newton rounds at the most.
-    pub max_newton_rounds: u32,
-    /// Training stops when no weight changes by as much as this.
-    pub tolerance: f64,
-    /// Bins of the histogram of scores.
-    pub bins: u32,
+    /// Share of the rows that is held out to judge the model.
+    pub holdout: f64,
+    /// Every setting of the method by its name; 0 and 1 for no and yes.
+    pub settings: BTreeMap<String, f64>,
     /// A round with fewer donors fails.
     pub min_survivors: u16,
     /// Fewest members that the committee may have when the training starts.
@@ -152,14 +185,16 @@ mod tests {
     fn plan() -> PlanDocument {
         PlanDocument {
             format: FORMAT.into(),
-            columns: 30,
+            method: "logistic 1.0.0".into(),
+            features: vec![PlanFeature {
+                name: "age".into(),
+                kind: ColumnKind::Range([0.0, 120.0]),
+                zero_is_missing: true,
+            }],
+            outcome: PlanOutcome::YesNo("malignant".into()),
             missing: MissingCells::Median,
-            zero_is_missing: vec![3, 7],
-            holdout_every: 5,
-            ridge: 1.0,
-            max_newton_rounds: 12,
-            tolerance: 1e-6,
-            bins: 1_000,
+            holdout: 0.2,
+            settings: [("ridge".into(), 1.0), ("bins".into(), 100.0)].into(),
             min_survivors: 3,
             committee_members: 7,
             colluders: 1,
@@ -191,7 +226,7 @@ mod tests {
                 }
             }
         }
-        let spaced = String::from_utf8(bytes).unwrap().replace("\"bins\":1000", "\"bins\": 1000");
+        let spaced = String::from_utf8(bytes).unwrap().replace("\"bins\":100", "\"bins\": 100");
         assert!(matches!(PlanDocument::from_bytes(spaced.as_bytes()), Err(PlanDocumentError::NotCanonical)));
     }
 
@@ -202,10 +237,11 @@ mod tests {
         for _ in 0..20_000 {
             bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let value = f64::from_bits(bits >> 2);
-            let changed = PlanDocument { ridge: value, tolerance: 1.0 / value.max(1e-300), ..plan() };
+            let settings = [("ridge".into(), value), ("tolerance".into(), 1.0 / value.max(1e-300))].into();
+            let changed = PlanDocument { settings, ..plan() };
             assert_eq!(PlanDocument::from_bytes(&changed.to_bytes()).unwrap(), changed, "{value:e}");
         }
-        assert!(refused(&PlanDocument { ridge: f64::NAN, ..plan() }).starts_with("not a training plan"));
+        assert!(refused(&PlanDocument { holdout: f64::NAN, ..plan() }).starts_with("not a training plan"));
     }
 
     #[test]

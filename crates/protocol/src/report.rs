@@ -60,16 +60,27 @@ pub struct SiteEvaluation {
     pub model_id: u64,
     /// The donor's number in the model.
     pub donor: u16,
-    /// Hash of the finished training state.
+    /// Hash of the finished model.
     pub model_hash: B256,
-    /// Rows evaluated.
-    pub rows: u32,
-    /// Of these with label 1.
-    pub positives: u32,
-    /// Area under the curve of the federated model; none when a class is absent.
-    pub federated_auc: Option<f64>,
-    /// Area under the curve of a model trained at this site alone.
-    pub local_auc: Option<f64>,
+    /// The fields of the method's report, in the order of its manifest.
+    pub fields: Vec<NamedValue>,
+}
+
+/// A number with a name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedValue {
+    /// Its name in the manifest of the method.
+    pub name: String,
+    /// The number; none where there is none.
+    pub value: Option<f64>,
+}
+
+impl SiteEvaluation {
+    /// A field by its name.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.fields.iter().find(|field| field.name == name)?.value
+    }
 }
 
 impl Record for SiteEvaluation {

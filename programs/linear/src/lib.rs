@@ -113,7 +113,7 @@ impl Method for Linear {
                 .ask_as(|question| Question::Prepare { question })
                 .ok_or_else(|| Refusal::because("the preparation is over and nothing was begun"))?,
             State::Fitting { design, .. } => {
-                Ask::new("fit", &Question::Fit { design: design.clone() }, fit::segments(design.width()))
+                Ask::new("fit", &Question::Fit { design: design.asked() }, fit::segments(design.width()))
             }
             State::Judging { fitted } => {
                 let (design, weights, mean) = (fitted.design.clone(), fitted.weights.clone(), fitted.mean);

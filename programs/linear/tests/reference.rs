@@ -9,7 +9,7 @@ use histone_program_linear::Linear;
 use histone_program_sdk::config::{Config, Feature, Kind, Outcome};
 use histone_program_sdk::method::{Answer, Method};
 use tables::{
-    Rows, Table, blocks, compare, missing, number, of_patients, patients, reference, train, tumours, value,
+    Table, blocks, compare, missing, number, of_patients, patients, reference, train, tumours, value,
 };
 
 fn config(features: Vec<Feature>, outcome: &str, tables: &[Table], ridge: f64, missing_as: &str) -> Config {
@@ -74,7 +74,7 @@ fn held_out_rows_judge_the_model() {
     let (r2, rmse) = (value(&done, "r2"), value(&done, "rmse"));
     assert!((0.15..0.8).contains(&r2) && (7.0..11.0).contains(&rmse), "{r2} {rmse}");
     for table in &tables {
-        let report = Linear::report(&done.model, &Rows(blocks(table, &config))).unwrap();
+        let report = Linear::report(&done.model, &blocks(table, &config)).unwrap();
         assert!(
             (40.0..90.0).contains(&report[0]) && report[1] > 0.05 && (6.0..13.0).contains(&report[2]),
             "{report:?}"

@@ -19,12 +19,11 @@ mod result;
 
 use histone_program_sdk::config::{Config, Outcome};
 use histone_program_sdk::data::Data;
-use histone_program_sdk::job::bins_for;
 use histone_program_sdk::math::{dot, logistic};
 use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::refusal::Refusal;
-use histone_program_sdk::tabular::{self, Design, Preparation};
+use histone_program_sdk::tabular::{self, Design, Preparation, bins_for};
 use histone_program_sdk::wire;
 
 pub use fit::Fit;
@@ -123,7 +122,7 @@ impl Method for Logistic {
                 .ask_as(|question| Question::Prepare { question })
                 .ok_or_else(|| Refusal::because("the preparation is over and nothing was begun"))?,
             State::Fitting { fit } => {
-                let question = Question::Newton { design: fit.design.clone(), weights: fit.weights.clone() };
+                let question = Question::Newton { design: fit.design.asked(), weights: fit.weights.clone() };
                 Ask::new("newton", &question, fit::segments(fit.design.width()))
             }
             State::Judging { estimates } => {
@@ -132,7 +131,7 @@ impl Method for Logistic {
                     estimates.described.judging,
                 );
                 let question = Question::Judge {
-                    design: estimates.design.clone(),
+                    design: estimates.design.asked(),
                     weights: estimates.weights.clone(),
                     bins,
                 };

@@ -8,9 +8,7 @@ mod tables;
 use histone_program_logistic::Logistic;
 use histone_program_sdk::config::{Config, Outcome};
 use histone_program_sdk::method::{Answer, Method};
-use tables::{
-    Rows, Table, blocks, compare, fact, missing, number, of_patients, patients, train, tumours, value,
-};
+use tables::{Table, blocks, compare, fact, missing, number, of_patients, patients, train, tumours, value};
 
 fn config(
     features: Vec<histone_program_sdk::config::Feature>,
@@ -81,7 +79,7 @@ fn held_out_rows_judge_the_model() {
         assert!((0.2..3.0).contains(&value(&done, "calibration slope")));
         // Each site for itself, and a row as a user asks.
         for table in &tables {
-            let report = Logistic::report(&done.model, &Rows(blocks(table, &some))).unwrap();
+            let report = Logistic::report(&done.model, &blocks(table, &some)).unwrap();
             assert_eq!(report.len(), 6);
             assert!(report[0] >= 1.0 && report[1] <= report[0]);
         }

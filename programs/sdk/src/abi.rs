@@ -35,13 +35,8 @@ pub const METHOD: [&str; 5] = ["begin", "next", "advance", "site", "report"];
 pub const PUBLIC: [&str; 3] = ["begin", "next", "advance"];
 
 /// What a module can be, by the entries that it exports.
-pub const KINDS: [(&str, &[&str]); 5] = [
-    ("validate", &["validate"]),
-    ("train", &["train"]),
-    ("query", &["query"]),
-    ("method", &METHOD),
-    ("answer", &["answer"]),
-];
+pub const KINDS: [(&str, &[&str]); 3] =
+    [("validate", &["validate"]), ("method", &METHOD), ("answer", &["answer"])];
 
 /// The custom section with the manifest of a method.
 pub const MANIFEST: &str = "histone.manifest";

@@ -115,6 +115,12 @@ impl Config {
         self.features.len() + self.outcome.columns()
     }
 
+    /// What a site is told of it: all but the method's own settings. Two trainings that differ in these alone ask for the same
+    /// sums, and whoever opens one of them must see that.
+    pub fn asked(&self) -> Config {
+        Config { values: Vec::new(), ..self.clone() }
+    }
+
     /// A setting by its position in the manifest; NaN when there is none, which no comparison lets through.
     pub fn value(&self, position: usize) -> f64 {
         self.values.get(position).copied().unwrap_or(f64::NAN)

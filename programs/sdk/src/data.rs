@@ -65,7 +65,7 @@ pub trait Data {
 }
 
 /// Rows in memory: for tests, and for a host that has them all.
-impl Data for [Block] {
+impl Data for Vec<Block> {
     fn blocks(&self) -> usize {
         self.len()
     }

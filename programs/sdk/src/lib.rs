@@ -6,25 +6,30 @@
 //!
 //! In reading order:
 //!
-//! 1. [`job`]: what is asked of a program and what it answers.
-//! 2. [`wire`]: the bytes under it.
-//! 3. [`refusal`]: how a program says that it gives no answer.
+//! 1. [`method`]: a whole training as one program, and how its models are applied; [`config`] is what a study tells it, [`data`]
+//!    the rows of a site, [`model`] what it ends with. [`tabular`] is what methods over tables share, [`stats`] and [`matrix`]
+//!    the arithmetic of their results.
+//! 2. [`job`]: what a validation program is asked and what it answers.
+//! 3. [`wire`]: the bytes under both; [`refusal`]: how a program says that it gives no answer.
 //! 4. [`math`]: `exp`, the logistic function and vector kernels with one fixed order of operations.
 //! 5. [`abi`]: the names and signatures that a module may import and export; `guest` (wasm32 only) is the
-//!    program's side of it, reached through [`entry!`].
+//!    program's side of it, reached through [`method!`], [`answer!`] and [`entry!`].
 //!
-//! A whole program:
+//! A whole validation program, which believes everything:
 //!
 //! ```
-//! use histone_program_sdk::{job::QueryJob, refusal::Refusal, wire::encode_vector};
+//! use histone_program_sdk::job::{ValidateJob, ValidateReport};
+//! use histone_program_sdk::refusal::Refusal;
 //!
-//! /// The first value of the row.
 //! pub fn run(input: &[u8]) -> Result<Vec<u8>, Refusal> {
-//!     let job = QueryJob::decode(input)?;
-//!     job.row.first().map(|v| encode_vector(&[*v])).ok_or(Refusal::Malformed)
+//!     let table = ValidateJob::decode(input)?.table;
+//!     let (rows, columns) = (table.rows() as u32, table.columns as usize);
+//!     let positives = table.labels.iter().map(|&l| u32::from(l)).sum();
+//!     let (missing, flags) = (vec![0; columns], vec![0; columns]);
+//!     Ok(ValidateReport { rows, positives, duplicates: 0, missing, flags, quality: 3 }.encode())
 //! }
 //!
-//! histone_program_sdk::entry!(query, run);
+//! histone_program_sdk::entry!(validate, run);
 //! # fn main() {}
 //! ```
 //!
@@ -48,7 +53,8 @@ pub mod wire;
 #[cfg(target_arch = "wasm32")]
 pub mod guest;
 
-/// Makes `$run: fn(&[u8]) -> Result<Vec<u8>, Refusal>` the entry of a program of kind `validate`, `train` or `query`.
+/// Makes `$run: fn(&[u8]) -> Result<Vec<u8>, Refusal>` the entry of a program of kind `validate`. Methods
+/// and what applies their models are made with [`method!`] and [`answer!`].
 ///
 /// On wasm32 it exports the entry under the name of the kind; elsewhere it only checks the type of `$run`, so that
 /// the same crate is an ordinary library in tests.
@@ -56,12 +62,6 @@ pub mod guest;
 macro_rules! entry {
     (validate, $run:path) => {
         $crate::entry!(@export validate, $run);
-    };
-    (train, $run:path) => {
-        $crate::entry!(@export train, $run);
-    };
-    (query, $run:path) => {
-        $crate::entry!(@export query, $run);
     };
     (@export $kind:ident, $run:path) => {
         const _: fn(&[u8]) -> Result<Vec<u8>, $crate::refusal::Refusal> = $run;

@@ -2,7 +2,7 @@
 //! the same in wasm and in native code.
 //!
 //! A symmetric or triangular matrix of `p` columns is the upper triangle by rows, `p (p + 1) / 2` numbers: row `i` holds
-//! the columns `i..p`. That is the order in which a [`crate::job::TrainTask`] sends one.
+//! the columns `i..p`. That is the order in which sites send one.
 //!
 //! Loops go over blocks of 32 rows, so that a block and the row that it changes stay near the processor, and over
 //! four rows at once, so that the row is read and written once for the four. No entry depends on these numbers: for each

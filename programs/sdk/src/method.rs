@@ -154,6 +154,19 @@ impl Fact {
         Self { rows: vec![vec![value.into()]], ..Self::table(name, says, &["value"]) }
     }
 
+    /// Whether it is one number.
+    pub fn is_number(&self) -> bool {
+        matches!(&self.rows[..], [row] if matches!(&row[..], [Cell::Number { .. }]))
+    }
+
+    /// The number that it is; none when it is something else, or no finite number.
+    pub fn number(&self) -> Option<f64> {
+        match self.rows.first()?.first()? {
+            Cell::Number { value } if self.is_number() && value.is_finite() => Some(*value),
+            _ => None,
+        }
+    }
+
     /// Appends a row.
     pub fn row(&mut self, cells: Vec<Cell>) {
         self.rows.push(cells);

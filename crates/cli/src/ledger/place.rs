@@ -100,7 +100,7 @@ pub struct Opened {
 
 /// The folder that a command reads, for the message about a damaged one.
 pub fn folder(command: &Command) -> PathBuf {
-    use super::{accounts, deploy, governance, market, registers, revenue};
+    use super::{accounts, deploy, governance, market, registers, revenue, rounds};
     let place = match command {
         Command::Account(c) => accounts::place(c),
         Command::Program(registers::ProgramCommand::List { reading, .. })
@@ -113,8 +113,8 @@ pub fn folder(command: &Command) -> PathBuf {
         | Command::Model(market::ModelCommand::Show { reading, .. })
         | Command::Query(market::QueryCommand::List { reading, .. })
         | Command::Query(market::QueryCommand::Show { reading, .. })
-        | Command::Round(market::RoundCommand::List { reading, .. })
-        | Command::Round(market::RoundCommand::Show { reading, .. }) => Some(&reading.place),
+        | Command::Round(rounds::RoundCommand::List { reading, .. })
+        | Command::Round(rounds::RoundCommand::Show { reading, .. }) => Some(&reading.place),
         // They read no ledger.
         Command::Program(_) => None,
         Command::Revenue(c) => revenue::place(c),

@@ -16,7 +16,7 @@ fn the_result_is_one_json_document_on_stdout_and_progress_is_on_stderr() {
     let ran = &shared.ran;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let result = ran.json();
-    assert_eq!(result["format"], "histone-result/1");
+    assert_eq!(result["format"], "histone-result/2");
     assert_eq!((&result["platform"], &result["clock"]), (&"SIMULATED".into(), &"SIMULATED".into()));
     assert_eq!(result["seeded"], true);
     let stored: Value = serde_json::from_slice(&fs::read(shared.dir.join("result.json")).unwrap()).unwrap();
@@ -81,8 +81,9 @@ fn the_money_sums_and_what_must_be_refused_is_refused() {
     let queries = list("queries");
     let open: Vec<_> = queries.iter().filter(|q| q["settled"] == false).collect();
     assert_eq!(open.len(), 1, "one query is not answered and refunded");
-    assert!(open[0]["probability"].is_null());
-    assert_eq!(result["model"]["converged"], true);
+    assert_eq!(open[0]["answer"], serde_json::json!([]));
+    let converged = result["facts"].as_array().unwrap().iter().find(|f| f["name"] == "converged").unwrap();
+    assert_eq!(converged["rows"][0][0], "yes");
     assert!(result["model"]["largest_difference_to_pooled"].as_f64().unwrap() < 1e-9);
 }
 
@@ -126,7 +127,8 @@ fn a_seed_repeats_a_run_and_another_seed_makes_another_one() {
     // Once for people: tables instead of a document.
     let other = Ran::of(histone().args(["demo", "--seed", "2", "--out"]).arg(&dir));
     assert_eq!(other.code, Some(0), "{}", other.stderr);
-    for part in ["SIMULATED", "Area under the curve", "Declined by owners", "Tokens (TEST money)", "of 0.5"] {
+    for part in ["SIMULATED", "What each site reports", "Declined by owners", "Tokens (TEST money)", "of 0.5"]
+    {
         assert!(other.stdout.contains(part), "`{part}` is not in: {}", other.stdout);
     }
     let last = format!("check it: histone verify {}", dir.display());
@@ -144,7 +146,9 @@ fn a_seed_repeats_a_run_and_another_seed_makes_another_one() {
     let again = Ran::of(&mut demo(1, &dir, &["--replace"]));
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     let second = again.json();
-    for name in ["chain", "model", "auc", "refused", "declined", "queries", "balances", "validation"] {
+    for name in
+        ["chain", "model", "facts", "sites", "refused", "declined", "queries", "balances", "validation"]
+    {
         assert_eq!(first[name], second[name], "{name}");
     }
     assert!(repeatable(&shared.dir) == repeatable(&dir), "the same blobs and the same record");

@@ -120,7 +120,7 @@ fn a_full_disk_is_named() {
         ("size=8k", "run.private"),
         ("size=600k", "ledger"),
         // A party keeps what it sends before it sends it: either can be the one that does not fit.
-        ("size=2m", ".private/"),
+        ("size=2m", "/run"),
         ("size=3m", "/run"),
         ("nr_inodes=2", "run"),
         ("nr_inodes=5", "run.private"),

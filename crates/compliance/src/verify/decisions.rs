@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
 use histone_access::decide;
+use histone_enclave::plan::plan_of;
 use histone_federation::plan::Plan;
 use histone_ledger::Contract;
 use histone_ledger::contracts::{Market, Rounds};
 use histone_protocol::consent::{DecisionRecord, Verdict, WhitePaper};
-use histone_protocol::plan::{PlanDocument, PlanPrograms};
+use histone_protocol::plan::{PlanDocument, PlanOutcome, PlanPrograms};
 use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
 
@@ -196,12 +197,6 @@ fn paper(
         findings.expect(same, || {
             format!("the white paper of model {id} believes other enclaves than run.json says")
         });
-        let (features, columns) = (paper.features.len(), run.plan.columns);
-        findings.expect(features == columns as usize, || {
-            format!(
-                "the white paper of model {id} has {features} features, the training plan {columns} columns"
-            )
-        });
     }
     Some(paper)
 }
@@ -244,7 +239,10 @@ fn plan(
             format!("{} gives other times than round {}", of(), s.event.round)
         });
     }
-    findings.take(Plan::of(&document).map_err(|e| told(&e)), of)
+    let names = document.features.iter().map(|f| &f.name);
+    let same = names.eq(&paper.features) && document.outcome == PlanOutcome::YesNo(paper.label.clone());
+    findings.expect(same, || format!("{} has other features or another outcome than its white paper", of()));
+    findings.take(plan_of(&document, &run.method), of)
 }
 
 /// What the owners were asked.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use histone_enclave::manifest::Field;
 use histone_protocol::B256;
-use histone_protocol::report::SiteEvaluation;
+use histone_protocol::report::{NamedValue, SiteEvaluation};
 
 use super::decisions::Donors;
 use super::enclaves::{Appraised, Purpose};
@@ -32,8 +33,8 @@ pub(super) fn check(
         findings.fail("there is no recomputed model to compare them with");
         return (findings.check(String::new()), Sites::default());
     };
-    let hash = B256::from(trained.finished.model.hash());
-    let mut sites: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
+    let hash = B256::from(trained.finished.hash());
+    let mut sites: BTreeMap<u16, Option<f64>> = BTreeMap::new();
     let (mut said, mut other) = (Vec::new(), 0);
     for &blob in &run.record.evaluations {
         let read = run.signed::<SiteEvaluation>(blob);
@@ -60,39 +61,37 @@ pub(super) fn check(
             .expect(site.ledger == run.deployment().id(), || format!("{} is about another ledger", what()));
         findings
             .expect(site.platform == run.record.platform, || format!("{} is of another platform", what()));
-        let auc = |a: Option<f64>| a.is_none_or(|a| (0.0..=1.0).contains(&a));
-        let plausible = site.positives <= site.rows && auc(site.federated_auc) && auc(site.local_auc);
-        findings.expect(plausible, || format!("{} contradicts itself", what()));
-        let counts = (u64::from(site.rows), u64::from(site.positives));
-        findings.expect(sites.insert(site.donor, counts).is_none(), || format!("{} is there twice", what()));
+        findings.expect(is_report(&run.method.manifest().report, &site), || {
+            format!("{} has not the fields of the method's report, within their ranges", what())
+        });
+        let rows = site.value(ROWS);
+        findings.expect(sites.insert(site.donor, rows).is_none(), || format!("{} is there twice", what()));
         said.push((donor.map(|d| run.name(d.owner)).unwrap_or_default(), site));
     }
     let silent: Vec<u16> = trained.donors.iter().copied().filter(|d| !sites.contains_key(d)).collect();
-    let sum = sites.values().fold((0, 0), |(r, p), (rows, positives)| (r + rows, p + positives));
-    let evaluation = &trained.finished.evaluation;
-    let positives: u64 = evaluation.positives.iter().fold(0u64, |sum, &c| sum.saturating_add(c));
-    let last = (evaluation.rows(), positives);
-    // With some of them missing the others are a part of it.
-    let within = |said: u64, last: u64| if silent.is_empty() { said == last } else { said <= last };
-    findings.expect(
-        within(sum.0, last.0)
-            && within(sum.1, last.1)
-            && within(sum.0.saturating_sub(sum.1), last.0.saturating_sub(last.1)),
-        || {
-            format!(
-                "the sites report {} rows with {} positive, the last sum has {} with {}",
-                sum.0, sum.1, last.0, last.1
-            )
-        },
-    );
+    // A method that reports no rows is compared with nothing.
+    let rows: Option<f64> = sites.values().copied().sum();
+    let counted = trained.finished.number(JUDGING_ROWS);
+    if let (Some(rows), Some(counted)) = (rows, counted) {
+        // A field leaves with six digits; with some sites missing the others are a part of the sum.
+        let more = rows - counted > 1e-5 * counted;
+        let less = silent.is_empty() && counted - rows > 1e-5 * counted;
+        findings.expect(!more && !less, || {
+            format!("the sites report {rows} rows that judge the model, the last sum has {counted}")
+        });
+    }
+    let sums = match counted.filter(|_| rows.is_some()) {
+        Some(all) => {
+            format!("; those of donors {:?} add up to the {all} rows of the last sum", trained.donors)
+        }
+        None => String::new(),
+    };
     let owner = |d: &u16| donors.get(&trained.model_id).and_then(|all| all.get(d)).map(|d| run.name(d.owner));
     let names = silent.iter().filter_map(owner).collect();
     let mut holds = match silent.is_empty() {
         true => format!(
-            "{} on this model; those of donors {:?} add up to the {} rows of the last sum",
-            count(sites.len(), "signed site report", "signed site reports"),
-            trained.donors,
-            last.0
+            "{} on this model, with the fields of the method{sums}",
+            count(sites.len(), "signed site report", "signed site reports")
         ),
         // Nobody is bound to evaluate, and nobody else could tell an owner who did not from an operator who hides it.
         false => format!(
@@ -108,4 +107,18 @@ pub(super) fn check(
     let check = findings.check(holds);
     let outcome = if open { Outcome::NotCheckable } else { check.outcome };
     (Check { outcome, ..check }, Sites { said, silent: names })
+}
+
+/// The field by which methods report the rows that judge a model, and the fact that has their sum. A method without them is
+/// compared with nothing.
+const ROWS: &str = "rows";
+const JUDGING_ROWS: &str = "judging rows";
+
+/// Whether an evaluation is what a report of these fields lets through.
+fn is_report(fields: &[Field], site: &SiteEvaluation) -> bool {
+    let fits = |(field, said): (&Field, &NamedValue)| {
+        let admitted = field.admit(said.value.unwrap_or(f64::NAN));
+        field.name == said.name && admitted == Ok(said.value)
+    };
+    fields.len() == site.fields.len() && fields.iter().zip(&site.fields).all(fits)
 }

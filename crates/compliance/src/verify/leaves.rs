@@ -491,13 +491,13 @@ mod tests {
 
     #[test]
     fn documents_are_compared_leaf_by_leaf() {
-        let expected = json!({"paid_in_micro": 5, "rounds": [{"round": 1}], "auc": {"federated": 0.1}});
+        let expected = json!({"paid_in_micro": 5, "rounds": [{"round": 1}], "model": {"version": "1"}});
         let found = |stated: Value| {
             let mut findings = Findings::new("result");
             compare("result.json", &stated, &expected, &mut findings);
             findings.check(String::new()).detail
         };
-        let good = json!({"paid_in_micro": 5, "rounds": [{"round": 1, "milliseconds": 3}], "auc": {"federated": 0.1, "pooled": null}});
+        let good = json!({"paid_in_micro": 5, "rounds": [{"round": 1, "milliseconds": 3}], "model": {"version": "1", "largest_difference_to_pooled": null}});
         assert_eq!(found(good.clone()), "");
         for (pointer, value, problem) in [
             ("/paid_in_micro", json!(6), "result.json has 6 as paid_in_micro, it should be 5"),
@@ -507,8 +507,8 @@ mod tests {
                 json!({"round": 1, "survivors": 4}),
                 "result.json has 4 as rounds[0].survivors, which nothing gives",
             ),
-            ("/auc", json!({}), "result.json has no auc.federated, it should be 0.1"),
-            ("/auc", json!(null), "result.json has null as auc"),
+            ("/model", json!({}), "result.json has no model.version, it should be \"1\""),
+            ("/model", json!(null), "result.json has null as model"),
         ] {
             let mut bad = good.clone();
             *bad.pointer_mut(pointer).unwrap() = value;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use histone_enclave::program::{Limits, Program};
+use histone_enclave::program::Program;
 use histone_ledger::Contract;
 use histone_ledger::contracts::Programs;
 use histone_protocol::B256;
@@ -55,7 +55,7 @@ fn one(
         findings.expect(sha256(&wasm) == on_ledger.wasmHash, || {
             format!("{} hashes to {}, the ledger has {}", of("the module"), sha256(&wasm), on_ledger.wasmHash)
         });
-        let admitted = Program::admit(&wasm, Limits::STANDARD).map_err(|e| told(&e));
+        let admitted = Program::published(&wasm).map_err(|e| told(&e));
         if let Some(admitted) = findings.take(admitted, || of("the module")) {
             let measured = B256::from(admitted.measurement());
             findings.expect(measured == on_ledger.measurement, || {

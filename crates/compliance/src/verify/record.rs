@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::hex;
 use histone_chain::{Chain, Genesis, ManualClock, ReplayReport, replay};
+use histone_enclave::engine::Engine;
+use histone_enclave::method::HostedMethod;
+use histone_enclave::program::Program;
 use histone_federation::plan::Plan;
 use histone_ledger::contracts::{Directory, Market, Members, TimelockController};
 use histone_ledger::view::Powers;
 use histone_ledger::{Connection, Contract, Deployment, Ledger, Settings, creation_code, directory_name};
+use histone_network::BlobStore;
 use histone_protocol::{Address, B256};
 
 use super::files;
@@ -214,6 +218,7 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
     let plan = hex::decode(&record.plan).map_err(|e| e.to_string());
     let plan = plan.and_then(|bytes| Plan::decode(&bytes).map_err(|e| told(&e)));
     let plan = findings.take(plan, || "the training plan in run.json".into())?;
+    let method = findings.take(method(folder, &record, &plan), || "the method of the plan".into())?;
 
     let chain_id = source.chain_id();
     let deployment = record.deployment.clone();
@@ -253,8 +258,36 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
     if findings.clean() {
         parties::check(&record, operator, &history, findings);
     }
-    Some(Run::new(folder, record, plan, history, ledger, (counts, head)))
+    Some(Run::new(folder, record, (plan, method), history, ledger, (counts, head)))
 }
+
+/// The method of a plan, from the module in the folder. That the module is registered and audited is another check.
+fn method(folder: &Folder, record: &RunRecord, plan: &Plan) -> Result<HostedMethod, String> {
+    let measurement = B256::from(plan.method);
+    let program = record.programs.iter().find(|p| p.measurement == measurement);
+    let program = program.ok_or_else(|| format!("{measurement} is no program of run.json"))?;
+    let wasm = BlobStore::at(folder.blobs()).get(program.wasm).map_err(|e| told(&e))?;
+    let admitted = Program::published(&wasm).map_err(|e| told(&e))?;
+    if admitted.measurement() != plan.method {
+        return Err(format!("the module of `{}` does not measure {measurement}", program.name));
+    }
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(method) = compiled.get(&plan.method) {
+        return Ok(method.clone());
+    }
+    let loaded = Engine::new().and_then(|engine| engine.load(admitted)).map_err(|e| told(&e))?;
+    let method = HostedMethod::new(loaded).map_err(|e| told(&e))?;
+    // Modules of strangers do not fill the memory.
+    if compiled.len() >= MOST_COMPILED {
+        compiled.clear();
+    }
+    compiled.insert(plan.method, method.clone());
+    Ok(method)
+}
+
+/// Methods that were compiled in this process, by their measurements: whoever checks many folders waits once.
+static COMPILED: Mutex<BTreeMap<[u8; 32], HostedMethod>> = Mutex::new(BTreeMap::new());
+const MOST_COMPILED: usize = 8;
 
 /// Each contract was made by a transaction with our code and the right arguments: a look at the deployed code would not
 /// do, because it holds the arguments. The directory names them and nothing else, and only the members' own decisions

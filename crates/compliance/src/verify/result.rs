@@ -18,9 +18,10 @@ use super::leaves::{compare, strict};
 use super::money::Balances;
 use super::rounds::Trained;
 use super::run::Run;
+use crate::folder::fact_tables;
 
 /// Version of the result document.
-const FORMAT: &str = "histone-result/1";
+const FORMAT: &str = "histone-result/2";
 /// What the result calls the market's own balance.
 const LEFT_OVER: &str = "market (rounding left over)";
 
@@ -57,15 +58,7 @@ fn expected(run: &Run, found: &Found<'_>) -> Value {
         "queries": queries(run),
         "paid_in_micro": minted(run),
     });
-    let sites = found.sites.said.iter().map(|(name, s)| {
-        json!({
-            "participant": name,
-            "evaluated_rows": s.rows,
-            "positives": s.positives,
-            "local": s.local_auc,
-            "federated": s.federated_auc,
-        })
-    });
+    let sites = found.sites.said.iter().map(|(name, s)| json!({ "participant": name, "fields": s.fields }));
     let sites: Vec<Value> = sites.collect();
     let mut set = |key: &str, value: Value| {
         if let Some(result) = result.as_object_mut() {
@@ -79,23 +72,16 @@ fn expected(run: &Run, found: &Found<'_>) -> Value {
     // Without a recomputed model what is said about it is what nothing gives, and so a failure of this check too.
     if let Some(trained) = found.trained {
         let model = &trained.finished.model;
-        let weights = model.weights.iter().skip(1).map(|w| json!(w));
-        let features = found.recruited.paper.iter().flat_map(|paper| paper.features.iter().cloned());
-        let coefficients: Map<String, Value> = features.zip(weights).collect();
-        let evaluation = &trained.finished.evaluation;
-        let positives: u64 = evaluation.positives.iter().fold(0, |sum, &c| sum.saturating_add(c));
-        set(
-            "auc",
-            json!({ "rows": evaluation.rows(), "positives": positives, "federated": evaluation.auc, "sites": sites }),
-        );
+        let features: Vec<&str> = model.config.features.iter().map(|f| f.name.as_str()).collect();
+        set("facts", json!(fact_tables(&trained.finished.facts)));
+        set("sites", json!(sites));
         set(
             "model",
             json!({
-                "hash": B256::from(model.hash()),
-                "converged": model.converged,
-                "newton_rounds": model.newton_rounds,
-                "intercept": model.weights.first().copied().unwrap_or_default(),
-                "coefficients": coefficients,
+                "hash": B256::from(trained.finished.hash()),
+                "method": model.method,
+                "version": model.version,
+                "features": features,
             }),
         );
         set("rounds", json!(trained.rounds));

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
+use histone_enclave::method::{Step, Training};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::committee::{Member, PartialSum};
 use histone_federation::header::{RoundHeader, Seat};
-use histone_federation::plan::{Finished, Step, Training};
+use histone_federation::training::Finished;
 use histone_ledger::Contract;
 use histone_ledger::contracts::{Market, Rounds};
+use histone_program_sdk::wire::Wire;
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
@@ -61,7 +63,7 @@ pub(super) fn check(run: &Run, basis: &Basis<'_>) -> (Check, Option<Trained>) {
     let trained = trained(run, basis, &mut findings);
     let holds = trained.as_ref().map_or_else(String::new, |t| {
         let rounds = count(t.rounds.len(), "round", "rounds");
-        let hash = B256::from(t.finished.model.hash());
+        let hash = B256::from(t.finished.hash());
         format!(
             "the sums of {rounds} opened again; they lead to the model {hash}, evaluated over donors {:?}",
             t.donors
@@ -91,8 +93,10 @@ fn trained(run: &Run, basis: &Basis<'_>, findings: &mut Findings) -> Option<Trai
         let (round, other) = (opened.event.round, opened.event.modelId);
         findings.fail(format!("round {round} of model {other} is not in run.json"));
     }
-    let mut training =
-        findings.take(Training::start(run.plan.clone()).map_err(|e| told(&e)), || "the plan".into())?;
+    let mut training = findings
+        .take(Training::start(run.method.clone(), run.plan.clone()).map_err(|e| told(&e)), || {
+            "the plan".into()
+        })?;
     let mut listed: BTreeMap<u32, &RoundRecord> = BTreeMap::new();
     for round in &run.record.rounds {
         findings.expect(listed.insert(round.round, round).is_none(), || {
@@ -136,11 +140,11 @@ fn trained(run: &Run, basis: &Basis<'_>, findings: &mut Findings) -> Option<Trai
 /// The finished model is the blob that is named and the hash that the market sells.
 fn model(run: &Run, model_id: u64, finished: &Finished, findings: &mut Findings) {
     if let Some(bytes) = findings.take(run.blob(run.record.model), || format!("model {model_id}")) {
-        findings.expect(bytes == finished.model.encode(), || {
+        findings.expect(bytes == finished.model.to_bytes(), || {
             format!("the blob {} is not the model that the rounds lead to", run.record.model)
         });
     }
-    let hash = B256::from(finished.model.hash());
+    let hash = B256::from(finished.hash());
     let sold: Vec<B256> = run
         .events::<Market::TrainingFinished>(Contract::Market)
         .iter()
@@ -244,7 +248,7 @@ fn one(
     let step = training.advance(survivors, aggregate.values()).map_err(|e| told(&e))?;
     let state = B256::from(match &step {
         Step::Next(next) => next.state_hash(),
-        Step::Finished(finished) => finished.model.hash(),
+        Step::Finished(finished) => finished.hash(),
     });
     if state != last.event.modelHash {
         return Err(format!("it leads to the state {state}, the ledger has {}", last.event.modelHash));

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use alloy_sol_types::SolEvent;
+use histone_enclave::method::HostedMethod;
 use histone_federation::plan::Plan;
 use histone_ledger::contracts::Programs;
 use histone_ledger::{Contract, Deployment, Ledger};
@@ -41,6 +42,8 @@ pub(super) struct Run {
     opened: Mutex<BTreeSet<B256>>,
     pub(super) record: RunRecord,
     pub(super) plan: Plan,
+    /// The method of the plan.
+    pub(super) method: HostedMethod,
     pub(super) counts: Counts,
     pub(super) head: Head,
     pub(super) history: History,
@@ -52,13 +55,13 @@ impl Run {
     pub(super) fn new(
         folder: &Folder,
         record: RunRecord,
-        plan: Plan,
+        (plan, method): (Plan, HostedMethod),
         history: History,
         ledger: Ledger,
         (counts, head): (Counts, Head),
     ) -> Self {
         let (folder, blobs) = (folder.clone(), BlobStore::at(folder.blobs()));
-        Self { folder, blobs, opened: Mutex::default(), record, plan, counts, head, history, ledger }
+        Self { folder, blobs, opened: Mutex::default(), record, plan, method, counts, head, history, ledger }
     }
 
     /// Where the contracts are.

@@ -80,10 +80,10 @@ fn ranges_are_checked() {
 #[test]
 fn channels_are_those_of_the_entry_and_words_are_for_what_is_public() {
     let other = "(drop (call $input_len (i32.const 1)))";
-    assert_eq!(run(other, b""), Err(RunError::Channel { entry: "query", channel: 1, channels: 1 }));
+    assert_eq!(run(other, b""), Err(RunError::Channel { entry: "validate", channel: 1, channels: 1 }));
     let words = "(call $explain (i32.const 0) (i32.const 8)) (call $abort (i32.const 3))";
-    assert_eq!(run(words, b""), Err(RunError::Words { entry: "query" }));
-    let program = load(&module(r#"(func (export "query"))"#), SMALL);
+    assert_eq!(run(words, b""), Err(RunError::Words { entry: "validate" }));
+    let program = load(&module(r#"(func (export "validate"))"#), SMALL);
     assert_eq!(program.call("site", b"", &[]), Err(RunError::NoEntry { entry: "site" }));
 }
 
@@ -91,7 +91,7 @@ fn channels_are_those_of_the_entry_and_words_are_for_what_is_public() {
 #[test]
 fn to_tell_of_a_row_by_the_way_a_call_fails() {
     let told = |body: &str| {
-        let program = load(&module(&format!(r#"(func (export "query") {body})"#)), SMALL);
+        let program = load(&module(&format!(r#"(func (export "validate") {body})"#)), SMALL);
         program.run(b"a row of somebody").unwrap_err()
     };
     for body in [
@@ -109,14 +109,14 @@ fn to_tell_of_a_row_by_the_way_a_call_fails() {
     ] {
         assert_eq!(told(body), RunError::Withheld, "{body}");
     }
-    let large = load(&module(r#"(func (export "query"))"#), SMALL);
+    let large = load(&module(r#"(func (export "validate"))"#), SMALL);
     assert_eq!(large.run(&vec![0; 1 + (1 << 20)]), Err(RunError::Withheld));
 }
 
 /// Fuel for hours, and nothing to do with it: the clock ends the call.
 #[test]
 fn to_keep_a_host_busy_within_its_fuel() {
-    let endless = module(r#"(func (export "query") (loop $l (br $l)))"#);
+    let endless = module(r#"(func (export "validate") (loop $l (br $l)))"#);
     let limits = Limits { fuel: u64::MAX >> 1, ..SMALL };
     let engine = Engine::with_seconds(1).unwrap();
     let program = engine.load(Program::admit(&endless, limits).unwrap()).unwrap();
@@ -131,11 +131,11 @@ fn traps_have_names() {
     assert_eq!(run("unreachable", b""), trap(TrapKind::Unreachable));
     assert_eq!(run("(drop (i32.div_u (i32.const 1) (i32.const 0)))", b""), trap(TrapKind::Arithmetic));
     assert_eq!(run("(drop (i32.load (i32.const 65536)))", b""), trap(TrapKind::OutOfBounds));
-    let nested = module(r#"(func $f (export "query") (call $f))"#);
+    let nested = module(r#"(func $f (export "validate") (call $f))"#);
     assert_eq!(as_owner(&load(&nested, SMALL), b""), trap(TrapKind::StackOverflow));
     let indirect = module(
         r#"(type $t (func)) (table 1 funcref)
-           (func (export "query") (call_indirect (type $t) (i32.const 0)))"#,
+           (func (export "validate") (call_indirect (type $t) (i32.const 0)))"#,
     );
     assert_eq!(as_owner(&load(&indirect, SMALL), b""), trap(TrapKind::IndirectCall));
 }
@@ -152,7 +152,7 @@ fn nothing_of_a_run_is_left_for_the_next() {
     // Counts in memory and in a global, and answers both.
     let counting = module(
         r#"(global $g (mut i32) (i32.const 0))
-           (func (export "query")
+           (func (export "validate")
              (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
              (global.set $g (i32.add (global.get $g) (i32.const 1)))
              (i32.store (i32.const 4) (global.get $g))

@@ -17,11 +17,10 @@ pub fn artifact(name: &str) -> Vec<u8> {
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// A committed program, compiled once for all tests.
-pub fn committed(name: &'static str) -> &'static LoadedProgram {
-    static LOADED: [OnceLock<LoadedProgram>; 3] = [OnceLock::new(), OnceLock::new(), OnceLock::new()];
-    let place = ["validate", "train", "query"].iter().position(|n| *n == name).unwrap();
-    LOADED[place].get_or_init(|| load(&artifact(name), Limits::STANDARD))
+/// The committed validation program, compiled once for all tests.
+pub fn committed() -> &'static LoadedProgram {
+    static LOADED: OnceLock<LoadedProgram> = OnceLock::new();
+    LOADED.get_or_init(|| load(&artifact("validate"), Limits::STANDARD))
 }
 
 /// Admits and compiles.
@@ -31,7 +30,7 @@ pub fn load(wasm: &[u8], limits: Limits) -> LoadedProgram {
     engine.load(Program::admit(wasm, limits).unwrap()).unwrap()
 }
 
-/// A query program around a body, with the imports and 64 pages at the most.
+/// A validation program around a body, with the imports and 64 pages at the most.
 pub fn module(body: &str) -> Vec<u8> {
     wat::parse_str(format!(
         r#"(module
@@ -46,9 +45,9 @@ pub fn module(body: &str) -> Vec<u8> {
     .unwrap()
 }
 
-/// Runs the body of an entry `query` on an input, with the small limits, as its owner sees it.
+/// Runs the body of an entry `validate` on an input, with the small limits, as its owner sees it.
 pub fn run(body: &str, input: &[u8]) -> Result<Output, RunError> {
-    as_owner(&load(&module(&format!(r#"(func (export "query") {body})"#)), SMALL), input)
+    as_owner(&load(&module(&format!(r#"(func (export "validate") {body})"#)), SMALL), input)
 }
 
 /// Runs a program of one entry as the owner of its input sees it.

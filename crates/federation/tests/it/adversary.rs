@@ -4,12 +4,12 @@ use histone_federation::committee::{CommitteeError, Member, PartialSum};
 use histone_federation::field::ENCODED_LEN;
 use histone_federation::header::{HeaderError, RoundFields, RoundHeader};
 use histone_federation::open::{OpenError, open, open_and_name};
-use histone_federation::plan::Training;
 use histone_federation::share::ShareError;
 use histone_federation::update::{Survivors, SurvivorsError, Update, UpdateError, blob_hash, seal_update};
-use histone_program_sdk::job::{Missing, TrainTask};
 
-use crate::world::{ToySealerForTestsOnly, ToyUnsealerForTestsOnly, World, list, plan, refs, root, tables};
+use crate::world::{
+    Native, ToySealerForTestsOnly, ToyUnsealerForTestsOnly, Training, World, list, plan, refs, root, tables,
+};
 
 const ALL: [u16; 4] = [10, 20, 30, 40];
 
@@ -31,7 +31,7 @@ fn setting() -> Setting {
 }
 
 fn header(world: &World, change: impl Fn(&mut RoundFields)) -> RoundHeader {
-    let mut fields = world.fields(&Training::start(plan(2, Missing::Mean)).unwrap(), &ALL);
+    let mut fields = world.fields(&Training::start(Native, plan(2)).unwrap(), &ALL);
     change(&mut fields);
     RoundHeader::new(fields).unwrap()
 }
@@ -93,7 +93,7 @@ fn a_second_header_for_the_same_round_is_refused() {
     assert!(s.world.ask(1, &later, &survivors, &blobs).is_ok());
     let another = header(&s.world, |f| {
         f.round = 2;
-        f.spec.task = TrainTask::Ranks { thresholds: vec![vec![0.5], vec![]] };
+        f.method = [9; 32];
     });
     let (survivors, blobs) = s.world.blobs(&another, &ALL[..3]);
     assert!(s.world.ask(1, &another, &survivors, &blobs).is_ok());

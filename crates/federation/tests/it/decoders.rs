@@ -4,16 +4,14 @@ use std::sync::LazyLock;
 
 use histone_federation::committee::PartialSum;
 use histone_federation::header::RoundHeader;
-use histone_federation::plan::Training;
 use histone_federation::update::Update;
-use histone_program_sdk::job::Missing;
 use proptest::prelude::*;
 
-use crate::world::{World, plan, tables};
+use crate::world::{Native, Training, World, plan, tables};
 
 static GOOD: LazyLock<(RoundHeader, Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
     let mut world = World::new(tables(30, 2, 1, 0.0), 4);
-    let training = Training::start(plan(1, Missing::Mean)).unwrap();
+    let training = Training::start(Native, plan(1)).unwrap();
     let header = RoundHeader::new(world.fields(&training, &world.donors())).unwrap();
     let (survivors, blobs) = world.blobs(&header, &[10, 20]);
     let partial = world.ask(1, &header, &survivors, &blobs).unwrap().encode();

@@ -4,18 +4,16 @@
 use histone_federation::field::Fp;
 use histone_federation::fixed;
 use histone_federation::header::{RoundFields, RoundHeader};
-use histone_federation::plan::Training;
 use histone_federation::update::{Hpke, Update, seal_update};
-use histone_program_sdk::job::Missing;
 use histone_protocol::seal::SealKey;
 use proptest::prelude::*;
 
-use crate::world::{World, plan, root, tables};
+use crate::world::{Native, Training, World, plan, root, tables};
 
 /// A header over four donors whose seats have real keys.
 pub fn header(change: impl Fn(&mut RoundFields)) -> RoundHeader {
     let world = World::new(tables(20, 4, 2, 0.0), 5);
-    let mut fields = world.fields(&Training::start(plan(2, Missing::Mean)).unwrap(), &[10, 20, 30, 40]);
+    let mut fields = world.fields(&Training::start(Native, plan(2)).unwrap(), &[10, 20, 30, 40]);
     for (i, seat) in (1u8..).zip(&mut fields.committee) {
         seat.seal_key = seat_key(i).public().0.0;
     }
@@ -49,7 +47,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn the_same_numbers_are_the_same_bytes(values in proptest::collection::vec(-1e6..1e6, 8)) {
+    fn the_same_numbers_are_the_same_bytes(values in proptest::collection::vec(-1e6..1e6, 40)) {
         let header = header(|_| {});
         let values = &values[..header.dimension()];
         prop_assert_eq!(sealed(&header, 10, values, 1), sealed(&header, 10, values, 1));
@@ -57,7 +55,7 @@ proptest! {
 
     #[test]
     fn one_other_number_is_another_mask_everywhere(
-        values in proptest::collection::vec(-1e6..1e6, 8), at in 0usize..8, by in prop_oneof![Just(1e-9), -9.0..9.0]
+        values in proptest::collection::vec(-1e6..1e6, 40), at in 0usize..40, by in prop_oneof![Just(1e-9), -9.0..9.0]
     ) {
         let header = header(|_| {});
         let values = &values[..header.dimension()];

@@ -5,7 +5,5 @@ mod adversary;
 mod decoders;
 mod derived;
 mod dispute;
-mod dropouts;
-mod heart;
 mod training;
 mod world;

@@ -1,63 +1,60 @@
-//! Federated training against the pooled reference.
+//! Whole trainings over masked sums.
 
-use histone_federation::header::{Donor, RoundFields, RoundHeader};
-use histone_federation::plan::{Model, PlanError, Step, Training};
-use histone_federation::pooled;
-use histone_program_sdk::job::{Missing, Table, TrainTask};
+use histone_federation::header::{RoundFields, RoundHeader};
+use histone_federation::training::{Step, TrainingError};
+use histone_program_logistic::Logistic;
+use histone_program_sdk::data::Data;
+use histone_program_sdk::method::run_over;
 
-use crate::world::{Trained, World, plan, tables};
+use crate::world::{METHOD, Native, Trained, Training, World, plan, tables};
 
-/// Largest difference of preprocessing and weights, relative to the larger of 1 and the reference.
-pub fn difference(found: &Model, reference: &Model) -> f64 {
-    let numbers = |m: &Model| {
-        [&m.pre.fill, &m.pre.mean, &m.pre.sd, &m.weights].into_iter().flatten().copied().collect()
-    };
-    let (found, reference): (Vec<f64>, Vec<f64>) = (numbers(found), numbers(reference));
-    assert_eq!(found.len(), reference.len());
-    found.iter().zip(reference).map(|(f, r)| (f - r).abs() / r.abs().max(1.0)).fold(0.0, f64::max)
+/// Largest difference of the model's arrays, relative to the larger of 1 and the reference.
+fn difference(found: &Trained, sites: &[usize], world: &World) -> f64 {
+    let tables: Vec<&dyn Data> = sites.iter().map(|&i| &world.sites[i] as &dyn Data).collect();
+    let model = &found.finished.model;
+    let (reference, _) = run_over::<Logistic>(model.config.clone(), &tables).unwrap();
+    assert_eq!(model.arrays.len(), reference.model.arrays.len());
+    let pairs =
+        model.arrays.iter().zip(&reference.model.arrays).flat_map(|(f, r)| f.values.iter().zip(&r.values));
+    pairs.map(|(f, r)| (f - r).abs() / r.abs().max(1.0)).fold(0.0, f64::max)
 }
 
 #[test]
-fn federated_equals_pooled_under_every_policy() {
-    for (seed, missing, share) in [
-        (1, Missing::Refuse, 0.0),
-        (2, Missing::Drop, 0.08),
-        (3, Missing::Mean, 0.2),
-        (4, Missing::Median, 0.2),
-    ] {
-        for (ridge, holdout_every) in [(1.0, 0), (0.0, 0), (2.5, 4)] {
-            let mut world = World::new(tables(seed, 4, 5, share), 4);
-            let plan = histone_federation::plan::Plan { ridge, holdout_every, ..plan(5, missing) };
-            let all = world.donors();
-            let trained = world.train(plan.clone(), &all).unwrap();
-            let Trained { finished, .. } = trained;
-            assert!(finished.model.converged);
-
-            let (train, held): (Vec<Table>, Vec<Table>) =
-                world.sites.iter().map(|t| pooled::split(t, holdout_every)).unzip();
-            let train = pooled::concat(&train).unwrap();
-            let reference = pooled::fit(&train, &plan).unwrap();
-            let worst = difference(&finished.model, &reference);
-            println!("{missing:?}, ridge {ridge}, holdout {holdout_every}: largest difference {worst:.1e}");
-            assert!(worst < 1e-9, "{missing:?} {worst}");
-
-            let judged = if holdout_every == 0 { train } else { pooled::concat(&held).unwrap() };
-            let judged = pooled::usable(&judged, &plan).unwrap();
-            let exact = pooled::auc(&pooled::scores(&reference, &judged), &judged.labels).unwrap();
-            let (least, most) = finished.evaluation.auc_within().unwrap();
-            assert!((least..=most).contains(&exact), "{exact} is not from {least} to {most}");
-            assert!((finished.evaluation.auc.unwrap() - exact).abs() < 0.02);
-            assert_eq!(finished.evaluation.rows(), judged.rows() as u64);
-        }
+fn masked_sums_lead_where_the_bare_ones_do() {
+    for (seed, missing) in [(1, 0.0), (2, 0.2)] {
+        let mut world = World::new(tables(seed, 4, 5, missing), 4);
+        let all = world.donors();
+        let trained = world.train(plan(5), |_| all.clone()).unwrap();
+        let worst = difference(&trained, &[0, 1, 2, 3], &world);
+        assert!(worst < 1e-9, "{worst:e}");
     }
+}
+
+#[test]
+fn who_misses_every_round_is_not_part_of_the_model() {
+    let mut world = World::new(tables(6, 4, 3, 0.1), 5);
+    let trained = world.train(plan(3), |_| vec![10, 20, 40]).unwrap();
+    assert!(difference(&trained, &[0, 1, 3], &world) < 1e-9);
+}
+
+#[test]
+fn donors_come_and_go_between_rounds() {
+    let mut world = World::new(tables(7, 4, 3, 0.0), 5);
+    let who = |training: &Training| match training.rounds() % 3 {
+        0 => vec![10, 20, 30, 40],
+        1 => vec![10, 20, 30],
+        _ => vec![20, 40],
+    };
+    let finished = world.train(plan(3), who).unwrap().finished;
+    assert!(finished.model.array("weights").iter().all(|w| w.is_finite()));
 }
 
 #[test]
 fn a_stranger_recomputes_every_state_from_the_sums() {
     let mut world = World::new(tables(5, 3, 2, 0.1), 4);
     let all = world.donors();
-    let trained = world.train(plan(2, Missing::Median), &all).unwrap();
-    let mut state = Training::start(plan(2, Missing::Median)).unwrap();
+    let trained = world.train(plan(2), |_| all.clone()).unwrap();
+    let mut state = Training::start(Native, plan(2)).unwrap();
     let mut states = vec![state.state_hash()];
     for (donors, sum) in &trained.sums {
         match state.advance(donors, sum).unwrap() {
@@ -65,7 +62,7 @@ fn a_stranger_recomputes_every_state_from_the_sums() {
                 states.push(t.state_hash());
                 state = t;
             }
-            Step::Finished(f) => states.push(f.model.hash()),
+            Step::Finished(f) => states.push(f.hash()),
         }
     }
     assert_eq!(states, trained.states);
@@ -76,45 +73,21 @@ fn a_stranger_recomputes_every_state_from_the_sums() {
 }
 
 #[test]
-fn who_misses_the_first_round_is_not_part_of_the_model() {
-    let mut world = World::new(tables(6, 4, 3, 0.1), 5);
-    let trained = world.train(plan(3, Missing::Median), &[10, 20, 40]).unwrap();
-    let rest =
-        pooled::concat(&[world.sites[0].clone(), world.sites[1].clone(), world.sites[3].clone()]).unwrap();
-    let reference = pooled::fit(&rest, &plan(3, Missing::Median)).unwrap();
-    assert!(difference(&trained.finished.model, &reference) < 1e-9);
-}
-
-#[test]
 fn headers_that_do_not_follow_from_the_state_are_refused() {
     let mut world = World::new(tables(11, 3, 2, 0.0), 5);
-    let start = Training::start(plan(2, Missing::Mean)).unwrap();
-    let header = world.next_header(&start);
-    let sum = world.round(&header, &[10, 20, 30]);
+    let start = Training::start(Native, plan(2)).unwrap();
+    let first = world.next_header(&start);
+    let sum = world.round(&first, &[10, 20, 30]);
     let Step::Next(state) = start.advance(&[10, 20, 30], sum.values()).unwrap() else { panic!() };
-    let state = state.with_cohort_of(&header);
     let good = world.next_header(&state);
     type Change = fn(&mut RoundFields);
-    let changes: [(Change, &str); 8] = [
+    let changes: [(Change, &str); 6] = [
         (|f| f.previous = [0; 32], "another state"),
-        (|f| f.spec.task = TrainTask::Describe, "another computation"),
-        (|f| f.spec.holdout_every = 2, "another computation"),
+        (|f| f.method = [0; 32], "another computation"),
+        (|f| f.ask.question.push(0), "another computation"),
+        (|f| f.ask.segments[0].len += 1, "another computation"),
+        (|f| f.ask.stage = "judge".into(), "another computation"),
         (|f| f.min_survivors = 3, "not the study's"),
-        (
-            |f| {
-                f.cohort.push(Donor {
-                    index: 40,
-                    enclave: [9; 20],
-                    lineage: [9; 32],
-                    root: [9; 32],
-                    evidence: [9; 32],
-                })
-            },
-            "was given [10, 20, 30, 40]",
-        ),
-        (|f| f.cohort[1].enclave = [9; 20], "with the same enclaves"),
-        (|f| f.cohort[1].root = [9; 32], "with the same enclaves and data"),
-        (|f| f.colluders = 2, "another number of colluders"),
     ];
     for (change, part) in changes {
         let mut fields = good.fields().clone();
@@ -122,62 +95,25 @@ fn headers_that_do_not_follow_from_the_state_are_refused() {
         let error = state.check_header(&RoundHeader::new(fields).unwrap()).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
-    assert!(start.check_header(&header).is_ok() && start.check_header(&good).is_err());
-    // Who left does not come back, with newer evidence or without.
-    let without = |n| {
-        let mut fields = good.fields().clone();
-        fields.cohort.truncate(n);
-        fields.cohort[0].evidence = [9; 32];
-        RoundHeader::new(fields).unwrap()
-    };
-    assert!(state.check_header(&without(2)).is_ok());
-    let state = state.with_cohort_of(&without(2));
-    assert!(state.check_header(&good).unwrap_err().to_string().contains("was given [10, 20, 30]"));
+    assert!(start.check_header(&first).is_ok() && start.check_header(&good).is_err());
 }
 
 #[test]
-fn awkward_columns() {
-    // A constant column and one that is missing everywhere get the weight 0, even without a ridge.
-    let mut sites = tables(8, 3, 4, 0.1);
-    for site in &mut sites {
-        for row in site.values.chunks_mut(4) {
-            row[1] = 0.3;
-            row[2] = f64::NAN;
-        }
+fn plans_and_sums_that_are_refused() {
+    let other = histone_federation::plan::Plan { method: [1; 32], ..plan(2) };
+    assert!(matches!(Training::start(Native, other), Err(TrainingError::OtherMethod)));
+    let alone = histone_federation::plan::Plan { min_survivors: 1, ..plan(2) };
+    assert!(Training::start(Native, alone).unwrap_err().to_string().contains("hides nobody"));
+    let bytes = plan(2).encode();
+    assert_eq!(histone_federation::plan::Plan::decode(&bytes).unwrap(), plan(2));
+    assert_eq!(plan(2).method, METHOD);
+    for cut in 0..bytes.len() {
+        assert!(histone_federation::plan::Plan::decode(&bytes[..cut]).is_err());
     }
-    for missing in [Missing::Mean, Missing::Median] {
-        let plan = histone_federation::plan::Plan { ridge: 0.0, ..plan(4, missing) };
-        let mut world = World::new(sites.clone(), 4);
-        let all = world.donors();
-        let model = world.train(plan.clone(), &all).unwrap().finished.model;
-        assert_eq!(
-            (model.weights[2], model.weights[3], model.pre.sd[1], model.pre.fill[2]),
-            (0.0, 0.0, 1.0, 0.0)
-        );
-        assert!(difference(&model, &pooled::fit(&pooled::concat(&sites).unwrap(), &plan).unwrap()) < 1e-9);
+    let start = Training::start(Native, plan(2)).unwrap();
+    let sum = vec![0.0; start.ask().len()];
+    for donors in [&[][..], &[2, 1], &[1, 1]] {
+        assert!(matches!(start.advance(donors, &sum), Err(TrainingError::Donors { .. })), "{donors:?}");
     }
-    // A repeated column has no unique weight.
-    for site in &mut sites {
-        for row in site.values.chunks_mut(4) {
-            row[3] = if row[0].is_nan() { 5.0 } else { row[0] };
-            row[0] = row[3];
-        }
-    }
-    let mut world = World::new(sites, 4);
-    let all = world.donors();
-    let plan = histone_federation::plan::Plan { ridge: 0.0, ..plan(4, Missing::Mean) };
-    let error = world.train(plan, &all).err().unwrap();
-    assert_eq!(error, PlanError::Singular { column: Some(3) });
-    assert!(error.to_string().contains("column 3"), "{error}");
-}
-
-#[test]
-fn separated_classes_stop_without_convergence() {
-    let site = |a: f64| Table { columns: 1, values: vec![-a, -2.0, 2.0, a], labels: vec![0, 0, 1, 1] };
-    let mut world = World::new(vec![site(3.0), site(4.0)], 4);
-    let plan =
-        histone_federation::plan::Plan { ridge: 0.0, max_newton_rounds: 12, ..plan(1, Missing::Refuse) };
-    let finished = world.train(plan, &[10, 20]).unwrap().finished;
-    assert!(!finished.model.converged);
-    assert_eq!((finished.model.newton_rounds, finished.evaluation.auc), (12, Some(1.0)));
+    assert!(matches!(start.advance(&[1], &sum), Err(TrainingError::TooFewDonors { .. })));
 }

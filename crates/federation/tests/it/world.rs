@@ -8,9 +8,14 @@ use histone_federation::BoxError;
 use histone_federation::committee::{ForgetfulRounds, Member, PartialSum};
 use histone_federation::header::{Donor, RoundFields, RoundHeader, Seat};
 use histone_federation::open::{Aggregate, open};
-use histone_federation::plan::{Finished, Plan, PlanError, Step, Training};
+use histone_federation::plan::Plan;
+use histone_federation::training::{Finished, Method, Step, TrainingError};
 use histone_federation::update::{Sealer, Survivor, Survivors, Unsealer, blob_hash, seal_update};
-use histone_program_sdk::job::{Missing, Table, TrainJob};
+use histone_program_logistic::Logistic;
+use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
+use histone_program_sdk::data::Block;
+use histone_program_sdk::method::{Ask, Method as Sdk, Next, Opened};
+use histone_program_sdk::wire::Wire;
 use histone_protocol::secret::Root;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -64,18 +69,52 @@ impl Unsealer for ToyUnsealerForTestsOnly {
     }
 }
 
-pub fn plan(columns: u32, missing: Missing) -> Plan {
-    Plan {
-        columns,
-        missing,
-        zero_is_missing: vec![],
-        holdout_every: 0,
-        ridge: 1.0,
-        max_newton_rounds: 40,
-        tolerance: 1e-9,
-        bins: 100,
-        min_survivors: 2,
+/// Logistic regression, run natively.
+#[derive(Debug, Clone)]
+pub struct Native;
+
+/// What names it here.
+pub const METHOD: [u8; 32] = [0x11; 32];
+
+type State = <Logistic as Sdk>::State;
+
+impl Method for Native {
+    fn measurement(&self) -> [u8; 32] {
+        METHOD
     }
+
+    fn most_rounds(&self) -> u32 {
+        60
+    }
+
+    fn begin(&self, config: &Config) -> Result<Vec<u8>, BoxError> {
+        Ok(Logistic::begin(config.clone()).map_err(|e| e.to_string())?.to_bytes())
+    }
+
+    fn next(&self, _: &Config, state: &[u8]) -> Result<Next, BoxError> {
+        Ok(Logistic::next(&State::from_bytes(state)?).map_err(|e| e.to_string())?)
+    }
+
+    fn advance(&self, state: &[u8], _: &Ask, opened: &Opened) -> Result<Vec<u8>, BoxError> {
+        let state = Logistic::advance(State::from_bytes(state)?, opened.clone());
+        Ok(state.map_err(|e| e.to_string())?.to_bytes())
+    }
+}
+
+pub type Training = histone_federation::training::Training<Native>;
+
+pub fn plan(columns: usize) -> Plan {
+    let number = Kind::Number { low: 0.0, high: 1_000.0 };
+    let feature = |i| Feature { name: format!("c{i}"), kind: number.clone(), zero_is_missing: false };
+    let config = Config {
+        features: (0..columns).map(feature).collect(),
+        outcome: Outcome::YesNo { name: "y".into() },
+        missing: Missing::Median {},
+        holdout: 0.25,
+        // Ridge, rounds, tolerance, bins, separated.
+        values: vec![1.0, 40.0, 1e-9, 100.0, 0.0],
+    };
+    Plan { method: METHOD, config, min_survivors: 2 }
 }
 
 /// The root secret of a donor's enclave.
@@ -85,7 +124,7 @@ pub fn root(donor: u16) -> Root {
 
 pub struct World {
     /// Donor `10 * (i + 1)` holds table `i`.
-    pub sites: Vec<Table>,
+    pub sites: Vec<Vec<Block>>,
     /// One of them may collude.
     pub members: u8,
     pub memories: Vec<ForgetfulRounds>,
@@ -96,7 +135,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(sites: Vec<Table>, members: u8) -> World {
+    pub fn new(sites: Vec<Vec<Block>>, members: u8) -> World {
         let memories = vec![ForgetfulRounds::default(); members.into()];
         World { sites, members, memories, versions: BTreeMap::new(), next_round: 0 }
     }
@@ -121,7 +160,8 @@ impl World {
             market: [0xaa; 20],
             model_id: [1; 32],
             round: self.next_round,
-            spec: training.spec(),
+            method: METHOD,
+            ask: training.ask().clone(),
             previous: training.state_hash(),
             cohort: cohort.iter().map(donor).collect(),
             committee: (1..=self.members)
@@ -135,8 +175,12 @@ impl World {
 
     /// What the program of this donor's enclave answers.
     pub fn answer(&self, header: &RoundHeader, donor: u16) -> Vec<f64> {
-        let table = self.sites[usize::from(donor / 10) - 1].clone();
-        histone_program_train::answer(&TrainJob { spec: header.fields().spec.clone(), table }).unwrap()
+        let ask = &header.fields().ask;
+        let rows = &self.sites[usize::from(donor / 10) - 1];
+        let question = <Logistic as Sdk>::Question::from_bytes(&ask.question).unwrap();
+        let mut numbers = Logistic::site(question, rows).unwrap();
+        ask.round(&mut numbers);
+        numbers
     }
 
     pub fn blob(&mut self, header: &RoundHeader, donor: u16) -> Vec<u8> {
@@ -182,30 +226,24 @@ impl World {
         header
     }
 
-    /// A whole training with these donors in every round.
-    pub fn train(&mut self, plan: Plan, donors: &[u16]) -> Result<Trained, PlanError> {
-        self.train_with(plan, |_| donors.to_vec())
-    }
-
     /// A whole training with those donors in a round whom `who` names.
-    pub fn train_with(
+    pub fn train(
         &mut self,
         plan: Plan,
         who: impl Fn(&Training) -> Vec<u16>,
-    ) -> Result<Trained, PlanError> {
-        let mut training = Training::start(plan)?;
+    ) -> Result<Trained, TrainingError> {
+        let mut training = Training::start(Native, plan)?;
         let mut states = vec![training.state_hash()];
         let mut sums = Vec::new();
         loop {
             let header = self.next_header(&training);
-            training = training.with_cohort_of(&header);
             let donors = who(&training);
             let sum = self.round(&header, &donors);
             sums.push((donors.clone(), sum.values().to_vec()));
             match training.advance(&donors, sum.values())? {
                 Step::Next(t) => training = t,
                 Step::Finished(finished) => {
-                    states.push(finished.model.hash());
+                    states.push(finished.hash());
                     return Ok(Trained { finished, states, sums });
                 }
             }
@@ -234,11 +272,9 @@ pub fn uniform(rng: &mut ChaCha20Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A table whose label depends on its columns, with a part of the values missing. `round_to` decimals keep values as
-/// measured ones are.
-pub fn table(rng: &mut ChaCha20Rng, rows: usize, columns: usize, missing: f64) -> Table {
-    let mut values = Vec::new();
-    let mut labels = Vec::new();
+/// Rows whose outcome depends on their columns, with a part of the values missing.
+pub fn table(rng: &mut ChaCha20Rng, rows: usize, columns: usize, missing: f64) -> Block {
+    let mut block = Block { columns: columns + 1, ..Block::default() };
     for _ in 0..rows {
         let scale = |c: usize| [100.0, 3.0, 0.7, 12.0, 250.0][c % 5];
         let row: Vec<f64> = (0..columns)
@@ -249,13 +285,15 @@ pub fn table(rng: &mut ChaCha20Rng, rows: usize, columns: usize, missing: f64) -
             .enumerate()
             .map(|(c, v)| (v / scale(c) - 1.0) * [2.0, -1.5, 0.3, 0.0, 1.0][c % 5])
             .sum();
-        labels.push(u8::from(uniform(rng) < 1.0 / (1.0 + (-score - 0.3).exp())));
-        values.extend(row.into_iter().map(|v| if uniform(rng) < missing { f64::NAN } else { v }));
+        let yes = uniform(rng) < 1.0 / (1.0 + (-score - 0.3).exp());
+        block.draws.push(uniform(rng));
+        block.values.extend(row.into_iter().map(|v| if uniform(rng) < missing { f64::NAN } else { v }));
+        block.values.push(f64::from(u8::from(yes)));
     }
-    Table { columns: columns as u32, values, labels }
+    block
 }
 
-pub fn tables(seed: u64, sites: usize, columns: usize, missing: f64) -> Vec<Table> {
+pub fn tables(seed: u64, sites: usize, columns: usize, missing: f64) -> Vec<Vec<Block>> {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
-    (0..sites).map(|i| table(&mut rng, 40 + 25 * i, columns, missing)).collect()
+    (0..sites).map(|i| vec![table(&mut rng, 40 + 25 * i, columns, missing)]).collect()
 }

@@ -1,22 +1,16 @@
-//! Serving the trained model, and the attempts that must fail.
+//! Serving the trained model.
 
-use histone_attestation::{AppraisalPolicy, Expected, appraise};
 use histone_compliance::folder::QueryRecord;
-use histone_enclave::engine::Engine;
-use histone_enclave::instance::Instance;
-use histone_enclave::program::{Limits, Program};
 use histone_enclave::query::QueryEnclave;
-use histone_enclave::validation;
-use histone_ledger::contracts::{Contract, Market, Members, roles};
-use histone_protocol::hash::blob_hash;
+use histone_protocol::report::NamedValue;
 
 use super::Observer;
 use super::recruiting::Recruited;
-use super::result::{QueryOutcome, Refusal};
-use super::setup::{Cast, device_rng};
+use super::refusals::expect;
+use super::result::QueryOutcome;
+use super::setup::Cast;
 use super::training::{Trained, main_trainer};
 use crate::error::NodeError;
-use crate::programs::BUNDLED;
 use crate::study::Study;
 use crate::user::AccessCode;
 
@@ -24,8 +18,9 @@ use crate::user::AccessCode;
 pub(super) struct Served {
     pub(super) records: Vec<QueryRecord>,
     pub(super) outcomes: Vec<QueryOutcome>,
-    enclave: Option<QueryEnclave>,
-    last: Option<(AccessCode, Vec<f64>)>,
+    pub(super) enclave: Option<QueryEnclave>,
+    /// The last code that was used, and its row.
+    pub(super) last: Option<(AccessCode, Vec<f64>)>,
 }
 
 /// Every query of the study is bought, asked, answered and settled; one more is bought and never answered.
@@ -51,7 +46,9 @@ pub(super) async fn serve(
         let question = cast.user.ask(&code, row.clone(), &world).await?;
         let answer = enclave.answer(&question, &world.ledger).await?;
         cast.runner.settle(&answer, &world).await?;
-        let probability = cast.user.read(&code, &answer.sealed)?;
+        let values = cast.user.read(&code, &answer.sealed)?;
+        let fields = cast.loaded.method.manifest().answer.fields.iter();
+        let named = fields.zip(values).map(|(f, value)| NamedValue { name: f.name.clone(), value });
         served.records.push(QueryRecord {
             query_id: code.query_id,
             question: world.blobs.put(&question)?,
@@ -59,7 +56,7 @@ pub(super) async fn serve(
         });
         served.outcomes.push(QueryOutcome {
             query: index + 1,
-            probability: Some(probability),
+            answer: named.collect(),
             truth: study.end_user.truth.as_ref().and_then(|t| t.get(index).copied()),
             settled: true,
         });
@@ -78,134 +75,10 @@ pub(super) async fn serve(
     observer.note("one query was not answered (its enclave was stopped on purpose): refunded in full after the deadline");
     served.outcomes.push(QueryOutcome {
         query: study.end_user.queries.len() + 1,
-        probability: None,
+        answer: Vec::new(),
         truth: None,
         settled: false,
     });
     served.enclave = Some(enclave);
     Ok(served)
-}
-
-/// Gives the message of a refusal that was made for the right reason. Any other error, such as a full disk, is no
-/// refusal and goes on as an error.
-fn expect(error: impl Into<NodeError>, reason: &str) -> Result<String, NodeError> {
-    let error = error.into();
-    let text = histone_protocol::with_causes(&error);
-    if text.contains(reason) { Ok(text) } else { Err(error) }
-}
-
-/// Tries what must be refused and records by whom and why. An attempt that succeeds, or fails for another reason, stops
-/// the run.
-pub(super) async fn refusals(
-    cast: &mut Cast,
-    recruited: &Recruited,
-    served: &mut Served,
-    observer: &mut dyn Observer,
-) -> Result<Vec<Refusal>, NodeError> {
-    let mut refusals = Vec::new();
-    let mut refused = |what: &str, by: &str, reason: String| {
-        observer.note(&format!("refused by {by}: {what}: {reason}"));
-        refusals.push(Refusal { attempt: what.into(), refused_by: by.into(), reason });
-    };
-    let succeeded = |what: &str| NodeError::Message(format!("this must be refused and was not: {what}"));
-    let world = cast.world.clone();
-
-    // 1. A program with one byte changed measures differently, which no auditor has seen.
-    let what = "an enclave with a tampered program";
-    let instance = tampered_enclave(cast, world.ledger.time().await?)?;
-    match world.announce_enclave(&instance, &cast.runner.party.key).await {
-        Ok(()) => return Err(succeeded(what)),
-        Err(e) => refused(what, "the ledger", expect(e, "NotRegistered")?),
-    }
-    // 2. The same, presented to an owner as if it ran the audited program.
-    let what = "a tampered program presented to an owner";
-    let audited = cast.loaded.validation.program().measurement().into();
-    let expected = Expected {
-        operator: cast.runner.party.account(),
-        keys: instance.keys(),
-        platform: instance.platform().code(),
-        evidence_hash: blob_hash(instance.evidence()),
-        measurement: audited,
-        init_data: validation::init_data(),
-    };
-    let now = world.ledger.time().await?;
-    match appraise(instance.evidence(), &expected, &world.appraisal, now) {
-        Ok(_) => return Err(succeeded(what)),
-        Err(e) => refused(what, "the owner's node", expect(e, "the enclave runs measurement")?),
-    }
-    // 3. Good evidence that has become too old, and 4. the same evidence where only real hardware counts.
-    let good = Expected { measurement: instance.measurement(), ..expected };
-    let max_age = world.appraisal.max_age();
-    let later = now + max_age + 1;
-    match appraise(instance.evidence(), &good, &world.appraisal, later) {
-        Ok(_) => return Err(succeeded("expired evidence")),
-        Err(e) => refused("expired evidence", "the owner's node", expect(e, "s old, the policy accepts")?),
-    }
-    match appraise(instance.evidence(), &good, &AppraisalPolicy::production(max_age), now) {
-        Ok(_) => return Err(succeeded("SIMULATED evidence in production")),
-        Err(e) => {
-            let reason = expect(e, "real hardware only")?;
-            refused("SIMULATED evidence under a production policy", "the owner's node", reason);
-        }
-    }
-
-    let Some(enclave) = &served.enclave else { return Ok(refusals) };
-    let Some((used, row)) = served.last.take() else { return Ok(refusals) };
-    // 5. A code that was used before.
-    let question = cast.user.ask(&used, row.clone(), &world).await?;
-    match enclave.answer(&question, &world.ledger).await {
-        Ok(_) => return Err(succeeded("a used access code")),
-        Err(e) => refused("a used access code", "the query enclave", expect(e, "is used or refunded")?),
-    }
-    // 6. A code that nobody has paid for.
-    let trusted = cast.user.appraise(recruited.model_id, &world).await?;
-    let invented = cast.user.invent_code(recruited.model_id, trusted);
-    let question = cast.user.ask(&invented, row.clone(), &world).await?;
-    match enclave.answer(&question, &world.ledger).await {
-        Ok(_) => return Err(succeeded("an unpaid access code")),
-        Err(e) => refused("an unpaid access code", "the query enclave", expect(e, "has not bought")?),
-    }
-    // 7. Another person's code.
-    let question = cast.stranger.ask(&used, row, &world).await?;
-    match enclave.answer(&question, &world.ledger).await {
-        Ok(_) => return Err(succeeded("another user's access code")),
-        Err(e) => refused("another user's access code", "the query enclave", expect(e, "has not bought")?),
-    }
-    // 8. A second settlement of a query that is settled; the receipt does not even matter any more.
-    let call = Market::settleCall {
-        queryId: used.query_id,
-        jobId: blob_hash(b"job"),
-        outputHash: blob_hash(b"output"),
-        answer: b"output".into(),
-        signature: vec![0; 65].into(),
-    };
-    match world.ledger.send(&cast.runner.party.key, Contract::Market, call).await {
-        Ok(_) => return Err(succeeded("a second settlement")),
-        Err(e) => refused("settling a query twice", "the market contract", expect(e, "QueryDone")?),
-    }
-    // 9. The founder, who gave up all power over members when the first ones were in.
-    let what = "the founder admitting a member after the hand-over";
-    let call = Members::addCall {
-        account: cast.stranger.party.account(),
-        roles: roles::OWNER,
-        profile: blob_hash(b"stranger"),
-        sealKey: cast.stranger.party.seal.public().0,
-    };
-    match world.ledger.send(&cast.operator.key, Contract::Members, call).await {
-        Ok(_) => return Err(succeeded(what)),
-        Err(e) => refused(what, "the members contract", expect(e, "AccessManagedUnauthorized")?),
-    }
-    Ok(refusals)
-}
-
-/// A validation enclave whose module differs from the audited one in a custom section: the same code, another file.
-fn tampered_enclave(cast: &mut Cast, now: u64) -> Result<Instance, NodeError> {
-    let mut wasm = BUNDLED[0].wasm.to_vec();
-    // Section id 0, length 5, name length 4, `name`: an empty custom section, harmless and still another measurement.
-    wasm.extend_from_slice(&[0, 5, 4, b'n', b'a', b'm', b'e']);
-    let program = Program::admit(&wasm, Limits::STANDARD).map_err(crate::programs::ProgramError::from)?;
-    let loaded =
-        Engine::new().and_then(|engine| engine.load(program)).map_err(crate::programs::ProgramError::from)?;
-    let device = cast.vendor.make_device(&mut device_rng(&cast.operator, "tampered"))?;
-    cast.runner.party.start_enclave(loaded, &device, validation::init_data(), now)
 }

@@ -84,8 +84,8 @@ pub(super) async fn recruit(
     cast: &mut Cast,
     observer: &mut dyn Observer,
 ) -> Result<Recruited, NodeError> {
-    let document = plan::document(study, programs(cast), times(study, cast));
-    let plan = Plan::of(&document).map_err(NodeError::round)?;
+    let document = plan::document(study, cast.loaded.method.manifest(), programs(cast), times(study, cast));
+    let (plan, _) = plan::computation(&document, &cast.world)?;
     let plan_blob = cast.world.blobs.put(&document.to_bytes())?;
     observer.note(&format!("committee: {}", study.committee.numbers));
     let platforms: Vec<String> = study.appraisal.platforms.iter().map(ToString::to_string).collect();

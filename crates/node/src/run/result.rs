@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use histone_federation::pooled;
+use histone_compliance::folder::{FactTable, fact_tables};
+use histone_enclave::method::{LocalStep, LocalTraining, rows_of};
 use histone_ledger::contracts::{Contract, Market, TestToken};
-use histone_program_sdk::job::Table;
+use histone_program_sdk::model::Model;
 use histone_protocol::consent::Verdict;
 use histone_protocol::evidence::Platform;
-use histone_protocol::report::ColumnFlags;
+use histone_protocol::report::{ColumnFlags, NamedValue};
 use histone_protocol::{Address, B256, U256};
 use serde::Serialize;
 
@@ -22,7 +23,7 @@ use crate::party::Entropy;
 use crate::study::Study;
 
 /// Version of the result document.
-pub const FORMAT: &str = "histone-result/1";
+pub const FORMAT: &str = "histone-result/2";
 
 /// What a run says at its end; `--json` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -41,8 +42,13 @@ pub struct RunResult {
     pub seeded: bool,
     /// The chain at the end.
     pub chain: ChainSummary,
-    /// Areas under the curve on held-out rows.
-    pub auc: Auc,
+    /// What the method says of the training.
+    pub facts: Vec<FactTable>,
+    /// Those of them that are one number, of the same method over all donors' rows in one place; computed by the runner of the
+    /// study from the files, which no party of a real collaboration could do.
+    pub pooled: Vec<NamedValue>,
+    /// What each site reports of the model on its own rows.
+    pub sites: Vec<SiteReport>,
     /// The trained model.
     pub model: ModelSummary,
     /// Rounds of training.
@@ -99,39 +105,15 @@ pub struct GasSummary {
     pub gas: u64,
 }
 
-/// Areas under the curve, all on held-out rows; those over several sites are over the sites in the last sum.
+/// What a site reports of the model, as its enclave signed it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Auc {
-    /// Held-out rows in the last sum.
-    pub rows: u64,
-    /// Of these with label 1.
-    pub positives: u64,
-    /// Federated model over these rows, from the secure histogram.
-    pub federated: Option<f64>,
-    /// Federated model over the same rows, exactly; computed by the runner of the study from the files.
-    pub federated_exact: Option<f64>,
-    /// A model trained on the pooled training rows, over the same rows; computed by the runner of the study from the
-    /// files, which no party of a real collaboration could do.
-    pub pooled: Option<f64>,
-    /// Site by site.
-    pub sites: Vec<SiteAuc>,
-}
-
-/// Areas under the curve at one site, as its enclave signed them.
-#[derive(Debug, Clone, Serialize)]
-pub struct SiteAuc {
+pub struct SiteReport {
     /// The participant.
     pub participant: String,
-    /// Held-out rows.
-    pub evaluated_rows: u32,
-    /// Of these with label 1.
-    pub positives: u32,
-    /// Model trained at this site alone.
-    pub local: Option<f64>,
-    /// Federated model.
-    pub federated: Option<f64>,
-    /// Pooled model, computed by the runner of the study from the files.
-    pub pooled: Option<f64>,
+    /// The fields of the method's report.
+    pub fields: Vec<NamedValue>,
+    /// The same with the pooled model, computed by the runner of the study from the files.
+    pub pooled: Vec<NamedValue>,
 }
 
 /// The trained model.
@@ -139,15 +121,13 @@ pub struct SiteAuc {
 pub struct ModelSummary {
     /// Its hash on the ledger.
     pub hash: B256,
-    /// Whether it converged.
-    pub converged: bool,
-    /// Newton rounds.
-    pub newton_rounds: u32,
-    /// Intercept on the standardized scale.
-    pub intercept: f64,
-    /// Coefficients on the standardized scale.
-    pub coefficients: BTreeMap<String, f64>,
-    /// Largest difference of a weight to the pooled fit, relative to the larger of 1 and the weight.
+    /// Name of the method.
+    pub method: String,
+    /// Version of the method.
+    pub version: String,
+    /// Its features.
+    pub features: Vec<String>,
+    /// Largest difference of a number of it to the pooled model, relative to the larger of 1 and the number.
     pub largest_difference_to_pooled: f64,
 }
 
@@ -227,8 +207,8 @@ pub struct Declined {
 pub struct QueryOutcome {
     /// Number from 1.
     pub query: usize,
-    /// The answer, which only the user could read.
-    pub probability: Option<f64>,
+    /// The answer, which only the user could read; empty when there was none.
+    pub answer: Vec<NamedValue>,
     /// The true label, where the study has it.
     pub truth: Option<bool>,
     /// Settled, or refunded.
@@ -326,18 +306,15 @@ pub(super) fn assemble(
     let model = &trained.finished.model;
     let usage = cast.world.ledger.usage();
     let deployment = cast.world.ledger.deployment();
-    let sites = evaluated
-        .sites
-        .iter()
-        .map(|(name, s)| SiteAuc {
-            participant: name.clone(),
-            evaluated_rows: s.rows,
-            positives: s.positives,
-            local: s.local_auc,
-            federated: s.federated_auc,
-            pooled: comparison.sites.get(name).copied().flatten(),
-        })
-        .collect();
+    let fields = |values: &[Option<f64>]| {
+        let names = cast.loaded.method.manifest().report.iter().map(|f| f.name.clone());
+        names.zip(values).map(|(name, &value)| NamedValue { name, value }).collect()
+    };
+    let sites = evaluated.sites.iter().map(|(name, site)| SiteReport {
+        participant: name.clone(),
+        fields: site.fields.clone(),
+        pooled: comparison.sites.get(name).map(|values| fields(values)).unwrap_or_default(),
+    });
     Ok(RunResult {
         format: FORMAT,
         study: study.name.clone(),
@@ -358,26 +335,14 @@ pub(super) fn assemble(
                 .map(|(name, u)| (name, GasSummary { transactions: u.count, gas: u.gas }))
                 .collect(),
         },
-        auc: Auc {
-            rows: trained.finished.evaluation.rows(),
-            positives: trained.finished.evaluation.positives.iter().sum(),
-            federated: trained.finished.evaluation.auc,
-            federated_exact: comparison.federated,
-            pooled: comparison.pooled,
-            sites,
-        },
+        facts: fact_tables(&trained.finished.facts),
+        pooled: comparison.facts,
+        sites: sites.collect(),
         model: ModelSummary {
             hash: trained.model_hash,
-            converged: model.converged,
-            newton_rounds: model.newton_rounds,
-            intercept: model.weights.first().copied().unwrap_or_default(),
-            coefficients: study
-                .table
-                .features
-                .iter()
-                .cloned()
-                .zip(model.weights.iter().skip(1).copied())
-                .collect(),
+            method: model.method.clone(),
+            version: model.version.clone(),
+            features: model.config.features.iter().map(|f| f.name.clone()).collect(),
             largest_difference_to_pooled: comparison.largest_difference,
         },
         rounds: trained.summaries.clone(),
@@ -395,52 +360,45 @@ pub(super) fn assemble(
 }
 
 struct Comparison {
-    federated: Option<f64>,
-    pooled: Option<f64>,
-    sites: BTreeMap<String, Option<f64>>,
+    facts: Vec<NamedValue>,
+    /// By participant, what it reports of the pooled model.
+    sites: BTreeMap<String, Vec<Option<f64>>>,
     largest_difference: f64,
 }
 
-/// Fits the pooled tables of the donors and scores both models on the same held-out rows: those of the sites in the last sum.
+/// Trains the same method over the rows of all donors in one place, without masks and rounds on a ledger.
 fn compare(
     study: &Study,
     cast: &Cast,
     recruited: &Recruited,
     trained: &Trained,
 ) -> Result<Comparison, NodeError> {
-    let every = recruited.plan.holdout_every;
-    let mut train = Vec::new();
-    let mut test = BTreeMap::new();
+    let (method, config) = (&cast.loaded.method, &recruited.plan.config);
+    let mut rows = BTreeMap::new();
     for (owner, participant) in cast.owners.iter().zip(&study.participants) {
-        if owner.donation().is_none() {
-            continue;
+        if owner.donation().is_some() {
+            let blocks = rows_of(&participant.table, config).map_err(NodeError::Message)?;
+            rows.insert(participant.name.clone(), blocks);
         }
-        let table = Table {
-            columns: recruited.plan.columns,
-            values: participant.table.values().to_vec(),
-            labels: participant.table.labels().iter().map(|&l| u8::from(l)).collect(),
-        };
-        let (training_rows, held_out) = pooled::split(&table, every);
-        train.push(training_rows);
-        let held_out = pooled::usable(&held_out, &recruited.plan).map_err(NodeError::round)?;
-        test.insert(participant.name.clone(), held_out);
     }
-    let train = pooled::concat(&train).ok_or_else(|| NodeError::Message("nobody donated".into()))?;
-    let pooled_model = pooled::fit(&train, &recruited.plan).map_err(NodeError::round)?;
-    let federated = &trained.finished.model;
-    let auc = |model: &histone_federation::plan::Model, table: &Table| {
-        pooled::auc(&pooled::scores(model, table), &table.labels)
+    let all: Vec<_> = rows.values().cloned().collect();
+    let mut training = LocalTraining::new(method, config).map_err(NodeError::round)?;
+    let pooled = loop {
+        if let LocalStep::Done(done) = training.step(&all).map_err(NodeError::round)? {
+            break done;
+        }
     };
-    let last = trained.summaries.last();
-    let counted = |name: &String| last.is_none_or(|round| !round.missing.contains(name));
-    let all: Vec<Table> =
-        test.iter().filter(|(name, _)| counted(name)).map(|(_, table)| table.clone()).collect();
-    let all = pooled::concat(&all).ok_or_else(|| NodeError::Message("nobody donated".into()))?;
-    let differences = federated.weights.iter().zip(&pooled_model.weights);
-    Ok(Comparison {
-        federated: auc(federated, &all),
-        pooled: auc(&pooled_model, &all),
-        sites: test.iter().map(|(name, table)| (name.clone(), auc(&pooled_model, table))).collect(),
-        largest_difference: differences.map(|(f, p)| (f - p).abs() / p.abs().max(1.0)).fold(0.0, f64::max),
-    })
+    let mut sites = BTreeMap::new();
+    for (name, blocks) in rows {
+        sites.insert(name, method.report(&pooled.model, &blocks).map_err(NodeError::round)?);
+    }
+    let numbers = pooled.facts.iter().filter(|f| f.is_number());
+    let facts = numbers.map(|f| NamedValue { name: f.name.clone(), value: f.number() }).collect();
+    let numbers =
+        |model: &Model| -> Vec<f64> { model.arrays.iter().flat_map(|a| a.values.clone()).collect() };
+    let (federated, pooled) = (numbers(&trained.finished.model), numbers(&pooled.model));
+    let differences = federated.iter().zip(&pooled).map(|(f, p)| (f - p).abs() / p.abs().max(1.0));
+    // NaN stands where there is no number, in both.
+    let largest_difference = differences.fold(0.0, f64::max);
+    Ok(Comparison { facts, sites, largest_difference })
 }

@@ -26,7 +26,7 @@ use crate::committee::CommitteeMember;
 use crate::error::NodeError;
 use crate::owner::Owner;
 use crate::party::{Party, create_private_dir};
-use crate::programs::{BUNDLED, Loaded};
+use crate::programs::{BUNDLED, Loaded, Methods};
 use crate::runner::Runner;
 use crate::study::{Denied, Participant, Study, TrainerId};
 use crate::trainer::Trainer;
@@ -178,10 +178,12 @@ pub(super) async fn start(
         observer
             .note(&format!("contracts deployed on chain {}; their directory is {}", d.chain_id, d.directory));
     }
+    let loaded = Loaded::bundled()?;
+    let methods = Methods::of([loaded.method.clone()]);
     let mut cast = Cast {
         stage: Stage { folder, place, started: Instant::now() },
-        world: World { ledger, blobs, appraisal },
-        loaded: Loaded::bundled()?,
+        world: World { ledger, blobs, appraisal, methods },
+        loaded,
         vendor,
         devices,
         operator,

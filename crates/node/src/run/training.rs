@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use histone_compliance::folder::RoundRecord;
+use histone_enclave::method::{Step, Training};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::header::RoundHeader;
-use histone_federation::plan::{Finished, Step, Training};
+use histone_federation::training::Finished;
 use histone_ledger::contracts::{Contract, Market, Rounds};
+use histone_program_sdk::wire::Wire;
 use histone_protocol::record::Signed;
 use histone_protocol::report::SiteEvaluation;
 use histone_protocol::{B256, U256};
@@ -44,7 +46,8 @@ pub(super) async fn train(
     let world = cast.world.clone();
     let model_id = recruited.model_id;
     let at_most = rounds_at_most(study);
-    let mut training = Training::start(recruited.plan.clone()).map_err(NodeError::round)?;
+    let mut training =
+        Training::start(cast.loaded.method.clone(), recruited.plan.clone()).map_err(NodeError::round)?;
     let mut records = Vec::new();
     let mut summaries = Vec::new();
     let mut withdrawn = Vec::new();
@@ -55,7 +58,7 @@ pub(super) async fn train(
     }
     let finished = loop {
         let round = records.len() as u32 + 1;
-        let stage = training.stage();
+        let stage = training.stage().to_string();
         let began = Instant::now();
         for left in options.withdrawals.iter().filter(|w| w.round == round) {
             for owner in cast.owners.iter_mut().filter(|o| o.party.name == left.participant) {
@@ -109,10 +112,10 @@ pub(super) async fn train(
                 owner.observe(&transcript, &world).await?;
             }
         }
-        records.push(record(round, stage, header_blob, &transcript, &partials, cast)?);
+        records.push(record(round, &stage, header_blob, &transcript, &partials, cast)?);
         summaries.push(RoundSummary {
             round,
-            stage: stage.to_string(),
+            stage: stage.clone(),
             survivors,
             missing: missing(cast, &transcript),
             numbers: header.dimension() as u64,
@@ -120,7 +123,7 @@ pub(super) async fn train(
             partial_bytes: transcript.partials.iter().map(|p| p.len() as u64).sum(),
             milliseconds: began.elapsed().as_secs_f64() * 1e3,
         });
-        observer.round(round, at_most, stage);
+        observer.round(round, at_most, &stage);
         match step {
             Step::Next(next) => training = next,
             Step::Finished(finished) => break finished,
@@ -137,8 +140,8 @@ pub(super) async fn train(
         }
     }
     let struck = struck(cast, model_id, observer).await?;
-    let model_hash = B256::from(finished.model.hash());
-    let model_blob = world.blobs.put(&finished.model.encode())?;
+    let model_hash = B256::from(finished.hash());
+    let model_blob = world.blobs.put(&finished.model.to_bytes())?;
     main_trainer(cast, study)?.finish(model_id, model_hash, &world).await?;
     Ok(Trained {
         plan_hex: recruited.plan.encode().iter().map(|b| format!("{b:02x}")).collect(),
@@ -310,7 +313,7 @@ pub(super) async fn evaluate(
     recruited: &Recruited,
     trained: &Trained,
 ) -> Result<Evaluated, NodeError> {
-    debug_assert_eq!(B256::from(trained.finished.model.hash()), trained.model_hash);
+    debug_assert_eq!(B256::from(trained.finished.hash()), trained.model_hash);
     let world = cast.world.clone();
     let mut evaluated = Evaluated { blobs: Vec::new(), sites: Vec::new(), silent: Vec::new() };
     for owner in &mut cast.owners {

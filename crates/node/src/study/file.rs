@@ -1,5 +1,7 @@
 //! The study file as written. Values keep their position, so that a later check can still say where.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -38,6 +40,8 @@ pub(super) struct TableFile {
     pub missing_codes: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     pub zero_is_missing: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub ranges: BTreeMap<String, Spanned<[f64; 2]>>,
 }
 
 /// `"all numeric"` or a list of names.

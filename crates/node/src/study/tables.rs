@@ -7,6 +7,8 @@ use histone_genome::table::{
 };
 use toml::Spanned;
 
+use crate::method::settings::outward;
+
 use super::check::{Checker, Outline};
 use super::error::StudyError;
 use super::file::{ParticipantFile, StudyFile};
@@ -79,6 +81,7 @@ pub(super) fn fill(
         let message = format!("the feature `{name}` is missing in every row of every participant; remove it");
         return checker.refuse(&file.table.features.span(), message);
     }
+    let (ranges, proposed) = ranges(checker, file, &features, &outline.rules, &participants)?;
     if let Some((first, second, same, rows)) = same_rows(&participants) {
         let message = format!(
             "`{}` has the rows of `{}` ({same} of {rows}): the committee would name it, and it would be left out and paid nothing; give \
@@ -96,6 +99,8 @@ pub(super) fn fill(
             label: named.label,
             positive: outline.positive,
             features,
+            ranges,
+            proposed,
             missing: outline.missing,
             rules: outline.rules,
         },
@@ -109,6 +114,38 @@ pub(super) fn fill(
         runner: outline.runner,
         auditor: outline.auditor,
     })
+}
+
+/// The range of each feature, and lines for those that the study does not state.
+fn ranges(
+    checker: &Checker<'_>,
+    file: &StudyFile,
+    features: &[String],
+    rules: &MissingRules,
+    participants: &[Participant],
+) -> Result<(Vec<[f64; 2]>, Vec<String>), StudyError> {
+    if let Some((name, range)) = file.table.ranges.iter().find(|(name, _)| !features.contains(name)) {
+        return checker.refuse(&range.span(), format!("`{name}` is no feature and has no range"));
+    }
+    let (mut ranges, mut proposed) = (Vec::new(), Vec::new());
+    for (index, name) in features.iter().enumerate() {
+        if let Some(said) = file.table.ranges.get(name) {
+            let [low, high] = *said.get_ref();
+            if !(low.is_finite() && high.is_finite() && low < high) {
+                let message = format!("the range of `{name}` must end above its beginning");
+                return checker.refuse(&said.span(), message);
+            }
+            ranges.push([low, high]);
+            continue;
+        }
+        let measured = |v: &f64| !v.is_nan() && (*v != 0.0 || !rules.zero_is_missing.contains(name));
+        let values = participants.iter().flat_map(|p| p.table.column(index)).filter(measured);
+        let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
+        let range = if low <= high { outward(low, high) } else { [0.0, 1.0] };
+        proposed.push(format!("{name:?} = [{:?}, {:?}]", range[0], range[1]));
+        ranges.push(range);
+    }
+    Ok((ranges, proposed))
 }
 
 /// Two participants of whom one has, for the most part, the rows of the other: their positions, common rows, and rows of the

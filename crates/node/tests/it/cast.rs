@@ -11,12 +11,14 @@ use histone_chain::{Chain, ManualClock, Sequencer};
 use histone_enclave::cohort::RightCommittee;
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::{Instance, SealedDataset};
+use histone_enclave::method::{Step, Training};
 use histone_enclave::training::{
     Consent, Donation, DonationTerms, RoundTranscript, TrainingEnclave, init_data,
 };
 use histone_enclave::validation::ValidationEnclave;
 use histone_federation::header::{RoundFields, RoundHeader};
-use histone_federation::plan::{Finished, Plan, Step, Training};
+use histone_federation::plan::Plan;
+use histone_federation::training::Finished;
 use histone_genome::table::Table;
 use histone_ledger::contracts::{Contract, Enclaves, Market, Members, Programs, Rounds, TestToken, roles};
 use histone_ledger::{Connection, Ledger, Settings};
@@ -26,18 +28,20 @@ use histone_node::committee::CommitteeMember;
 use histone_node::committee::Lock;
 use histone_node::owner::{Machine, Owner};
 use histone_node::party::{Entropy, Party};
-use histone_node::programs::{BUNDLED, Loaded};
+use histone_node::programs::{BUNDLED, Loaded, Methods};
 use histone_node::runner::Runner;
 use histone_node::trainer::{Leading, Offer, Trainer};
 use histone_node::user::User;
 use histone_node::world::{EVIDENCE_MAX_AGE, World};
-use histone_program_sdk::job::Missing;
+use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
 use histone_protocol::consent::{AppraisalTerms, ConsentPolicy, Split, WhitePaper};
 use histone_protocol::dataset::{KeyBundle, release_aad};
 use histone_protocol::evidence::{EnclaveKeys, Platform};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
-use histone_protocol::plan::{MissingCells, PlanDocument, PlanPrograms};
+use histone_protocol::plan::{
+    ColumnKind, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms,
+};
 use histone_protocol::receipt::{self, DonationReceipt, EnclaveRegistration, UpdateReceipt};
 use histone_protocol::record::LedgerId;
 use histone_protocol::seal::SealPublicKey;
@@ -83,19 +87,34 @@ fn loaded() -> Loaded {
     LOADED.get_or_init(|| Loaded::bundled().unwrap()).clone()
 }
 
-/// Three rounds: describe, one Newton step, evaluate.
+/// Three rounds: describe, one Newton step, judge.
 pub fn plan(min_survivors: u16) -> Plan {
-    Plan {
-        columns: 2,
-        missing: Missing::Mean,
-        zero_is_missing: vec![],
-        holdout_every: 0,
-        ridge: 1.0,
-        max_newton_rounds: 1,
-        tolerance: 1e-6,
-        bins: 10,
-        min_survivors,
-    }
+    let kind = Kind::Number { low: 0.0, high: 23.0 };
+    let feature = |name: &str| Feature { name: name.into(), kind: kind.clone(), zero_is_missing: false };
+    let method = loaded().method;
+    let defaults = method.manifest().config.iter().map(|s| s.number(s.default).unwrap());
+    let config = Config {
+        features: vec![feature("a"), feature("b")],
+        outcome: Outcome::YesNo { name: "y".into() },
+        missing: Missing::Mean {},
+        holdout: 0.0,
+        values: defaults.collect(),
+    };
+    let plan = Plan { method: method.program().program().measurement(), config, min_survivors };
+    with(with(with(plan, "ridge", 1.0), "rounds", 1.0), "bins", 10.0)
+}
+
+/// The state before the first round.
+pub fn start(plan: Plan) -> Training {
+    Training::start(loaded().method, plan).unwrap()
+}
+
+/// A plan with another setting of its method.
+pub fn with(mut plan: Plan, setting: &str, value: f64) -> Plan {
+    let method = loaded().method;
+    let place = method.manifest().config.iter().position(|s| s.name == setting).unwrap();
+    plan.config.values[place] = value;
+    plan
 }
 
 /// General research use, by anybody.
@@ -149,7 +168,9 @@ impl Cast {
             simulated_vendors: vec![vendor.address()],
         };
         let appraisal = AppraisalPolicy::of(&terms);
-        let world = World { ledger, blobs: BlobStore::open(dir.path().join("blobs")).unwrap(), appraisal };
+        let methods = Methods::of([loaded().method]);
+        let blobs = BlobStore::open(dir.path().join("blobs")).unwrap();
+        let world = World { ledger, blobs, appraisal, methods };
         let mut rng = operator.root().rng("devices", &[]);
         let mut device = || vendor.make_device(&mut rng).unwrap();
         let devices = (0..size).map(|_| device()).collect();
@@ -236,16 +257,24 @@ impl Cast {
     /// The plan's document.
     pub fn document(&self, plan: &Plan) -> PlanDocument {
         let measurement = |program: &LoadedProgram| B256::from(program.program().measurement());
+        let manifest = self.loaded.method.manifest();
+        let names = manifest.config.iter().map(|s| s.name.clone());
+        let feature = |f: &Feature| PlanFeature {
+            name: f.name.clone(),
+            kind: match &f.kind {
+                Kind::Number { low, high } => ColumnKind::Range([*low, *high]),
+                Kind::Category { levels } => ColumnKind::Levels(levels.clone()),
+            },
+            zero_is_missing: f.zero_is_missing,
+        };
         PlanDocument {
             format: histone_protocol::plan::FORMAT.into(),
-            columns: plan.columns,
+            method: format!("{} {}", manifest.name, manifest.version),
+            features: plan.config.features.iter().map(feature).collect(),
+            outcome: PlanOutcome::YesNo("y".into()),
             missing: MissingCells::Mean,
-            zero_is_missing: plan.zero_is_missing.clone(),
-            holdout_every: plan.holdout_every,
-            ridge: plan.ridge,
-            max_newton_rounds: plan.max_newton_rounds,
-            tolerance: plan.tolerance,
-            bins: plan.bins,
+            holdout: plan.config.holdout,
+            settings: names.zip(plan.config.values.iter().copied()).collect(),
             min_survivors: plan.min_survivors,
             committee_members: 4,
             colluders: 1,
@@ -335,7 +364,7 @@ impl Cast {
         for member in &mut self.committee {
             member.review(id, &self.world).await.unwrap();
         }
-        let training = Training::start(plan).unwrap();
+        let training = start(plan);
         Model { id, training, leading, round: 1 }
     }
 
@@ -405,7 +434,7 @@ impl Cast {
             match step {
                 Step::Next(next) => model.training = next,
                 Step::Finished(finished) => {
-                    let hash = B256::from(finished.model.hash());
+                    let hash = B256::from(finished.hash());
                     self.trainer.finish(model.id, hash, &self.world).await.unwrap();
                     return finished;
                 }
@@ -688,7 +717,7 @@ impl Cast {
             match last.1 {
                 Step::Next(next) => model.training = next,
                 Step::Finished(finished) => {
-                    let hash = B256::from(finished.model.hash());
+                    let hash = B256::from(finished.hash());
                     self.trainer.finish(model.id, hash, &self.world).await.unwrap();
                     return finished;
                 }

@@ -8,7 +8,9 @@ use std::fs;
 use alloy_primitives::hex;
 use histone_compliance::folder::{Manifest, RunRecord};
 use histone_compliance::verify::{Basis, Outcome, TABLE};
-use histone_federation::plan::{Model, Plan};
+use histone_federation::plan::Plan;
+use histone_program_sdk::model::Model;
+use histone_program_sdk::wire::Wire;
 use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict, WhitePaper};
 use histone_protocol::program::AuditReport;
 use histone_protocol::report::{SiteEvaluation, ValidationReport};
@@ -90,7 +92,7 @@ fn the_manifest_speaks_of_this_chain() {
     let copy = Copy::new();
     let (manifest, _) = copy.folder.read::<Manifest>(&copy.folder.manifest()).unwrap();
     let other = Manifest {
-        format: "histone-run/2".into(),
+        format: "histone-run/9".into(),
         head: B256::ZERO,
         state_digest: Some(B256::ZERO),
         height: manifest.height,
@@ -101,7 +103,7 @@ fn the_manifest_speaks_of_this_chain() {
     copy.fails(
         &["manifest", "chain"],
         &[
-            "has format `histone-run/2`",
+            "has format `histone-run/9`",
             "its head is",
             "its state has the digest",
             "manifest.json is signed by",
@@ -146,7 +148,9 @@ fn the_record_is_the_operators_and_names_our_contracts() {
 fn another_plan_was_not_attested() {
     let change = |r: &mut RunRecord| {
         let plan = Plan::decode(&hex::decode(&r.plan).unwrap()).unwrap();
-        r.plan = hex::encode(Plan { ridge: plan.ridge + 1.0, ..plan }.encode());
+        let mut plan = plan;
+        plan.config.values[0] += 1.0;
+        r.plan = hex::encode(plan.encode());
     };
     let failing = ["enclaves", "decisions", "rounds", "evaluations", "result"];
     lie(change, &failing, &["which no model of this run has", "round 1: "]);
@@ -161,7 +165,7 @@ fn programs_are_all_there_audited_and_as_measured() {
     };
     let problems = [
         "the module of program `validate` measures",
-        "the source of program `train` hashes to",
+        "the source of program `logistic` hashes to",
         "the audit of program",
     ];
     lie(mix, &["programs"], &problems);
@@ -265,11 +269,11 @@ fn rounds_are_summed_again() {
 fn model_evaluations_and_queries_are_what_they_were() {
     let copy = Copy::new();
     let record = copy.record();
-    let mut model = Model::decode(&copy.blobs().get(record.model).unwrap()).unwrap();
-    model.weights[0] += 1e-9;
-    let model = copy.blobs().put(&model.encode()).unwrap();
+    let mut model = Model::from_bytes(&copy.blobs().get(record.model).unwrap()).unwrap();
+    model.arrays[0].values[0] += 1e-9;
+    let model = copy.blobs().put(&model.to_bytes()).unwrap();
     let (mut site, _) = copy.open::<SiteEvaluation>(record.evaluations[0]);
-    site.rows += 1;
+    site.fields[0].value = site.fields[0].value.map(|rows| rows + 1.0);
     let site = copy.sign(&site, &copy.name_of("participant"));
     let forge = |r: &mut RunRecord| {
         r.model = model;
@@ -319,32 +323,36 @@ fn lie_in_the_result(change: impl FnOnce(&mut Value), names: &[&str], problems: 
 #[test]
 fn the_operator_prints_a_better_result_than_there_was() {
     let numbers = |r: &mut Value| {
-        r["auc"]["federated"] = json!(1.0);
+        r["facts"][3]["rows"][0][0] = json!(1.0);
         r["chain"]["gas"] = json!(1);
         r["balances"][1]["tokens_micro"] = json!(1);
         r["paid_in_micro"] = json!(1);
     };
-    let problems =
-        ["has 1.0 as auc.federated", "has 1 as chain.gas", "as balances[1].tokens_micro", "as paid_in_micro"];
+    let problems = [
+        "has 1.0 as facts[3].rows[0][0]",
+        "has 1 as chain.gas",
+        "as balances[1].tokens_micro",
+        "as paid_in_micro",
+    ];
     lie_in_the_result(numbers, &["result"], &problems);
     let sites = |r: &mut Value| {
-        for site in r["auc"]["sites"].as_array_mut().unwrap() {
-            site["federated"] = json!(0.9999);
-            site["local"] = json!(0.5);
-            site["evaluated_rows"] = json!(100_000);
+        for site in r["sites"].as_array_mut().unwrap() {
+            site["fields"][2]["value"] = json!(0.9999);
+            site["fields"][5]["value"] = json!(0.5);
+            site["fields"][0]["value"] = json!(100_000.0);
         }
     };
-    let problems = ["as auc.sites[0].evaluated_rows", "as auc.sites[0].federated", "and 4 more"];
+    let problems = ["as sites[0].fields[0].value", "as sites[0].fields[2].value", "and 4 more"];
     lie_in_the_result(sites, &["result"], &problems);
     let model = |r: &mut Value| {
-        r["model"]["coefficients"] = json!({"nothing": 1.0});
-        r["model"]["converged"] = json!(!r["model"]["converged"].as_bool().unwrap());
+        r["model"]["approved"] = json!("by the ministry");
+        r["model"].as_object_mut().unwrap().remove("version");
         r["model"]["hash"] = json!(B256::repeat_byte(0x77));
     };
     lie_in_the_result(
         model,
-        &["result"],
-        &["as model.coefficients.nothing, which nothing gives", "has no model.coefficients."],
+        &["result", "leaves"],
+        &["as model.approved, which nothing gives", "has no model.version"],
     );
     let story = |r: &mut Value| {
         r["declined"] = json!([]);
@@ -366,10 +374,10 @@ fn the_operator_prints_a_better_result_than_there_was() {
         &["as chain.head", "as chain.by_function.market.donate.gas", "as clock"],
     );
     let missing = |r: &mut Value| {
-        r["auc"].as_object_mut().unwrap().remove("federated");
+        r["facts"][3].as_object_mut().unwrap().remove("says");
         r["balances"] = json!([]);
     };
-    lie_in_the_result(missing, &["result"], &["has no auc.federated", "0 entries in balances"]);
+    lie_in_the_result(missing, &["result"], &["has no facts[3].says", "0 entries in balances"]);
     lie_in_the_result(|r| *r = json!([1, 2]), &["result", "leaves"], &["result.json has [1,2] as"]);
 }
 

@@ -13,7 +13,7 @@ use histone_network::BlobStore;
 use histone_node::auditor::audit;
 use histone_node::owner::Owner;
 use histone_node::party::{Entropy, Party};
-use histone_node::programs::{BUNDLED, Loaded};
+use histone_node::programs::{BUNDLED, Loaded, Methods};
 use histone_node::release::{OwnedKey, release};
 use histone_node::runner::Runner;
 use histone_node::trainer::Trainer;
@@ -49,7 +49,8 @@ async fn setup(dir: &Path) -> Setup {
     let vendor = SimulatedVendor::generate(&mut operator.root().rng("vendor", &[]));
     // The runner believes, and registers, for longer than the owner does.
     let appraisal = AppraisalPolicy::simulated(vec![vendor.address()], 2 * MAX_AGE);
-    let mut world = World { ledger, blobs: BlobStore::open(dir.join("blobs")).unwrap(), appraisal };
+    let blobs = BlobStore::open(dir.join("blobs")).unwrap();
+    let mut world = World { ledger, blobs, appraisal, methods: Methods::default() };
     let mut runner =
         Runner::new(party("runner"), vendor.make_device(&mut operator.root().rng("device", &[])).unwrap());
     let values = (0..40).map(f64::from).collect();

@@ -11,10 +11,11 @@ use std::fs;
 
 use histone_compliance::folder::{RoundRecord, RunRecord};
 use histone_enclave::cohort::MARGIN;
+use histone_enclave::method::Step;
 use histone_federation::BoxError;
 use histone_federation::committee::Member;
 use histone_federation::header::RoundHeader;
-use histone_federation::plan::{Finished, Step};
+use histone_federation::training::Finished;
 use histone_federation::update::{Survivor, Survivors, Unsealer};
 use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Members, Programs, Rounds, reasons};
 use histone_network::BlobStore;
@@ -24,7 +25,7 @@ use histone_protocol::evidence::Platform;
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::record::Signed;
-use histone_protocol::report::SiteEvaluation;
+use histone_protocol::report::{NamedValue, SiteEvaluation};
 use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256, U256};
 use serde_json::{Value, json};
@@ -191,7 +192,7 @@ async fn end(
     let (world, plan) = (cast.world.clone(), model.training.plan().clone());
     let over = world.ledger.events::<Market::TrainingFinished>(Contract::Market).await.unwrap();
     if over.is_empty() {
-        cast.trainer.finish(model.id, B256::from(finished.model.hash()), &world).await.unwrap();
+        cast.trainer.finish(model.id, B256::from(finished.hash()), &world).await.unwrap();
     }
     let mut evaluations = Vec::new();
     for &owner in owners {
@@ -544,12 +545,13 @@ async fn a_figure_that_nobody_attested_does_not_count_and_a_missing_one_shows() 
     let (record, _) = left.folder.read::<RunRecord>(&left.folder.record()).unwrap();
     let store = BlobStore::at(left.folder.blobs());
     let good = Signed::<SiteEvaluation>::from_bytes(&store.get(record.evaluations[0]).unwrap()).unwrap();
+    let good = good.open().unwrap().0;
+    let better = |f: &NamedValue| NamedValue { name: f.name.clone(), value: f.value.map(|_| 1.0) };
     let invented = SiteEvaluation {
         donor: 4,
         platform: Platform::Simulated,
-        rows: 100_000,
-        federated_auc: Some(0.999),
-        ..good.open().unwrap().0
+        fields: good.fields.iter().map(better).collect(),
+        ..good
     };
     let invented = store.put(&Signed::sign(&invented, &plain_key()).unwrap().to_bytes()).unwrap();
     left.rewrite(|r| r.evaluations.push(invented));
@@ -562,9 +564,9 @@ async fn a_figure_that_nobody_attested_does_not_count_and_a_missing_one_shows() 
         left.seal();
     };
     let mut result = honest.clone();
-    let mut site = result["auc"]["sites"][0].clone();
-    site["evaluated_rows"] = json!(100_000);
-    result["auc"]["sites"].as_array_mut().unwrap().push(site);
+    let mut site = result["sites"][0].clone();
+    site["fields"][0]["value"] = json!(100_000.0);
+    result["sites"].as_array_mut().unwrap().push(site);
     print(&result);
     let failed = left.failures().await;
     assert!(matches!(&failed[..], [("result", _)]), "{failed:#?}");
@@ -573,7 +575,7 @@ async fn a_figure_that_nobody_attested_does_not_count_and_a_missing_one_shows() 
     let (mut result, hidden) = (honest, record.evaluations[0]);
     left.rewrite(|r| r.evaluations.retain(|e| *e != hidden && *e != invented));
     [hidden, invented].iter().for_each(|blob| fs::remove_file(store.path(*blob)).unwrap());
-    let site = result["auc"]["sites"].as_array_mut().unwrap().remove(0);
+    let site = result["sites"].as_array_mut().unwrap().remove(0);
     print(&result);
     let failed = left.failures().await;
     assert!(matches!(&failed[..], [("result", d)] if d.contains("silent")), "{failed:#?}");

@@ -4,27 +4,8 @@
 
 use super::*;
 
-fn pre() -> Preprocessing {
-    Preprocessing { fill: vec![1.0, -2.0], mean: vec![0.5, 0.0], sd: vec![2.0, 1.0] }
-}
-
 fn table() -> Table {
     Table { columns: 2, values: vec![1.0, 2.0, 3.0, 4.0, -0.0, 6.5], labels: vec![0, 1, 1] }
-}
-
-fn tasks() -> Vec<TrainTask> {
-    let weights = vec![0.0, 1.0, -1.0];
-    vec![
-        TrainTask::Describe,
-        TrainTask::Ranks { thresholds: vec![vec![], vec![-1.0, 0.0, f64::INFINITY]] },
-        TrainTask::Newton { pre: pre(), weights: weights.clone() },
-        TrainTask::Evaluate { pre: pre(), weights: weights.clone(), bins: 10 },
-        TrainTask::Report { pre: pre(), weights, ridge: 0.0, iterations: 7, tolerance: 1e-6 },
-    ]
-}
-
-fn spec(task: TrainTask) -> TrainSpec {
-    TrainSpec { columns: 2, missing: Missing::Median, zero_is_missing: vec![0, 1], holdout_every: 5, task }
 }
 
 fn report() -> ValidateReport {
@@ -40,16 +21,8 @@ fn report() -> ValidateReport {
 
 #[test]
 fn jobs_come_back_from_their_bytes() {
-    for task in tasks() {
-        let job = TrainJob { spec: spec(task), table: table() };
-        assert_eq!(TrainJob::decode(&job.encode()).unwrap(), job);
-        assert_eq!(TrainSpec::decode(&job.spec.encode()).unwrap(), job.spec);
-        assert!(job.encode().starts_with(&job.spec.encode()), "the public part is a prefix");
-    }
     let job = ValidateJob { table: table() };
     assert_eq!(ValidateJob::decode(&job.encode()).unwrap(), job);
-    let job = QueryJob { pre: pre(), weights: vec![0.0; 3], row: vec![1.0, 2.0] };
-    assert_eq!(QueryJob::decode(&job.encode()).unwrap(), job);
     assert_eq!(ValidateReport::decode(&report().encode()).unwrap(), report());
 }
 
@@ -63,14 +36,12 @@ fn a_missing_value_crosses_as_the_one_nan() {
 
 #[test]
 fn cut_and_longer_bytes_are_refused() {
-    for task in tasks() {
-        let mut bytes = TrainJob { spec: spec(task), table: table() }.encode();
-        for cut in 0..bytes.len() {
-            assert!(TrainJob::decode(&bytes[..cut]).is_err(), "cut at {cut}");
-        }
-        bytes.push(0);
-        assert_eq!(TrainJob::decode(&bytes), Err(WireError::Trailing));
+    let mut bytes = ValidateJob { table: table() }.encode();
+    for cut in 0..bytes.len() {
+        assert!(ValidateJob::decode(&bytes[..cut]).is_err(), "cut at {cut}");
     }
+    bytes.push(0);
+    assert_eq!(ValidateJob::decode(&bytes), Err(WireError::Trailing));
     let bytes = report().encode();
     for cut in 0..bytes.len() {
         assert!(ValidateReport::decode(&bytes[..cut]).is_err(), "cut at {cut}");
@@ -79,28 +50,15 @@ fn cut_and_longer_bytes_are_refused() {
 
 #[test]
 fn contradictions_are_refused() {
-    let refused = |change: fn(&mut TrainJob)| {
-        let mut job = TrainJob { spec: spec(tasks().remove(2)), table: table() };
-        change(&mut job);
-        TrainJob::decode(&job.encode()).is_err()
+    let refused = |change: fn(&mut Table)| {
+        let mut table = table();
+        change(&mut table);
+        ValidateJob::decode(&ValidateJob { table }.encode()).is_err()
     };
     assert!(!refused(|_| {}));
-    assert!(refused(|j| j.spec.columns = 3));
-    assert!(refused(|j| j.spec.columns = 0));
-    assert!(refused(|j| (j.spec.columns, j.table.columns) = (MAX_COLUMNS + 1, MAX_COLUMNS + 1)));
-    assert!(refused(|j| j.spec.zero_is_missing = vec![1, 0]));
-    assert!(refused(|j| j.spec.zero_is_missing = vec![2]));
-    assert!(refused(|j| j.spec.holdout_every = 1));
-    assert!(refused(|j| j.table.labels[0] = 2));
-    assert!(refused(|j| j.table.values[0] = f64::INFINITY));
-    assert!(refused(|j| {
-        let pre = Preprocessing { fill: vec![0.0, f64::NAN], ..pre() };
-        j.spec.task = TrainTask::Newton { pre, weights: vec![0.0; 3] };
-    }));
-    assert!(refused(|j| j.spec.task = TrainTask::Ranks { thresholds: vec![vec![], vec![1.0, 1.0]] }));
-    assert!(refused(|j| j.spec.task = TrainTask::Newton { pre: pre(), weights: vec![0.0; 2] }));
-    assert!(refused(|j| {
-        let pre = Preprocessing { sd: vec![1.0, 0.0], ..pre() };
-        j.spec.task = TrainTask::Newton { pre, weights: vec![0.0; 3] };
-    }));
+    assert!(refused(|t| t.columns = 3));
+    assert!(refused(|t| t.columns = 0));
+    assert!(refused(|t| t.columns = MAX_COLUMNS + 1));
+    assert!(refused(|t| t.labels[0] = 2));
+    assert!(refused(|t| t.values[0] = f64::INFINITY));
 }

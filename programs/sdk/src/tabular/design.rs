@@ -74,6 +74,11 @@ impl Design {
         Self { config, fill, mean, sd }
     }
 
+    /// What a site is told of it: see [`Config::asked`].
+    pub fn asked(&self) -> Design {
+        Design { config: self.config.asked(), ..self.clone() }
+    }
+
     /// Numbers of a row: columns and the intercept.
     pub fn width(&self) -> usize {
         self.mean.len() + 1

@@ -29,3 +29,15 @@ pub const MAX_COLUMNS: usize = 5_000;
 
 /// Rows that one site may have, for the bounds of sums.
 pub const MAX_ROWS: u64 = 1 << 31;
+
+/// Most bins that judging rows are counted in. They are opened: finer ones would list the score and the class of single rows.
+pub const MAX_BINS: u32 = 100;
+
+/// Rows that a bin holds on average, as far as the sums before it tell.
+pub const ROWS_PER_BIN: u64 = 10;
+
+/// Bins for about `rows` rows: as many as asked for, as long as they hold [`ROWS_PER_BIN`] rows each on average; at least 2.
+pub fn bins_for(asked: u32, rows: u64) -> u32 {
+    let most = u64::from(MAX_BINS).min(rows / ROWS_PER_BIN) as u32;
+    asked.min(most).max(2)
+}

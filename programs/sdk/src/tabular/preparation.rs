@@ -108,13 +108,13 @@ impl Preparation {
     pub fn ask(&self) -> Option<(&'static str, Question, Vec<Segment>)> {
         match self {
             Preparation::Start { config } => {
-                Some(("describe", Question::Describe { config: config.clone() }, describe::segments(config)))
+                Some(("describe", Question::Describe { config: config.asked() }, describe::segments(config)))
             }
             Preparation::Ranks { config, searches, .. } => {
                 let thresholds = median::thresholds(searches, config.features.len());
                 let len = thresholds.iter().map(Vec::len).sum::<usize>() as u32;
                 let segments = vec![Segment { len, numbers: Numbers::Count { max: MAX_ROWS } }];
-                Some(("ranks", Question::Ranks { config: config.clone(), thresholds }, segments))
+                Some(("ranks", Question::Ranks { config: config.asked(), thresholds }, segments))
             }
             Preparation::Ready { .. } => None,
         }

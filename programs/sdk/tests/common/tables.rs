@@ -115,21 +115,8 @@ pub fn blocks(table: &Table, config: &Config) -> Vec<Block> {
 /// A whole training over tables.
 pub fn train<M: Method>(config: &Config, tables: &[Table]) -> Result<(Done, u32), String> {
     let sites: Vec<Vec<Block>> = tables.iter().map(|t| blocks(t, config)).collect();
-    let boxed: Vec<Box<dyn Data>> = sites.into_iter().map(|b| Box::new(Rows(b)) as Box<dyn Data>).collect();
-    let sites: Vec<&dyn Data> = boxed.iter().map(AsRef::as_ref).collect();
+    let sites: Vec<&dyn Data> = sites.iter().map(|blocks| blocks as &dyn Data).collect();
     run_over::<M>(config.clone(), &sites).map_err(|e| e.to_string())
-}
-
-pub struct Rows(pub Vec<Block>);
-
-impl Data for Rows {
-    fn blocks(&self) -> usize {
-        self.0.len()
-    }
-
-    fn block(&self, number: usize) -> Result<Block, histone_program_sdk::refusal::Refusal> {
-        self.0[..].block(number)
-    }
 }
 
 pub fn missing(name: &str) -> Missing {

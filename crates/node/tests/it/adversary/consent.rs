@@ -1,12 +1,11 @@
 //! A trainer whose white paper, plan and ledger do not say the same, or who would have other enclaves believed.
 
-use histone_federation::plan::Plan;
 use histone_node::owner::Machine;
 use histone_protocol::consent::{Verdict, WhitePaper};
-use histone_protocol::plan::PlanDocument;
+use histone_protocol::plan::{PlanDocument, PlanOutcome};
 use histone_protocol::{Address, B256};
 
-use crate::cast::{Cast, PRICE, plan, refused};
+use crate::cast::{Cast, PRICE, plan, refused, with};
 
 #[tokio::test]
 async fn a_paper_says_one_plan_and_the_ledger_another() {
@@ -16,11 +15,11 @@ async fn a_paper_says_one_plan_and_the_ledger_another() {
     let paper = WhitePaper { plan: good.hash(), ..cast.paper() };
     // Every field that could be another one on the ledger than in what the owners read.
     let others = [
-        PlanDocument { bins: 100, ..good.clone() },
-        PlanDocument { max_newton_rounds: 1_000, ..good.clone() },
+        cast.document(&with(plan(2), "bins", 100.0)),
+        cast.document(&with(plan(2), "rounds", 1_000.0)),
         PlanDocument { committee_members: 5, ..good.clone() },
         PlanDocument { round_seconds: 1, ..good.clone() },
-        PlanDocument { holdout_every: 2, ..good.clone() },
+        PlanDocument { holdout: 0.5, ..good.clone() },
     ];
     for other in others {
         let (blob, id) = cast.propose_as(&paper, &other, |_| {}).await;
@@ -38,13 +37,19 @@ async fn a_plan_contradicts_the_paper_or_the_terms_that_the_contracts_enforce() 
     let good = cast.document(&plan(2));
     let mut programs = good.programs;
     programs.training = B256::repeat_byte(9);
-    let wide = PlanDocument { columns: 3, ..good.clone() };
+    let mut wide = good.clone();
+    wide.features.push(wide.features[0].clone());
     let foreign = PlanDocument { programs, ..good.clone() };
-    let loose = PlanDocument { tolerance: -1.0, ..good.clone() };
+    let loose = cast.document(&with(plan(2), "tolerance", -1.0));
+    let mut silent = good.clone();
+    silent.settings.remove("ridge");
+    let other = PlanDocument { outcome: PlanOutcome::YesNo("a".into()), ..good.clone() };
     for (document, reason) in [
-        (&wide, "has 2 features, its plan 3 columns"),
+        (&wide, "made from other features than its white paper"),
         (&foreign, "names other programs than its white paper"),
-        (&loose, "the tolerance must be finite and above 0"),
+        (&loose, "`tolerance`: -1 is not from 0.000000000000001 to 1"),
+        (&silent, "it does not say the setting `ridge`"),
+        (&other, "predicts another outcome than its white paper"),
     ] {
         let paper = WhitePaper { plan: document.hash(), ..cast.paper() };
         let (blob, id) = cast.propose_as(&paper, document, |_| {}).await;
@@ -71,7 +76,7 @@ async fn a_plan_with_other_bins_is_handed_in_after_the_decision() {
     let (paper, id) = cast.propose(&plan(2)).await;
     let answer = cast.owners[0].consider(paper, id, &world).await.unwrap();
     let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[0] };
-    let other = Plan { bins: 11, ..plan(2) };
+    let other = with(plan(2), "bins", 11.0);
     let permit = answer.permit.unwrap();
     let donated = cast.owners[0].donate(permit, answer.blob, id, &other, PRICE, machine, &world).await;
     refused(donated, "is not the one that was considered");

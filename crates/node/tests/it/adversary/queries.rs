@@ -5,9 +5,10 @@ use histone_federation::plan::Plan;
 use histone_ledger::LedgerError;
 use histone_ledger::contracts::{Contract, Enclaves, Market};
 use histone_node::user::AccessCode;
+use histone_program_sdk::wire::Wire;
 use histone_protocol::B256;
 
-use crate::cast::{Cast, DEADLINE, Model, PRICE, plan, refused};
+use crate::cast::{Cast, DEADLINE, Model, PRICE, plan, refused, with};
 
 /// Settles a code with the receipt of an answer, whichever it is.
 pub async fn settle(cast: &Cast, query: B256, answer: &QueryAnswer) -> Result<(), LedgerError> {
@@ -32,8 +33,8 @@ pub async fn buy(cast: &mut Cast, model: u64) -> AccessCode {
 pub async fn trained(cast: &mut Cast, plan: Plan) -> (Model, Vec<u8>, B256) {
     let mut model = cast.recruit(plan).await;
     let finished = cast.train(&mut model).await;
-    let hash = B256::from(finished.model.hash());
-    (model, finished.model.encode(), hash)
+    let hash = B256::from(finished.hash());
+    (model, finished.model.to_bytes(), hash)
 }
 
 #[tokio::test]
@@ -41,11 +42,12 @@ async fn an_access_code_buys_one_answer_of_one_enclave() {
     let mut cast = Cast::new(1).await;
     let world = cast.world.clone();
     let (first, bytes, hash) = trained(&mut cast, plan(2)).await;
-    let (second, other_bytes, other_hash) = trained(&mut cast, Plan { ridge: 3.0, ..plan(2) }).await;
+    let (second, other_bytes, other_hash) = trained(&mut cast, with(plan(2), "ridge", 3.0)).await;
     assert_ne!(hash, other_hash);
     let program = cast.loaded.query.clone();
     // The owner's machine does not choose the rows on which the model is judged.
-    let other = Plan { holdout_every: 2, ridge: 3.0, ..plan(2) };
+    let mut other = with(plan(2), "ridge", 3.0);
+    other.config.holdout = 0.5;
     refused(cast.owners[0].evaluate(&other, &world), "started for another plan");
 
     // A model that the market does not name.
@@ -83,7 +85,7 @@ async fn an_access_code_buys_one_answer_of_one_enclave() {
     }
     for wrong in [f64::INFINITY, f64::NEG_INFINITY] {
         let question = cast.user.ask(&code, vec![wrong, 4.0], &world).await.unwrap();
-        refused(enclave.answer(&question, &world.ledger).await, "the program failed");
+        refused(enclave.answer(&question, &world.ledger).await, "it gave no answer");
     }
     let mut altered = cast.user.ask(&code, row.clone(), &world).await.unwrap();
     *altered.last_mut().unwrap() ^= 1;
@@ -115,7 +117,7 @@ async fn an_access_code_buys_one_answer_of_one_enclave() {
     refused(enclave.answer(&question, &world.ledger).await, "used or refunded");
     refused(cast.user.refund(&code, &world).await, "QueryDone");
     // The answer is the user's: nobody else reads it, nor does it pass for the answer to another code.
-    assert!(cast.user.read(&code, &answer.sealed).unwrap() > 0.0);
+    assert!(cast.user.read(&code, &answer.sealed).unwrap()[0].unwrap() > 0.0);
     refused(cast.user.read(&unanswered, &answer.sealed), "a sealed message does not open");
 
     // Another enclave serves by now; the code was bought from the first.

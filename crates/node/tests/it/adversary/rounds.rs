@@ -2,19 +2,18 @@
 
 use histone_enclave::cohort::MARGIN;
 use histone_enclave::cohort::fixed_committee;
+use histone_enclave::method::Step;
 use histone_enclave::training::RoundTranscript;
 use histone_federation::header::{Donor, RoundFields, RoundHeader, Seat};
-use histone_federation::plan::{Step, Training};
 use histone_ledger::LedgerError;
 use histone_ledger::contracts::{Contract, Market, Members, Rounds, roles};
 use histone_node::committee::{CommitteeMember, Lock, reasons};
 use histone_node::party::{Entropy, Party};
 use histone_node::world::World;
-use histone_program_sdk::job::{Preprocessing, TrainTask};
 use histone_protocol::{Address, B256, U256};
 
 use crate::backend::on_node;
-use crate::cast::{Cast, DEADLINE, Model, PRICE, plan, refused};
+use crate::cast::{Cast, DEADLINE, Model, PRICE, plan, refused, start};
 
 /// Every owner's enclave refuses the header for this reason, and nothing is on the ledger.
 async fn nobody_answers(cast: &mut Cast, model: &Model, header: &RoundHeader, part: &str) {
@@ -30,16 +29,17 @@ async fn nobody_answers(cast: &mut Cast, model: &Model, header: &RoundHeader, pa
 
 /// A Newton step at weights of the coordinator's choice.
 fn chosen_weights(f: &mut RoundFields) {
-    let pre = Preprocessing { fill: vec![0.0; 2], mean: vec![0.0; 2], sd: vec![1.0; 2] };
-    f.spec.task = TrainTask::Newton { pre, weights: vec![9.0, 0.0, 0.0] };
+    let at = f.ask.question.len() - 8;
+    f.ask.question[at..].copy_from_slice(&9.0_f64.to_le_bytes());
 }
 
 #[tokio::test]
 async fn a_first_header_that_the_plan_or_the_ledger_does_not_back() {
     let mut cast = Cast::new(1).await;
     type Change = fn(&mut RoundFields);
-    let cases: [(Change, &str); 6] = [
-        (|f| f.spec.holdout_every = 2, "it asks for another computation"),
+    let cases: [(Change, &str); 7] = [
+        (|f| f.ask.question[0] ^= 1, "it asks for another computation"),
+        (|f| f.method[0] ^= 1, "it asks for another computation"),
         (|f| f.previous = [1; 32], "it follows another state"),
         (|f| f.min_survivors = 2, "its minimum of survivors is not the study's"),
         (|f| f.model_id[31] ^= 64, "it is for another model"),
@@ -157,7 +157,7 @@ async fn a_trainer_chooses_its_own_committee() {
         let call = Market::startTrainingCall { modelId: U256::from(id), seats, sealKeys: keys };
         ledger.send(&cast.trainer.party.key, Contract::Market, call).await.unwrap();
         let leading = cast.trainer.lead(id, 2, DEADLINE, DEADLINE, &cast.world).await.unwrap();
-        let mut model = Model { id, training: Training::start(plan(2)).unwrap(), leading, round: 1 };
+        let mut model = Model { id, training: start(plan(2)), leading, round: 1 };
         let header = cast.header(&mut model, |_| {}).await;
         cast.announce(id, B256::from(header.hash())).await;
         nobody_answers(&mut cast, &model, &header, reason).await;
@@ -215,7 +215,7 @@ async fn the_sum_of_a_round_and_what_follows() {
     type HeaderChange = fn(&mut RoundFields);
     let cases: [(HeaderChange, &str); 6] = [
         // The same sum once more, now for fewer donors.
-        (|f| f.spec.task = TrainTask::Describe, "it asks for another computation"),
+        (|f| f.ask.segments[0].len += 1, "it asks for another computation"),
         (chosen_weights, "it asks for another computation"),
         (|f| f.round = 1, "its round is over"),
         // Who is in a later cohort is compared with the ledger, as in the first one, once it is there.
@@ -231,7 +231,7 @@ async fn the_sum_of_a_round_and_what_follows() {
     nobody_answers(&mut cast, &model, &header, "it follows another state").await;
     // On the ledger stands that the first computation is asked for again.
     let again = cast.header(&mut model, |f| {
-        f.spec = first.spec();
+        f.ask = first.ask().clone();
         f.previous = first.state_hash();
     });
     let again = again.await;
@@ -239,7 +239,7 @@ async fn the_sum_of_a_round_and_what_follows() {
     nobody_answers(&mut cast, &model, &again, "it follows another state").await;
     // The honest header of the round is not the one on the ledger any more.
     let mut fields = again.fields().clone();
-    (fields.spec, fields.previous) = (model.training.spec(), model.training.state_hash());
+    (fields.ask, fields.previous) = (model.training.ask().clone(), model.training.state_hash());
     let header = RoundHeader::new(fields).unwrap();
     nobody_answers(&mut cast, &model, &header, "the ledger names another header").await;
 }

@@ -1,8 +1,8 @@
 //! Owners who end and come back at a moment of their choice, so that a header is wrong for some and right for others.
 
 use histone_enclave::cohort::MARGIN;
+use histone_enclave::method::Step;
 use histone_federation::header::RoundHeader;
-use histone_federation::plan::Step;
 use histone_federation::update::{Hpke, seal_update};
 use histone_ledger::contracts::{Contract, Enclaves, Market, Rounds};
 use histone_node::committee::Lock;
@@ -53,7 +53,7 @@ async fn to_void_every_round_by_coming_back_in_the_middle_of_it() {
     // Expired before the training starts: it is not in the header.
     cast.trainer.start(id, &world).await.unwrap();
     let leading = cast.trainer.lead(id, 2, DEADLINE, DEADLINE, &world).await.unwrap();
-    let training = histone_federation::plan::Training::start(plan(2)).unwrap();
+    let training = crate::cast::start(plan(2));
     let mut model = crate::cast::Model { id, training, leading, round: 1 };
     let header = cast.open_round(&mut model).await;
     assert!(!header.has_donor(3));

@@ -1,7 +1,7 @@
 //! Whoever wants a model, a sum or the time of others' money for nothing.
 
+use histone_enclave::method::Step;
 use histone_federation::header::RoundHeader;
-use histone_federation::plan::Step;
 use histone_ledger::contracts::{Contract, Enclaves, Market, Programs, Rounds};
 use histone_node::committee::Lock;
 use histone_node::trainer::Offer;

@@ -106,7 +106,7 @@ async fn to_train_on_withdrawn_and_erased_data() {
     for owner in &mut cast.owners {
         owner.observe(&first.0, &world).await.unwrap();
     }
-    let histone_federation::plan::Step::Next(next) = first.1 else { panic!() };
+    let histone_enclave::method::Step::Next(next) = first.1 else { panic!() };
     model.training = next;
     // Anchored, then withdrawn: it is out before anybody opens.
     let header = cast.open_round(&mut model).await;
@@ -127,7 +127,7 @@ async fn to_train_on_withdrawn_and_erased_data() {
     for owner in &mut cast.owners[..2] {
         owner.observe(&second.0, &world).await.unwrap();
     }
-    let histone_federation::plan::Step::Next(next) = second.1 else { panic!() };
+    let histone_enclave::method::Step::Next(next) = second.1 else { panic!() };
     model.training = next;
     let header = cast.header(&mut model, |_| {}).await;
     assert!(!header.has_donor(3));

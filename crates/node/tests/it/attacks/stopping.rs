@@ -1,7 +1,7 @@
 //! Whoever wants the trainings of others stopped, or honest parties struck, with a lie of its own.
 
 use histone_enclave::cohort::Watch;
-use histone_federation::plan::Step;
+use histone_enclave::method::Step;
 use histone_federation::update::{Hpke, Sealer, seal_update};
 use histone_ledger::LedgerError;
 use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Members, Rounds};
@@ -57,7 +57,7 @@ async fn to_stop_every_training_by_changing_ones_key_and_back() {
     }
     cast.trainer.start(id, &cast.world).await.expect("a training starts with or without this member");
     let leading = cast.trainer.lead(id, 2, DEADLINE, DEADLINE, &cast.world).await.unwrap();
-    let training = histone_federation::plan::Training::start(plan(2)).unwrap();
+    let training = crate::cast::start(plan(2));
     let mut model = crate::cast::Model { id, training, leading, round: 1 };
     let header = cast.open_round(&mut model).await;
     for owner in &mut cast.owners {

@@ -1,13 +1,16 @@
 //! Runners and trainers who want a user's row, or its money.
 
-use histone_federation::plan::{Plan, Step};
+use histone_enclave::method::Step;
+use histone_federation::training::model_hash;
 use histone_ledger::contracts::{Contract, Enclaves, Rounds};
+use histone_program_sdk::model::Model;
+use histone_program_sdk::wire::Wire;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::{self, EnclaveRegistration};
 use histone_protocol::seal::SealKey;
 use histone_protocol::{B256, U256};
 
-use crate::cast::{Cast, PRICE, plan, refused};
+use crate::cast::{Cast, PRICE, plan, refused, with};
 
 /// The runner has no enclave: two plain keys, the measurement of the audited program, evidence that does not exist. The
 /// user looks first, and there is nothing to seal a row to.
@@ -55,8 +58,8 @@ async fn to_put_another_enclave_between_look_and_buy() {
     let mut model = cast.recruit(plan(2)).await;
     let first = cast.round_of(&mut model, &[0, 1, 2]).await;
     let finished = cast.train_on(&mut model, &[0, 1, 2], first).await;
-    let (world, hash) = (cast.world.clone(), B256::from(finished.model.hash()));
-    let bytes = finished.model.encode();
+    let (world, hash) = (cast.world.clone(), B256::from(finished.hash()));
+    let bytes = finished.model.to_bytes();
     let program = cast.loaded.query.clone();
     let one = cast.runner.start_query(program.clone(), model.id, &bytes, hash, &world).await.unwrap();
     let two = cast.runner.start_query(program, model.id, &bytes, hash, &world).await.unwrap();
@@ -74,10 +77,10 @@ async fn to_read_a_row_with_a_key_that_was_revoked_after_the_purchase() {
     let mut model = cast.recruit(plan(2)).await;
     let first = cast.round_of(&mut model, &[0, 1, 2]).await;
     let finished = cast.train_on(&mut model, &[0, 1, 2], first).await;
-    let (world, hash) = (cast.world.clone(), B256::from(finished.model.hash()));
+    let (world, hash) = (cast.world.clone(), B256::from(finished.hash()));
     let program = cast.loaded.query.clone();
     let serving =
-        cast.runner.start_query(program, model.id, &finished.model.encode(), hash, &world).await.unwrap();
+        cast.runner.start_query(program, model.id, &finished.model.to_bytes(), hash, &world).await.unwrap();
     let signer = serving.instance().keys().receipt;
     cast.trainer.serve(model.id, signer, &world).await.unwrap();
     let trusted = cast.user.appraise(model.id, &world).await.unwrap();
@@ -101,18 +104,8 @@ async fn to_sell_answers_of_a_model_that_nobody_trained() {
     }
     cast.trainer.close_round(model.id, 1, &world).await.unwrap();
     cast.open_sum(&header).await;
-    let invented = histone_federation::plan::Model {
-        zero_is_missing: vec![],
-        pre: histone_program_sdk::job::Preprocessing {
-            fill: vec![0.0; 2],
-            mean: vec![0.0; 2],
-            sd: vec![1.0; 2],
-        },
-        weights: vec![9.0, 0.0, 0.0],
-        converged: true,
-        newton_rounds: 3,
-    };
-    let hash = B256::from(invented.hash());
+    let invented = Model::new("logistic", "1.0.0", plan(2).config).with("weights", vec![9.0, 0.0, 0.0]);
+    let hash = B256::from(model_hash(&invented));
     let call = Rounds::finalizeCall {
         modelId: U256::from(model.id),
         round: 1,
@@ -122,7 +115,8 @@ async fn to_sell_answers_of_a_model_that_nobody_trained() {
     world.ledger.send(&cast.trainer.party.key, Contract::Rounds, call).await.unwrap();
     cast.trainer.finish(model.id, hash, &world).await.unwrap();
     let program = cast.loaded.query.clone();
-    let serving = cast.runner.start_query(program, model.id, &invented.encode(), hash, &world).await.unwrap();
+    let serving =
+        cast.runner.start_query(program, model.id, &invented.to_bytes(), hash, &world).await.unwrap();
     cast.trainer.serve(model.id, serving.instance().keys().receipt, &world).await.unwrap();
     let trusted = cast.user.appraise(model.id, &world).await;
     assert!(trusted.is_err(), "the user trusts an enclave with a model that is of no sum");
@@ -134,10 +128,10 @@ async fn to_sell_answers_of_a_model_that_nobody_trained() {
 async fn to_read_the_score_of_every_patient_off_a_fine_histogram() {
     let mut cast = Cast::new(1).await;
     let world = cast.world.clone();
-    let fine = Plan { bins: 60_000, ..plan(2) };
+    let fine = with(plan(2), "bins", 60_000.0);
     let (paper, id) = cast.propose(&fine).await;
-    refused(cast.owners[0].consider(paper, id, &world).await, "the number of bins must be between 2 and 100");
-    let mut model = cast.recruit(Plan { bins: 100, ..plan(2) }).await;
+    refused(cast.owners[0].consider(paper, id, &world).await, "`bins`: 60000 is not from 2 to 100");
+    let mut model = cast.recruit(with(plan(2), "bins", 100.0)).await;
     loop {
         let (transcript, step) = cast.round_of(&mut model, &[0, 1, 2]).await;
         for owner in &mut cast.owners {
@@ -147,9 +141,11 @@ async fn to_read_the_score_of_every_patient_off_a_fine_histogram() {
             Step::Next(next) => model.training = next,
             Step::Finished(_) => {
                 let (sum, _) = transcript.open().unwrap();
-                let alone = sum.values().iter().filter(|count| **count == 1.0).count();
                 let rows = 3 * 24;
-                assert_eq!(sum.values().len(), 2 * 7, "bins of ten people each");
+                // By outcome and bin; then sums of log odds, and of squares.
+                let counts = &sum.values()[..2 * 7];
+                let alone = counts.iter().filter(|count| **count == 1.0).count();
+                assert_eq!(sum.values().len(), 3 * 7 + 1, "bins of ten people each");
                 assert!(alone * 10 < rows, "{alone} of {rows} people are alone in their bin");
                 return;
             }
@@ -183,9 +179,9 @@ async fn to_make_a_model_that_nobody_buys() {
     world.ledger.send(&liar.party.key, Contract::Rounds, post).await.unwrap();
     let first = cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();
     let finished = cast.train_on(&mut model, &[0, 1, 2], first).await;
-    let (program, hash) = (cast.loaded.query.clone(), B256::from(finished.model.hash()));
+    let (program, hash) = (cast.loaded.query.clone(), B256::from(finished.hash()));
     let serving =
-        cast.runner.start_query(program, model.id, &finished.model.encode(), hash, &world).await.unwrap();
+        cast.runner.start_query(program, model.id, &finished.model.to_bytes(), hash, &world).await.unwrap();
     cast.trainer.serve(model.id, serving.instance().keys().receipt, &world).await.unwrap();
     cast.user.appraise(model.id, &world).await.expect("the model is honest");
 }

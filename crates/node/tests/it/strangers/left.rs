@@ -5,10 +5,10 @@ use std::fs;
 
 use histone_compliance::folder::{
     DatasetRecord, FORMAT, Folder, Manifest, ModelRecord, PartyRecord, ProgramRecord, RoundRecord, RunRecord,
-    profile,
+    fact_tables, profile,
 };
 use histone_compliance::verify::{Check, Outcome, verify};
-use histone_federation::plan::Finished;
+use histone_federation::training::Finished;
 use histone_ledger::contracts::{
     Contract, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken, reasons,
 };
@@ -16,6 +16,7 @@ use histone_ledger::{Ledger, Settings};
 use histone_network::BlobStore;
 use histone_node::programs::BUNDLED;
 use histone_node::world::EVIDENCE_MAX_AGE;
+use histone_program_sdk::wire::Wire;
 use histone_protocol::evidence::Platform;
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
@@ -149,7 +150,7 @@ impl Left {
                 decisions: decisions.into_iter().filter(|d| cast.world.blobs.get(*d).is_ok()).collect(),
             }],
             rounds: kept.rounds.clone(),
-            model: cast.world.blobs.put(&kept.finished.model.encode()).unwrap(),
+            model: cast.world.blobs.put(&kept.finished.model.to_bytes()).unwrap(),
             evaluations: kept.evaluations.iter().map(|(_, blob)| *blob).collect(),
             queries: vec![],
         };
@@ -250,10 +251,7 @@ async fn result(cast: &Cast, record: &RunRecord, kept: &Kept) -> Value {
         let s: SiteEvaluation = signed(blobs, *blob);
         json!({
             "participant": cast.owners[*owner].party.name,
-            "evaluated_rows": s.rows,
-            "positives": s.positives,
-            "local": s.local_auc,
-            "federated": s.federated_auc,
+            "fields": s.fields,
         })
     });
     let market = cast.world.ledger.deployment().market;
@@ -297,24 +295,20 @@ async fn result(cast: &Cast, record: &RunRecord, kept: &Kept) -> Value {
             silent.push(cast.owners[owner].party.name.clone());
         }
     }
-    let (model, evaluation) = (&kept.finished.model, &kept.finished.evaluation);
+    let model = &kept.finished.model;
+    let features: Vec<&str> = model.config.features.iter().map(|f| f.name.as_str()).collect();
     json!({
-        "format": "histone-result/1",
+        "format": "histone-result/2",
         "study": record.study,
         "platform": record.platform,
         "clock": "SIMULATED",
-        "auc": {
-            "rows": evaluation.rows(),
-            "positives": evaluation.positives.iter().sum::<u64>(),
-            "federated": evaluation.auc,
-            "sites": sites.collect::<Vec<_>>(),
-        },
+        "facts": fact_tables(&kept.finished.facts),
+        "sites": sites.collect::<Vec<_>>(),
         "model": {
-            "hash": B256::from(model.hash()),
-            "converged": model.converged,
-            "newton_rounds": model.newton_rounds,
-            "intercept": model.weights[0],
-            "coefficients": { "a": model.weights[1], "b": model.weights[2] },
+            "hash": B256::from(kept.finished.hash()),
+            "method": model.method,
+            "version": model.version,
+            "features": features,
         },
         "rounds": kept.summaries,
         "validation": reports.collect::<Vec<_>>(),

@@ -1,8 +1,9 @@
 //! What a party does in a run of the others when the training is over, and on which nothing rests.
 
-use histone_federation::plan::Finished;
+use histone_federation::training::Finished;
 use histone_ledger::contracts::{Contract, Datasets, Enclaves};
 use histone_node::world::EVIDENCE_MAX_AGE;
+use histone_program_sdk::wire::Wire;
 use histone_protocol::B256;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::{self, EnclaveRegistration, ValidationReceipt};
@@ -63,11 +64,11 @@ pub async fn spoil(cast: &mut Cast, how: Spoils, model: u64, finished: &Finished
             ledger.send(&cast.runner.party.key, Contract::Enclaves, call).await.unwrap();
         }
         Spoils::Serving => {
-            let hash = B256::from(finished.model.hash());
+            let hash = B256::from(finished.hash());
             cast.trainer.finish(model, hash, &world).await.unwrap();
             let program = cast.loaded.query.clone();
             let measurement = B256::from(program.program().measurement());
-            let bytes = finished.model.encode();
+            let bytes = finished.model.to_bytes();
             let enclave = cast.runner.start_query(program, model, &bytes, hash, &world).await.unwrap();
             let serving = enclave.instance().keys().receipt;
             cast.trainer.serve(model, serving, &world).await.unwrap();
