@@ -181,8 +181,8 @@ impl<M: Method + Clone> Training<M> {
         &self.ask
     }
 
-    /// Whether a header asks for exactly what this state needs, with the study's minimum of survivors. Donors check it before
-    /// they answer and members before they open; otherwise a coordinator could choose what is computed.
+    /// Whether a header asks for exactly what this state needs, with the study's minimum of survivors. Donors' enclaves check it
+    /// before they answer; otherwise a coordinator could choose what is computed.
     pub fn check_header(&self, header: &RoundHeader) -> Result<(), TrainingError> {
         let f = header.fields();
         if f.previous != self.state_hash() {

@@ -152,7 +152,7 @@ impl PlanDocument {
         blob_hash(&self.to_bytes())
     }
 
-    /// Reads and checks a plan. The ranges of what is computed are checked by crate `federation`, which computes.
+    /// Reads and checks a plan. Whether the method takes the configuration is its manifest's to say, and the method's own when it begins.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PlanDocumentError> {
         let plan: Self = serde_json::from_slice(bytes).map_err(PlanDocumentError::Malformed)?;
         if plan.format != FORMAT {
