@@ -93,9 +93,14 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
     }
     writeln!(out, "{}", table(&["fact", "federated", "pooled*", "what it is"], words))?;
     for (place, fact) in tables.into_iter().enumerate() {
-        writeln!(out, "\n{}", fact.says)?;
+        writeln!(out, "\n{}", plain(&fact.says))?;
         if fact.rows.len() > MOST_ROWS[place.min(1)] {
-            writeln!(out, "  {} rows: `{}` among the `facts` of result.json", fact.rows.len(), fact.name)?;
+            writeln!(
+                out,
+                "  {} rows: `{}` among the `facts` of result.json",
+                fact.rows.len(),
+                plain(&fact.name)
+            )?;
             continue;
         }
         let head: Vec<&str> = fact.columns.iter().map(String::as_str).collect();

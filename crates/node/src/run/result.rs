@@ -397,8 +397,14 @@ fn compare(
     let numbers =
         |model: &Model| -> Vec<f64> { model.arrays.iter().flat_map(|a| a.values.clone()).collect() };
     let (federated, pooled) = (numbers(&trained.finished.model), numbers(&pooled.model));
-    let differences = federated.iter().zip(&pooled).map(|(f, p)| (f - p).abs() / p.abs().max(1.0));
     // NaN stands where there is no number, in both.
-    let largest_difference = differences.fold(0.0, f64::max);
+    let difference = |(f, p): (&f64, &f64)| match (f.is_nan(), p.is_nan()) {
+        (true, true) => 0.0,
+        (false, false) => (f - p).abs() / p.abs().max(1.0),
+        _ => f64::MAX,
+    };
+    let same_shape = federated.len() == pooled.len();
+    let largest = federated.iter().zip(&pooled).map(difference).fold(0.0, f64::max);
+    let largest_difference = if same_shape { largest } else { f64::MAX };
     Ok(Comparison { facts, sites, largest_difference })
 }
