@@ -4,7 +4,7 @@
 //! crate runs it, and the owners of the data that goes in. The steps, each a module:
 //!
 //! 1. [`program`]: the static check. [`program::Program::admit`] reads a wasm module and either names what is wrong
-//!    with it or gives a value that says: no imports but the host's four calls, one entry, a memory with a maximum, a
+//!    with it or gives a value that says: no imports but the host's calls, the entries of one kind of program, a memory with a maximum, a
 //!    closed feature set. Its [measurement](program::Program::measurement) is what is registered and attested.
 //! 2. [`engine`]: the run. Fresh memory, fuel, fixed arithmetic: the same input gives the same bytes on every machine.
 //! 3. [`method`]: a whole training as calls of one module, by its [`manifest`] and a [`plan`]. [`gate`]: what a validation

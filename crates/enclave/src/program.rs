@@ -5,7 +5,7 @@
 //! - the module is valid with 128-bit vectors but without threads, relaxed vectors, garbage collection, exceptions,
 //!   tail calls, 64-bit or several memories, reference types and passive segments;
 //! - it imports nothing but the calls of [`histone_program_sdk::abi`], each at most once and with its signature;
-//! - it exports its memory and exactly one entry, which names its [kind](ProgramKind), and beside them at most two constants that
+//! - it exports its memory and exactly the entries of one [kind](ProgramKind) of program, and beside them at most two constants that
 //!   the linker leaves;
 //! - its memory has a maximum within the limits, its table is small, and nothing runs before the entry.
 //!

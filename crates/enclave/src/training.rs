@@ -256,7 +256,7 @@ impl TrainingEnclave {
         if f.round <= self.observed {
             return refuse("its round is over");
         }
-        // The next step of the plan, over donors of the first round, with the study's minimum of survivors.
+        // The next question of the method, with the study's minimum of survivors. Who is in its cohort is looked at below.
         training.check_header(header).map_err(|e| EnclaveError::Header(histone_protocol::with_causes(&e)))?;
         if self.answered.is_some_and(|(round, hash)| round == f.round && hash != header.hash()) {
             return refuse("another header of the same round was answered before");

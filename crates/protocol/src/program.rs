@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub enum ProgramKind {
     /// Looks at a dataset and reports on it.
     Validation = 1,
-    /// Computes one step of training on a dataset.
+    /// A method: a whole training, beside the rows and over opened sums.
     Training = 2,
     /// Answers a paid query with a trained model.
     Query = 3,

@@ -31,9 +31,9 @@ use crate::folder::RoundRecord;
 pub(super) struct Trained {
     /// The number of the model.
     pub(super) model_id: u64,
-    /// Model and evaluation, recomputed.
+    /// Model and facts, recomputed.
     pub(super) finished: Finished,
-    /// Donors whose rows are in the evaluation, the last sum.
+    /// Donors in the last sum.
     pub(super) donors: Vec<u16>,
     /// What the result says of the rounds that gave a sum.
     pub(super) rounds: Vec<Value>,
