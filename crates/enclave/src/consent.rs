@@ -28,6 +28,8 @@ pub struct Consent {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
     pub(crate) model_id: u64,
+    /// The hash of its plan.
+    pub(crate) plan: B256,
     pub(crate) dataset: B256,
     /// The version of the dataset.
     pub(crate) root: B256,
@@ -68,6 +70,9 @@ impl Consent {
             || (trainer, paper.trainer, paper.ledger) != (model.trainer, model.trainer, here)
         {
             return refuse("it answers another white paper than the ledger's");
+        }
+        if [paper.plan, model.planHash] != [asked.plan; 2] {
+            return refuse("its white paper names another plan");
         }
         if !paper.programs.contains(&measurement) || dataset.rows < paper.min_rows {
             return refuse("its white paper asks for another program, or for more rows");

@@ -17,8 +17,9 @@
 
 use core::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use histone_program_sdk::abi;
 use histone_program_sdk::refusal::Refusal;
@@ -66,6 +67,12 @@ pub enum RunError {
     #[error("the program did not end within {seconds} seconds")]
     OutOfTime {
         /// The limit.
+        seconds: u64,
+    },
+    /// It, and the calls before it, took longer than there is for all of them.
+    #[error("the program's calls took more than {seconds} seconds in all")]
+    OutOfBudget {
+        /// The budget.
         seconds: u64,
     },
     /// A call beside private data gave nothing. Why is not said, because the program may choose it by the data.
@@ -222,7 +229,32 @@ impl Engine {
         let module = Module::from_binary(&self.engine, program.wasm()).map_err(engine_error)?;
         let instance =
             linker(&self.engine).and_then(|linker| linker.instantiate_pre(&module)).map_err(engine_error)?;
-        Ok(LoadedProgram { program, instance, seconds: self.seconds })
+        Ok(LoadedProgram { program, instance, seconds: self.seconds, budget: None })
+    }
+}
+
+/// What all calls of a program together may take of the clock: for whoever runs what a stranger hands over, a call after the
+/// other.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    seconds: u64,
+    used: Arc<AtomicU64>,
+}
+
+impl Budget {
+    /// So many seconds, of which nothing is used.
+    pub fn of_seconds(seconds: u64) -> Self {
+        Self { seconds, used: Arc::default() }
+    }
+
+    /// Whole seconds that are left, rounded up.
+    fn left(&self) -> u64 {
+        let used = self.used.load(Ordering::Relaxed);
+        self.seconds.saturating_mul(1_000).saturating_sub(used).div_ceil(1_000)
+    }
+
+    fn use_up(&self, time: Duration) {
+        self.used.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
     }
 }
 
@@ -251,6 +283,7 @@ pub struct LoadedProgram {
     program: Program,
     instance: InstancePre<State>,
     seconds: u64,
+    budget: Option<Budget>,
 }
 
 impl fmt::Debug for LoadedProgram {
@@ -279,6 +312,12 @@ impl LoadedProgram {
     /// The program, with its kind and measurement.
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// The same program, whose calls also use up a budget.
+    #[must_use]
+    pub fn within(self, budget: Budget) -> Self {
+        Self { budget: Some(budget), ..self }
     }
 
     /// Runs a validation program on `input`, which is private, in fresh memory. Nothing of a run is left for the next.
@@ -331,16 +370,24 @@ impl LoadedProgram {
         let mut store = Store::new(self.instance.module().engine(), state);
         store.limiter(|state| state);
         store.set_fuel(limits.fuel).map_err(engine_error)?;
+        let left = self.budget.as_ref().map_or(u64::MAX, Budget::left);
+        if left == 0 {
+            return Err(self.out_of_time(left));
+        }
         // The second that has begun counts as none.
-        store.set_epoch_deadline(self.seconds.saturating_add(1));
+        store.set_epoch_deadline(self.seconds.min(left).saturating_add(1));
+        let begun = Instant::now();
         let ended = self
             .instance
             .instantiate(&mut store)
             .and_then(|instance| instance.get_typed_func::<(), ()>(&mut store, entry))
             .and_then(|entry| entry.call(&mut store, ()));
+        if let Some(budget) = &self.budget {
+            budget.use_up(begun.elapsed());
+        }
         if let Err(error) = ended {
             let explained = store.into_data().explanation;
-            return Err(match (stopped(&error, limits, self.seconds), explained) {
+            return Err(match (stopped(&error, limits, self.out_of_time(left)), explained) {
                 (RunError::Aborted(_), Some(words)) => RunError::Explained(words),
                 (error, _) => error,
             });
@@ -349,17 +396,25 @@ impl LoadedProgram {
         let bytes = store.into_data().output.ok_or(RunError::NoOutput)?;
         Ok(Output { bytes, fuel_used: limits.fuel.saturating_sub(left) })
     }
+
+    /// Why the clock ends a call before which so many seconds of the budget were left.
+    fn out_of_time(&self, left: u64) -> RunError {
+        match &self.budget {
+            Some(budget) if left < self.seconds => RunError::OutOfBudget { seconds: budget.seconds },
+            _ => RunError::OutOfTime { seconds: self.seconds },
+        }
+    }
 }
 
 /// What the error of a run means.
-fn stopped(error: &wasmtime::Error, limits: Limits, seconds: u64) -> RunError {
+fn stopped(error: &wasmtime::Error, limits: Limits, out_of_time: RunError) -> RunError {
     if let Some(stop) = error.downcast_ref::<Stop>() {
         return stop.0.clone();
     }
     let kind = match error.downcast_ref::<Trap>() {
         None => return RunError::Engine { what: format!("{error:#}") },
         Some(Trap::OutOfFuel) => return RunError::OutOfFuel { fuel: limits.fuel },
-        Some(Trap::Interrupt) => return RunError::OutOfTime { seconds },
+        Some(Trap::Interrupt) => return out_of_time,
         Some(Trap::StackOverflow) => TrapKind::StackOverflow,
         Some(Trap::MemoryOutOfBounds | Trap::TableOutOfBounds) => TrapKind::OutOfBounds,
         Some(Trap::IndirectCallToNull | Trap::BadSignature) => TrapKind::IndirectCall,

@@ -5,6 +5,7 @@
 //! When the private half gives nothing that passes, why is not said ([`MethodError::Withheld`]): the reason, and the place of a
 //! number that is out of its bound, can be chosen by the rows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use histone_federation::BoxError;
@@ -13,16 +14,20 @@ use histone_genome::table::Table;
 use histone_program_sdk::config::{Config, Kind, Outcome};
 use histone_program_sdk::data::Block;
 use histone_program_sdk::entries::advance_input;
-use histone_program_sdk::method::{Ask, Done, Next, Numbers, Opened};
+use histone_program_sdk::method::{Ask, Cell, Done, Fact, Next, Numbers, Opened};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Wire, WireError, decode_vector, encode_vector};
 use histone_protocol::hash::tagged_hash;
 
-use crate::engine::{ForOwner, LoadedProgram, RunError};
+use crate::engine::{Budget, ForOwner, LoadedProgram, RunError};
 use crate::manifest::{Field, Manifest};
 
 /// Rows in a block of private input, so that a block is a few MiB at the most for the usual tables.
 pub const BLOCK_ROWS: usize = 4096;
+
+/// Facts that a method may give of one training, and their bytes: a reader's screen and memory have ends.
+const MAX_FACTS: usize = 1_000;
+const MAX_FACT_BYTES: usize = 4 << 20;
 
 /// Why a method gives no answer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -85,6 +90,12 @@ impl HostedMethod {
             Some(manifest) => Ok(Self { manifest: manifest.clone(), program }),
             None => Err(MethodError::NotAMethod(format!("{:?}", program.program().kind()))),
         }
+    }
+
+    /// The same method, whose calls also use up a budget.
+    #[must_use]
+    pub fn within(self, budget: Budget) -> Self {
+        Self { program: self.program.within(budget), ..self }
     }
 
     /// What it says of itself.
@@ -153,17 +164,10 @@ impl HostedMethod {
         if m.config.to_bytes() != config.to_bytes() {
             return self.rule(entry, "its model is of other columns or settings than the study");
         }
-        for fact in &done.facts {
-            let text = |t: &str| t.len() <= 1_000 && !t.chars().any(char::is_control);
-            if !text(&fact.name) || !text(&fact.says) || fact.columns.iter().any(|c| !text(c)) {
-                return self.rule(entry, "a fact has no name that can be shown");
-            }
-            if fact.rows.iter().any(|row| row.len() != fact.columns.len()) {
-                return self
-                    .rule(entry, format!("a row of the fact `{}` has another number of columns", fact.name));
-            }
+        match check_facts(&done.facts) {
+            Ok(()) => Ok(()),
+            Err(what) => self.rule(entry, what),
         }
-        Ok(())
     }
 
     /// The state after a round. The sum must have the length that was asked for, and be one that so many donors can have.
@@ -280,6 +284,31 @@ fn admit(ask: &Ask, values: &[f64], sites: usize) -> Result<(), String> {
                 "number {at} of segment {i} of the {} stage is not within its bound",
                 ask.stage
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether facts can be shown and kept.
+fn check_facts(facts: &[Fact]) -> Result<(), String> {
+    let bytes: usize = facts.iter().map(|f| f.to_bytes().len()).sum();
+    if facts.len() > MAX_FACTS || bytes > MAX_FACT_BYTES {
+        return Err(format!("its facts are more than {MAX_FACTS}, or longer than {MAX_FACT_BYTES} bytes"));
+    }
+    let text = |t: &str| t.len() <= 1_000 && !t.chars().any(char::is_control);
+    let mut names = BTreeSet::new();
+    for fact in facts {
+        if !text(&fact.name) || !text(&fact.says) || fact.columns.iter().any(|c| !text(c)) {
+            return Err("a fact has no name that can be shown".into());
+        }
+        if !names.insert(&fact.name) {
+            return Err(format!("it gives the fact `{}` twice", fact.name));
+        }
+        if fact.rows.iter().any(|row| row.len() != fact.columns.len()) {
+            return Err(format!("a row of the fact `{}` has another number of columns", fact.name));
+        }
+        if fact.rows.iter().flatten().any(|c| matches!(c, Cell::Text { text: t } if !text(t))) {
+            return Err(format!("a cell of the fact `{}` cannot be shown", fact.name));
         }
     }
     Ok(())
@@ -445,4 +474,33 @@ fn draw(row: &[u8]) -> f64 {
     let hash = tagged_hash("histone/draw/v1", &[row]);
     let bits = hash.iter().take(8).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
     (bits >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use histone_program_sdk::method::{Cell, Fact};
+
+    use super::{MAX_FACT_BYTES, MAX_FACTS, check_facts};
+
+    #[test]
+    fn facts_that_cannot_be_shown() {
+        let good = || Fact::single("auc", "Area under the curve", 0.5);
+        assert_eq!(check_facts(&[good(), Fact { name: "brier".into(), ..good() }]), Ok(()));
+        let cell = |text: String| Fact { rows: vec![vec![Cell::Text { text }]], ..good() };
+        let many = (0..=MAX_FACTS).map(|i| Fact { name: i.to_string(), ..good() }).collect();
+        let row = vec![Cell::Number { value: 0.0 }];
+        let bad: [(Vec<Fact>, &str); 7] = [
+            (vec![good(), good()], "`auc` twice"),
+            (many, "more than 1000"),
+            (vec![Fact { rows: vec![row; MAX_FACT_BYTES / 8], ..good() }], "longer than"),
+            (vec![Fact { rows: vec![vec![]], ..good() }], "another number of columns"),
+            (vec![Fact { says: "a\nb".into(), ..good() }], "no name that can be shown"),
+            (vec![cell("a\u{1b}[2J".into())], "a cell of the fact `auc`"),
+            (vec![cell("a".repeat(1_001))], "a cell of the fact `auc`"),
+        ];
+        for (facts, why) in bad {
+            let told = check_facts(&facts).err().unwrap_or_default();
+            assert!(told.contains(why), "{told}");
+        }
+    }
 }

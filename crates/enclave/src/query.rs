@@ -7,14 +7,14 @@ use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Reader, Wire, Writer, decode_vector, encode_vector};
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
+use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, QueryReceipt};
 use histone_protocol::seal::SealPublicKey;
 use histone_protocol::{Address, B256, U256};
 
 use crate::instance::{EnclaveError, Instance};
-use crate::manifest::Manifest;
-use crate::method::HostedAnswer;
+use crate::method::{HostedAnswer, HostedMethod};
 use crate::storage::Storage;
 
 /// HPKE `info` of a query to an enclave.
@@ -29,17 +29,31 @@ pub const SETTLING: u64 = 60;
 /// State of a query that is paid and open, in the market's code.
 const FUNDED: u8 = 1;
 
-/// What a query enclave is started with: the model on which market.
-pub fn init_data(ledger: &Deployment, model_id: u64, model_hash: B256) -> B256 {
+/// What a query enclave is started with: the model on which market, and the plan, whose document names the method that made it
+/// and the module that applies it.
+pub fn init_data(ledger: &Deployment, model_id: u64, model_hash: B256, plan: B256) -> B256 {
     tagged_hash(
-        "histone/query-init/v1",
+        "histone/query-init/v2",
         &[
             &ledger.chain_id.to_le_bytes(),
             ledger.market.as_slice(),
             &model_id.to_le_bytes(),
             model_hash.as_slice(),
+            plan.as_slice(),
         ],
     )
+}
+
+/// What a query enclave gets from its operator. Nothing of it is believed: the ledger names the hashes of model and plan, the
+/// plan measures method and answer module.
+#[derive(Debug, Clone, Copy)]
+pub struct Served<'a> {
+    /// The ledger's number of the model.
+    pub model_id: u64,
+    /// The plan that it was trained by.
+    pub plan: &'a PlanDocument,
+    /// The method of the plan, whose manifest says how answers are rounded.
+    pub method: &'a HostedMethod,
 }
 
 /// What a user sends, sealed: the access code, where to answer, and the row.
@@ -134,17 +148,23 @@ impl std::fmt::Debug for QueryEnclave {
 }
 
 impl QueryEnclave {
-    /// Takes a model into a started enclave, with the manifest of the method that made it. Its hash must be the one on the
-    /// ledger.
+    /// Takes a model into a started enclave. Its hash must be the one on the ledger, and method and program those of its plan.
     pub async fn install(
         instance: Instance,
-        model_id: u64,
+        served: Served<'_>,
         model: &[u8],
-        manifest: &Manifest,
         storage: Box<dyn Storage>,
         ledger: &Ledger,
     ) -> Result<Self, EnclaveError> {
         instance.need(ProgramKind::Query)?;
+        let Served { model_id, plan, method } = served;
+        let (manifest, programs) = (method.manifest(), &plan.programs);
+        if programs.training != B256::from(method.program().program().measurement()) {
+            return Err(EnclaveError::Request("the plan of the model is of another method"));
+        }
+        if programs.query != instance.measurement() {
+            return Err(EnclaveError::Request("the plan of the model has another program answer"));
+        }
         let model =
             Model::from_bytes(model).map_err(|_| EnclaveError::Request("the model cannot be read"))?;
         if (&model.method, &model.version) != (&manifest.name, &manifest.version) {
@@ -152,13 +172,16 @@ impl QueryEnclave {
         }
         let answer = HostedAnswer::new(instance.program().clone(), manifest.clone())?;
         let hash = B256::from(model_hash(&model));
-        if instance.init_data() != init_data(ledger.deployment(), model_id, hash) {
-            return Err(EnclaveError::Request("the enclave was started for another model"));
+        if instance.init_data() != init_data(ledger.deployment(), model_id, hash, plan.hash()) {
+            return Err(EnclaveError::Request("the enclave was started for another model or plan"));
         }
         let on_ledger =
             ledger.read(Contract::Market, Market::modelCall { modelId: U256::from(model_id) }).await?;
         if on_ledger.modelHash != hash {
             return Err(EnclaveError::NotBacked("the ledger names another model hash".into()));
+        }
+        if on_ledger.planHash != plan.hash() {
+            return Err(EnclaveError::NotBacked("the ledger names another plan".into()));
         }
         Ok(Self { instance, model_id, model, answer, storage })
     }
@@ -166,14 +189,13 @@ impl QueryEnclave {
     /// Takes the model back into an enclave that was resumed, from what [`QueryEnclave::sealed_model`] gave.
     pub async fn restore(
         instance: Instance,
-        model_id: u64,
+        served: Served<'_>,
         sealed_model: &[u8],
-        manifest: &Manifest,
         storage: Box<dyn Storage>,
         ledger: &Ledger,
     ) -> Result<Self, EnclaveError> {
         let model = instance.decrypt(MODEL, sealed_model)?;
-        Self::install(instance, model_id, &model, manifest, storage, ledger).await
+        Self::install(instance, served, &model, storage, ledger).await
     }
 
     /// The running enclave.

@@ -14,13 +14,15 @@ use histone_federation::committee::PartialSum;
 use histone_federation::dispute;
 use histone_federation::header::RoundHeader;
 use histone_federation::open::{Aggregate, open_and_name};
-use histone_federation::plan::Plan;
 use histone_federation::training::Finished;
 use histone_federation::update::{self, Hpke, Survivor, Survivors};
 use histone_ledger::contracts::{Contract, Datasets, Rounds};
 use histone_ledger::{Deployment, Ledger};
+use histone_program_sdk::config::Config;
+use histone_program_sdk::wire::Wire;
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
+use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, DonationReceipt, ShareOpening, UpdateReceipt};
 use histone_protocol::record::{LedgerId, Signed};
@@ -32,15 +34,17 @@ use crate::consent::Asked;
 pub use crate::consent::Consent;
 use crate::instance::{EnclaveError, Instance, SealedDataset};
 use crate::method::{HostedMethod, Step, Training, rows_of};
+use crate::plan::plan_of;
 
 /// Round status on the ledger: updates are anchored.
 const OPEN: u8 = 1;
 
-/// What a training enclave is started with beside the program: which model on which market, and the plan.
-pub fn init_data(ledger: &Deployment, model_id: u64, plan: &Plan) -> B256 {
+/// What a training enclave is started with beside the program: which model on which market, and the plan's document by its
+/// hash.
+pub fn init_data(ledger: &Deployment, model_id: u64, plan: B256) -> B256 {
     tagged_hash(
-        "histone/training-init/v1",
-        &[&ledger.chain_id.to_le_bytes(), ledger.market.as_slice(), &model_id.to_le_bytes(), &plan.encode()],
+        "histone/training-init/v2",
+        &[&ledger.chain_id.to_le_bytes(), ledger.market.as_slice(), &model_id.to_le_bytes(), plan.as_slice()],
     )
 }
 
@@ -78,9 +82,16 @@ impl RoundTranscript {
 /// Which versions of a dataset were answered for, over all models: durable, and the owner's. Two exact sums over versions
 /// that differ by one person differ by that person.
 pub trait AnsweredVersions {
-    /// Records that version `root` of `lineage` is about to be answered for, unless `allowed` others were already; durably,
+    /// Records that a [`version`] of `lineage` is about to be answered for, unless `allowed` others were already; durably,
     /// and in one step. Says whether it is recorded now.
-    fn record(&mut self, lineage: B256, root: B256, allowed: u32) -> Result<bool, BoxError>;
+    fn record(&mut self, lineage: B256, version: B256, allowed: u32) -> Result<bool, BoxError>;
+}
+
+/// A version of a dataset as sums show it: its rows, and how a configuration reads them. Another held-out share, another range or
+/// another rule for missing values makes another set of rows of the same table, which may differ by one person; the method's own
+/// settings do not.
+pub fn version(root: B256, config: &Config) -> B256 {
+    tagged_hash("histone/answered-version/v1", &[root.as_slice(), &config.asked().to_bytes()])
 }
 
 /// Where the training stands at this site.
@@ -94,7 +105,6 @@ enum Progress {
 pub struct TrainingEnclave {
     instance: Instance,
     ledger: LedgerId,
-    plan: Plan,
     method: HostedMethod,
     model_id: u64,
     /// The rows as the method reads them.
@@ -102,6 +112,8 @@ pub struct TrainingEnclave {
     /// The dataset through all its versions, and the version that is held.
     lineage: B256,
     root: B256,
+    /// The same as the plan reads it.
+    version: B256,
     /// How many versions the owner's policy lets be answered.
     versions: u32,
     watch: Watch,
@@ -166,7 +178,7 @@ impl TrainingEnclave {
     /// the ledger for the dataset's commitment and standing; by `policy` it will judge the others of the cohort.
     pub async fn admit(
         instance: Instance,
-        plan: Plan,
+        plan: &PlanDocument,
         model_id: u64,
         dataset: &SealedDataset,
         donation: DonationTerms,
@@ -175,11 +187,12 @@ impl TrainingEnclave {
     ) -> Result<(Self, Donation), EnclaveError> {
         instance.need(ProgramKind::Training)?;
         let deployment = ledger.deployment();
-        if instance.init_data() != init_data(deployment, model_id, &plan) {
+        if instance.init_data() != init_data(deployment, model_id, plan.hash()) {
             return Err(EnclaveError::Request("the enclave was started for another model or plan"));
         }
         let method = HostedMethod::new(instance.program().clone())?;
-        method.manifest().takes(&plan.config).map_err(EnclaveError::Config)?;
+        let asked = plan.hash();
+        let plan = plan_of(plan, &method).map_err(EnclaveError::Config)?;
         let opened = instance.open(dataset)?;
         let blocks = rows_of(&opened.table, &plan.config).map_err(EnclaveError::Config)?;
         let registered = ledger.read(Contract::Datasets, Datasets::datasetCall { id: dataset.id }).await?;
@@ -190,7 +203,7 @@ impl TrainingEnclave {
             return Err(EnclaveError::NotBacked("the dataset is withdrawn".into()));
         }
         let measurement = instance.measurement();
-        let asked = Asked { model_id, dataset: dataset.id, root: opened.root, measurement };
+        let asked = Asked { model_id, plan: asked, dataset: dataset.id, root: opened.root, measurement };
         let (decision, terms) = donation.consent.check(asked, ledger).await?;
         let receipt = DonationReceipt {
             modelId: U256::from(model_id),
@@ -201,17 +214,18 @@ impl TrainingEnclave {
         };
         let domain = receipt::domain(deployment.chain_id, deployment.market);
         let signature = receipt::sign(&receipt, &domain, instance.receipt_key());
-        let progress = Progress::Running(Box::new(Training::start(method.clone(), plan.clone())?));
+        let version = version(opened.root, &plan.config);
+        let progress = Progress::Running(Box::new(Training::start(method.clone(), plan)?));
         let ledger = deployment.id();
         let enclave = Self {
             instance,
             ledger,
-            plan,
             method,
             model_id,
             blocks,
             lineage: dataset.id,
             root: opened.root,
+            version,
             versions: terms.versions,
             watch: Watch::new(U256::from(model_id), policy),
             progress,
@@ -279,7 +293,7 @@ impl TrainingEnclave {
         if place.is_none_or(|d| d.lineage != self.lineage.0 || d.root != self.root.0) {
             return refuse("this enclave and its data are not in its cohort under this donor number");
         }
-        if !answered.record(self.lineage, self.root, self.versions).map_err(EnclaveError::Memory)? {
+        if !answered.record(self.lineage, self.version, self.versions).map_err(EnclaveError::Memory)? {
             return Err(EnclaveError::OtherVersion { allowed: self.versions });
         }
         let values = self.numbers(header)?;
@@ -406,15 +420,11 @@ impl TrainingEnclave {
         Ok(())
     }
 
-    /// States what the method reports of the finished model at this site, under the plan that it started with, as the donor
-    /// that it was in the sums.
-    pub fn evaluate(&self, plan: &Plan) -> Result<Vec<u8>, EnclaveError> {
+    /// States what the method reports of the finished model at this site, as the donor that it was in the sums.
+    pub fn evaluate(&self) -> Result<Vec<u8>, EnclaveError> {
         let Progress::Finished { finished, last_state } = &self.progress else {
             return Err(EnclaveError::Request("the training is not finished"));
         };
-        if *plan != self.plan {
-            return Err(EnclaveError::Request("the enclave was started for another plan"));
-        }
         let donor = self.donor.ok_or(EnclaveError::Request("this enclave is in no sum of the model"))?;
         let values = self.method.report(&finished.model, &self.blocks)?;
         let names = self.method.manifest().report.iter().map(|field| field.name.clone());

@@ -13,6 +13,7 @@
 //! Deliberately absent: rules. What may be used is decided in `access`, what is believed in `attestation`, what is paid
 //! in the contracts, how sums are made in `federation`.
 
+pub mod answered;
 pub mod auditor;
 pub mod committee;
 pub mod duplicates;

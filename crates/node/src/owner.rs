@@ -1,19 +1,16 @@
 //! A data owner: an institution whose table never leaves but encrypted to an enclave it has checked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use histone_access::Permit;
 use histone_attestation::Attested;
 use histone_attestation::simulated::SimulatedDevice;
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::SealedDataset;
-use histone_enclave::training::{
-    self, AnsweredVersions, Consent, DonationTerms, RoundTranscript, TrainingEnclave,
-};
+use histone_enclave::method::Training;
+use histone_enclave::training::{self, Consent, DonationTerms, RoundTranscript, TrainingEnclave};
 use histone_enclave::validation::{self, Validated, ValidationEnclave};
-use histone_federation::BoxError;
 use histone_federation::header::RoundHeader;
-use histone_federation::plan::Plan;
 use histone_genome::table::Table;
 use histone_ledger::contracts::{Contract, Datasets, Market, Rounds};
 use histone_protocol::commitment::dataset_root;
@@ -27,6 +24,7 @@ use histone_protocol::report::ValidationReport;
 use histone_protocol::{Address, B256, U256};
 use zeroize::Zeroizing;
 
+use crate::answered::Answered;
 use crate::error::NodeError;
 use crate::party::Party;
 use crate::plan;
@@ -272,7 +270,9 @@ impl Owner {
         let plan = plan::read(on_ledger.planHash, world)?;
         plan::agree(&plan, &paper, &on_ledger)
             .map_err(|why| NodeError::Message(format!("the plan of model {model_id} is refused: {why}")))?;
-        plan::computation(&plan, world)?;
+        // Its method begins it, before anything of the owner's is released.
+        let (computation, method) = plan::computation(&plan, world)?;
+        Training::start(method, computation).map_err(NodeError::round)?;
         self.considered.insert(model_id, plan);
         let in_force = world
             .ledger
@@ -300,27 +300,29 @@ impl Owner {
     }
 
     /// Starts the owner's own training enclave, releases the key to it, and registers the donation with its receipt.
-    // Each is another party's word, and none of them may be left out.
-    #[allow(clippy::too_many_arguments)]
     pub async fn donate(
         &mut self,
         permit: Permit,
         decision: B256,
         model_id: u64,
-        plan: &Plan,
         instant_payment: u64,
         machine: Machine<'_>,
         world: &World,
     ) -> Result<u16, NodeError> {
-        // Where it was not considered, there is no permit for this model either.
-        if let Some(document) = self.considered.get(&model_id)
-            && plan::computation(document, world)?.0 != *plan
-        {
+        // The plan that was considered, whatever the ledger is said to have by now.
+        let plan = self.considered.get(&model_id).cloned().ok_or_else(|| {
+            NodeError::Message(format!("`{}` has not considered model {model_id}", self.party.name))
+        })?;
+        let (computation, _) = plan::computation(&plan, world)?;
+        let version = training::version(self.table.root, &computation.config);
+        if !Answered::of(&self.party).has_room(self.dataset, version, self.policy.versions)? {
             return Err(NodeError::Message(format!(
-                "the plan handed in for model {model_id} is not the one that was considered"
+                "the dataset was answered for in another version, or by a plan with other ranges, another held-out share or \
+                 another rule for missing values; sums of both would tell single rows apart. Your policy allows {} (`versions`)",
+                self.policy.versions
             )));
         }
-        let init_data = training::init_data(world.ledger.deployment(), model_id, plan);
+        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
         let now = world.ledger.time().await?;
         let instance = self.party.start_enclave(machine.program, machine.device, init_data, now)?;
         world.register_enclave(&instance, &self.party.key).await?;
@@ -334,8 +336,7 @@ impl Owner {
         let consent = consent(self.dataset, model_id, decision, world).await?;
         let terms = DonationTerms { payee: payee.address(), consent };
         let (enclave, donation) =
-            TrainingEnclave::admit(instance, plan.clone(), model_id, &sealed, terms, policy, &world.ledger)
-                .await?;
+            TrainingEnclave::admit(instance, &plan, model_id, &sealed, terms, policy, &world.ledger).await?;
         let call = Market::donateCall {
             modelId: donation.receipt.modelId,
             datasetId: donation.receipt.datasetId,
@@ -376,7 +377,7 @@ impl Owner {
         let kept = match self.party.recall(&name)? {
             Some(kept) => kept,
             None => {
-                let mut answered = Answered(&self.party);
+                let mut answered = Answered::of(&self.party);
                 let (ledger, evidence) = (&world.ledger, world.evidence());
                 let update = p.enclave.contribute(header, p.donor, ledger, &evidence, &mut answered).await?;
                 self.party.keep_first(&name, [update.signature.as_slice(), &update.blob].concat())?
@@ -445,9 +446,9 @@ impl Owner {
     }
 
     /// Publishes the enclave's signed evaluation of the finished model on this owner's rows.
-    pub fn evaluate(&mut self, plan: &Plan, world: &World) -> Result<B256, NodeError> {
+    pub fn evaluate(&mut self, world: &World) -> Result<B256, NodeError> {
         let p = self.participation()?;
-        Ok(world.blobs.put(&p.enclave.evaluate(plan)?)?)
+        Ok(world.blobs.put(&p.enclave.evaluate()?)?)
     }
 
     /// Takes the dataset back for good and ends its use in the model that it was donated to. Says what remains.
@@ -535,34 +536,6 @@ fn encrypt(party: &Party, table: &Table, label: &str) -> Result<Encrypted, NodeE
 const RECRUITING: u8 = 1;
 /// State of a model on the ledger.
 const TRAINING: u8 = 2;
-
-/// Which versions of which datasets this owner's enclaves have answered for, in its own directory: written and synced
-/// before an update leaves.
-struct Answered<'a>(&'a Party);
-
-impl AnsweredVersions for Answered<'_> {
-    fn record(&mut self, lineage: B256, root: B256, allowed: u32) -> Result<bool, BoxError> {
-        let mut recorded = true;
-        // One step: two processes of one owner never both find room for their version.
-        self.0.amend("answered.json", |old| {
-            let mut answered: BTreeMap<B256, BTreeSet<B256>> = match old {
-                Some(bytes) => serde_json::from_slice(&bytes)?,
-                None => BTreeMap::new(),
-            };
-            let versions = answered.entry(lineage).or_default();
-            if versions.contains(&root) {
-                return Ok(None);
-            }
-            if versions.len() >= allowed as usize {
-                recorded = false;
-                return Ok(None);
-            }
-            versions.insert(root);
-            Ok::<_, BoxError>(Some(serde_json::to_vec(&answered)?))
-        })?;
-        Ok(recorded)
-    }
-}
 
 /// The published documents that allow the donation of a dataset to a model.
 pub async fn consent(

@@ -72,6 +72,12 @@ pub fn read(blob: B256, world: &World) -> Result<PlanDocument, NodeError> {
     })
 }
 
+/// The plan that the ledger names for a model.
+pub async fn of_model(model_id: u64, world: &World) -> Result<PlanDocument, NodeError> {
+    let call = Market::modelCall { modelId: U256::from(model_id) };
+    read(world.ledger.read(Contract::Market, call).await?.planHash, world)
+}
+
 /// Whether a round on the ledger gives the committee the time that its model's plan promises. Nobody takes part in one that
 /// gives less, since a donor that is accused in it could not answer, nor in one that gives more and holds what is promised.
 pub async fn check_times(model_id: U256, round: u32, world: &World) -> Result<(), NodeError> {

@@ -63,9 +63,7 @@ pub enum ProgramError {
 pub struct Loaded {
     /// Looks at datasets.
     pub validation: LoadedProgram,
-    /// Trains: the program of the method.
-    pub training: LoadedProgram,
-    /// The method.
+    /// Trains.
     pub method: HostedMethod,
     /// Answers queries.
     pub query: LoadedProgram,
@@ -79,11 +77,9 @@ impl Loaded {
             Ok(engine.load(Program::published(p.wasm)?)?)
         };
         let [validation, method, answer] = BUNDLED;
-        let training = load(method)?;
         Ok(Self {
             validation: load(validation)?,
-            method: HostedMethod::new(training.clone())?,
-            training,
+            method: HostedMethod::new(load(method)?)?,
             query: load(answer)?,
         })
     }

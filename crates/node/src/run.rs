@@ -156,7 +156,7 @@ async fn go(
     cast.stage.mark(step(observer))?;
     let trained = training::train(study, options, &mut cast, &recruited, observer).await?;
     cast.stage.mark(step(observer))?;
-    let evaluated = training::evaluate(&mut cast, &recruited, &trained).await?;
+    let evaluated = training::evaluate(&mut cast, &trained)?;
     cast.stage.mark(step(observer))?;
     let mut served = queries::serve(study, &mut cast, &recruited, &trained, observer).await?;
     cast.stage.mark(step(observer))?;

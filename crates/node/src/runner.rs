@@ -2,11 +2,10 @@
 
 use histone_attestation::simulated::SimulatedDevice;
 use histone_enclave::engine::LoadedProgram;
-use histone_enclave::method::HostedMethod;
-use histone_enclave::query::{self, QueryAnswer, QueryEnclave, SETTLING};
+use histone_enclave::query::{self, QueryAnswer, QueryEnclave, SETTLING, Served};
 use histone_enclave::validation::{self, ValidationEnclave};
 use histone_ledger::contracts::{Contract, Market};
-use histone_protocol::{Address, B256, U256};
+use histone_protocol::{Address, B256};
 
 use crate::error::NodeError;
 use crate::party::Party;
@@ -49,16 +48,16 @@ impl Runner {
         model_hash: B256,
         world: &World,
     ) -> Result<QueryEnclave, NodeError> {
-        let method = method_of(model_id, world).await?;
+        let plan = plan::of_model(model_id, world).await?;
+        let (_, method) = plan::computation(&plan, world)?;
         let now = world.ledger.time().await?;
-        let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash);
+        let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash, plan.hash());
         let instance = self.party.start_enclave(program, &self.device, init_data, now)?;
         world.register_enclave(&instance, &self.party.key).await?;
         let file = model_file(instance.keys().receipt);
         let storage = self.party.storage();
-        let enclave =
-            QueryEnclave::install(instance, model_id, model, method.manifest(), storage, &world.ledger)
-                .await?;
+        let served = Served { model_id, plan: &plan, method: &method };
+        let enclave = QueryEnclave::install(instance, served, model, storage, &world.ledger).await?;
         self.party.keep(&file, &enclave.sealed_model())?;
         Ok(enclave)
     }
@@ -72,13 +71,14 @@ impl Runner {
         signer: Address,
         world: &World,
     ) -> Result<QueryEnclave, NodeError> {
-        let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash);
+        let plan = plan::of_model(model_id, world).await?;
+        let (_, method) = plan::computation(&plan, world)?;
+        let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash, plan.hash());
         let instance = self.party.resume_enclave(program, signer, init_data)?;
         let missing = || NodeError::Message(format!("the model of enclave {signer} was not kept"));
         let model = self.party.recall(&model_file(signer))?.ok_or_else(missing)?;
-        let (storage, method) = (self.party.storage(), method_of(model_id, world).await?);
-        let manifest = method.manifest();
-        Ok(QueryEnclave::restore(instance, model_id, &model, manifest, storage, &world.ledger).await?)
+        let served = Served { model_id, plan: &plan, method: &method };
+        Ok(QueryEnclave::restore(instance, served, &model, self.party.storage(), &world.ledger).await?)
     }
 
     /// Settles an answered query with the enclave's receipt, which brings the answer onto the ledger. An answer for which
@@ -104,13 +104,6 @@ impl Runner {
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(())
     }
-}
-
-/// The method that a model is trained by.
-async fn method_of(model_id: u64, world: &World) -> Result<HostedMethod, NodeError> {
-    let model = Market::modelCall { modelId: U256::from(model_id) };
-    let document = plan::read(world.ledger.read(Contract::Market, model).await?.planHash, world)?;
-    Ok(plan::computation(&document, world)?.1)
 }
 
 /// Where the sealed model of an enclave is kept.

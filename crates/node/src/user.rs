@@ -9,6 +9,7 @@ use histone_protocol::{Address, B256, U256};
 
 use crate::error::NodeError;
 use crate::party::Party;
+use crate::plan;
 use crate::recompute;
 use crate::world::World;
 
@@ -62,10 +63,19 @@ impl User {
         world: &World,
     ) -> Result<Attested, NodeError> {
         let call = Market::modelCall { modelId: U256::from(model_id) };
-        let model_hash = world.ledger.read(Contract::Market, call).await?.modelHash;
-        let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash);
+        let model = world.ledger.read(Contract::Market, call).await?;
+        let init_data =
+            query::init_data(world.ledger.deployment(), model_id, model.modelHash, model.planHash);
         self.recompute(model_id, init_data, world).await?;
-        world.appraise_for(model_id, enclave, ProgramKind::Query, init_data).await
+        let attested = world.appraise_for(model_id, enclave, ProgramKind::Query, init_data).await?;
+        let promised = plan::read(model.planHash, world)?.programs.query;
+        if attested.measurement() != promised {
+            return Err(NodeError::Message(format!(
+                "the enclave {enclave} answers for model {model_id} with the program {}; its plan promises {promised}",
+                attested.measurement()
+            )));
+        }
+        Ok(attested)
     }
 
     /// Recomputes the training of a model, once: what follows from final rounds does not change. `init_data` names the

@@ -14,7 +14,6 @@ use histone_protocol::{Address, B256, U256};
 
 use crate::error::NodeError;
 use crate::owner::read_paper;
-use crate::plan;
 use crate::programs::Methods;
 use crate::study::DEFAULT_MAX_AGE_HOURS;
 
@@ -45,11 +44,10 @@ impl World {
         let call = Market::modelCall { modelId: U256::from(model_id) };
         let model = self.ledger.read(Contract::Market, call).await?;
         let (paper, _) = read_paper(model.whitePaperHash, self)?;
-        let (plan, _) = plan::computation(&plan::read(model.planHash, self)?, self)?;
         Ok(CohortPolicy {
             appraisal: AppraisalPolicy::of(&paper.appraisal),
             programs: paper.programs,
-            training: training::init_data(self.ledger.deployment(), model_id, &plan),
+            training: training::init_data(self.ledger.deployment(), model_id, model.planHash),
             validation: validation::init_data(),
         })
     }

@@ -54,11 +54,12 @@ pub(crate) fn segments() -> Vec<Segment> {
     ]
 }
 
-/// A site's numbers.
+/// A site's numbers, of some parts of its rows.
 pub(crate) fn site(
     design: &Design,
     weights: &[f64],
     mean: f64,
+    parts: &[Part],
     data: &dyn Data,
 ) -> Result<[f64; 8], Refusal> {
     if weights.len() != design.width() {
@@ -66,7 +67,8 @@ pub(crate) fn site(
     }
     let range = scale(&design.config);
     let mut out = [0.0; 8];
-    for (part, at) in [(Part::Training, 0), (Part::Judging, 1)] {
+    for &part in parts {
+        let at = usize::from(part == Part::Judging);
         design.batches(data, part, &mut |batch| {
             for (z, &y) in batch.z.chunks_exact(batch.width).zip(&batch.outcomes) {
                 let y = scaled(range, y);
@@ -100,7 +102,7 @@ impl Judged {
 
 /// The fields of a site's report.
 pub(crate) fn report(design: &Design, weights: &[f64], data: &dyn Data) -> Result<Vec<f64>, Refusal> {
-    let errors = Judged::read(&site(design, weights, 0.0, data)?)?.judging;
+    let errors = Judged::read(&site(design, weights, 0.0, &[Part::Judging], data)?)?.judging;
     let own = own(design, data).unwrap_or(f64::NAN);
     let rmse = errors.rmse() * scale(&design.config).1;
     Ok(vec![errors.rows, least(errors.r2()), rmse, least(own)])
@@ -115,5 +117,5 @@ fn least(r2: f64) -> f64 {
 fn own(design: &Design, data: &dyn Data) -> Option<f64> {
     let done = run_alone::<Linear>(design.config.clone(), data).ok()?;
     let (design, weights) = read(&done.model).ok()?;
-    Some(Judged::read(&site(&design, weights, 0.0, data).ok()?).ok()?.judging.r2())
+    Some(Judged::read(&site(&design, weights, 0.0, &[Part::Judging], data).ok()?).ok()?.judging.r2())
 }

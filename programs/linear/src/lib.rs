@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | describe, ranks | see [`histone_program_sdk::tabular`] | the design |
 //! | fit | `X'X`, `X'y`, `y'y` over the training rows | the weights and, with the next, their standard errors |
-//! | judge | squared errors of the training and of the judging rows | residual spread, R2 |
+//! | judge | squared errors of the training and, when there are enough, of the judging rows | residual spread, R2 |
 //!
 //! The outcome is taken on the scale of its range, and errors are summed up in a round of their own: `y'y - b'X'y` would lose the
 //! digits of a good fit.
@@ -19,7 +19,7 @@ use histone_program_sdk::math::dot;
 use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::refusal::Refusal;
-use histone_program_sdk::tabular::{self, Design, Preparation};
+use histone_program_sdk::tabular::{self, Design, LEAST_JUDGING, Part, Preparation};
 use histone_program_sdk::wire;
 
 pub use fit::Fitted;
@@ -92,6 +92,8 @@ wire! {
             weights: Vec<f64>,
             /// Mean outcome of the training rows, on that scale.
             mean: f64,
+            /// Whether judging rows are asked about, too.
+            judging: bool,
         },
     }
 }
@@ -116,8 +118,13 @@ impl Method for Linear {
                 Ask::new("fit", &Question::Fit { design: design.asked() }, fit::segments(design.width()))
             }
             State::Judging { fitted } => {
-                let (design, weights, mean) = (fitted.design.clone(), fitted.weights.clone(), fitted.mean);
-                Ask::new("judge", &Question::Judge { design, weights, mean }, judge::segments())
+                let question = Question::Judge {
+                    design: fitted.design.asked(),
+                    weights: fitted.weights.clone(),
+                    mean: fitted.mean,
+                    judging: fitted.described.judging >= LEAST_JUDGING,
+                };
+                Ask::new("judge", &question, judge::segments())
             }
             State::Finished { fitted, judged } => {
                 return Ok(Next::Done { done: result::done(fitted, judged) });
@@ -147,8 +154,10 @@ impl Method for Linear {
         match question {
             Question::Prepare { question } => tabular::site(&question, data),
             Question::Fit { design } => fit::site(&design, data),
-            Question::Judge { design, weights, mean } => {
-                Ok(judge::site(&design, &weights, mean, data)?.to_vec())
+            Question::Judge { design, weights, mean, judging } => {
+                let parts: &[Part] =
+                    if judging { &[Part::Training, Part::Judging] } else { &[Part::Training] };
+                Ok(judge::site(&design, &weights, mean, parts, data)?.to_vec())
             }
         }
     }

@@ -185,7 +185,7 @@ impl Fit {
             return Ok(State::Fitting { fit: Fit { weights, accepted, rounds: self.rounds + 1, ..self } });
         }
         let estimates = Estimates::new(self, weights, &active, &factor, converged, loss);
-        Ok(State::Judging { estimates })
+        Ok(State::judging(estimates))
     }
 
     /// The column that can move the log odds of a row furthest, among its plausible values, and by how much from the middle.

@@ -10,6 +10,11 @@ use histone_program_sdk::wire;
 
 use crate::{Logistic, read};
 
+/// Binary digits behind the point to which log odds are rounded before they are summed up in a bin: more would open the score of
+/// whoever is alone there to the last digit, and calibration needs no more.
+const DIGITS: u8 = 2;
+const PARTS: f64 = (1_u8 << DIGITS) as f64;
+
 /// Log odds beyond this are taken as this: a probability of 1 in double precision.
 const MOST: f64 = 40.0;
 
@@ -32,13 +37,15 @@ wire! {
     }
 }
 
-/// `[negatives of each bin, positives of each bin]`, `[log odds of each bin summed up]`, `[squared differences summed up]`.
+/// `[negatives of each bin, positives of each bin]`, `[log odds of each bin in quarters, summed up]`, `[squared differences summed
+/// up]`.
 pub(crate) fn segments(bins: u32) -> Vec<Segment> {
-    let real = |len, max_abs| Segment { len, numbers: Numbers::Real { max_abs, fraction_bits: 60 } };
+    let real =
+        |len, max_abs, fraction_bits| Segment { len, numbers: Numbers::Real { max_abs, fraction_bits } };
     vec![
         Segment { len: 2 * bins, numbers: Numbers::Count { max: MAX_ROWS } },
-        real(bins, MAX_ROWS as f64 * MOST),
-        real(1, MAX_ROWS as f64),
+        real(bins, MAX_ROWS as f64 * MOST, DIGITS),
+        real(1, MAX_ROWS as f64, 60),
     ]
 }
 
@@ -69,7 +76,7 @@ pub(crate) fn site(
         let p = logistic(eta);
         let bin = ((p * f64::from(bins)) as usize).min(n - 1);
         out[if yes { n + bin } else { bin }] += 1.0;
-        out[2 * n + bin] += eta;
+        out[2 * n + bin] += (eta * PARTS).round_ties_even() / PARTS;
         let miss = p - f64::from(u8::from(yes));
         out[3 * n] += miss * miss;
     }
@@ -77,6 +84,20 @@ pub(crate) fn site(
 }
 
 impl Judged {
+    /// Where there are too few rows to say more.
+    pub(crate) fn too_few(rows: u64) -> Self {
+        let none = f64::NAN;
+        let (calibration_intercept, calibration_slope) = (none, none);
+        Self {
+            rows: rows as f64,
+            positives: none,
+            auc: none,
+            brier: none,
+            calibration_intercept,
+            calibration_slope,
+        }
+    }
+
     /// Reads the sum of all sites. Rows in one bin count as ties for the area, and have the mean of their log odds for the
     /// calibration.
     pub(crate) fn read(sum: &[f64]) -> Result<Self, Refusal> {

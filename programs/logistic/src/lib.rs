@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | describe, ranks | see [`histone_program_sdk::tabular`] | the design |
 //! | newton | gradient of the log-likelihood, curvature `X'WX`, sum of log losses at the current weights | the next weights; at the end their standard errors |
-//! | judge | rows by outcome and predicted probability | area under the curve, calibration, Brier score |
+//! | judge | rows by outcome and predicted probability, when there are enough | area under the curve, calibration, Brier score |
 //!
 //! A step that makes the penalized loss larger is halved. When the donors of a round are not those of the round before, losses
 //! are not compared: they are of other rows.
@@ -23,7 +23,7 @@ use histone_program_sdk::math::{dot, logistic};
 use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::refusal::Refusal;
-use histone_program_sdk::tabular::{self, Design, Preparation, bins_for};
+use histone_program_sdk::tabular::{self, Design, LEAST_JUDGING, Preparation, bins_for};
 use histone_program_sdk::wire;
 
 pub use fit::Fit;
@@ -102,6 +102,16 @@ wire! {
             /// Bins of probability.
             bins: u32,
         },
+    }
+}
+
+impl State {
+    /// Judging, or the end where too few rows would judge.
+    fn judging(estimates: Estimates) -> Self {
+        match estimates.described.judging {
+            rows if rows < LEAST_JUDGING => State::Finished { judged: Judged::too_few(rows), estimates },
+            _ => State::Judging { estimates },
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use histone_program_sdk::matrix::{Factor, Gram};
 use histone_program_sdk::method::{Done, Fact};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::stats::{normal_quantile, two_sided_normal};
-use histone_program_sdk::tabular::{Described, Design};
+use histone_program_sdk::tabular::{Described, Design, LEAST_JUDGING};
 use histone_program_sdk::wire;
 
 use crate::{Fit, Judged, setting};
@@ -86,9 +86,16 @@ impl Estimates {
 
 /// Model and facts.
 pub(crate) fn done(estimates: &Estimates, judged: &Judged) -> Done {
+    let ridge = estimates.design.config.value(setting::RIDGE);
+    let mut says =
+        "Log odds of a yes for one unit more, on the scale of the data, with 95 % intervals (Wald)"
+            .to_owned();
+    if ridge > 0.0 {
+        says.push_str(&format!("; a ridge of {ridge} on standardized columns pulls them towards 0"));
+    }
     let mut coefficients = Fact::table(
         "coefficients",
-        "Log odds of a yes for one unit more, on the scale of the data, with 95 % intervals (Wald)",
+        &says,
         &[
             "term",
             "estimate",
@@ -116,7 +123,7 @@ pub(crate) fn done(estimates: &Estimates, judged: &Judged) -> Done {
     let d = &estimates.described;
     let mut columns_fact = Fact::table(
         "columns",
-        "What the training rows have in each feature",
+        "What the training rows have in each feature, as the first round counted them",
         &["feature", "present", "missing", "outside of the range"],
     );
     for (i, x) in estimates.design.config.features.iter().enumerate() {
@@ -135,10 +142,14 @@ pub(crate) fn done(estimates: &Estimates, judged: &Judged) -> Done {
         .map(|(c, _)| c.name.as_str())
         .collect();
     let mut facts = vec![
-        Fact::single("rows", "Rows that were trained on", d.rows as f64),
+        Fact::single("rows", "Rows to train on, as the first round counted them", d.rows as f64),
         Fact::single("positives", "Those with a yes", d.positives as f64),
         Fact::single("judging rows", "Rows that judge the model", judged.rows),
-        Fact::single("auc", "Area under the curve on the judging rows", judged.auc),
+        Fact::single(
+            "auc",
+            "Area under the curve on the judging rows, counted in bins of probability",
+            judged.auc,
+        ),
         Fact::single(
             "brier",
             "Mean squared difference of probability and outcome on the judging rows",
@@ -146,11 +157,11 @@ pub(crate) fn done(estimates: &Estimates, judged: &Judged) -> Done {
         ),
         Fact::single(
             "calibration slope",
-            "Slope of the outcome on the predicted log odds; 1 is best",
+            "Slope of the outcome on the predicted log odds, by the same bins; 1 is best",
             judged.calibration_slope,
         ),
         Fact::single("calibration intercept", "Intercept of it; 0 is best", judged.calibration_intercept),
-        Fact::single("log-likelihood", "Of the training rows in the last round", -estimates.loss),
+        Fact::single("log-likelihood", "Of the rows that were in the last Newton round", -estimates.loss),
         Fact::single("newton rounds", "Until no weight changed", f64::from(estimates.rounds)),
         Fact::single(
             "converged",
@@ -160,6 +171,16 @@ pub(crate) fn done(estimates: &Estimates, judged: &Judged) -> Done {
         coefficients,
         columns_fact,
     ];
+    if judged.rows < LEAST_JUDGING as f64 {
+        facts.push(Fact::single(
+            "too few to judge",
+            "Judging rows below which nothing is asked of them",
+            LEAST_JUDGING as f64,
+        ));
+    }
+    if estimates.design.config.holdout == 0.0 {
+        facts.push(Fact::single("held out", "The training rows judge the model, which flatters it", "none"));
+    }
     if d.without_outcome > 0 {
         facts.push(Fact::single(
             "without outcome",

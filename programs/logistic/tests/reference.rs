@@ -5,9 +5,10 @@
 #[path = "../../sdk/tests/common/tables.rs"]
 mod tables;
 
-use histone_program_logistic::Logistic;
+use histone_program_logistic::{Estimates, Logistic, Question, State};
 use histone_program_sdk::config::{Config, Outcome};
-use histone_program_sdk::method::{Answer, Method};
+use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened};
+use histone_program_sdk::wire::Wire;
 use tables::{Table, blocks, compare, fact, missing, number, of_patients, patients, train, tumours, value};
 
 fn config(
@@ -124,4 +125,60 @@ fn a_column_that_repeats_another_is_named() {
     }
     let error = train::<Logistic>(&config(features, "malignant", 0.0, "refuse"), &copied).unwrap_err();
     assert!(error.contains("`copy` says nothing"), "{error}");
+}
+
+/// The state in which a training asks how its model does.
+fn judging(config: &Config, tables: &[Table]) -> (Estimates, Ask) {
+    let sites: Vec<_> = tables.iter().map(|t| blocks(t, config)).collect();
+    let mut state = Logistic::begin(config.clone()).unwrap();
+    loop {
+        let Next::Ask { ask } = Logistic::next(&state).unwrap() else { panic!("nobody judged") };
+        if let State::Judging { estimates } = state {
+            return (estimates, ask);
+        }
+        let question = || Question::from_bytes(&ask.question).unwrap();
+        let mut sums = vec![0.0; ask.len()];
+        for site in &sites {
+            sums.iter_mut().zip(Logistic::site(question(), site).unwrap()).for_each(|(s, v)| *s += v);
+        }
+        state = Logistic::advance(state, Opened { donors: vec![1, 2], sums }).unwrap();
+    }
+}
+
+#[test]
+fn the_score_of_whoever_is_alone_in_a_bin_is_not_opened() {
+    let tables = tumours();
+    let some = config(all_tumour_features(&tables), "malignant", 2.5, "refuse");
+    let (_, ask) = judging(&some, &tables);
+    // Nobody but one person here.
+    let mut one = tables[0].clone();
+    one.rows.truncate(1);
+    let question = Question::from_bytes(&ask.question).unwrap();
+    let numbers = Logistic::site(question, &blocks(&one, &some)).unwrap();
+    let bins = ask.segments[1].len as usize;
+    let scores = &numbers[2 * bins..3 * bins];
+    assert!(scores.iter().any(|v| *v != 0.0));
+    assert!(scores.iter().all(|v| (v * 4.0).fract() == 0.0), "{scores:?}");
+}
+
+#[test]
+fn rows_that_are_left_out_judge_nothing() {
+    let tables = patients();
+    let some = Config { holdout: 0.3, ..config(of_patients(&tables), "event", 0.0, "drop") };
+    let (estimates, _) = judging(&some, &tables);
+    let (done, _) = train::<Logistic>(&some, &tables).unwrap();
+    assert_eq!(estimates.described.judging as f64, value(&done, "judging rows"));
+}
+
+#[test]
+fn a_handful_of_rows_judges_no_model() {
+    let mut tables = tumours();
+    tables.iter_mut().for_each(|t| t.rows.truncate(40));
+    let features: Vec<_> = ["mean_radius", "mean_texture"].map(|n| number(n, &tables)).into();
+    let few = Config { holdout: 0.1, ..config(features, "malignant", 1.0, "refuse") };
+    let (done, _) = train::<Logistic>(&few, &tables).unwrap();
+    let rows = value(&done, "judging rows");
+    assert!((1.0..20.0).contains(&rows), "{rows}");
+    assert!(value(&done, "auc").is_nan() && value(&done, "brier").is_nan());
+    assert_eq!(value(&done, "too few to judge"), 20.0);
 }

@@ -8,7 +8,8 @@ use crate::wire::{Reader, Writer};
 pub struct Block {
     /// Columns of a row.
     pub columns: usize,
-    /// A number of [0, 1) for each row that nobody can choose: it decides who is held out.
+    /// A number of [0, 1) for each row, which decides who is held out. It follows from the row alone: no salt, order or plan makes
+    /// another one, but whoever changes the row does.
     pub draws: Vec<f64>,
     /// `draws.len() * columns` values, row by row; NaN = missing.
     pub values: Vec<f64>,

@@ -65,13 +65,18 @@ wire! {
 
 impl Segment {
     /// A number as it counts: with so many binary digits behind the point. The same on every machine, because scaling by a
-    /// power of two is exact.
+    /// power of two is exact. A number within the bound stays within it, whether the bound has these digits or more.
     fn rounded(&self, value: f64) -> f64 {
-        let Numbers::Real { fraction_bits, .. } = self.numbers else { return value };
+        let Numbers::Real { fraction_bits, max_abs } = self.numbers else { return value };
         let scale = (1_u64 << fraction_bits.min(60)) as f64;
         let scaled = value * scale;
         // From 2^52 on every double is whole; NaN stays what it is.
-        if scaled.abs() < (1_u64 << 52) as f64 { scaled.round_ties_even() / scale } else { value }
+        if scaled.abs() >= (1_u64 << 52) as f64 || scaled.is_nan() {
+            return value;
+        }
+        let whole = scaled.round_ties_even();
+        let beyond = value.abs() <= max_abs && whole.abs() / scale > max_abs;
+        if beyond { scaled.trunc() / scale } else { whole / scale }
     }
 }
 
@@ -278,4 +283,25 @@ pub fn run_alone<M: Method>(config: Config, data: &dyn Data) -> Result<Done, Ref
 pub trait Answer {
     /// One number for each field of the manifest's `answer`. `row` has a value for each feature, NaN where it is missing.
     fn answer(model: &Model, row: &[f64]) -> Result<Vec<f64>, Refusal>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Numbers, Segment};
+
+    #[test]
+    fn a_number_within_its_bound_stays_within_it() {
+        for (max_abs, fraction_bits, value, rounded) in [
+            (0.6, 0, 0.6, 0.0),
+            (0.6, 0, -0.55, 0.0),
+            (0.6, 1, 0.6, 0.5),
+            (0.75, 1, 0.75, 0.5),
+            (1.0, 0, 0.6, 1.0),
+            // Beyond the bound, so that the gate sees it.
+            (0.6, 0, 0.7, 1.0),
+        ] {
+            let segment = Segment { len: 1, numbers: Numbers::Real { max_abs, fraction_bits } };
+            assert_eq!(segment.rounded(value), rounded, "{value} of {max_abs} with {fraction_bits} digits");
+        }
+    }
 }

@@ -164,7 +164,7 @@ fn policy(run: &Run, model: U256, paper: &WhitePaper) -> CohortPolicy {
     CohortPolicy {
         appraisal: AppraisalPolicy::of(&paper.appraisal),
         programs: paper.programs.clone(),
-        training: training::init_data(run.deployment(), id, &run.plan),
+        training: training::init_data(run.deployment(), id, run.plan_hash(model)),
         validation: validation::init_data(),
     }
 }

@@ -8,9 +8,10 @@ use histone_enclave::{query, training, validation};
 use histone_ledger::Contract;
 use histone_ledger::contracts::{Datasets, Enclaves, Market};
 use histone_protocol::evidence::{EnclaveKeys, Evidence};
+use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::seal::SealPublicKey;
-use histone_protocol::{Address, B256};
+use histone_protocol::{Address, B256, U256};
 
 use super::Check;
 use super::findings::{Findings, count, told};
@@ -322,6 +323,16 @@ fn one(run: &Run, claim: &Claim) -> Result<(Purpose, (u64, u64)), String> {
         configurations.iter().find(|(_, init_data)| *init_data == quote.init_data).copied().ok_or_else(
             || format!("it was started with init-data {}, which no model of this run has", quote.init_data),
         )?;
+    if let Purpose::Query(id) = purpose {
+        let plan =
+            PlanDocument::from_bytes(&run.blob(run.plan_hash(U256::from(id)))?).map_err(|e| told(&e))?;
+        if plan.programs.query != claim.measurement {
+            return Err(format!(
+                "it answers for model {id} with the program {}, whose plan promises {}",
+                claim.measurement, plan.programs.query
+            ));
+        }
+    }
     let expected = Expected {
         operator: claim.operator,
         keys: claim.facts().keys,
@@ -359,14 +370,16 @@ fn configurations(run: &Run, kind: ProgramKind) -> Vec<(Purpose, B256)> {
             vec![(Purpose::Validation, validation::init_data())]
         }
         ProgramKind::Training => {
-            let init = |id| (Purpose::Training(id), training::init_data(deployment, id, &run.plan));
+            let plan = |id| run.plan_hash(U256::from(id));
+            let init = |id| (Purpose::Training(id), training::init_data(deployment, id, plan(id)));
             run.record.models.iter().map(|m| init(m.model_id)).collect()
         }
         ProgramKind::Query => {
             let finished = run.events::<Market::TrainingFinished>(Contract::Market);
             let init = |s: super::history::Seen<Market::TrainingFinished>| {
                 let id = u64::try_from(s.event.modelId).ok()?;
-                Some((Purpose::Query(id), query::init_data(deployment, id, s.event.modelHash)))
+                let plan = run.plan_hash(s.event.modelId);
+                Some((Purpose::Query(id), query::init_data(deployment, id, s.event.modelHash, plan)))
             };
             finished.into_iter().filter_map(init).collect()
         }

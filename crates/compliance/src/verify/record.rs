@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::hex;
 use histone_chain::{Chain, Genesis, ManualClock, ReplayReport, replay};
-use histone_enclave::engine::Engine;
+use histone_enclave::engine::{Budget, Engine};
 use histone_enclave::method::HostedMethod;
 use histone_enclave::program::Program;
 use histone_federation::plan::Plan;
@@ -219,6 +219,7 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
     let plan = plan.and_then(|bytes| Plan::decode(&bytes).map_err(|e| told(&e)));
     let plan = findings.take(plan, || "the training plan in run.json".into())?;
     let method = findings.take(method(folder, &record, &plan), || "the method of the plan".into())?;
+    let method = method.within(Budget::of_seconds(MOST_SECONDS));
 
     let chain_id = source.chain_id();
     let deployment = record.deployment.clone();
@@ -260,6 +261,10 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
     }
     Some(Run::new(folder, record, (plan, method), history, ledger, (counts, head)))
 }
+
+/// Seconds for all that a method computes in one check: whoever made the folder chose it, and calls that each end in time
+/// could still keep a reader busy for ever.
+const MOST_SECONDS: u64 = 30 * 60;
 
 /// The method of a plan, from the module in the folder. That the module is registered and audited is another check.
 fn method(folder: &Folder, record: &RunRecord, plan: &Plan) -> Result<HostedMethod, String> {

@@ -93,6 +93,13 @@ fn trained(run: &Run, basis: &Basis<'_>, findings: &mut Findings) -> Option<Trai
         let (round, other) = (opened.event.round, opened.event.modelId);
         findings.fail(format!("round {round} of model {other} is not in run.json"));
     }
+    // What the members never allowed is not run: whoever made the folder could keep its readers busy with it.
+    let began = log.opened.iter().find(|s| s.event.modelId == id).map_or(usize::MAX, |s| s.order);
+    let measurement = B256::from(run.plan.method);
+    if !run.history.allowed(run.deployment(), measurement, began) {
+        findings.fail(format!("not recomputed: the members had not allowed its method {measurement}"));
+        return None;
+    }
     let mut training = findings
         .take(Training::start(run.method.clone(), run.plan.clone()).map_err(|e| told(&e)), || {
             "the plan".into()

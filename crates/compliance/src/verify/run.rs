@@ -7,12 +7,12 @@ use std::sync::{Mutex, PoisonError};
 use alloy_sol_types::SolEvent;
 use histone_enclave::method::HostedMethod;
 use histone_federation::plan::Plan;
-use histone_ledger::contracts::Programs;
+use histone_ledger::contracts::{Market, Programs};
 use histone_ledger::{Contract, Deployment, Ledger};
 use histone_network::BlobStore;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::record::{Record, Signed};
-use histone_protocol::{Address, B256};
+use histone_protocol::{Address, B256, U256};
 
 use super::findings::told;
 use super::history::{History, Seen};
@@ -96,6 +96,12 @@ impl Run {
     pub(super) fn name(&self, account: Address) -> String {
         let owns = |p: &&crate::folder::PartyRecord| p.account == account || p.payees.contains(&account);
         self.record.parties.iter().find(owns).map_or_else(|| account.to_string(), |p| p.name.clone())
+    }
+
+    /// The plan with which a model was proposed, by its hash; zero for a model that was not.
+    pub(super) fn plan_hash(&self, model: U256) -> B256 {
+        let proposed = self.events::<Market::ModelProposed>(Contract::Market);
+        proposed.iter().find(|s| s.event.modelId == model).map(|s| s.event.planHash).unwrap_or_default()
     }
 
     /// Kind of a program that is registered on the ledger.

@@ -1,6 +1,6 @@
 //! Programs that do not keep to the rules while they run.
 
-use histone_enclave::engine::{Engine, RunError, TrapKind};
+use histone_enclave::engine::{Budget, Engine, RunError, TrapKind};
 use histone_enclave::program::{Limits, Program};
 
 use crate::support::{SMALL, as_owner, load, module, run};
@@ -122,6 +122,21 @@ fn to_keep_a_host_busy_within_its_fuel() {
     let program = engine.load(Program::admit(&endless, limits).unwrap()).unwrap();
     let begun = std::time::Instant::now();
     assert_eq!(as_owner(&program, b""), Err(RunError::OutOfTime { seconds: 1 }));
+    assert!(begun.elapsed().as_secs() < 60);
+}
+
+/// Each call ends in time, and there is one more.
+#[test]
+fn to_keep_a_reader_busy_with_many_calls() {
+    let endless = module(r#"(func (export "validate") (loop $l (br $l)))"#);
+    let limits = Limits { fuel: u64::MAX >> 1, ..SMALL };
+    let engine = Engine::with_seconds(3).unwrap();
+    let program = engine.load(Program::admit(&endless, limits).unwrap()).unwrap();
+    let program = program.within(Budget::of_seconds(1));
+    let begun = std::time::Instant::now();
+    for _ in 0..100 {
+        assert_eq!(as_owner(&program, b""), Err(RunError::OutOfBudget { seconds: 1 }));
+    }
     assert!(begun.elapsed().as_secs() < 60);
 }
 

@@ -35,7 +35,7 @@ fn white_paper(study: &Study, model: &Model, plan: B256, cast: &Cast) -> Result<
         .trainers
         .get(&model.trainer)
         .ok_or_else(|| NodeError::Message(format!("there is no trainer `{}`", model.trainer)))?;
-    let programs = [&cast.loaded.validation, &cast.loaded.training, &cast.loaded.query];
+    let programs = [&cast.loaded.validation, cast.loaded.method.program(), &cast.loaded.query];
     Ok(WhitePaper {
         ledger: cast.world.ledger.deployment().id(),
         name: model.name.clone(),
@@ -67,7 +67,7 @@ fn programs(cast: &Cast) -> PlanPrograms {
     let measurement = |program: &LoadedProgram| B256::from(program.program().measurement());
     PlanPrograms {
         validation: measurement(&cast.loaded.validation),
-        training: measurement(&cast.loaded.training),
+        training: measurement(cast.loaded.method.program()),
         query: measurement(&cast.loaded.query),
     }
 }
@@ -121,9 +121,9 @@ pub(super) async fn recruit(
                         .devices
                         .get(&name)
                         .ok_or_else(|| NodeError::Message(format!("`{name}` has no machine")))?;
-                    let machine = Machine { program: cast.loaded.training.clone(), device };
+                    let machine = Machine { program: cast.loaded.method.program().clone(), device };
                     let payment = paper.instant_payment;
-                    owner.donate(permit, answer.blob, model_id, &plan, payment, machine, &world).await?;
+                    owner.donate(permit, answer.blob, model_id, payment, machine, &world).await?;
                     donors += 1;
                 }
                 Some(_) => {

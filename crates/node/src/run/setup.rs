@@ -346,7 +346,7 @@ impl Cast {
 /// The first trainer publishes the bundled programs, the auditor measures them again, the founder allows them. Then the
 /// founder hands over to the members.
 pub(super) async fn programs(cast: &mut Cast) -> Result<Vec<ProgramRecord>, NodeError> {
-    let loaded = [&cast.loaded.validation, &cast.loaded.training, &cast.loaded.query];
+    let loaded = [&cast.loaded.validation, cast.loaded.method.program(), &cast.loaded.query];
     let mut records = Vec::new();
     let author =
         cast.trainers.values().next().ok_or_else(|| NodeError::Message("there is no trainer".into()))?;

@@ -308,11 +308,7 @@ pub(super) struct Evaluated {
 }
 
 /// The enclave of each donor in the last sum evaluates the finished model on its own rows.
-pub(super) async fn evaluate(
-    cast: &mut Cast,
-    recruited: &Recruited,
-    trained: &Trained,
-) -> Result<Evaluated, NodeError> {
+pub(super) fn evaluate(cast: &mut Cast, trained: &Trained) -> Result<Evaluated, NodeError> {
     debug_assert_eq!(B256::from(trained.finished.hash()), trained.model_hash);
     let world = cast.world.clone();
     let mut evaluated = Evaluated { blobs: Vec::new(), sites: Vec::new(), silent: Vec::new() };
@@ -328,7 +324,7 @@ pub(super) async fn evaluate(
             evaluated.silent.push(name.clone());
             continue;
         }
-        let blob = owner.evaluate(&recruited.plan, &world)?;
+        let blob = owner.evaluate(&world)?;
         let statement = Signed::<SiteEvaluation>::from_bytes(&world.blobs.get(blob)?)?.open()?.0;
         evaluated.blobs.push(blob);
         evaluated.sites.push((owner.party.name.clone(), statement));

@@ -28,7 +28,7 @@ use histone_node::committee::CommitteeMember;
 use histone_node::committee::Lock;
 use histone_node::owner::{Machine, Owner};
 use histone_node::party::{Entropy, Party};
-use histone_node::programs::{BUNDLED, Loaded, Methods};
+use histone_node::programs::{BUNDLED, Loaded, Methods, PublishedProgram};
 use histone_node::runner::Runner;
 use histone_node::trainer::{Leading, Offer, Trainer};
 use histone_node::user::User;
@@ -42,6 +42,7 @@ use histone_protocol::keys::SigningKey;
 use histone_protocol::plan::{
     ColumnKind, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms,
 };
+use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, DonationReceipt, EnclaveRegistration, UpdateReceipt};
 use histone_protocol::record::LedgerId;
 use histone_protocol::seal::SealPublicKey;
@@ -70,6 +71,9 @@ pub struct Cast {
     pub trainer: Trainer,
     pub runner: Runner,
     pub user: User,
+    pub auditor: Party,
+    /// Programs that are allowed beside the bundled ones.
+    pub others: Vec<(PublishedProgram, B256)>,
 }
 
 /// A model in training, as its trainer sees it.
@@ -102,6 +106,36 @@ pub fn plan(min_survivors: u16) -> Plan {
     };
     let plan = Plan { method: method.program().program().measurement(), config, min_survivors };
     with(with(with(plan, "ridge", 1.0), "rounds", 1.0), "bins", 10.0)
+}
+
+/// Another method, for those who would have it in place of the bundled one.
+pub const LINEAR: PublishedProgram = PublishedProgram {
+    name: "linear",
+    kind: ProgramKind::Training,
+    wasm: include_bytes!("../../../../programs/artifacts/linear.wasm"),
+    source: include_bytes!("../../../../programs/artifacts/linear.source"),
+};
+
+/// What applies its models.
+pub const LINEAR_ANSWER: PublishedProgram = PublishedProgram {
+    name: "linear-answer",
+    kind: ProgramKind::Query,
+    wasm: include_bytes!("../../../../programs/artifacts/linear-answer.wasm"),
+    source: include_bytes!("../../../../programs/artifacts/linear-answer.source"),
+};
+
+/// Has a program published by a trainer, audited and allowed.
+async fn allow(
+    (trainer, auditor, operator): (&Trainer, &Party, &Party),
+    program: &PublishedProgram,
+    loaded: &LoadedProgram,
+    world: &World,
+) {
+    let measurement = B256::from(loaded.program().measurement());
+    let submission = trainer.publish(program, measurement, world).await.unwrap();
+    audit(auditor, &submission, world).await.unwrap();
+    let allow = Programs::allowCall { measurement };
+    world.ledger.send(&operator.key, Contract::Programs, allow).await.unwrap();
 }
 
 /// The state before the first round.
@@ -202,12 +236,10 @@ impl Cast {
             member.prove_key(&world).await.unwrap();
         }
         let loaded = loaded();
-        for (program, loaded) in BUNDLED.iter().zip([&loaded.validation, &loaded.training, &loaded.query]) {
-            let measurement = B256::from(loaded.program().measurement());
-            let submission = trainer.publish(program, measurement, &world).await.unwrap();
-            audit(&auditor, &submission, &world).await.unwrap();
-            let allow = Programs::allowCall { measurement };
-            world.ledger.send(&operator.key, Contract::Programs, allow).await.unwrap();
+        for (program, loaded) in
+            BUNDLED.iter().zip([&loaded.validation, loaded.method.program(), &loaded.query])
+        {
+            allow((&trainer, &auditor, &operator), program, loaded, &world).await;
         }
         let validation = runner.start_validation(loaded.validation.clone(), &world).await.unwrap();
         for owner in &mut owners {
@@ -227,11 +259,21 @@ impl Cast {
             trainer,
             runner,
             user,
+            auditor,
+            others: Vec::new(),
         }
     }
 
+    /// Has another program published, audited and allowed. Gives its measurement.
+    pub async fn allow(&mut self, program: &PublishedProgram, loaded: &LoadedProgram) -> B256 {
+        allow((&self.trainer, &self.auditor, &self.operator), program, loaded, &self.world).await;
+        let measurement = B256::from(loaded.program().measurement());
+        self.others.push((*program, measurement));
+        measurement
+    }
+
     pub fn paper(&self) -> WhitePaper {
-        let programs = [&self.loaded.validation, &self.loaded.training, &self.loaded.query];
+        let programs = [&self.loaded.validation, self.loaded.method.program(), &self.loaded.query];
         WhitePaper {
             ledger: self.world.ledger.deployment().id(),
             name: "risk".into(),
@@ -272,7 +314,12 @@ impl Cast {
             method: format!("{} {}", manifest.name, manifest.version),
             features: plan.config.features.iter().map(feature).collect(),
             outcome: PlanOutcome::YesNo("y".into()),
-            missing: MissingCells::Mean,
+            missing: match plan.config.missing {
+                Missing::Refuse {} => MissingCells::Refuse,
+                Missing::Drop {} => MissingCells::Drop,
+                Missing::Mean {} => MissingCells::Mean,
+                Missing::Median {} => MissingCells::Median,
+            },
             holdout: plan.config.holdout,
             settings: names.zip(plan.config.values.iter().copied()).collect(),
             min_survivors: plan.min_survivors,
@@ -282,7 +329,7 @@ impl Cast {
             opening_seconds: DEADLINE,
             programs: PlanPrograms {
                 validation: measurement(&self.loaded.validation),
-                training: measurement(&self.loaded.training),
+                training: measurement(self.loaded.method.program()),
                 query: measurement(&self.loaded.query),
             },
         }
@@ -319,12 +366,11 @@ impl Cast {
         owner: usize,
         paper: B256,
         model: u64,
-        plan: &Plan,
     ) -> Result<u16, histone_node::error::NodeError> {
         let answer = self.owners[owner].consider(paper, model, &self.world).await?;
-        let machine = Machine { program: self.loaded.training.clone(), device: &self.devices[owner] };
+        let machine = Machine { program: self.loaded.method.program().clone(), device: &self.devices[owner] };
         self.owners[owner]
-            .donate(answer.permit.unwrap(), answer.blob, model, plan, PRICE, machine, &self.world)
+            .donate(answer.permit.unwrap(), answer.blob, model, PRICE, machine, &self.world)
             .await
     }
 
@@ -332,7 +378,7 @@ impl Cast {
     pub async fn recruit(&mut self, plan: Plan) -> Model {
         let (paper, id) = self.propose(&plan).await;
         for owner in 0..self.owners.len() {
-            self.donate(owner, paper, id, &plan).await.unwrap();
+            self.donate(owner, paper, id).await.unwrap();
         }
         self.begin(id, plan).await
     }
@@ -482,10 +528,10 @@ impl Cast {
     pub async fn start_training(&self, owner: usize, model: u64, plan: &Plan, seed: u8) -> Instance {
         let ledger = &self.world.ledger;
         Instance::start(
-            self.loaded.training.clone(),
+            self.loaded.method.program().clone(),
             &self.devices[owner],
             self.owners[owner].account(),
-            init_data(ledger.deployment(), model, plan),
+            init_data(ledger.deployment(), model, self.document(plan).hash()),
             ledger.time().await.unwrap(),
             [seed; 32].into(),
         )
@@ -510,7 +556,8 @@ impl Cast {
         let payee = self.owners[owner].account();
         let terms = DonationTerms { payee, consent: self.consent(owner, model).await };
         let policy = self.world.cohort_policy(model).await.unwrap();
-        TrainingEnclave::admit(instance, plan.clone(), model, &sealed, terms, policy, &self.world.ledger)
+        let plan = self.document(plan);
+        TrainingEnclave::admit(instance, &plan, model, &sealed, terms, policy, &self.world.ledger)
             .await
             .unwrap()
     }
@@ -582,7 +629,7 @@ impl Cast {
         let r = EnclaveRegistration {
             operator: party.account(),
             sealKey: B256::repeat_byte(3),
-            measurement: B256::from(self.loaded.training.program().measurement()),
+            measurement: B256::from(self.loaded.method.program().program().measurement()),
             platform: 0,
             evidenceHash: evidence,
             expiresAt: expires,
@@ -615,8 +662,8 @@ impl Cast {
     pub async fn device_evidence(&self, owner: usize, key: &SigningKey, model: u64, plan: &Plan) -> Vec<u8> {
         let keys = EnclaveKeys { receipt: key.address(), seal: SealPublicKey(B256::repeat_byte(3)) };
         let ledger = &self.world.ledger;
-        let init_data = init_data(ledger.deployment(), model, plan);
-        let measurement = B256::from(self.loaded.training.program().measurement());
+        let init_data = init_data(ledger.deployment(), model, self.document(plan).hash());
+        let measurement = B256::from(self.loaded.method.program().program().measurement());
         let operator = self.owners[owner].account();
         let now = ledger.time().await.unwrap();
         self.devices[owner].evidence(keys, operator, measurement, init_data, now).unwrap().to_bytes()
@@ -632,7 +679,7 @@ impl Cast {
         evidence: B256,
     ) -> Result<u16, histone_ledger::LedgerError> {
         let (ledger, d) = (&self.world.ledger, self.world.ledger.deployment());
-        let measurement = B256::from(self.loaded.training.program().measurement());
+        let measurement = B256::from(self.loaded.method.program().program().measurement());
         let expires = ledger.time().await.unwrap() + EVIDENCE_MAX_AGE;
         let party = &self.owners[owner].party;
         let r = EnclaveRegistration {

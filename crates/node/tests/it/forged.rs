@@ -152,8 +152,8 @@ fn another_plan_was_not_attested() {
         plan.config.values[0] += 1.0;
         r.plan = hex::encode(plan.encode());
     };
-    let failing = ["enclaves", "decisions", "rounds", "evaluations", "result"];
-    lie(change, &failing, &["which no model of this run has", "round 1: "]);
+    let failing = ["decisions", "rounds", "evaluations", "result"];
+    lie(change, &failing, &["is not the one that model 1 was proposed with", "round 1: "]);
 }
 
 #[test]

@@ -20,9 +20,9 @@ wire! {
     /// What the training rows of the first round are, summed up over sites.
     #[derive(Debug, Clone, PartialEq)]
     pub struct Described {
-        /// Training rows, before rows with missing values are left out.
+        /// Training rows, after rows with missing values are left out.
         pub rows: u64,
-        /// Rows that judge the model.
+        /// Rows that judge the model, after rows with missing values are left out.
         pub judging: u64,
         /// Rows without an outcome, which are left out.
         pub without_outcome: u64,
@@ -76,17 +76,17 @@ pub(super) fn site(config: &Config, data: &dyn Data) -> Result<Vec<f64>, Refusal
             head[2] += 1.0;
             return Ok(());
         };
-        if selection.has(Part::Judging, class, draw) {
-            head[1] += 1.0;
-        }
-        if !selection.has(Part::Training, class, draw) {
-            return Ok(());
-        }
         let left_out = features.iter().zip(&config.features).any(|(&v, x)| present(x, v).is_none());
         if left_out && config.missing == (Missing::Refuse {}) {
             return Err(Refusal::MissingValue);
         }
         if left_out && config.missing == (Missing::Drop {}) {
+            return Ok(());
+        }
+        if selection.has(Part::Judging, class, draw) {
+            head[1] += 1.0;
+        }
+        if !selection.has(Part::Training, class, draw) {
             return Ok(());
         }
         head[0] += 1.0;

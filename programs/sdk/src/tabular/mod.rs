@@ -36,8 +36,31 @@ pub const MAX_BINS: u32 = 100;
 /// Rows that a bin holds on average, as far as the sums before it tell.
 pub const ROWS_PER_BIN: u64 = 10;
 
+/// Judging rows of all sites below which no figure of them is asked for: sums over a handful of people tell of each of them.
+pub const LEAST_JUDGING: u64 = 20;
+
 /// Bins for about `rows` rows: as many as asked for, as long as they hold [`ROWS_PER_BIN`] rows each on average; at least 2.
 pub fn bins_for(asked: u32, rows: u64) -> u32 {
     let most = u64::from(MAX_BINS).min(rows / ROWS_PER_BIN) as u32;
     asked.min(most).max(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bins_for;
+
+    #[test]
+    fn few_rows_have_few_bins() {
+        for (asked, rows, bins) in [
+            (100, 0, 2),
+            (100, 29, 2),
+            (100, 30, 3),
+            (100, 999, 99),
+            (500, 1 << 40, 100),
+            (5, 1 << 40, 5),
+            (1, 0, 2),
+        ] {
+            assert_eq!(bins_for(asked, rows), bins, "{asked} {rows}");
+        }
+    }
 }

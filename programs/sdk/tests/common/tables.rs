@@ -11,6 +11,7 @@ use histone_program_sdk::data::{Block, Data};
 use histone_program_sdk::method::{Cell, Done, Fact, Method, run_over};
 
 /// A file as text cells, without quotes.
+#[derive(Clone)]
 pub struct Table {
     pub names: Vec<String>,
     pub rows: Vec<Vec<String>>,

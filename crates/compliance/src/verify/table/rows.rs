@@ -98,7 +98,7 @@ pub const TABLE: &[Row] = &[
         "run.json",
         &["plan"],
         Recomputed,
-        "the blob that the proposal names, the init-data in the evidence of every training enclave",
+        "the blob that the proposal names, whose hash every training and query enclave was started with",
     ),
     row(
         "run.json",

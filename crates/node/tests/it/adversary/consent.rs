@@ -1,6 +1,7 @@
 //! A trainer whose white paper, plan and ledger do not say the same, or who would have other enclaves believed.
 
 use histone_node::owner::Machine;
+use histone_program_sdk::config::Kind;
 use histone_protocol::consent::{Verdict, WhitePaper};
 use histone_protocol::plan::{PlanDocument, PlanOutcome};
 use histone_protocol::{Address, B256};
@@ -70,16 +71,30 @@ async fn a_plan_contradicts_the_paper_or_the_terms_that_the_contracts_enforce() 
 }
 
 #[tokio::test]
-async fn a_plan_with_other_bins_is_handed_in_after_the_decision() {
+async fn a_plan_that_the_method_does_not_begin_is_refused_before_a_key_is_released() {
     let mut cast = Cast::new(1).await;
     let world = cast.world.clone();
-    let (paper, id) = cast.propose(&plan(2)).await;
-    let answer = cast.owners[0].consider(paper, id, &world).await.unwrap();
-    let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[0] };
-    let other = with(plan(2), "bins", 11.0);
-    let permit = answer.permit.unwrap();
-    let donated = cast.owners[0].donate(permit, answer.blob, id, &other, PRICE, machine, &world).await;
-    refused(donated, "is not the one that was considered");
+    let mut turned = plan(2);
+    turned.config.features[0].kind = Kind::Number { low: 5.0, high: 1.0 };
+    let mut held_out = plan(2);
+    held_out.config.holdout = 7.0;
+    for (bad, why) in [(turned, "its end must be above its beginning"), (held_out, "must be from 0 to 0.9")] {
+        let (paper, id) = cast.propose(&bad).await;
+        refused(cast.owners[0].consider(paper, id, &world).await, why);
+    }
+}
+
+#[tokio::test]
+async fn a_permit_opens_no_donation_to_a_model_that_was_not_considered() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let (paper, first) = cast.propose(&plan(2)).await;
+    let (_, second) = cast.propose(&with(plan(2), "bins", 11.0)).await;
+    let answer = cast.owners[0].consider(paper, first, &world).await.unwrap();
+    let machine = Machine { program: cast.loaded.method.program().clone(), device: &cast.devices[0] };
+    let donated =
+        cast.owners[0].donate(answer.permit.unwrap(), answer.blob, second, PRICE, machine, &world).await;
+    refused(donated, "has not considered model 2");
 }
 
 #[tokio::test]
@@ -90,7 +105,7 @@ async fn a_committee_is_smaller_than_the_plan_says() {
     let paper = WhitePaper { plan: document.hash(), ..cast.paper() };
     let (blob, id) = cast.propose_as(&paper, &document, |_| {}).await;
     for owner in 0..3 {
-        cast.donate(owner, blob, id, &plan(2)).await.unwrap();
+        cast.donate(owner, blob, id).await.unwrap();
     }
     let mut model = cast.begin(id, plan(2)).await;
     let (header, _) = cast.trainer.open_round(&model.training, &mut model.leading, &world).await.unwrap();
@@ -103,7 +118,7 @@ async fn simulated_hardware_where_the_paper_says_none() {
     let mut paper = cast.paper();
     paper.appraisal.platforms.clear();
     let (blob, id) = cast.propose_as(&paper, &cast.document(&plan(2)), |_| {}).await;
-    refused(cast.donate(0, blob, id, &plan(2)).await, "the evidence is SIMULATED");
+    refused(cast.donate(0, blob, id).await, "the evidence is SIMULATED");
 }
 
 #[tokio::test]

@@ -102,11 +102,8 @@ async fn a_runner_restarts_its_enclave_to_answer_a_code_twice() {
 
     // An enclave of other data, another program or another party does not come back under this name.
     let wrong = again(&private);
-    refused(
-        wrong.resume_query(program.clone(), model.id + 1, hash, signer, &world).await,
-        "to continue with",
-    );
-    let training = cast.loaded.training.clone();
+    refused(wrong.resume_query(program.clone(), model.id + 1, hash, signer, &world).await, "UnknownModel");
+    let training = cast.loaded.method.program().clone();
     refused(wrong.resume_query(training, model.id, hash, signer, &world).await, "to continue with");
     refused(
         wrong.resume_query(program, model.id, hash, world.ledger.deployment().market, &world).await,

@@ -36,9 +36,10 @@ async fn admitted(
     consent: &Consent,
     seed: u8,
 ) -> Result<(), EnclaveError> {
-    let (plan, owner) = (plan(2), cast.owners[0].account());
-    let instance = cast.start_training(0, 1, &plan, seed).await;
-    TrainingEnclave::admit(instance, plan, 1, dataset, terms(owner, consent), policy(), &cast.world.ledger)
+    let owner = cast.owners[0].account();
+    let instance = cast.start_training(0, 1, &plan(2), seed).await;
+    let plan = cast.document(&plan(2));
+    TrainingEnclave::admit(instance, &plan, 1, dataset, terms(owner, consent), policy(), &cast.world.ledger)
         .await
         .map(|_| ())
 }
@@ -104,13 +105,14 @@ async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
     // A plan or model that the evidence does not name.
     let other = cast.start_training(0, 1, &plan(2), 9).await;
     let (ledger, payee) = (&cast.world.ledger, good.owner);
+    let (two, three) = (cast.document(&plan(2)), cast.document(&plan(3)));
     refused(
-        TrainingEnclave::admit(other, plan(3), 1, &good, terms(payee, &consent), policy(), ledger).await,
+        TrainingEnclave::admit(other, &three, 1, &good, terms(payee, &consent), policy(), ledger).await,
         "started for another model or plan",
     );
     let other = cast.start_training(0, 1, &plan(2), 9).await;
     refused(
-        TrainingEnclave::admit(other, plan(2), 2, &good, terms(payee, &consent), policy(), ledger).await,
+        TrainingEnclave::admit(other, &two, 2, &good, terms(payee, &consent), policy(), ledger).await,
         "started for another model or plan",
     );
 }
@@ -196,29 +198,27 @@ async fn donations_at_the_wrong_moment_or_for_another_paper() {
 
     // A permit for one model does not serve another.
     let (other_paper, second) = cast.propose(&plan).await;
+    cast.owners[0].consider(other_paper, second, &world).await.unwrap();
     let permit = cast.owners[0].consider(paper, id, &world).await.unwrap().permit.unwrap();
-    let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[0] };
-    let donated =
-        cast.owners[0].donate(permit, B256::repeat_byte(1), second, &plan, PRICE, machine, &world).await;
+    let machine = Machine { program: cast.loaded.method.program().clone(), device: &cast.devices[0] };
+    let donated = cast.owners[0].donate(permit, B256::repeat_byte(1), second, PRICE, machine, &world).await;
     refused(donated, "the permit is for Training { model_id: 1 }, the ledger's funds are for");
     // A program of another kind on the owner's machine.
     let permit = cast.owners[0].consider(paper, id, &world).await.unwrap().permit.unwrap();
     let machine = Machine { program: cast.loaded.query.clone(), device: &cast.devices[0] };
-    let donated =
-        cast.owners[0].donate(permit, B256::repeat_byte(1), id, &plan, PRICE, machine, &world).await;
+    let donated = cast.owners[0].donate(permit, B256::repeat_byte(1), id, PRICE, machine, &world).await;
     refused(donated, "WrongKind");
 
     // Twice the same dataset.
-    cast.donate(0, paper, id, &plan).await.unwrap();
-    refused(cast.donate(0, paper, id, &plan).await, "AlreadyDonated");
+    cast.donate(0, paper, id).await.unwrap();
+    refused(cast.donate(0, paper, id).await, "AlreadyDonated");
     // Training has begun after the decision.
     let permit = cast.owners[2].consider(paper, id, &world).await.unwrap().permit.unwrap();
     let (_, late) = cast.admit(2, id, &plan, 3).await;
-    cast.donate(1, paper, id, &plan).await.unwrap();
+    cast.donate(1, paper, id).await.unwrap();
     cast.trainer.start(id, &world).await.unwrap();
-    let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[2] };
-    let donated =
-        cast.owners[2].donate(permit, B256::repeat_byte(1), id, &plan, PRICE, machine, &world).await;
+    let machine = Machine { program: cast.loaded.method.program().clone(), device: &cast.devices[2] };
+    let donated = cast.owners[2].donate(permit, B256::repeat_byte(1), id, PRICE, machine, &world).await;
     refused(donated, "model 1 is in state 2, not recruiting");
     let signer = cast.start_training(2, id, &plan, 3).await;
     cast.register(2, &signer).await;
@@ -227,9 +227,9 @@ async fn donations_at_the_wrong_moment_or_for_another_paper() {
     let answer = cast.owners[2].consider(other_paper, second, &world).await.unwrap();
     let withdraw = Datasets::withdrawCall { id: cast.owners[2].dataset() };
     world.ledger.send(&cast.owners[2].party.key, Contract::Datasets, withdraw).await.unwrap();
-    let machine = Machine { program: cast.loaded.training.clone(), device: &cast.devices[2] };
+    let machine = Machine { program: cast.loaded.method.program().clone(), device: &cast.devices[2] };
     let permit = answer.permit.unwrap();
-    let donated = cast.owners[2].donate(permit, answer.blob, second, &plan, PRICE, machine, &world).await;
+    let donated = cast.owners[2].donate(permit, answer.blob, second, PRICE, machine, &world).await;
     refused(donated, "the dataset is withdrawn");
     assert!(cast.owners[2].donation().is_none());
     assert!(cast.owners[2].consider(other_paper, second, &world).await.unwrap().permit.is_none());

@@ -116,7 +116,7 @@ async fn one_member_tries_to_stop_a_training_by_changing_its_key() {
     // The next training does without the two, and takes no key on trust.
     let (paper, id) = cast.propose(&plan(2)).await;
     for owner in 0..3 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+        cast.donate(owner, paper, id).await.unwrap();
     }
     cast.trainer.start(id, &cast.world).await.unwrap();
     let fixed = fixed_committee(U256::from(id), &ledger).await.unwrap().unwrap().event;
@@ -151,7 +151,7 @@ async fn a_trainer_chooses_its_own_committee() {
     for (chosen, reason) in [(without, "its committee lacks"), (with, "with a proven key")] {
         let (paper, id) = cast.propose(&plan(2)).await;
         for owner in 0..3 {
-            cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+            cast.donate(owner, paper, id).await.unwrap();
         }
         let (seats, keys) = chosen.into_iter().unzip();
         let call = Market::startTrainingCall { modelId: U256::from(id), seats, sealKeys: keys };
@@ -328,7 +328,7 @@ async fn a_donor_anchors_the_hash_of_nothing_to_stop_a_round() {
     for (junk, reason) in [(None, reasons::MISSING), (Some(b"no update"), reasons::UNDECODABLE)] {
         let (paper, id) = cast.propose(&plan(2)).await;
         for owner in 0..2 {
-            cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+            cast.donate(owner, paper, id).await.unwrap();
         }
         let (key, donor) = cast.donate_broken(2, id, &plan(2), 50 + reason).await;
         let mut model = cast.begin(id, plan(2)).await;

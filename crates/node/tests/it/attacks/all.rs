@@ -34,7 +34,7 @@ async fn three_of_ten_owners_follow_each_attack_in_turn() {
         let plan = plan(7);
         let (paper, id) = cast.propose(&plan).await;
         for owner in HONEST {
-            cast.donate(owner, paper, id, &plan).await.unwrap();
+            cast.donate(owner, paper, id).await.unwrap();
         }
         let mut keys = Vec::new();
         for owner in LIARS {
@@ -49,7 +49,7 @@ async fn three_of_ten_owners_follow_each_attack_in_turn() {
                     keys.push(cast.donate_broken(owner, id, &plan, seed + 1).await);
                 }
                 Attack::Silent | Attack::Withdraws => {
-                    cast.donate(owner, paper, id, &plan).await.unwrap();
+                    cast.donate(owner, paper, id).await.unwrap();
                 }
             }
         }

@@ -25,7 +25,7 @@ async fn to_void_every_round_by_coming_back_in_the_middle_of_it() {
     let id = {
         let (paper, id) = cast.propose(&plan(2)).await;
         for owner in 0..2 {
-            cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+            cast.donate(owner, paper, id).await.unwrap();
         }
         id
     };
@@ -83,7 +83,7 @@ fn registration(
     let r = EnclaveRegistration {
         operator: cast.owners[owner].party.account(),
         sealKey: B256::repeat_byte(3),
-        measurement: B256::from(cast.loaded.training.program().measurement()),
+        measurement: B256::from(cast.loaded.method.program().program().measurement()),
         platform: 0,
         evidenceHash: evidence,
         expiresAt: expires,
@@ -134,7 +134,7 @@ impl Guest {
         let world = cast.world.clone();
         let (paper, id) = cast.propose(&plan(2)).await;
         for owner in 0..2 {
-            cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+            cast.donate(owner, paper, id).await.unwrap();
         }
         let (key, evidence) = cast.broken_evidence(2, id, &plan(2), 9).await;
         let expires = world.ledger.time().await.unwrap() + 2 * DEADLINE;
@@ -337,7 +337,7 @@ async fn to_void_a_round_with_evidence_that_is_dated_ahead() {
     let world = cast.world.clone();
     let (paper, id) = cast.propose(&plan(2)).await;
     for owner in 0..2 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+        cast.donate(owner, paper, id).await.unwrap();
     }
     let (key, evidence) = cast.broken_evidence(2, id, &plan(2), 9).await;
     let expires = world.ledger.time().await.unwrap() + 20 * DEADLINE;
@@ -350,8 +350,12 @@ async fn to_void_a_round_with_evidence_that_is_dated_ahead() {
     for round in 1..3 {
         let now = world.ledger.time().await.unwrap();
         let keys = EnclaveKeys { receipt: key.address(), seal: SealPublicKey(B256::repeat_byte(3)) };
-        let init = histone_enclave::training::init_data(world.ledger.deployment(), id, &plan(2));
-        let measurement = B256::from(cast.loaded.training.program().measurement());
+        let init = histone_enclave::training::init_data(
+            world.ledger.deployment(),
+            id,
+            cast.document(&plan(2)).hash(),
+        );
+        let measurement = B256::from(cast.loaded.method.program().program().measurement());
         let operator = cast.owners[2].account();
         let ahead =
             cast.devices[2].evidence(keys, operator, measurement, init, now + 60 + 300).unwrap().to_bytes();

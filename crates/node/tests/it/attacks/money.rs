@@ -79,7 +79,7 @@ async fn to_get_a_model_for_nothing_by_revoking_ones_own_program() {
     let world = cast.world.clone();
     let (model, header) = before_the_last_sum(&mut cast).await;
     cast.trainer.close_round(model.id, 3, &world).await.unwrap();
-    let measurement = B256::from(cast.loaded.training.program().measurement());
+    let measurement = B256::from(cast.loaded.method.program().program().measurement());
     let revoke = Programs::revokeCall { measurement };
     world.ledger.send(&cast.trainer.party.key, Contract::Programs, revoke).await.unwrap();
     cast.open_sum(&header).await;
@@ -101,7 +101,7 @@ async fn to_make_a_trainer_pay_for_a_sum_that_members_lock_and_then_refuse() {
     let before = trainer_is_owed(&cast).await;
     let (paper, id) = cast.propose(&plan(2)).await;
     for owner in 0..2 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+        cast.donate(owner, paper, id).await.unwrap();
     }
     let mut second = cast.begin(id, plan(2)).await;
     let header = cast.open_round(&mut second).await;
@@ -179,7 +179,7 @@ async fn to_make_a_trainer_pay_for_one_of_two_sums_that_are_locked_at_once() {
     }
     let (paper, id) = cast.propose(&plan(2)).await;
     for owner in 0..2 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+        cast.donate(owner, paper, id).await.unwrap();
     }
     let mut second = cast.begin(id, plan(2)).await;
     let two = cast.open_round(&mut second).await;
@@ -309,7 +309,7 @@ async fn to_hold_promises_of_members_for_nothing() {
     let world = cast.world.clone();
     let (paper, id) = cast.propose(&plan(2)).await;
     for owner in 0..2 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+        cast.donate(owner, paper, id).await.unwrap();
     }
     let mut puppet = cast.begin(id, plan(2)).await;
     let header = cast.open_round(&mut puppet).await;

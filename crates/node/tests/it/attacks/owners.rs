@@ -2,18 +2,20 @@
 
 use histone_federation::header::RoundHeader;
 use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Rounds};
+use histone_node::answered::Answered;
 use histone_node::committee::reasons;
+use histone_program_sdk::config::{Kind, Missing};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::{B256, U256};
 
-use crate::cast::{Cast, DEADLINE, Model, PRICE, plan, refused, table};
+use crate::cast::{Cast, DEADLINE, Model, PRICE, plan, refused, table, with};
 
 /// Owners 0 and 1 donate honestly.
 async fn two_honest(cast: &mut Cast) -> u64 {
     let (paper, id) = cast.propose(&plan(2)).await;
     for owner in 0..2 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+        cast.donate(owner, paper, id).await.unwrap();
     }
     id
 }
@@ -181,10 +183,21 @@ async fn to_read_one_patient_off_two_models() {
     let validation = &cast.validation;
     cast.owners[2].update(fewer, validation, &world).await.unwrap();
     assert_eq!(cast.owners[2].dataset(), lineage);
-    let mut second = cast.recruit(plan(2)).await;
+    let (paper, id) = cast.propose(&plan(2)).await;
+    for owner in 0..2 {
+        cast.donate(owner, paper, id).await.unwrap();
+    }
+    // Its node says so before it donates, its enclave before it answers.
+    refused(cast.donate(2, paper, id).await, "was answered for in another version");
+    let (mut enclave, donation) = cast.admit(2, id, &plan(2), 5).await;
+    cast.register(2, enclave.instance()).await;
+    let donor = cast.bring(2, id, &donation, enclave.instance().keys().receipt).await.unwrap();
+    let mut second = cast.begin(id, plan(2)).await;
     let header = cast.open_round(&mut second).await;
     cast.owners[0].contribute(&header, &world).await.unwrap();
-    refused(cast.owners[2].contribute(&header, &world).await, "another version of this dataset took part");
+    let mut memory = Answered::of(&cast.owners[2].party);
+    let update = enclave.contribute(&header, donor, &world.ledger, &world.evidence(), &mut memory).await;
+    refused(update, "another version of this dataset");
     // Were it a broken enclave, the members would refuse: the other datasets were summed with another version before.
     cast.owners[1].contribute(&header, &world).await.unwrap();
     cast.wait(DEADLINE + 1).await;
@@ -192,6 +205,41 @@ async fn to_read_one_patient_off_two_models() {
     for member in &mut cast.committee {
         refused(member.lock(&header, &world).await, "already opened for another survivor set");
     }
+}
+
+/// Two plans over one table that read it a little differently make other sets of rows of it: somebody changes sides, or is clipped,
+/// or is left out. Whoever subtracts the sums has that person. Settings of the method alone change no rows.
+#[tokio::test]
+async fn to_read_one_patient_off_two_plans() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut model = cast.recruit(plan(2)).await;
+    let first = cast.round_of(&mut model, &[0, 1, 2]).await;
+    cast.train_on(&mut model, &[0, 1, 2], first).await;
+    let mut others = vec![plan(2); 5];
+    others[0].config.holdout = 0.05;
+    others[1].config.features[1].kind = Kind::Number { low: 0.0, high: 22.0 };
+    others[2].config.features[1].kind = Kind::Number { low: -0.0, high: 23.0 };
+    others[3].config.features[0].zero_is_missing = true;
+    others[4].config.missing = Missing::Drop {};
+    for (other, seed) in others.iter().zip(10..) {
+        let (paper, id) = cast.propose(other).await;
+        refused(cast.donate(0, paper, id).await, "another held-out share or another rule for missing values");
+        // A node that asks nobody: the enclave keeps what it answered for.
+        let (mut enclave, donation) = cast.admit(0, id, other, seed).await;
+        cast.register(0, enclave.instance()).await;
+        let donor = cast.bring(0, id, &donation, enclave.instance().keys().receipt).await.unwrap();
+        let (two, donated) = cast.admit(1, id, other, seed + 10).await;
+        cast.register(1, two.instance()).await;
+        cast.bring(1, id, &donated, two.instance().keys().receipt).await.unwrap();
+        let mut second = cast.begin(id, other.clone()).await;
+        let header = cast.open_round(&mut second).await;
+        let mut memory = Answered::of(&cast.owners[0].party);
+        let update = enclave.contribute(&header, donor, &world.ledger, &world.evidence(), &mut memory).await;
+        refused(update, "took part in an exact sum before");
+    }
+    let (paper, id) = cast.propose(&with(plan(2), "ridge", 7.0)).await;
+    cast.donate(0, paper, id).await.unwrap();
 }
 
 /// New evidence between the header and the answer changes nothing; evidence that nobody registered does.

@@ -53,7 +53,7 @@ async fn to_send_one_member_a_share_that_does_not_open() {
     let world = cast.world.clone();
     let (paper, id) = cast.propose(&plan(2)).await;
     for owner in 0..2 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+        cast.donate(owner, paper, id).await.unwrap();
     }
     let (key, donor) = cast.donate_broken(2, id, &plan(2), 9).await;
     let mut model = cast.begin(id, plan(2)).await;

@@ -53,7 +53,7 @@ async fn to_stop_every_training_by_changing_ones_key_and_back() {
     }
     let (paper, id) = cast.propose(&plan(2)).await;
     for owner in 0..3 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+        cast.donate(owner, paper, id).await.unwrap();
     }
     cast.trainer.start(id, &cast.world).await.expect("a training starts with or without this member");
     let leading = cast.trainer.lead(id, 2, DEADLINE, DEADLINE, &cast.world).await.unwrap();
@@ -89,7 +89,7 @@ async fn invent(cast: &Cast, validator: &SigningKey, n: u8, id: u64) -> Result<(
     };
     ledger.send(&owner, Contract::Datasets, call).await.unwrap();
     let key = SigningKey::from_bytes(&[60 + n; 32]).unwrap();
-    register_plain(cast, 2, &key, B256::from(cast.loaded.training.program().measurement())).await;
+    register_plain(cast, 2, &key, B256::from(cast.loaded.method.program().program().measurement())).await;
     let r = DonationReceipt {
         modelId: U256::from(id),
         datasetId: histone_ledger::dataset_id(owner.address(), r.root),
@@ -122,7 +122,7 @@ async fn to_keep_honest_owners_out_by_taking_every_place() {
     }
     assert_eq!(cast.trainer.refuse_unbelieved(id, &world).await.unwrap(), [1, 2, 3]);
     for honest in 0..2 {
-        cast.donate(honest, paper, id, &plan(2)).await.expect("there is a place for an honest owner");
+        cast.donate(honest, paper, id).await.expect("there is a place for an honest owner");
     }
 }
 
@@ -134,7 +134,7 @@ async fn to_keep_a_place_by_leaving_before_one_is_refused() {
     let (paper, id) = cast.propose(&plan(2)).await;
     let validator = plain_validator(&cast).await;
     // An honest owner that leaves is not refused for it.
-    cast.donate(0, paper, id, &plan(2)).await.unwrap();
+    cast.donate(0, paper, id).await.unwrap();
     cast.owners[0].withdraw(&world).await.unwrap();
     invent(&cast, &validator, 1, id).await.unwrap();
     let (owner, root) = (cast.owners[2].party.key.clone(), B256::repeat_byte(1));
@@ -143,7 +143,7 @@ async fn to_keep_a_place_by_leaving_before_one_is_refused() {
     assert_eq!(cast.trainer.refuse_unbelieved(id, &world).await.unwrap(), [2]);
     refused(invent(&cast, &validator, 2, id).await, "OwnerRefused");
     assert_eq!(cast.trainer.refuse_unbelieved(id, &world).await.unwrap(), [0u16; 0]);
-    cast.donate(1, paper, id, &plan(2)).await.expect("there is a place for an honest owner");
+    cast.donate(1, paper, id).await.expect("there is a place for an honest owner");
 }
 
 /// It leaves as often as it likes, which costs gas only: the trainer looks at one of its donations and refuses it once.
@@ -219,7 +219,7 @@ async fn to_have_all_honest_donors_struck_by_revoking_ones_validation_enclave() 
     let world = cast.world.clone();
     let (paper, id) = cast.propose(&plan(2)).await;
     for owner in 0..3 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+        cast.donate(owner, paper, id).await.unwrap();
     }
     let revoke = Enclaves::revokeCall { signer: cast.validation.instance().keys().receipt };
     world.ledger.send(&cast.runner.party.key, Contract::Enclaves, revoke).await.unwrap();
@@ -294,7 +294,7 @@ async fn to_have_an_honest_member_named_for_ones_own_wrong_share() {
     let world = cast.world.clone();
     let (paper, id) = cast.propose(&plan(2)).await;
     for owner in 0..2 {
-        cast.donate(owner, paper, id, &plan(2)).await.unwrap();
+        cast.donate(owner, paper, id).await.unwrap();
     }
     let (key, donor) = cast.donate_broken(2, id, &plan(2), 9).await;
     let mut model = cast.begin(id, plan(2)).await;
@@ -352,7 +352,8 @@ async fn to_take_every_place_again_as_often_as_it_is_refused() {
         };
         ledger.send(&owner, Contract::Datasets, call).await.unwrap();
         let key = SigningKey::from_bytes(&[60 + place; 32]).unwrap();
-        register_plain(&cast, 2, &key, B256::from(cast.loaded.training.program().measurement())).await;
+        register_plain(&cast, 2, &key, B256::from(cast.loaded.method.program().program().measurement()))
+            .await;
         let r = DonationReceipt {
             modelId: U256::from(id),
             datasetId: histone_ledger::dataset_id(owner.address(), r.root),
@@ -372,7 +373,7 @@ async fn to_take_every_place_again_as_often_as_it_is_refused() {
             cast.trainer.refuse_unbelieved(id, &world).await.unwrap();
         }
     }
-    let honest = cast.donate(0, paper, id, &plan(2)).await;
+    let honest = cast.donate(0, paper, id).await;
     assert!(
         taken == 3 && honest.is_ok(),
         "a refused owner took {taken} places, and an honest one hears {honest:?}"

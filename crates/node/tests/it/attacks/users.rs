@@ -1,6 +1,10 @@
 //! Runners and trainers who want a user's row, or its money.
 
+use histone_enclave::engine::Engine;
+use histone_enclave::instance::Instance;
 use histone_enclave::method::Step;
+use histone_enclave::program::Program;
+use histone_enclave::query::{self, QueryEnclave, Served};
 use histone_federation::training::model_hash;
 use histone_ledger::contracts::{Contract, Enclaves, Rounds};
 use histone_program_sdk::model::Model;
@@ -10,7 +14,7 @@ use histone_protocol::receipt::{self, EnclaveRegistration};
 use histone_protocol::seal::SealKey;
 use histone_protocol::{B256, U256};
 
-use crate::cast::{Cast, PRICE, plan, refused, with};
+use crate::cast::{Cast, LINEAR_ANSWER, PRICE, plan, refused, with};
 
 /// The runner has no enclave: two plain keys, the measurement of the audited program, evidence that does not exist. The
 /// user looks first, and there is nothing to seal a row to.
@@ -120,6 +124,43 @@ async fn to_sell_answers_of_a_model_that_nobody_trained() {
     cast.trainer.serve(model.id, serving.instance().keys().receipt, &world).await.unwrap();
     let trusted = cast.user.appraise(model.id, &world).await;
     assert!(trusted.is_err(), "the user trusts an enclave with a model that is of no sum");
+}
+
+/// A method's answer module is part of what the white paper promises. Trainer and runner would serve the model with another one
+/// that the members allow: an older one, or one that rounds to nothing.
+#[tokio::test]
+async fn to_answer_with_another_program_that_is_allowed() {
+    let mut cast = Cast::new(1).await;
+    let mut model = cast.recruit(plan(2)).await;
+    let first = cast.round_of(&mut model, &[0, 1, 2]).await;
+    let finished = cast.train_on(&mut model, &[0, 1, 2], first).await;
+    let (world, hash) = (cast.world.clone(), B256::from(finished.hash()));
+    let bytes = finished.model.to_bytes();
+    let program = Engine::new().unwrap().load(Program::published(LINEAR_ANSWER.wasm).unwrap()).unwrap();
+    cast.allow(&LINEAR_ANSWER, &program).await;
+    // An honest enclave knows its plan by the ledger.
+    let started = cast.runner.start_query(program.clone(), model.id, &bytes, hash, &world).await;
+    refused(started, "has another program answer");
+    let method = cast.loaded.method.clone();
+    let mut plan_of_liar = cast.document(&plan(2));
+    plan_of_liar.programs.query = B256::from(program.program().measurement());
+    let d = world.ledger.deployment();
+    let (operator, now) = (cast.runner.party.account(), world.ledger.time().await.unwrap());
+    let start = |plan: B256, seed: u8| {
+        let init_data = query::init_data(d, model.id, hash, plan);
+        let device = &cast.devices[0];
+        Instance::start(program.clone(), device, operator, init_data, now, [seed; 32].into()).unwrap()
+    };
+    let lied_to = start(plan_of_liar.hash(), 3);
+    let served = Served { model_id: model.id, plan: &plan_of_liar, method: &method };
+    let storage = cast.runner.party.storage();
+    let installed = QueryEnclave::install(lied_to, served, &bytes, storage, &world.ledger).await;
+    refused(installed, "the ledger names another plan");
+    // Were it broken, users would see by its evidence what answers.
+    let broken = start(cast.document(&plan(2)).hash(), 4);
+    world.register_enclave(&broken, &cast.runner.party.key).await.unwrap();
+    cast.trainer.serve(model.id, broken.keys().receipt, &world).await.unwrap();
+    refused(cast.user.appraise(model.id, &world).await, "its plan promises");
 }
 
 /// A trainer asks for a histogram so fine that the last sum would list the score and the class of every single person. No

@@ -105,16 +105,15 @@ impl Left {
         });
         let everybody: Vec<PartyRecord> = everybody.collect();
         let audits = ledger.events::<Programs::ProgramAudited>(Contract::Programs).await.unwrap();
-        let loaded = [&cast.loaded.validation, &cast.loaded.training, &cast.loaded.query];
-        let programs = BUNDLED.iter().zip(loaded).map(|(program, loaded)| {
-            let measurement = B256::from(loaded.program().measurement());
-            ProgramRecord {
-                name: program.name.into(),
-                measurement,
-                wasm: cast.world.blobs.put(program.wasm).unwrap(),
-                source: cast.world.blobs.put(program.source).unwrap(),
-                audit: audits.iter().find(|a| a.measurement == measurement).unwrap().reportHash,
-            }
+        let loaded = [&cast.loaded.validation, cast.loaded.method.program(), &cast.loaded.query];
+        let loaded = loaded.map(|p| B256::from(p.program().measurement()));
+        let published = BUNDLED.iter().zip(loaded).chain(cast.others.iter().map(|(p, m)| (p, *m)));
+        let programs = published.map(|(program, measurement)| ProgramRecord {
+            name: program.name.into(),
+            measurement,
+            wasm: cast.world.blobs.put(program.wasm).unwrap(),
+            source: cast.world.blobs.put(program.source).unwrap(),
+            audit: audits.iter().find(|a| a.measurement == measurement).unwrap().reportHash,
         });
         let shown = ledger.events::<Enclaves::EnclaveRegistered>(Contract::Enclaves).await.unwrap();
         let later = ledger.events::<Enclaves::EnclaveRefreshed>(Contract::Enclaves).await.unwrap();
@@ -130,6 +129,17 @@ impl Left {
             let last = ledger.read(Contract::Datasets, Datasets::datasetCall { id }).await.unwrap();
             datasets.push(DatasetRecord { id, policy: last.policyHash, report: last.reportHash });
         }
+        let mut models = vec![ModelRecord {
+            model_id: 1,
+            paper: kept.paper,
+            decisions: decisions.into_iter().filter(|d| cast.world.blobs.get(*d).is_ok()).collect(),
+        }];
+        let proposed = ledger.events::<Market::ModelProposed>(Contract::Market).await.unwrap();
+        models.extend(proposed.iter().skip(1).map(|e| ModelRecord {
+            model_id: e.modelId.to::<u64>(),
+            paper: e.whitePaperHash,
+            decisions: vec![],
+        }));
         let record = RunRecord {
             format: FORMAT.into(),
             study: "lies".into(),
@@ -144,11 +154,7 @@ impl Left {
             programs: programs.collect(),
             evidence,
             datasets,
-            models: vec![ModelRecord {
-                model_id: 1,
-                paper: kept.paper,
-                decisions: decisions.into_iter().filter(|d| cast.world.blobs.get(*d).is_ok()).collect(),
-            }],
+            models,
             rounds: kept.rounds.clone(),
             model: cast.world.blobs.put(&kept.finished.model.to_bytes()).unwrap(),
             evaluations: kept.evaluations.iter().map(|(_, blob)| *blob).collect(),
@@ -162,7 +168,9 @@ impl Left {
         for word in named.split('"').filter_map(|word| word.parse::<B256>().ok()) {
             put(word);
         }
-        put(cast.document(plan).hash());
+        for plan in proposed.iter().map(|e| e.planHash) {
+            put(plan);
+        }
         let report = |hash: B256| signed::<ValidationReport>(&cast.world.blobs, hash);
         for listed in registered.iter().map(|e| e.reportHash).chain(record.datasets.iter().map(|d| d.report))
         {

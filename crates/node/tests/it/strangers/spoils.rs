@@ -1,15 +1,18 @@
 //! What a party does in a run of the others when the training is over, and on which nothing rests.
 
+use histone_enclave::engine::Engine;
+use histone_enclave::program::Program;
 use histone_federation::training::Finished;
 use histone_ledger::contracts::{Contract, Datasets, Enclaves};
 use histone_node::world::EVIDENCE_MAX_AGE;
 use histone_program_sdk::wire::Wire;
 use histone_protocol::B256;
+use histone_protocol::consent::WhitePaper;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::{self, EnclaveRegistration, ValidationReceipt};
 
 use super::Spoils;
-use crate::cast::{Cast, PRICE};
+use crate::cast::{Cast, LINEAR, LINEAR_ANSWER, PRICE, plan};
 
 /// A key outside of any enclave.
 pub fn plain_key() -> SigningKey {
@@ -77,7 +80,25 @@ pub async fn spoil(cast: &mut Cast, how: Spoils, model: u64, finished: &Finished
             register_plain(cast, &cast.runner.party.key, measurement).await;
             cast.trainer.serve(model, plain_key().address(), &world).await.unwrap();
         }
+        Spoils::Proposal => {
+            let [training, query] = [0, 1].map(|i| cast.others[i].1);
+            let mut document = cast.document(&plan(2));
+            document.method = "linear 1.0.0".into();
+            (document.programs.training, document.programs.query) = (training, query);
+            let programs = vec![document.programs.validation, training, query];
+            let paper = WhitePaper { plan: document.hash(), programs, ..cast.paper() };
+            cast.propose_as(&paper, &document, |_| {}).await;
+        }
         _ => {}
+    }
+}
+
+/// A second method, as long as the founder allows programs alone.
+pub async fn allow_linear(cast: &mut Cast) {
+    let engine = Engine::new().unwrap();
+    for program in [LINEAR, LINEAR_ANSWER] {
+        let loaded = engine.load(Program::published(program.wasm).unwrap()).unwrap();
+        cast.allow(&program, &loaded).await;
     }
 }
 
