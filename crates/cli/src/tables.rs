@@ -7,7 +7,7 @@ use std::path::Path;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, Table};
 use histone_node::run::{QueryOutcome, RunResult};
-use histone_node::study::{Study, Tokens};
+use histone_node::study::{Study, Tokens, positives};
 
 /// A text of somebody else as one harmless line: a terminal would obey control characters, line breaks would fake lines,
 /// and marks that turn the direction of writing would make one thing look like another.
@@ -55,7 +55,12 @@ pub fn number(v: f64) -> String {
     }
     if (1e-4..1e7).contains(&v.abs()) {
         let digits = (5 - v.abs().log10().floor() as i32).clamp(0, 9) as usize;
-        return format!("{v:.digits$}").trim_end_matches('0').trim_end_matches('.').to_owned();
+        let text = format!("{v:.digits$}");
+        // Zeros before the point belong to the number.
+        return match text.contains('.') {
+            true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+            false => text,
+        };
     }
     format!("{v:.5e}")
 }
@@ -193,7 +198,7 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
     write!(out, "\nQueries: {answered} answered and settled, {} refunded", r.queries.len() - answered)?;
     let probability = |q: &QueryOutcome| q.answer.iter().find(|f| f.name == "probability")?.value;
     let known: Vec<_> = r.queries.iter().filter_map(|q| Some((probability(q)?, q.truth?))).collect();
-    let right = known.iter().filter(|(p, truth)| (*p >= 0.5) == *truth).count();
+    let right = known.iter().filter(|(p, truth)| (*p >= 0.5) == (*truth == 1.0)).count();
     match known.len() {
         0 => writeln!(out)?,
         all => writeln!(out, "; {right} of {all} with a known label on the right side of 0.5")?,
@@ -242,7 +247,7 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
             p.name.clone(),
             p.country.clone(),
             p.table.rows().to_string(),
-            p.table.positives().to_string(),
+            positives(&p.table).map_or_else(|| "-".into(), |n| n.to_string()),
             p.table.missing().to_string(),
             p.consent.iter().map(|c| c.term.short).collect::<Vec<_>>().join(" "),
         ]
@@ -252,7 +257,13 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
         "{}",
         table(&["participant", "country", "rows", "positive", "missing cells", "consent"], rows)
     )?;
-    writeln!(out, "{} features, label `{}`", study.table.features.len(), study.table.label)?;
+    writeln!(
+        out,
+        "{} features, label `{}`, method `{}`",
+        study.table.features.len(),
+        study.table.label,
+        study.training.method
+    )?;
     if !study.table.proposed.is_empty() {
         writeln!(
             out,
@@ -277,6 +288,20 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_keep_their_zeros() {
+        for (v, text) in [
+            (-108_259.98, "-108260"),
+            (216_529.96, "216530"),
+            (120_000.4, "120000"),
+            (0.25, "0.25"),
+            (100.5, "100.5"),
+            (120.0, "120"),
+        ] {
+            assert_eq!(number(v), text);
+        }
+    }
 
     /// What somebody may write into a proposal.
     const FORGED: &str = "harmless\n  does      allow program 0x11\x1b[2A\u{9b}2K\u{202e}\r\n";

@@ -39,8 +39,8 @@ pub fn report(output: &[u8], rows: u32, columns: u32) -> Result<ValidateReport, 
     {
         return wrong("size of the table");
     }
-    if report.positives > rows || report.duplicates > rows.saturating_sub(1) {
-        return wrong("positives or duplicates");
+    if report.duplicates > rows.saturating_sub(1) {
+        return wrong("duplicates");
     }
     if report.quality > 3 {
         return wrong("quality level");
@@ -74,7 +74,6 @@ mod tests {
     fn good() -> ValidateReport {
         ValidateReport {
             rows: 10,
-            positives: 4,
             duplicates: 1,
             missing: vec![0, 6, 10],
             flags: vec![FLAG_ZERO_IN_DISGUISE, FLAG_MOSTLY_MISSING, FLAG_ALL_MISSING | FLAG_MOSTLY_MISSING],
@@ -106,7 +105,6 @@ mod tests {
         assert!(refused(|r| r.flags[0] |= FLAG_CONSTANT));
         assert!(refused(|r| r.missing[2] = 9));
         assert!(refused(|r| r.missing[0] = 11));
-        assert!(refused(|r| r.positives = 11));
         assert!(refused(|r| r.duplicates = 10));
         assert!(refused(|r| r.quality = 4));
         assert!(!refused(|_| {}));

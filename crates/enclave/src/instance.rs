@@ -3,6 +3,7 @@
 use std::fmt;
 
 use histone_attestation::simulated::SimulatedDevice;
+use histone_genome::table::{Column, Kind};
 use histone_ledger::Deployment;
 use histone_program_sdk::job::ValidateReport;
 use histone_protocol::dataset::{DataKey, SealedKey, release_aad};
@@ -292,8 +293,7 @@ impl Instance {
         let keys = dataset.key.open(&self.seal_key, aad)?;
         let plain = keys.data.decrypt(&dataset.ciphertext)?;
         let table = histone_genome::table::Table::decode(&plain).map_err(EnclaveError::Table)?;
-        let rows = (0..table.rows()).filter_map(|i| table.row_bytes(i));
-        let root = histone_protocol::commitment::dataset_root(&keys.salt, rows);
+        let root = histone_protocol::commitment::dataset_root(&keys.salt, table.leaves());
         if root != dataset.root {
             return Err(EnclaveError::Commitment { expected: dataset.root });
         }
@@ -316,11 +316,14 @@ pub(crate) struct OpenedDataset {
 impl OpenedDataset {
     /// The table as a validation program takes it.
     pub(crate) fn job_table(&self) -> histone_program_sdk::job::Table {
+        let levels = |column: &Column| match &column.kind {
+            Kind::Number => 0,
+            // A category has few levels.
+            Kind::Category(levels) => levels.len() as u32,
+        };
         histone_program_sdk::job::Table {
-            // A table with 2^32 columns or more cannot be constructed.
-            columns: self.table.columns().len() as u32,
+            levels: self.table.columns().iter().map(levels).collect(),
             values: self.table.values().to_vec(),
-            labels: self.table.labels().iter().map(|&l| u8::from(l)).collect(),
         }
     }
 }

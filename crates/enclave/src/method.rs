@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use histone_federation::BoxError;
 use histone_federation::header::check_ask;
-use histone_genome::table::Table;
-use histone_program_sdk::config::{Config, Kind, Outcome};
+use histone_genome::table::{Column, Kind, NO_YES, Table};
+use histone_program_sdk::config::{Config, Kind as Asked, Outcome};
 use histone_program_sdk::data::Block;
 use histone_program_sdk::entries::advance_input;
-use histone_program_sdk::method::{Ask, Cell, Done, Fact, Next, Numbers, Opened};
+use histone_program_sdk::method::{Ask, Cell, Done, Fact, Next, Opened};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Wire, WireError, decode_vector, encode_vector};
 use histone_protocol::hash::tagged_hash;
@@ -176,7 +176,7 @@ impl HostedMethod {
         if opened.sums.len() != ask.len() || opened.sums.iter().any(|v| !v.is_finite()) {
             return self.rule(entry, format!("the sum is not {} finite numbers", ask.len()));
         }
-        if let Err(what) = admit(ask, &opened.sums, opened.donors.len()) {
+        if let Err(what) = ask.admit(&opened.sums, opened.donors.len()) {
             return self.rule(entry, format!("the sums cannot be true: {what}"));
         }
         self.call(entry, &advance_input(state, opened), &[])
@@ -204,7 +204,7 @@ impl HostedMethod {
             entry,
             error,
         })?;
-        match admit(ask, &values, 1) {
+        match ask.admit(&values, 1) {
             Ok(()) => {
                 ask.round(&mut values);
                 Ok(values)
@@ -258,36 +258,6 @@ pub type Training = histone_federation::training::Training<HostedMethod>;
 
 /// What a sum led to.
 pub type Step = histone_federation::training::Step<HostedMethod>;
-
-/// The gate of a round: as many numbers as the segments say, each within the bound that the sum over `sites` has.
-fn admit(ask: &Ask, values: &[f64], sites: usize) -> Result<(), String> {
-    if values.len() != ask.len() {
-        return Err(format!(
-            "it gave {} numbers where the {} stage asks for {}",
-            values.len(),
-            ask.stage,
-            ask.len()
-        ));
-    }
-    let mut rest = values;
-    for (i, segment) in ask.segments.iter().enumerate() {
-        let (here, after) = rest.split_at(segment.len as usize);
-        rest = after;
-        let fits = |v: &f64| match segment.numbers {
-            Numbers::Count { max } => (0.0..=max as f64 * sites as f64).contains(v) && v.fract() == 0.0,
-            // A sum is rounded as often as it has terms.
-            Numbers::Real { max_abs, .. } if sites > 1 => v.abs() <= max_abs * sites as f64 * (1.0 + 1e-9),
-            Numbers::Real { max_abs, .. } => v.abs() <= max_abs,
-        };
-        if let Some(at) = here.iter().position(|v| !fits(v)) {
-            return Err(format!(
-                "number {at} of segment {i} of the {} stage is not within its bound",
-                ask.stage
-            ));
-        }
-    }
-    Ok(())
-}
 
 /// Whether facts can be shown and kept.
 fn check_facts(facts: &[Fact]) -> Result<(), String> {
@@ -443,30 +413,76 @@ pub fn blocks(columns: usize, draws: &[f64], values: &[f64]) -> Vec<Arc<[u8]>> {
         .collect()
 }
 
+/// Where in a dataset with these columns a configuration finds its own: of each feature, then of the outcome. A dataset has no
+/// outcome of its own; any column of the right kind may be one. An error says what does not fit.
+pub fn places(columns: &[Column], config: &Config) -> Result<Vec<usize>, String> {
+    let find = |name: &str| {
+        let place = columns.iter().position(|column| column.name == name);
+        let column = place.and_then(|place| Some((place, &columns.get(place)?.kind)));
+        column.ok_or_else(|| format!("the dataset has no column `{name}`"))
+    };
+    let number = |name: &str| match find(name)? {
+        (place, Kind::Number) => Ok(place),
+        _ => Err(format!("`{name}` is a category in the dataset, and a number in the plan")),
+    };
+    let yes_no = |name: &str| match find(name)? {
+        (place, Kind::Category(levels)) if *levels == NO_YES => Ok(place),
+        _ => Err(format!("`{name}` is no column of `no` and `yes` in the dataset")),
+    };
+    let mut places = Vec::with_capacity(config.columns());
+    for feature in &config.features {
+        places.push(match &feature.kind {
+            Asked::Number { .. } => number(&feature.name)?,
+            Asked::Category { levels: asked } => match find(&feature.name)? {
+                (place, Kind::Category(levels)) if levels == asked => place,
+                _ => return Err(format!("`{}` has other levels in the dataset", feature.name)),
+            },
+        });
+    }
+    match &config.outcome {
+        Outcome::YesNo { name } => places.push(yes_no(name)?),
+        Outcome::Number { name, .. } => places.push(number(name)?),
+        Outcome::EventTime { time, event, .. } => places.extend([number(time)?, yes_no(event)?]),
+    }
+    if (1..places.len()).any(|i| places[..i].contains(&places[i])) {
+        return Err(
+            "a column of the dataset stands twice in the plan, or is a feature and the outcome".into()
+        );
+    }
+    Ok(places)
+}
+
+/// Values of a site that a plan's range may leave outside, as one of so many: a range in which a few people lie apart from all
+/// others would open what they have.
+const OUTSIDE: usize = 10;
+
 /// The rows of a dataset as a method takes them: the features of its configuration, then the outcome, and a draw of each row. A draw
-/// follows from the row alone, so that it is the same in every training (sums of one table over other rows would tell these
-/// apart) and no salt makes another one. An error says what of the configuration the dataset has not.
+/// follows from the whole row alone, so that it is the same in every training (sums of one table over other rows would tell these
+/// apart) and no salt makes another one. An error says what of the configuration does not fit the dataset.
 pub fn rows_of(table: &Table, config: &Config) -> Result<Vec<Arc<[u8]>>, String> {
-    if !matches!(config.outcome, Outcome::YesNo { .. }) {
-        return Err("a dataset has a yes/no outcome; others cannot be donated yet".into());
+    let places = places(table.columns(), config)?;
+    for (feature, &place) in config.features.iter().zip(&places) {
+        let Asked::Number { low, high } = feature.kind else { continue };
+        let measured = |v: &f64| !v.is_nan() && (*v != 0.0 || !feature.zero_is_missing);
+        let (mut here, mut outside) = (0_usize, 0_usize);
+        for v in table.column(place).filter(measured) {
+            here += 1;
+            outside += usize::from(!(low..=high).contains(&v));
+        }
+        if outside * OUTSIDE > here {
+            return Err(format!(
+                "the range of `{}` in the plan, {low} to {high}, leaves more than one in {OUTSIDE} of the dataset's values outside",
+                feature.name
+            ));
+        }
     }
-    let names = config.features.iter().map(|f| f.name.as_str());
-    if !names.eq(table.columns().iter().map(String::as_str)) {
-        return Err("its features are not the columns of the dataset, in their order".into());
-    }
-    if let Some(f) = config.features.iter().find(|f| !matches!(f.kind, Kind::Number { .. })) {
-        return Err(format!("`{}` is a number in the dataset", f.name));
-    }
-    let columns = table.columns().len();
-    let mut values = Vec::with_capacity(table.rows() * (columns + 1));
+    let mut values = Vec::with_capacity(table.rows() * places.len());
     let mut draws = Vec::with_capacity(table.rows());
-    let rows = table.values().chunks_exact(columns.max(1)).zip(table.labels());
-    for (i, (row, &label)) in rows.enumerate() {
-        values.extend_from_slice(row);
-        values.push(f64::from(u8::from(label)));
+    for (i, row) in table.values().chunks_exact(table.columns().len()).enumerate() {
+        values.extend(places.iter().map(|&place| row[place]));
         draws.push(draw(&table.row_bytes(i).unwrap_or_default()));
     }
-    Ok(blocks(columns + 1, &draws, &values))
+    Ok(blocks(places.len(), &draws, &values))
 }
 
 /// A number of [0, 1) with 53 bits.

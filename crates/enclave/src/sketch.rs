@@ -7,8 +7,8 @@
 //!
 //! # What a fingerprint covers
 //!
-//! All features of a row, by the names of their columns, in whatever order the columns are. Not the label: the same
-//! people with another outcome are the same people. A value counts with its first nine binary digits, cut at places that
+//! All numbers of a row, by the names of their columns, in whatever order the columns are. Not the categories, of which an
+//! outcome may be one, unless a table has no numbers: the same people with another outcome are the same people. A value counts with its first nine binary digits, cut at places that
 //! the key decides, so that whoever shifts every value by a millionth changes few rows and cannot choose which.
 //!
 //! # When two tables are the same
@@ -31,7 +31,7 @@ pub mod index;
 
 use std::fmt;
 
-use histone_genome::table::Table;
+use histone_genome::table::{Column, Kind, Table};
 use histone_program_sdk::wire::{Reader, WireError, Writer};
 use histone_protocol::secret::Root;
 use zeroize::Zeroizing;
@@ -111,7 +111,14 @@ impl Overlap {
 impl Sketch {
     /// The sketch of a table.
     pub fn of(key: &SketchKey, table: &Table) -> Self {
-        let mut columns: Vec<(&str, usize)> = table.columns().iter().map(String::as_str).zip(0..).collect();
+        let of = |wanted: fn(&Column) -> bool| {
+            let all = table.columns().iter().zip(0..).filter(move |(column, _)| wanted(column));
+            all.map(|(column, place)| (column.name.as_str(), place)).collect::<Vec<(&str, usize)>>()
+        };
+        let mut columns = of(|column| column.kind == Kind::Number);
+        if columns.is_empty() {
+            columns = of(|_| true);
+        }
         columns.sort_unstable();
         let names: Vec<&[u8]> = columns.iter().map(|(name, _)| name.as_bytes()).collect();
         let root = Root::from_bytes(*key.as_bytes());

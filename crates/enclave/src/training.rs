@@ -82,14 +82,15 @@ impl RoundTranscript {
 /// Which versions of a dataset were answered for, over all models: durable, and the owner's. Two exact sums over versions
 /// that differ by one person differ by that person.
 pub trait AnsweredVersions {
-    /// Records that a [`version`] of `lineage` is about to be answered for, unless `allowed` others were already; durably,
-    /// and in one step. Says whether it is recorded now.
-    fn record(&mut self, lineage: B256, version: B256, allowed: u32) -> Result<bool, BoxError>;
+    /// Records that a [`version`] of `lineage` is about to be answered for in a model, unless `allowed` others were already;
+    /// durably, and in one step. Says whether it is recorded now.
+    fn record(&mut self, lineage: B256, version: B256, model_id: u64, allowed: u32)
+    -> Result<bool, BoxError>;
 }
 
-/// A version of a dataset as sums show it: its rows, and how a configuration reads them. Another held-out share, another range or
-/// another rule for missing values makes another set of rows of the same table, which may differ by one person; the method's own
-/// settings do not.
+/// A version of a dataset as sums show it: its rows, and how a configuration reads them. Other columns, another outcome, another
+/// held-out share, another range or another rule for missing values make another set of rows of the same table, which may differ by
+/// one person; the method's own settings do not.
 pub fn version(root: B256, config: &Config) -> B256 {
     tagged_hash("histone/answered-version/v1", &[root.as_slice(), &config.asked().to_bytes()])
 }
@@ -293,7 +294,8 @@ impl TrainingEnclave {
         if place.is_none_or(|d| d.lineage != self.lineage.0 || d.root != self.root.0) {
             return refuse("this enclave and its data are not in its cohort under this donor number");
         }
-        if !answered.record(self.lineage, self.version, self.versions).map_err(EnclaveError::Memory)? {
+        let recorded = answered.record(self.lineage, self.version, self.model_id, self.versions);
+        if !recorded.map_err(EnclaveError::Memory)? {
             return Err(EnclaveError::OtherVersion { allowed: self.versions });
         }
         let values = self.numbers(header)?;

@@ -102,7 +102,7 @@ impl ValidationEnclave {
     ) -> Result<Validated, EnclaveError> {
         let opened = self.instance.open(dataset)?;
         let table = opened.job_table();
-        let (rows, columns) = (table.rows() as u32, table.columns);
+        let (rows, columns) = (table.rows() as u32, table.levels.len() as u32);
         let job = ValidateJob { table }.encode();
         let report = self.instance.report(&job, rows, columns)?;
         if report.quality == 0 {
@@ -128,7 +128,7 @@ impl ValidationEnclave {
             quality: report.quality,
             has_duplicates: report.duplicates > 0,
             flagged: flagged
-                .map(|(column, &flags)| ColumnFlags { column: column.clone(), flags: words(flags) })
+                .map(|(column, &flags)| ColumnFlags { column: column.name.clone(), flags: words(flags) })
                 .collect(),
             notice: blob_hash(&notice),
         };

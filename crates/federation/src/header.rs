@@ -80,7 +80,7 @@ pub enum HeaderError {
     Encoding(#[source] WireError),
     /// What is asked is too long, or a sum over the cohort could not hold it.
     #[error("what it asks cannot be a round: {0}")]
-    Ask(&'static str),
+    Ask(String),
     /// The cohort is too small, not ascending, or two donors share an enclave or a dataset.
     #[error("the cohort is refused: {0}")]
     Cohort(&'static str),
@@ -299,26 +299,35 @@ fn check(f: &RoundFields) -> Result<(usize, Committee), HeaderError> {
 
 /// Whether a sum over so many sites can hold what is asked; gives the number of numbers.
 pub fn check_ask(ask: &Ask, sites: usize) -> Result<usize, HeaderError> {
-    let refuse = |what| Err(HeaderError::Ask(what));
+    let refuse = |what: String| Err(HeaderError::Ask(what));
     let stage = &ask.stage;
     if stage.is_empty() || stage.len() > 40 || stage.chars().any(char::is_control) {
-        return refuse("the name of its stage is no word");
+        return refuse("the name of its stage is no word".into());
     }
     // Added up in 64 bits: a segment has up to 2^32 numbers.
     let numbers = ask.segments.iter().fold(0u64, |sum, s| sum.saturating_add(s.len.into()));
     if ask.segments.len() > MAX_SEGMENTS || !(1..=MAX_DIMENSION as u64).contains(&numbers) {
-        return refuse("it must have between 1 and 1,048,576 numbers, in 1,000 segments at the most");
+        return refuse("it must have between 1 and 1,048,576 numbers, in 1,000 segments at the most".into());
     }
-    for segment in &ask.segments {
-        let most = match segment.numbers {
+    for (i, segment) in ask.segments.iter().enumerate() {
+        let (most, limit) = match segment.numbers {
             // Above it not every whole number is a double.
-            Numbers::Count { max } if max as f64 * sites as f64 <= (1u64 << 53) as f64 => max as f64,
-            Numbers::Real { max_abs, fraction_bits } if fraction_bits <= MAX_FRACTIONAL_BITS => max_abs,
-            _ => return refuse("the bound of a segment is none that a sum over its cohort can have"),
+            Numbers::Count { max } => (max as f64, ((1u64 << 53) as f64 / sites.max(1) as f64).next_up()),
+            Numbers::Real { max_abs, .. } => (max_abs, fixed::limit(sites)),
         };
+        if let Numbers::Real { fraction_bits, .. } = segment.numbers
+            && fraction_bits > MAX_FRACTIONAL_BITS
+        {
+            return refuse(format!(
+                "segment {i} of `{stage}` has {fraction_bits} binary digits behind the point; {MAX_FRACTIONAL_BITS} are the most"
+            ));
+        }
         // Written so that NaN is refused.
-        if !(0.0..fixed::limit(sites)).contains(&most) {
-            return refuse("the bound of a segment is none that a sum over its cohort can have");
+        if !(0.0..limit.min(fixed::limit(sites))).contains(&most) {
+            return refuse(format!(
+                "the bound of segment {i} of `{stage}` is {most:e}; that of a sum over {sites} sites must be from 0 to below {:e} for each",
+                limit.min(fixed::limit(sites))
+            ));
         }
     }
     Ok(numbers as usize)
@@ -438,7 +447,7 @@ mod tests {
         ] {
             let mut f = fields();
             f.ask.segments[1].numbers = numbers;
-            check(RoundHeader::new(f).unwrap_err().to_string(), "the bound of a segment");
+            check(RoundHeader::new(f).unwrap_err().to_string(), "segment 1 of `describe`");
         }
     }
 

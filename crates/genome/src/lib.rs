@@ -9,24 +9,25 @@
 //! 1. [`table::RawTable::read`] takes bytes from any [`std::io::Read`] and checks that they are a table at all: UTF-8,
 //!    a header of unique names, rows of equal length, quotes closed, sizes within [`table::Limits`].
 //! 2. [`table::RawTable::select`] takes the columns that the study asks for and makes a [`table::Table`]: finite
-//!    numbers of bounded size, `NaN` for missing, one label per row.
+//!    numbers of bounded size and categories, `NaN` for missing, the label as the last column.
 //! 3. [`table::Table::encode`] and [`table::Table::row_bytes`] give the canonical bytes that are committed to, encrypted
 //!    and sent; [`table::Table::decode`] accepts exactly those bytes.
 //!
 //! ```
-//! use histone_genome::table::{Features, Limits, MissingRules, RawTable, Selection, Table};
+//! use histone_genome::table::{Column, Features, Label, Limits, MissingRules, RawTable, Selection, Table};
 //!
 //! let file = "age,chol,num\n63,233,0\n67,,3\n";
 //! let raw = RawTable::read("cleveland.csv", file.as_bytes(), &Limits::default())?;
 //! let table = raw.select(&Selection {
 //!     label: "num".into(),
-//!     positive: "> 0".parse()?,
+//!     outcome: Label::YesNo("> 0".parse()?),
 //!     features: Features::AllNumeric,
+//!     levels: Default::default(),
 //!     ignore: vec![],
 //!     missing: MissingRules::default(),
 //! })?;
-//! assert_eq!(table.columns(), ["age", "chol"]);
-//! assert_eq!(table.labels(), [false, true]);
+//! assert_eq!(table.columns(), [Column::number("age"), Column::number("chol"), Column::no_yes("num")]);
+//! assert_eq!(table.column(2).collect::<Vec<_>>(), [0.0, 1.0]);
 //! assert!(table.row(1).is_some_and(|row| row[1].is_nan()));
 //! assert_eq!(Table::decode(&table.encode())?, table);
 //! # Ok::<(), histone_genome::table::TableError>(())

@@ -1,4 +1,4 @@
-//! Tables of numbers with a yes/no label: a strict reader and one canonical encoding.
+//! Tables of numbers and categories: a strict reader and one canonical encoding.
 //!
 //! [`RawTable`] is the file: text cells that keep their line numbers, so that every later complaint can say where.
 //! [`Table`] is what a study works on. Making one checks every value once; afterwards nobody checks again.
@@ -13,7 +13,7 @@ mod raw;
 mod rule;
 mod typed;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 pub use encoding::ENCODING_VERSION;
@@ -83,15 +83,26 @@ impl Default for MissingRules {
     }
 }
 
+/// What becomes the outcome, which is the last column of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Label {
+    /// A category of [`NO_YES`]: yes where the number in the cell satisfies the rule.
+    YesNo(Positive),
+    /// A number.
+    Number,
+}
+
 /// What a study takes from a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
     /// Name of the label column.
     pub label: String,
-    /// Which labels are positive.
-    pub positive: Positive,
+    /// What it is.
+    pub outcome: Label,
     /// Which columns become features.
     pub features: Features,
+    /// The features that are categories, with their levels; all others are numbers.
+    pub levels: BTreeMap<String, Vec<String>>,
     /// Columns that [`Features::AllNumeric`] passes over. A name that the file lacks is no error: hospitals differ in
     /// the columns that nobody wants.
     pub ignore: Vec<String>,
@@ -99,69 +110,126 @@ pub struct Selection {
     pub missing: MissingRules,
 }
 
-/// A table of `rows × columns` numbers with one label per row.
+/// The levels of a column that says whether something is so.
+pub const NO_YES: [&str; 2] = ["no", "yes"];
+
+/// What the values of a column are. A missing value is `NaN` in all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number.
+    Number,
+    /// One of some names; a value is the position of its name, from 0.
+    Category(Vec<String>),
+}
+
+impl Kind {
+    /// A category of [`NO_YES`].
+    #[must_use]
+    pub fn no_yes() -> Self {
+        Self::Category(NO_YES.map(String::from).into())
+    }
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// What its values are.
+    pub kind: Kind,
+}
+
+impl Column {
+    /// A column of numbers.
+    #[must_use]
+    pub fn number(name: &str) -> Self {
+        Self { name: name.into(), kind: Kind::Number }
+    }
+
+    /// A column of [`NO_YES`].
+    #[must_use]
+    pub fn no_yes(name: &str) -> Self {
+        Self { name: name.into(), kind: Kind::no_yes() }
+    }
+}
+
+/// A table of `rows × columns` values, each column of one [`Kind`]. Which column is an outcome is a model's affair.
 ///
-/// Holds by construction: at least one column, names unique and non-empty, every value finite with an absolute value of
-/// at most [`MAX_ABS_VALUE`] or the one canonical `NaN` (missing), no negative zero. Equal tables have equal encodings
-/// and unequal ones do not. `Debug` prints the shape only, because the values are people's data.
+/// Holds by construction: at least one column, names unique and non-empty, categories with two levels or more, every value
+/// finite with an absolute value of at most [`MAX_ABS_VALUE`], a position of a level, or the one canonical `NaN` (missing), no
+/// negative zero. Equal tables have equal encodings and unequal ones do not. `Debug` prints the shape only, because the
+/// values are people's data.
 #[derive(Clone)]
 pub struct Table {
-    columns: Vec<String>,
+    columns: Vec<Column>,
     values: Vec<f64>,
-    labels: Vec<bool>,
 }
 
 impl Table {
-    /// Makes a table from its parts: `columns` names, `values` row by row (`labels.len() × columns.len()`), `labels`.
+    /// Makes a table from its columns and its `values` row by row.
     ///
     /// Any `NaN` becomes the canonical one and negative zero becomes zero.
     ///
     /// # Errors
-    /// [`TableError::Values`] when the shapes do not fit, a name is empty, too long or repeated, or a value is infinite
-    /// or out of range.
-    pub fn new(columns: Vec<String>, mut values: Vec<f64>, labels: Vec<bool>) -> Result<Self, TableError> {
+    /// [`TableError::Values`] when the shapes do not fit, a name is empty, too long or repeated, or a value is none that its
+    /// column can have.
+    pub fn new(columns: Vec<Column>, mut values: Vec<f64>) -> Result<Self, TableError> {
         let refuse = |reason: String| Err(TableError::Values { reason });
         if columns.is_empty() {
             return refuse("there is no column".into());
         }
-        if u32::try_from(columns.len()).is_err() || u32::try_from(labels.len()).is_err() {
+        let width = columns.len();
+        if u32::try_from(width).is_err() || u32::try_from(values.len() / width).is_err() {
             return refuse("there are more than 2^32 rows or columns".into());
         }
         let mut seen = HashMap::new();
-        for (index, name) in columns.iter().enumerate() {
-            if let Err(reason) = check_name(name) {
+        for (index, column) in columns.iter().enumerate() {
+            if let Err(reason) = check_name(&column.name) {
                 return refuse(format!("column {}: {reason}", index + 1));
             }
-            if seen.insert(name.as_str(), index).is_some() {
-                return refuse(format!("two columns are named `{name}`"));
+            if seen.insert(column.name.as_str(), index).is_some() {
+                return refuse(format!("two columns are named `{}`", column.name));
+            }
+            if let Kind::Category(levels) = &column.kind {
+                let told = |reason: &str| refuse(format!("the levels of column {}: {reason}", index + 1));
+                if !(2..=MAX_LEVELS).contains(&levels.len()) {
+                    return told(&format!("there must be 2 to {MAX_LEVELS} of them"));
+                }
+                if levels.iter().enumerate().any(|(i, level)| levels[..i].contains(level)) {
+                    return told("two of them are the same");
+                }
+                if let Some(reason) = levels.iter().find_map(|level| check_name(level).err()) {
+                    return told(reason);
+                }
             }
         }
-        if columns.len().checked_mul(labels.len()) != Some(values.len()) {
-            return refuse(format!(
-                "{} values do not fill {} rows of {} columns",
-                values.len(),
-                labels.len(),
-                columns.len()
-            ));
+        if !values.len().is_multiple_of(width) {
+            return refuse(format!("{} values do not fill rows of {width} columns", values.len()));
         }
         for (index, value) in values.iter_mut().enumerate() {
+            let (row, column) = (index / width + 1, index % width + 1);
             if value.is_nan() {
                 *value = f64::NAN;
-            } else if value.abs() > MAX_ABS_VALUE {
-                let (row, column) = (index / columns.len() + 1, index % columns.len() + 1);
-                return refuse(format!(
-                    "the value in row {row}, column {column} is beyond ±{MAX_ABS_VALUE:e}"
-                ));
-            } else {
-                *value += 0.0;
+                continue;
+            }
+            match &columns[index % width].kind {
+                Kind::Number if value.abs() > MAX_ABS_VALUE => {
+                    return refuse(format!(
+                        "the value in row {row}, column {column} is beyond ±{MAX_ABS_VALUE:e}"
+                    ));
+                }
+                Kind::Category(levels) if !(0..levels.len()).any(|level| level as f64 == *value) => {
+                    return refuse(format!("the value in row {row}, column {column} is no level of it"));
+                }
+                Kind::Number | Kind::Category(_) => *value += 0.0,
             }
         }
-        Ok(Self { columns, values, labels })
+        Ok(Self { columns, values })
     }
 
-    /// Names of the columns.
+    /// The columns.
     #[must_use]
-    pub fn columns(&self) -> &[String] {
+    pub fn columns(&self) -> &[Column] {
         &self.columns
     }
 
@@ -171,22 +239,10 @@ impl Table {
         &self.values
     }
 
-    /// One label per row.
-    #[must_use]
-    pub fn labels(&self) -> &[bool] {
-        &self.labels
-    }
-
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Number of rows with a positive label.
-    #[must_use]
-    pub fn positives(&self) -> usize {
-        self.labels.iter().filter(|label| **label).count()
+        self.values.len() / self.columns.len()
     }
 
     /// Number of missing values.
@@ -199,7 +255,6 @@ impl Table {
     #[must_use]
     pub fn row(&self, index: usize) -> Option<&[f64]> {
         let start = index.checked_mul(self.columns.len())?;
-        self.labels.get(index)?;
         self.values.get(start..start.checked_add(self.columns.len())?)
     }
 
@@ -212,12 +267,10 @@ impl Table {
     #[must_use]
     pub fn subset(&self, indices: &[usize]) -> Option<Self> {
         let mut values = Vec::with_capacity(indices.len().checked_mul(self.columns.len())?);
-        let mut labels = Vec::with_capacity(indices.len());
         for index in indices {
             values.extend_from_slice(self.row(*index)?);
-            labels.push(*self.labels.get(*index)?);
         }
-        Some(Self { columns: self.columns.clone(), values, labels })
+        Some(Self { columns: self.columns.clone(), values })
     }
 }
 
@@ -225,7 +278,6 @@ impl Table {
 impl PartialEq for Table {
     fn eq(&self, other: &Self) -> bool {
         self.columns == other.columns
-            && self.labels == other.labels
             && self.values.len() == other.values.len()
             && self.values.iter().zip(&other.values).all(|(a, b)| a.to_bits() == b.to_bits())
     }
@@ -262,47 +314,60 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn columns() -> Vec<Column> {
+        let three = Kind::Category(["low", "middle", "high"].map(String::from).into());
+        vec![Column::number("a"), Column { name: "b".into(), kind: three }]
+    }
+
     fn table(values: Vec<f64>) -> Result<Table, TableError> {
-        Table::new(vec!["a".into(), "b".into()], values, vec![true, false])
+        Table::new(columns(), values)
     }
 
     #[test]
     fn values_are_canonical() {
         let odd_nan = f64::from_bits(0xfff8_0000_0000_0001);
-        let table = table(vec![-0.0, odd_nan, 1e9, -1e9]).unwrap();
+        let table = table(vec![-0.0, odd_nan, 1e9, 2.0, -1e9, -0.0]).unwrap();
         assert_eq!(table.values()[0].to_bits(), 0);
+        assert_eq!(table.values()[5].to_bits(), 0);
         assert_eq!(table.values()[1].to_bits(), f64::NAN.to_bits());
-        assert_eq!((table.rows(), table.positives(), table.missing()), (2, 1, 1));
+        assert_eq!((table.rows(), table.missing()), (3, 1));
     }
 
     #[test]
     fn wrong_parts_are_refused() {
-        for values in [vec![1.0; 3], vec![1.0; 5], vec![f64::INFINITY; 4], vec![1.000_000_1e9; 4]] {
+        let bad = [vec![1.0; 3], vec![f64::INFINITY, 0.0], vec![1.000_000_1e9, 0.0]];
+        for values in bad.into_iter().chain([3.0, -1.0, 0.5, f64::INFINITY].map(|level| vec![1.0, level])) {
             assert!(matches!(table(values), Err(TableError::Values { .. })));
         }
-        for columns in [vec![], vec!["a"], vec!["a", "a"], vec!["a", ""], vec!["a", " b"], vec!["a", "b\n"]] {
-            let columns = columns.into_iter().map(String::from).collect();
-            assert!(Table::new(columns, vec![1.0; 4], vec![true, false]).is_err());
+        for names in [vec![], vec!["a", "a"], vec!["a", ""], vec!["a", " b"], vec!["a", "b\n"]] {
+            let columns = names.into_iter().map(Column::number).collect();
+            assert!(Table::new(columns, vec![1.0; 4]).is_err());
+        }
+        let many: Vec<String> = (0..=MAX_LEVELS).map(|i| i.to_string()).collect();
+        for levels in
+            [vec![], vec!["a".into()], vec!["a".into(), "a".into()], vec!["a".into(), "\n".into()], many]
+        {
+            let column = Column { name: "c".into(), kind: Kind::Category(levels) };
+            assert!(Table::new(vec![column], vec![0.0]).is_err());
         }
     }
 
     #[test]
     fn rows_columns_and_subsets() {
-        let table = table(vec![1.0, 2.0, 3.0, 4.0]).unwrap();
-        assert_eq!(table.row(1), Some(&[3.0, 4.0][..]));
+        let table = table(vec![1.0, 2.0, 3.0, 1.0]).unwrap();
+        assert_eq!(table.row(1), Some(&[3.0, 1.0][..]));
         assert_eq!(table.row(2), None);
         assert_eq!(table.row(usize::MAX), None);
-        assert_eq!(table.column(1).collect::<Vec<_>>(), [2.0, 4.0]);
+        assert_eq!(table.column(1).collect::<Vec<_>>(), [2.0, 1.0]);
         assert_eq!(table.column(2).count(), 0);
-        let turned = table.subset(&[1, 0]).unwrap();
-        assert_eq!((turned.values(), turned.labels()), (&[3.0, 4.0, 1.0, 2.0][..], &[false, true][..]));
+        assert_eq!(table.subset(&[1, 0]).unwrap().values(), [3.0, 1.0, 1.0, 2.0]);
         assert_eq!(table.subset(&[2]), None);
         assert_eq!(table.subset(&[]).unwrap().rows(), 0);
     }
 
     #[test]
     fn debug_shows_no_values() {
-        let table = table(vec![17.5, 2.0, 3.0, 4.0]).unwrap();
+        let table = table(vec![17.5, 2.0, 3.0, 1.0]).unwrap();
         assert_eq!(format!("{table:?}"), "Table { columns: 2, rows: 2, .. }");
     }
 }

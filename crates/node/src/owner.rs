@@ -7,12 +7,12 @@ use histone_attestation::Attested;
 use histone_attestation::simulated::SimulatedDevice;
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::SealedDataset;
-use histone_enclave::method::Training;
+use histone_enclave::method::{Training, places};
 use histone_enclave::training::{self, Consent, DonationTerms, RoundTranscript, TrainingEnclave};
 use histone_enclave::validation::{self, Validated, ValidationEnclave};
 use histone_federation::header::RoundHeader;
-use histone_genome::table::Table;
-use histone_ledger::contracts::{Contract, Datasets, Market, Rounds};
+use histone_genome::table::{Column, Table};
+use histone_ledger::contracts::{Contract, Datasets, Market, Rounds, model_state};
 use histone_protocol::commitment::dataset_root;
 use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict, WhitePaper};
 use histone_protocol::dataset::KeyBundle;
@@ -34,8 +34,7 @@ use crate::world::World;
 /// What the owner's node remembers of its table: enough to answer a white paper, nothing of a row.
 #[derive(Debug, Clone)]
 struct Schema {
-    columns: Vec<String>,
-    label: String,
+    columns: Vec<Column>,
     rows: u32,
 }
 
@@ -136,15 +135,10 @@ pub struct Answer {
 
 impl Owner {
     /// Encrypts the table into the owner's directory and forgets the plain one.
-    pub fn prepare(
-        party: Party,
-        table: Table,
-        label: &str,
-        mut policy: ConsentPolicy,
-    ) -> Result<Self, NodeError> {
+    pub fn prepare(party: Party, table: Table, mut policy: ConsentPolicy) -> Result<Self, NodeError> {
         policy.owner = party.account();
         histone_access::check_policy(&policy)?;
-        let table = encrypt(&party, &table, label)?;
+        let table = encrypt(&party, &table)?;
         let dataset = histone_ledger::dataset_id(party.account(), table.root);
         Ok(Self { party, policy, table, dataset, participation: None, considered: BTreeMap::new() })
     }
@@ -212,7 +206,7 @@ impl Owner {
         enclave: &ValidationEnclave,
         world: &World,
     ) -> Result<B256, NodeError> {
-        self.table = encrypt(&self.party, &table, &self.table.schema.label)?;
+        self.table = encrypt(&self.party, &table)?;
         let validated = self.validate(enclave, self.dataset, world).await?;
         let report = world.blobs.put(&validated.report)?;
         let call = Datasets::updateCall {
@@ -272,6 +266,7 @@ impl Owner {
             .map_err(|why| NodeError::Message(format!("the plan of model {model_id} is refused: {why}")))?;
         // Its method begins it, before anything of the owner's is released.
         let (computation, method) = plan::computation(&plan, world)?;
+        let fits = places(&self.table.schema.columns, &computation.config).is_ok();
         Training::start(method, computation).map_err(NodeError::round)?;
         self.considered.insert(model_id, plan);
         let in_force = world
@@ -283,9 +278,7 @@ impl Owner {
             policy: self.policy.clone(),
             model_id,
             dataset: self.dataset,
-            data_matches: paper.features == self.table.schema.columns
-                && paper.label == self.table.schema.label
-                && self.table.schema.rows >= paper.min_rows,
+            data_matches: fits && self.table.schema.rows >= paper.min_rows,
             dataset_in_force: in_force,
             enclaves_acceptable: world.appraisal.covers(&paper.appraisal),
             time: world.ledger.time().await?,
@@ -315,7 +308,9 @@ impl Owner {
         })?;
         let (computation, _) = plan::computation(&plan, world)?;
         let version = training::version(self.table.root, &computation.config);
-        if !Answered::of(&self.party).has_room(self.dataset, version, self.policy.versions)? {
+        let answered = Answered::of(&self.party);
+        answered.forget_unopened(self.dataset, world).await?;
+        if !answered.has_room(self.dataset, version, self.policy.versions)? {
             return Err(NodeError::Message(format!(
                 "the dataset was answered for in another version, or by a plan with other ranges, another held-out share or \
                  another rule for missing values; sums of both would tell single rows apart. Your policy allows {} (`versions`)",
@@ -378,6 +373,7 @@ impl Owner {
             Some(kept) => kept,
             None => {
                 let mut answered = Answered::of(&self.party);
+                answered.forget_unopened(self.dataset, world).await?;
                 let (ledger, evidence) = (&world.ledger, world.evidence());
                 let update = p.enclave.contribute(header, p.donor, ledger, &evidence, &mut answered).await?;
                 self.party.keep_first(&name, [update.signature.as_slice(), &update.blob].concat())?
@@ -461,7 +457,7 @@ impl Owner {
         let model_id = U256::from(p.model_id);
         let state =
             world.ledger.read(Contract::Market, Market::standingCall { modelId: model_id }).await?.state;
-        if state == RECRUITING || state == TRAINING {
+        if state == model_state::RECRUITING || state == model_state::TRAINING {
             let call = Market::endUseCall { modelId: model_id, donorIndex: p.donor };
             world.ledger.send(&self.party.key, Contract::Market, call).await?;
         }
@@ -513,7 +509,7 @@ impl Owner {
 
 /// Encrypts a table into its owner's directory. The same table again gets the same keys, and another version its own, so
 /// that a version which is on the ledger stays readable whatever becomes of the next one.
-fn encrypt(party: &Party, table: &Table, label: &str) -> Result<Encrypted, NodeError> {
+fn encrypt(party: &Party, table: &Table) -> Result<Encrypted, NodeError> {
     let plain = Zeroizing::new(table.encode());
     // The name tells nobody anything about the table: it derives from the root secret as well.
     let name = B256::from(*party.root().derive("dataset", &[&plain]));
@@ -521,21 +517,15 @@ fn encrypt(party: &Party, table: &Table, label: &str) -> Result<Encrypted, NodeE
     // Drawn and not derived from the root: to destroy it is to erase this version.
     let keys = KeyBundle::from_bytes(&*party.draw(&format!("{file}.key"))?);
     let ciphertext = keys.data.encrypt(&plain);
-    let root = dataset_root(&keys.salt, (0..table.rows()).filter_map(|i| table.row_bytes(i)));
+    let root = dataset_root(&keys.salt, table.leaves());
     party.keep(&format!("{file}.sealed"), &ciphertext)?;
     let schema = Schema {
         columns: table.columns().to_vec(),
-        label: label.to_string(),
         // A table has fewer than 2^32 rows.
         rows: table.rows() as u32,
     };
     Ok(Encrypted { schema, keys, ciphertext, root, file })
 }
-
-/// State of a model on the ledger.
-const RECRUITING: u8 = 1;
-/// State of a model on the ledger.
-const TRAINING: u8 = 2;
 
 /// The published documents that allow the donation of a dataset to a model.
 pub async fn consent(

@@ -6,9 +6,7 @@ use histone_enclave::plan::plan_of;
 use histone_federation::plan::Plan;
 use histone_ledger::contracts::{Contract, Market, Rounds};
 use histone_protocol::consent::WhitePaper;
-use histone_protocol::plan::{
-    ColumnKind, FORMAT, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms,
-};
+use histone_protocol::plan::{ColumnKind, FORMAT, MissingCells, PlanDocument, PlanFeature, PlanPrograms};
 use histone_protocol::{B256, U256};
 
 use crate::error::NodeError;
@@ -26,16 +24,16 @@ pub struct Times {
 
 /// The plan of a study's training.
 pub fn document(study: &Study, manifest: &Manifest, programs: PlanPrograms, times: Times) -> PlanDocument {
-    let feature = |(name, range): (&String, &[f64; 2])| PlanFeature {
+    let feature = |(name, kind): (&String, &ColumnKind)| PlanFeature {
         name: name.clone(),
-        kind: ColumnKind::Range(*range),
+        kind: kind.clone(),
         zero_is_missing: study.table.rules.zero_is_missing.contains(name),
     };
     PlanDocument {
         format: FORMAT.into(),
         method: format!("{} {}", manifest.name, manifest.version),
-        features: study.table.features.iter().zip(&study.table.ranges).map(feature).collect(),
-        outcome: PlanOutcome::YesNo(study.table.label.clone()),
+        features: study.table.features.iter().zip(&study.table.kinds).map(feature).collect(),
+        outcome: study.table.outcome.clone(),
         missing: match study.table.missing {
             Missing::Refuse => MissingCells::Refuse,
             Missing::Drop => MissingCells::Drop,
@@ -124,7 +122,7 @@ pub fn agree(
     if !names.eq(&paper.features) {
         return Err("its plan is made from other features than its white paper".into());
     }
-    if document.outcome != PlanOutcome::YesNo(paper.label.clone()) {
+    if document.outcome.name() != paper.label {
         return Err("its plan predicts another outcome than its white paper".into());
     }
     Ok(())

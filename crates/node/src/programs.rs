@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use histone_enclave::engine::{Engine, LoadedProgram, RunError};
+use histone_enclave::manifest::Manifest;
 use histone_enclave::method::{HostedMethod, MethodError};
 use histone_enclave::program::{AdmissionError, Program};
 use histone_protocol::B256;
@@ -22,27 +23,59 @@ pub struct PublishedProgram {
     pub source: &'static [u8],
 }
 
-/// What a study runs on: validation, a method, and what applies its models.
-pub const BUNDLED: [PublishedProgram; 3] = [
-    PublishedProgram {
-        name: "validate",
-        kind: ProgramKind::Validation,
-        wasm: include_bytes!("../../../programs/artifacts/validate.wasm"),
-        source: include_bytes!("../../../programs/artifacts/validate.source"),
-    },
-    PublishedProgram {
-        name: "logistic",
-        kind: ProgramKind::Training,
-        wasm: include_bytes!("../../../programs/artifacts/logistic.wasm"),
-        source: include_bytes!("../../../programs/artifacts/logistic.source"),
-    },
-    PublishedProgram {
-        name: "logistic-answer",
-        kind: ProgramKind::Query,
-        wasm: include_bytes!("../../../programs/artifacts/logistic-answer.wasm"),
-        source: include_bytes!("../../../programs/artifacts/logistic-answer.source"),
-    },
+/// Looks at datasets, whatever is trained on them.
+pub const VALIDATE: PublishedProgram = PublishedProgram {
+    name: "validate",
+    kind: ProgramKind::Validation,
+    wasm: include_bytes!("../../../programs/artifacts/validate.wasm"),
+    source: include_bytes!("../../../programs/artifacts/validate.source"),
+};
+
+/// The methods that come with the product, each with what applies its models.
+pub const METHODS: [[PublishedProgram; 2]; 2] = [
+    [
+        PublishedProgram {
+            name: "logistic",
+            kind: ProgramKind::Training,
+            wasm: include_bytes!("../../../programs/artifacts/logistic.wasm"),
+            source: include_bytes!("../../../programs/artifacts/logistic.source"),
+        },
+        PublishedProgram {
+            name: "logistic-answer",
+            kind: ProgramKind::Query,
+            wasm: include_bytes!("../../../programs/artifacts/logistic-answer.wasm"),
+            source: include_bytes!("../../../programs/artifacts/logistic-answer.source"),
+        },
+    ],
+    [
+        PublishedProgram {
+            name: "linear",
+            kind: ProgramKind::Training,
+            wasm: include_bytes!("../../../programs/artifacts/linear.wasm"),
+            source: include_bytes!("../../../programs/artifacts/linear.source"),
+        },
+        PublishedProgram {
+            name: "linear-answer",
+            kind: ProgramKind::Query,
+            wasm: include_bytes!("../../../programs/artifacts/linear-answer.wasm"),
+            source: include_bytes!("../../../programs/artifacts/linear-answer.source"),
+        },
+    ],
 ];
+
+/// A bundled method by its name: what trains, and what applies its models.
+fn method(name: &str) -> Result<[PublishedProgram; 2], ProgramError> {
+    METHODS.into_iter().find(|[method, _]| method.name == name).ok_or_else(|| {
+        let names: Vec<&str> = METHODS.iter().map(|[method, _]| method.name).collect();
+        ProgramError::Unknown { name: name.into(), known: names.join(", ") }
+    })
+}
+
+/// What a bundled method says of itself, without compiling it.
+pub fn manifest(name: &str) -> Result<Manifest, ProgramError> {
+    let program = Program::published(method(name)?[0].wasm)?;
+    program.manifest().cloned().ok_or_else(|| MethodError::NotAMethod(name.into()).into())
+}
 
 /// Why a program cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +89,14 @@ pub enum ProgramError {
     /// It is no method.
     #[error(transparent)]
     Method(#[from] MethodError),
+    /// None of this name.
+    #[error("there is no method `{}`; this version has {known}", .name.escape_debug())]
+    Unknown {
+        /// The name.
+        name: String,
+        /// All names.
+        known: String,
+    },
 }
 
 /// The three programs, compiled once for any number of enclaves in this process.
@@ -67,21 +108,32 @@ pub struct Loaded {
     pub method: HostedMethod,
     /// Answers queries.
     pub query: LoadedProgram,
+    /// The three as they are published.
+    pub published: [PublishedProgram; 3],
 }
 
 impl Loaded {
-    /// Admits and compiles the bundled programs.
-    pub fn bundled() -> Result<Self, ProgramError> {
+    /// Admits and compiles what a study by this bundled method runs on.
+    pub fn bundled(name: &str) -> Result<Self, ProgramError> {
         let engine = Engine::new()?;
         let load = |p: PublishedProgram| -> Result<LoadedProgram, ProgramError> {
             Ok(engine.load(Program::published(p.wasm)?)?)
         };
-        let [validation, method, answer] = BUNDLED;
+        let [method, answer] = method(name)?;
         Ok(Self {
-            validation: load(validation)?,
+            validation: load(VALIDATE)?,
             method: HostedMethod::new(load(method)?)?,
             query: load(answer)?,
+            published: [VALIDATE, method, answer],
         })
+    }
+}
+
+impl Loaded {
+    /// The three programs, each as it is published and compiled.
+    pub fn all(&self) -> [(&PublishedProgram, &LoadedProgram); 3] {
+        let [validation, method, answer] = &self.published;
+        [(validation, &self.validation), (method, self.method.program()), (answer, &self.query)]
     }
 }
 

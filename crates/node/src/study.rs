@@ -18,19 +18,22 @@ mod files;
 mod money;
 mod tables;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use histone_enclave::manifest::Setting;
-use histone_genome::table::{MissingRules, Positive, Table};
+use histone_enclave::manifest::{Manifest, Setting};
+use histone_genome::table::{Label, MissingRules, Table};
 use histone_protocol::Address;
 use histone_protocol::committee::Committee;
 use histone_protocol::evidence::Platform;
+use histone_protocol::plan::{ColumnKind, PlanOutcome};
 
 pub use error::{Place, StudyError};
 pub use files::{BREAST_CANCER, Bundled, Disk, Files, data_root};
 pub use histone_access::duo::{DataUse, Takes, Term, TermKind, terms};
 pub use money::{BasisPoints, Tokens};
+pub use tables::positives;
 
 /// Most participants of a study; the survivors of a round are a bitmap of this many bits on the ledger.
 pub const MAX_PARTICIPANTS: usize = 256;
@@ -86,13 +89,15 @@ pub struct Study {
 pub struct TableRules {
     /// Name of the label column.
     pub label: String,
-    /// Which labels are positive.
-    pub positive: Positive,
+    /// What is read from it.
+    pub task: Label,
+    /// The outcome as the plan has it.
+    pub outcome: PlanOutcome,
     /// Names of the features in the order of every [`Table`] and query of the study.
     pub features: Vec<String>,
-    /// Least and largest plausible value of each feature: as the study says or, where it does not, as the tables have them,
-    /// rounded outward. They are public, and values beyond them count as they do.
-    pub ranges: Vec<[f64; 2]>,
+    /// Of each feature its levels, or least and largest plausible value: as the study says or, where it does not, as the tables
+    /// have them, rounded outward. They are public, and values beyond them count as they do.
+    pub kinds: Vec<ColumnKind>,
     /// Ranges that were taken from the tables, as lines of a study file.
     pub proposed: Vec<String>,
     /// The policy for missing cells. Refusing and dropping are done when a [`Study`] exists; filling in is left to the
@@ -133,7 +138,7 @@ pub struct Participant {
     pub allow_trainers: Vec<AllowedTrainer>,
     /// What is refused whatever the consent says.
     pub deny: Vec<Denied>,
-    /// How many versions of the dataset may be answered in exact sums of one computation.
+    /// How many versions of the dataset, as plans read it, may be answered in exact sums.
     pub versions: u32,
     /// The rows, features in the order of [`TableRules::features`].
     pub table: Table,
@@ -217,12 +222,12 @@ pub struct Split {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Training {
-    /// Most rounds, 1 to 100.
-    pub rounds: u32,
-    /// Training stops when no coefficient moves by more; between 0 and 1, both exclusive.
-    pub tolerance: f64,
-    /// Strength of the ridge penalty `ridge / 2 · |w|²` on standardized features, 0 to 1e6.
-    pub ridge: f64,
+    /// Name of the bundled method.
+    pub method: String,
+    /// What the method says of itself.
+    pub manifest: Manifest,
+    /// Its settings that the study names; the others have their defaults.
+    pub settings: BTreeMap<String, f64>,
     /// Share of each table that is kept for testing, above 0 and at most 0.5.
     pub holdout: f64,
     /// A round with fewer updates fails; 2 to the number of participants, because a sum over one is no sum.
@@ -232,13 +237,9 @@ pub struct Training {
 impl Training {
     /// A setting of a method: what the study says, or the method's default.
     pub fn setting(&self, setting: &Setting) -> f64 {
-        match setting.name.as_str() {
-            "ridge" => self.ridge,
-            "rounds" => self.rounds.into(),
-            "tolerance" => self.tolerance,
-            // A manifest was checked, and its defaults with it.
-            _ => setting.number(setting.default).unwrap_or(f64::NAN),
-        }
+        let said = self.settings.get(&setting.name).copied();
+        // A manifest was checked, and its defaults with it.
+        said.unwrap_or_else(|| setting.number(setting.default).unwrap_or(f64::NAN))
     }
 }
 
@@ -262,8 +263,8 @@ pub struct EndUser {
     pub file: String,
     /// One `Vec` per query, features in the order of [`TableRules::features`]; `NaN` is missing.
     pub queries: Vec<Vec<f64>>,
-    /// The true label of each query, when the file has the label column. Only compared with answers, never sent.
-    pub truth: Option<Vec<bool>>,
+    /// The true outcome of each query, when the file has the label column. Only compared with answers, never sent.
+    pub truth: Option<Vec<f64>>,
 }
 
 impl Study {

@@ -28,8 +28,9 @@ pub struct ConsentPolicy {
     pub allow_accounts: Vec<AllowedAccount>,
     /// Trainers refused whatever they ask for.
     pub deny_accounts: Vec<Address>,
-    /// How many versions of this dataset may be answered in exact sums of one computation, at least 1. The difference of
-    /// two such sums is what changed between two versions, which may be a single person.
+    /// How many versions of this dataset may be answered in exact sums, at least 1. Other rows are another version, and so are the
+    /// same rows as another plan reads them (columns, outcome, ranges, held-out share, missing cells). The difference of two such
+    /// sums may be a single person.
     pub versions: u32,
 }
 

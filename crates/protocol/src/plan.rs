@@ -137,6 +137,15 @@ pub enum PlanDocumentError {
 /// Seconds that the committee has for opening a round, at the least: a third of it is for a donor to answer an accusation.
 pub const SHORTEST: u64 = 60;
 
+impl PlanOutcome {
+    /// The name that a white paper gives it: of its column, of the time of an event.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::YesNo(name) | Self::Number(name, _) | Self::EventTime(name, ..) => name,
+        }
+    }
+}
+
 impl PlanDocument {
     /// The canonical bytes: one line of JSON.
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -4,7 +4,7 @@ use histone_program_sdk::data::Data;
 use histone_program_sdk::math::dot;
 use histone_program_sdk::method::{Numbers, Segment, run_alone};
 use histone_program_sdk::refusal::Refusal;
-use histone_program_sdk::tabular::{Design, MAX_ROWS, Part};
+use histone_program_sdk::tabular::{Design, LEAST_JUDGING, MAX_ROWS, Part};
 use histone_program_sdk::wire;
 
 use crate::{Linear, read, scale, scaled};
@@ -103,6 +103,10 @@ impl Judged {
 /// The fields of a site's report.
 pub(crate) fn report(design: &Design, weights: &[f64], data: &dyn Data) -> Result<Vec<f64>, Refusal> {
     let errors = Judged::read(&site(design, weights, 0.0, &[Part::Judging], data)?)?.judging;
+    // Exact figures of a handful of people would be equations in each of them.
+    if errors.rows < LEAST_JUDGING as f64 {
+        return Ok(vec![errors.rows, f64::NAN, f64::NAN, f64::NAN]);
+    }
     let own = own(design, data).unwrap_or(f64::NAN);
     let rmse = errors.rmse() * scale(&design.config).1;
     Ok(vec![errors.rows, least(errors.r2()), rmse, least(own)])

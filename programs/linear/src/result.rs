@@ -3,6 +3,7 @@
 use histone_program_sdk::method::{Done, Fact};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::stats::{student_t_quantile, two_sided_t};
+use histone_program_sdk::tabular::LEAST_JUDGING;
 
 use crate::{Fitted, Judged, scale};
 
@@ -54,7 +55,6 @@ pub(crate) fn done(fitted: &Fitted, judged: &Judged) -> Done {
         columns.iter().zip(&design.sd).filter(|(_, sd)| **sd == 0.0).map(|(c, _)| c.name.as_str()).collect();
     let mut facts = vec![
         Fact::single("rows", "Rows that were trained on", fitted.rows),
-        Fact::single("judging rows", "Rows that judge the model", judged.judging.rows),
         Fact::single(
             "r2",
             "Share of the outcome's variance that is explained, on the judging rows",
@@ -72,6 +72,12 @@ pub(crate) fn done(fitted: &Fitted, judged: &Judged) -> Done {
         table,
         columns_fact,
     ];
+    if d.judging >= LEAST_JUDGING {
+        facts.insert(1, Fact::single("judging rows", "Rows that judge the model", judged.judging.rows));
+    } else {
+        let says = "Judging rows below which nothing is asked of them";
+        facts.push(Fact::single("too few to judge", says, LEAST_JUDGING as f64));
+    }
     if d.without_outcome > 0 {
         facts.push(Fact::single(
             "without outcome",
@@ -80,17 +86,14 @@ pub(crate) fn done(fitted: &Fitted, judged: &Judged) -> Done {
         ));
     }
     if !constant.is_empty() {
-        facts.push(Fact::single(
-            "constant",
-            "Columns that are the same in all rows and say nothing",
-            constant.join(", ").as_str(),
-        ));
+        let says = "Columns that are the same in all rows and say nothing";
+        let mut fact = Fact::table("constant", says, &["column"]);
+        constant.into_iter().for_each(|name| fact.row(vec![name.into()]));
+        facts.push(fact);
     }
-    let model = Model::new("linear", "1.0.0", design.config.clone())
-        .with("weights", fitted.weights.clone())
-        .with("fill", design.fill.clone())
-        .with("mean", design.mean.clone())
-        .with("deviation", design.sd.clone())
+    let model = Model::new("linear", "1.0.0", design.config.clone());
+    let model = design
+        .keep_in(model.with("weights", fitted.weights.clone()))
         .with("coefficients", coefficients)
         .with("standard errors", errors);
     Done { model, facts }

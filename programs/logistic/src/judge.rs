@@ -5,7 +5,7 @@ use histone_program_sdk::data::Data;
 use histone_program_sdk::math::{dot, logistic};
 use histone_program_sdk::method::{Numbers, Segment, run_alone};
 use histone_program_sdk::refusal::Refusal;
-use histone_program_sdk::tabular::{Design, MAX_ROWS, Part};
+use histone_program_sdk::tabular::{Design, LEAST_JUDGING, MAX_ROWS, Part};
 use histone_program_sdk::wire;
 
 use crate::{Logistic, read};
@@ -187,6 +187,11 @@ fn calibration(groups: &[(f64, f64, f64)]) -> Option<(f64, f64)> {
 /// The fields of a site's report.
 pub(crate) fn report(design: &Design, weights: &[f64], data: &dyn Data) -> Result<Vec<f64>, Refusal> {
     let judged = Judged::of_rows(scores(design, weights, data)?);
+    // Exact figures of a handful of people would be equations in each of them.
+    if judged.rows < LEAST_JUDGING as f64 {
+        let none = f64::NAN;
+        return Ok(vec![judged.rows, none, none, none, none, none]);
+    }
     let own = own(&design.config, data).unwrap_or(f64::NAN);
     Ok(vec![judged.rows, judged.positives, judged.auc, judged.brier, judged.calibration_slope, own])
 }

@@ -194,18 +194,8 @@ impl Method for Logistic {
 
 /// Design and weights of a model.
 fn read(model: &Model) -> Result<(Design, &[f64]), Refusal> {
-    let array = |name| model.array(name).to_vec();
-    let design = Design {
-        config: model.config.clone(),
-        fill: array("fill"),
-        mean: array("mean"),
-        sd: array("deviation"),
-    };
-    let weights = model.array("weights");
-    let fits = design.fill.len() == design.config.features.len()
-        && design.columns_fit()
-        && weights.len() == design.width()
-        && weights.iter().all(|w| w.is_finite());
+    let (design, weights) = (Design::of(model)?, model.array("weights"));
+    let fits = weights.len() == design.width() && weights.iter().all(|w| w.is_finite());
     if fits { Ok((design, weights)) } else { Err(Refusal::Malformed) }
 }
 

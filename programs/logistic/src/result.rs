@@ -74,11 +74,7 @@ impl Estimates {
 
     fn model(&self) -> Model {
         let d = &self.design;
-        Model::new("logistic", "1.0.0", d.config.clone())
-            .with("weights", self.weights.clone())
-            .with("fill", d.fill.clone())
-            .with("mean", d.mean.clone())
-            .with("deviation", d.sd.clone())
+        d.keep_in(Model::new("logistic", "1.0.0", d.config.clone()).with("weights", self.weights.clone()))
             .with("coefficients", self.coefficients.clone())
             .with("standard errors", self.errors.clone())
     }
@@ -144,7 +140,6 @@ pub(crate) fn done(estimates: &Estimates, judged: &Judged) -> Done {
     let mut facts = vec![
         Fact::single("rows", "Rows to train on, as the first round counted them", d.rows as f64),
         Fact::single("positives", "Those with a yes", d.positives as f64),
-        Fact::single("judging rows", "Rows that judge the model", judged.rows),
         Fact::single(
             "auc",
             "Area under the curve on the judging rows, counted in bins of probability",
@@ -171,7 +166,9 @@ pub(crate) fn done(estimates: &Estimates, judged: &Judged) -> Done {
         coefficients,
         columns_fact,
     ];
-    if judged.rows < LEAST_JUDGING as f64 {
+    if judged.rows >= LEAST_JUDGING as f64 {
+        facts.insert(2, Fact::single("judging rows", "Rows that judge the model", judged.rows));
+    } else {
         facts.push(Fact::single(
             "too few to judge",
             "Judging rows below which nothing is asked of them",
@@ -189,11 +186,10 @@ pub(crate) fn done(estimates: &Estimates, judged: &Judged) -> Done {
         ));
     }
     if !constant.is_empty() {
-        facts.push(Fact::single(
-            "constant",
-            "Columns that are the same in all rows and say nothing",
-            constant.join(", ").as_str(),
-        ));
+        let says = "Columns that are the same in all rows and say nothing";
+        let mut fact = Fact::table("constant", says, &["column"]);
+        constant.into_iter().for_each(|name| fact.row(vec![name.into()]));
+        facts.push(fact);
     }
     Done { model: estimates.model(), facts }
 }

@@ -1,13 +1,13 @@
 //! The job and the result of a validation program.
 //!
-//! A table has `rows` x `columns` values in row-major order, NaN = missing, and one label (0 or 1) a row.
+//! A table has `rows` x `columns` values in row-major order, NaN = missing; a column is of numbers or a category.
 
 use crate::wire::{Reader, WireError, Writer};
 
 /// Version byte in front of job and result.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
-/// Most feature columns of a table.
+/// Most columns of a table.
 pub const MAX_COLUMNS: u32 = 4096;
 
 fn version(r: &mut Reader<'_>) -> Result<(), WireError> {
@@ -17,49 +17,54 @@ fn version(r: &mut Reader<'_>) -> Result<(), WireError> {
     }
 }
 
-/// A numeric table with a binary label.
+/// A table of numbers and categories.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Number of feature columns, 1 to [`MAX_COLUMNS`].
-    pub columns: u32,
-    /// `rows * columns` values, row-major, NaN = missing.
+    /// For each column, 1 to [`MAX_COLUMNS`] of them, the number of its levels: 0 for a column of numbers.
+    pub levels: Vec<u32>,
+    /// `rows * columns` values, row-major, NaN = missing; of a category the position of a level, from 0.
     pub values: Vec<f64>,
-    /// One label a row, 0 or 1.
-    pub labels: Vec<u8>,
 }
 
 impl Table {
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.labels.len()
+        self.values.len() / self.levels.len().max(1)
     }
 
     /// The values of row `i`, which must be below [`Table::rows`].
     pub fn row(&self, i: usize) -> &[f64] {
-        let c = self.columns as usize;
+        let c = self.levels.len();
         &self.values[i * c..(i + 1) * c]
     }
 
     fn write(&self, w: &mut Writer) {
-        w.u32(self.columns).f64s(&self.values).bytes(&self.labels);
+        w.u32(self.levels.len() as u32);
+        self.levels.iter().for_each(|&levels| {
+            w.u32(levels);
+        });
+        w.f64s(&self.values);
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
         let columns = r.u32()?;
-        let values = r.f64s()?;
-        let labels = r.bytes()?.to_vec();
-        if !(1..=MAX_COLUMNS).contains(&columns)
-            || values.len() as u64 != u64::from(columns) * labels.len() as u64
-        {
+        if !(1..=MAX_COLUMNS).contains(&columns) {
             return Err(WireError::Invalid("table shape"));
         }
-        if labels.iter().any(|&l| l > 1) {
-            return Err(WireError::Invalid("label"));
+        let levels = (0..columns).map(|_| r.u32()).collect::<Result<Vec<_>, _>>()?;
+        let values = r.f64s()?;
+        let rows = values.chunks_exact(levels.len());
+        if !rows.remainder().is_empty() {
+            return Err(WireError::Invalid("table shape"));
         }
-        if values.iter().any(|v| v.is_infinite()) {
+        let fits = |(&levels, v): (&u32, &f64)| match levels {
+            0 => !v.is_infinite(),
+            most => v.is_nan() || (v.trunc() == *v && (0.0..f64::from(most)).contains(v)),
+        };
+        if !rows.flat_map(|row| levels.iter().zip(row)).all(fits) {
             return Err(WireError::Invalid("table value"));
         }
-        Ok(Table { columns, values, labels })
+        Ok(Table { levels, values })
     }
 }
 
@@ -105,9 +110,7 @@ pub const FLAG_EXTREME: u8 = 16;
 pub struct ValidateReport {
     /// Number of rows.
     pub rows: u32,
-    /// Rows with label 1.
-    pub positives: u32,
-    /// Rows that repeat an earlier row exactly, label included.
+    /// Rows that repeat an earlier row exactly.
     pub duplicates: u32,
     /// Missing values of each column.
     pub missing: Vec<u32>,
@@ -121,7 +124,7 @@ impl ValidateReport {
     /// The program's output.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::default();
-        w.u8(VERSION).u32(self.rows).u32(self.positives).u32(self.duplicates);
+        w.u8(VERSION).u32(self.rows).u32(self.duplicates);
         w.u32(self.missing.len() as u32);
         for &m in &self.missing {
             w.u32(m);
@@ -134,7 +137,7 @@ impl ValidateReport {
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut r = Reader::new(bytes);
         version(&mut r)?;
-        let (rows, positives, duplicates) = (r.u32()?, r.u32()?, r.u32()?);
+        let (rows, duplicates) = (r.u32()?, r.u32()?);
         let n = r.u32()? as usize;
         if n > r.left() / 4 {
             return Err(WireError::Truncated);
@@ -143,15 +146,10 @@ impl ValidateReport {
         let flags = r.bytes()?.to_vec();
         let quality = r.u8()?;
         r.end()?;
-        if flags.len() != n
-            || quality > 3
-            || positives > rows
-            || duplicates > rows
-            || missing.iter().any(|&m| m > rows)
-        {
+        if flags.len() != n || quality > 3 || duplicates > rows || missing.iter().any(|&m| m > rows) {
             return Err(WireError::Invalid("report"));
         }
-        Ok(ValidateReport { rows, positives, duplicates, missing, flags, quality })
+        Ok(ValidateReport { rows, duplicates, missing, flags, quality })
     }
 }
 

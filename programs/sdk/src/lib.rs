@@ -23,10 +23,9 @@
 //!
 //! pub fn run(input: &[u8]) -> Result<Vec<u8>, Refusal> {
 //!     let table = ValidateJob::decode(input)?.table;
-//!     let (rows, columns) = (table.rows() as u32, table.columns as usize);
-//!     let positives = table.labels.iter().map(|&l| u32::from(l)).sum();
+//!     let (rows, columns) = (table.rows() as u32, table.levels.len());
 //!     let (missing, flags) = (vec![0; columns], vec![0; columns]);
-//!     Ok(ValidateReport { rows, positives, duplicates: 0, missing, flags, quality: 3 }.encode())
+//!     Ok(ValidateReport { rows, duplicates: 0, missing, flags, quality: 3 }.encode())
 //! }
 //!
 //! histone_program_sdk::entry!(validate, run);

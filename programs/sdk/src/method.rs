@@ -26,12 +26,13 @@ wire! {
     pub enum Numbers {
         /// Whole numbers from 0 to `max`.
         Count {
-            /// The largest, below 2^53.
+            /// The largest; times the number of sites, at most 2^53.
             max: u64,
         },
         /// Numbers of at most `max_abs` in absolute value, of which `fraction_bits` binary digits behind the point count.
         Real {
-            /// The largest absolute value.
+            /// The largest absolute value; times the number of sites, below 2^62. What is larger is summed up in a unit of its own,
+            /// best a power of two.
             max_abs: f64,
             /// At most 60.
             fraction_bits: u8,
@@ -80,6 +81,27 @@ impl Segment {
     }
 }
 
+impl Segment {
+    /// Why a number, or a sum of numbers of so many sites, cannot be of this segment.
+    fn refuses(&self, v: f64, sites: usize) -> Option<&'static str> {
+        let sites = sites.max(1) as f64;
+        let most = match self.numbers {
+            Numbers::Count { max } => max as f64 * sites,
+            // A sum is rounded as often as it has terms.
+            Numbers::Real { max_abs, .. } if sites > 1.0 => max_abs * sites * (1.0 + 1e-9),
+            Numbers::Real { max_abs, .. } => max_abs,
+        };
+        let count = matches!(self.numbers, Numbers::Count { .. });
+        match v {
+            v if v.is_nan() => Some("is none (NaN)"),
+            v if count && v.trunc() != v => Some("is no whole number"),
+            v if count && v < 0.0 => Some("is a count below 0"),
+            v if v > most || v < -most => Some("is beyond its bound"),
+            _ => None,
+        }
+    }
+}
+
 impl Ask {
     /// A question that one segment answers.
     pub fn new(stage: &str, question: &impl Wire, segments: Vec<Segment>) -> Self {
@@ -95,6 +117,26 @@ impl Ask {
     pub fn round(&self, numbers: &mut [f64]) {
         let segments = self.segments.iter().flat_map(|s| std::iter::repeat_n(s, s.len as usize));
         numbers.iter_mut().zip(segments).for_each(|(v, segment)| *v = segment.rounded(*v));
+    }
+
+    /// Whether numbers answer the question, or sums over so many sites do: as many as the segments say, each within its bound.
+    /// An error says which one does not and why, and not what it is.
+    pub fn admit(&self, numbers: &[f64], sites: usize) -> Result<(), String> {
+        if numbers.len() != self.len() {
+            let (got, stage, asked) = (numbers.len(), &self.stage, self.len());
+            return Err(format!("it gave {got} numbers where the {stage} stage asks for {asked}"));
+        }
+        let mut rest = numbers;
+        for (i, segment) in self.segments.iter().enumerate() {
+            let (here, after) = rest.split_at(segment.len as usize);
+            rest = after;
+            let wrong = here.iter().enumerate().find_map(|(at, v)| Some((at, segment.refuses(*v, sites)?)));
+            if let Some((at, why)) = wrong {
+                let stage = &self.stage;
+                return Err(format!("number {at} of segment {i} of the {stage} stage {why}"));
+            }
+        }
+        Ok(())
     }
 
     /// Whether nothing is asked.
@@ -245,7 +287,8 @@ pub trait Method {
 }
 
 /// Runs a whole training over these sites, without a ledger, an enclave or a mask: what a site does for a model of its own, and
-/// what tests do. Also gives the number of rounds.
+/// what tests do. Each site's numbers pass the gate of an enclave ([`Ask::admit`]); the manifest's limits are not known here. Also
+/// gives the number of rounds.
 pub fn run_over<M: Method>(config: Config, sites: &[&dyn Data]) -> Result<(Done, u32), Refusal> {
     let mut state = M::begin(config)?;
     let mut rounds = 0;
@@ -257,15 +300,8 @@ pub fn run_over<M: Method>(config: Config, sites: &[&dyn Data]) -> Result<(Done,
         let mut sums = vec![0.0; ask.len()];
         for site in sites {
             let mut numbers = M::site(M::Question::from_bytes(&ask.question)?, *site)?;
+            ask.admit(&numbers, 1).map_err(Refusal::because)?;
             ask.round(&mut numbers);
-            if numbers.len() != sums.len() {
-                return Err(Refusal::because(format!(
-                    "a site gives {} numbers where the {} stage asks for {}",
-                    numbers.len(),
-                    ask.stage,
-                    sums.len()
-                )));
-            }
             sums.iter_mut().zip(numbers).for_each(|(sum, v)| *sum += v);
         }
         let donors = (1..=sites.len() as u16).collect();
@@ -287,7 +323,9 @@ pub trait Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::{Numbers, Segment};
+    #![allow(clippy::unwrap_used)]
+
+    use super::{Ask, Numbers, Segment};
 
     #[test]
     fn a_number_within_its_bound_stays_within_it() {
@@ -302,6 +340,29 @@ mod tests {
         ] {
             let segment = Segment { len: 1, numbers: Numbers::Real { max_abs, fraction_bits } };
             assert_eq!(segment.rounded(value), rounded, "{value} of {max_abs} with {fraction_bits} digits");
+        }
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_is_named() {
+        let segments = vec![
+            Segment { len: 1, numbers: Numbers::Count { max: 5 } },
+            Segment { len: 2, numbers: Numbers::Real { max_abs: 1.0, fraction_bits: 60 } },
+        ];
+        let ask = Ask { stage: "s".into(), question: vec![], segments };
+        assert_eq!(ask.admit(&[5.0, -1.0, 1.0], 1), Ok(()));
+        assert_eq!(ask.admit(&[10.0, -2.0, 2.0], 2), Ok(()));
+        for (numbers, why) in [
+            (&[0.0, 0.0][..], "2 numbers where the s stage asks for 3"),
+            (&[6.0, 0.0, 0.0], "number 0 of segment 0 of the s stage is beyond its bound"),
+            (&[-1.0, 0.0, 0.0], "is a count below 0"),
+            (&[0.5, 0.0, 0.0], "is no whole number"),
+            (&[0.0, 0.0, f64::NAN], "number 1 of segment 1 of the s stage is none (NaN)"),
+            (&[0.0, f64::NEG_INFINITY, 0.0], "is beyond its bound"),
+            (&[f64::INFINITY, 0.0, 0.0], "is beyond its bound"),
+        ] {
+            let told = ask.admit(numbers, 1).unwrap_err();
+            assert!(told.contains(why), "{told}");
         }
     }
 }

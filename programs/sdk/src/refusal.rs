@@ -46,7 +46,9 @@ impl From<WireError> for Refusal {
 impl core::fmt::Display for Refusal {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Refusal::Malformed => f.write_str("the input is not a job of this program"),
+            Refusal::Malformed => f.write_str(
+                "the input is not what this program takes; beside rows a program gives no other reason",
+            ),
             Refusal::MissingValue => f.write_str("a value is missing and the study refuses missing values"),
             Refusal::Because(why) => f.write_str(why),
         }

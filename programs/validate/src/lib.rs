@@ -1,5 +1,7 @@
 //! The validation program: counts and flags of a table before it is registered.
 //!
+//! A column of numbers or a category; which one is an outcome is no business of a validation.
+//!
 //! # The flags of a column
 //!
 //! | flag | when |
@@ -9,6 +11,8 @@
 //! | mostly missing | more than half of the values are missing |
 //! | zero in disguise | see below |
 //! | extreme | the largest absolute value is more than 1,000 times the 99th percentile of absolute values (nearest rank), and that percentile is not zero; below 100 rows the percentile is the maximum and nothing is flagged |
+//!
+//! The last two are for numbers only.
 //!
 //! Zero in disguise: a laboratory writes 0 where nothing was measured. It shows when zeros stand apart from a cloud of
 //! measurements, so a column is flagged when all of these hold: it has zeros; no value is negative; there are more
@@ -21,7 +25,7 @@
 //!
 //! | level | when, first that holds |
 //! |---|---|
-//! | 0 refused | fewer than two rows of a class, or every column is constant or all missing |
+//! | 0 refused | fewer than two rows, or every column is constant or all missing |
 //! | 1 poor | more than 30 % of the cells are missing, or more than 10 % of the rows are duplicates |
 //! | 2 usable | a column has a flag |
 //! | 3 good | otherwise |
@@ -45,19 +49,17 @@ pub fn run(input: &[u8]) -> Result<Vec<u8>, Refusal> {
 /// The report of a table.
 pub fn report(table: &Table) -> ValidateReport {
     let rows = table.rows();
-    let columns = table.columns as usize;
+    let columns = table.levels.len();
     let mut missing = Vec::with_capacity(columns);
     let mut flags = Vec::with_capacity(columns);
-    for c in 0..columns {
+    for (c, &levels) in table.levels.iter().enumerate() {
         let present: Vec<f64> =
             table.values.iter().skip(c).step_by(columns).copied().filter(|v| !v.is_nan()).collect();
         missing.push((rows - present.len()) as u32);
-        flags.push(column_flags(present, rows));
+        flags.push(column_flags(present, rows, levels == 0));
     }
-    let positives = table.labels.iter().filter(|&&l| l == 1).count();
     let mut report = ValidateReport {
         rows: rows as u32,
-        positives: positives as u32,
         duplicates: duplicates(table) as u32,
         missing,
         flags,
@@ -68,7 +70,7 @@ pub fn report(table: &Table) -> ValidateReport {
 }
 
 /// The flags of a column of `rows` values, of which `present` are present.
-fn column_flags(mut present: Vec<f64>, rows: usize) -> u8 {
+fn column_flags(mut present: Vec<f64>, rows: usize, numbers: bool) -> u8 {
     let mut flags = 0;
     if (rows - present.len()) * 2 > rows {
         flags |= FLAG_MOSTLY_MISSING;
@@ -79,6 +81,9 @@ fn column_flags(mut present: Vec<f64>, rows: usize) -> u8 {
     };
     if lowest == highest {
         flags |= FLAG_CONSTANT;
+    }
+    if !numbers {
+        return flags;
     }
     if zero_in_disguise(&present) {
         flags |= FLAG_ZERO_IN_DISGUISE;
@@ -116,8 +121,7 @@ fn duplicates(table: &Table) -> usize {
     // Missing values are one value here, and so are the two zeros.
     let key = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };
     let compare = |&a: &usize, &b: &usize| {
-        let by_label = table.labels[a].cmp(&table.labels[b]);
-        table.row(a).iter().zip(table.row(b)).fold(by_label, |order, (&x, &y)| match order {
+        table.row(a).iter().zip(table.row(b)).fold(Ordering::Equal, |order, (&x, &y)| match order {
             Ordering::Equal => key(x).total_cmp(&key(y)),
             decided => decided,
         })
@@ -130,7 +134,7 @@ fn duplicates(table: &Table) -> usize {
 /// The level of the crate's documentation, from the counts and flags of a report.
 pub fn quality(report: &ValidateReport) -> u8 {
     let usable = report.flags.iter().any(|f| f & (FLAG_CONSTANT | FLAG_ALL_MISSING) == 0);
-    if report.positives < 2 || report.rows.saturating_sub(report.positives) < 2 || !usable {
+    if report.rows < 2 || !usable {
         return 0;
     }
     let rows = u64::from(report.rows);

@@ -8,7 +8,7 @@ const N: f64 = f64::NAN;
 
 fn flags(column: &[f64]) -> u8 {
     let present: Vec<f64> = column.iter().copied().filter(|v| !v.is_nan()).collect();
-    column_flags(present, column.len())
+    column_flags(present, column.len(), true)
 }
 
 /// `count` values around `middle`, `step` apart.
@@ -21,12 +21,12 @@ fn with(mut column: Vec<f64>, value: f64, times: usize) -> Vec<f64> {
     column
 }
 
-fn table(columns: u32, rows: &[(&[f64], u8)]) -> Table {
-    Table {
-        columns,
-        values: rows.iter().flat_map(|(r, _)| r.iter().copied()).collect(),
-        labels: rows.iter().map(|(_, l)| *l).collect(),
-    }
+/// Numbers and, as the last column, a category of two levels.
+fn table(numbers: usize, rows: &[(&[f64], u8)]) -> Table {
+    let mut levels = vec![0; numbers];
+    levels.push(2);
+    let values = rows.iter().flat_map(|(r, l)| r.iter().copied().chain([f64::from(*l)]));
+    Table { levels, values: values.collect() }
 }
 
 #[test]
@@ -65,6 +65,14 @@ fn constant_and_missing_columns() {
     assert_eq!(flags(&[]), FLAG_ALL_MISSING);
 }
 
+/// A name has no size.
+#[test]
+fn categories_have_no_extremes() {
+    let codes: Vec<f64> = with(cloud(130.0, 1.0, 130), 0.0, 1);
+    assert_eq!(column_flags(codes, 131, false), 0);
+    assert_eq!(column_flags(vec![1.0; 5], 12, false), FLAG_CONSTANT | FLAG_MOSTLY_MISSING);
+}
+
 #[test]
 fn extreme_values_need_a_hundred_others() {
     assert_eq!(flags(&with(cloud(100.0, 0.5, 120), 2e6, 1)), FLAG_EXTREME);
@@ -76,7 +84,7 @@ fn extreme_values_need_a_hundred_others() {
 }
 
 #[test]
-fn duplicates_count_repeats_with_their_label() {
+fn duplicates_count_repeats_of_all_columns() {
     let t = table(
         2,
         &[
@@ -96,18 +104,19 @@ fn quality_levels() {
     let good = table(1, &[(&[1.0], 0), (&[2.0], 0), (&[3.0], 1), (&[4.0], 1)]);
     assert_eq!(
         report(&good),
-        ValidateReport { rows: 4, positives: 2, duplicates: 0, missing: vec![0], flags: vec![0], quality: 3 }
+        ValidateReport { rows: 4, duplicates: 0, missing: vec![0, 0], flags: vec![0, 0], quality: 3 }
     );
     let flagged = table(2, &[(&[1.0, 7.0], 0), (&[2.0, 7.0], 0), (&[3.0, 7.0], 1), (&[4.0, 7.0], 1)]);
     assert_eq!(report(&flagged).quality, 2);
-    let sparse = table(2, &[(&[1.0, N], 0), (&[2.0, N], 0), (&[3.0, N], 1), (&[4.0, N], 1)]);
+    let sparse = table(1, &[(&[1.0], 0), (&[N], 0), (&[N], 1), (&[N], 1)]);
     assert_eq!(report(&sparse).quality, 1);
     let repeated = table(1, &[(&[1.0], 0), (&[1.0], 0), (&[3.0], 1), (&[4.0], 1)]);
     assert_eq!(report(&repeated).quality, 1);
-    let one_class = table(1, &[(&[1.0], 0), (&[2.0], 0), (&[3.0], 0), (&[4.0], 1)]);
-    assert_eq!(report(&one_class).quality, 0);
-    let useless = table(1, &[(&[1.0], 0), (&[1.0], 0), (&[1.0], 1), (&[1.0], 1)]);
+    let one_level = table(1, &[(&[1.0], 0), (&[2.0], 0), (&[3.0], 0), (&[4.0], 0)]);
+    assert_eq!((report(&one_level).quality, report(&one_level).flags), (2, vec![0, FLAG_CONSTANT]));
+    let useless = table(1, &[(&[1.0], 0), (&[1.0], 0), (&[1.0], 0), (&[1.0], 0)]);
     assert_eq!(report(&useless).quality, 0);
+    assert_eq!(report(&table(1, &[(&[1.0], 0)])).quality, 0);
     assert_eq!(report(&table(1, &[])).quality, 0);
 }
 

@@ -9,7 +9,7 @@ use histone_federation::plan::Plan;
 use histone_ledger::Contract;
 use histone_ledger::contracts::{Market, Rounds};
 use histone_protocol::consent::{DecisionRecord, Verdict, WhitePaper};
-use histone_protocol::plan::{PlanDocument, PlanOutcome, PlanPrograms};
+use histone_protocol::plan::{PlanDocument, PlanPrograms};
 use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
 
@@ -240,7 +240,7 @@ fn plan(
         });
     }
     let names = document.features.iter().map(|f| &f.name);
-    let same = names.eq(&paper.features) && document.outcome == PlanOutcome::YesNo(paper.label.clone());
+    let same = names.eq(&paper.features) && document.outcome.name() == paper.label;
     findings.expect(same, || format!("{} has other features or another outcome than its white paper", of()));
     // Only the first model is trained here; another one may be of a method that nobody has at hand.
     let trained = run.record.models.first().is_some_and(|first| id == U256::from(first.model_id));

@@ -25,13 +25,25 @@ fn same(a: &Table, b: &Table) -> bool {
     overlap(a, b).same
 }
 
+fn numbered(columns: usize) -> Vec<Column> {
+    (0..columns).map(|c| Column::number(&format!("c{c}"))).collect()
+}
+
+/// Numbers with a label behind them.
+fn labelled(mut columns: Vec<Column>, values: Vec<f64>, labels: &[bool]) -> Table {
+    let rows = values.chunks(columns.len()).zip(labels);
+    let rows = rows.flat_map(|(row, label)| [row, &[f64::from(u8::from(*label))]].concat()).collect();
+    columns.push(Column::no_yes("label"));
+    Table::new(columns, rows).unwrap()
+}
+
 /// Measurements with five digits: every row a person of its own.
 fn people(seed: u8, rows: usize, columns: usize) -> Table {
     let mut rng = ChaCha20Rng::from_seed([seed; 32]);
     let mut value = || f64::from(rng.next_u32() % 90_000 + 10_000) / 1_000.0;
     let values = (0..rows * columns).map(|_| value()).collect();
-    let names = (0..columns).map(|c| format!("c{c}")).collect();
-    Table::new(names, values, (0..rows).map(|r| r % 3 == 0).collect()).unwrap()
+    let labels: Vec<bool> = (0..rows).map(|r| r % 3 == 0).collect();
+    labelled(numbered(columns), values, &labels)
 }
 
 /// Codes from 0 below `most`, as questionnaires have them.
@@ -39,9 +51,8 @@ fn codes(seed: u8, rows: usize, most: &[u32]) -> Table {
     let mut rng = ChaCha20Rng::from_seed([seed; 32]);
     let values =
         (0..rows).flat_map(|_| most.iter().map(|m| f64::from(rng.next_u32() % m)).collect::<Vec<_>>());
-    let values = values.collect();
-    let names = (0..most.len()).map(|c| format!("c{c}")).collect();
-    Table::new(names, values, (0..rows).map(|r| r % 3 == 0).collect()).unwrap()
+    let labels: Vec<bool> = (0..rows).map(|r| r % 3 == 0).collect();
+    labelled(numbered(most.len()), values.collect(), &labels)
 }
 
 /// The same people in the opposite order, every column with a function of its place and value.
@@ -49,9 +60,11 @@ fn changed(table: &Table, change: impl Fn(usize, f64) -> f64) -> Table {
     let columns = table.columns().len();
     let rows = table.rows();
     let values = (0..rows).rev().flat_map(|r| table.row(r).unwrap().to_vec());
-    let values = values.enumerate().map(|(i, v)| change(i % columns, v)).collect();
-    let labels = table.labels().iter().rev().copied().collect();
-    Table::new(table.columns().to_vec(), values, labels).unwrap()
+    let values = values.enumerate().map(|(i, v)| match i % columns {
+        label if label == columns - 1 => v,
+        column => change(column, v),
+    });
+    Table::new(table.columns().to_vec(), values.collect()).unwrap()
 }
 
 /// The rows of `a` from `from` on, then the first rows of `b`, as many as `a` has in all.
@@ -63,8 +76,7 @@ fn mixed(a: &Table, from: usize, b: &Table) -> Table {
 }
 
 fn join(a: &Table, b: &Table) -> Table {
-    let values = [a.values(), b.values()].concat();
-    Table::new(a.columns().to_vec(), values, [a.labels(), b.labels()].concat()).unwrap()
+    Table::new(a.columns().to_vec(), [a.values(), b.values()].concat()).unwrap()
 }
 
 #[test]
@@ -72,12 +84,12 @@ fn the_same_rows_in_another_order_with_other_labels_are_the_same() {
     let table = people(1, 100, 5);
     let turned = changed(&table, |_, v| v);
     assert!(same(&table, &turned));
-    let flipped = table.labels().iter().map(|l| !l).collect();
-    assert!(same(&table, &Table::new(table.columns().to_vec(), table.values().to_vec(), flipped).unwrap()));
+    let flipped = table.values().chunks(6).flat_map(|row| [&row[..5], &[1.0 - row[5]]].concat()).collect();
+    assert!(same(&table, &Table::new(table.columns().to_vec(), flipped).unwrap()));
     // Columns in another order.
-    let names = table.columns().iter().rev().cloned().collect();
-    let values = table.values().chunks(5).flat_map(|row| row.iter().rev().copied()).collect();
-    assert!(same(&table, &Table::new(names, values, table.labels().to_vec()).unwrap()));
+    let columns = table.columns().iter().rev().cloned().collect();
+    let values = table.values().chunks(6).flat_map(|row| row.iter().rev().copied()).collect();
+    assert!(same(&table, &Table::new(columns, values).unwrap()));
     // Every row twice.
     assert!(same(&table, &join(&table, &turned)));
 }
@@ -116,8 +128,8 @@ fn numbers_shifted_below_their_digits_stay_the_same() {
     assert!(!same(&table, &changed(&table, |_, v| (v * 100.0).round() / 100.0)));
     assert!(!same(&table, &changed(&table, |_, v| v * 2.54)));
     assert!(!same(&table, &changed(&table, |_, v| v * 1.01)));
-    let renamed = table.columns().iter().map(|c| format!("{c}x")).collect();
-    assert!(!same(&table, &Table::new(renamed, table.values().to_vec(), table.labels().to_vec()).unwrap()));
+    let renamed = table.columns().iter().map(|c| Column { name: format!("{}x", c.name), ..c.clone() });
+    assert!(!same(&table, &Table::new(renamed.collect(), table.values().to_vec()).unwrap()));
 }
 
 #[test]
@@ -168,7 +180,7 @@ fn hospital(name: &str) -> Table {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/breast-cancer").join(name);
     let text = std::fs::read_to_string(file).unwrap();
     let mut lines = text.lines();
-    let mut columns: Vec<String> = lines.next().unwrap().split(',').map(String::from).collect();
+    let mut columns: Vec<Column> = lines.next().unwrap().split(',').map(Column::number).collect();
     columns.pop();
     let (mut values, mut labels) = (vec![], vec![]);
     for line in lines {
@@ -177,7 +189,7 @@ fn hospital(name: &str) -> Table {
         values.extend_from_slice(row);
         labels.push(*label == 1.0);
     }
-    Table::new(columns, values, labels).unwrap()
+    labelled(columns, values, &labels)
 }
 
 #[test]

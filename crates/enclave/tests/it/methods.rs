@@ -252,9 +252,14 @@ fn to_send_numbers_that_the_question_does_not_promise() {
     let count = |max| ask(Numbers::Count { max });
     let real = |fraction_bits| ask(Numbers::Real { max_abs: 8.0, fraction_bits });
     let gives = |value: f64| giving(&encode_vector(&[value]));
-    for value in [5.0, -1.0, 0.5, f64::NAN] {
+    for (value, why) in [
+        (5.0, "is beyond its bound"),
+        (-1.0, "is a count below 0"),
+        (0.5, "is no whole number"),
+        (f64::NAN, "is none (NaN)"),
+    ] {
         let error = gives(value).site_for_owner(&count(4), &[]).unwrap_err().to_string();
-        assert!(error.contains("not within its bound"), "{value}: {error}");
+        assert!(error.contains("number 0 of segment 0 of the count stage") && error.contains(why), "{error}");
         assert!(matches!(gives(value).site(&count(4), &[]), Err(MethodError::Withheld { .. })));
     }
     assert_eq!(gives(4.0).site(&count(4), &[]), Ok(vec![4.0]));
@@ -265,8 +270,10 @@ fn to_send_numbers_that_the_question_does_not_promise() {
     // What is asked fits into a sum of whole numbers, and a sum is one of as many donors.
     let next = |ask: Ask| giving(&Next::Ask { ask }.to_bytes()).next(&logistic(), b"", 3);
     assert!(next(count(1 << 51)).is_ok());
+    let error = next(count(1 << 53)).unwrap_err().to_string();
     assert!(
-        next(count(1 << 53)).unwrap_err().to_string().contains("none that a sum over its cohort can have")
+        error.contains("the bound of segment 0 of `count` is") && error.contains("over 3 sites"),
+        "{error}"
     );
     let advanced =
         |ask: &Ask, sum: f64| gives(0.0).advance(b"", ask, &Opened { donors: vec![1, 2], sums: vec![sum] });

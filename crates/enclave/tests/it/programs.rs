@@ -43,8 +43,15 @@ fn table(rows: usize, columns: u32, missing: f64) -> Table {
             _ => (next() - 0.4) * 10_f64.powi((i % columns as usize % 5) as i32),
         })
         .collect();
-    let labels = (0..rows).map(|i| u8::from(values[i * columns as usize] > 0.4 * next())).collect();
-    Table { columns, values, labels }
+    // The numbers, and a category of three levels.
+    let mut levels = vec![0; columns as usize];
+    levels.push(3);
+    let rows = values.chunks(columns as usize).flat_map(|row| {
+        let level = if next() < missing { f64::NAN } else { (next() * 3.0).floor() };
+        [row, &[level]].concat()
+    });
+    let values = rows.collect();
+    Table { levels, values }
 }
 
 #[test]
@@ -52,7 +59,7 @@ fn validation_equals_native_code_bit_for_bit() {
     for (rows, columns, missing) in [(0, 1, 0.0), (40, 1, 0.1), (200, 13, 0.4), (569, 30, 0.0)] {
         let table = table(rows, columns, missing);
         let out = same(&ValidateJob { table }.encode()).unwrap();
-        assert_eq!(gate::report(&out, rows as u32, columns).unwrap().encode(), out);
+        assert_eq!(gate::report(&out, rows as u32, columns + 1).unwrap().encode(), out);
     }
 }
 
@@ -76,8 +83,9 @@ fn every_cut_of_a_job_is_refused() {
 
 #[test]
 fn a_table_without_rows_cannot_claim_many_columns() {
-    let table = Table { columns: u32::MAX, values: vec![], labels: vec![] };
-    assert_eq!(same(&ValidateJob { table }.encode()), Err(Refusal::Malformed));
+    let mut bytes = ValidateJob { table: table(0, 1, 0.0) }.encode();
+    bytes[1..5].fill(0xff);
+    assert_eq!(same(&bytes), Err(Refusal::Malformed));
 }
 
 proptest! {
@@ -88,7 +96,7 @@ proptest! {
     fn random_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200), version in any::<bool>()) {
         let mut bytes = bytes;
         if version && let Some(first) = bytes.first_mut() {
-            *first = 1;
+            *first = 2;
         }
         let _ = same(&bytes);
     }

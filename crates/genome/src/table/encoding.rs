@@ -1,56 +1,71 @@
-//! The canonical bytes of a table, version 1. Integers and floats are little endian.
+//! The canonical bytes of a table, version 2. Integers and floats are little endian.
 //!
 //! ```text
 //! "HTBL"  version u16  columns u32  rows u32
-//! columns × { length u16, name in UTF-8 }
-//! rows    × { columns × value f64, label u8 (0 or 1) }
+//! columns × { length u16, name in UTF-8, kind u8, category only: levels u16 × { length u16, UTF-8 } }
+//! rows    × { columns × value f64 }
 //! ```
 //!
-//! A row of a Merkle tree is exactly one `{ values, label }` block, so leaves can be cut out of the encoding.
+//! Kinds: 0 a number, 1 a category. The leaves of a Merkle tree over a table are its columns ([`Table::schema_bytes`]), then
+//! each row ([`Table::row_bytes`]): a commitment is one to names and kinds as well, and to no outcome.
 
-use super::{MAX_NAME_BYTES, Table, TableError};
+use super::{Column, Kind, MAX_NAME_BYTES, Table, TableError};
 
 /// Version of the encoding; a change of the layout changes it.
-pub const ENCODING_VERSION: u16 = 1;
+pub const ENCODING_VERSION: u16 = 2;
 
 const MAGIC: [u8; 4] = *b"HTBL";
+const NUMBER: u8 = 0;
+const CATEGORY: u8 = 1;
 
 impl Table {
-    /// The canonical bytes of the whole table: [`header_bytes`](Self::header_bytes), then
+    /// The canonical bytes of the whole table: magic, version, shape, [`schema_bytes`](Self::schema_bytes), then
     /// [`row_bytes`](Self::row_bytes) of every row.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = self.header_bytes();
-        out.reserve(self.rows().saturating_mul(row_length(self.columns.len())));
-        for index in 0..self.rows() {
-            self.push_row(index, &mut out);
-        }
-        out
-    }
-
-    /// The canonical bytes before the first row: magic, version, shape, names.
-    #[must_use]
-    pub fn header_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&ENCODING_VERSION.to_le_bytes());
-        // The casts lose nothing: `Table::new` bounds all three.
+        // The casts lose nothing: `Table::new` bounds both.
         out.extend_from_slice(&(self.columns.len() as u32).to_le_bytes());
-        out.extend_from_slice(&(self.labels.len() as u32).to_le_bytes());
-        for name in &self.columns {
-            out.extend_from_slice(&(name.len() as u16).to_le_bytes());
-            out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(&(self.rows() as u32).to_le_bytes());
+        out.extend_from_slice(&self.schema_bytes());
+        out.reserve(self.values.len().saturating_mul(8));
+        self.values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
+        out
+    }
+
+    /// The canonical bytes of the columns: names, kinds, levels.
+    #[must_use]
+    pub fn schema_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let text = |out: &mut Vec<u8>, text: &str| {
+            out.extend_from_slice(&(text.len() as u16).to_le_bytes());
+            out.extend_from_slice(text.as_bytes());
+        };
+        for column in &self.columns {
+            text(&mut out, &column.name);
+            match &column.kind {
+                Kind::Number => out.push(NUMBER),
+                Kind::Category(levels) => {
+                    out.push(CATEGORY);
+                    out.extend_from_slice(&(levels.len() as u16).to_le_bytes());
+                    levels.iter().for_each(|level| text(&mut out, level));
+                }
+            }
         }
         out
     }
 
-    /// The canonical bytes of one row, `8 × columns + 1` of them; `None` beyond the last row.
+    /// The canonical bytes of one row, `8 × columns` of them; `None` beyond the last row.
     #[must_use]
     pub fn row_bytes(&self, index: usize) -> Option<Vec<u8>> {
-        self.labels.get(index)?;
-        let mut out = Vec::with_capacity(row_length(self.columns.len()));
-        self.push_row(index, &mut out);
-        Some(out)
+        Some(self.row(index)?.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    /// What a commitment to the table commits to, in order: its columns, then each row.
+    pub fn leaves(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        std::iter::once(self.schema_bytes()).chain((0..self.rows()).filter_map(|row| self.row_bytes(row)))
     }
 
     /// Reads what [`encode`](Self::encode) wrote, and nothing else: every table has one encoding.
@@ -75,52 +90,44 @@ impl Table {
         // No capacity from numbers that are not checked yet: the names below run out of bytes first.
         let mut columns = Vec::new();
         for _ in 0..column_count {
-            let length = usize::from(u16::from_le_bytes(take(&mut rest, "a column name")?));
-            let (name, after) = match rest.split_at_checked(length) {
-                Some(parts) if length <= MAX_NAME_BYTES => parts,
-                _ => return refuse("a column name is too long"),
+            let name = text(&mut rest, "a column name")?;
+            let kind = match take::<1>(&mut rest, "the kind of a column")? {
+                [NUMBER] => Kind::Number,
+                [CATEGORY] => {
+                    let count = u16::from_le_bytes(take(&mut rest, "the number of levels")?);
+                    let levels = (0..count).map(|_| text(&mut rest, "a level"));
+                    Kind::Category(levels.collect::<Result<_, _>>()?)
+                }
+                [other] => return refuse(format!("a column is of the unknown kind {other}")),
             };
-            rest = after;
-            match std::str::from_utf8(name) {
-                Ok(name) => columns.push(name.to_owned()),
-                Err(_) => return refuse("a column name is not UTF-8"),
-            }
+            columns.push(Column { name, kind });
         }
-        let row_length = row_length(columns.len());
-        if row_length.checked_mul(row_count) != Some(rest.len()) {
+        let length = columns.len().checked_mul(8).and_then(|row| row.checked_mul(row_count));
+        if length != Some(rest.len()) {
             return refuse(format!("{} bytes do not hold {row_count} rows", rest.len()));
         }
-        let mut values = Vec::with_capacity(row_count.saturating_mul(columns.len()));
-        let mut labels = Vec::with_capacity(row_count);
-        for _ in 0..row_count {
-            for _ in 0..columns.len() {
-                values.push(f64::from_le_bytes(take(&mut rest, "a value")?));
-            }
-            match take::<1>(&mut rest, "a label")? {
-                [0] => labels.push(false),
-                [1] => labels.push(true),
-                _ => return refuse("a label is neither 0 nor 1"),
-            }
-        }
-        let bits: Vec<u64> = values.iter().map(|value| value.to_bits()).collect();
-        let table = Self::new(columns, values, labels)
+        let bits: Vec<u64> = rest.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
+        let table = Self::new(columns, bits.iter().map(|bits| f64::from_bits(*bits)).collect())
             .map_err(|error| TableError::Encoding { reason: error.to_string() })?;
         if table.values.iter().zip(bits).any(|(value, bits)| value.to_bits() != bits) {
             return refuse("a value is a negative zero or an unusual NaN");
         }
         Ok(table)
     }
-
-    fn push_row(&self, index: usize, out: &mut Vec<u8>) {
-        for value in self.row(index).unwrap_or_default() {
-            out.extend_from_slice(&value.to_le_bytes());
-        }
-        out.push(u8::from(self.labels.get(index) == Some(&true)));
-    }
 }
 
-fn row_length(columns: usize) -> usize {
-    columns.saturating_mul(8).saturating_add(1)
+/// A text with its length before it.
+fn text(rest: &mut &[u8], what: &str) -> Result<String, TableError> {
+    let length = usize::from(u16::from_le_bytes(take(rest, what)?));
+    let (text, after) = match rest.split_at_checked(length) {
+        Some(parts) if length <= MAX_NAME_BYTES => parts,
+        _ => return refuse(format!("{what} is too long")),
+    };
+    *rest = after;
+    match std::str::from_utf8(text) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => refuse(format!("{what} is not UTF-8")),
+    }
 }
 
 fn take<const N: usize>(rest: &mut &[u8], what: &str) -> Result<[u8; N], TableError> {

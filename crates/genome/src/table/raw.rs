@@ -1,12 +1,14 @@
 //! The file as text, and what a study takes from it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::Read;
 
 use super::error::{CellPlace, CellProblem, LineProblem, TableError};
 use super::lexer::{End, Lexer};
-use super::{Features, Limits, MAX_ABS_VALUE, MissingCells, MissingRules, Positive, Selection, Table};
+use super::{
+    Column, Features, Kind, Label, Limits, MAX_ABS_VALUE, MissingCells, MissingRules, Selection, Table,
+};
 use super::{check_name, number};
 
 /// A file that is a table: named columns and rows of text cells, all of one length, with their line numbers.
@@ -137,7 +139,7 @@ impl RawTable {
             .collect()
     }
 
-    /// Takes label and features out of the file.
+    /// Takes features and label out of the file; the label is the last column.
     ///
     /// # Errors
     /// [`NoColumn`](TableError::NoColumn) for a name that the file lacks, [`Selection`](TableError::Selection) for a list
@@ -145,12 +147,28 @@ impl RawTable {
     /// [`NoFeatures`](TableError::NoFeatures), [`AllDropped`](TableError::AllDropped),
     /// [`OneClass`](TableError::OneClass).
     pub fn select(&self, selection: &Selection) -> Result<Table, TableError> {
-        let columns = self.features(selection)?;
-        let labels = self.labels(&selection.label, &selection.positive, &selection.missing)?;
+        let names = self.features(selection)?;
+        let labels = self.outcomes(&selection.label, &selection.outcome, &selection.missing)?;
         let refusal =
             (selection.missing.cells == MissingCells::Refuse).then_some(CellProblem::MissingRefused);
-        let values = self.values(&columns, &selection.missing, refusal)?;
-        let table = Table::new(columns, values, labels)?;
+        let features = self.values(&names, &selection.levels, &selection.missing, refusal)?;
+        let mut values = Vec::with_capacity(features.len() + labels.len());
+        for (row, label) in features.chunks_exact(names.len()).zip(labels) {
+            values.extend_from_slice(row);
+            values.push(label);
+        }
+        let kind = |name: &String| match selection.levels.get(name) {
+            Some(levels) => Kind::Category(levels.clone()),
+            None => Kind::Number,
+        };
+        let mut columns: Vec<Column> =
+            names.iter().map(|name| Column { name: name.clone(), kind: kind(name) }).collect();
+        let outcome = match selection.outcome {
+            Label::YesNo(_) => Kind::no_yes(),
+            Label::Number => Kind::Number,
+        };
+        columns.push(Column { name: selection.label.clone(), kind: outcome });
+        let table = Table::new(columns, values)?;
         let table = match selection.missing.cells {
             MissingCells::Keep | MissingCells::Refuse => table,
             MissingCells::Drop => {
@@ -163,14 +181,15 @@ impl RawTable {
                 table.subset(&complete).unwrap_or(table)
             }
         };
-        let positives = table.positives();
-        if positives == 0 || positives == table.rows() {
+        let Label::YesNo(rule) = &selection.outcome else { return Ok(table) };
+        let yes = table.column(names.len()).filter(|label| *label == 1.0).count();
+        if yes == 0 || yes == table.rows() {
             return Err(TableError::OneClass {
                 file: self.file.clone(),
                 rows: table.rows(),
-                class: if positives == 0 { "negative" } else { "positive" },
+                class: if yes == 0 { "negative" } else { "positive" },
                 label: selection.label.clone(),
-                rule: selection.positive.to_string(),
+                rule: rule.to_string(),
             });
         }
         Ok(table)
@@ -187,7 +206,8 @@ impl RawTable {
             Features::AllNumeric => {
                 let kinds = self.column_kinds(&selection.missing);
                 let wanted = self.columns.iter().zip(kinds).enumerate().filter(|(index, (name, kind))| {
-                    *index != label && !selection.ignore.contains(name) && *kind == ColumnKind::Numeric
+                    let usable = *kind == ColumnKind::Numeric || selection.levels.contains_key(*name);
+                    *index != label && !selection.ignore.contains(name) && usable
                 });
                 wanted.map(|(_, (name, _))| name.clone()).collect()
             }
@@ -210,7 +230,11 @@ impl RawTable {
         if features.is_empty() {
             return Err(TableError::NoFeatures { file: self.file.clone() });
         }
-        if let Some(name) = selection.missing.zero_is_missing.iter().find(|name| !features.contains(name)) {
+        if let Some(name) = selection.levels.keys().find(|name| !features.contains(name)) {
+            return refuse(name, "has levels and is no feature; remove it there");
+        }
+        let number = |name: &&String| features.contains(name) && !selection.levels.contains_key(*name);
+        if let Some(name) = selection.missing.zero_is_missing.iter().find(|name| !number(name)) {
             return refuse(
                 name,
                 "is named in `zero_is_missing` and is not a numeric feature; remove it there",
@@ -219,16 +243,16 @@ impl RawTable {
         Ok(features)
     }
 
-    /// One label per row: true where the cell of column `label` satisfies `positive`.
+    /// One outcome per row: a number, or 1 where the cell of column `label` satisfies the rule and 0 where not.
     ///
     /// # Errors
     /// [`NoColumn`](TableError::NoColumn), or [`Cell`](TableError::Cell) for a label that is missing or not a number.
-    pub fn labels(
+    pub fn outcomes(
         &self,
         label: &str,
-        positive: &Positive,
+        outcome: &Label,
         missing: &MissingRules,
-    ) -> Result<Vec<bool>, TableError> {
+    ) -> Result<Vec<f64>, TableError> {
         let column = self.index(label)?;
         (0..self.rows())
             .map(|row| {
@@ -236,9 +260,14 @@ impl RawTable {
                 if is_missing(cell, missing) {
                     return Err(self.refuse(row, column, CellProblem::LabelMissing));
                 }
-                number::parse(cell)
-                    .map(|value| positive.holds(value))
-                    .map_err(|problem| self.refuse(row, column, problem))
+                let value = number::parse(cell).map_err(|problem| self.refuse(row, column, problem))?;
+                match outcome {
+                    Label::YesNo(rule) => Ok(f64::from(u8::from(rule.holds(value)))),
+                    Label::Number if value.abs() > MAX_ABS_VALUE => {
+                        Err(self.refuse(row, column, CellProblem::OutOfRange))
+                    }
+                    Label::Number => Ok(value),
+                }
             })
             .collect()
     }
@@ -252,6 +281,7 @@ impl RawTable {
     pub fn query_rows(
         &self,
         columns: &[String],
+        levels: &BTreeMap<String, Vec<String>>,
         missing: &MissingRules,
     ) -> Result<Vec<Vec<f64>>, TableError> {
         let refusal = match missing.cells {
@@ -259,7 +289,7 @@ impl RawTable {
             MissingCells::Refuse => Some(CellProblem::MissingRefused),
             MissingCells::Drop => Some(CellProblem::MissingInQuery),
         };
-        let values = self.values(columns, missing, refusal)?;
+        let values = self.values(columns, levels, missing, refusal)?;
         Ok(values.chunks(columns.len().max(1)).map(<[f64]>::to_vec).collect())
     }
 
@@ -267,28 +297,33 @@ impl RawTable {
     fn values(
         &self,
         columns: &[String],
+        levels: &BTreeMap<String, Vec<String>>,
         missing: &MissingRules,
         refusal: Option<CellProblem>,
     ) -> Result<Vec<f64>, TableError> {
-        let columns: Vec<(usize, bool)> = columns
+        let columns: Vec<(usize, bool, Option<&Vec<String>>)> = columns
             .iter()
-            .map(|name| Ok((self.index(name)?, missing.zero_is_missing.contains(name))))
+            .map(|name| Ok((self.index(name)?, missing.zero_is_missing.contains(name), levels.get(name))))
             .collect::<Result<_, TableError>>()?;
         let mut values = Vec::with_capacity(self.rows().saturating_mul(columns.len()));
         for row in 0..self.rows() {
-            for (column, zero_is_missing) in &columns {
+            for (column, zero_is_missing, levels) in &columns {
                 let cell = self.cell(row, *column);
+                let refused = |problem| self.refuse(row, *column, problem);
                 let value = if is_missing(cell, missing) {
                     f64::NAN
+                } else if let Some(levels) = levels {
+                    let level = levels.iter().position(|level| level == cell);
+                    level.ok_or_else(|| refused(CellProblem::NoLevel))? as f64
                 } else {
-                    number::parse(cell).map_err(|problem| self.refuse(row, *column, problem))?
+                    number::parse(cell).map_err(refused)?
                 };
                 let value = if *zero_is_missing && value == 0.0 { f64::NAN } else { value };
                 if value.abs() > MAX_ABS_VALUE {
-                    return Err(self.refuse(row, *column, CellProblem::OutOfRange));
+                    return Err(refused(CellProblem::OutOfRange));
                 }
                 if let (true, Some(problem)) = (value.is_nan(), refusal) {
-                    return Err(self.refuse(row, *column, problem));
+                    return Err(refused(problem));
                 }
                 values.push(value);
             }

@@ -1,6 +1,6 @@
 //! One table, one encoding.
 
-use histone_genome::table::{MAX_ABS_VALUE, Table, TableError};
+use histone_genome::table::{Column, Kind, MAX_ABS_VALUE, Table, TableError};
 use proptest::prelude::*;
 
 fn tables() -> impl Strategy<Value = Table> {
@@ -10,35 +10,49 @@ fn tables() -> impl Strategy<Value = Table> {
         1 => Just(0.0),
         1 => Just(f64::MIN_POSITIVE / 2.0),
     ];
-    (prop::collection::btree_set("[a-zé_]{1,8}", 1..5), prop::collection::vec(any::<bool>(), 0..6))
-        .prop_flat_map(move |(columns, labels)| {
-            let count = columns.len() * labels.len();
-            prop::collection::vec(value.clone(), count).prop_map(move |values| {
-                Table::new(columns.iter().cloned().collect(), values, labels.clone()).unwrap()
-            })
-        })
+    let level = prop_oneof![1 => Just(f64::NAN), 4 => (0..3).prop_map(f64::from)];
+    let three = || Kind::Category(["a", "bé", "c"].map(String::from).into());
+    let columns = prop::collection::btree_map("[a-zé_]{1,8}", any::<bool>(), 1..5);
+    (columns, 0_usize..6).prop_flat_map(move |(columns, rows)| {
+        let kind = |(name, number): (&String, &bool)| Column {
+            name: name.clone(),
+            kind: if *number { Kind::Number } else { three() },
+        };
+        let table: Vec<Column> = columns.iter().map(kind).collect();
+        let row: Vec<BoxedStrategy<f64>> = columns
+            .values()
+            .map(|number| if *number { value.clone().boxed() } else { level.clone().boxed() })
+            .collect();
+        prop::collection::vec(row, rows)
+            .prop_map(move |rows| Table::new(table.clone(), rows.concat()).unwrap())
+    })
 }
 
 #[test]
 fn the_layout_is_pinned() {
-    let table = Table::new(vec!["a".into(), "bc".into()], vec![1.0, f64::NAN], vec![true]).unwrap();
+    let kind = Kind::Category(vec!["x".into(), "yy".into()]);
+    let columns = vec![Column::number("a"), Column { name: "bc".into(), kind }];
+    let table = Table::new(columns, vec![1.0, 1.0, f64::NAN, f64::NAN]).unwrap();
     let expected = [
         &b"HTBL"[..],
-        &[1, 0, 2, 0, 0, 0, 1, 0, 0, 0],
-        &[1, 0, b'a', 2, 0, b'b', b'c'],
+        &[2, 0, 2, 0, 0, 0, 2, 0, 0, 0],
+        &[1, 0, b'a', 0],
+        &[2, 0, b'b', b'c', 1, 2, 0, 1, 0, b'x', 2, 0, b'y', b'y'],
+        &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
         &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
         &[0, 0, 0, 0, 0, 0, 0xf8, 0x7f],
-        &[1],
+        &[0, 0, 0, 0, 0, 0, 0xf8, 0x7f],
     ]
     .concat();
     assert_eq!(table.encode(), expected);
-    assert_eq!(table.row_bytes(0).unwrap(), expected[21..]);
-    assert_eq!(table.row_bytes(1), None);
+    assert_eq!(table.schema_bytes(), expected[14..32]);
+    assert_eq!(table.row_bytes(1).unwrap(), expected[48..]);
+    assert_eq!(table.row_bytes(2), None);
 }
 
 #[test]
 fn other_forms_are_refused() {
-    let good = Table::new(vec!["a".into()], vec![0.0], vec![true]).unwrap().encode();
+    let good = Table::new(vec![Column::no_yes("a")], vec![0.0]).unwrap().encode();
     let change = |at: usize, byte: u8| {
         let mut bytes = good.clone();
         bytes[at] = byte;
@@ -48,25 +62,27 @@ fn other_forms_are_refused() {
     for (bytes, expected) in [
         (vec![], "they end inside the magic number"),
         (change(0, b'h'), "they do not start with HTBL"),
-        (change(4, 2), "version 2 is unknown, this program reads version 1"),
-        (change(last, 2), "a label is neither 0 nor 1"),
-        (change(last - 1, 0x80), "a value is a negative zero or an unusual NaN"),
+        (change(4, 1), "version 1 is unknown, this program reads version 2"),
+        (change(last, 0x80), "a value is a negative zero or an unusual NaN"),
         (change(16, 0xff), "a column name is not UTF-8"),
-        (change(14, 0), "10 bytes do not hold 1 rows"),
-        ([good.clone(), vec![0]].concat(), "10 bytes do not hold 1 rows"),
+        (change(17, 2), "a column is of the unknown kind 2"),
+        (change(17, 0), "19 bytes do not hold 1 rows"),
+        ([good.clone(), vec![0]].concat(), "9 bytes do not hold 1 rows"),
         (change(14, 0xff), "a column name is too long"),
-        (change(9, 0xff), "they end inside a column name"),
-        (change(13, 0xff), "9 bytes do not hold 4278190081 rows"),
+        (change(9, 0xff), "they end inside the kind of a column"),
+        (change(13, 0xff), "8 bytes do not hold 4278190081 rows"),
+        (change(18, 1), "13 bytes do not hold 1 rows"),
+        (change(20, 0xff), "a level is too long"),
     ] {
         let Err(TableError::Encoding { reason }) = Table::decode(&bytes) else {
             panic!("{expected}: accepted")
         };
         assert_eq!(reason, expected);
     }
-    // Infinity and a NaN with another payload.
-    for high in [[0xf0, 0x7f], [0xf9, 0x7f], [0xf8, 0xff]] {
+    // Infinity, a NaN with another payload, and no level.
+    for high in [[0xf0, 0x7f], [0xf9, 0x7f], [0xf8, 0xff], [0, 0x40]] {
         let mut bytes = good.clone();
-        bytes[last - 2..last].copy_from_slice(&high);
+        bytes[last - 1..].copy_from_slice(&high);
         assert!(matches!(Table::decode(&bytes), Err(TableError::Encoding { .. })), "{high:?}");
     }
 }
@@ -76,8 +92,8 @@ proptest! {
     fn round_trip(table in tables()) {
         let bytes = table.encode();
         prop_assert_eq!(&Table::decode(&bytes).unwrap(), &table);
-        let rows: Vec<u8> = (0..table.rows()).flat_map(|row| table.row_bytes(row).unwrap()).collect();
-        prop_assert_eq!([table.header_bytes(), rows].concat(), bytes);
+        let leaves: Vec<u8> = table.leaves().flatten().collect();
+        prop_assert_eq!(&leaves, &bytes[14..]);
     }
 
     #[test]
@@ -102,6 +118,6 @@ proptest! {
     #[test]
     fn garbage_never_panics(tail in prop::collection::vec(any::<u8>(), 0..80)) {
         let _ = Table::decode(&tail);
-        let _ = Table::decode(&[b"HTBL\x01\x00".to_vec(), tail].concat());
+        let _ = Table::decode(&[b"HTBL\x02\x00".to_vec(), tail].concat());
     }
 }

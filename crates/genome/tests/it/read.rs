@@ -1,5 +1,7 @@
 //! What a file may look like, and where each complaint points.
 
+use std::collections::BTreeMap;
+
 use std::io::Read;
 
 use histone_genome::table::{Limits, MissingRules, RawTable, TableError};
@@ -91,7 +93,8 @@ fn errors_never_carry_cells() {
     let secret = "Ada Lovelace";
     let file = format!("name,age\n{secret},36\n");
     let raw = RawTable::read("a.csv", file.as_bytes(), &Limits::default()).unwrap();
-    let error: TableError = raw.query_rows(&["name".into()], &MissingRules::default()).unwrap_err();
+    let error: TableError =
+        raw.query_rows(&["name".into()], &BTreeMap::new(), &MissingRules::default()).unwrap_err();
     assert!(error.to_string().starts_with("a.csv, line 2, column 1 (`name`): the cell is not a number"));
     for text in [format!("{error}"), format!("{error:?}"), format!("{raw:?}")] {
         assert!(!text.contains(secret), "{text}");
@@ -104,7 +107,7 @@ proptest! {
     fn never_panics(file in prop::collection::vec(prop::sample::select(b"a1,\"\r\n\xc3\xa9 .".to_vec()), 0..60)) {
         if let Ok(raw) = RawTable::read("p.csv", file.as_slice(), &Limits::default()) {
             let _ = raw.column_kinds(&MissingRules::default());
-            let _ = raw.query_rows(raw.columns(), &MissingRules::default());
+            let _ = raw.query_rows(raw.columns(), &BTreeMap::new(), &MissingRules::default());
         }
     }
 }

@@ -1,7 +1,10 @@
 //! What a study takes from a file.
 
+use std::collections::BTreeMap;
+
 use histone_genome::table::{
-    ColumnKind, Features, Limits, MissingCells, MissingRules, RawTable, Selection, Table, TableError,
+    Column, ColumnKind, Features, Kind, Label, Limits, MissingCells, MissingRules, RawTable, Selection,
+    Table, TableError,
 };
 
 const FILE: &str = "id,age,chol,note,num\np1,63,233,ok,0\np2,67,,,2\np3,41,0,ill,1\n";
@@ -13,8 +16,9 @@ fn raw(file: &str) -> RawTable {
 fn selection() -> Selection {
     Selection {
         label: "num".into(),
-        positive: "> 0".parse().unwrap(),
+        outcome: Label::YesNo("> 0".parse().unwrap()),
         features: Features::AllNumeric,
+        levels: BTreeMap::new(),
         ignore: vec![],
         missing: MissingRules::default(),
     }
@@ -29,6 +33,10 @@ fn refused(file: &str, selection: &Selection, expected: &str) {
     assert_eq!(error.to_string(), expected);
 }
 
+fn names(table: &Table) -> Vec<&str> {
+    table.columns().iter().map(|column| column.name.as_str()).collect()
+}
+
 fn bits(table: &Table) -> Vec<u64> {
     table.values().iter().map(|value| value.to_bits()).collect()
 }
@@ -40,18 +48,17 @@ fn bits_of(values: &[f64]) -> Vec<u64> {
 #[test]
 fn all_numeric_columns() {
     let table = raw(FILE).select(&selection()).unwrap();
-    assert_eq!(table.columns(), ["age", "chol"]);
-    assert_eq!(bits(&table), bits_of(&[63.0, 233.0, 67.0, f64::NAN, 41.0, 0.0]));
-    assert_eq!(table.labels(), [false, true, true]);
+    assert_eq!(table.columns(), [Column::number("age"), Column::number("chol"), Column::no_yes("num")]);
+    assert_eq!(bits(&table), bits_of(&[63.0, 233.0, 0.0, 67.0, f64::NAN, 1.0, 41.0, 0.0, 1.0]));
     let without_age = Selection { ignore: vec!["age".into(), "no-such".into()], ..selection() };
-    assert_eq!(raw(FILE).select(&without_age).unwrap().columns(), ["chol"]);
+    assert_eq!(names(&raw(FILE).select(&without_age).unwrap()), ["chol", "num"]);
 }
 
 #[test]
 fn named_columns_keep_the_order_of_the_study() {
     let table = raw(FILE).select(&Selection { features: named(&["chol", "age"]), ..selection() }).unwrap();
-    assert_eq!(table.columns(), ["chol", "age"]);
-    assert_eq!(bits(&table), bits_of(&[233.0, 63.0, f64::NAN, 67.0, 0.0, 41.0]));
+    assert_eq!(names(&table), ["chol", "age", "num"]);
+    assert_eq!(bits(&table), bits_of(&[233.0, 63.0, 0.0, f64::NAN, 67.0, 1.0, 0.0, 41.0, 1.0]));
 }
 
 #[test]
@@ -67,7 +74,7 @@ fn missing_policies() {
     let zeros = raw(FILE).select(&with(MissingCells::Keep, &["chol"])).unwrap();
     assert_eq!(zeros.missing(), 2);
     let dropped = raw(FILE).select(&with(MissingCells::Drop, &[])).unwrap();
-    assert_eq!((dropped.rows(), dropped.labels()), (2, &[false, true][..]));
+    assert_eq!(dropped.column(2).collect::<Vec<_>>(), [0.0, 1.0]);
     refused(
         FILE,
         &with(MissingCells::Refuse, &[]),
@@ -183,10 +190,35 @@ fn kinds_of_columns_say_why() {
 #[test]
 fn query_rows_lose_none() {
     let columns = ["chol".to_owned(), "age".to_owned()];
-    let rows = raw(FILE).query_rows(&columns, &MissingRules::default()).unwrap();
+    let rows = raw(FILE).query_rows(&columns, &BTreeMap::new(), &MissingRules::default()).unwrap();
     assert_eq!(rows.len(), 3);
     assert_eq!(rows[0], [233.0, 63.0]);
     assert!(rows[1][0].is_nan());
     let drop = MissingRules { cells: MissingCells::Drop, ..MissingRules::default() };
-    assert!(matches!(raw(FILE).query_rows(&columns, &drop), Err(TableError::Cell { .. })));
+    assert!(matches!(raw(FILE).query_rows(&columns, &BTreeMap::new(), &drop), Err(TableError::Cell { .. })));
+}
+
+#[test]
+fn categories_and_a_number_to_predict() {
+    let levels = BTreeMap::from([("note".to_owned(), vec!["ok".to_owned(), "ill".to_owned()])]);
+    let with = Selection { levels, outcome: Label::Number, ..selection() };
+    let table = raw(FILE).select(&with).unwrap();
+    assert_eq!(names(&table), ["age", "chol", "note", "num"]);
+    assert!(matches!(&table.columns()[2].kind, Kind::Category(levels) if levels.len() == 2));
+    assert_eq!(bits(&table)[8..], bits_of(&[41.0, 0.0, 1.0, 1.0]));
+    assert!(table.row(1).unwrap()[2].is_nan() && table.row(1).unwrap()[3] == 2.0);
+    let rows = raw(FILE).query_rows(&["note".into()], &with.levels, &with.missing).unwrap();
+    assert_eq!(rows[0], [0.0]);
+    let fewer = BTreeMap::from([("note".to_owned(), vec!["ok".to_owned(), "well".to_owned()])]);
+    refused(
+        FILE,
+        &Selection { levels: fewer, ..with.clone() },
+        "a.csv, line 4, column 4 (`note`): the cell is none of the levels of this category; add it to them, or to the missing codes",
+    );
+    let nowhere = BTreeMap::from([("sex".to_owned(), vec!["f".to_owned(), "m".to_owned()])]);
+    refused(
+        FILE,
+        &Selection { levels: nowhere, ..with },
+        "column `sex` has levels and is no feature; remove it there",
+    );
 }

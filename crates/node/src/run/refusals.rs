@@ -14,7 +14,7 @@ use super::recruiting::Recruited;
 use super::result::Refusal;
 use super::setup::{Cast, device_rng};
 use crate::error::NodeError;
-use crate::programs::BUNDLED;
+use crate::programs::VALIDATE;
 
 /// Gives the message of a refusal that was made for the right reason. Any other error, such as a full disk, is no
 /// refusal and goes on as an error.
@@ -130,7 +130,7 @@ pub(super) async fn try_all(
 
 /// A validation enclave whose module differs from the audited one in a custom section: the same code, another file.
 fn tampered_enclave(cast: &mut Cast, now: u64) -> Result<Instance, NodeError> {
-    let mut wasm = BUNDLED[0].wasm.to_vec();
+    let mut wasm = VALIDATE.wasm.to_vec();
     // Section id 0, length 5, name length 4, `name`: an empty custom section, harmless and still another measurement.
     wasm.extend_from_slice(&[0, 5, 4, b'n', b'a', b'm', b'e']);
     let program = Program::admit(&wasm, Limits::STANDARD).map_err(crate::programs::ProgramError::from)?;

@@ -209,8 +209,8 @@ pub struct QueryOutcome {
     pub query: usize,
     /// The answer, which only the user could read; empty when there was none.
     pub answer: Vec<NamedValue>,
-    /// The true label, where the study has it.
-    pub truth: Option<bool>,
+    /// The true outcome, where the study has it: a number, 1 for yes and 0 for no.
+    pub truth: Option<f64>,
     /// Settled, or refunded.
     pub settled: bool,
 }

@@ -26,7 +26,7 @@ use crate::committee::CommitteeMember;
 use crate::error::NodeError;
 use crate::owner::Owner;
 use crate::party::{Party, create_private_dir};
-use crate::programs::{BUNDLED, Loaded, Methods};
+use crate::programs::{Loaded, Methods};
 use crate::runner::Runner;
 use crate::study::{Denied, Participant, Study, TrainerId};
 use crate::trainer::Trainer;
@@ -143,9 +143,7 @@ pub(super) async fn start(
         let name = &participant.name;
         devices.insert(name.clone(), vendor.make_device(&mut device_rng(&operator, name))?);
         let policy = policy(participant, &trainers)?;
-        let owner =
-            Owner::prepare(party(&participant.name)?, participant.table.clone(), &study.table.label, policy)?;
-        owners.push(owner);
+        owners.push(Owner::prepare(party(&participant.name)?, participant.table.clone(), policy)?);
     }
     let runner =
         Runner::new(party(&study.runner)?, vendor.make_device(&mut device_rng(&operator, &study.runner))?);
@@ -178,7 +176,7 @@ pub(super) async fn start(
         observer
             .note(&format!("contracts deployed on chain {}; their directory is {}", d.chain_id, d.directory));
     }
-    let loaded = Loaded::bundled()?;
+    let loaded = Loaded::bundled(&study.training.method)?;
     let methods = Methods::of([loaded.method.clone()]);
     let mut cast = Cast {
         stage: Stage { folder, place, started: Instant::now() },
@@ -346,11 +344,10 @@ impl Cast {
 /// The first trainer publishes the bundled programs, the auditor measures them again, the founder allows them. Then the
 /// founder hands over to the members.
 pub(super) async fn programs(cast: &mut Cast) -> Result<Vec<ProgramRecord>, NodeError> {
-    let loaded = [&cast.loaded.validation, cast.loaded.method.program(), &cast.loaded.query];
     let mut records = Vec::new();
     let author =
         cast.trainers.values().next().ok_or_else(|| NodeError::Message("there is no trainer".into()))?;
-    for (program, loaded) in BUNDLED.iter().zip(loaded) {
+    for (program, loaded) in cast.loaded.all() {
         let measurement = B256::from(loaded.program().measurement());
         let submission = author.publish(program, measurement, &cast.world).await?;
         let audit = audit(&cast.auditor, &submission, &cast.world).await?;

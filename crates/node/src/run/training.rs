@@ -193,7 +193,10 @@ pub(super) fn main_trainer<'a>(
 /// Most rounds that the training of a study can take.
 pub(super) fn rounds_at_most(study: &Study) -> u32 {
     let ranks = if study.table.missing == crate::study::Missing::Median { 9 } else { 0 };
-    1 + ranks + study.training.rounds + 1
+    let manifest = &study.training.manifest;
+    let setting = manifest.config.iter().find(|s| s.name == "rounds").map(|s| study.training.setting(s));
+    // Columns are described, filled, fitted and judged.
+    setting.map_or(manifest.limits.rounds, |rounds| 1 + ranks + rounds as u32 + 1)
 }
 
 /// A failure that cannot happen is a slip of the pen, and is said before anything starts.

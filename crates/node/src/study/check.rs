@@ -1,12 +1,16 @@
 //! Every check that needs no data file.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use histone_access::duo::{self, DataUse};
-use histone_genome::table::{Features, MissingCells, MissingRules, Positive};
+use histone_enclave::manifest::{OutcomeKind, SettingValue};
+use histone_genome::table::{Features, Label, MissingCells, MissingRules, Positive};
 use histone_protocol::committee::Committee;
 use histone_protocol::evidence::Platform;
 use toml::Spanned;
+
+use crate::programs;
 
 use super::consent::{ParticipantOutline, participants};
 use super::error::{Place, StudyError};
@@ -18,8 +22,9 @@ use super::{Appraisal, DEFAULT_MAX_AGE_HOURS, Missing, Model, Split, StudyCommit
 pub(super) struct Outline {
     pub name: String,
     pub title: String,
-    pub positive: Positive,
+    pub task: Label,
     pub features: Features,
+    pub levels: BTreeMap<String, Vec<String>>,
     pub ignore: Vec<String>,
     pub missing: Missing,
     pub rules: MissingRules,
@@ -121,10 +126,17 @@ impl<'a> Checker<'a> {
 pub(super) fn outline(checker: &Checker<'_>, file: &StudyFile) -> Result<Outline, StudyError> {
     let name = checker.name(&file.name)?;
     let title = checker.line("title", &file.title)?;
-    if file.task.get_ref() != "binary" {
-        return checker.refuse(&file.task.span(), "the only task is \"binary\"");
-    }
-    let (positive, features, missing, rules) = table_rules(checker, &file.table)?;
+    let numbers = match file.task.get_ref().as_str() {
+        "binary" => false,
+        "number" => true,
+        _ => {
+            let message =
+                "the task is \"binary\" (the label is yes or no) or \"number\" (the label is a number)";
+            return checker.refuse(&file.task.span(), message);
+        }
+    };
+    let (task, features, missing, rules) = table_rules(checker, &file.table, numbers)?;
+    let levels = file.table.levels.iter().map(|(name, levels)| (name.clone(), levels.get_ref().clone()));
     let participants = participants(checker, file)?;
     let model = model(checker, &file.model, file.participant.len())?;
     let mut other_models: Vec<Model> = Vec::new();
@@ -136,7 +148,7 @@ pub(super) fn outline(checker: &Checker<'_>, file: &StudyFile) -> Result<Outline
         }
         other_models.push(parsed);
     }
-    let training = training(checker, &file.training, file.participant.len())?;
+    let training = training(checker, &file.training, &task, file.participant.len())?;
     let committee = committee(checker, file)?;
     let count = match &file.end_user.count {
         Some(count) => Some(checker.whole("count", count, 1..=1_000_000)?),
@@ -149,8 +161,9 @@ pub(super) fn outline(checker: &Checker<'_>, file: &StudyFile) -> Result<Outline
     let outline = Outline {
         name,
         title,
-        positive,
+        task,
         features,
+        levels: levels.collect(),
         ignore: file.table.ignore.iter().map(|name| name.get_ref().clone()).collect(),
         missing,
         rules,
@@ -172,12 +185,21 @@ pub(super) fn outline(checker: &Checker<'_>, file: &StudyFile) -> Result<Outline
 fn table_rules(
     checker: &Checker<'_>,
     table: &TableFile,
-) -> Result<(Positive, Features, Missing, MissingRules), StudyError> {
-    let positive = match &table.positive {
-        Some(rule) => rule.get_ref().parse().or_else(|error: histone_genome::table::TableError| {
-            checker.refuse(&rule.span(), error.to_string())
-        })?,
-        None => Positive::default(),
+    numbers: bool,
+) -> Result<(Label, Features, Missing, MissingRules), StudyError> {
+    let task = match &table.positive {
+        Some(rule) if numbers => {
+            let message =
+                "`positive` says which labels mean yes; with the task \"number\" there is none: remove it";
+            return checker.refuse(&rule.span(), message);
+        }
+        Some(rule) => {
+            Label::YesNo(rule.get_ref().parse().or_else(|error: histone_genome::table::TableError| {
+                checker.refuse(&rule.span(), error.to_string())
+            })?)
+        }
+        None if numbers => Label::Number,
+        None => Label::YesNo(Positive::default()),
     };
     let features = match table.features.get_ref() {
         FeaturesFile::Word(word) if word == "all numeric" => Features::AllNumeric,
@@ -214,7 +236,7 @@ fn table_rules(
     if let Some(codes) = &table.missing_codes {
         rules.codes = codes.iter().map(|code| code.get_ref().clone()).collect();
     }
-    Ok((positive, features, missing, rules))
+    Ok((task, features, missing, rules))
 }
 
 fn model(checker: &Checker<'_>, model: &ModelFile, participants: usize) -> Result<Model, StudyError> {
@@ -292,8 +314,23 @@ fn split(checker: &Checker<'_>, split: &Spanned<SplitFile>) -> Result<Split, Stu
 fn training(
     checker: &Checker<'_>,
     training: &TrainingFile,
+    task: &Label,
     participants: usize,
 ) -> Result<Training, StudyError> {
+    let method = match (&training.method, task) {
+        (Some(method), _) => method.get_ref().clone(),
+        (None, Label::YesNo(_)) => "logistic".to_owned(),
+        (None, Label::Number) => "linear".to_owned(),
+    };
+    let span = training.method.as_ref().map_or(training.holdout.span(), Spanned::span);
+    let manifest = programs::manifest(&method).or_else(|e| checker.refuse(&span, e.to_string()))?;
+    let outcome = match task {
+        Label::YesNo(_) => OutcomeKind::YesNo,
+        Label::Number => OutcomeKind::Number,
+    };
+    if !manifest.outcome.contains(&outcome) {
+        return checker.refuse(&span, format!("`{method}` does not predict what the task asks for"));
+    }
     // A NaN is in no range, so the comparisons refuse it.
     let number = |key: &str, number: &Spanned<f64>, is_fine: fn(f64) -> bool, range: &str| {
         if is_fine(*number.get_ref()) {
@@ -301,11 +338,31 @@ fn training(
         }
         checker.refuse(&number.span(), format!("`{key}` is {}, it must be {range}", number.get_ref()))
     };
-    let rounds = checker.whole("rounds", &training.rounds, 1..=100)?;
+    let mut settings = BTreeMap::new();
+    let mut set = |name: &str, span: std::ops::Range<usize>, value: f64| {
+        let Some(setting) = manifest.config.iter().find(|s| s.name == name) else {
+            return checker.refuse(&span, format!("`{method}` has no setting `{name}`; remove it"));
+        };
+        if let Err(what) = setting.number(SettingValue::Number(value)) {
+            return checker.refuse(&span, format!("`{name}`: {what}"));
+        }
+        settings.insert(name.to_owned(), value);
+        Ok(())
+    };
+    if let Some(rounds) = &training.rounds {
+        set("rounds", rounds.span(), checker.whole("rounds", rounds, 1..=100)? as f64)?;
+    }
+    if let Some(tolerance) = &training.tolerance {
+        let value = number("tolerance", tolerance, |v| v > 0.0 && v < 1.0, "above 0 and below 1")?;
+        set("tolerance", tolerance.span(), value)?;
+    }
+    if let Some(ridge) = &training.ridge {
+        set("ridge", ridge.span(), number("ridge", ridge, |v| (0.0..=1e6).contains(&v), "0 to 1000000")?)?;
+    }
     Ok(Training {
-        rounds: u32::try_from(rounds).unwrap_or(100),
-        tolerance: number("tolerance", &training.tolerance, |v| v > 0.0 && v < 1.0, "above 0 and below 1")?,
-        ridge: number("ridge", &training.ridge, |v| (0.0..=1e6).contains(&v), "0 to 1000000")?,
+        method,
+        settings,
+        manifest,
         holdout: number("holdout", &training.holdout, |v| v > 0.0 && v <= 0.5, "above 0 and at most 0.5")?,
         // Above the number of participants no round could succeed; a sum over one is that one's update.
         min_survivors: checker.whole("min_survivors", &training.min_survivors, 2..=participants)?,

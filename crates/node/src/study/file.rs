@@ -42,6 +42,8 @@ pub(super) struct TableFile {
     pub zero_is_missing: Vec<Spanned<String>>,
     #[serde(default)]
     pub ranges: BTreeMap<String, Spanned<[f64; 2]>>,
+    #[serde(default)]
+    pub levels: BTreeMap<String, Spanned<Vec<String>>>,
 }
 
 /// `"all numeric"` or a list of names.
@@ -126,9 +128,10 @@ pub(super) struct SplitFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TrainingFile {
-    pub rounds: Spanned<i64>,
-    pub tolerance: Spanned<f64>,
-    pub ridge: Spanned<f64>,
+    pub method: Option<Spanned<String>>,
+    pub rounds: Option<Spanned<i64>>,
+    pub tolerance: Option<Spanned<f64>>,
+    pub ridge: Option<Spanned<f64>>,
     pub holdout: Spanned<f64>,
     pub min_survivors: Spanned<i64>,
 }

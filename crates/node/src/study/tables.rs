@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use histone_genome::table::{
-    ColumnKind, Features, Limits, MissingCells, MissingRules, RawTable, Selection, Table, TableError,
+    ColumnKind as Cells, Features, Kind, Label, Limits, MissingCells, MissingRules, RawTable, Selection,
+    Table, TableError,
 };
+use histone_protocol::plan::{ColumnKind, PlanOutcome};
 use toml::Spanned;
 
 use crate::method::settings::outward;
@@ -26,8 +28,9 @@ pub(super) fn fill(
     }
     let selection = Selection {
         label: file.table.label.get_ref().clone(),
-        positive: outline.positive,
+        outcome: outline.task.clone(),
         features: outline.features.clone(),
+        levels: outline.levels,
         ignore: outline.ignore.clone(),
         missing: outline.rules.clone(),
     };
@@ -81,7 +84,7 @@ pub(super) fn fill(
         let message = format!("the feature `{name}` is missing in every row of every participant; remove it");
         return checker.refuse(&file.table.features.span(), message);
     }
-    let (ranges, proposed) = ranges(checker, file, &features, &outline.rules, &participants)?;
+    let (kinds, outcome, proposed) = kinds(checker, file, &named, &features, &participants)?;
     if let Some((first, second, same, rows)) = same_rows(&participants) {
         let message = format!(
             "`{}` has the rows of `{}` ({same} of {rows}): the committee would name it, and it would be left out and paid nothing; give \
@@ -97,9 +100,10 @@ pub(super) fn fill(
         source: checker.text().to_owned(),
         table: TableRules {
             label: named.label,
-            positive: outline.positive,
+            task: outline.task,
+            outcome,
             features,
-            ranges,
+            kinds,
             proposed,
             missing: outline.missing,
             rules: outline.rules,
@@ -116,36 +120,60 @@ pub(super) fn fill(
     })
 }
 
-/// The range of each feature, and lines for those that the study does not state.
-fn ranges(
+/// Rows with a yes, in a table whose last column says yes or no.
+pub fn positives(table: &Table) -> Option<usize> {
+    let last = table.columns().len().saturating_sub(1);
+    match table.columns().last()?.kind {
+        Kind::Category(_) => Some(table.column(last).filter(|v| *v == 1.0).count()),
+        Kind::Number => None,
+    }
+}
+
+/// The kind of each feature, the outcome, and lines for the ranges that the study does not state.
+fn kinds(
     checker: &Checker<'_>,
     file: &StudyFile,
+    selection: &Selection,
     features: &[String],
-    rules: &MissingRules,
     participants: &[Participant],
-) -> Result<(Vec<[f64; 2]>, Vec<String>), StudyError> {
-    if let Some((name, range)) = file.table.ranges.iter().find(|(name, _)| !features.contains(name)) {
-        return checker.refuse(&range.span(), format!("`{name}` is no feature and has no range"));
+) -> Result<(Vec<ColumnKind>, PlanOutcome, Vec<String>), StudyError> {
+    let Selection { label, levels, missing: rules, .. } = selection;
+    let numbers = selection.outcome == Label::Number;
+    let ranged =
+        |name: &String| features.contains(name) && !levels.contains_key(name) || numbers && name == label;
+    if let Some((name, range)) = file.table.ranges.iter().find(|(name, _)| !ranged(name)) {
+        return checker
+            .refuse(&range.span(), format!("`{name}` is no number of this study and has no range"));
     }
-    let (mut ranges, mut proposed) = (Vec::new(), Vec::new());
-    for (index, name) in features.iter().enumerate() {
+    let mut proposed = Vec::new();
+    let mut range_of = |index: usize, name: &String| {
         if let Some(said) = file.table.ranges.get(name) {
             let [low, high] = *said.get_ref();
             if !(low.is_finite() && high.is_finite() && low < high) {
                 let message = format!("the range of `{name}` must end above its beginning");
                 return checker.refuse(&said.span(), message);
             }
-            ranges.push([low, high]);
-            continue;
+            return Ok([low, high]);
         }
         let measured = |v: &f64| !v.is_nan() && (*v != 0.0 || !rules.zero_is_missing.contains(name));
         let values = participants.iter().flat_map(|p| p.table.column(index)).filter(measured);
         let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
         let range = if low <= high { outward(low, high) } else { [0.0, 1.0] };
         proposed.push(format!("{name:?} = [{:?}, {:?}]", range[0], range[1]));
-        ranges.push(range);
+        Ok(range)
+    };
+    let mut kinds = Vec::new();
+    for (index, name) in features.iter().enumerate() {
+        kinds.push(match levels.get(name) {
+            Some(levels) => ColumnKind::Levels(levels.clone()),
+            None => ColumnKind::Range(range_of(index, name)?),
+        });
     }
-    Ok((ranges, proposed))
+    let outcome = match selection.outcome {
+        Label::YesNo(_) => PlanOutcome::YesNo(label.clone()),
+        Label::Number => PlanOutcome::Number(label.clone(), range_of(features.len(), label)?),
+    };
+    Ok((kinds, outcome, proposed))
 }
 
 /// Two participants of whom one has, for the most part, the rows of the other: their positions, common rows, and rows of the
@@ -154,8 +182,7 @@ fn same_rows(participants: &[Participant]) -> Option<(usize, usize, usize, usize
     let rows = |p: &Participant| -> HashMap<Vec<u64>, usize> {
         let mut counts = HashMap::new();
         for i in 0..p.table.rows() {
-            let mut row: Vec<u64> = p.table.row(i).unwrap_or(&[]).iter().map(|v| v.to_bits()).collect();
-            row.push(u64::from(p.table.labels().get(i).copied().unwrap_or(false)));
+            let row: Vec<u64> = p.table.row(i).unwrap_or(&[]).iter().map(|v| v.to_bits()).collect();
             *counts.entry(row).or_default() += 1;
         }
         counts
@@ -239,8 +266,8 @@ fn why_no_feature(raw: &RawTable, name: &str, rules: &MissingRules) -> String {
         .zip(raw.column_kinds(rules))
         .find_map(|(column, kind)| (column == name).then_some(kind));
     match kind {
-        Some(ColumnKind::Text { at, problem }) => format!("{at}: {problem}"),
-        Some(ColumnKind::Numeric) | None => format!("{} has no such column", raw.file()),
+        Some(Cells::Text { at, problem }) => format!("{at}: {problem}"),
+        Some(Cells::Numeric) | None => format!("{} has no such column", raw.file()),
     }
 }
 
@@ -272,9 +299,11 @@ fn check_column_lists(
 
 /// Each class is needed twice: once to train on, once to test with. And a site has as many rows as papers ask for.
 fn check_rows(checker: &Checker<'_>, participant: &ParticipantFile, table: &Table) -> Result<(), StudyError> {
-    let (positives, rows) = (table.positives(), table.rows());
-    let fewest = positives.min(rows.saturating_sub(positives));
-    if fewest < 2 {
+    let rows = table.rows();
+    let positives = positives(table);
+    if let Some(positives) = positives
+        && positives.min(rows.saturating_sub(positives)) < 2
+    {
         let message = format!(
             "`{}` has {positives} positive of {rows} rows; training and testing need at least 2 of each class",
             participant.name.get_ref(),
@@ -303,9 +332,10 @@ fn end_user(
     let path = &file.end_user.queries;
     let raw = read(checker, name, path, files)?;
     let refuse = |source| data_error(checker, name, path, source);
-    let mut queries = raw.query_rows(features, &selection.missing).map_err(refuse)?;
-    let mut truth = match raw.columns().contains(&selection.label) {
-        true => Some(raw.labels(&selection.label, &selection.positive, &selection.missing).map_err(refuse)?),
+    let Selection { label, outcome, levels, missing, .. } = selection;
+    let mut queries = raw.query_rows(features, levels, missing).map_err(refuse)?;
+    let mut truth = match raw.columns().contains(label) {
+        true => Some(raw.outcomes(label, outcome, missing).map_err(refuse)?),
         false => None,
     };
     if let (Some(count), Some(written)) = (count, &file.end_user.count) {

@@ -19,7 +19,7 @@ use histone_enclave::validation::ValidationEnclave;
 use histone_federation::header::{RoundFields, RoundHeader};
 use histone_federation::plan::Plan;
 use histone_federation::training::Finished;
-use histone_genome::table::Table;
+use histone_genome::table::{Column, Table};
 use histone_ledger::contracts::{Contract, Enclaves, Market, Members, Programs, Rounds, TestToken, roles};
 use histone_ledger::{Connection, Ledger, Settings};
 use histone_network::BlobStore;
@@ -28,7 +28,7 @@ use histone_node::committee::CommitteeMember;
 use histone_node::committee::Lock;
 use histone_node::owner::{Machine, Owner};
 use histone_node::party::{Entropy, Party};
-use histone_node::programs::{BUNDLED, Loaded, Methods, PublishedProgram};
+use histone_node::programs::{Loaded, METHODS, Methods, PublishedProgram};
 use histone_node::runner::Runner;
 use histone_node::trainer::{Leading, Offer, Trainer};
 use histone_node::user::User;
@@ -42,7 +42,6 @@ use histone_protocol::keys::SigningKey;
 use histone_protocol::plan::{
     ColumnKind, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms,
 };
-use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, DonationReceipt, EnclaveRegistration, UpdateReceipt};
 use histone_protocol::record::LedgerId;
 use histone_protocol::seal::SealPublicKey;
@@ -88,7 +87,7 @@ pub struct Model {
 /// Compiled once for all tests.
 fn loaded() -> Loaded {
     static LOADED: OnceLock<Loaded> = OnceLock::new();
-    LOADED.get_or_init(|| Loaded::bundled().unwrap()).clone()
+    LOADED.get_or_init(|| Loaded::bundled("logistic").unwrap()).clone()
 }
 
 /// Three rounds: describe, one Newton step, judge.
@@ -108,21 +107,9 @@ pub fn plan(min_survivors: u16) -> Plan {
     with(with(with(plan, "ridge", 1.0), "rounds", 1.0), "bins", 10.0)
 }
 
-/// Another method, for those who would have it in place of the bundled one.
-pub const LINEAR: PublishedProgram = PublishedProgram {
-    name: "linear",
-    kind: ProgramKind::Training,
-    wasm: include_bytes!("../../../../programs/artifacts/linear.wasm"),
-    source: include_bytes!("../../../../programs/artifacts/linear.source"),
-};
-
-/// What applies its models.
-pub const LINEAR_ANSWER: PublishedProgram = PublishedProgram {
-    name: "linear-answer",
-    kind: ProgramKind::Query,
-    wasm: include_bytes!("../../../../programs/artifacts/linear-answer.wasm"),
-    source: include_bytes!("../../../../programs/artifacts/linear-answer.source"),
-};
+/// Another method, for those who would have it in place of the bundled one, and what applies its models.
+pub const LINEAR: PublishedProgram = METHODS[1][0];
+pub const LINEAR_ANSWER: PublishedProgram = METHODS[1][1];
 
 /// Has a program published by a trainer, audited and allowed.
 async fn allow(
@@ -168,8 +155,10 @@ pub fn policy() -> ConsentPolicy {
 
 /// 24 rows, both classes present; sites have no row in common.
 pub fn table(site: u32) -> Table {
-    let values = (0..48).map(|i| f64::from((i * (6 + site) + site * 5) % 23)).collect();
-    Table::new(vec!["a".into(), "b".into()], values, (0..24).map(|i| i % 3 == 0).collect()).unwrap()
+    let value = |i: u32| f64::from((i * (6 + site) + site * 5) % 23);
+    let row = |i: u32| [value(2 * i), value(2 * i + 1), f64::from(u8::from(i.is_multiple_of(3)))];
+    let columns = vec![Column::number("a"), Column::number("b"), Column::no_yes("y")];
+    Table::new(columns, (0..24).flat_map(row).collect()).unwrap()
 }
 
 fn sequencer(operator: &Party) -> Sequencer {
@@ -186,6 +175,11 @@ impl Cast {
 
     /// With this many owners.
     pub async fn of(chain_id: u64, owners: u32) -> Self {
+        Self::allowing(chain_id, owners, 1).await
+    }
+
+    /// With this many owners, each of whom lets so many versions of its dataset be answered for.
+    pub async fn allowing(chain_id: u64, owners: u32, versions: u32) -> Self {
         let size = owners;
         let dir = tempfile::tempdir().unwrap();
         let private = dir.path().join("private");
@@ -209,7 +203,10 @@ impl Cast {
         let mut device = || vendor.make_device(&mut rng).unwrap();
         let devices = (0..size).map(|_| device()).collect();
         let mut runner = Runner::new(party("runner"), device());
-        let owner = |i: u32| Owner::prepare(party(&format!("owner {i}")), table(i), "y", policy()).unwrap();
+        let owner = |i: u32| {
+            Owner::prepare(party(&format!("owner {i}")), table(i), ConsentPolicy { versions, ..policy() })
+                .unwrap()
+        };
         let mut owners: Vec<Owner> = (1..=size).map(owner).collect();
         let committee: Vec<_> =
             (1..=7).map(|i| CommitteeMember::new(party(&format!("member {i}")))).collect();
@@ -236,9 +233,7 @@ impl Cast {
             member.prove_key(&world).await.unwrap();
         }
         let loaded = loaded();
-        for (program, loaded) in
-            BUNDLED.iter().zip([&loaded.validation, loaded.method.program(), &loaded.query])
-        {
+        for (program, loaded) in loaded.all() {
             allow((&trainer, &auditor, &operator), program, loaded, &world).await;
         }
         let validation = runner.start_validation(loaded.validation.clone(), &world).await.unwrap();
@@ -313,7 +308,11 @@ impl Cast {
             format: histone_protocol::plan::FORMAT.into(),
             method: format!("{} {}", manifest.name, manifest.version),
             features: plan.config.features.iter().map(feature).collect(),
-            outcome: PlanOutcome::YesNo("y".into()),
+            outcome: match &plan.config.outcome {
+                Outcome::Number { name, low, high } => PlanOutcome::Number(name.clone(), [*low, *high]),
+                Outcome::YesNo { name } => PlanOutcome::YesNo(name.clone()),
+                Outcome::EventTime { .. } => panic!("nobody has times"),
+            },
             missing: match plan.config.missing {
                 Missing::Refuse {} => MissingCells::Refuse,
                 Missing::Drop {} => MissingCells::Drop,
@@ -410,7 +409,7 @@ impl Cast {
         for member in &mut self.committee {
             member.review(id, &self.world).await.unwrap();
         }
-        let training = start(plan);
+        let training = Training::start(self.loaded.method.clone(), plan).unwrap();
         Model { id, training, leading, round: 1 }
     }
 

@@ -323,13 +323,13 @@ fn lie_in_the_result(change: impl FnOnce(&mut Value), names: &[&str], problems: 
 #[test]
 fn the_operator_prints_a_better_result_than_there_was() {
     let numbers = |r: &mut Value| {
-        r["facts"][3]["rows"][0][0] = json!(1.0);
+        r["facts"][3]["rows"][0][0] = json!(0.5);
         r["chain"]["gas"] = json!(1);
         r["balances"][1]["tokens_micro"] = json!(1);
         r["paid_in_micro"] = json!(1);
     };
     let problems = [
-        "has 1.0 as facts[3].rows[0][0]",
+        "has 0.5 as facts[3].rows[0][0]",
         "has 1 as chain.gas",
         "as balances[1].tokens_micro",
         "as paid_in_micro",

@@ -15,3 +15,4 @@ mod run;
 mod strangers;
 mod study;
 mod support;
+mod two_models;

@@ -6,14 +6,14 @@ use histone_access::Permit;
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::SimulatedVendor;
 use histone_enclave::validation::{ValidationEnclave, init_data};
-use histone_genome::table::Table;
+use histone_genome::table::{Column, Table};
 use histone_ledger::contracts::{Contract, Members, Programs, roles};
 use histone_ledger::{Ledger, Settings};
 use histone_network::BlobStore;
 use histone_node::auditor::audit;
 use histone_node::owner::Owner;
 use histone_node::party::{Entropy, Party};
-use histone_node::programs::{BUNDLED, Loaded, Methods};
+use histone_node::programs::{Loaded, Methods, VALIDATE};
 use histone_node::release::{OwnedKey, release};
 use histone_node::runner::Runner;
 use histone_node::trainer::Trainer;
@@ -54,8 +54,7 @@ async fn setup(dir: &Path) -> Setup {
     let mut runner =
         Runner::new(party("runner"), vendor.make_device(&mut operator.root().rng("device", &[])).unwrap());
     let values = (0..40).map(f64::from).collect();
-    let table =
-        Table::new(vec!["a".into(), "b".into()], values, (0..20).map(|i| i % 2 == 0).collect()).unwrap();
+    let table = Table::new(vec![Column::number("a"), Column::number("b")], values).unwrap();
     let policy = ConsentPolicy {
         ledger: LedgerId::default(),
         owner: Address::ZERO,
@@ -67,7 +66,7 @@ async fn setup(dir: &Path) -> Setup {
         deny_accounts: vec![],
         versions: 1,
     };
-    let owner = Owner::prepare(party("owner"), table, "y", policy).unwrap();
+    let owner = Owner::prepare(party("owner"), table, policy).unwrap();
     backend.fund([runner.party.account(), owner.account()]).await;
     for (account, role) in [
         (trainer.party.account(), roles::TRAINER),
@@ -79,9 +78,9 @@ async fn setup(dir: &Path) -> Setup {
         let call = Members::addCall { account, roles: role, profile, sealKey: seal_key };
         world.ledger.send(&operator.key, Contract::Members, call).await.unwrap();
     }
-    let loaded = Loaded::bundled().unwrap();
+    let loaded = Loaded::bundled("logistic").unwrap();
     let measurement = B256::from(loaded.validation.program().measurement());
-    let submission = trainer.publish(&BUNDLED[0], measurement, &world).await.unwrap();
+    let submission = trainer.publish(&VALIDATE, measurement, &world).await.unwrap();
     audit(&auditor, &submission, &world).await.unwrap();
     let allow = Programs::allowCall { measurement };
     world.ledger.send(&operator.key, Contract::Programs, allow).await.unwrap();

@@ -8,7 +8,7 @@ use histone_ledger::Connection;
 use histone_node::error::NodeError;
 use histone_node::party::Entropy;
 use histone_node::run::{DropOut, Network, Observer, Options, RunResult, run};
-use histone_node::study::{Study, data_root};
+use histone_node::study::{BREAST_CANCER, Study, data_root};
 
 use crate::backend::{developer, on_node};
 
@@ -136,6 +136,39 @@ async fn the_bundled_study_runs_twice_the_same() {
     let other = execute(&study, &c, 8, &[]).await.unwrap();
     assert_ne!(first.chain.state_digest, other.chain.state_digest);
     assert_eq!(first.model.hash, other.model.hash, "masks differ, the sum does not");
+}
+
+/// The same hospitals and columns, another outcome and another method: a study says so in three lines.
+#[tokio::test]
+async fn a_study_predicts_a_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut text = BREAST_CANCER.study().to_owned();
+    for (from, to) in [
+        ("task = \"binary\"", "task = \"number\""),
+        ("label = \"malignant\"\npositive = \"== 1\"\n", "label = \"mean_area\"\n"),
+        ("features = \"all numeric\"", "features = [\"mean_radius\", \"mean_texture\", \"malignant\"]"),
+        ("missing = \"refuse\"", "levels = { malignant = [\"0\", \"1\"] }\nmissing = \"refuse\""),
+        ("rounds = 12\ntolerance = 1e-6\nridge = 1.0\n", "ridge = 0.5\n"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replacen(from, to, 1);
+    }
+    let study = Study::parse("study.toml", &text, &BREAST_CANCER).unwrap();
+    assert_eq!(study.training.method, "linear");
+    let result = execute(&study, &dir.join("run"), 7, &[]).await.unwrap();
+    assert_verifies(&dir.join("run")).await;
+    assert_eq!((result.model.method.as_str(), result.rounds.len()), ("linear", 3));
+    assert!(
+        result.model.largest_difference_to_pooled < 1e-9,
+        "{:e}",
+        result.model.largest_difference_to_pooled
+    );
+    assert!(number(&result, "r2") > 0.95, "{}", number(&result, "r2"));
+    assert_eq!(result.refused.len(), 9);
+    let known = result.queries.iter().filter_map(|q| Some((q.answer.first()?.value?, q.truth?)));
+    let errors: Vec<f64> = known.map(|(said, truth)| (said - truth).abs() / truth).collect();
+    assert!(errors.len() == 9 && errors.iter().all(|e| *e < 0.4), "{errors:?}");
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ fn the_small_study_is_accepted() {
     assert_eq!(study.table.features, ["age", "chol"]);
     assert_eq!(study.table.missing, Missing::Median);
     // South has the columns in another order.
-    assert_eq!(study.participants[1].table.row(0), Some(&[35.0, 210.0][..]));
+    assert_eq!(study.participants[1].table.row(0), Some(&[35.0, 210.0, 0.0][..]));
     assert_eq!(study.participants[0].table.missing(), 5);
     assert_eq!(study.participants[1].consent[0].term.kind, TermKind::Permission);
     assert_eq!(study.participants[1].deny[0], Denied::Trainer(TrainerId::Named("institute".into())));
@@ -181,7 +181,7 @@ fn options_change_what_is_read() {
         files.0.insert("queries.csv", "ill,chol,age\n1,2,3\n0,4,5\n".into());
         Study::parse("study.toml", STUDY, &files).unwrap().end_user
     };
-    assert_eq!((truth.truth, truth.queries), (Some(vec![true, false]), vec![vec![3.0, 2.0], vec![5.0, 4.0]]));
+    assert_eq!((truth.truth, truth.queries), (Some(vec![1.0, 0.0]), vec![vec![3.0, 2.0], vec![5.0, 4.0]]));
     let dropped = {
         let mut files = files();
         files.0.insert("north.csv", table("age,chol,ill\n", "1,1,0\n2,,1\n3,3,0\n4,4,1\n5,5,1\n"));
@@ -196,7 +196,7 @@ fn text_that_is_no_study() {
     check(&[("[table]", "[table")], "study.toml:5:7: unclosed table, expected `]`");
     check(
         &[("rounds = 12", "rounds = 12\nround = 3")],
-        "study.toml:34:1: unknown field `round`, expected one of `rounds`, `tolerance`, `ridge`, `holdout`, `min_survivors`",
+        "study.toml:34:1: unknown field `round`, expected one of `method`, `rounds`, `tolerance`, `ridge`, `holdout`, `min_survivors`",
     );
     check(
         &[("[[participant]]\nname = \"south\"", "[[participants]]\nname = \"south\"")],
@@ -226,7 +226,10 @@ fn names_and_texts() {
         &[("\"the risk\"", "\"\"")],
         "study.toml:25:12: `predicts` must be one line of 1 to 200 characters",
     );
-    check(&[("\"binary\"", "\"regression\"")], "study.toml:3:8: the only task is \"binary\"");
+    check(
+        &[("\"binary\"", "\"regression\"")],
+        "study.toml:3:8: the task is \"binary\" (the label is yes or no) or \"number\" (the label is a number)",
+    );
     check(
         &[("\"south\"", "\"north\"")],
         "study.toml:17:8: `north` is a participant twice; rename or remove one",

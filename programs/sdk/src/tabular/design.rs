@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Feature, Kind, Missing};
 use crate::data::Data;
+use crate::model::Model;
 use crate::refusal::Refusal;
 use crate::wire;
 
@@ -74,6 +75,22 @@ impl Design {
         Self { config, fill, mean, sd }
     }
 
+    /// Keeps it in a model, so that [`Design::of`] has it again.
+    pub fn keep_in(&self, model: Model) -> Model {
+        model
+            .with("fill", self.fill.clone())
+            .with("mean", self.mean.clone())
+            .with("deviation", self.sd.clone())
+    }
+
+    /// The design of a model, when it has one that rows can be read with.
+    pub fn of(model: &Model) -> Result<Self, Refusal> {
+        let array = |name| model.array(name).to_vec();
+        let config = model.config.clone();
+        let design = Self { config, fill: array("fill"), mean: array("mean"), sd: array("deviation") };
+        if design.columns_fit() { Ok(design) } else { Err(Refusal::Malformed) }
+    }
+
     /// What a site is told of it: see [`Config::asked`].
     pub fn asked(&self) -> Design {
         Design { config: self.config.asked(), ..self.clone() }
@@ -85,7 +102,7 @@ impl Design {
     }
 
     /// Whether means and deviations are those of the features, so that rows can be read with them.
-    pub fn columns_fit(&self) -> bool {
+    fn columns_fit(&self) -> bool {
         let width = |x: &Feature| match &x.kind {
             Kind::Number { .. } => 1,
             Kind::Category { levels } => levels.len().saturating_sub(1),

@@ -31,7 +31,7 @@ pub const MAX_COLUMNS: usize = 5_000;
 pub const MAX_ROWS: u64 = 1 << 31;
 
 /// Most bins that judging rows are counted in. They are opened: finer ones would list the score and the class of single rows.
-pub const MAX_BINS: u32 = 100;
+pub const MAX_BINS: u32 = 64;
 
 /// Rows that a bin holds on average, as far as the sums before it tell.
 pub const ROWS_PER_BIN: u64 = 10;
@@ -39,10 +39,12 @@ pub const ROWS_PER_BIN: u64 = 10;
 /// Judging rows of all sites below which no figure of them is asked for: sums over a handful of people tell of each of them.
 pub const LEAST_JUDGING: u64 = 20;
 
-/// Bins for about `rows` rows: as many as asked for, as long as they hold [`ROWS_PER_BIN`] rows each on average; at least 2.
+/// Bins for about `rows` rows: as many as asked for, as long as they hold [`ROWS_PER_BIN`] rows each on average; at least 2. A
+/// power of two, so that the borders of fewer bins are borders of more: two models with other bins together tell no more than the
+/// one with more.
 pub fn bins_for(asked: u32, rows: u64) -> u32 {
     let most = u64::from(MAX_BINS).min(rows / ROWS_PER_BIN) as u32;
-    asked.min(most).max(2)
+    1 << asked.min(most).max(2).ilog2()
 }
 
 #[cfg(test)]
@@ -53,11 +55,12 @@ mod tests {
     fn few_rows_have_few_bins() {
         for (asked, rows, bins) in [
             (100, 0, 2),
-            (100, 29, 2),
-            (100, 30, 3),
-            (100, 999, 99),
-            (500, 1 << 40, 100),
-            (5, 1 << 40, 5),
+            (100, 39, 2),
+            (100, 40, 4),
+            (100, 639, 32),
+            (100, 640, 64),
+            (500, 1 << 40, 64),
+            (5, 1 << 40, 4),
             (1, 0, 2),
         ] {
             assert_eq!(bins_for(asked, rows), bins, "{asked} {rows}");

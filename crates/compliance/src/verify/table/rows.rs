@@ -356,6 +356,8 @@ pub const TABLE: &[Row] = &[
             "features[*].kind.levels[*]",
             "features[*].zero_is_missing",
             "outcome.yes_no",
+            "outcome.number[*]",
+            "outcome.number[*][*]",
             "missing",
             "holdout",
             "settings{*}",

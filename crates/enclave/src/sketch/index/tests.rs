@@ -2,15 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-use histone_genome::table::Table;
+use histone_genome::table::{Column, Table};
 
 use super::*;
 
 /// One column of numbers from `from` to `to`: ranges are easy to overlap.
 fn rows(from: u32, to: u32) -> Sketch {
     let values = (from..to).map(|v| f64::from(v) + 0.5).collect();
-    let labels = (from..to).map(|v| v % 2 == 0).collect();
-    let table = Table::new(vec!["c".into()], values, labels).unwrap();
+    let table = Table::new(vec![Column::number("c")], values).unwrap();
     Sketch::of(&SketchKey::from_bytes([7; 32]), &table)
 }
 

@@ -95,7 +95,7 @@ async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
     refused(admitted(&cast, &rubbish, &consent, 9).await, "not a table");
     // Rows that agree with their name, but were never validated.
     let rows = table(7);
-    let root = dataset_root(&bundle.salt, (0..rows.rows()).filter_map(|i| rows.row_bytes(i)));
+    let root = dataset_root(&bundle.salt, rows.leaves());
     let id = histone_ledger::dataset_id(good.owner, root);
     let aad = release_aad(id, instance.measurement(), blob_hash(instance.evidence()));
     let key = bundle.seal_to(instance.keys().seal, aad, cast.owners[0].party.root()).unwrap();

@@ -359,7 +359,7 @@ async fn a_donor_anchors_the_hash_of_nothing_to_stop_a_round() {
 struct Forgetful;
 
 impl histone_enclave::training::AnsweredVersions for Forgetful {
-    fn record(&mut self, _: B256, _: B256, _: u32) -> Result<bool, histone_federation::BoxError> {
+    fn record(&mut self, _: B256, _: B256, _: u64, _: u32) -> Result<bool, histone_federation::BoxError> {
         Ok(true)
     }
 }

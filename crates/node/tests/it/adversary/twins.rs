@@ -37,7 +37,7 @@ fn seal(owner: &mut Owner, table: &Table, enclave: &Instance) -> SealedDataset {
     // Another salt and key each time.
     let number = owner.party.next("twin").unwrap();
     let bundle = KeyBundle::generate(&mut secret.rng("twin", &[&number.to_le_bytes()]));
-    let root = dataset_root(&bundle.salt, (0..table.rows()).filter_map(|i| table.row_bytes(i)));
+    let root = dataset_root(&bundle.salt, table.leaves());
     let id = histone_ledger::dataset_id(account, root);
     let aad = release_aad(id, enclave.measurement(), blob_hash(enclave.evidence()));
     let key = bundle.seal_to(enclave.keys().seal, aad, secret).unwrap();
@@ -78,7 +78,7 @@ async fn to_register_the_same_rows_twice() {
     for again in [table(1), shuffled(&table(1)), {
         let mut values = table(1).values().to_vec();
         values[0] += 100.0;
-        Table::new(table(1).columns().to_vec(), values, table(1).labels().to_vec()).unwrap()
+        Table::new(table(1).columns().to_vec(), values).unwrap()
     }] {
         let validated = validate(&mut cast, 0, &again, None).await.unwrap();
         assert_eq!(validated.receipt.replaces, first);
@@ -86,7 +86,7 @@ async fn to_register_the_same_rows_twice() {
     // The owner's node says so.
     let party = Party::create("owner 1", &cast.dir.path().join("again"), Entropy::Seed(7)).unwrap();
     assert_eq!(party.account(), cast.owners[0].account());
-    let mut twin = Owner::prepare(party, shuffled(&table(1)), "y", policy()).unwrap();
+    let mut twin = Owner::prepare(party, shuffled(&table(1)), policy()).unwrap();
     assert_ne!(twin.dataset(), first);
     refused(twin.register(&cast.validation, &cast.world).await, &format!("those of your dataset {first}"));
     // Other rows are a dataset of their own, or a new version where the owner says so.
@@ -275,7 +275,7 @@ async fn to_roll_the_sketches_back() {
     let before = fs::read(&file).unwrap();
     // Owner 1 registers another table, which the enclave keeps.
     let party = Party::create("owner 1", &cast.dir.path().join("more"), Entropy::Seed(7)).unwrap();
-    let mut more = Owner::prepare(party, table(9), "y", policy()).unwrap();
+    let mut more = Owner::prepare(party, table(9), policy()).unwrap();
     more.register(&enclave, &cast.world).await.unwrap();
     // Started again from what it kept, it knows the rows.
     let started = second(&cast, 1, "kept").await;

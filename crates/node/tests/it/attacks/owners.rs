@@ -173,12 +173,7 @@ async fn to_read_one_patient_off_two_models() {
     cast.train_on(&mut model, &[0, 1, 2], first).await;
     // The same table without its last patient, validated anew: the ledger knows it as a version of the same dataset.
     let whole = table(3);
-    let fewer = histone_genome::table::Table::new(
-        whole.columns().to_vec(),
-        whole.values()[..46].to_vec(),
-        whole.labels()[..23].to_vec(),
-    )
-    .unwrap();
+    let fewer = whole.subset(&(0..23).collect::<Vec<_>>()).unwrap();
     let lineage = cast.owners[2].dataset();
     let validation = &cast.validation;
     cast.owners[2].update(fewer, validation, &world).await.unwrap();
@@ -240,6 +235,48 @@ async fn to_read_one_patient_off_two_plans() {
     }
     let (paper, id) = cast.propose(&with(plan(2), "ridge", 7.0)).await;
     cast.donate(0, paper, id).await.unwrap();
+}
+
+/// A trainer has owners answer under a silly plan and gives up before the sum is open: the deposit returns, and they could never
+/// train by a sensible one.
+#[tokio::test]
+async fn to_bind_owners_to_a_silly_plan_for_ever_and_for_nothing() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let mut silly = plan(2);
+    silly.config.holdout = 0.9;
+    let mut model = cast.recruit(silly).await;
+    let header = cast.open_round(&mut model).await;
+    for owner in &mut cast.owners {
+        owner.contribute(&header, &world).await.unwrap();
+    }
+    // As long as it may be opened, nobody answers for anything else.
+    let (paper, id) = cast.propose(&plan(2)).await;
+    refused(cast.donate(0, paper, id).await, "another held-out share");
+    cast.wait(3 * DEADLINE).await;
+    cast.trainer.abort(model.id, &world).await.unwrap();
+    for owner in 0..3 {
+        cast.donate(owner, paper, id).await.unwrap();
+    }
+    let mut second = cast.begin(id, plan(2)).await;
+    let first = cast.round_of(&mut second, &[0, 1, 2]).await;
+    cast.train_on(&mut second, &[0, 1, 2], first).await;
+}
+
+/// A range of one column that begins between its largest values and those below: everybody but a few is clipped to its
+/// beginning, and sums over standardized columns open what those few have.
+#[tokio::test]
+async fn to_read_a_row_through_a_range_that_few_are_in() {
+    let mut cast = Cast::new(1).await;
+    for range in [(21.5, 23.0), (0.0, 1.0), (100.0, 200.0)] {
+        let mut narrow = plan(2);
+        narrow.config.features[0].kind = Kind::Number { low: range.0, high: range.1 };
+        let (paper, id) = cast.propose(&narrow).await;
+        refused(
+            cast.donate(0, paper, id).await,
+            "leaves more than one in 10 of the dataset's values outside",
+        );
+    }
 }
 
 /// New evidence between the header and the answer changes nothing; evidence that nobody registered does.

@@ -14,7 +14,6 @@ use histone_ledger::contracts::{
 };
 use histone_ledger::{Ledger, Settings};
 use histone_network::BlobStore;
-use histone_node::programs::BUNDLED;
 use histone_node::world::EVIDENCE_MAX_AGE;
 use histone_program_sdk::wire::Wire;
 use histone_protocol::evidence::Platform;
@@ -105,9 +104,9 @@ impl Left {
         });
         let everybody: Vec<PartyRecord> = everybody.collect();
         let audits = ledger.events::<Programs::ProgramAudited>(Contract::Programs).await.unwrap();
-        let loaded = [&cast.loaded.validation, cast.loaded.method.program(), &cast.loaded.query];
-        let loaded = loaded.map(|p| B256::from(p.program().measurement()));
-        let published = BUNDLED.iter().zip(loaded).chain(cast.others.iter().map(|(p, m)| (p, *m)));
+        let all = cast.loaded.all();
+        let bundled = all.iter().map(|(p, loaded)| (*p, B256::from(loaded.program().measurement())));
+        let published = bundled.chain(cast.others.iter().map(|(p, m)| (p, *m)));
         let programs = published.map(|(program, measurement)| ProgramRecord {
             name: program.name.into(),
             measurement,
