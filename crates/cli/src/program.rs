@@ -266,6 +266,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
     if let Some(path) = &args.out {
         fs::write(path, done.model.to_bytes())
             .with_context(|| format!("could not write {}", path.display()))?;
+        tell(&format!("the model is in {}", path.display()));
     }
     if args.json {
         return as_json(&method, &done, &reports, &answers, args, out);

@@ -121,7 +121,13 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
             let values = s.fields.iter().map(|f| f.value.map_or_else(|| "-".into(), number));
             std::iter::once(s.participant.clone()).chain(values).collect()
         });
-        writeln!(out, "{}", table(&head, rows))?;
+        // Who is in the rounds before and not in the last sum says nothing of the model.
+        let gone = r.rounds.last().into_iter().flat_map(|last| &last.missing);
+        let gone = gone.map(|name| vec![format!("{name} (not in the last sum)")]);
+        writeln!(out, "{}", table(&head, rows.chain(gone)))?;
+        for (name, says) in &r.legend {
+            writeln!(out, "  {}: {}", plain(name), plain(says))?;
+        }
     }
     writeln!(
         out,
@@ -199,7 +205,21 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
     let probability = |q: &QueryOutcome| q.answer.iter().find(|f| f.name == "probability")?.value;
     let known: Vec<_> = r.queries.iter().filter_map(|q| Some((probability(q)?, q.truth?))).collect();
     let right = known.iter().filter(|(p, truth)| (*p >= 0.5) == (*truth == 1.0)).count();
+    let number = |q: &QueryOutcome| q.answer.iter().find(|f| f.name == "value")?.value;
+    let differences: Vec<f64> =
+        r.queries.iter().filter_map(|q| Some((number(q)? - q.truth?).abs())).collect();
     match known.len() {
+        0 if !differences.is_empty() => {
+            let mean = differences.iter().sum::<f64>() / differences.len() as f64;
+            let most = differences.iter().copied().fold(0.0, f64::max);
+            let n = differences.len();
+            writeln!(
+                out,
+                "; {n} with a known label differ from it by {} on average, {} at the most",
+                self::number(mean),
+                self::number(most)
+            )?
+        }
         0 => writeln!(out)?,
         all => writeln!(out, "; {right} of {all} with a known label on the right side of 0.5")?,
     }

@@ -89,7 +89,7 @@ pub enum EnclaveError {
     Memory(#[source] histone_federation::BoxError),
     /// Another version of the dataset was answered for before.
     #[error(
-        "another version of this dataset, or the same one read with other ranges, another held-out share or another rule for missing values, took part in an exact sum before, and the owner's policy allows {allowed}: the difference of two sums could be one person"
+        "another version of this dataset, or the same one read with other columns, another outcome, other ranges, another held-out share or another rule for missing values, took part in an exact sum before, and the owner's policy allows {allowed}: the difference of two sums could be one person"
     )]
     OtherVersion {
         /// Versions that the policy allows.

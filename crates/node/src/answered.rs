@@ -14,17 +14,22 @@ use crate::world::World;
 /// Which versions of which datasets this owner's enclaves have answered for, in which models, in its own directory: written
 /// and synced before an update leaves.
 #[derive(Debug)]
-pub struct Answered<'a>(&'a Party);
+pub struct Answered<'a> {
+    party: &'a Party,
+    /// Models have numbers of their own in each market of each chain.
+    market: String,
+}
 
 /// Models by version, by dataset.
-type Versions = BTreeMap<B256, BTreeMap<B256, BTreeSet<u64>>>;
+type Versions = BTreeMap<B256, BTreeMap<B256, BTreeSet<String>>>;
 
-const FILE: &str = "answered.json";
+const FILE: &str = "answered-for.json";
 
 impl<'a> Answered<'a> {
-    /// The memory of this owner.
-    pub fn of(party: &'a Party) -> Self {
-        Self(party)
+    /// The memory of this owner, for use on this ledger.
+    pub fn of(party: &'a Party, world: &World) -> Self {
+        let d = world.ledger.deployment();
+        Self { party, market: format!("{}/{}/", d.chain_id, d.market) }
     }
 
     /// Forgets models that were given up before a sum was open: nobody has seen anything of them, and a trainer who gives up
@@ -33,7 +38,9 @@ impl<'a> Answered<'a> {
         let answered = self.versions()?;
         let models = answered.get(&lineage).into_iter().flat_map(|versions| versions.values().flatten());
         let mut over = BTreeSet::new();
-        for &model in models {
+        for key in models {
+            // Of another ledger nothing is known here, and nothing is forgotten.
+            let Some(Ok(model)) = key.strip_prefix(&self.market).map(str::parse::<u64>) else { continue };
             let model_id = U256::from(model);
             let standing = Market::standingCall { modelId: model_id };
             let state = world.ledger.read(Contract::Market, standing).await?.state;
@@ -41,13 +48,13 @@ impl<'a> Answered<'a> {
             if state == model_state::ABORTED
                 && world.ledger.read(Contract::Rounds, progress).await?.opened == 0
             {
-                over.insert(model);
+                over.insert(key.clone());
             }
         }
         if over.is_empty() {
             return Ok(());
         }
-        let amended = self.0.amend(FILE, |old| {
+        let amended = self.party.amend(FILE, |old| {
             let mut answered = decode(old)?;
             if let Some(versions) = answered.get_mut(&lineage) {
                 versions.values_mut().for_each(|models| models.retain(|model| !over.contains(model)));
@@ -66,7 +73,7 @@ impl<'a> Answered<'a> {
     }
 
     fn versions(&self) -> Result<Versions, NodeError> {
-        decode(self.0.recall(FILE)?).map_err(damaged)
+        decode(self.party.recall(FILE)?).map_err(damaged)
     }
 }
 
@@ -87,15 +94,16 @@ impl AnsweredVersions for Answered<'_> {
         allowed: u32,
     ) -> Result<bool, BoxError> {
         let mut recorded = true;
+        let key = format!("{}{model_id}", self.market);
         // One step: two processes of one owner never both find room for their version.
-        self.0.amend(FILE, |old| {
+        self.party.amend(FILE, |old| {
             let mut answered = decode(old)?;
             let versions = answered.entry(lineage).or_default();
             if !versions.contains_key(&version) && versions.len() >= allowed as usize {
                 recorded = false;
                 return Ok(None);
             }
-            if !versions.entry(version).or_default().insert(model_id) {
+            if !versions.entry(version).or_default().insert(key) {
                 return Ok(None);
             }
             Ok::<_, BoxError>(Some(serde_json::to_vec(&answered)?))

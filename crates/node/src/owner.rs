@@ -6,7 +6,7 @@ use histone_access::Permit;
 use histone_attestation::Attested;
 use histone_attestation::simulated::SimulatedDevice;
 use histone_enclave::engine::LoadedProgram;
-use histone_enclave::instance::SealedDataset;
+use histone_enclave::instance::{EnclaveError, SealedDataset};
 use histone_enclave::method::{Training, places};
 use histone_enclave::training::{self, Consent, DonationTerms, RoundTranscript, TrainingEnclave};
 use histone_enclave::validation::{self, Validated, ValidationEnclave};
@@ -302,18 +302,27 @@ impl Owner {
         machine: Machine<'_>,
         world: &World,
     ) -> Result<u16, NodeError> {
+        // Whether a plan fits shows by the donation that follows or does not, and a trainer could search for values with plans.
+        let misfits = self.party.count(MISFITS)?;
+        if misfits >= MOST_MISFITS {
+            return Err(NodeError::Message(format!(
+                "{misfits} plans did not fit the values of this dataset; each one that is refused for them tells its trainer \
+                 something. A person has to look at what comes next: remove `{MISFITS}.count` from the directory of `{}`",
+                self.party.name
+            )));
+        }
         // The plan that was considered, whatever the ledger is said to have by now.
         let plan = self.considered.get(&model_id).cloned().ok_or_else(|| {
             NodeError::Message(format!("`{}` has not considered model {model_id}", self.party.name))
         })?;
         let (computation, _) = plan::computation(&plan, world)?;
         let version = training::version(self.table.root, &computation.config);
-        let answered = Answered::of(&self.party);
+        let answered = Answered::of(&self.party, world);
         answered.forget_unopened(self.dataset, world).await?;
         if !answered.has_room(self.dataset, version, self.policy.versions)? {
             return Err(NodeError::Message(format!(
-                "the dataset was answered for in another version, or by a plan with other ranges, another held-out share or \
-                 another rule for missing values; sums of both would tell single rows apart. Your policy allows {} (`versions`)",
+                "the dataset was answered for in another version, or by a plan with other columns, another outcome, other ranges, \
+                 another held-out share or another rule for missing values; sums of both would tell single rows apart. Your policy allows {} (`versions`)",
                 self.policy.versions
             )));
         }
@@ -330,8 +339,12 @@ impl Owner {
         let policy = world.cohort_policy(model_id).await?;
         let consent = consent(self.dataset, model_id, decision, world).await?;
         let terms = DonationTerms { payee: payee.address(), consent };
-        let (enclave, donation) =
-            TrainingEnclave::admit(instance, &plan, model_id, &sealed, terms, policy, &world.ledger).await?;
+        let admitted =
+            TrainingEnclave::admit(instance, &plan, model_id, &sealed, terms, policy, &world.ledger).await;
+        if let Err(EnclaveError::Config(_)) = &admitted {
+            self.party.next(MISFITS)?;
+        }
+        let (enclave, donation) = admitted?;
         let call = Market::donateCall {
             modelId: donation.receipt.modelId,
             datasetId: donation.receipt.datasetId,
@@ -372,7 +385,7 @@ impl Owner {
         let kept = match self.party.recall(&name)? {
             Some(kept) => kept,
             None => {
-                let mut answered = Answered::of(&self.party);
+                let mut answered = Answered::of(&self.party, world);
                 answered.forget_unopened(self.dataset, world).await?;
                 let (ledger, evidence) = (&world.ledger, world.evidence());
                 let update = p.enclave.contribute(header, p.donor, ledger, &evidence, &mut answered).await?;
@@ -526,6 +539,10 @@ fn encrypt(party: &Party, table: &Table) -> Result<Encrypted, NodeError> {
     };
     Ok(Encrypted { schema, keys, ciphertext, root, file })
 }
+
+/// Plans that were refused for the values of the dataset, and how many are before a person looks.
+const MISFITS: &str = "misfits";
+const MOST_MISFITS: u64 = 3;
 
 /// The published documents that allow the donation of a dataset to a model.
 pub async fn consent(

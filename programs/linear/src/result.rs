@@ -5,7 +5,7 @@ use histone_program_sdk::model::Model;
 use histone_program_sdk::stats::{student_t_quantile, two_sided_t};
 use histone_program_sdk::tabular::LEAST_JUDGING;
 
-use crate::{Fitted, Judged, scale};
+use crate::{Fitted, Judged, scale, setting};
 
 /// Model and facts.
 pub(crate) fn done(fitted: &Fitted, judged: &Judged) -> Done {
@@ -21,11 +21,17 @@ pub(crate) fn done(fitted: &Fitted, judged: &Judged) -> Done {
         coefficients.push(b);
     }
     let errors: Vec<f64> = fitted.variances.iter().map(|v| spread * v.max(0.0).sqrt()).collect();
-    let mut table = Fact::table(
-        "coefficients",
-        "Change of the outcome for one unit more, on the scale of the data, with 95 % intervals (Student t)",
-        &["term", "estimate", "standard error", "t", "p", "low", "high"],
-    );
+    let ridge = design.config.value(setting::RIDGE);
+    let mut says =
+        "Change of the outcome for one unit more, on the scale of the data, with 95 % intervals (Student t)"
+            .to_owned();
+    if ridge > 0.0 {
+        says.push_str(&format!(
+            "; a ridge of {ridge} on standardized columns pulls them towards 0, and intervals say nothing of that"
+        ));
+    }
+    let mut table =
+        Fact::table("coefficients", &says, &["term", "estimate", "standard error", "t", "p", "low", "high"]);
     let quantile = student_t_quantile(0.975, df);
     let names = std::iter::once("(intercept)").chain(columns.iter().map(|c| c.name.as_str()));
     for ((name, &b), &se) in names.zip(&coefficients).zip(&errors) {
@@ -77,6 +83,9 @@ pub(crate) fn done(fitted: &Fitted, judged: &Judged) -> Done {
     } else {
         let says = "Judging rows below which nothing is asked of them";
         facts.push(Fact::single("too few to judge", says, LEAST_JUDGING as f64));
+    }
+    if design.config.holdout == 0.0 {
+        facts.push(Fact::single("held out", "The training rows judge the model, which flatters it", "none"));
     }
     if d.without_outcome > 0 {
         facts.push(Fact::single(

@@ -87,7 +87,7 @@ pub(crate) fn done(estimates: &Estimates, judged: &Judged) -> Done {
         "Log odds of a yes for one unit more, on the scale of the data, with 95 % intervals (Wald)"
             .to_owned();
     if ridge > 0.0 {
-        says.push_str(&format!("; a ridge of {ridge} on standardized columns pulls them towards 0"));
+        says.push_str(&format!("; a ridge of {ridge} on standardized columns pulls them towards 0, and intervals say nothing of that"));
     }
     let mut coefficients = Fact::table(
         "coefficients",

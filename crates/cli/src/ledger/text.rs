@@ -58,9 +58,17 @@ pub fn pick<'a, K: LowerHex, R>(
     rows: impl Iterator<Item = (K, &'a R)>,
 ) -> Result<&'a R> {
     let digits = prefix.strip_prefix("0x").unwrap_or(prefix).to_ascii_lowercase();
+    let mut rows = rows;
+    // What `list` shows has an order, which does not change.
+    if digits.len() < 6
+        && let Ok(place @ 1..) = prefix.parse::<usize>()
+        && let Some((_, row)) = rows.nth(place - 1)
+    {
+        return Ok(row);
+    }
     if digits.len() < 6 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         bail!(
-            "`{prefix}` names no {what}; give its name or number in hexadecimal, six digits of it or more; `histone {what} list` shows them"
+            "`{prefix}` names no {what}; give its place in the list (1 is the first), its name, or six or more of its hexadecimal digits; `histone {what} list` shows them"
         );
     }
     let wanted = format!("0x{digits}");

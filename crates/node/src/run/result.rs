@@ -49,6 +49,9 @@ pub struct RunResult {
     pub pooled: Vec<NamedValue>,
     /// What each site reports of the model on its own rows.
     pub sites: Vec<SiteReport>,
+    /// Fields of these reports with what they are, for people.
+    #[serde(skip)]
+    pub legend: Vec<(String, String)>,
     /// The trained model.
     pub model: ModelSummary,
     /// Rounds of training.
@@ -338,6 +341,14 @@ pub(super) fn assemble(
         facts: fact_tables(&trained.finished.facts),
         pooled: comparison.facts,
         sites: sites.collect(),
+        legend: cast
+            .loaded
+            .method
+            .manifest()
+            .report
+            .iter()
+            .map(|f| (f.name.clone(), f.says.clone()))
+            .collect(),
         model: ModelSummary {
             hash: trained.model_hash,
             method: model.method.clone(),

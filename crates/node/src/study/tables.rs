@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use histone_enclave::method::OUTSIDE;
 use histone_genome::table::{
     ColumnKind as Cells, Features, Kind, Label, Limits, MissingCells, MissingRules, RawTable, Selection,
     Table, TableError,
@@ -57,7 +58,7 @@ pub(super) fn fill(
             .select(&kept)
             .map_err(|source| data_error(checker, participant.name.get_ref(), &participant.data, source))?;
         check_rows(checker, participant, &table)?;
-        let cells = table.rows().saturating_mul(features.len());
+        let cells = table.rows().saturating_mul(table.columns().len());
         if cells > MAX_CELLS {
             let message = format!(
                 "the table has {cells} cells, an enclave takes at most {MAX_CELLS}; name fewer features"
@@ -147,15 +148,27 @@ fn kinds(
     }
     let mut proposed = Vec::new();
     let mut range_of = |index: usize, name: &String| {
+        let measured = |v: &f64| !v.is_nan() && (*v != 0.0 || !rules.zero_is_missing.contains(name));
         if let Some(said) = file.table.ranges.get(name) {
             let [low, high] = *said.get_ref();
             if !(low.is_finite() && high.is_finite() && low < high) {
-                let message = format!("the range of `{name}` must end above its beginning");
+                let message = format!("the range of `{name}` must be two finite numbers, the smaller first");
                 return checker.refuse(&said.span(), message);
+            }
+            for p in participants {
+                let values = || p.table.column(index).filter(measured);
+                let outside = values().filter(|v| !(low..=high).contains(v)).count();
+                if outside * OUTSIDE > values().count() {
+                    let message = format!(
+                        "the range of `{name}` leaves {outside} of {} values of `{}` outside; its enclave takes no plan that leaves more than one in {OUTSIDE}",
+                        values().count(),
+                        p.name
+                    );
+                    return checker.refuse(&said.span(), message);
+                }
             }
             return Ok([low, high]);
         }
-        let measured = |v: &f64| !v.is_nan() && (*v != 0.0 || !rules.zero_is_missing.contains(name));
         let values = participants.iter().flat_map(|p| p.table.column(index)).filter(measured);
         let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
         let range = if low <= high { outward(low, high) } else { [0.0, 1.0] };
@@ -180,9 +193,13 @@ fn kinds(
 /// smaller table. As validation enclaves see it: nine of ten, in tables whose rows mostly occur once.
 fn same_rows(participants: &[Participant]) -> Option<(usize, usize, usize, usize)> {
     let rows = |p: &Participant| -> HashMap<Vec<u64>, usize> {
+        // As the sketches of validation see it: numbers, of which an outcome may be one.
+        let kinds = p.table.columns().iter().map(|column| &column.kind);
+        let numbers: Vec<usize> =
+            kinds.enumerate().filter(|(_, kind)| **kind == Kind::Number).map(|(i, _)| i).collect();
         let mut counts = HashMap::new();
         for i in 0..p.table.rows() {
-            let row: Vec<u64> = p.table.row(i).unwrap_or(&[]).iter().map(|v| v.to_bits()).collect();
+            let row = numbers.iter().map(|&c| p.table.row(i).map_or(0, |row| row[c].to_bits())).collect();
             *counts.entry(row).or_default() += 1;
         }
         counts

@@ -190,7 +190,7 @@ async fn to_read_one_patient_off_two_models() {
     let mut second = cast.begin(id, plan(2)).await;
     let header = cast.open_round(&mut second).await;
     cast.owners[0].contribute(&header, &world).await.unwrap();
-    let mut memory = Answered::of(&cast.owners[2].party);
+    let mut memory = Answered::of(&cast.owners[2].party, &world);
     let update = enclave.contribute(&header, donor, &world.ledger, &world.evidence(), &mut memory).await;
     refused(update, "another version of this dataset");
     // Were it a broken enclave, the members would refuse: the other datasets were summed with another version before.
@@ -229,7 +229,7 @@ async fn to_read_one_patient_off_two_plans() {
         cast.bring(1, id, &donated, two.instance().keys().receipt).await.unwrap();
         let mut second = cast.begin(id, other.clone()).await;
         let header = cast.open_round(&mut second).await;
-        let mut memory = Answered::of(&cast.owners[0].party);
+        let mut memory = Answered::of(&cast.owners[0].party, &world);
         let update = enclave.contribute(&header, donor, &world.ledger, &world.evidence(), &mut memory).await;
         refused(update, "took part in an exact sum before");
     }
@@ -277,6 +277,10 @@ async fn to_read_a_row_through_a_range_that_few_are_in() {
             "leaves more than one in 10 of the dataset's values outside",
         );
     }
+    // Nor does it find the values by halving ranges: what a refusal tells is little, and after three of them a person looks.
+    let (paper, id) = cast.propose(&plan(2)).await;
+    refused(cast.donate(0, paper, id).await, "3 plans did not fit the values of this dataset");
+    cast.donate(1, paper, id).await.unwrap();
 }
 
 /// New evidence between the header and the answer changes nothing; evidence that nobody registered does.
