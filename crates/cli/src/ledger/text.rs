@@ -133,10 +133,16 @@ mod tests {
         let rows = || keys.iter().map(|key| (*key, key));
         assert_eq!(pick("program", "0xABABAB", rows()).unwrap(), &keys[1]);
         assert_eq!(pick("program", &keys[2].to_string(), rows()).unwrap(), &keys[2]);
+        assert_eq!(pick("program", "1", rows()).unwrap(), &keys[0]);
         for (prefix, why) in [
             ("aaaaaa", "begins 2 programs: 0xaaaa"),
             ("0xcccccc", "the ledger has no program"),
-            ("0xabab", "names no program; give its name or number in hexadecimal, six digits"),
+            (
+                "0xabab",
+                "names no program; give its place in the list (1 is the first), its name, or six or more",
+            ),
+            ("0", "names no program"),
+            ("4", "names no program"),
             ("", "names no program"),
             ("zzzzzzzz", "names no program"),
         ] {
