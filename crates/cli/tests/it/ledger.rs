@@ -128,7 +128,7 @@ fn one_thing_is_shown_by_a_few_digits_of_its_hash() {
     let named = on_run(&["account", "show", "city-hospital"]).stdout;
     assert!(named.contains("owner") && named.contains("(city-hospital)"), "{named}");
     for (arguments, why) in [
-        (&["program", "show", "0x1234"][..], "give its name or number in hexadecimal, six digits of it"),
+        (&["program", "show", "0x1234"][..], "six or more of its hexadecimal digits"),
         (&["query", "show", "0xffffff0"], "the ledger has no query `0xffffff0`"),
         (&["model", "show", "9"], "the ledger has no model 9"),
         (&["round", "show", "1/99"], "model 1 has no round 99"),
