@@ -36,6 +36,7 @@ pub mod method;
 pub mod plan;
 pub mod program;
 pub mod query;
+pub mod reading;
 pub mod sketch;
 pub mod storage;
 pub mod training;

@@ -10,14 +10,12 @@ use std::sync::Arc;
 
 use histone_federation::BoxError;
 use histone_federation::header::check_ask;
-use histone_genome::table::{Column, Kind, NO_YES, Table};
-use histone_program_sdk::config::{Config, Feature, Kind as Asked, Missing, Outcome};
+use histone_program_sdk::config::Config;
 use histone_program_sdk::data::Block;
 use histone_program_sdk::entries::advance_input;
 use histone_program_sdk::method::{Ask, Cell, Done, Fact, Next, Opened};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Wire, WireError, decode_vector, encode_vector};
-use histone_protocol::hash::tagged_hash;
 
 use crate::engine::{Budget, ForOwner, LoadedProgram, RunError};
 use crate::manifest::{Field, Manifest};
@@ -413,187 +411,13 @@ pub fn blocks(columns: usize, draws: &[f64], values: &[f64]) -> Vec<Arc<[u8]>> {
         .collect()
 }
 
-/// Where in a dataset with these columns a configuration finds its own: of each feature, then of the outcome. A dataset has no
-/// outcome of its own; any column of the right kind may be one. An error says what does not fit.
-pub fn places(columns: &[Column], config: &Config) -> Result<Vec<usize>, String> {
-    let find = |name: &str| {
-        let place = columns.iter().position(|column| column.name == name);
-        let column = place.and_then(|place| Some((place, &columns.get(place)?.kind)));
-        column.ok_or_else(|| format!("the dataset has no column `{name}`"))
-    };
-    let number = |name: &str| match find(name)? {
-        (place, Kind::Number) => Ok(place),
-        _ => Err(format!("`{name}` is a category in the dataset, and a number in the plan")),
-    };
-    let yes_no = |name: &str| match find(name)? {
-        (place, Kind::Category(levels)) if *levels == NO_YES => Ok(place),
-        _ => Err(format!("`{name}` is no column of `no` and `yes` in the dataset")),
-    };
-    let mut places = Vec::with_capacity(config.columns());
-    for feature in &config.features {
-        places.push(match &feature.kind {
-            Asked::Number { .. } => number(&feature.name)?,
-            Asked::Category { levels: asked } => match find(&feature.name)? {
-                (place, Kind::Category(levels)) if levels == asked => place,
-                _ => return Err(format!("`{}` has other levels in the dataset", feature.name)),
-            },
-        });
-    }
-    match &config.outcome {
-        Outcome::YesNo { name } => places.push(yes_no(name)?),
-        Outcome::Number { name, .. } => places.push(number(name)?),
-        Outcome::EventTime { time, event, .. } => places.extend([number(time)?, yes_no(event)?]),
-    }
-    if (1..places.len()).any(|i| places[..i].contains(&places[i])) {
-        return Err(
-            "a column of the dataset stands twice in the plan, or is a feature and the outcome".into()
-        );
-    }
-    // A column more would make other rows of the same people: found by no sketch, and drawn anew.
-    if let Some(column) = (0..columns.len()).find(|i| !places.contains(i)).and_then(|i| columns.get(i)) {
-        return Err(format!("the dataset has a column `{}`, which the plan does not read", column.name));
-    }
-    Ok(places)
-}
-
-/// Values of a site that a plan's range may leave outside, as one of so many: a range in which a few people lie apart from all
-/// others would open what they have.
-pub const OUTSIDE: usize = 10;
-
-/// Rows that a plan must leave of a dataset: sums over fewer come too near to persons.
-pub const LEAST_ROWS: usize = 20;
-
-/// The rows of a dataset as a method takes them: the features of its configuration, then the outcome, and a draw of each row. A draw
-/// follows from the whole row alone, so that it is the same in every training (sums of one table over other rows would tell these
-/// apart) and no salt makes another one. An error says what of the configuration does not fit the dataset: its columns, or that it
-/// picks out a few rows by what is missing, or a few values by a range.
-pub fn rows_of(table: &Table, config: &Config) -> Result<Vec<Arc<[u8]>>, String> {
-    let places = places(table.columns(), config)?;
-    let present = |feature: Option<&Feature>, v: f64| {
-        !(v.is_nan() || v == 0.0 && feature.is_some_and(|feature| feature.zero_is_missing))
-    };
-    // As `tabular` leaves rows out.
-    let used = |row: &&[f64]| {
-        let whole = config.missing == (Missing::Drop {});
-        places.iter().enumerate().all(|(i, &place)| {
-            let feature = config.features.get(i);
-            feature.is_some() && !whole || present(feature, row[place])
-        })
-    };
-    let rows = || table.values().chunks_exact(table.columns().len()).filter(used);
-    let left = rows().count();
-    if left < LEAST_ROWS {
-        return Err(format!("the plan leaves {left} rows of the dataset; {LEAST_ROWS} are the least"));
-    }
-    let feature = |(i, x): (usize, &Feature)| match x.kind {
-        Asked::Number { low, high } => Some((i, low, high)),
-        Asked::Category { .. } => None,
-    };
-    let mut ranges: Vec<(usize, f64, f64)> = config.features.iter().enumerate().filter_map(feature).collect();
-    match config.outcome {
-        Outcome::Number { low, high, .. } => ranges.push((config.features.len(), low, high)),
-        Outcome::EventTime { longest, .. } => ranges.push((config.features.len(), 0.0, longest)),
-        Outcome::YesNo { .. } => {}
-    }
-    for (i, low, high) in ranges {
-        let values = || rows().map(|row| row[places[i]]).filter(|v| present(config.features.get(i), *v));
-        let outside = values().filter(|v| !(low..=high).contains(v)).count();
-        if outside * OUTSIDE > values().count() {
-            let name = table.columns().get(places[i]).map_or("", |column| &column.name);
-            return Err(format!(
-                "the range of `{name}` in the plan, {low} to {high}, leaves more than one in {OUTSIDE} of the dataset's values outside"
-            ));
-        }
-    }
-    let mut values = Vec::with_capacity(table.rows() * places.len());
-    let mut draws = Vec::with_capacity(table.rows());
-    for (i, row) in table.values().chunks_exact(table.columns().len()).enumerate() {
-        values.extend(places.iter().map(|&place| row[place]));
-        draws.push(draw(&table.row_bytes(i).unwrap_or_default()));
-    }
-    Ok(blocks(places.len(), &draws, &values))
-}
-
-/// A number of [0, 1) with 53 bits.
-fn draw(row: &[u8]) -> f64 {
-    let hash = tagged_hash("histone/draw/v1", &[row]);
-    let bits = hash.iter().take(8).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
-    (bits >> 11) as f64 / (1u64 << 53) as f64
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use histone_program_sdk::method::{Cell, Fact};
 
-    use histone_genome::table::{Column, Table};
-    use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
-
-    use super::{LEAST_ROWS, MAX_FACT_BYTES, MAX_FACTS, check_facts, rows_of};
-
-    /// 30 rows of two numbers and an outcome; `b` is 0 but in row 3, `y` is missing in the first rows.
-    fn table(without_outcome: usize) -> Table {
-        let row = |i: usize| {
-            let y = if i < without_outcome { f64::NAN } else { f64::from(u8::from(i.is_multiple_of(2))) };
-            [i as f64, f64::from(u8::from(i == 3)), y]
-        };
-        let columns = vec![Column::number("a"), Column::number("b"), Column::no_yes("y")];
-        Table::new(columns, (0..30).flat_map(row).collect()).unwrap()
-    }
-
-    fn config() -> Config {
-        let feature = |name: &str, high| Feature {
-            name: name.into(),
-            kind: Kind::Number { low: 0.0, high },
-            zero_is_missing: false,
-        };
-        Config {
-            features: vec![feature("a", 30.0), feature("b", 1.0)],
-            outcome: Outcome::YesNo { name: "y".into() },
-            missing: Missing::Drop {},
-            holdout: 0.0,
-            values: vec![],
-        }
-    }
-
-    /// By what is missing, or by a range, a plan would leave a row that its first sums open whole.
-    #[test]
-    fn plans_that_pick_out_a_few() {
-        assert!(rows_of(&table(0), &config()).is_ok());
-        assert!(rows_of(&table(30 - LEAST_ROWS), &config()).is_ok());
-        let refused = |table: &Table, config: Config, why: &str| {
-            let told = rows_of(table, &config).unwrap_err();
-            assert!(told.contains(why), "{told}");
-        };
-        refused(&table(31 - LEAST_ROWS), config(), "leaves 19 rows of the dataset; 20 are the least");
-        let mut one = config();
-        one.features[1].zero_is_missing = true;
-        refused(&table(0), one.clone(), "leaves 1 rows");
-        // Filled in, nobody is left out.
-        one.missing = Missing::Mean {};
-        assert!(rows_of(&table(0), &one).is_ok());
-        let number = |low, high| Config {
-            outcome: Outcome::Number { name: "a".into(), low, high },
-            features: vec![
-                config().features[1].clone(),
-                Feature {
-                    name: "y".into(),
-                    kind: Kind::Category { levels: vec!["no".into(), "yes".into()] },
-                    zero_is_missing: false,
-                },
-            ],
-            ..config()
-        };
-        assert!(rows_of(&table(0), &number(0.0, 27.0)).is_ok());
-        refused(
-            &table(0),
-            number(28.5, 30.0),
-            "the range of `a` in the plan, 28.5 to 30, leaves more than one",
-        );
-        let fewer = Config { features: config().features[..1].to_vec(), ..config() };
-        refused(&table(0), fewer, "has a column `b`, which the plan does not read");
-    }
+    use super::{MAX_FACT_BYTES, MAX_FACTS, check_facts};
 
     #[test]
     fn facts_that_cannot_be_shown() {

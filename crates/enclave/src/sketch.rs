@@ -8,8 +8,8 @@
 //! # What a fingerprint covers
 //!
 //! All numbers of a row, by the names of their columns, in whatever order the columns are. Not the categories, of which an
-//! outcome may be one, unless a table has no numbers: the same people with another outcome are the same people. A value counts with its first nine binary digits, cut at places that
-//! the key decides, so that whoever shifts every value by a millionth changes few rows and cannot choose which.
+//! outcome may be one, unless a table has no numbers: the same people with another yes or no are the same people. A value
+//! counts with its first nine binary digits, cut at places that the key decides, so that whoever shifts every value by a millionth changes few rows and cannot choose which.
 //!
 //! # When two tables are the same
 //!

@@ -33,8 +33,9 @@ use crate::cohort::Watch;
 use crate::consent::Asked;
 pub use crate::consent::Consent;
 use crate::instance::{EnclaveError, Instance, SealedDataset};
-use crate::method::{HostedMethod, Step, Training, rows_of};
+use crate::method::{HostedMethod, Step, Training};
 use crate::plan::plan_of;
+use crate::reading::rows_of;
 
 /// Round status on the ledger: updates are anchored.
 const OPEN: u8 = 1;

@@ -7,7 +7,8 @@ use histone_attestation::Attested;
 use histone_attestation::simulated::SimulatedDevice;
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::{EnclaveError, SealedDataset};
-use histone_enclave::method::{Training, places};
+use histone_enclave::method::Training;
+use histone_enclave::reading::places;
 use histone_enclave::training::{self, Consent, DonationTerms, RoundTranscript, TrainingEnclave};
 use histone_enclave::validation::{self, Validated, ValidationEnclave};
 use histone_federation::header::RoundHeader;
@@ -115,8 +116,8 @@ impl std::fmt::Display for Withdrawal {
                 f,
                 "{rounds} opened sum(s) with it stay in the model. Opened sums are public: whoever compares a sum with it \
                  to a later one without it learns totals of this dataset (its numbers of rows and of positives, sums and \
-                 squares of each column, near the end its gradient and curvature), and no single row as long as it has \
-                 many"
+                 squares of each column, near the end its gradient and curvature), and of a person what nobody else in it \
+                 has, where all others share a value"
             ),
         }
     }

@@ -23,6 +23,7 @@ use std::fmt;
 use std::path::Path;
 
 use histone_enclave::manifest::{Manifest, Setting};
+use histone_enclave::reading::LEAST_ROWS;
 use histone_genome::table::{Label, MissingRules, Table};
 use histone_protocol::Address;
 use histone_protocol::committee::Committee;
@@ -46,7 +47,7 @@ pub const MAX_CELLS: usize = 8_000_000;
 
 /// Fewest rows of a site. Sums over sites are public: when a site leaves between two rounds, their difference tells totals
 /// of that site, and totals over fewer rows than this would come too near to persons.
-pub const MIN_ROWS: u32 = 20;
+pub const MIN_ROWS: u32 = LEAST_ROWS as u32;
 
 /// Oldest evidence of an enclave that counts where the study does not say, in hours: a week.
 pub const DEFAULT_MAX_AGE_HOURS: u32 = 7 * 24;

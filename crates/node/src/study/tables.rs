@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use histone_enclave::method::OUTSIDE;
+use histone_enclave::reading::OUTSIDE;
 use histone_genome::table::{
     ColumnKind as Cells, Features, Kind, Label, Limits, MissingCells, MissingRules, RawTable, Selection,
     Table, TableError,
@@ -195,8 +195,11 @@ fn same_rows(participants: &[Participant]) -> Option<(usize, usize, usize, usize
     let rows = |p: &Participant| -> HashMap<Vec<u64>, usize> {
         // As the sketches of validation see it: numbers, of which an outcome may be one.
         let kinds = p.table.columns().iter().map(|column| &column.kind);
-        let numbers: Vec<usize> =
+        let mut numbers: Vec<usize> =
             kinds.enumerate().filter(|(_, kind)| **kind == Kind::Number).map(|(i, _)| i).collect();
+        if numbers.is_empty() {
+            numbers = (0..p.table.columns().len()).collect();
+        }
         let mut counts = HashMap::new();
         for i in 0..p.table.rows() {
             let row = numbers.iter().map(|&c| p.table.row(i).map_or(0, |row| row[c].to_bits())).collect();

@@ -1,6 +1,7 @@
 //! One registered dataset, two models: a dataset has no outcome of its own.
 
-use histone_enclave::method::{LocalStep, LocalTraining, rows_of};
+use histone_enclave::method::{LocalStep, LocalTraining};
+use histone_enclave::reading::rows_of;
 use histone_federation::plan::Plan;
 use histone_node::programs::{Loaded, Methods};
 use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
