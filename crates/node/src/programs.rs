@@ -23,44 +23,24 @@ pub struct PublishedProgram {
     pub source: &'static [u8],
 }
 
+macro_rules! published {
+    ($name:literal, $kind:ident) => {
+        PublishedProgram {
+            name: $name,
+            kind: ProgramKind::$kind,
+            wasm: include_bytes!(concat!("../../../programs/artifacts/", $name, ".wasm")),
+            source: include_bytes!(concat!("../../../programs/artifacts/", $name, ".source")),
+        }
+    };
+}
+
 /// Looks at datasets, whatever is trained on them.
-pub const VALIDATE: PublishedProgram = PublishedProgram {
-    name: "validate",
-    kind: ProgramKind::Validation,
-    wasm: include_bytes!("../../../programs/artifacts/validate.wasm"),
-    source: include_bytes!("../../../programs/artifacts/validate.source"),
-};
+pub const VALIDATE: PublishedProgram = published!("validate", Validation);
 
 /// The methods that come with the product, each with what applies its models.
 pub const METHODS: [[PublishedProgram; 2]; 2] = [
-    [
-        PublishedProgram {
-            name: "logistic",
-            kind: ProgramKind::Training,
-            wasm: include_bytes!("../../../programs/artifacts/logistic.wasm"),
-            source: include_bytes!("../../../programs/artifacts/logistic.source"),
-        },
-        PublishedProgram {
-            name: "logistic-answer",
-            kind: ProgramKind::Query,
-            wasm: include_bytes!("../../../programs/artifacts/logistic-answer.wasm"),
-            source: include_bytes!("../../../programs/artifacts/logistic-answer.source"),
-        },
-    ],
-    [
-        PublishedProgram {
-            name: "linear",
-            kind: ProgramKind::Training,
-            wasm: include_bytes!("../../../programs/artifacts/linear.wasm"),
-            source: include_bytes!("../../../programs/artifacts/linear.source"),
-        },
-        PublishedProgram {
-            name: "linear-answer",
-            kind: ProgramKind::Query,
-            wasm: include_bytes!("../../../programs/artifacts/linear-answer.wasm"),
-            source: include_bytes!("../../../programs/artifacts/linear-answer.source"),
-        },
-    ],
+    [published!("logistic", Training), published!("logistic-answer", Query)],
+    [published!("linear", Training), published!("linear-answer", Query)],
 ];
 
 /// A bundled method by its name: what trains, and what applies its models.
@@ -127,9 +107,7 @@ impl Loaded {
             published: [VALIDATE, method, answer],
         })
     }
-}
 
-impl Loaded {
     /// The three programs, each as it is published and compiled.
     pub fn all(&self) -> [(&PublishedProgram, &LoadedProgram); 3] {
         let [validation, method, answer] = &self.published;
