@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use histone_ledger::{Deployment, Settings};
+use histone_contracts::Deployment;
+use histone_ledger::Settings;
 use histone_network::{StoreError, io_error, write_whole};
 use histone_program_sdk::method::{Cell, Fact};
 use histone_protocol::evidence::Platform;

@@ -66,7 +66,8 @@ mod used;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use histone_ledger::{Connection, Deployment};
+use histone_contracts::Deployment;
+use histone_ledger::Connection;
 use histone_protocol::Address;
 use serde::Serialize;
 
@@ -160,7 +161,7 @@ pub enum VerifyError {
     InFolder(PathBuf),
     /// The node cannot be asked.
     #[error("the node cannot be asked")]
-    Node(#[from] histone_ledger::LedgerError),
+    Node(#[from] histone_contracts::LedgerError),
 }
 
 /// What can be checked of a run that did not end.

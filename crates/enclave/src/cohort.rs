@@ -9,9 +9,10 @@ use histone_attestation::CLOCK_SKEW;
 use histone_attestation::cohort::{
     Appraisals, CohortPolicy, DatasetFacts, EnclaveFacts, EvidenceSource, Place, PlaceError, appraise_place,
 };
+use histone_contracts::{
+    Contract, Datasets, Enclaves, LedgerError, LedgerView, Logged, Market, Programs, Rounds,
+};
 use histone_federation::header::{Donor, RoundHeader};
-use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Programs, Rounds};
-use histone_ledger::{Ledger, LedgerError, Logged};
 use histone_protocol::evidence::EnclaveKeys;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::seal::SealPublicKey;
@@ -54,7 +55,7 @@ pub const MARGIN: u64 = CLOCK_SKEW;
 
 impl Moment {
     /// Everything that the ledger has.
-    pub async fn now(ledger: &Ledger) -> Result<Self, LedgerError> {
+    pub async fn now(ledger: &impl LedgerView) -> Result<Self, LedgerError> {
         Ok(Self::at((u64::MAX, u64::MAX), ledger.time().await?))
     }
 
@@ -62,7 +63,7 @@ impl Moment {
     pub async fn of_round(
         model_id: U256,
         round: u32,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<Option<(Self, B256)>, LedgerError> {
         let about = Some(B256::from(model_id));
         let opened = ledger.logged::<Rounds::RoundOpened>(Contract::Rounds, about).await?;
@@ -92,7 +93,11 @@ impl Moment {
 }
 
 /// The donors whose part in a model had ended: withdrawn, refused, or excluded by the committee.
-pub async fn ended(model_id: U256, until: Moment, ledger: &Ledger) -> Result<BTreeSet<u16>, LedgerError> {
+pub async fn ended(
+    model_id: U256,
+    until: Moment,
+    ledger: &impl LedgerView,
+) -> Result<BTreeSet<u16>, LedgerError> {
     let about = Some(B256::from(model_id));
     let ended = ledger.logged::<Market::DonorUseEnded>(Contract::Market, about).await?;
     let excluded = ledger.logged::<Market::DonorExcluded>(Contract::Market, about).await?;
@@ -101,7 +106,11 @@ pub async fn ended(model_id: U256, until: Moment, ledger: &Ledger) -> Result<BTr
 }
 
 /// The donors of a model whose part had not ended, ascending, as the ledger knew them then.
-pub async fn places(model_id: U256, until: Moment, ledger: &Ledger) -> Result<Vec<Place>, LedgerError> {
+pub async fn places(
+    model_id: U256,
+    until: Moment,
+    ledger: &impl LedgerView,
+) -> Result<Vec<Place>, LedgerError> {
     let left = ended(model_id, until, ledger).await?;
     let about = Some(B256::from(model_id));
     let mut places = Vec::new();
@@ -116,7 +125,11 @@ pub async fn places(model_id: U256, until: Moment, ledger: &Ledger) -> Result<Ve
     Ok(places)
 }
 
-async fn place(donated: &Market::Donated, until: Moment, ledger: &Ledger) -> Result<Place, LedgerError> {
+async fn place(
+    donated: &Market::Donated,
+    until: Moment,
+    ledger: &impl LedgerView,
+) -> Result<Place, LedgerError> {
     Ok(Place {
         donor: donated.donorIndex,
         enclave: at_work(donated.enclave, until, ledger).await?,
@@ -128,7 +141,7 @@ async fn place(donated: &Market::Donated, until: Moment, ledger: &Ledger) -> Res
 pub async fn enclave(
     signer: Address,
     kind: ProgramKind,
-    ledger: &Ledger,
+    ledger: &impl LedgerView,
 ) -> Result<EnclaveFacts, LedgerError> {
     let registered = ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer }).await?;
     let live = Enclaves::requireLiveCall { signer, kind: kind.code() };
@@ -143,7 +156,11 @@ pub async fn enclave(
 
 /// The training enclave of a donor as it was then; `live` when what it has begun could go on, by the rule of
 /// `Enclaves.requireRunning`: neither revoked nor expired, and the members allowed its program.
-async fn at_work(signer: Address, until: Moment, ledger: &Ledger) -> Result<EnclaveFacts, LedgerError> {
+async fn at_work(
+    signer: Address,
+    until: Moment,
+    ledger: &impl LedgerView,
+) -> Result<EnclaveFacts, LedgerError> {
     let registered = ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer }).await?;
     let shown = shown(signer, until, ledger).await?;
     let last = shown.into_iter().max_by_key(|s| s.at);
@@ -156,7 +173,7 @@ async fn at_work(signer: Address, until: Moment, ledger: &Ledger) -> Result<Encl
 }
 
 /// Whether the members allowed a training program.
-async fn allowed(measurement: B256, until: Moment, ledger: &Ledger) -> Result<bool, LedgerError> {
+async fn allowed(measurement: B256, until: Moment, ledger: &impl LedgerView) -> Result<bool, LedgerError> {
     let (of, about) = (Contract::Programs, Some(measurement));
     let registered = ledger.logged::<Programs::ProgramRegistered>(of, about).await?;
     let training = registered.first().is_some_and(|r| r.event.kind == ProgramKind::Training.code());
@@ -178,7 +195,12 @@ fn facts(signer: Address, registered: &Enclaves::Instance, evidence: B256, live:
     }
 }
 
-async fn dataset(id: B256, root: B256, until: Moment, ledger: &Ledger) -> Result<DatasetFacts, LedgerError> {
+async fn dataset(
+    id: B256,
+    root: B256,
+    until: Moment,
+    ledger: &impl LedgerView,
+) -> Result<DatasetFacts, LedgerError> {
     let withdrawn = ledger.logged::<Datasets::DatasetWithdrawn>(Contract::Datasets, Some(id)).await?;
     let first = ledger.logged::<Datasets::DatasetRegistered>(Contract::Datasets, Some(id)).await?;
     let later = ledger.logged::<Datasets::DatasetUpdated>(Contract::Datasets, Some(id)).await?;
@@ -196,7 +218,11 @@ async fn dataset(id: B256, root: B256, until: Moment, ledger: &Ledger) -> Result
 
 /// A validation enclave as it was when it validated: the contract let it work then, and what becomes of it later touches
 /// nothing that it has done. Its operator could otherwise have the data of all others struck.
-async fn validator(signer: Address, then: Moment, ledger: &Ledger) -> Result<EnclaveFacts, LedgerError> {
+async fn validator(
+    signer: Address,
+    then: Moment,
+    ledger: &impl LedgerView,
+) -> Result<EnclaveFacts, LedgerError> {
     let registered = ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer }).await?;
     let shown = shown(signer, then, ledger).await?;
     let evidence = shown.into_iter().max_by_key(|s| s.at).map_or(B256::ZERO, |s| s.evidence);
@@ -250,7 +276,7 @@ impl Watch {
         &mut self,
         until: Moment,
         source: &dyn EvidenceSource,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<Cohort, LedgerError> {
         let mut cohort = Cohort::default();
         for place in self.places(until, ledger).await? {
@@ -274,7 +300,7 @@ impl Watch {
     pub async fn left_unbelieved(
         &mut self,
         source: &dyn EvidenceSource,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<Vec<Unbelieved>, LedgerError> {
         let about = Some(B256::from(self.model_id));
         let left = ledger.logged::<Market::DonorUseEnded>(Contract::Market, about).await?;
@@ -306,7 +332,7 @@ impl Watch {
     }
 
     /// [`places`], asked once for a moment in the past.
-    async fn places(&mut self, until: Moment, ledger: &Ledger) -> Result<Vec<Place>, LedgerError> {
+    async fn places(&mut self, until: Moment, ledger: &impl LedgerView) -> Result<Vec<Place>, LedgerError> {
         match &self.past {
             Some((moment, places)) if *moment == until => Ok(places.clone()),
             _ => {
@@ -326,7 +352,7 @@ impl Watch {
         &mut self,
         opened: Moment,
         source: &dyn EvidenceSource,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<(BTreeMap<u16, Place>, BTreeSet<u16>), LedgerError> {
         let early = opened.time.saturating_sub(MARGIN);
         let at = [
@@ -366,7 +392,7 @@ impl Watch {
         &self,
         opened: Moment,
         source: &dyn EvidenceSource,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<Known, LedgerError> {
         let about = Some(B256::from(self.model_id));
         let started = ledger.logged::<Market::TrainingStarted>(Contract::Market, about).await?;
@@ -387,7 +413,7 @@ impl Watch {
         &mut self,
         opened: Moment,
         source: &dyn EvidenceSource,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<BTreeSet<u16>, LedgerError> {
         Ok(self.bounds(opened, source, ledger).await?.0.into_keys().collect())
     }
@@ -399,7 +425,7 @@ impl Watch {
         &mut self,
         header: &RoundHeader,
         source: &dyn EvidenceSource,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<(), EnclaveError> {
         let f = header.fields();
         let refuse = |what: String| Err(EnclaveError::Header(what));
@@ -450,7 +476,11 @@ impl Watch {
     }
 
     /// What is withdrawn since a round was opened leaves it before anybody goes on: the ledger takes it out when asked.
-    pub async fn check_withdrawals(&self, header: &RoundHeader, ledger: &Ledger) -> Result<(), EnclaveError> {
+    pub async fn check_withdrawals(
+        &self,
+        header: &RoundHeader,
+        ledger: &impl LedgerView,
+    ) -> Result<(), EnclaveError> {
         let left = ended(self.model_id, Moment::now(ledger).await?, ledger).await?;
         for named in header.fields().cohort.iter().filter(|d| !left.contains(&d.index)) {
             let id = B256::from(named.lineage);
@@ -486,7 +516,7 @@ struct Shown {
     expires_at: u64,
 }
 
-async fn shown(signer: Address, until: Moment, ledger: &Ledger) -> Result<Vec<Shown>, LedgerError> {
+async fn shown(signer: Address, until: Moment, ledger: &impl LedgerView) -> Result<Vec<Shown>, LedgerError> {
     let about = Some(signer.into_word());
     let first = ledger.logged::<Enclaves::EnclaveRegistered>(Contract::Enclaves, about).await?;
     let later = ledger.logged::<Enclaves::EnclaveRefreshed>(Contract::Enclaves, about).await?;

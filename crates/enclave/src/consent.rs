@@ -4,8 +4,7 @@
 //! that denies, would take part in every sum and be paid, while nobody could show that its data was permitted.
 
 use histone_access::decide;
-use histone_ledger::contracts::{Contract, Datasets, Market};
-use histone_ledger::{Ledger, Logged};
+use histone_contracts::{Contract, Datasets, LedgerView, Logged, Market};
 use histone_protocol::consent::{ConsentPolicy, DecisionRecord, Verdict, WhitePaper};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::record::{Record, Signed};
@@ -42,7 +41,7 @@ impl Consent {
     pub(crate) async fn check(
         &self,
         asked: Asked,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<(B256, ConsentPolicy), EnclaveError> {
         let refuse = |what: &str| Err(EnclaveError::Consent(what.into()));
         let Asked { model_id, dataset: id, measurement, .. } = asked;
@@ -93,7 +92,7 @@ impl Consent {
 }
 
 /// Unix seconds since when the ledger has model, policy and version.
-async fn since(asked: Asked, ledger: &Ledger) -> Result<Option<u64>, EnclaveError> {
+async fn since(asked: Asked, ledger: &impl LedgerView) -> Result<Option<u64>, EnclaveError> {
     let (of, about) = (Contract::Datasets, Some(asked.dataset));
     let model = Some(B256::from(U256::from(asked.model_id)));
     let proposed = ledger.logged::<Market::ModelProposed>(Contract::Market, model).await?;

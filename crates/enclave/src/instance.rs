@@ -3,8 +3,8 @@
 use std::fmt;
 
 use histone_attestation::simulated::SimulatedDevice;
+use histone_contracts::Deployment;
 use histone_genome::table::{Column, Kind};
-use histone_ledger::Deployment;
 use histone_program_sdk::job::ValidateReport;
 use histone_protocol::dataset::{DataKey, SealedKey, release_aad};
 use histone_protocol::evidence::{EnclaveKeys, Evidence, Platform};
@@ -103,7 +103,7 @@ pub enum EnclaveError {
     NotBacked(String),
     /// The ledger could not be asked.
     #[error("the ledger could not be asked")]
-    Ledger(#[from] histone_ledger::LedgerError),
+    Ledger(#[from] histone_contracts::LedgerError),
     /// A sealed message does not open or cannot be sealed.
     #[error("a sealed message is refused")]
     Seal(#[from] histone_protocol::seal::SealError),

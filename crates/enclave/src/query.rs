@@ -1,8 +1,7 @@
 //! The query service: holds a trained model sealed, answers paid queries, signs what settles them.
 
+use histone_contracts::{Contract, Deployment, Enclaves, LedgerError, LedgerView, Market};
 use histone_federation::training::model_hash;
-use histone_ledger::contracts::{Contract, Enclaves, Market};
-use histone_ledger::{Deployment, Ledger, LedgerError};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Reader, Wire, Writer, decode_vector, encode_vector};
 use histone_protocol::hash::{blob_hash, tagged_hash};
@@ -154,7 +153,7 @@ impl QueryEnclave {
         served: Served<'_>,
         model: &[u8],
         storage: Box<dyn Storage>,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<Self, EnclaveError> {
         instance.need(ProgramKind::Query)?;
         let Served { model_id, plan, method } = served;
@@ -192,7 +191,7 @@ impl QueryEnclave {
         served: Served<'_>,
         sealed_model: &[u8],
         storage: Box<dyn Storage>,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<Self, EnclaveError> {
         let model = instance.decrypt(MODEL, sealed_model)?;
         Self::install(instance, served, &model, storage, ledger).await
@@ -210,10 +209,10 @@ impl QueryEnclave {
 
     /// Answers a sealed query when the ledger shows that its code is paid for, unused and in time: [`SETTLING`] seconds or
     /// more before its deadline and the end of this enclave's registration.
-    pub async fn answer(&self, sealed: &[u8], ledger: &Ledger) -> Result<QueryAnswer, EnclaveError> {
+    pub async fn answer(&self, sealed: &[u8], ledger: &impl LedgerView) -> Result<QueryAnswer, EnclaveError> {
         let plain = self.instance.seal_key().open(QUERY_INFO, self.aad().as_slice(), sealed)?;
         let request = QueryRequest::decode(&plain)?;
-        let query_id = histone_ledger::query_id(request.user, request.code_hash());
+        let query_id = histone_contracts::query_id(request.user, request.code_hash());
         let not_backed = |what: &str| EnclaveError::NotBacked(what.to_string());
         let query = ledger.read(Contract::Market, Market::queryCall { queryId: query_id }).await?;
         match query.state {
@@ -306,7 +305,7 @@ impl QueryEnclave {
 pub async fn settles_until(
     query: &Market::Query,
     enclave: Address,
-    ledger: &Ledger,
+    ledger: &impl LedgerView,
 ) -> Result<u64, LedgerError> {
     let registered = ledger.read(Contract::Enclaves, Enclaves::enclaveCall { signer: enclave }).await?;
     // The contract takes nothing in the second of the end itself.

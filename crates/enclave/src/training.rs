@@ -6,9 +6,11 @@
 //! believes ([`crate::cohort`]) together, and to the committee of the ledger and no other. A sum counts only as its members
 //! posted it. What was answered once for one version of a dataset is not answered for another one ([`AnsweredVersions`]).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use histone_attestation::cohort::{CohortPolicy, EvidenceSource};
+use histone_contracts::{Contract, Datasets, Deployment, LedgerView, Rounds};
 use histone_federation::BoxError;
 use histone_federation::committee::PartialSum;
 use histone_federation::dispute;
@@ -16,8 +18,6 @@ use histone_federation::header::RoundHeader;
 use histone_federation::open::{Aggregate, open_and_name};
 use histone_federation::training::Finished;
 use histone_federation::update::{self, Hpke, Survivor, Survivors};
-use histone_ledger::contracts::{Contract, Datasets, Rounds};
-use histone_ledger::{Deployment, Ledger};
 use histone_program_sdk::config::Config;
 use histone_program_sdk::wire::Wire;
 use histone_protocol::hash::{blob_hash, tagged_hash};
@@ -185,7 +185,7 @@ impl TrainingEnclave {
         dataset: &SealedDataset,
         donation: DonationTerms,
         policy: CohortPolicy,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<(Self, Donation), EnclaveError> {
         instance.need(ProgramKind::Training)?;
         let deployment = ledger.deployment();
@@ -254,7 +254,7 @@ impl TrainingEnclave {
         &mut self,
         header: &RoundHeader,
         donor: u16,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
         evidence: &dyn EvidenceSource,
         answered: &mut dyn AnsweredVersions,
     ) -> Result<Update, EnclaveError> {
@@ -321,7 +321,7 @@ impl TrainingEnclave {
         header: &RoundHeader,
         donor: u16,
         member: Address,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<OpenedShare, EnclaveError> {
         let refuse = |what: &str| Err(EnclaveError::Header(what.to_string()));
         let f = header.fields();
@@ -368,7 +368,7 @@ impl TrainingEnclave {
     pub async fn observe(
         &mut self,
         transcript: &RoundTranscript,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<(), EnclaveError> {
         let Progress::Running(training) = &self.progress else {
             return Err(EnclaveError::Round("the training is finished".into()));
@@ -390,12 +390,15 @@ impl TrainingEnclave {
             return Err(EnclaveError::Round("the ledger has another header or survivor set".into()));
         }
         let round = f.round;
-        let anchored = ledger.events::<Rounds::UpdateAnchored>(Contract::Rounds).await?;
+        let about = Some(B256::from(model_id));
+        let anchored = ledger.logged::<Rounds::UpdateAnchored>(Contract::Rounds, about).await?;
+        let anchored: BTreeSet<_> = anchored
+            .iter()
+            .filter(|a| a.event.round == round)
+            .map(|a| (a.event.donorIndex, a.event.blobHash))
+            .collect();
         for (donor, blob) in &transcript.survivors {
-            let hash = blob_hash(blob);
-            if !anchored.iter().any(|a| {
-                a.modelId == model_id && a.round == round && a.donorIndex == *donor && a.blobHash == hash
-            }) {
+            if !anchored.contains(&(*donor, blob_hash(blob))) {
                 return Err(EnclaveError::Round(format!("the blob of donor {donor} is not anchored")));
             }
         }
@@ -445,7 +448,7 @@ impl TrainingEnclave {
 }
 
 /// Partial sums carry no signature: each must be the one that its member posted, and there must be enough of them.
-async fn check_partials(transcript: &RoundTranscript, ledger: &Ledger) -> Result<(), EnclaveError> {
+async fn check_partials(transcript: &RoundTranscript, ledger: &impl LedgerView) -> Result<(), EnclaveError> {
     let (header, refuse) = (&transcript.header, |what: String| Err(EnclaveError::Round(what)));
     let f = header.fields();
     // One more than open it: otherwise a wrong one would not show.

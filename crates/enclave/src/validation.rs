@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use histone_ledger::contracts::{Contract, Datasets};
-use histone_ledger::{Ledger, dataset_id};
+use histone_contracts::{Contract, Datasets, LedgerView, dataset_id};
 use histone_program_sdk::job::{
     FLAG_ALL_MISSING, FLAG_CONSTANT, FLAG_EXTREME, FLAG_MOSTLY_MISSING, FLAG_ZERO_IN_DISGUISE, ValidateJob,
 };
@@ -98,7 +97,7 @@ impl ValidationEnclave {
     pub async fn validate(
         &self,
         dataset: &SealedDataset,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<Validated, EnclaveError> {
         let opened = self.instance.open(dataset)?;
         let table = opened.job_table();
@@ -148,7 +147,7 @@ impl ValidationEnclave {
 
     /// Removes the sketches of datasets that the ledger says are erased. Gives how many versions went. Every validation
     /// does the same before it compares.
-    pub async fn forget_erased(&self, ledger: &Ledger) -> Result<usize, EnclaveError> {
+    pub async fn forget_erased(&self, ledger: &impl LedgerView) -> Result<usize, EnclaveError> {
         let register = register(ledger).await?;
         self.change(|index| Ok(index.forget_erased(&register)))
     }
@@ -188,28 +187,30 @@ impl ValidationEnclave {
 }
 
 /// What the ledger says of datasets.
-async fn register(ledger: &Ledger) -> Result<Register, EnclaveError> {
+async fn register(ledger: &impl LedgerView) -> Result<Register, EnclaveError> {
+    let of = Contract::Datasets;
     let mut register = Register::default();
-    for e in ledger.events::<Datasets::DatasetRegistered>(Contract::Datasets).await? {
+    for e in ledger.logged::<Datasets::DatasetRegistered>(of, None).await? {
+        let e = e.event;
         let dataset = Registered { owner: e.owner, root: e.root, withdrawn: false, erased: false };
         register.datasets.insert(e.id, dataset);
     }
     let unknown = || EnclaveError::NotBacked("it changes a dataset that it never registered".into());
-    for e in ledger.events::<Datasets::DatasetUpdated>(Contract::Datasets).await? {
-        register.datasets.get_mut(&e.id).ok_or_else(unknown)?.root = e.root;
+    for e in ledger.logged::<Datasets::DatasetUpdated>(of, None).await? {
+        register.datasets.get_mut(&e.event.id).ok_or_else(unknown)?.root = e.event.root;
     }
-    for e in ledger.events::<Datasets::DatasetWithdrawn>(Contract::Datasets).await? {
-        register.datasets.get_mut(&e.id).ok_or_else(unknown)?.withdrawn = true;
+    for e in ledger.logged::<Datasets::DatasetWithdrawn>(of, None).await? {
+        register.datasets.get_mut(&e.event.id).ok_or_else(unknown)?.withdrawn = true;
     }
-    for e in ledger.events::<Datasets::DatasetErased>(Contract::Datasets).await? {
-        register.datasets.get_mut(&e.id).ok_or_else(unknown)?.erased = true;
+    for e in ledger.logged::<Datasets::DatasetErased>(of, None).await? {
+        register.datasets.get_mut(&e.event.id).ok_or_else(unknown)?.erased = true;
     }
     Ok(register)
 }
 
 /// The committee members of the ledger now, with their proven seal keys. Read here and not taken from whoever asks for a
 /// validation: he would name himself.
-async fn committee(ledger: &Ledger) -> Result<BTreeMap<Address, SealPublicKey>, EnclaveError> {
+async fn committee(ledger: &impl LedgerView) -> Result<BTreeMap<Address, SealPublicKey>, EnclaveError> {
     let now = RightCommittee::at(U256::ZERO, (u64::MAX, u64::MAX), ledger).await?;
     Ok(now.everybody().into_iter().map(|(account, key)| (account, SealPublicKey(key))).collect())
 }

@@ -15,13 +15,14 @@ use alloy::providers::{DynProvider, Provider, RootProvider};
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{RequestPacket, ResponsePacket};
 use alloy::rpc::types::TransactionReceipt;
-use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
+use alloy::transports::{IntoBoxTransport, TransportError, TransportErrorKind, TransportFut};
 use histone_chain::Chain;
+use histone_contracts::LedgerError;
 
-pub use self::blocks::{Head, ToldBlock, ToldTransaction};
+pub use self::blocks::{ToldBlock, ToldTransaction};
 pub(crate) use self::coins::Action;
+use crate::explain;
 use crate::http::Http;
-use crate::{LedgerError, explain};
 
 /// How long a receipt is waited for, and the longest pause between two questions for it.
 const RECEIPT_PATIENCE: Duration = Duration::from_secs(120);
@@ -37,16 +38,20 @@ pub struct Connection {
 impl Connection {
     /// The embedded chain, in this process.
     pub fn embedded(chain: Chain) -> Self {
-        let provider = RootProvider::<Ethereum>::new(RpcClient::new(InProcess(chain), true));
-        Self { provider: Arc::new(provider.erased()), what: "embedded chain".into() }
+        Self::over(InProcess(chain), true, "embedded chain")
     }
 
     /// A node of any Ethereum network, by an address such as `http://127.0.0.1:8545`. Nothing is sent yet.
     pub fn http(url: &str) -> Result<Self, LedgerError> {
         let http = Http::new(url).map_err(LedgerError::Address)?;
-        let what = http.shown().into();
-        let provider = RootProvider::<Ethereum>::new(RpcClient::new(http, false));
-        Ok(Self { provider: Arc::new(provider.erased()), what })
+        let what = http.shown().to_owned();
+        Ok(Self::over(http, false, &what))
+    }
+
+    /// A service that takes requests somewhere: in this process or not, shown to people as `what`.
+    pub(crate) fn over(service: impl IntoBoxTransport, local: bool, what: &str) -> Self {
+        let provider = RootProvider::<Ethereum>::new(RpcClient::new(service, local));
+        Self { provider: Arc::new(provider.erased()), what: what.into() }
     }
 
     /// What is reached, for people: `embedded chain`, or scheme, host and port of a node. The rest of an address may hold

@@ -1,104 +1,15 @@
 //! Putting the contracts on a chain, and finding them again by one address.
 
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, U256};
 use alloy::sol_types::{SolCall, SolConstructor};
+use histone_contracts::{
+    AccessManager, Contract, Datasets, Deployment, Directory, Enclaves, HistoneGovernor, LedgerError, Market,
+    Members, Programs, Rounds, TestToken, TimelockController, directory_name, manager_roles,
+};
 use histone_protocol::keys::SigningKey;
-use histone_protocol::record::LedgerId;
 use serde::{Deserialize, Serialize};
 
-use crate::contracts::{
-    AccessManager, Contract, Datasets, Directory, Enclaves, HistoneGovernor, Market, Members, Programs,
-    Rounds, TestToken, TimelockController, manager_roles,
-};
-use crate::{Connection, Ledger, LedgerError};
-
-/// Addresses of the deployed contracts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Deployment {
-    /// Chain id.
-    pub chain_id: u64,
-    /// Names all others: this address alone finds a deployment.
-    pub directory: Address,
-    /// The access manager.
-    pub manager: Address,
-    /// The money; a TEST token on the embedded chain.
-    pub token: Address,
-    /// Member organizations and their roles.
-    pub members: Address,
-    /// Programs and audits.
-    pub programs: Address,
-    /// Enclave instances.
-    pub enclaves: Address,
-    /// Datasets.
-    pub datasets: Address,
-    /// Models, queries, money.
-    pub market: Address,
-    /// Training rounds.
-    pub rounds: Address,
-    /// What the members decided waits there, and is done from there.
-    pub timelock: Address,
-    /// Where the members propose and vote.
-    pub governor: Address,
-}
-
-impl Deployment {
-    pub(crate) fn empty(chain_id: u64) -> Self {
-        let none = Address::ZERO;
-        Self {
-            chain_id,
-            directory: none,
-            manager: none,
-            token: none,
-            members: none,
-            programs: none,
-            enclaves: none,
-            datasets: none,
-            market: none,
-            rounds: none,
-            timelock: none,
-            governor: none,
-        }
-    }
-
-    /// What a signed statement about this deployment names.
-    pub fn id(&self) -> LedgerId {
-        LedgerId { chain_id: self.chain_id, contract: self.directory }
-    }
-
-    /// Address of a contract.
-    pub fn address(&self, contract: Contract) -> Address {
-        match contract {
-            Contract::Directory => self.directory,
-            Contract::Manager => self.manager,
-            Contract::Token => self.token,
-            Contract::Members => self.members,
-            Contract::Programs => self.programs,
-            Contract::Enclaves => self.enclaves,
-            Contract::Datasets => self.datasets,
-            Contract::Market => self.market,
-            Contract::Rounds => self.rounds,
-            Contract::Timelock => self.timelock,
-            Contract::Governor => self.governor,
-        }
-    }
-
-    fn place(&mut self, contract: Contract) -> &mut Address {
-        match contract {
-            Contract::Directory => &mut self.directory,
-            Contract::Manager => &mut self.manager,
-            Contract::Token => &mut self.token,
-            Contract::Members => &mut self.members,
-            Contract::Programs => &mut self.programs,
-            Contract::Enclaves => &mut self.enclaves,
-            Contract::Datasets => &mut self.datasets,
-            Contract::Market => &mut self.market,
-            Contract::Rounds => &mut self.rounds,
-            Contract::Timelock => &mut self.timelock,
-            Contract::Governor => &mut self.governor,
-        }
-    }
-}
+use crate::{Connection, Ledger};
 
 /// What is decided once, when the contracts are deployed. Times in seconds. The members can change the times and the
 /// quorum later, by a vote.
@@ -298,13 +209,4 @@ impl Ledger {
         self.send(founder, Contract::Manager, renounce).await?;
         Ok(())
     }
-}
-
-/// What the directory calls a contract: its name in ASCII, filled up with zero bytes.
-pub fn directory_name(contract: Contract) -> B256 {
-    let mut name = B256::ZERO;
-    for (to, from) in name.iter_mut().zip(contract.to_string().bytes()) {
-        *to = from;
-    }
-    name
 }

@@ -2,11 +2,9 @@
 
 use alloy::sol_types::SolInterface;
 use alloy::transports::TransportError;
-
-use crate::LedgerError;
-use crate::contracts::{
-    AccessManager, Datasets, Directory, Enclaves, Epochs, HistoneGovernor, Market, Members, Programs, Rounds,
-    TestToken, TimelockController,
+use histone_contracts::{
+    AccessManager, Datasets, Directory, Enclaves, Epochs, HistoneGovernor, LedgerError, Market, Members,
+    Programs, Rounds, TestToken, TimelockController,
 };
 
 /// An error of a call named `name`.

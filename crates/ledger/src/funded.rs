@@ -1,9 +1,9 @@
 //! The money side of a key release.
 
 use alloy::primitives::{Address, U256};
+use histone_contracts::{Contract, Enclaves, LedgerError, Market, Programs, model_state};
 
-use crate::contracts::{Contract, Enclaves, Market, Programs, model_state};
-use crate::{Ledger, LedgerError};
+use crate::Ledger;
 
 /// Proof that the ledger holds what a use of data owes to its owner. Made only by this crate; not `Clone`, so one look
 /// at the ledger serves one use.
@@ -85,7 +85,7 @@ impl Ledger {
         let obligations = self.read(Contract::Market, Market::obligationsCall {}).await?;
         let market = self.deployment().market;
         let balance = self
-            .read(Contract::Token, crate::contracts::TestToken::balanceOfCall { account: market })
+            .read(Contract::Token, histone_contracts::TestToken::balanceOfCall { account: market })
             .await?;
         if balance < obligations {
             return Err(NotFunded::Uncovered { balance, obligations });

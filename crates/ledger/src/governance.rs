@@ -14,14 +14,14 @@ mod words;
 use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use histone_contracts::book::Amount;
+use histone_contracts::{Contract, HistoneGovernor, LedgerError, Members};
 use histone_protocol::keys::SigningKey;
 use serde::Serialize;
 
 pub use self::action::{Action, InvalidAction};
 pub use self::words::describe;
-use crate::contracts::{Contract, HistoneGovernor, Members};
-use crate::view::Amount;
-use crate::{Ledger, LedgerError};
+use crate::Ledger;
 
 /// The governor lets only the proposer propose a text that ends so; without it, whoever sees a proposal on its way could
 /// send it first and own it.

@@ -1,159 +1,15 @@
-//! What the ledger says, as rows for people and programs.
-//!
-//! [`Book::read`] asks a node once for the events of the contracts, up to one block, and folds them into rows: programs,
-//! enclaves, datasets, models, queries, rounds, members. The time that this takes grows with the number of events and
-//! with nothing else. [`Book::revenue`] adds the money up from the same events; [`Ledger::holdings`] asks the contracts what
-//! they hold and owe, so that the two can be compared ([`Revenue::holds`]).
-//!
-//! Deliberately absent: names of parties (the ledger has none), and trust: a node that lies about its events lies
-//! here. Whoever needs more replays the chain.
+//! What the contracts say themselves, and what the chain knows about accounts: for people and programs, beside the
+//! [book](Ledger::book).
 
-mod fold;
-mod money;
-mod powers;
-mod rows;
-
-use std::collections::BTreeMap;
-
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, U256};
 use alloy::providers::Provider;
 use alloy::rpc::client::BatchRequest;
-use alloy::rpc::types::{Filter, Log, TransactionInput, TransactionRequest};
+use alloy::rpc::types::{Filter, TransactionInput, TransactionRequest};
 use alloy::sol_types::{SolCall, SolEvent};
+use histone_contracts::book::{Amount, Holdings};
+use histone_contracts::{Contract, Deployment, Directory, LedgerError, Market, TestToken};
 
-use crate::contracts::{Contract, Directory, Market, TestToken};
-use crate::{Connection, Deployment, Ledger, LedgerError, explain};
-pub use money::{AccountMoney, ModelMoney, Revenue};
-pub use powers::Powers;
-pub use rows::{
-    Amount, Anchor, Audit, Dataset, DatasetState, Donor, Enclave, EnclaveState, Head, Kind, Member, Model,
-    ModelState, Partial, Program, Query, QueryCounts, QueryState, Role, Round, RoundState, Serving, Terms,
-};
-
-/// Rows in the order in which they came to the ledger, found by their key.
-#[derive(Debug, Clone)]
-pub struct Shelf<K, R> {
-    rows: Vec<R>,
-    places: BTreeMap<K, usize>,
-}
-
-impl<K, R> Default for Shelf<K, R> {
-    fn default() -> Self {
-        Self { rows: Vec::new(), places: BTreeMap::new() }
-    }
-}
-
-impl<K: Ord, R> Shelf<K, R> {
-    /// The row with this key.
-    pub fn get(&self, key: &K) -> Option<&R> {
-        self.places.get(key).and_then(|&place| self.rows.get(place))
-    }
-
-    /// All rows, oldest first.
-    pub fn iter(&self) -> std::slice::Iter<'_, R> {
-        self.rows.iter()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    fn get_mut(&mut self, key: &K) -> Option<&mut R> {
-        self.places.get(key).and_then(|&place| self.rows.get_mut(place))
-    }
-
-    fn put(&mut self, key: K, row: R) {
-        self.places.insert(key, self.rows.len());
-        self.rows.push(row);
-    }
-}
-
-/// Everything that was read, as of one block.
-#[derive(Debug, Clone, Default)]
-pub struct Book {
-    /// Up to which block.
-    pub head: Head,
-    /// Members, also those that left.
-    pub members: Shelf<Address, Member>,
-    /// Programs by measurement.
-    pub programs: Shelf<B256, Program>,
-    /// Enclaves by signer.
-    pub enclaves: Shelf<Address, Enclave>,
-    /// Datasets by id.
-    pub datasets: Shelf<B256, Dataset>,
-    /// Models by number.
-    pub models: Shelf<u64, Model>,
-    /// Queries by id.
-    pub queries: Shelf<B256, Query>,
-    /// Rounds by model and number.
-    pub rounds: Shelf<(u64, u32), Round>,
-    /// What was paid to accounts that claimed, not counting donors.
-    paid: BTreeMap<Address, Amount>,
-    /// Who holds which role of the access manager.
-    managers: BTreeMap<u64, Vec<Address>>,
-    /// Earlier contracts of the deployment, by the names that now stand for their successors.
-    predecessors: Vec<(String, Address)>,
-    powers: Powers,
-}
-
-impl Book {
-    /// The contracts whose events make up the book.
-    pub const CONTRACTS: [Contract; 8] = [
-        Contract::Members,
-        Contract::Programs,
-        Contract::Enclaves,
-        Contract::Datasets,
-        Contract::Market,
-        Contract::Rounds,
-        Contract::Manager,
-        Contract::Directory,
-    ];
-
-    /// Reads the events of these contracts up to the latest block. What needs the events of another contract is left
-    /// out: without `Market` nothing is donated, without `Programs` nothing is usable.
-    pub async fn read(ledger: &Ledger, contracts: &[Contract]) -> Result<Book, LedgerError> {
-        let newest = ledger.connection().head().await?;
-        let head = Head { block: newest.number, hash: newest.hash, time: newest.time };
-        let addresses: Vec<_> = contracts.iter().map(|&c| ledger.deployment().address(c)).collect();
-        let of = |address| contracts.iter().copied().find(|&c| ledger.deployment().address(c) == address);
-        let powers = Powers::of(ledger.deployment());
-        let mut book = Book { head, powers, ..Book::default() };
-        // A block may have come since the head was asked for; the book is of one block.
-        let in_time = |log: &Log| log.block_number.is_some_and(|number| number <= head.block);
-        for log in
-            ledger.logs("events", Filter::new().address(addresses)).await?.iter().filter(|l| in_time(l))
-        {
-            if let Some(contract) = of(log.address()) {
-                book.apply(contract, log)?;
-                book.powers.see(&log.inner, log.block_timestamp);
-            }
-        }
-        book.finish();
-        Ok(book)
-    }
-
-    /// Accounts that hold a role of the access manager (see [`manager_roles`](crate::contracts::manager_roles)).
-    pub fn holders(&self, role: u64) -> &[Address] {
-        self.managers.get(&role).map_or(&[], Vec::as_slice)
-    }
-
-    /// Who may do what without a vote. Needs the events of [`Powers::CONTRACTS`].
-    pub fn powers(&self) -> &Powers {
-        &self.powers
-    }
-
-    /// Earlier contracts of the deployment, with the name under which the directory now has their successors. Work that
-    /// was begun there ends there.
-    pub fn predecessors(&self) -> &[(String, Address)] {
-        &self.predecessors
-    }
-}
+use crate::{Connection, Ledger, explain};
 
 /// Directories on a chain: every contract that ever named contracts as ours does. Anybody can put one there, so that more
 /// than one is no error, and one is no proof that it is the right one.
@@ -161,21 +17,12 @@ pub async fn directories(connection: &Connection) -> Result<Vec<Address>, Ledger
     let nowhere = Ledger::at(connection.clone(), Deployment::empty(0));
     let filter = Filter::new().event_signature(Directory::Named::SIGNATURE_HASH);
     let mut found = Vec::new();
-    for log in nowhere.logs("directories", filter).await? {
+    for log in nowhere.all_logs("directories", filter).await? {
         if !found.contains(&log.address()) {
             found.push(log.address());
         }
     }
     Ok(found)
-}
-
-/// What the contracts say themselves about the market's money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Holdings {
-    /// What the market says that it owes, all in all.
-    pub obligations: Amount,
-    /// What the token says that the market has.
-    pub balance: Amount,
 }
 
 /// The money.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use histone_contracts::{Contract, Market, Rounds, model_state};
 use histone_enclave::training::AnsweredVersions;
 use histone_federation::BoxError;
-use histone_ledger::contracts::{Contract, Market, Rounds, model_state};
 use histone_protocol::{B256, U256};
 
 use crate::error::NodeError;

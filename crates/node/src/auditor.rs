@@ -1,7 +1,7 @@
 //! The auditor: measures programs again and says so in public.
 
+use histone_contracts::{Contract, Programs};
 use histone_enclave::program::Program;
-use histone_ledger::contracts::{Contract, Programs};
 use histone_protocol::B256;
 use histone_protocol::hash::sha256;
 use histone_protocol::program::{AuditReport, ProgramKind};

@@ -13,13 +13,13 @@ use std::collections::btree_map::Entry;
 
 use histone_attestation::AppraisalError;
 use histone_attestation::cohort::PlaceError;
+use histone_contracts::{Contract, Market, Members, Rounds};
 use histone_enclave::cohort::{Moment, Watch, ended};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::BoxError;
 use histone_federation::committee::{CommitteeError, Member, Prepared};
 use histone_federation::header::RoundHeader;
 use histone_federation::update::{SEAL_INFO, Survivor, Survivors, Unsealer, Update};
-use histone_ledger::contracts::{Contract, Market, Members, Rounds};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256, U256};
@@ -36,7 +36,7 @@ const OPEN: u8 = 1;
 /// Closed with a survivor set, its sum not yet opened.
 const CLOSED: u8 = 2;
 
-pub use histone_ledger::contracts::reasons;
+pub use histone_contracts::reasons;
 
 /// How far a member's lock on a round came.
 #[derive(Debug, Clone, PartialEq, Eq)]

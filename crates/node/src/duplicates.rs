@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use histone_attestation::cohort::Place;
-use histone_ledger::contracts::{Contract, Datasets};
+use histone_contracts::{Contract, Datasets};
 use histone_protocol::notice::{DuplicateNotice, NoticeError, Standing, later_donors, open_notice};
 use histone_protocol::record::Signed;
 use histone_protocol::report::ValidationReport;

@@ -2,8 +2,8 @@
 
 use histone_attestation::AppraisalError;
 use histone_compliance::folder::FolderError;
+use histone_contracts::LedgerError;
 use histone_enclave::instance::EnclaveError;
-use histone_ledger::LedgerError;
 use histone_network::StoreError;
 
 use crate::party::PartyError;

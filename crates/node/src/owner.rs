@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use histone_access::Permit;
 use histone_attestation::Attested;
 use histone_attestation::simulated::SimulatedDevice;
+use histone_contracts::{Contract, Datasets, Market, Rounds, model_state};
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::{EnclaveError, SealedDataset};
 use histone_enclave::method::Training;
@@ -13,7 +14,6 @@ use histone_enclave::training::{self, Consent, DonationTerms, RoundTranscript, T
 use histone_enclave::validation::{self, Validated, ValidationEnclave};
 use histone_federation::header::RoundHeader;
 use histone_genome::table::{Column, Table};
-use histone_ledger::contracts::{Contract, Datasets, Market, Rounds, model_state};
 use histone_protocol::commitment::dataset_root;
 use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict, WhitePaper};
 use histone_protocol::dataset::KeyBundle;
@@ -140,7 +140,7 @@ impl Owner {
         policy.owner = party.account();
         histone_access::check_policy(&policy)?;
         let table = encrypt(&party, &table)?;
-        let dataset = histone_ledger::dataset_id(party.account(), table.root);
+        let dataset = histone_contracts::dataset_id(party.account(), table.root);
         Ok(Self { party, policy, table, dataset, participation: None, considered: BTreeMap::new() })
     }
 

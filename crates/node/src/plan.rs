@@ -1,10 +1,10 @@
 //! The plan of a training, as the document that the white paper and the ledger name.
 
+use histone_contracts::{Contract, Market, Rounds};
 use histone_enclave::manifest::Manifest;
 use histone_enclave::method::HostedMethod;
 use histone_enclave::plan::plan_of;
 use histone_federation::plan::Plan;
-use histone_ledger::contracts::{Contract, Market, Rounds};
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::plan::{ColumnKind, FORMAT, MissingCells, PlanDocument, PlanFeature, PlanPrograms};
 use histone_protocol::{B256, U256};

@@ -6,12 +6,12 @@
 //! posted, and every state follows from the sum before it. Whether the donors' enclaves were believed is not judged again
 //! here: a quorum of that committee judged it when it locked the sum, and `verify` does for a whole record.
 
+use histone_contracts::{Contract, Market, Rounds};
 use histone_enclave::cohort::{RightCommittee, fixed_committee, seats};
 use histone_enclave::method::{Step, Training};
 use histone_federation::committee::PartialSum;
 use histone_federation::header::{RoundHeader, Seat};
 use histone_federation::training::Finished;
-use histone_ledger::contracts::{Contract, Market, Rounds};
 use histone_protocol::{Address, B256, U256};
 
 use crate::committee::{set, survivors, transcript};

@@ -1,10 +1,10 @@
 //! The runner: operates the validation and query enclaves, and is paid for it.
 
 use histone_attestation::simulated::SimulatedDevice;
+use histone_contracts::{Contract, Market};
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::query::{self, QueryAnswer, QueryEnclave, SETTLING, Served};
 use histone_enclave::validation::{self, ValidationEnclave};
-use histone_ledger::contracts::{Contract, Market};
 use histone_protocol::{Address, B256};
 
 use crate::error::NodeError;

@@ -1,13 +1,12 @@
 //! The trainer: proposes a model, leads its rounds, publishes it.
 
 use histone_attestation::cohort::PlaceError;
+use histone_contracts::{Contract, LedgerError, Market, Programs, Rounds, TestToken};
 use histone_enclave::cohort::{self, Moment, RightCommittee, Unbelieved, Watch, fixed_committee};
 use histone_enclave::method::{Step, Training};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::fixed::MAX_FRACTIONAL_BITS;
 use histone_federation::header::{RoundFields, RoundHeader};
-use histone_ledger::LedgerError;
-use histone_ledger::contracts::{Contract, Market, Programs, Rounds, TestToken};
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::hash::sha256;
 use histone_protocol::record::Signed;

@@ -1,9 +1,9 @@
 //! An end user: buys an access code, asks, and reads the answer.
 
 use histone_attestation::Attested;
+use histone_contracts::{Contract, Enclaves, Market, TestToken};
 use histone_enclave::cohort;
 use histone_enclave::query::{self, QUERY_INFO, QueryRequest, code_hash, open_answer, query_aad};
-use histone_ledger::contracts::{Contract, Enclaves, Market, TestToken};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::{Address, B256, U256};
 
@@ -119,7 +119,7 @@ impl User {
         let mut codes = Vec::new();
         for number in 0..self.party.count(CODES)? {
             let code = self.code(number);
-            let query_id = histone_ledger::query_id(self.party.account(), code_hash(code));
+            let query_id = histone_contracts::query_id(self.party.account(), code_hash(code));
             let query = world.ledger.read(Contract::Market, Market::queryCall { queryId: query_id }).await?;
             if query.state != FUNDED {
                 continue;
@@ -141,7 +141,7 @@ impl User {
     /// A code that nobody has paid for.
     pub fn invent_code(&mut self, model_id: u64, trusted: Attested) -> AccessCode {
         let code = B256::from(*self.party.root().derive("unpaid code", &[]));
-        let query_id = histone_ledger::query_id(self.party.account(), code_hash(code));
+        let query_id = histone_contracts::query_id(self.party.account(), code_hash(code));
         AccessCode { code, query_id, model_id, trusted }
     }
 

@@ -2,11 +2,11 @@
 
 use histone_attestation::cohort::CohortPolicy;
 use histone_attestation::{AppraisalPolicy, Attested, Expected, appraise};
+use histone_contracts::{Contract, Enclaves, Market};
 use histone_enclave::cohort;
 use histone_enclave::instance::Instance;
 use histone_enclave::{training, validation};
 use histone_ledger::Ledger;
-use histone_ledger::contracts::{Contract, Enclaves, Market};
 use histone_network::BlobStore;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::program::ProgramKind;

@@ -15,7 +15,7 @@ use histone_chain::{
     Allowance, Chain, Clock as _, FILE_NAME, FreeGas, Genesis, IsMember, Sequencer, SystemClock,
 };
 use histone_compliance::folder::Folder;
-use histone_ledger::contracts::Members;
+use histone_contracts::Members;
 
 use super::key;
 use crate::progress::{STDOUT, tell};

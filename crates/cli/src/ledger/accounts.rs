@@ -6,9 +6,10 @@ use std::io::Write;
 use alloy_primitives::{Address, B256};
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use histone_ledger::contracts::Members;
-use histone_ledger::view::{AccountFacts, Amount, Book, Member, Money, Role};
-use histone_ledger::{Contract, Ledger};
+use histone_contracts::book::{Amount, Member, Role};
+use histone_contracts::{Book, Contract, Members};
+use histone_ledger::Ledger;
+use histone_ledger::view::{AccountFacts, Money};
 use histone_protocol::seal::{SealProof, SealPublicKey};
 use serde::Serialize;
 
@@ -81,7 +82,7 @@ struct MemberFacts<'a> {
 pub async fn run(command: AccountCommand, out: &mut dyn Write) -> Result<bool> {
     let (AccountCommand::List { reading, .. } | AccountCommand::Show { reading, .. }) = &command;
     let opened = reading.place.open().await?;
-    let book = Book::read(&opened.ledger, &Book::CONTRACTS).await?;
+    let book = opened.ledger.book(&Book::CONTRACTS).await?;
     let money = opened.ledger.money().await?;
     let mut page = Page::of(&opened, &book);
     page.put("money", &money)?;

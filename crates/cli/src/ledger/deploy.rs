@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::{Address, B256};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
-use histone_ledger::contracts::{
-    HistoneGovernor, Market, Members, TestToken, TimelockController, manager_roles,
+use histone_contracts::book::{Powers, Role};
+use histone_contracts::{
+    Book, Contract, HistoneGovernor, Market, Members, TestToken, TimelockController, manager_roles,
 };
-use histone_ledger::view::{Book, Powers, Role};
-use histone_ledger::{Contract, Ledger, Settings};
+use histone_ledger::{Ledger, Settings};
 use histone_protocol::hash::blob_hash;
 use serde_json::json;
 
@@ -171,7 +171,7 @@ async fn admit(args: &AdmitArgs, out: &mut dyn Write) -> Result<bool> {
         let book = "see `histone ledger show` for who administers the ledger";
         format!("{} was not admitted; {book}", args.account)
     })?;
-    let head = Book::read(&opened.ledger, &[Contract::Members]).await?;
+    let head = opened.ledger.book(&[Contract::Members]).await?;
     let mut page = Page::new(&opened, head.head);
     page.put("member", &head.members.get(&args.account))?;
     page.line(format!("{} is a member now, with {} others", args.account, members(&head).saturating_sub(1)));
@@ -187,7 +187,7 @@ async fn prove_key(seal_key_file: &Path, writing: &Writing, out: &mut dyn Write)
     let call = Members::proveSealKeyCall { sealKey: sealed_to, r: proof.r, s: proof.s };
     let sent = opened.ledger.send(&member, Contract::Members, call).await;
     sent.with_context(|| format!("the key of {account} was not registered; is it the account of a member?"))?;
-    let book = Book::read(&opened.ledger, &[Contract::Members]).await?;
+    let book = opened.ledger.book(&[Contract::Members]).await?;
     let mut page = Page::new(&opened, book.head);
     page.put("member", &book.members.get(&account))?;
     page.line(format!("{account} has proved that it holds the key {sealed_to}"));
@@ -202,7 +202,7 @@ fn members(book: &Book) -> usize {
 
 async fn hand_over(pauser: Address, writing: &Writing, out: &mut dyn Write) -> Result<bool> {
     let (opened, founder) = writing.open().await?;
-    let book = Book::read(&opened.ledger, &[Contract::Members]).await?;
+    let book = opened.ledger.book(&[Contract::Members]).await?;
     if members(&book) == 0 {
         bail!(
             "the ledger has no member who could decide anything; admit the first ones with `histone ledger admit`"
@@ -225,7 +225,7 @@ fn administered(handed_over: bool, others: &[String], administrators: &str) -> S
 async fn show(opened: &Opened, as_json: bool, out: &mut dyn Write) -> Result<bool> {
     let ledger = &opened.ledger;
     let d = ledger.deployment();
-    let book = Book::read(ledger, &Powers::CONTRACTS).await?;
+    let book = ledger.book(&Powers::CONTRACTS).await?;
     let money = ledger.money().await?;
     let governor = |seconds: alloy_primitives::U256| seconds.saturating_to::<u64>();
     let voting_delay = governor(ledger.read(Contract::Governor, HistoneGovernor::votingDelayCall {}).await?);

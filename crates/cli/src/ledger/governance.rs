@@ -5,10 +5,9 @@ use std::io::Write;
 use alloy_primitives::{Address, B256, U256};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use histone_ledger::Contract;
-use histone_ledger::contracts::manager_roles;
+use histone_contracts::book::Role;
+use histone_contracts::{Contract, manager_roles};
 use histone_ledger::governance::{Action, CarriedOut, Proposal, ProposalState, Support};
-use histone_ledger::view::{Book, Role};
 use serde_json::json;
 
 use super::deploy::{profile, seal_key};
@@ -254,7 +253,7 @@ pub async fn run(command: GovernanceCommand, out: &mut dyn Write) -> Result<bool
 }
 
 async fn warn_before_hand_over(opened: &Opened) -> Result<()> {
-    let book = Book::read(&opened.ledger, &[Contract::Manager]).await?;
+    let book = opened.ledger.book(&[Contract::Manager]).await?;
     if !book.holders(manager_roles::ADMIN).contains(&opened.ledger.deployment().timelock) {
         tell(
             "warning: the founder has not handed over: what the members decide will be refused when it is executed, until `histone ledger hand-over`",
@@ -337,7 +336,7 @@ fn when(p: &Proposal) -> String {
 }
 
 async fn list(opened: &Opened, as_json: bool, out: &mut dyn Write) -> Result<bool> {
-    let book = Book::read(&opened.ledger, &[Contract::Members]).await?;
+    let book = opened.ledger.book(&[Contract::Members]).await?;
     let proposals = opened.ledger.proposals().await?;
     let mut page = Page::of(opened, &book);
     page.put("proposals", &proposals)?;
@@ -359,7 +358,7 @@ async fn list(opened: &Opened, as_json: bool, out: &mut dyn Write) -> Result<boo
 }
 
 async fn one(opened: &Opened, number: &str, as_json: bool, out: &mut dyn Write) -> Result<bool> {
-    let book = Book::read(&opened.ledger, &[Contract::Members]).await?;
+    let book = opened.ledger.book(&[Contract::Members]).await?;
     let proposals = opened.ledger.proposals().await?;
     let p = find(&proposals, number)?;
     let mut page = Page::of(opened, &book);

@@ -4,8 +4,9 @@ use std::io::Write;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use histone_ledger::Contract;
-use histone_ledger::view::{Book, Model, ModelState, Money, Query, QueryState, Round, RoundState};
+use histone_contracts::Contract;
+use histone_contracts::book::{Model, ModelState, Query, QueryState, Round, RoundState};
+use histone_ledger::view::Money;
 use histone_protocol::committee::Committee;
 
 use super::accounts::resolve;
@@ -75,7 +76,7 @@ pub async fn models(command: ModelCommand, out: &mut dyn Write) -> Result<bool> 
     let (ModelCommand::List { reading, .. } | ModelCommand::Show { reading, .. }) = &command;
     let opened = reading.place.open().await?;
     let contracts = [Contract::Members, Contract::Market, Contract::Rounds];
-    let book = Book::read(&opened.ledger, &contracts).await?;
+    let book = opened.ledger.book(&contracts).await?;
     let rounds: Vec<&Round> = book.rounds.iter().collect();
     let money = opened.ledger.money().await?;
     let names = &opened.names;
@@ -214,7 +215,7 @@ fn show_model(page: &mut Page, m: &Model, rounds: &[&Round], money: &Money) {
 pub async fn queries(command: QueryCommand, out: &mut dyn Write) -> Result<bool> {
     let (QueryCommand::List { reading, .. } | QueryCommand::Show { reading, .. }) = &command;
     let opened = reading.place.open().await?;
-    let book = Book::read(&opened.ledger, &[Contract::Members, Contract::Market]).await?;
+    let book = opened.ledger.book(&[Contract::Members, Contract::Market]).await?;
     let money = opened.ledger.money().await?;
     let names = &opened.names;
     let mut page = Page::of(&opened, &book);

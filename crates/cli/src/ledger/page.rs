@@ -6,7 +6,8 @@
 use std::io::Write;
 
 use anyhow::{Context as _, Result};
-use histone_ledger::view::{Book, Head};
+use histone_contracts::Book;
+use histone_contracts::book::Head;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 

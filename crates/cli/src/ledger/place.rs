@@ -9,8 +9,9 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use histone_chain::{Chain, ChainError, FILE_NAME, ManualClock};
 use histone_compliance::folder::{Folder, RunRecord};
+use histone_contracts::Contract;
 use histone_ledger::view::directories;
-use histone_ledger::{Connection, Contract, Ledger};
+use histone_ledger::{Connection, Ledger};
 use histone_protocol::keys::SigningKey;
 
 use super::Command;

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use anyhow::Result;
 use clap::Subcommand;
-use histone_ledger::Contract;
-use histone_ledger::view::{Book, Dataset, DatasetState, Enclave, EnclaveState, Kind, Program};
+use histone_contracts::Contract;
+use histone_contracts::book::{Dataset, DatasetState, Enclave, EnclaveState, Kind, Program};
 
 use super::accounts::resolve;
 use super::page::Page;
@@ -100,7 +100,7 @@ pub async fn programs(command: ProgramCommand, out: &mut dyn Write) -> Result<bo
         ProgramCommand::List { reading, .. } | ProgramCommand::Show { reading, .. } => reading,
     };
     let opened = reading.place.open().await?;
-    let book = Book::read(&opened.ledger, &[Contract::Members, Contract::Programs]).await?;
+    let book = opened.ledger.book(&[Contract::Members, Contract::Programs]).await?;
     let names = &opened.names;
     let mut page = Page::of(&opened, &book);
     match &command {
@@ -152,7 +152,7 @@ pub async fn enclaves(command: EnclaveCommand, out: &mut dyn Write) -> Result<bo
     let (EnclaveCommand::List { reading, .. } | EnclaveCommand::Show { reading, .. }) = &command;
     let opened = reading.place.open().await?;
     let contracts = [Contract::Members, Contract::Programs, Contract::Enclaves];
-    let book = Book::read(&opened.ledger, &contracts).await?;
+    let book = opened.ledger.book(&contracts).await?;
     let names = &opened.names;
     let mut page = Page::of(&opened, &book);
     match &command {
@@ -210,7 +210,7 @@ pub async fn datasets(command: DatasetCommand, out: &mut dyn Write) -> Result<bo
     let (DatasetCommand::List { reading, .. } | DatasetCommand::Show { reading, .. }) = &command;
     let opened = reading.place.open().await?;
     let contracts = [Contract::Members, Contract::Datasets, Contract::Market];
-    let book = Book::read(&opened.ledger, &contracts).await?;
+    let book = opened.ledger.book(&contracts).await?;
     let names = &opened.names;
     let mut page = Page::of(&opened, &book);
     let donated = |d: &Dataset| {

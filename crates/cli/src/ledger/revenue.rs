@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use alloy_primitives::{Address, U256};
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
-use histone_ledger::Contract;
-use histone_ledger::contracts::Market;
-use histone_ledger::view::{AccountMoney, Amount, Book, ModelMoney, Money, Revenue};
+use histone_contracts::book::{AccountMoney, Amount, ModelMoney, Revenue};
+use histone_contracts::{Book, Contract, Market};
+use histone_ledger::view::Money;
 
 use super::page::Page;
 use super::place::{Place, Reading, Writing};
@@ -183,7 +183,7 @@ async fn revenue(ledger: &histone_ledger::Ledger) -> Result<(Book, Revenue)> {
     const TRIES: usize = 3;
     let mut tried = 0;
     loop {
-        let book = Book::read(ledger, &[Contract::Members, Contract::Market, Contract::Rounds]).await?;
+        let book = ledger.book(&[Contract::Members, Contract::Market, Contract::Rounds]).await?;
         let holdings = ledger.holdings().await?;
         let now = ledger.connection().head().await?;
         let revenue = book.revenue(holdings);
@@ -276,7 +276,7 @@ fn books(r: &Revenue, money: &Money) -> String {
 
 async fn show(model: u64, reading: &Reading, out: &mut dyn Write) -> Result<bool> {
     let opened = reading.place.open().await?;
-    let book = Book::read(&opened.ledger, &[Contract::Members, Contract::Market, Contract::Rounds]).await?;
+    let book = opened.ledger.book(&[Contract::Members, Contract::Market, Contract::Rounds]).await?;
     let money = opened.ledger.money().await?;
     let row = book.models.get(&model);
     let row = row.with_context(|| {
@@ -346,7 +346,6 @@ async fn claim(args: &ClaimArgs, out: &mut dyn Write) -> Result<bool> {
     };
     let money = ledger.money().await?;
     let head = ledger.connection().head().await?;
-    let head = histone_ledger::view::Head { block: head.number, hash: head.hash, time: head.time };
     let mut page = Page::new(&opened, head);
     page.put("money", &money)?;
     page.put("account", &account)?;

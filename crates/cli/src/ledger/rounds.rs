@@ -4,8 +4,8 @@ use std::io::Write;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use histone_ledger::Contract;
-use histone_ledger::view::{Book, Round, RoundState};
+use histone_contracts::Contract;
+use histone_contracts::book::{Round, RoundState};
 
 use super::market::{no_model, optional};
 use super::page::Page;
@@ -55,7 +55,7 @@ pub async fn rounds(command: RoundCommand, out: &mut dyn Write) -> Result<bool> 
     let (RoundCommand::List { reading, .. } | RoundCommand::Show { reading, .. }) = &command;
     let opened = reading.place.open().await?;
     let contracts = [Contract::Members, Contract::Market, Contract::Rounds];
-    let book = Book::read(&opened.ledger, &contracts).await?;
+    let book = opened.ledger.book(&contracts).await?;
     let mut page = Page::of(&opened, &book);
     let known = |model| book.models.get(&model).map(|_| ()).with_context(|| no_model(model));
     match &command {

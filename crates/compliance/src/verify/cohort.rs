@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::U256;
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::cohort::{Appraisals, CohortPolicy, DatasetFacts, Place, appraise_place};
+use histone_contracts::{Contract, Market, Rounds};
 use histone_enclave::cohort::{MARGIN, RightCommittee, fixed_committee};
 use histone_enclave::{training, validation};
 use histone_federation::header::{self, RoundHeader};
-use histone_ledger::Contract;
-use histone_ledger::contracts::{Market, Rounds};
 use histone_protocol::B256;
 use histone_protocol::consent::WhitePaper;
 

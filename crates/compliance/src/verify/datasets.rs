@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use histone_contracts::{Contract, Datasets};
 use histone_enclave::cohort::MARGIN;
-use histone_ledger::Contract;
-use histone_ledger::contracts::Datasets;
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::notice::addressed;
 use histone_protocol::report::ValidationReport;

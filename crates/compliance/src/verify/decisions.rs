@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
 use histone_access::decide;
+use histone_contracts::{Contract, Market, Rounds};
 use histone_enclave::plan::plan_of;
 use histone_federation::plan::Plan;
-use histone_ledger::Contract;
-use histone_ledger::contracts::{Market, Rounds};
 use histone_protocol::consent::{DecisionRecord, Verdict, WhitePaper};
 use histone_protocol::plan::{PlanDocument, PlanPrograms};
 use histone_protocol::{Address, B256};

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use histone_attestation::cohort::EnclaveFacts;
 use histone_attestation::{AppraisalPolicy, CLOCK_SKEW, Expected, appraise};
+use histone_contracts::{Contract, Datasets, Enclaves, Market};
 use histone_enclave::{query, training, validation};
-use histone_ledger::Contract;
-use histone_ledger::contracts::{Datasets, Enclaves, Market};
 use histone_protocol::evidence::{EnclaveKeys, Evidence};
 use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::ProgramKind;

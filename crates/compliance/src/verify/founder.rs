@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use alloy_sol_types::SolCall;
 use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
-use histone_ledger::contracts::AccessManager;
-use histone_ledger::{Connection, Contract, Ledger, Settings};
+use histone_contracts::{AccessManager, Contract};
+use histone_ledger::{Connection, Ledger, Settings};
 use histone_protocol::keys::SigningKey;
 
 pub(super) const SETTINGS: Settings =

@@ -9,8 +9,8 @@ use alloy_consensus::Transaction as _;
 use alloy_primitives::{Bytes, Log};
 use alloy_sol_types::SolEvent;
 use histone_chain::{Chain, ChainError};
-use histone_ledger::contracts::{Programs, function_name};
-use histone_ledger::{Connection, Contract, Deployment, ToldTransaction};
+use histone_contracts::{Contract, Deployment, Programs, function_name};
+use histone_ledger::{Connection, ToldTransaction};
 use histone_protocol::{Address, B256};
 
 use super::findings::told;

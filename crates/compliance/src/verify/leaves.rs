@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 
-use histone_ledger::Contract;
-use histone_ledger::contracts::{Datasets, Enclaves, Rounds};
+use histone_contracts::{Contract, Datasets, Enclaves, Rounds};
 use histone_protocol::B256;
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::evidence::Evidence;

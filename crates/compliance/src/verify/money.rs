@@ -6,8 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
-use histone_ledger::contracts::{Enclaves, Market, TestToken};
-use histone_ledger::{Contract, LedgerError};
+use histone_contracts::{Contract, Enclaves, LedgerError, Market, TestToken};
 use histone_protocol::Address;
 
 use super::findings::{Findings, told};

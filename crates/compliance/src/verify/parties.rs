@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use histone_ledger::contracts::{Datasets, Market, Members, roles};
-use histone_ledger::{Contract, Deployment};
+use histone_contracts::{Contract, Datasets, Deployment, Market, Members, roles};
 use histone_protocol::{Address, B256};
 
 use super::findings::Findings;

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use histone_contracts::{Contract, Programs};
 use histone_enclave::program::Program;
-use histone_ledger::Contract;
-use histone_ledger::contracts::Programs;
 use histone_protocol::B256;
 use histone_protocol::hash::sha256;
 use histone_protocol::program::AuditReport;

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use histone_ledger::Contract;
-use histone_ledger::contracts::Market;
+use histone_contracts::{Contract, Market};
 
 use super::Check;
 use super::enclaves::{Appraised, Purpose};

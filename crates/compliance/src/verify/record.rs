@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::hex;
 use histone_chain::{Chain, Genesis, ManualClock, ReplayReport, replay};
+use histone_contracts::book::Powers;
+use histone_contracts::{
+    Contract, Deployment, Directory, Market, Members, TimelockController, directory_name,
+};
 use histone_enclave::engine::{Budget, Engine};
 use histone_enclave::method::HostedMethod;
 use histone_enclave::program::Program;
 use histone_federation::plan::Plan;
-use histone_ledger::contracts::{Directory, Market, Members, TimelockController};
-use histone_ledger::view::Powers;
-use histone_ledger::{Connection, Contract, Deployment, Ledger, Settings, creation_code, directory_name};
+use histone_ledger::{Connection, Ledger, Settings, creation_code};
 use histone_network::BlobStore;
 use histone_protocol::{Address, B256};
 
@@ -376,7 +378,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use alloy_sol_types::SolCall;
-    use histone_ledger::contracts::{AccessManager, manager_roles, roles};
+    use histone_contracts::{AccessManager, manager_roles, roles};
     use histone_ledger::governance::{Action, Support};
 
     use super::super::founder::{Founder, SETTINGS};
@@ -442,7 +444,7 @@ mod tests {
         lonely.pass(2).await;
         let accomplice = Action::AddMember {
             account: Address::repeat_byte(8),
-            roles: vec![histone_ledger::view::Role::Owner],
+            roles: vec![histone_contracts::book::Role::Owner],
             profile,
             seal_key,
         };

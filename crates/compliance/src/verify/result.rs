@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
-use histone_ledger::Contract;
-use histone_ledger::contracts::{Datasets, Market, Rounds, TestToken, reasons};
+use histone_contracts::{Contract, Datasets, Market, Rounds, TestToken, reasons};
 use histone_protocol::{Address, B256};
 use serde_json::{Map, Value, json};
 

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
+use histone_contracts::{Contract, Market, Rounds};
 use histone_enclave::method::{Step, Training};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::committee::{Member, PartialSum};
 use histone_federation::header::{RoundHeader, Seat};
 use histone_federation::training::Finished;
-use histone_ledger::Contract;
-use histone_ledger::contracts::{Market, Rounds};
 use histone_program_sdk::wire::Wire;
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::{Address, B256};

@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use alloy_sol_types::SolEvent;
+use histone_contracts::{Contract, Deployment, Market, Programs};
 use histone_enclave::method::HostedMethod;
 use histone_federation::plan::Plan;
-use histone_ledger::contracts::{Market, Programs};
-use histone_ledger::{Contract, Deployment, Ledger};
+use histone_ledger::Ledger;
 use histone_network::BlobStore;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::record::{Record, Signed};

@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
+use histone_contracts::{Contract, Market, Rounds, reasons};
 use histone_federation::header::RoundHeader;
-use histone_ledger::Contract;
-use histone_ledger::contracts::{Market, Rounds, reasons};
 use histone_protocol::{Address, B256};
 
 use super::history::{Moment, Seen};

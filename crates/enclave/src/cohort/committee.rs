@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use histone_contracts::{Contract, LedgerError, LedgerView, Logged, Market, Members, Rounds, roles};
 use histone_federation::header::Seat;
-use histone_ledger::contracts::{Contract, Market, Members, Rounds, roles};
-use histone_ledger::{Ledger, LedgerError, Logged};
 use histone_protocol::seal::{SealProof, SealPublicKey};
 use histone_protocol::{Address, B256, U256};
 
@@ -17,7 +16,7 @@ type At = (u64, u64);
 /// The committee of a model as it was fixed; `None` before the training starts.
 pub async fn fixed_committee(
     model_id: U256,
-    ledger: &Ledger,
+    ledger: &impl LedgerView,
 ) -> Result<Option<Logged<Rounds::CommitteeFixed>>, LedgerError> {
     let fixed = ledger.logged::<Rounds::CommitteeFixed>(Contract::Rounds, Some(B256::from(model_id))).await?;
     Ok(fixed.into_iter().next())
@@ -79,7 +78,7 @@ impl Candidate {
 
 impl RightCommittee {
     /// As of a place on the chain: when the training of a model started, or now ([`u64::MAX`]).
-    pub async fn at(model_id: U256, at: At, ledger: &Ledger) -> Result<Self, LedgerError> {
+    pub async fn at(model_id: U256, at: At, ledger: &impl LedgerView) -> Result<Self, LedgerError> {
         let proposed = ledger
             .logged::<Market::ModelProposed>(Contract::Market, Some(B256::from(model_id)))
             .await?

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use histone_ledger::dataset_id;
+use histone_contracts::dataset_id;
 use histone_program_sdk::wire::{Reader, WireError, Writer};
 use histone_protocol::notice::{Earlier, MOST_EARLIER};
 use histone_protocol::{Address, B256};

@@ -5,7 +5,7 @@
 //! ledger, program and the two enclaves.
 
 use histone_attestation::{AppraisalPolicy, Attested, Expected, appraise};
-use histone_ledger::Ledger;
+use histone_contracts::LedgerView;
 use histone_protocol::hash::tagged_hash;
 use histone_protocol::keys::SignatureBytes;
 use histone_protocol::program::ProgramKind;
@@ -36,7 +36,7 @@ impl ValidationEnclave {
         &self,
         to: Peer<'_>,
         policy: &AppraisalPolicy,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<Vec<u8>, EnclaveError> {
         let to = self.appraise(to, policy, ledger).await?;
         let index = Zeroizing::new(self.sketches().index.encode());
@@ -53,7 +53,7 @@ impl ValidationEnclave {
         message: &[u8],
         from: Peer<'_>,
         policy: &AppraisalPolicy,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<usize, EnclaveError> {
         let from = self.appraise(from, policy, ledger).await?;
         let giver = from.keys().receipt;
@@ -78,7 +78,7 @@ impl ValidationEnclave {
         &self,
         peer: Peer<'_>,
         policy: &AppraisalPolicy,
-        ledger: &Ledger,
+        ledger: &impl LedgerView,
     ) -> Result<Attested, EnclaveError> {
         let Peer { signer, evidence } = peer;
         let facts = enclave(signer, ProgramKind::Validation, ledger).await?;
@@ -96,7 +96,7 @@ impl ValidationEnclave {
         appraise(evidence, &expected, policy, ledger.time().await?).map_err(EnclaveError::Peer)
     }
 
-    fn bound(&self, giver: Address, taker: Address, taker_evidence: B256, ledger: &Ledger) -> B256 {
+    fn bound(&self, giver: Address, taker: Address, taker_evidence: B256, ledger: &impl LedgerView) -> B256 {
         let id = ledger.deployment().id();
         let (chain, measurement) = (id.chain_id.to_le_bytes(), self.instance.measurement());
         let parts: [&[u8]; 6] = [

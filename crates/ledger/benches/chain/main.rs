@@ -17,7 +17,8 @@ use std::time::Instant;
 use alloy::primitives::Bytes;
 use anyhow::{Context as _, Result, bail};
 use histone_chain::{Chain, Genesis, Sequencer, SystemClock, replay};
-use histone_ledger::{Connection, Deployment};
+use histone_contracts::Deployment;
+use histone_ledger::Connection;
 use serde_json::{Value, json};
 
 use crate::http::Client;

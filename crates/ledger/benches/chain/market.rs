@@ -5,8 +5,11 @@ use alloy::eips::eip2718::Encodable2718 as _;
 use alloy::primitives::{Address, B256, Signature, TxKind, U256, keccak256};
 use alloy::sol_types::SolCall;
 use anyhow::{Context as _, Result};
-use histone_ledger::contracts::{Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken, roles};
-use histone_ledger::{Connection, Contract, Deployment, Ledger, Settings, dataset_id, query_id};
+use histone_contracts::{
+    Contract, Datasets, Deployment, Enclaves, Market, Members, Programs, Rounds, TestToken, dataset_id,
+    query_id, roles,
+};
+use histone_ledger::{Connection, Ledger, Settings};
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::{
     DonationReceipt, EnclaveRegistration, QueryReceipt, UpdateReceipt, ValidationReceipt, domain, sign,

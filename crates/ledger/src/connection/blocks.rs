@@ -6,23 +6,14 @@ use alloy::network::TransactionResponse as _;
 use alloy::primitives::{Address, B256, Bytes, Log};
 use alloy::providers::Provider;
 use alloy::rpc::types::{Block, TransactionReceipt};
+use histone_contracts::LedgerError;
+use histone_contracts::book::Head;
 
 use super::Connection;
-use crate::{LedgerError, explain};
+use crate::explain;
 
 /// JSON-RPC: the node has no such method.
 const NO_METHOD: i64 = -32_601;
-
-/// The newest block of a chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    /// Its number.
-    pub number: u64,
-    /// Its hash.
-    pub hash: B256,
-    /// Its timestamp, Unix seconds.
-    pub time: u64,
-}
 
 /// A block as a node tells it. Nothing of it was executed or hashed again.
 #[derive(Debug, Clone)]
@@ -59,11 +50,24 @@ pub struct ToldTransaction {
 impl Connection {
     /// The newest block.
     pub async fn head(&self) -> Result<Head, LedgerError> {
-        let name = "latest block";
-        let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await;
+        self.head_of("latest block", BlockNumberOrTag::Latest).await
+    }
+
+    /// A block that must be there.
+    pub(crate) async fn head_at(&self, number: u64) -> Result<Head, LedgerError> {
+        self.head_of(&format!("block {number}"), number.into()).await
+    }
+
+    /// When a block was made, in Unix seconds.
+    pub(crate) async fn time_of(&self, number: u64) -> Result<u64, LedgerError> {
+        Ok(self.head_at(number).await?.time)
+    }
+
+    async fn head_of(&self, name: &str, which: BlockNumberOrTag) -> Result<Head, LedgerError> {
+        let block = self.provider.get_block_by_number(which).await;
         let block = block.map_err(|e| explain::transport(name, e))?;
         let header = block.ok_or_else(|| undecodable(name, "there is none"))?.header;
-        Ok(Head { number: header.number, hash: header.hash, time: header.timestamp })
+        Ok(Head { block: header.number, hash: header.hash, time: header.timestamp })
     }
 
     /// A block with its transactions and receipts; nothing when the chain is not that long.

@@ -7,10 +7,11 @@ use alloy::providers::Provider;
 use alloy::rpc::types::{TransactionInput, TransactionReceipt, TransactionRequest};
 use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
+use histone_contracts::LedgerError;
 use histone_protocol::keys::SigningKey;
 
 use super::Connection;
-use crate::{LedgerError, explain};
+use crate::explain;
 
 /// What a transaction does.
 pub(crate) struct Action {

@@ -1,9 +1,10 @@
 //! The clock of development nodes, which can be moved.
 
 use alloy::providers::Provider;
+use histone_contracts::LedgerError;
 
 use super::Connection;
-use crate::{LedgerError, explain};
+use crate::explain;
 
 impl Connection {
     /// Whether the node's clock is SIMULATED and can be moved, as that of anvil and hardhat. Changes nothing.

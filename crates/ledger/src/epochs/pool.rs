@@ -4,13 +4,13 @@ use alloy::primitives::{Address, B256, TxKind, U256};
 use alloy::providers::Provider;
 use alloy::rpc::types::{Filter, TransactionInput, TransactionRequest};
 use alloy::sol_types::{SolCall, SolConstructor, SolEvent};
+use histone_contracts::book::Amount;
+use histone_contracts::{Contract, Epochs, LedgerError, Market};
 use histone_protocol::keys::SigningKey;
 use serde::Serialize;
 
 use super::Epoch;
-use crate::contracts::{Contract, Epochs, Market};
-use crate::view::Amount;
-use crate::{Ledger, LedgerError, Receipt, explain};
+use crate::{Ledger, Receipt, explain};
 
 /// A client of one pool.
 #[derive(Debug, Clone)]
@@ -144,7 +144,7 @@ impl Ledger {
             .topic2(U256::from(donor));
         let name = "market.DonorPaid";
         let mut paid = Amount::default();
-        for log in self.logs(name, filter).await? {
+        for log in self.all_logs(name, filter).await? {
             let event = Market::DonorPaid::decode_log(&log.inner)
                 .map_err(|e| LedgerError::Decode { name: name.into(), detail: e.to_string() })?;
             paid.add(event.data.amount);
@@ -252,7 +252,7 @@ impl Pool<'_> {
                 .map(|log| log.data)
                 .map_err(|e| LedgerError::Decode { name: name.into(), detail: e.to_string() })
         };
-        self.ledger.logs(name, filter).await?.iter().map(decode).collect()
+        self.ledger.all_logs(name, filter).await?.iter().map(decode).collect()
     }
 
     async fn send<C: SolCall>(&self, from: &SigningKey, call: C) -> Result<Receipt, LedgerError> {

@@ -2,14 +2,11 @@
 
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol_types::SolCall;
-
-use crate::Deployment;
-use crate::contracts::{
-    AccessManager, Contract, Datasets, Directory, Enclaves, Epochs, HistoneGovernor, Market, Members,
-    Programs, TimelockController, manager_roles,
+use histone_contracts::book::Role;
+use histone_contracts::{
+    AccessManager, Contract, Datasets, Deployment, Directory, Enclaves, Epochs, HistoneGovernor, Market,
+    Members, Programs, TimelockController, directory_name, manager_roles,
 };
-use crate::deploy::directory_name;
-use crate::view::Role;
 
 /// One thing to decide.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,14 +2,13 @@
 
 use alloy::primitives::{Address, U256, hex};
 use alloy::sol_types::SolInterface;
+use histone_contracts::book::Role;
+use histone_contracts::{
+    AccessManager, Contract, Datasets, Deployment, Directory, Enclaves, Epochs, HistoneGovernor, Market,
+    Members, Programs, Rounds, TestToken, TimelockController, manager_roles,
+};
 
 use super::action::known_name;
-use crate::Deployment;
-use crate::contracts::{
-    AccessManager, Contract, Datasets, Directory, Enclaves, Epochs, HistoneGovernor, Market, Members,
-    Programs, Rounds, TestToken, TimelockController, manager_roles,
-};
-use crate::view::Role;
 
 /// What a call does, in words. A call that has none is shown with its arguments, or as bytes: never as nothing.
 pub fn describe(d: &Deployment, target: Address, data: &[u8]) -> String {

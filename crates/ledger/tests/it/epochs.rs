@@ -1,11 +1,10 @@
 //! A pool as a donor: its list is published, checked, waited for and claimed by proof; and how large lists may be.
 
 use alloy::primitives::{Address, U256};
-use histone_ledger::Contract::{Market as K, Token as T};
-use histone_ledger::LedgerError;
-use histone_ledger::contracts::{Market, TestToken};
+use histone_contracts::Contract::{Market as K, Token as T};
+use histone_contracts::book::Amount;
+use histone_contracts::{LedgerError, Market, TestToken};
 use histone_ledger::epochs::Epoch;
-use histone_ledger::view::Amount;
 use histone_protocol::receipt::QueryReceipt;
 
 use crate::contracts::market::{INSTANT, Stall, id, terms};

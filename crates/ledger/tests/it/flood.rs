@@ -2,8 +2,8 @@
 
 use alloy::primitives::{Bytes, U256, keccak256};
 use alloy::sol_types::SolCall;
-use histone_ledger::Contract::{Governor as G, Market as K};
-use histone_ledger::contracts::{HistoneGovernor as C, Market, Programs};
+use histone_contracts::Contract::{Governor as G, Market as K};
+use histone_contracts::{HistoneGovernor as C, Market, Programs};
 use histone_ledger::epochs::Epoch;
 
 use crate::backend::on_node;

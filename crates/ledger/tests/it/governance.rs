@@ -1,10 +1,10 @@
 //! Proposals through the client, with the clock moved; and an upgrade, after which work goes on at the successor.
 
-use histone_ledger::Contract::{Directory as DIR, Governor as G, Market as K};
-use histone_ledger::contracts::{Directory, HistoneGovernor, Market};
+use histone_contracts::Contract::{Directory as DIR, Governor as G, Market as K};
+use histone_contracts::book::Role;
+use histone_contracts::{Directory, HistoneGovernor, LedgerError, Market};
+use histone_ledger::Ledger;
 use histone_ledger::governance::{Action, CarriedOut, NotCarriedOut, Proposal, ProposalState, Support};
-use histone_ledger::view::{Book, Role};
-use histone_ledger::{Ledger, LedgerError};
 use histone_protocol::{Address, U256};
 
 use crate::powers::powers;
@@ -144,7 +144,7 @@ async fn an_upgrade_names_a_successor_and_the_earlier_contract_is_not_forgotten(
     let stranger =
         format!("market obeys {}, not the access manager {}", other.deployment().manager, d.manager);
     assert_eq!(powers(&found).await, (true, vec![stranger], 1));
-    let book = Book::read(&found, &[DIR]).await.unwrap();
+    let book = found.book(&[DIR]).await.unwrap();
     assert_eq!(book.predecessors(), [("market".to_owned(), d.market)]);
     // Nothing that is no contract can be named.
     let number = s

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use alloy::primitives::U256;
 use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
-use histone_ledger::{Connection, Ledger, LedgerError, Settings};
+use histone_contracts::LedgerError;
+use histone_ledger::{Connection, Ledger, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -104,7 +105,7 @@ async fn a_node_over_http_is_a_chain_like_any_other() {
     let sent = by_hand.load(Ordering::Relaxed);
     let head = node.head().await.unwrap();
     let (mut created, mut before) = (0, None);
-    for number in 0..=head.number {
+    for number in 0..=head.block {
         let block = node.block(number).await.unwrap().unwrap();
         assert!(before.is_none_or(|hash| hash == block.parent), "block {number}");
         before = Some(block.hash);
@@ -113,13 +114,13 @@ async fn a_node_over_http_is_a_chain_like_any_other() {
             created += usize::from(transaction.created.is_some());
         }
     }
-    assert_eq!((before, created), (Some(head.hash), histone_ledger::Contract::ALL.len()));
-    assert!(node.block(head.number + 1).await.unwrap().is_none());
+    assert_eq!((before, created), (Some(head.hash), histone_contracts::Contract::ALL.len()));
+    assert!(node.block(head.block + 1).await.unwrap().is_none());
     assert!(by_hand.load(Ordering::Relaxed) > sent);
     // A view at an earlier block: there was no directory yet.
     let early = Ledger::at(node.clone(), ledger.deployment().clone()).as_of(1);
-    let call = histone_ledger::contracts::Directory::entriesCall {};
-    assert!(early.read(histone_ledger::Contract::Directory, call).await.is_err());
+    let call = histone_contracts::Directory::entriesCall {};
+    assert!(early.read(histone_contracts::Contract::Directory, call).await.is_err());
     // Coins that nobody has.
     let poor = node.send_coins(&key(101), key(102).address(), U256::from(1)).await.unwrap_err();
     assert!(!matches!(poor, LedgerError::Transport { .. }), "{poor}");

@@ -2,10 +2,10 @@
 
 use alloy::primitives::Address;
 use alloy::sol_types::SolCall;
-use histone_ledger::Contract::{self, Manager as A};
-use histone_ledger::contracts::{AccessManager, Directory, Market, Members, Programs, manager_roles};
-use histone_ledger::view::{Book, Powers};
-use histone_ledger::{Ledger, LedgerError, Settings, creation_code};
+use histone_contracts::Contract::{self, Manager as A};
+use histone_contracts::book::Powers;
+use histone_contracts::{AccessManager, Directory, LedgerError, Market, Members, Programs, manager_roles};
+use histone_ledger::{Ledger, Settings, creation_code};
 use histone_protocol::U256;
 
 use crate::suite::{SETTINGS, Suite, key};
@@ -15,7 +15,7 @@ const ROLE: u64 = 7;
 
 /// Whether the ledger was handed over, what not the members alone decide, and how many events were no deployment's.
 pub async fn powers(ledger: &Ledger) -> (bool, Vec<String>, u64) {
-    let book = Book::read(ledger, &Powers::CONTRACTS).await.unwrap();
+    let book = ledger.book(&Powers::CONTRACTS).await.unwrap();
     let (powers, now) = (book.powers(), book.head.time);
     (powers.handed_over(now), powers.others(now), powers.exceptions())
 }
@@ -93,7 +93,7 @@ async fn what_was_taken_back_in_time_is_no_power() {
     s.ledger.hand_over(&k.founder, k.pauser.address()).await.unwrap();
     assert_eq!(powers(&s.ledger).await, (true, vec![], 2));
     // Nothing is claimed of contracts that were not asked.
-    let book = Book::read(&s.ledger, &[A]).await.unwrap();
+    let book = s.ledger.book(&[A]).await.unwrap();
     assert!(!book.powers().handed_over(book.head.time));
 }
 

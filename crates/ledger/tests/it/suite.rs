@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol_types::{SolCall, SolStruct};
-use histone_ledger::contracts::{Enclaves, Members, Programs, TestToken, roles};
-use histone_ledger::{Contract, Ledger, LedgerError, Receipt, Settings};
+use histone_contracts::{Contract, Enclaves, LedgerError, Members, Programs, TestToken, roles};
+use histone_ledger::{Ledger, Receipt, Settings};
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::{self, EnclaveRegistration, ValidationReceipt};
 use histone_protocol::seal::SealKey;

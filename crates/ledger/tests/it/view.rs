@@ -1,15 +1,15 @@
 //! The rows that are folded from events, compared with what the contracts themselves answer.
 
 use alloy::primitives::{Address, U256};
-use histone_ledger::Contract::{
+use histone_contracts::Contract::{
     Datasets as D, Enclaves as E, Manager, Market as K, Members as M, Programs as P, Rounds as R, Token as T,
 };
-use histone_ledger::contracts::{
-    AccessManager, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken, manager_roles, roles,
+use histone_contracts::book::{Amount, DatasetState, EnclaveState, ModelState, QueryState, Role, RoundState};
+use histone_contracts::{
+    AccessManager, Book, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken, manager_roles,
+    roles,
 };
-use histone_ledger::view::{
-    Amount, Book, DatasetState, EnclaveState, ModelState, QueryState, Role, RoundState, directories,
-};
+use histone_ledger::view::directories;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::QueryReceipt;
 
@@ -22,7 +22,7 @@ use crate::suite::{LONG, QUERY, Suite, TRAINING, hash, key};
 /// Reads the whole book and asks the contracts about every row of it.
 async fn agreed(s: &Suite) -> Book {
     let ledger = &s.ledger;
-    let book = Book::read(ledger, &Book::CONTRACTS).await.unwrap();
+    let book = ledger.book(&Book::CONTRACTS).await.unwrap();
     for m in book.members.iter() {
         let found = s.read(M, Members::memberCall { account: m.account }).await;
         assert_eq!((Role::of(found.roles), m.member), (m.roles.clone(), found.roles != 0), "{m:?}");
@@ -252,7 +252,7 @@ async fn the_book_says_what_the_contracts_say() {
     let book = agreed(s).await;
     let holdings = s.ledger.holdings().await.unwrap();
     assert_eq!(holdings.balance.0, holdings.obligations.0 + U256::from(7));
-    let wrong = histone_ledger::view::Holdings { obligations: Amount(U256::from(1)), ..holdings };
+    let wrong = histone_contracts::book::Holdings { obligations: Amount(U256::from(1)), ..holdings };
     assert!(!book.revenue(wrong).holds);
 
     // Registers: what was taken back, and who is who.
@@ -361,9 +361,9 @@ async fn the_book_knows_who_is_paid_when_a_later_round_fails() {
 #[tokio::test]
 async fn a_part_of_the_book_needs_only_a_part_of_the_events() {
     let stall = Stall::new().await;
-    let book = Book::read(&stall.s.ledger, &[P, E]).await.unwrap();
+    let book = stall.s.ledger.book(&[P, E]).await.unwrap();
     assert_eq!((book.programs.len(), book.enclaves.len(), book.members.len()), (3, 4, 0));
     assert!(book.enclaves.iter().all(|e| e.state == EnclaveState::Live && e.simulated));
     let head = stall.s.ledger.connection().head().await.unwrap();
-    assert_eq!((book.head.block, book.head.hash, book.head.time), (head.number, head.hash, head.time));
+    assert_eq!((book.head.block, book.head.hash, book.head.time), (head.block, head.hash, head.time));
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use histone_contracts::{Contract, Market, Rounds};
 use histone_federation::BoxError;
 use histone_federation::committee::{CommitteeError, OpenedRounds, Opening, Prepared};
-use histone_ledger::contracts::{Contract, Market, Rounds};
 use histone_protocol::{B256, U256};
 use serde::{Deserialize, Serialize};
 

@@ -68,7 +68,7 @@ impl Node {
     /// Asks a node what network there is. Changes nothing.
     pub(super) async fn find(network: &Network, options: &Options) -> Result<Self, NodeError> {
         let connection = Connection::http(&network.url)?;
-        let head = connection.head().await?.number;
+        let head = connection.head().await?.block;
         let clock_moves = connection.clock_can_be_moved().await;
         let private = private_dir(&Folder::at(&options.out))?;
         let purse = Purse::open(&connection, network.funder.clone(), private).await?.map(Arc::new);
@@ -243,8 +243,8 @@ impl Place {
             }
             Place::Network { connection, first_block, .. } => {
                 let head = connection.head().await?;
-                let blocks = (head.number + 1).saturating_sub(*first_block);
-                End { height: head.number, head: head.hash, blocks, state_digest: None }
+                let blocks = (head.block + 1).saturating_sub(*first_block);
+                End { height: head.block, head: head.hash, blocks, state_digest: None }
             }
         })
     }

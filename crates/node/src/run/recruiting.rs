@@ -1,9 +1,9 @@
 //! White papers, decisions and donations.
 
 use histone_compliance::folder::ModelRecord;
+use histone_contracts::{Contract, Market};
 use histone_enclave::engine::LoadedProgram;
 use histone_federation::plan::Plan;
-use histone_ledger::contracts::{Contract, Market};
 use histone_protocol::B256;
 use histone_protocol::consent::{Split, Verdict, WhitePaper};
 use histone_protocol::plan::{PlanDocument, PlanPrograms};

@@ -1,11 +1,11 @@
 //! The attempts of a run that must fail, and who refuses them.
 
 use histone_attestation::{AppraisalPolicy, Expected, appraise};
+use histone_contracts::{Contract, Market, Members, roles};
 use histone_enclave::engine::Engine;
 use histone_enclave::instance::Instance;
 use histone_enclave::program::{Limits, Program};
 use histone_enclave::validation;
-use histone_ledger::contracts::{Contract, Market, Members, roles};
 use histone_protocol::hash::blob_hash;
 
 use super::Observer;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use histone_compliance::folder::{FactTable, fact_tables};
+use histone_contracts::{Contract, Market, TestToken};
 use histone_enclave::method::{LocalStep, LocalTraining};
 use histone_enclave::reading::rows_of;
-use histone_ledger::contracts::{Contract, Market, TestToken};
 use histone_program_sdk::model::Model;
 use histone_protocol::consent::Verdict;
 use histone_protocol::evidence::Platform;

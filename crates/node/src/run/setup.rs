@@ -9,7 +9,7 @@ use chacha20::ChaCha20Rng;
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::{SimulatedDevice, SimulatedVendor};
 use histone_compliance::folder::{DatasetRecord, Folder, PartyRecord, ProgramRecord, profile};
-use histone_ledger::contracts::{Contract, Enclaves, Members, Programs, TestToken, roles};
+use histone_contracts::{Contract, Enclaves, Members, Programs, TestToken, roles};
 use histone_ledger::{Ledger, Settings};
 use histone_network::{BlobStore, io_error};
 use histone_protocol::consent::{AllowedAccount, AppraisalTerms, ConsentPolicy};

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use histone_compliance::folder::RoundRecord;
+use histone_contracts::{Contract, Market, Rounds};
 use histone_enclave::method::{Step, Training};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::header::RoundHeader;
 use histone_federation::training::Finished;
-use histone_ledger::contracts::{Contract, Market, Rounds};
 use histone_program_sdk::wire::Wire;
 use histone_protocol::record::Signed;
 use histone_protocol::report::SiteEvaluation;

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::{SimulatedDevice, SimulatedVendor};
 use histone_chain::{Chain, ManualClock, Sequencer};
+use histone_contracts::{Contract, Enclaves, Market, Members, Programs, Rounds, TestToken, roles};
 use histone_enclave::cohort::RightCommittee;
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::{Instance, SealedDataset};
@@ -20,7 +21,6 @@ use histone_federation::header::{RoundFields, RoundHeader};
 use histone_federation::plan::Plan;
 use histone_federation::training::Finished;
 use histone_genome::table::{Column, Table};
-use histone_ledger::contracts::{Contract, Enclaves, Market, Members, Programs, Rounds, TestToken, roles};
 use histone_ledger::{Connection, Ledger, Settings};
 use histone_network::BlobStore;
 use histone_node::auditor::audit;
@@ -578,7 +578,7 @@ impl Cast {
         model: u64,
         donation: &Donation,
         enclave: Address,
-    ) -> Result<u16, histone_ledger::LedgerError> {
+    ) -> Result<u16, histone_contracts::LedgerError> {
         let call = Market::donateCall {
             modelId: U256::from(model),
             datasetId: donation.receipt.datasetId,
@@ -676,7 +676,7 @@ impl Cast {
         key: &SigningKey,
         platform: u8,
         evidence: B256,
-    ) -> Result<u16, histone_ledger::LedgerError> {
+    ) -> Result<u16, histone_contracts::LedgerError> {
         let (ledger, d) = (&self.world.ledger, self.world.ledger.deployment());
         let measurement = B256::from(self.loaded.method.program().program().measurement());
         let expires = ledger.time().await.unwrap() + EVIDENCE_MAX_AGE;
@@ -712,7 +712,7 @@ impl Cast {
         header: &RoundHeader,
         donor: u16,
         blob: B256,
-    ) -> Result<(), histone_ledger::LedgerError> {
+    ) -> Result<(), histone_contracts::LedgerError> {
         let (f, d) = (header.fields(), self.world.ledger.deployment());
         let receipt = UpdateReceipt {
             modelId: U256::from_be_bytes(f.model_id),

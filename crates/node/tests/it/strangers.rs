@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use histone_compliance::folder::{RoundRecord, RunRecord};
+use histone_contracts::{Contract, Datasets, Enclaves, Market, Members, Programs, Rounds, reasons};
 use histone_enclave::cohort::MARGIN;
 use histone_enclave::method::Step;
 use histone_federation::BoxError;
@@ -17,7 +18,6 @@ use histone_federation::committee::Member;
 use histone_federation::header::RoundHeader;
 use histone_federation::training::Finished;
 use histone_federation::update::{Survivor, Survivors, Unsealer};
-use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Members, Programs, Rounds, reasons};
 use histone_network::BlobStore;
 use histone_node::committee::{CommitteeMember, Lock, survivors};
 use histone_node::world::EVIDENCE_MAX_AGE;

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use alloy_primitives::{Address, U256};
 use anyhow::{Context as _, Result, bail};
+use histone_contracts::book::Amount;
 use histone_ledger::Ledger;
 use histone_ledger::epochs::{Epoch, read_list};
-use histone_ledger::view::Amount;
 use histone_protocol::keys::SigningKey;
 use serde_json::json;
 
@@ -216,7 +216,6 @@ pub async fn check(
         check.differences.push(shrinks.to_string());
     }
     let head = opened.ledger.connection().head().await?;
-    let head = histone_ledger::view::Head { block: head.number, hash: head.hash, time: head.time };
     let mut page = Page::new(&opened, head);
     page.put("check", &check)?;
     page.put("holds", &check.holds())?;

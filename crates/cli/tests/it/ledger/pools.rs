@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use alloy_primitives::{B256, U256};
-use histone_ledger::contracts::TestToken;
-use histone_ledger::{Connection, Contract, Ledger};
+use histone_contracts::{Contract, TestToken};
+use histone_ledger::{Connection, Ledger};
 use histone_protocol::keys::SigningKey;
 
 use crate::server::Server;

@@ -1,8 +1,8 @@
 //! Attacks on the contracts, each named after what the attacker wants. None of them gets it.
 
 use alloy::primitives::{B256, U256};
-use histone_ledger::Contract::{Datasets as D, Market as K, Members as M, Rounds as R};
-use histone_ledger::contracts::{Datasets, Market, Members, Rounds, roles};
+use histone_contracts::Contract::{Datasets as D, Market as K, Members as M, Rounds as R};
+use histone_contracts::{Datasets, Market, Members, Rounds, roles};
 use histone_protocol::receipt::ValidationReceipt;
 
 use super::committee::{
@@ -23,7 +23,7 @@ pub async fn weight_from_nothing(stall: &Stall) {
     let call =
         Datasets::registerCall { root, reportHash, policyHash: hash(6), rows, quality, enclave, signature };
     s.send(&k.owner, D, call).await;
-    let data = Data { id: histone_ledger::dataset_id(owner, root), root };
+    let data = Data { id: histone_contracts::dataset_id(owner, root), root };
     let model = stall.propose(terms()).await;
     s.refused(&k.owner, K, stall.donation(model, data, &key(141)), "ZeroWeight").await;
 }

@@ -1,8 +1,8 @@
 //! The committee of a training: who has a seat, how many open a sum, and what its members say about others.
 
 use alloy::primitives::{B256, U256};
-use histone_ledger::Contract::{Market as K, Members as M, Rounds as R};
-use histone_ledger::contracts::{Market, Members, Rounds, roles};
+use histone_contracts::Contract::{Market as K, Members as M, Rounds as R};
+use histone_contracts::{Market, Members, Rounds, roles};
 use histone_protocol::committee::Committee;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::ShareOpening;

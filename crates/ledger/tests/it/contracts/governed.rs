@@ -2,13 +2,13 @@
 
 use alloy::primitives::{Address, B256, U256};
 use alloy::sol_types::SolCall;
-use histone_ledger::Contract::{Directory as N, Manager as A, Market as K, Members as M, Token as T};
-use histone_ledger::contracts::{
-    AccessManager, Directory, Epochs, Market, Members, TestToken, manager_roles, roles,
+use histone_contracts::Contract::{Directory as N, Manager as A, Market as K, Members as M, Token as T};
+use histone_contracts::{
+    AccessManager, Contract, Deployment, Directory, Epochs, Market, Members, TestToken, directory_name,
+    manager_roles, roles,
 };
-use histone_ledger::directory_name;
+use histone_ledger::Ledger;
 use histone_ledger::epochs::Epoch;
-use histone_ledger::{Contract, Deployment, Ledger};
 
 use crate::reads;
 use crate::suite::{LONG, Suite, hash};
@@ -133,7 +133,7 @@ async fn directory() {
     let found = Ledger::find(s.backend.connection.clone(), d.directory).await.unwrap();
     assert_eq!(*found.deployment(), d);
     let missing = Ledger::find(s.backend.connection.clone(), d.market).await.unwrap_err();
-    assert!(!matches!(missing, histone_ledger::LedgerError::Transport { .. }), "{missing}");
+    assert!(!matches!(missing, histone_contracts::LedgerError::Transport { .. }), "{missing}");
     // A successor of the market, and a name of something new.
     s.send(&k.founder, N, set(name, d.rounds)).await;
     s.send(&k.founder, N, set(hash(9), d.token)).await;

@@ -1,8 +1,8 @@
 //! The market: models, donations, deposits, fees.
 
 use alloy::primitives::{Address, B256, Bytes, U256};
-use histone_ledger::Contract::{Datasets as D, Market as K, Members as M, Rounds as R, Token as T};
-use histone_ledger::contracts::{Datasets, Market, Members, Rounds, TestToken, roles};
+use histone_contracts::Contract::{Datasets as D, Market as K, Members as M, Rounds as R, Token as T};
+use histone_contracts::{Datasets, Market, Members, Rounds, TestToken, roles};
 use histone_protocol::keys::SigningKey;
 use histone_protocol::receipt::{DonationReceipt, UpdateReceipt};
 
@@ -106,7 +106,7 @@ impl Stall {
             signature: self.s.validated(owner.address(), root, B256::ZERO, &self.validation),
         };
         self.s.send(owner, D, call).await;
-        Data { id: histone_ledger::dataset_id(owner.address(), root), root }
+        Data { id: histone_contracts::dataset_id(owner.address(), root), root }
     }
 
     pub async fn propose(&self, t: Market::Terms) -> u64 {
@@ -323,7 +323,7 @@ pub async fn models(stall: &Stall) {
         stall.dataset(&k.owner, hash(root)).await;
     }
     let data =
-        |root| Data { id: histone_ledger::dataset_id(k.owner.address(), hash(root)), root: hash(root) };
+        |root| Data { id: histone_contracts::dataset_id(k.owner.address(), hash(root)), root: hash(root) };
     let more = |enclave, root| stall.donation_to(enclave, model, data(root), payee.address());
     s.send(&k.owner, K, more(&third, 52)).await;
     s.refused(&k.owner, K, more(&fourth, 53), "DonorsFull").await;
@@ -397,12 +397,12 @@ pub async fn governed(stall: &Stall) {
     let model = stall.propose(terms()).await;
     // Nobody can pause before the pauser's role was given.
     s.refused(&k.pauser, K, Market::pauseCall {}, "AccessManagedUnauthorized").await;
-    let role = histone_ledger::contracts::AccessManager::grantRoleCall {
-        roleId: histone_ledger::contracts::manager_roles::PAUSER,
+    let role = histone_contracts::AccessManager::grantRoleCall {
+        roleId: histone_contracts::manager_roles::PAUSER,
         account: k.pauser.address(),
         executionDelay: 0,
     };
-    s.send(&k.founder, histone_ledger::Contract::Manager, role).await;
+    s.send(&k.founder, histone_contracts::Contract::Manager, role).await;
     s.send(&k.pauser, K, Market::pauseCall {}).await;
     assert!(s.read(K, Market::pausedCall {}).await);
     s.refused(&k.pauser, K, Market::pauseCall {}, "EnforcedPause").await;

@@ -1,8 +1,8 @@
 //! The market: queries and payments; and that with [`super::market`] nothing of it is left out.
 
 use alloy::primitives::{B256, U256};
-use histone_ledger::Contract::{Enclaves as E, Market as K};
-use histone_ledger::contracts::{Enclaves, Market};
+use histone_contracts::Contract::{Enclaves as E, Market as K};
+use histone_contracts::{Enclaves, Market};
 use histone_protocol::receipt::QueryReceipt;
 
 use super::attacks::{
@@ -57,7 +57,7 @@ async fn the_market() {
     let query = buy(&stall, model, 80).await;
     let by_hand = Market::queryIdOfCall { user: k.user.address(), codeHash: hash(80) };
     assert_eq!(s.read(K, by_hand).await, query);
-    assert_eq!(histone_ledger::query_id(k.user.address(), hash(80)), query);
+    assert_eq!(histone_contracts::query_id(k.user.address(), hash(80)), query);
     s.refused(&k.user, K, buying(80), "CodeUsed").await;
 
     s.refused(&k.runner, K, answer(&stall, query, model, &stall.training), "BadSignature").await;
@@ -125,7 +125,7 @@ async fn the_market() {
     s.refused(&k.user, K, buying(85), "WrongState").await;
     s.refused(&k.trainer, K, serve(stall.query.address()), "WrongState").await;
     let shown = s.read(K, Market::modelCall { modelId }).await;
-    assert_eq!((shown.state, shown.settled), (histone_ledger::contracts::model_state::RETIRED, 2));
+    assert_eq!((shown.state, shown.settled), (histone_contracts::model_state::RETIRED, 2));
     // What this test cannot bring about on its way is done beside it.
     s.refused(&k.stranger, K, Market::excludeDonorCall { modelId, donorIndex: 1 }, "NotRounds").await;
     weight_from_nothing(&stall).await;

@@ -1,8 +1,8 @@
 //! Members, programs, enclaves, datasets.
 
 use alloy::primitives::{Address, B256, Bytes, U256};
-use histone_ledger::Contract::{Datasets as D, Enclaves as E, Members as M, Programs as P};
-use histone_ledger::contracts::{Datasets, Enclaves, Members, Programs, roles};
+use histone_contracts::Contract::{Datasets as D, Enclaves as E, Members as M, Programs as P};
+use histone_contracts::{Datasets, Enclaves, Members, Programs, roles};
 use histone_protocol::receipt::EnclaveRegistration;
 
 use crate::reads;
@@ -278,7 +278,7 @@ async fn datasets() {
         enclave: enclave.address(),
         signature: s.validated(owner, root, B256::ZERO, &enclave),
     };
-    let (root, id) = (hash(50), histone_ledger::dataset_id(owner, hash(50)));
+    let (root, id) = (hash(50), histone_contracts::dataset_id(owner, hash(50)));
     s.refused(&k.trainer, D, register(root), "MissingRole").await;
     s.refused(&k.owner2, D, register(root), "BadSignature").await;
     s.refused(&k.owner, D, Datasets::registerCall { rows: 0, ..register(root) }, "NoRows").await;
@@ -342,11 +342,11 @@ async fn datasets() {
     s.refuses(D, Datasets::requireUsableCall { id }, "DatasetIsWithdrawn").await;
     s.refused(&k.owner, D, policy(hash(8)), "DatasetIsWithdrawn").await;
     s.send(&k.owner, D, register(hash(52))).await;
-    let second = histone_ledger::dataset_id(owner, hash(52));
+    let second = histone_contracts::dataset_id(owner, hash(52));
     s.send(&k.owner, D, Datasets::withdrawCall { id: second }).await;
     // One that its owner does not take back is struck by the members.
     s.send(&k.owner, D, register(hash(53))).await;
-    let strike = |root| Datasets::strikeCall { id: histone_ledger::dataset_id(owner, hash(root)) };
+    let strike = |root| Datasets::strikeCall { id: histone_contracts::dataset_id(owner, hash(root)) };
     s.refused(&k.owner, D, strike(53), "NotManager").await;
     s.send(&k.founder, D, strike(53)).await;
     s.refused(&k.founder, D, strike(53), "DatasetIsWithdrawn").await;

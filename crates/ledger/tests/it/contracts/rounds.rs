@@ -1,8 +1,8 @@
 //! Training rounds. What the committee says about others is in [`super::committee`].
 
 use alloy::primitives::{Address, B256, Bytes, U256};
-use histone_ledger::Contract::{Datasets as D, Market as K, Rounds as R};
-use histone_ledger::contracts::{Datasets, Market, Rounds};
+use histone_contracts::Contract::{Datasets as D, Market as K, Rounds as R};
+use histone_contracts::{Datasets, Market, Rounds};
 
 use super::committee;
 use super::market::{OPENING, Stall, id, terms};
@@ -124,7 +124,7 @@ async fn rounds() {
     assert_eq!((dropped.donorIndex, dropped.survivors, dropped.attempt), (2, 1, 1));
     assert_eq!(receipt.event::<Rounds::RoundFailed>().unwrap().survivors, 1);
     // It is in no further round, and a paused market opens none.
-    s.send(&k.founder, histone_ledger::Contract::Manager, grant(&k.pauser)).await;
+    s.send(&k.founder, histone_contracts::Contract::Manager, grant(&k.pauser)).await;
     s.send(&k.pauser, K, Market::pauseCall {}).await;
     s.refused(&k.trainer, R, stall.open(model, 1_000).await, "MarketPaused").await;
     s.send(&k.founder, K, Market::unpauseCall {}).await;
@@ -166,11 +166,9 @@ async fn rounds() {
     );
 }
 
-fn grant(
-    pauser: &histone_protocol::keys::SigningKey,
-) -> histone_ledger::contracts::AccessManager::grantRoleCall {
-    histone_ledger::contracts::AccessManager::grantRoleCall {
-        roleId: histone_ledger::contracts::manager_roles::PAUSER,
+fn grant(pauser: &histone_protocol::keys::SigningKey) -> histone_contracts::AccessManager::grantRoleCall {
+    histone_contracts::AccessManager::grantRoleCall {
+        roleId: histone_contracts::manager_roles::PAUSER,
         account: pauser.address(),
         executionDelay: 0,
     }

@@ -2,10 +2,8 @@
 
 use alloy::primitives::{B256, Bytes, U256, keccak256};
 use alloy::sol_types::SolCall;
-use histone_ledger::Contract::{Governor as G, Market as K, Members as M, Programs as P, Timelock as L};
-use histone_ledger::contracts::{
-    HistoneGovernor as C, Market, Members, Programs, TimelockController as W, roles,
-};
+use histone_contracts::Contract::{Governor as G, Market as K, Members as M, Programs as P, Timelock as L};
+use histone_contracts::{HistoneGovernor as C, Market, Members, Programs, TimelockController as W, roles};
 use histone_protocol::keys::SigningKey;
 
 use crate::reads;

@@ -9,7 +9,7 @@ use std::path::Path;
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::SeedableRng;
 use histone_attestation::simulated::SimulatedVendor;
-use histone_ledger::contracts::{Contract, Rounds};
+use histone_contracts::{Contract, Rounds};
 use histone_node::committee::{CommitteeMember, Lock};
 use histone_node::party::{Entropy, Party};
 use histone_node::runner::Runner;

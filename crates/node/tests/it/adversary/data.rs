@@ -2,9 +2,9 @@
 
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::cohort::CohortPolicy;
+use histone_contracts::{Contract, Datasets, Market, TestToken};
 use histone_enclave::instance::{EnclaveError, SealedDataset};
 use histone_enclave::training::{Consent, DonationTerms, TrainingEnclave};
-use histone_ledger::contracts::{Contract, Datasets, Market, TestToken};
 use histone_node::owner::Machine;
 use histone_protocol::commitment::{SaltKey, dataset_root};
 use histone_protocol::consent::{DecisionFacts, DecisionRecord};
@@ -96,7 +96,7 @@ async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
     // Rows that agree with their name, but were never validated.
     let rows = table(7);
     let root = dataset_root(&bundle.salt, rows.leaves());
-    let id = histone_ledger::dataset_id(good.owner, root);
+    let id = histone_contracts::dataset_id(good.owner, root);
     let aad = release_aad(id, instance.measurement(), blob_hash(instance.evidence()));
     let key = bundle.seal_to(instance.keys().seal, aad, cast.owners[0].party.root()).unwrap();
     let unknown = SealedDataset { id, root, key, ciphertext: others.ciphertext, ..good.clone() };

@@ -1,9 +1,8 @@
 //! Access codes that are not good for this question, and settlements that are not good for this code.
 
+use histone_contracts::{Contract, Enclaves, LedgerError, Market};
 use histone_enclave::query::{QueryAnswer, SETTLING};
 use histone_federation::plan::Plan;
-use histone_ledger::LedgerError;
-use histone_ledger::contracts::{Contract, Enclaves, Market};
 use histone_node::user::AccessCode;
 use histone_program_sdk::wire::Wire;
 use histone_protocol::B256;

@@ -3,10 +3,10 @@
 use std::fs;
 
 use histone_attestation::AppraisalPolicy;
+use histone_contracts::{Contract, Datasets, Rounds};
 use histone_enclave::instance::{EnclaveError, Instance, SealedDataset};
 use histone_enclave::validation::{self, Peer, Validated, ValidationEnclave};
 use histone_genome::table::Table;
-use histone_ledger::contracts::{Contract, Datasets, Rounds};
 use histone_node::committee::reasons;
 use histone_node::owner::Owner;
 use histone_node::party::{Entropy, Party};
@@ -38,7 +38,7 @@ fn seal(owner: &mut Owner, table: &Table, enclave: &Instance) -> SealedDataset {
     let number = owner.party.next("twin").unwrap();
     let bundle = KeyBundle::generate(&mut secret.rng("twin", &[&number.to_le_bytes()]));
     let root = dataset_root(&bundle.salt, table.leaves());
-    let id = histone_ledger::dataset_id(account, root);
+    let id = histone_contracts::dataset_id(account, root);
     let aad = release_aad(id, enclave.measurement(), blob_hash(enclave.evidence()));
     let key = bundle.seal_to(enclave.keys().seal, aad, secret).unwrap();
     let ciphertext = bundle.data.encrypt(&table.encode());

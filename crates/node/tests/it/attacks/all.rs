@@ -1,7 +1,7 @@
 //! Ten owners, three of whom follow each attack in turn: the training ends for the seven honest ones, and the money adds
 //! up.
 
-use histone_ledger::contracts::{Contract, Market, TestToken};
+use histone_contracts::{Contract, Market, TestToken};
 use histone_protocol::keys::SigningKey;
 use histone_protocol::{B256, U256};
 

@@ -1,10 +1,10 @@
 //! Owners who end and come back at a moment of their choice, so that a header is wrong for some and right for others.
 
+use histone_contracts::{Contract, Enclaves, Market, Rounds};
 use histone_enclave::cohort::MARGIN;
 use histone_enclave::method::Step;
 use histone_federation::header::RoundHeader;
 use histone_federation::update::{Hpke, seal_update};
-use histone_ledger::contracts::{Contract, Enclaves, Market, Rounds};
 use histone_node::committee::Lock;
 use histone_protocol::evidence::EnclaveKeys;
 use histone_protocol::hash::blob_hash;

@@ -1,8 +1,8 @@
 //! Whoever wants a model, a sum or the time of others' money for nothing.
 
+use histone_contracts::{Contract, Enclaves, Market, Programs, Rounds};
 use histone_enclave::method::Step;
 use histone_federation::header::RoundHeader;
-use histone_ledger::contracts::{Contract, Enclaves, Market, Programs, Rounds};
 use histone_node::committee::Lock;
 use histone_node::trainer::Offer;
 use histone_protocol::consent::WhitePaper;

@@ -1,7 +1,7 @@
 //! Owners who lie about their enclave or their data.
 
+use histone_contracts::{Contract, Datasets, Enclaves, Market, Rounds};
 use histone_federation::header::RoundHeader;
-use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Rounds};
 use histone_node::answered::Answered;
 use histone_node::committee::reasons;
 use histone_program_sdk::config::{Kind, Missing};

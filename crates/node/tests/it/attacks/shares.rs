@@ -1,6 +1,6 @@
 //! Shares that do not open, and members who say so although they do.
 
-use histone_ledger::contracts::{Contract, Rounds};
+use histone_contracts::{Contract, Rounds};
 use histone_node::committee::{Lock, reasons};
 use histone_protocol::U256;
 

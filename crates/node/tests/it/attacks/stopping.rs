@@ -1,10 +1,9 @@
 //! Whoever wants the trainings of others stopped, or honest parties struck, with a lie of its own.
 
+use histone_contracts::{Contract, Datasets, Enclaves, LedgerError, Market, Members, Rounds};
 use histone_enclave::cohort::Watch;
 use histone_enclave::method::Step;
 use histone_federation::update::{Hpke, Sealer, seal_update};
-use histone_ledger::LedgerError;
-use histone_ledger::contracts::{Contract, Datasets, Enclaves, Market, Members, Rounds};
 use histone_node::committee::Lock;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::plan::PlanDocument;
@@ -92,7 +91,7 @@ async fn invent(cast: &Cast, validator: &SigningKey, n: u8, id: u64) -> Result<(
     register_plain(cast, 2, &key, B256::from(cast.loaded.method.program().program().measurement())).await;
     let r = DonationReceipt {
         modelId: U256::from(id),
-        datasetId: histone_ledger::dataset_id(owner.address(), r.root),
+        datasetId: histone_contracts::dataset_id(owner.address(), r.root),
         root: r.root,
         payee: owner.address(),
         decision: B256::repeat_byte(1),
@@ -138,7 +137,7 @@ async fn to_keep_a_place_by_leaving_before_one_is_refused() {
     cast.owners[0].withdraw(&world).await.unwrap();
     invent(&cast, &validator, 1, id).await.unwrap();
     let (owner, root) = (cast.owners[2].party.key.clone(), B256::repeat_byte(1));
-    let withdraw = Datasets::withdrawCall { id: histone_ledger::dataset_id(owner.address(), root) };
+    let withdraw = Datasets::withdrawCall { id: histone_contracts::dataset_id(owner.address(), root) };
     world.ledger.send(&owner, Contract::Datasets, withdraw).await.unwrap();
     assert_eq!(cast.trainer.refuse_unbelieved(id, &world).await.unwrap(), [2]);
     refused(invent(&cast, &validator, 2, id).await, "OwnerRefused");
@@ -156,7 +155,7 @@ async fn to_make_a_start_take_hours_by_leaving_many_times() {
     let owner = cast.owners[2].party.key.clone();
     for n in 1..=4u8 {
         invent(&cast, &validator, n, id).await.unwrap();
-        let dataset = histone_ledger::dataset_id(owner.address(), B256::repeat_byte(n));
+        let dataset = histone_contracts::dataset_id(owner.address(), B256::repeat_byte(n));
         world.ledger.send(&owner, Contract::Datasets, Datasets::withdrawCall { id: dataset }).await.unwrap();
         let call = Market::endUseCall { modelId: U256::from(id), donorIndex: n.into() };
         world.ledger.send(&owner, Contract::Market, call).await.unwrap();
@@ -203,7 +202,7 @@ async fn to_stop_every_validation_with_one_invented_dataset() {
     let waits = cast.owners[0].update(crate::cast::table(9), validation, &world).await;
     assert!(waits.is_err(), "whoever hides a sketch of its own is found out");
     // The members strike it: here the founder, elsewhere a vote.
-    let id = histone_ledger::dataset_id(owner.address(), r.root);
+    let id = histone_contracts::dataset_id(owner.address(), r.root);
     world.ledger.send(&cast.operator.key, Contract::Datasets, Datasets::strikeCall { id }).await.unwrap();
     cast.owners[0]
         .update(crate::cast::table(9), validation, &world)
@@ -356,7 +355,7 @@ async fn to_take_every_place_again_as_often_as_it_is_refused() {
             .await;
         let r = DonationReceipt {
             modelId: U256::from(id),
-            datasetId: histone_ledger::dataset_id(owner.address(), r.root),
+            datasetId: histone_contracts::dataset_id(owner.address(), r.root),
             root: r.root,
             payee: owner.address(),
             decision: B256::repeat_byte(1),

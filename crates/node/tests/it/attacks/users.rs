@@ -1,12 +1,12 @@
 //! Runners and trainers who want a user's row, or its money.
 
+use histone_contracts::{Contract, Enclaves, Rounds};
 use histone_enclave::engine::Engine;
 use histone_enclave::instance::Instance;
 use histone_enclave::method::Step;
 use histone_enclave::program::Program;
 use histone_enclave::query::{self, QueryEnclave, Served};
 use histone_federation::training::model_hash;
-use histone_ledger::contracts::{Contract, Enclaves, Rounds};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::Wire;
 use histone_protocol::keys::SigningKey;

@@ -8,10 +8,10 @@ use histone_compliance::folder::{
     fact_tables, profile,
 };
 use histone_compliance::verify::{Check, Outcome, verify};
-use histone_federation::training::Finished;
-use histone_ledger::contracts::{
+use histone_contracts::{
     Contract, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken, reasons,
 };
+use histone_federation::training::Finished;
 use histone_ledger::{Ledger, Settings};
 use histone_network::BlobStore;
 use histone_node::world::EVIDENCE_MAX_AGE;

@@ -1,9 +1,9 @@
 //! What a party does in a run of the others when the training is over, and on which nothing rests.
 
+use histone_contracts::{Contract, Datasets, Enclaves};
 use histone_enclave::engine::Engine;
 use histone_enclave::program::Program;
 use histone_federation::training::Finished;
-use histone_ledger::contracts::{Contract, Datasets, Enclaves};
 use histone_node::world::EVIDENCE_MAX_AGE;
 use histone_program_sdk::wire::Wire;
 use histone_protocol::B256;

@@ -8,7 +8,7 @@ mod rounds;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use alloy::primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256};
 use histone_protocol::evidence::Platform;
 pub use rounds::{Anchor, Named, Partial, Round};
 use serde::{Serialize, Serializer};
@@ -18,7 +18,8 @@ use serde::{Serialize, Serializer};
 pub struct Amount(pub U256);
 
 impl Amount {
-    pub(crate) fn add(&mut self, more: U256) {
+    /// Adds some more.
+    pub fn add(&mut self, more: U256) {
         // The token cannot issue more than a word; a sum that does not fit comes from a node that lies.
         self.0 = self.0.saturating_add(more);
     }
@@ -506,7 +507,7 @@ mod tests {
         assert!(Role::of(0).is_empty());
         assert_eq!(Role::of(31), Role::ALL);
         assert_eq!(Role::of(18), [Role::Trainer, Role::Committee]);
-        assert_eq!("committee".parse::<Role>().unwrap().bit(), crate::contracts::roles::COMMITTEE);
+        assert_eq!("committee".parse::<Role>().unwrap().bit(), crate::roles::COMMITTEE);
         let refused = "boss".parse::<Role>().unwrap_err();
         assert!(refused.ends_with("none of owner, trainer, runner, auditor, committee"), "{refused}");
     }

@@ -2,17 +2,16 @@
 
 mod work;
 
-use alloy::primitives::{Address, B256, U256};
-use alloy::rpc::types::Log;
-use alloy::sol_types::SolEventInterface;
+use alloy_primitives::{Address, B256, U256};
+use alloy_sol_types::SolEventInterface;
 
 use super::rows::{
     Audit, Dataset, DatasetState, Enclave, EnclaveState, Kind, Member, Program, QueryState, Role,
 };
 use super::{Book, Shelf};
-use crate::LedgerError;
-use crate::contracts::{
-    AccessManager, Contract, Datasets, Directory, Enclaves, Market, Members, Programs, Rounds,
+use crate::{
+    AccessManager, Contract, Datasets, Directory, Enclaves, Event, LedgerError, Market, Members, Programs,
+    Rounds,
 };
 
 /// Why an event does not fit to those before it.
@@ -25,26 +24,23 @@ enum Odd {
 
 impl Book {
     /// Takes one more event of a contract.
-    pub(super) fn apply(&mut self, contract: Contract, log: &Log) -> Result<(), LedgerError> {
+    pub(super) fn apply(&mut self, event: &Event) -> Result<(), LedgerError> {
+        let Event { at: (block, index), time, contract, log } = event;
         let odd = |detail: String| LedgerError::Decode {
-            name: format!(
-                "{contract}, event {} of block {}",
-                number(log.log_index),
-                number(log.block_number)
-            ),
+            name: format!("{contract}, event {index} of block {block}"),
             detail,
         };
         macro_rules! decoded {
             ($events:ty) => {
-                <$events>::decode_raw_log(log.topics(), &log.inner.data.data)
+                <$events>::decode_raw_log(log.topics(), &log.data.data)
                     .map_err(|e| odd(format!("{e}; a newer version of this program may know it")))?
             };
         }
-        let done = match contract {
+        let done = match *contract {
             Contract::Members => self.members(decoded!(Members::MembersEvents)),
             Contract::Programs => self.programs(decoded!(Programs::ProgramsEvents)),
             Contract::Enclaves => self.enclaves(decoded!(Enclaves::EnclavesEvents)),
-            Contract::Datasets => self.datasets(decoded!(Datasets::DatasetsEvents), log.block_timestamp),
+            Contract::Datasets => self.datasets(decoded!(Datasets::DatasetsEvents), *time),
             Contract::Market => self.market(decoded!(Market::MarketEvents)),
             Contract::Rounds => self.rounds(decoded!(Rounds::RoundsEvents)),
             Contract::Manager => {
@@ -292,10 +288,6 @@ fn stranger(account: Address) -> Member {
     }
 }
 
-fn number(n: Option<u64>) -> String {
-    n.map_or_else(|| "?".into(), |n| n.to_string())
-}
-
 fn kind(code: u8) -> Kind {
     match code {
         1 => Kind::Validation,
@@ -311,14 +303,14 @@ mod tests {
 
     use std::time::Instant;
 
-    use alloy::sol_types::SolEvent;
+    use alloy_sol_types::SolEvent;
 
     use super::*;
 
-    /// Logs as a node gives them.
-    fn log(event: &impl SolEvent) -> Log {
-        let inner = alloy::primitives::Log { address: Address::ZERO, data: event.encode_log_data() };
-        Log { inner, ..Log::default() }
+    /// Events of the market.
+    fn said(event: &impl SolEvent) -> Event {
+        let log = alloy_primitives::Log { address: Address::ZERO, data: event.encode_log_data() };
+        Event { at: (77, 3), time: None, contract: Contract::Market, log }
     }
 
     #[test]
@@ -347,8 +339,8 @@ mod tests {
             deposit: U256::ZERO,
         };
         let served = Market::ModelServed { modelId: model_id, enclave, runner: enclave, serving: 1 };
-        book.apply(Contract::Market, &log(&proposed)).unwrap();
-        book.apply(Contract::Market, &log(&served)).unwrap();
+        book.apply(&said(&proposed)).unwrap();
+        book.apply(&said(&served)).unwrap();
         let begin = Instant::now();
         let mut quarter = None;
         for n in 0..50_000u64 {
@@ -371,8 +363,8 @@ mod tests {
                 runnerShare: U256::from(1),
                 answer: Default::default(),
             };
-            book.apply(Contract::Market, &log(&bought)).unwrap();
-            book.apply(Contract::Market, &log(&settled)).unwrap();
+            book.apply(&said(&bought)).unwrap();
+            book.apply(&said(&settled)).unwrap();
             if n == 12_500 {
                 quarter = Some(begin.elapsed());
             }
@@ -389,14 +381,13 @@ mod tests {
     fn events_that_do_not_fit_are_refused_with_their_place() {
         let started =
             Market::TrainingStarted { modelId: U256::from(9), donors: 1, totalWeight: U256::ZERO.to() };
-        let mut place = log(&started);
-        (place.block_number, place.log_index) = (Some(77), Some(3));
-        let error = Book::default().apply(Contract::Market, &place).unwrap_err().to_string();
+        let place = said(&started);
+        let error = Book::default().apply(&place).unwrap_err().to_string();
         assert!(error.contains("market, event 3 of block 77") && error.contains("model 9"), "{error}");
         let mut unknown = place.clone();
-        unknown.inner.data =
-            alloy::primitives::LogData::new_unchecked(vec![B256::repeat_byte(1)], Default::default());
-        let error = Book::default().apply(Contract::Market, &unknown).unwrap_err().to_string();
+        unknown.log.data =
+            alloy_primitives::LogData::new_unchecked(vec![B256::repeat_byte(1)], Default::default());
+        let error = Book::default().apply(&unknown).unwrap_err().to_string();
         assert!(error.contains("a newer version of this program may know it"), "{error}");
     }
 }

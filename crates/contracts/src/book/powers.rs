@@ -7,12 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy::primitives::{Address, B256, Log, keccak256};
-use alloy::sol_types::{SolCall, SolEvent, SolEventInterface};
+use alloy_primitives::{Address, B256, Log, keccak256};
+use alloy_sol_types::{SolCall, SolEvent, SolEventInterface};
 
-use crate::Deployment;
-use crate::contracts::{
-    AccessManager, Contract, Directory, Enclaves, Market, Members, Programs, TimelockController,
+use crate::{
+    AccessManager, Contract, Deployment, Directory, Enclaves, Market, Members, Programs, TimelockController,
     manager_roles,
 };
 
@@ -83,6 +82,11 @@ impl Powers {
             exceptions: 0,
             handed_over: false,
         }
+    }
+
+    /// The same deployment, of which nothing is known.
+    pub(super) fn anew(&self) -> Self {
+        Self::of(&self.d)
     }
 
     /// Takes the next event of the chain, whichever contract it is of. `time` is that of its block in Unix seconds, when it
@@ -338,7 +342,8 @@ impl Powers {
             t if t == d.manager => AccessManager::AccessManagerCalls::name_by_selector(selector),
             _ => None,
         };
-        let name = name.map_or_else(|| format!("0x{}", alloy::hex::encode(selector)), str::to_owned);
+        let name =
+            name.map_or_else(|| format!("0x{}", alloy_primitives::hex::encode(selector)), str::to_owned);
         format!("{}.{name}", self.contract(target))
     }
 }

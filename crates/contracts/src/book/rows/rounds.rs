@@ -1,10 +1,10 @@
 //! The rows of training rounds.
 
-use alloy::primitives::{Address, B256};
+use alloy_primitives::{Address, B256};
 use serde::Serialize;
 
 use super::RoundState;
-use crate::contracts::reasons;
+use crate::reasons;
 
 /// A hash that somebody put on record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

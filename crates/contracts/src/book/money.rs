@@ -5,11 +5,20 @@
 
 use std::collections::BTreeMap;
 
-use alloy::primitives::{Address, U256};
+use alloy_primitives::{Address, U256};
 use serde::Serialize;
 
+use super::Book;
 use super::rows::{Amount, Model, ModelState, QueryState};
-use super::{Book, Holdings};
+
+/// What the contracts say themselves about the market's money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holdings {
+    /// What the market says that it owes, all in all.
+    pub obligations: Amount,
+    /// What the token says that the market has.
+    pub balance: Amount,
+}
 
 /// The money of one model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

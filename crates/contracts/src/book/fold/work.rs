@@ -1,6 +1,6 @@
 //! Events of models, queries and rounds.
 
-use alloy::primitives::U256;
+use alloy_primitives::U256;
 
 use super::super::Book;
 use super::super::rows::{
@@ -8,7 +8,7 @@ use super::super::rows::{
     RoundState, Serving, Shared, Terms,
 };
 use super::Odd;
-use crate::contracts::{Market, Rounds, reasons};
+use crate::{Market, Rounds, reasons};
 
 impl Book {
     pub(super) fn market(&mut self, event: Market::MarketEvents) -> Result<(), Odd> {

@@ -58,7 +58,7 @@ impl fmt::Display for Contract {
 }
 
 mod manager {
-    alloy::sol!(
+    alloy_sol_types::sol!(
         #[derive(Debug)]
         AccessManager,
         "../../contracts/artifacts/AccessManager.json"
@@ -66,7 +66,7 @@ mod manager {
 }
 pub use manager::AccessManager;
 mod token {
-    alloy::sol!(
+    alloy_sol_types::sol!(
         #[derive(Debug)]
         TestToken,
         "../../contracts/artifacts/TestToken.json"
@@ -74,7 +74,7 @@ mod token {
 }
 pub use token::TestToken;
 mod members {
-    alloy::sol!(
+    alloy_sol_types::sol!(
         #[derive(Debug)]
         Members,
         "../../contracts/artifacts/Members.json"
@@ -82,7 +82,7 @@ mod members {
 }
 pub use members::Members;
 mod programs {
-    alloy::sol!(
+    alloy_sol_types::sol!(
         #[derive(Debug)]
         Programs,
         "../../contracts/artifacts/Programs.json"
@@ -90,7 +90,7 @@ mod programs {
 }
 pub use programs::Programs;
 mod enclaves {
-    alloy::sol!(
+    alloy_sol_types::sol!(
         #[derive(Debug)]
         Enclaves,
         "../../contracts/artifacts/Enclaves.json"
@@ -98,7 +98,7 @@ mod enclaves {
 }
 pub use enclaves::Enclaves;
 mod datasets {
-    alloy::sol!(
+    alloy_sol_types::sol!(
         #[derive(Debug)]
         Datasets,
         "../../contracts/artifacts/Datasets.json"
@@ -106,7 +106,7 @@ mod datasets {
 }
 pub use datasets::Datasets;
 mod market {
-    alloy::sol!(
+    alloy_sol_types::sol!(
         #[derive(Debug)]
         Market,
         "../../contracts/artifacts/Market.json"
@@ -114,7 +114,7 @@ mod market {
 }
 pub use market::Market;
 mod rounds {
-    alloy::sol!(
+    alloy_sol_types::sol!(
         #[derive(Debug)]
         Rounds,
         "../../contracts/artifacts/Rounds.json"
@@ -122,7 +122,7 @@ mod rounds {
 }
 pub use rounds::Rounds;
 mod timelock {
-    alloy::sol!(
+    alloy_sol_types::sol!(
         #[derive(Debug)]
         TimelockController,
         "../../contracts/artifacts/TimelockController.json"
@@ -130,7 +130,7 @@ mod timelock {
 }
 pub use timelock::TimelockController;
 mod governor {
-    alloy::sol!(
+    alloy_sol_types::sol!(
         #[derive(Debug)]
         HistoneGovernor,
         "../../contracts/artifacts/HistoneGovernor.json"
@@ -138,7 +138,7 @@ mod governor {
 }
 pub use governor::HistoneGovernor;
 mod directory {
-    alloy::sol!(
+    alloy_sol_types::sol!(
         #[derive(Debug)]
         Directory,
         "../../contracts/artifacts/Directory.json"
@@ -147,7 +147,7 @@ mod directory {
 pub use directory::Directory;
 // One for each large pool of donors, so that no deployment has a fixed one.
 mod epochs {
-    alloy::sol!(
+    alloy_sol_types::sol!(
         #[derive(Debug)]
         Epochs,
         "../../contracts/artifacts/Epochs.json"

@@ -1,0 +1,135 @@
+//! Following a chain: each block is read once, whoever asks.
+
+use alloy::primitives::{Address, B256};
+use alloy::providers::Provider;
+use alloy::rpc::types::{Filter, Log};
+use alloy::sol_types::SolEvent;
+use histone_contracts::{Book, Contract, Event, Journal, LedgerError, Logged};
+use tokio::sync::MutexGuard;
+
+use crate::{Ledger, explain};
+
+/// The contracts whose events are followed. The token's are not: others use it, too.
+const FOLLOWED: [Contract; 10] = [
+    Contract::Manager,
+    Contract::Members,
+    Contract::Programs,
+    Contract::Enclaves,
+    Contract::Datasets,
+    Contract::Market,
+    Contract::Rounds,
+    Contract::Timelock,
+    Contract::Governor,
+    Contract::Directory,
+];
+
+impl Ledger {
+    /// What the contracts said, up to now. Clones of a ledger share it, so that one of them reads what is new for all.
+    pub(crate) async fn journal(&self) -> Result<MutexGuard<'_, Journal>, LedgerError> {
+        let mut journal = self.journal.lock().await;
+        self.catch_up(&mut journal, &FOLLOWED).await?;
+        Ok(journal)
+    }
+
+    /// Everything that the ledger has, as rows. Only the events of these contracts are read: what needs those of another is
+    /// left out of the book (see [`Book::take`]).
+    pub async fn book(&self, contracts: &[Contract]) -> Result<Book, LedgerError> {
+        let mut journal = Journal::default();
+        self.catch_up(&mut journal, contracts).await?;
+        let mut book = Book::of(&self.deployment);
+        book.take(&journal)?;
+        Ok(book)
+    }
+
+    /// All events of type `E` that a contract has emitted, oldest first.
+    pub async fn events<E: SolEvent>(&self, contract: Contract) -> Result<Vec<E>, LedgerError> {
+        self.journal().await?.said(contract)
+    }
+
+    /// Events of type `E` of a contract, oldest first, each with its place on the chain; of those whose first indexed
+    /// argument is `about`, where one is given.
+    pub async fn logged<E: SolEvent>(
+        &self,
+        contract: Contract,
+        about: Option<B256>,
+    ) -> Result<Vec<Logged<E>>, LedgerError> {
+        let mut journal = self.journal().await?;
+        for block in journal.undated::<E>(contract, about) {
+            journal.date(block, self.connection.time_of(block).await?);
+        }
+        journal.logged(contract, about)
+    }
+
+    /// Reads what is new on the chain. Where the chain has another block than the journal, that is taken back first.
+    async fn catch_up(&self, journal: &mut Journal, contracts: &[Contract]) -> Result<(), LedgerError> {
+        let head = match self.block {
+            None => self.connection.head().await?,
+            Some(number) => self.connection.head_at(number).await?,
+        };
+        while let Some(last) = journal.head().copied() {
+            if last == head {
+                return Ok(());
+            }
+            if last.block < head.block && self.connection.head_at(last.block).await? == last {
+                break;
+            }
+            journal.step_back();
+        }
+        let from = journal.head().map_or(0, |last| last.block.saturating_add(1));
+        let addresses: Vec<Address> = contracts.iter().map(|&c| self.deployment.address(c)).collect();
+        let logs = self.logs("events", Filter::new().address(addresses), (from, head.block)).await?;
+        let mut events = Vec::with_capacity(logs.len());
+        for log in logs {
+            let of = |contract: &&Contract| self.deployment.address(**contract) == log.address();
+            if let Some(&contract) = contracts.iter().find(of) {
+                events.push(event(contract, log)?);
+            }
+        }
+        journal.extend(events, head);
+        Ok(())
+    }
+
+    /// All logs of a range of blocks that a filter lets through, oldest first. Nodes cap how many they give at once: then
+    /// the range is halved.
+    pub(crate) async fn logs(
+        &self,
+        name: &str,
+        filter: Filter,
+        blocks: (u64, u64),
+    ) -> Result<Vec<Log>, LedgerError> {
+        let provider = self.connection.provider();
+        let mut logs = Vec::new();
+        let mut ranges = vec![blocks];
+        while let Some((from, to)) = ranges.pop() {
+            match provider.get_logs(&filter.clone().from_block(from).to_block(to)).await {
+                Ok(found) => logs.extend(found),
+                Err(error) if from < to && explain::is_limit(&error) => {
+                    let middle = from + (to - from) / 2;
+                    ranges.push((middle + 1, to));
+                    ranges.push((from, middle));
+                }
+                Err(error) => return Err(explain::transport(name, error)),
+            }
+        }
+        Ok(logs)
+    }
+
+    /// All logs of the chain that a filter lets through, oldest first.
+    pub(crate) async fn all_logs(&self, name: &str, filter: Filter) -> Result<Vec<Log>, LedgerError> {
+        let head = self.connection.head().await?;
+        self.logs(name, filter, (0, head.block)).await
+    }
+}
+
+fn event(contract: Contract, log: Log) -> Result<Event, LedgerError> {
+    let (Some(block), Some(index)) = (log.block_number, log.log_index) else {
+        return Err(LedgerError::Decode {
+            name: format!("{contract}: events"),
+            detail: "a log without its place on the chain".into(),
+        });
+    };
+    Ok(Event { at: (block, index), time: log.block_timestamp, contract, log: log.inner })
+}
+
+#[cfg(test)]
+mod tests;
