@@ -13,22 +13,9 @@ use crate::limits::Allowances;
 use crate::queue::Queue;
 use crate::rpc::Filters;
 use crate::store::{Store, View};
-use crate::{Block, BlockRecord, ChainError, Clock, Genesis, MAX_AHEAD, Sequencer, Transaction};
-
-/// A header and its hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BlockHeader {
-    /// Keccak-256 of the encoded header.
-    pub hash: B256,
-    /// The Ethereum header.
-    pub header: Header,
-}
-
-impl From<Header> for BlockHeader {
-    fn from(header: Header) -> BlockHeader {
-        BlockHeader { hash: header.hash_slow(), header }
-    }
-}
+use crate::{
+    Block, BlockHeader, BlockRecord, ChainError, ChainSize, Clock, Genesis, MAX_AHEAD, Sequencer, Transaction,
+};
 
 /// An open chain. Clones share it; it closes with the last clone. Safe to use from several threads: reads see a
 /// consistent snapshot and do not wait for the writer.
@@ -56,19 +43,6 @@ struct Inner {
 
 /// Told the number of each block after it became durable. Runs while the writer waits, so it must be quick.
 pub(crate) type Watcher = dyn Fn(u64) + Send + Sync;
-
-/// How much a chain holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChainSize {
-    /// Blocks, block 0 included.
-    pub blocks: u64,
-    /// Transactions in them.
-    pub transactions: u64,
-    /// Accounts that exist at the head.
-    pub accounts: u64,
-    /// Storage slots that are not zero at the head.
-    pub slots: u64,
-}
 
 impl Chain {
     /// Makes a new chain in `dir`, which is created when missing, and opens it. Block 0 is on disk on return.

@@ -83,7 +83,7 @@ mod store;
 mod transaction;
 mod work;
 
-pub use chain::{BlockHeader, Chain, ChainSize};
+pub use chain::Chain;
 pub use clock::{Clock, MAX_AHEAD, ManualClock, SystemClock};
 pub use error::ChainError;
 pub use execution::{
@@ -91,7 +91,7 @@ pub use execution::{
 };
 pub use genesis::Genesis;
 pub use limits::{Allowance, FreeGas, IsMember};
-pub use record::BlockRecord;
+pub use record::{BlockHeader, BlockRecord, ChainSize};
 pub use replay::{ReplayError, ReplayReport, replay};
 pub use replica::{RawBlock, RawGenesis, Replica};
 pub use rpc::{MAX_ANSWER_BYTES, MAX_BATCH, MAX_ELEMENT_BYTES, MAX_LOGS, MAX_REQUEST_BYTES, RpcError};

@@ -33,6 +33,34 @@ pub struct BlockRecord {
     pub kept_at: u64,
 }
 
+/// A header and its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockHeader {
+    /// Keccak-256 of the encoded header.
+    pub hash: B256,
+    /// The Ethereum header.
+    pub header: Header,
+}
+
+impl From<Header> for BlockHeader {
+    fn from(header: Header) -> BlockHeader {
+        BlockHeader { hash: header.hash_slow(), header }
+    }
+}
+
+/// How much a chain holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainSize {
+    /// Blocks, block 0 included.
+    pub blocks: u64,
+    /// Transactions in them.
+    pub transactions: u64,
+    /// Accounts that exist at the head.
+    pub accounts: u64,
+    /// Storage slots that are not zero at the head.
+    pub slots: u64,
+}
+
 #[derive(RlpEncodable, RlpDecodable)]
 struct Encoded {
     header: Header,

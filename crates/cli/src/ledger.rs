@@ -15,6 +15,7 @@ mod rounds;
 mod text;
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
@@ -56,6 +57,31 @@ pub enum Command {
     Governance(governance::GovernanceCommand),
 }
 
+/// The folder that a command reads, for the message about a damaged one.
+fn folder(command: &Command) -> PathBuf {
+    let place = match command {
+        Command::Account(c) => accounts::place(c),
+        Command::Program(registers::ProgramCommand::List { reading, .. })
+        | Command::Program(registers::ProgramCommand::Show { reading, .. })
+        | Command::Enclave(registers::EnclaveCommand::List { reading, .. })
+        | Command::Enclave(registers::EnclaveCommand::Show { reading, .. })
+        | Command::Dataset(registers::DatasetCommand::List { reading, .. })
+        | Command::Dataset(registers::DatasetCommand::Show { reading, .. })
+        | Command::Model(market::ModelCommand::List { reading, .. })
+        | Command::Model(market::ModelCommand::Show { reading, .. })
+        | Command::Query(market::QueryCommand::List { reading, .. })
+        | Command::Query(market::QueryCommand::Show { reading, .. })
+        | Command::Round(rounds::RoundCommand::List { reading, .. })
+        | Command::Round(rounds::RoundCommand::Show { reading, .. }) => Some(&reading.place),
+        // They read no ledger.
+        Command::Program(_) => None,
+        Command::Revenue(c) => revenue::place(c),
+        Command::Ledger(c) => deploy::place(c),
+        Command::Governance(c) => governance::place(c),
+    };
+    place.map_or_else(|| PathBuf::from(place::DEFAULT), place::Place::dir)
+}
+
 /// Runs one of them.
 pub fn run(command: Command, out: &mut dyn Write) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -63,7 +89,7 @@ pub fn run(command: Command, out: &mut dyn Write) -> Result<bool> {
         .build()
         .context("cannot start the runtime")?;
     // Only the folder of a reader is opened here, and every reader has one to name.
-    let shown = place::folder(&command);
+    let shown = folder(&command);
     read_chain(&shown, || {
         runtime.block_on(async {
             match command {

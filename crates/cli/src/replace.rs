@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use histone_chain::FILE_NAME;
 use histone_compliance::folder::Folder;
-use histone_node::run::place::{FUNDED, LOCK};
+use histone_node::run::FUNDED;
+use histone_node::run::place::LOCK;
 
 /// One of these is in every folder of a run, finished or not; the last while the mark is being written.
 const MARKS: [&str; 3] = ["manifest.json", "UNFINISHED", "UNFINISHED.partial"];

@@ -73,8 +73,7 @@ use serde::Serialize;
 
 use crate::folder::Folder;
 
-pub use leaves::Step;
-pub use table::{Basis, Row, TABLE, document_of, lookup, print as table};
+pub use table::{Basis, Row, Step, TABLE, document_of, lookup, print as table};
 
 /// What came out of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -269,7 +268,7 @@ async fn contents(folder: &Folder, node: Option<&Connection>, reporter: &mut Rep
     let committee = cohort::committee(&run).await;
     let paper = recruited.paper.as_ref();
     let basis =
-        rounds::Basis { donors, datasets: &datasets, enclaves: &enclaves, paper, committee: &committee };
+        cohort::Basis { donors, datasets: &datasets, enclaves: &enclaves, paper, committee: &committee };
     let (check, trained) = rounds::check(&run, &basis);
     reporter.add(check);
     let (check, sites) = evaluations::check(&run, donors, &enclaves, trained.as_ref());

@@ -232,6 +232,20 @@ pub mod manager_roles {
     pub const PAUSER: u64 = 1;
 }
 
+/// Where a round is.
+pub mod round_status {
+    /// Updates are anchored.
+    pub const OPEN: u8 = 1;
+    /// The survivors are fixed; the committee opens their sum.
+    pub const CLOSED: u8 = 2;
+}
+
+/// Where a query is.
+pub mod query_state {
+    /// Paid, and neither answered nor refunded.
+    pub const FUNDED: u8 = 1;
+}
+
 /// States of a model in the market.
 pub mod model_state {
     pub const RECRUITING: u8 = 1;

@@ -13,6 +13,7 @@ pub mod book;
 mod deployment;
 mod error;
 mod journal;
+pub mod survivors;
 mod view;
 
 pub use abi::*;

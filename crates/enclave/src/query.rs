@@ -1,6 +1,6 @@
 //! The query service: holds a trained model sealed, answers paid queries, signs what settles them.
 
-use histone_contracts::{Contract, Deployment, Enclaves, LedgerError, LedgerView, Market};
+use histone_contracts::{Contract, Deployment, Enclaves, LedgerError, LedgerView, Market, query_state};
 use histone_federation::training::model_hash;
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Reader, Wire, Writer, decode_vector, encode_vector};
@@ -25,8 +25,6 @@ const MODEL: &str = "model";
 /// Seconds that an answer needs to reach the ledger, at the most. It is public from the moment in which it is sent there:
 /// with less time left, a user could read it off a settlement that comes too late, and take the price back.
 pub const SETTLING: u64 = 60;
-/// State of a query that is paid and open, in the market's code.
-const FUNDED: u8 = 1;
 
 /// What a query enclave is started with: the model on which market, and the plan, whose document names the method that made it
 /// and the module that applies it.
@@ -216,7 +214,7 @@ impl QueryEnclave {
         let not_backed = |what: &str| EnclaveError::NotBacked(what.to_string());
         let query = ledger.read(Contract::Market, Market::queryCall { queryId: query_id }).await?;
         match query.state {
-            FUNDED => {}
+            query_state::FUNDED => {}
             0 => return Err(not_backed("this user has not bought this access code")),
             _ => return Err(not_backed("the access code is used or refunded")),
         }

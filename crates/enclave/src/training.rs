@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use histone_attestation::cohort::{CohortPolicy, EvidenceSource};
-use histone_contracts::{Contract, Datasets, Deployment, LedgerView, Rounds};
+use histone_contracts::{Contract, Datasets, Deployment, LedgerView, Rounds, round_status};
 use histone_federation::BoxError;
 use histone_federation::committee::PartialSum;
 use histone_federation::dispute;
@@ -36,9 +36,6 @@ use crate::instance::{EnclaveError, Instance, SealedDataset};
 use crate::method::{HostedMethod, Step, Training};
 use crate::plan::plan_of;
 use crate::reading::rows_of;
-
-/// Round status on the ledger: updates are anchored.
-const OPEN: u8 = 1;
 
 /// What a training enclave is started with beside the program: which model on which market, and the plan's document by its
 /// hash.
@@ -283,7 +280,7 @@ impl TrainingEnclave {
         if on_ledger.headerHash.0 != header.hash() {
             return refuse("the ledger names another header for this round");
         }
-        if on_ledger.status != OPEN {
+        if on_ledger.status != round_status::OPEN {
             return refuse("its round is not open");
         }
         if on_ledger.minSurvivors != f.min_survivors {

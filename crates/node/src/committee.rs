@@ -13,7 +13,7 @@ use std::collections::btree_map::Entry;
 
 use histone_attestation::AppraisalError;
 use histone_attestation::cohort::PlaceError;
-use histone_contracts::{Contract, Market, Members, Rounds};
+use histone_contracts::{Contract, Market, Members, Rounds, reasons, round_status, survivors};
 use histone_enclave::cohort::{Moment, Watch, ended};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::BoxError;
@@ -30,13 +30,6 @@ use crate::duplicates::Notices;
 use crate::error::NodeError;
 use crate::party::Party;
 use crate::world::World;
-
-/// Round status on the ledger: updates are anchored.
-const OPEN: u8 = 1;
-/// Closed with a survivor set, its sum not yet opened.
-const CLOSED: u8 = 2;
-
-pub use histone_contracts::reasons;
 
 /// How far a member's lock on a round came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +76,7 @@ impl CommitteeMember {
         let withdrawn: Vec<u16> = withdrawn.map(|u| u.donor).collect();
         let info = world.ledger.read(Contract::Rounds, Rounds::roundInfoCall { modelId: id, round }).await?;
         let cohort = match Moment::of_round(id, round, &world.ledger).await? {
-            Some((opened, _)) if matches!(info.status, OPEN | CLOSED) => {
+            Some((opened, _)) if matches!(info.status, round_status::OPEN | round_status::CLOSED) => {
                 let mut cohort = watch.cohort(opened, &world.evidence(), &world.ledger).await?;
                 if !cohort.unbelieved.is_empty() {
                     // Who ended or came back in the minute of the opening is rightly in a header that names it.
@@ -126,7 +119,7 @@ impl CommitteeMember {
         let number: u64 = model_id.saturating_to();
         let info =
             world.ledger.read(Contract::Rounds, Rounds::roundInfoCall { modelId: model_id, round }).await?;
-        if info.status != CLOSED || info.headerHash.0 != header.hash() {
+        if info.status != round_status::CLOSED || info.headerHash.0 != header.hash() {
             return Err(NodeError::Message(format!("round {round} is not closed under this header")));
         }
         crate::plan::check_times(model_id, round, world).await?;
@@ -362,14 +355,11 @@ pub(crate) fn set(header: &RoundHeader, survivors: &[(u16, B256)]) -> Result<Sur
 pub async fn survivors(model_id: U256, round: u32, world: &World) -> Result<Vec<(u16, B256)>, NodeError> {
     let fixed =
         world.ledger.read(Contract::Rounds, Rounds::survivorsCall { modelId: model_id, round }).await?;
-    let anchored = world.ledger.events::<Rounds::UpdateAnchored>(Contract::Rounds).await?;
+    let about = Some(B256::from(model_id));
+    let anchored = world.ledger.logged::<Rounds::UpdateAnchored>(Contract::Rounds, about).await?;
+    let anchored = anchored.iter().map(|a| &a.event).filter(|a| a.round == round);
     let mut survivors: Vec<(u16, B256)> = anchored
-        .iter()
-        .filter(|a| a.modelId == model_id && a.round == round)
-        .filter(|a| {
-            let (word, bit) = (usize::from(a.donorIndex / 256), usize::from(a.donorIndex % 256));
-            fixed.bitmap.get(word).is_some_and(|w| w.bit(bit))
-        })
+        .filter(|a| survivors::has(&fixed.bitmap, a.donorIndex))
         .map(|a| (a.donorIndex, a.blobHash))
         .collect();
     survivors.sort_unstable();

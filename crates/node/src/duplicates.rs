@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use histone_attestation::cohort::Place;
-use histone_contracts::{Contract, Datasets};
+use histone_contracts::{Contract, Datasets, reasons};
 use histone_protocol::notice::{DuplicateNotice, NoticeError, Standing, later_donors, open_notice};
 use histone_protocol::record::Signed;
 use histone_protocol::report::ValidationReport;
 use histone_protocol::{Address, B256};
 
-use crate::committee::reasons;
 use crate::error::NodeError;
 use crate::party::Party;
 use crate::world::World;

@@ -242,7 +242,7 @@ impl Owner {
     /// Matches a white paper against data and consent; publishes and records the decision either way.
     /// A paper that is not the one on the ledger, or states other terms or another plan, is no question and is not answered.
     pub async fn consider(&mut self, blob: B256, model_id: u64, world: &World) -> Result<Answer, NodeError> {
-        let (paper, signer) = read_paper(blob, world)?;
+        let (paper, signer) = world.read_paper(blob)?;
         let on_ledger =
             world.ledger.read(Contract::Market, Market::modelCall { modelId: U256::from(model_id) }).await?;
         if paper.trainer != signer || on_ledger.trainer != signer {
@@ -568,16 +568,4 @@ fn same_terms(paper: &WhitePaper, terms: &Market::Terms) -> bool {
     U256::from(terms.instantPayment) == U256::from(paper.instant_payment)
         && U256::from(terms.queryPrice) == U256::from(paper.query_price)
         && (terms.donorsBps, terms.trainerBps, terms.runnerBps) == (split.donors, split.trainer, split.runner)
-}
-
-/// Reads a white paper, checks its signature and that it is about this ledger.
-pub fn read_paper(blob: B256, world: &World) -> Result<(WhitePaper, Address), NodeError> {
-    let (paper, signer) = Signed::<WhitePaper>::from_bytes(&world.blobs.get(blob)?)?.open()?;
-    if paper.ledger != world.ledger.deployment().id() {
-        return Err(NodeError::Message(format!(
-            "the white paper {blob} is about the ledger {} on chain {}, which is another one",
-            paper.ledger.contract, paper.ledger.chain_id
-        )));
-    }
-    Ok((paper, signer))
 }

@@ -10,6 +10,7 @@
 //! run waits, and gives queries and rounds minutes and not an hour.
 
 mod gas;
+mod outcome;
 pub mod place;
 mod queries;
 mod recruiting;
@@ -28,11 +29,12 @@ use histone_network::io_error;
 use crate::error::NodeError;
 use crate::party::Entropy;
 use crate::study::Study;
-pub use place::Network;
-use place::{End, Node, Place};
-pub use result::{
+pub use gas::FUNDED;
+pub use outcome::{
     Balance, ChainSummary, Declined, QueryOutcome, Refusal, RoundSummary, RunResult, SiteReport, Validation,
 };
+pub use place::Network;
+use place::{End, Node, Place};
 
 /// How to run.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! An end user: buys an access code, asks, and reads the answer.
 
 use histone_attestation::Attested;
-use histone_contracts::{Contract, Enclaves, Market, TestToken};
+use histone_contracts::{Contract, Enclaves, Market, TestToken, query_state};
 use histone_enclave::cohort;
 use histone_enclave::query::{self, QUERY_INFO, QueryRequest, code_hash, open_answer, query_aad};
 use histone_protocol::program::ProgramKind;
@@ -15,8 +15,6 @@ use crate::world::World;
 
 /// The series of access codes, for the party's counter.
 const CODES: &str = "codes";
-/// State of a query that is paid and open, in the market's code.
-const FUNDED: u8 = 1;
 
 /// An end user's node.
 #[derive(Debug)]
@@ -121,7 +119,7 @@ impl User {
             let code = self.code(number);
             let query_id = histone_contracts::query_id(self.party.account(), code_hash(code));
             let query = world.ledger.read(Contract::Market, Market::queryCall { queryId: query_id }).await?;
-            if query.state != FUNDED {
+            if query.state != query_state::FUNDED {
                 continue;
             }
             let model_id = u64::from(query.modelId);

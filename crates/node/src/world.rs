@@ -8,12 +8,13 @@ use histone_enclave::instance::Instance;
 use histone_enclave::{training, validation};
 use histone_ledger::Ledger;
 use histone_network::BlobStore;
+use histone_protocol::consent::WhitePaper;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::program::ProgramKind;
+use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256, U256};
 
 use crate::error::NodeError;
-use crate::owner::read_paper;
 use crate::programs::Methods;
 use crate::study::DEFAULT_MAX_AGE_HOURS;
 
@@ -39,11 +40,23 @@ impl World {
         |hash| self.blobs.get(hash).ok()
     }
 
+    /// Reads a white paper, checks its signature and that it is about this ledger.
+    pub fn read_paper(&self, blob: B256) -> Result<(WhitePaper, Address), NodeError> {
+        let (paper, signer) = Signed::<WhitePaper>::from_bytes(&self.blobs.get(blob)?)?.open()?;
+        if paper.ledger != self.ledger.deployment().id() {
+            return Err(NodeError::Message(format!(
+                "the white paper {blob} is about the ledger {} on chain {}, which is another one",
+                paper.ledger.contract, paper.ledger.chain_id
+            )));
+        }
+        Ok((paper, signer))
+    }
+
     /// By which rule the donors of a model are judged: what its white paper says.
     pub async fn cohort_policy(&self, model_id: u64) -> Result<CohortPolicy, NodeError> {
         let call = Market::modelCall { modelId: U256::from(model_id) };
         let model = self.ledger.read(Contract::Market, call).await?;
-        let (paper, _) = read_paper(model.whitePaperHash, self)?;
+        let (paper, _) = self.read_paper(model.whitePaperHash)?;
         Ok(CohortPolicy {
             appraisal: AppraisalPolicy::of(&paper.appraisal),
             programs: paper.programs,
@@ -72,7 +85,7 @@ impl World {
     ) -> Result<Attested, NodeError> {
         let call = Market::modelCall { modelId: U256::from(model_id) };
         let model = self.ledger.read(Contract::Market, call).await?;
-        let (paper, _) = read_paper(model.whitePaperHash, self)?;
+        let (paper, _) = self.read_paper(model.whitePaperHash)?;
         if !self.appraisal.covers(&paper.appraisal) {
             return Err(NodeError::Message(format!(
                 "the white paper of model {model_id} believes enclaves that this node does not"

@@ -8,8 +8,7 @@ use alloy_primitives::{Address, B256, Bytes};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, ReadableTableMetadata as _};
 
 use super::{ACCOUNT, BLOCK, BLOCK_NUMBER, CODE, FORMAT, META, SLOT, TRANSACTION, slot_key};
-use crate::chain::{BlockHeader, ChainSize};
-use crate::record::{BlockRecord, Mined, decode_header};
+use crate::record::{BlockHeader, BlockRecord, ChainSize, Mined, decode_header};
 use crate::state::DigestBuilder;
 use crate::{AccountState, ChainError, Genesis, StateReader};
 

@@ -14,7 +14,6 @@ use histone_ledger::view::directories;
 use histone_ledger::{Connection, Ledger};
 use histone_protocol::keys::SigningKey;
 
-use super::Command;
 use crate::chain::key;
 
 /// Where the ledger is read.
@@ -99,36 +98,12 @@ pub struct Opened {
     pub names: Names,
 }
 
-/// The folder that a command reads, for the message about a damaged one.
-pub fn folder(command: &Command) -> PathBuf {
-    use super::{accounts, deploy, governance, market, registers, revenue, rounds};
-    let place = match command {
-        Command::Account(c) => accounts::place(c),
-        Command::Program(registers::ProgramCommand::List { reading, .. })
-        | Command::Program(registers::ProgramCommand::Show { reading, .. })
-        | Command::Enclave(registers::EnclaveCommand::List { reading, .. })
-        | Command::Enclave(registers::EnclaveCommand::Show { reading, .. })
-        | Command::Dataset(registers::DatasetCommand::List { reading, .. })
-        | Command::Dataset(registers::DatasetCommand::Show { reading, .. })
-        | Command::Model(market::ModelCommand::List { reading, .. })
-        | Command::Model(market::ModelCommand::Show { reading, .. })
-        | Command::Query(market::QueryCommand::List { reading, .. })
-        | Command::Query(market::QueryCommand::Show { reading, .. })
-        | Command::Round(rounds::RoundCommand::List { reading, .. })
-        | Command::Round(rounds::RoundCommand::Show { reading, .. }) => Some(&reading.place),
-        // They read no ledger.
-        Command::Program(_) => None,
-        Command::Revenue(c) => revenue::place(c),
-        Command::Ledger(c) => deploy::place(c),
-        Command::Governance(c) => governance::place(c),
-    };
-    place.map_or_else(|| PathBuf::from(DEFAULT), Place::dir)
-}
-
-const DEFAULT: &str = "histone-run";
+/// The folder that a run leaves when none is named.
+pub const DEFAULT: &str = "histone-run";
 
 impl Place {
-    fn dir(&self) -> PathBuf {
+    /// Its folder, the usual one when none is named.
+    pub fn dir(&self) -> PathBuf {
         self.dir.clone().unwrap_or_else(|| DEFAULT.into())
     }
 

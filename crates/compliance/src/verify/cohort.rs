@@ -15,12 +15,23 @@ use histone_federation::header::{self, RoundHeader};
 use histone_protocol::B256;
 use histone_protocol::consent::WhitePaper;
 
-use super::decisions::Donor;
-use super::enclaves::Look;
+use super::datasets::Dataset;
+use super::decisions::{Donor, Donors};
+use super::enclaves::{Appraised, Look};
 use super::findings::told;
 use super::history::{Moment, Seen};
-use super::rounds::Basis;
 use super::run::Run;
+
+/// What the rounds rest on.
+pub(super) struct Basis<'a> {
+    pub(super) donors: &'a Donors,
+    pub(super) datasets: &'a BTreeMap<B256, Dataset>,
+    pub(super) enclaves: &'a Appraised,
+    /// The white paper of the trained model.
+    pub(super) paper: Option<&'a WhitePaper>,
+    /// Who may and must sit in its committee.
+    pub(super) committee: &'a Committee,
+}
 
 /// Who may and must sit in the committee of the trained model; a reason when nobody can tell.
 pub(super) type Committee = Result<RightCommittee, String>;

@@ -17,19 +17,8 @@ use serde_json::Value;
 use super::files::{bounded, document};
 use super::findings::{Findings, count};
 use super::run::Run;
-use super::table::{Basis, ENVELOPE, TABLE, document_of, lookup};
+use super::table::{Basis, ENVELOPE, Step, TABLE, document_of, lookup};
 use super::{Check, Outcome};
-
-/// One step from the root of a JSON document to a leaf.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Into an object.
-    Key(String),
-    /// Into a list.
-    Item(usize),
-    /// An empty list or object, which has no leaf of its own.
-    Empty,
-}
 
 /// A path for people: `rounds[3].updates.2`.
 pub(super) struct Shown<'a>(pub(super) &'a [Step]);

@@ -10,15 +10,12 @@ use histone_federation::committee::{Member, PartialSum};
 use histone_federation::header::{RoundHeader, Seat};
 use histone_federation::training::Finished;
 use histone_program_sdk::wire::Wire;
-use histone_protocol::consent::WhitePaper;
 use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
 
 use super::Check;
-use super::cohort::{self, Committee};
-use super::datasets::Dataset;
-use super::decisions::{Donor, Donors};
-use super::enclaves::Appraised;
+use super::cohort::{self, Basis};
+use super::decisions::Donor;
 use super::findings::{Findings, count, told};
 use super::history::Seen;
 use super::run::Run;
@@ -44,17 +41,6 @@ struct Log {
     /// Blob hashes by round and donor; the contract takes one each.
     anchored: BTreeMap<(u32, u16), B256>,
     last: Vec<Seen<Rounds::RoundFinal>>,
-}
-
-/// What the rounds rest on.
-pub(super) struct Basis<'a> {
-    pub(super) donors: &'a Donors,
-    pub(super) datasets: &'a BTreeMap<B256, Dataset>,
-    pub(super) enclaves: &'a Appraised,
-    /// The white paper of the trained model.
-    pub(super) paper: Option<&'a WhitePaper>,
-    /// Who may and must sit in its committee.
-    pub(super) committee: &'a Committee,
 }
 
 pub(super) fn check(run: &Run, basis: &Basis<'_>) -> (Check, Option<Trained>) {

@@ -9,7 +9,16 @@ mod rows;
 use rows::DOCUMENTS;
 pub use rows::TABLE;
 
-use super::leaves::Step;
+/// One step from the root of a JSON document to a leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Into an object.
+    Key(String),
+    /// Into a list.
+    Item(usize),
+    /// An empty list or object, which has no leaf of its own.
+    Empty,
+}
 
 /// On what a leaf rests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

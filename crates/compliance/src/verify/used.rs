@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
-use histone_contracts::{Contract, Market, Rounds, reasons};
+use histone_contracts::{Contract, Market, Rounds, reasons, survivors};
 use histone_federation::header::RoundHeader;
 use histone_protocol::{Address, B256};
 
@@ -100,7 +100,7 @@ impl Locked {
             .filter(|s| here(s.event.modelId, s.event.round) && s.order > closed.order)
             .map(|s| (s.event.donorIndex, s.event.attempt))
             .collect();
-        let mut survivors = donors_in(&closed.event.bitmap);
+        let mut survivors = survivors::listed(&closed.event.bitmap);
         survivors.retain(|donor| !dropped.contains_key(donor));
         let attempt = dropped.values().copied().max().unwrap_or(0);
         let named = named(run, round);
@@ -152,13 +152,6 @@ pub(super) fn named(run: &Run, round: &Seen<Rounds::RoundOpened>) -> BTreeMap<Ad
     named
 }
 
-/// Donor i is bit i % 256 of word i / 256.
-fn donors_in(bitmap: &[U256]) -> Vec<u16> {
-    (0..=u16::MAX)
-        .filter(|&i| bitmap.get(usize::from(i / 256)).is_some_and(|word| word.bit(usize::from(i % 256))))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,12 +179,5 @@ mod tests {
         let sum = posted([(3, Some(5)), (9, None), (12, None)]);
         assert_eq!(of(&sum), [Ok(vec![3]), Ok(vec![9, 12]), missing(3), missing(4)]);
         assert_eq!(sum.kept().count(), 2);
-    }
-
-    #[test]
-    fn reads_the_bitmap_of_survivors() {
-        let bit = |i: u8| U256::from(1) << i;
-        assert_eq!(donors_in(&[bit(1) | bit(3) | bit(255), bit(0) | bit(7)]), [1, 3, 255, 256, 263]);
-        assert_eq!(donors_in(&[]), [0u16; 0]);
     }
 }

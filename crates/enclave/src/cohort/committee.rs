@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use histone_contracts::{Contract, LedgerError, LedgerView, Logged, Market, Members, Rounds, roles};
 use histone_federation::header::Seat;
+use histone_protocol::committee::MAX_MEMBERS;
 use histone_protocol::seal::{SealProof, SealPublicKey};
 use histone_protocol::{Address, B256, U256};
-
-/// A committee has no more seats than that, as in the contract (`Committees.MAX_MEMBERS`).
-const MOST: usize = 32;
 
 /// A place on the chain: block and position among its logs.
 type At = (u64, u64);
@@ -124,7 +122,7 @@ impl RightCommittee {
             })
             .collect();
         ready.sort_unstable();
-        ready.truncate(MOST);
+        ready.truncate(MAX_MEMBERS.into());
         Ok(Self {
             must: ready.iter().filter(|(since, ..)| *since < proposed).map(|(_, who, _)| *who).collect(),
             may: ready.into_iter().map(|(_, account, key)| (account, key)).collect(),

@@ -1,12 +1,12 @@
 //! A share that a member calls unreadable: the donor's enclave shows it, everybody else looks who is wrong and says so.
 
-use histone_contracts::{Contract, Rounds};
+use histone_contracts::{Contract, Rounds, reasons};
 use histone_federation::dispute::{ShareOpening, Verdict, check_opening};
 use histone_federation::header::RoundHeader;
 use histone_federation::update::Hpke;
 use histone_protocol::{B256, U256};
 
-use super::{CommitteeMember, reasons};
+use super::CommitteeMember;
 use crate::error::NodeError;
 use crate::world::World;
 

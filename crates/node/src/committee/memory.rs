@@ -2,21 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use histone_contracts::{Contract, Market, Rounds};
+use histone_contracts::{Contract, Market, Rounds, model_state, round_status};
 use histone_federation::BoxError;
 use histone_federation::committee::{CommitteeError, OpenedRounds, Opening, Prepared};
 use histone_protocol::{B256, U256};
 use serde::{Deserialize, Serialize};
 
-use super::CLOSED;
 use crate::error::NodeError;
 use crate::party::Party;
 use crate::world::World;
 
 const OPENED: &str = "opened.json";
 const PROMISED: &str = "promised.json";
-/// State of a model in training, in the market's code.
-const TRAINING: u8 = 2;
 
 /// What this member has opened, in its own directory: written and synced before a share is released.
 pub(super) struct Memory<'a>(pub(super) &'a Party);
@@ -52,11 +49,12 @@ impl Memory<'_> {
             // there by then shows.
             let time = world.ledger.time().await?;
             let standing = Market::standingCall { modelId: U256::from(promise.model) };
-            let given_up = world.ledger.read(Contract::Market, standing).await?.state != TRAINING;
+            let given_up =
+                world.ledger.read(Contract::Market, standing).await?.state != model_state::TRAINING;
             let call = Rounds::roundInfoCall { modelId: U256::from(promise.model), round: promise.round };
             let info = world.ledger.read(Contract::Rounds, call).await?;
             let other = info.attempt != promise.attempt;
-            let over = info.status != CLOSED || time > info.openBy;
+            let over = info.status != round_status::CLOSED || time > info.openBy;
             if other || (!info.opened && (over || given_up)) {
                 ended.push(promise);
             }

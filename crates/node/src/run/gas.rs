@@ -14,9 +14,11 @@ use histone_protocol::{Address, U256};
 use zeroize::Zeroizing;
 
 use super::Observer;
-use super::place::FUNDED;
 use crate::error::NodeError;
 use crate::study::Study;
+
+/// Lies in the private directory as long as the parties may have coins of the funder.
+pub const FUNDED: &str = "funded";
 
 /// Gas of the calls, rounded up well: measured figures are in `docs/performance.md`.
 mod gas_of {

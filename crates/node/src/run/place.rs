@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,6 @@ use histone_protocol::B256;
 use histone_protocol::keys::SigningKey;
 
 use super::gas::Purse;
-use super::setup::private_dir;
 use super::{Observer, Options};
 use crate::error::NodeError;
 use crate::party::Entropy;
@@ -33,8 +32,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const LOOKS_BEFORE_TICK: u32 = 15;
 /// Lies in the private directory and is locked as long as a run on a network goes on.
 pub const LOCK: &str = "run.lock";
-/// Lies in the private directory as long as the parties may have coins of the funder.
-pub const FUNDED: &str = "funded";
 
 /// A network on which a run puts its ledger.
 #[derive(Clone)]
@@ -248,6 +245,21 @@ impl Place {
             }
         })
     }
+}
+
+/// Where the parties' private directories are: beside the run folder, so that the folder can be given away.
+pub(super) fn private_dir(folder: &Folder) -> Result<PathBuf, NodeError> {
+    let root = folder.root();
+    // `.` and `..` have no name to put `.private` behind: the secrets would lie inside of the folder.
+    let Some(name) = root.file_name() else {
+        let shown = root.display();
+        return Err(NodeError::Message(format!(
+            "`{shown}` cannot be a run folder; name a folder of its own with --out"
+        )));
+    };
+    let mut name = name.to_os_string();
+    name.push(".private");
+    Ok(root.with_file_name(name))
 }
 
 /// Takes the lock of a run on a network, so that `--replace` does not pull the folder from under it.

@@ -5,9 +5,8 @@ use histone_enclave::query::QueryEnclave;
 use histone_protocol::report::NamedValue;
 
 use super::Observer;
+use super::outcome::QueryOutcome;
 use super::recruiting::Recruited;
-use super::refusals::expect;
-use super::result::QueryOutcome;
 use super::setup::Cast;
 use super::training::{Trained, main_trainer};
 use crate::error::NodeError;
@@ -81,4 +80,12 @@ pub(super) async fn serve(
     });
     served.enclave = Some(enclave);
     Ok(served)
+}
+
+/// Gives the message of a refusal that was made for the right reason. Any other error, such as a full disk, is no
+/// refusal and goes on as an error.
+pub(super) fn expect(error: impl Into<NodeError>, reason: &str) -> Result<String, NodeError> {
+    let error = error.into();
+    let text = histone_protocol::with_causes(&error);
+    if text.contains(reason) { Ok(text) } else { Err(error) }
 }

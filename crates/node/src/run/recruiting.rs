@@ -9,7 +9,7 @@ use histone_protocol::consent::{Split, Verdict, WhitePaper};
 use histone_protocol::plan::{PlanDocument, PlanPrograms};
 
 use super::Observer;
-use super::result::Declined;
+use super::outcome::Declined;
 use super::setup::{Cast, appraisal_terms};
 use crate::error::NodeError;
 use crate::owner::Machine;

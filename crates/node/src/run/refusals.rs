@@ -9,20 +9,12 @@ use histone_enclave::validation;
 use histone_protocol::hash::blob_hash;
 
 use super::Observer;
-use super::queries::Served;
+use super::outcome::Refusal;
+use super::queries::{Served, expect};
 use super::recruiting::Recruited;
-use super::result::Refusal;
 use super::setup::{Cast, device_rng};
 use crate::error::NodeError;
 use crate::programs::VALIDATE;
-
-/// Gives the message of a refusal that was made for the right reason. Any other error, such as a full disk, is no
-/// refusal and goes on as an error.
-pub(super) fn expect(error: impl Into<NodeError>, reason: &str) -> Result<String, NodeError> {
-    let error = error.into();
-    let text = histone_protocol::with_causes(&error);
-    if text.contains(reason) { Ok(text) } else { Err(error) }
-}
 
 /// Tries what must be refused and records by whom and why. An attempt that succeeds, or fails for another reason, stops
 /// the run.

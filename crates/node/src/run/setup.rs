@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use chacha20::ChaCha20Rng;
@@ -17,9 +16,8 @@ use histone_protocol::record::LedgerId;
 use histone_protocol::{Address, B256, U256};
 
 use super::gas::Needs;
-use super::place::{Node, Place};
-use super::result::Validation;
-use super::training::rounds_at_most;
+use super::outcome::Validation;
+use super::place::{Node, Place, private_dir};
 use super::{Observer, Options, Stage};
 use crate::auditor::audit;
 use crate::committee::CommitteeMember;
@@ -93,21 +91,6 @@ pub(super) fn claim_folder(folder: &Folder) -> Result<(), NodeError> {
         return Err(error.into());
     }
     Ok(())
-}
-
-/// Where the parties' private directories are: beside the run folder, so that the folder can be given away.
-pub(super) fn private_dir(folder: &Folder) -> Result<PathBuf, NodeError> {
-    let root = folder.root();
-    // `.` and `..` have no name to put `.private` behind: the secrets would lie inside of the folder.
-    let Some(name) = root.file_name() else {
-        let shown = root.display();
-        return Err(NodeError::Message(format!(
-            "`{shown}` cannot be a run folder; name a folder of its own with --out"
-        )));
-    };
-    let mut name = name.to_os_string();
-    name.push(".private");
-    Ok(root.with_file_name(name))
 }
 
 /// Makes the parties, finds or starts the chain, deploys the contracts, gives everybody roles and money.
@@ -406,4 +389,13 @@ pub(super) async fn datasets(
         });
     }
     Ok(validated)
+}
+
+/// Most rounds that the training of a study can take.
+pub(super) fn rounds_at_most(study: &Study) -> u32 {
+    let ranks = if study.table.missing == crate::study::Missing::Median { 9 } else { 0 };
+    let manifest = &study.training.manifest;
+    let setting = manifest.config.iter().find(|s| s.name == "rounds").map(|s| study.training.setting(s));
+    // Columns are described, filled, fitted and judged.
+    setting.map_or(manifest.limits.rounds, |rounds| 1 + ranks + rounds as u32 + 1)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use histone_compliance::folder::RoundRecord;
-use histone_contracts::{Contract, Market, Rounds};
+use histone_contracts::{Contract, Market, Rounds, reasons};
 use histone_enclave::method::{Step, Training};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::header::RoundHeader;
@@ -14,11 +14,11 @@ use histone_protocol::record::Signed;
 use histone_protocol::report::SiteEvaluation;
 use histone_protocol::{B256, U256};
 
+use super::outcome::{RoundSummary, Struck, Withdrawn};
 use super::recruiting::Recruited;
-use super::result::{RoundSummary, Struck, Withdrawn};
-use super::setup::Cast;
+use super::setup::{Cast, rounds_at_most};
 use super::{Observer, Options};
-use crate::committee::{Lock, reasons};
+use crate::committee::Lock;
 use crate::error::NodeError;
 use crate::study::{Study, Tokens};
 use crate::trainer::Leading;
@@ -188,15 +188,6 @@ pub(super) fn main_trainer<'a>(
     cast.trainers
         .get(&study.model.trainer)
         .ok_or_else(|| NodeError::Message(format!("there is no trainer `{}`", study.model.trainer)))
-}
-
-/// Most rounds that the training of a study can take.
-pub(super) fn rounds_at_most(study: &Study) -> u32 {
-    let ranks = if study.table.missing == crate::study::Missing::Median { 9 } else { 0 };
-    let manifest = &study.training.manifest;
-    let setting = manifest.config.iter().find(|s| s.name == "rounds").map(|s| study.training.setting(s));
-    // Columns are described, filled, fitted and judged.
-    setting.map_or(manifest.limits.rounds, |rounds| 1 + ranks + rounds as u32 + 1)
 }
 
 /// A failure that cannot happen is a slip of the pen, and is said before anything starts.

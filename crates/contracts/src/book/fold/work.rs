@@ -8,7 +8,7 @@ use super::super::rows::{
     RoundState, Serving, Shared, Terms,
 };
 use super::Odd;
-use crate::{Market, Rounds, reasons};
+use crate::{Market, Rounds, reasons, survivors};
 
 impl Book {
     pub(super) fn market(&mut self, event: Market::MarketEvents) -> Result<(), Odd> {
@@ -192,7 +192,7 @@ impl Book {
             E::RoundClosed(e) => {
                 let round = self.round(e.modelId, e.round)?;
                 round.state = RoundState::Closed;
-                round.survivors = Some(survivors(&e.bitmap));
+                round.survivors = Some(survivors::listed(&e.bitmap));
                 // Who closes late gives the committee its time from then on.
                 round.open_by = e.openBy;
             }
@@ -259,27 +259,4 @@ impl Book {
 
 fn id(model: U256) -> Result<u64, Odd> {
     u64::try_from(model).map_err(|_| Odd::Number(model))
-}
-
-/// Donor i is bit i % 256 of word i / 256.
-fn survivors(bitmap: &[U256]) -> Vec<u16> {
-    (0..=u16::MAX)
-        .take(bitmap.len() * 256)
-        .filter(|&donor| {
-            bitmap.get(usize::from(donor) / 256).is_some_and(|word| word.bit(usize::from(donor) % 256))
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn survivors_of_a_bitmap() {
-        let word = |bits: &[usize]| bits.iter().fold(U256::ZERO, |word, &bit| word | (U256::from(1) << bit));
-        assert_eq!(survivors(&[word(&[1, 2, 255]), word(&[0, 3])]), [1, 2, 255, 256, 259]);
-        assert!(survivors(&[]).is_empty());
-        assert!(survivors(&vec![U256::ZERO; 300]).is_empty());
-    }
 }

@@ -1,12 +1,13 @@
 //! A trainer who leads rounds dishonestly, and a committee that is asked for more than it may open.
 
+use histone_contracts::reasons;
 use histone_contracts::{Contract, LedgerError, Market, Members, Rounds, roles};
 use histone_enclave::cohort::MARGIN;
 use histone_enclave::cohort::fixed_committee;
 use histone_enclave::method::Step;
 use histone_enclave::training::RoundTranscript;
 use histone_federation::header::{Donor, RoundFields, RoundHeader, Seat};
-use histone_node::committee::{CommitteeMember, Lock, reasons};
+use histone_node::committee::{CommitteeMember, Lock};
 use histone_node::party::{Entropy, Party};
 use histone_node::world::World;
 use histone_protocol::{Address, B256, U256};

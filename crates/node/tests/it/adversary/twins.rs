@@ -3,11 +3,11 @@
 use std::fs;
 
 use histone_attestation::AppraisalPolicy;
+use histone_contracts::reasons;
 use histone_contracts::{Contract, Datasets, Rounds};
 use histone_enclave::instance::{EnclaveError, Instance, SealedDataset};
 use histone_enclave::validation::{self, Peer, Validated, ValidationEnclave};
 use histone_genome::table::Table;
-use histone_node::committee::reasons;
 use histone_node::owner::Owner;
 use histone_node::party::{Entropy, Party};
 use histone_protocol::commitment::dataset_root;

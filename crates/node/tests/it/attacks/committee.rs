@@ -1,9 +1,10 @@
 //! Members of the committee who are silent or lie, and a trainer who works with some of them.
 
+use histone_contracts::reasons;
 use histone_contracts::{Contract, Market, Members, Rounds};
 use histone_enclave::method::Step;
 use histone_federation::plan::Plan;
-use histone_node::committee::{Lock, reasons};
+use histone_node::committee::Lock;
 use histone_protocol::U256;
 use histone_protocol::hash::blob_hash;
 

@@ -1,9 +1,9 @@
 //! Owners who lie about their enclave or their data.
 
+use histone_contracts::reasons;
 use histone_contracts::{Contract, Datasets, Enclaves, Market, Rounds};
 use histone_federation::header::RoundHeader;
 use histone_node::answered::Answered;
-use histone_node::committee::reasons;
 use histone_program_sdk::config::{Kind, Missing};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;

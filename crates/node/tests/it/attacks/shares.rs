@@ -1,7 +1,8 @@
 //! Shares that do not open, and members who say so although they do.
 
+use histone_contracts::reasons;
 use histone_contracts::{Contract, Rounds};
-use histone_node::committee::{Lock, reasons};
+use histone_node::committee::Lock;
 use histone_protocol::U256;
 
 use crate::cast::{Cast, DEADLINE, PRICE, plan, refused};
