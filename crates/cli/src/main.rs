@@ -37,19 +37,24 @@ enum Command {
     /// Run or check a collaboration described by a study file.
     #[command(subcommand)]
     Study(StudyCommand),
-    /// Check a run folder as a stranger would: no key, and no network unless the run's ledger is on one.
+    /// Check a run folder, or one model of any ledger, as a stranger would: no key, and no network unless the ledger is on one.
     Verify {
-        /// The run folder.
+        /// The run folder; with --model also the directory of a chain.
         #[arg(default_value = "histone-run")]
         dir: PathBuf,
-        /// A node of the network on which the run's ledger is, such as http://127.0.0.1:8545.
+        /// A node of the network on which the ledger is, such as http://127.0.0.1:8545.
         #[arg(long, value_name = "URL")]
         rpc: Option<String>,
+        /// Check this model of the ledger alone, by what ledger and public storage have: needs no run folder.
+        #[arg(long, value_name = "NUMBER")]
+        model: Option<u64>,
+        #[command(flatten)]
+        ledger: verify::ModelPlace,
         /// Print one JSON document instead of lines.
         #[arg(long)]
         json: bool,
         /// Print what is compared with what, for every value in a run folder (docs/verify.md), and check nothing.
-        #[arg(long, conflicts_with_all = ["dir", "rpc", "json"])]
+        #[arg(long, conflicts_with_all = ["dir", "rpc", "json", "model"])]
         table: bool,
     },
     /// Work with an embedded chain.
@@ -147,7 +152,10 @@ fn main() -> ExitCode {
         Command::Demo(args) => study::demo(&args, &mut out),
         Command::Study(StudyCommand::Run { study, run }) => study::run(&study, &run, &mut out),
         Command::Study(StudyCommand::Check { study }) => study::check(&study, &mut out),
-        Command::Verify { dir, rpc, json, table: false } => {
+        Command::Verify { dir, rpc, model: Some(number), ledger, json, .. } => {
+            verify::model(number, &dir, rpc.as_deref(), &ledger, json, &mut out)
+        }
+        Command::Verify { dir, rpc, json, table: false, .. } => {
             verify::verify(&dir, rpc.as_deref(), json, &mut out)
         }
         Command::Verify { .. } => verify::table(&mut out),

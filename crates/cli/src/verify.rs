@@ -1,10 +1,16 @@
 //! `histone verify`.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use histone_compliance::verify::{Outcome, verify as verify_folder, verify_on};
+use alloy_primitives::Address;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use histone_chain::FILE_NAME;
+use histone_compliance::folder::{Folder, RunRecord};
+use histone_compliance::verify::{
+    Check, Outcome, Report, Source, VerifyError, verify as verify_folder, verify_model, verify_on,
+};
 use histone_ledger::Connection;
 
 use crate::damaged::read_chain;
@@ -16,16 +22,82 @@ pub fn table(out: &mut dyn Write) -> Result<bool> {
     Ok(true)
 }
 
+/// Where a model is checked that is in no run folder.
+#[derive(Args, Debug)]
+pub struct ModelPlace {
+    /// Public storage: the directory of its blobs [default: `blobs` in the run folder].
+    #[arg(long, value_name = "DIR", requires = "model")]
+    blobs: Option<PathBuf>,
+    /// The directory contract of the ledger [default: the only one of the chain, or the run folder's].
+    #[arg(long, value_name = "ADDRESS", requires = "model")]
+    directory: Option<Address>,
+    /// The first block of the network that is read: earlier ones cannot hold anything of the ledger.
+    #[arg(long, value_name = "NUMBER", requires = "model", default_value_t = 0)]
+    first_block: u64,
+}
+
 /// Checks a run folder, with the node at `rpc` when its ledger is on a network; prints one line a check.
 pub fn verify(dir: &Path, rpc: Option<&str>, json: bool, out: &mut dyn Write) -> Result<bool> {
     let node = rpc.map(Connection::http).transpose()?;
+    checked(dir, json, out, async |show| match &node {
+        None => verify_folder(dir, show).await,
+        Some(node) => verify_on(dir, node, show).await,
+    })
+}
+
+/// Checks one model of a ledger; prints one line a check.
+pub fn model(
+    number: u64,
+    dir: &Path,
+    rpc: Option<&str>,
+    place: &ModelPlace,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<bool> {
+    let folder = Folder::at(dir);
+    let blobs = place.blobs.clone().unwrap_or_else(|| folder.blobs());
+    if !blobs.is_dir() {
+        bail!("`{}` is not a directory; name the one with the public blobs with --blobs", blobs.display());
+    }
+    let recorded = || folder.read::<RunRecord>(&folder.record()).ok().map(|(record, _)| record);
+    let directory = place.directory.or_else(|| Some(recorded()?.deployment.directory));
+    let source = match rpc {
+        Some(url) => Source::Node {
+            node: Connection::http(url)?,
+            directory: directory.context("name the directory contract of the ledger with --directory")?,
+            first_block: match recorded().and_then(|record| record.network) {
+                Some(network) if place.first_block == 0 => network.first_block,
+                _ => place.first_block,
+            },
+        },
+        None => {
+            let chain = [folder.ledger(), dir.to_owned()].into_iter().find(|d| d.join(FILE_NAME).exists());
+            let Some(dir) = chain else {
+                bail!(
+                    "`{}` holds no chain; name a run folder or the directory of a chain, or a node with --rpc",
+                    dir.display()
+                );
+            };
+            Source::Chain { dir, directory }
+        }
+    };
+    checked(dir, json, out, async |show| verify_model(&source, &blobs, number, show).await)
+}
+
+/// Makes checks, prints each, and says at the end what does not hold.
+fn checked(
+    dir: &Path,
+    json: bool,
+    out: &mut dyn Write,
+    make: impl AsyncFnOnce(&mut dyn FnMut(&Check)) -> Result<Report, VerifyError>,
+) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     // A reader that goes away (`| head`) must not hide the outcome: the checks go on, and the first failure is kept.
     let mut printed = Ok(());
-    let mut show = |check: &histone_compliance::verify::Check| {
+    let mut show = |check: &Check| {
         if !json && printed.is_ok() {
             let mark = match check.outcome {
                 Outcome::Holds => "holds     ",
@@ -35,12 +107,7 @@ pub fn verify(dir: &Path, rpc: Option<&str>, json: bool, out: &mut dyn Write) ->
             printed = writeln!(out, "{mark} {:<12} {}", check.name, check.detail);
         }
     };
-    let report = read_chain(dir, || {
-        Ok(match &node {
-            None => runtime.block_on(verify_folder(dir, &mut show))?,
-            Some(node) => runtime.block_on(verify_on(dir, node, &mut show))?,
-        })
-    })?;
+    let report = read_chain(dir, || Ok(runtime.block_on(make(&mut show))?))?;
     if json {
         printed = writeln!(out, "{}", serde_json::to_string_pretty(&report)?);
     } else if let Some(failure) = report.first_failure() {

@@ -27,7 +27,7 @@ use histone_protocol::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 /// Version of the layout and of the documents in it.
-pub const FORMAT: &str = "histone-run/2";
+pub const FORMAT: &str = "histone-run/3";
 
 /// A fact that a method says of a finished training, as the result has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -246,7 +246,7 @@ pub struct DatasetRecord {
     pub report: B256,
 }
 
-/// A proposed model with the owners' answers.
+/// A proposed model with the owners' answers, and what came of its training where it was trained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelRecord {
@@ -254,8 +254,31 @@ pub struct ModelRecord {
     pub model_id: u64,
     /// Blob of the signed white paper.
     pub paper: B256,
+    /// Blob of its plan.
+    pub plan: B256,
     /// Blobs of the owners' signed decisions.
     pub decisions: Vec<B256>,
+    /// Rounds of its training; none when it was not trained.
+    pub rounds: Vec<RoundRecord>,
+    /// Blob of the finished model; none when there is none.
+    pub model: Option<B256>,
+    /// Blobs of the sites' signed evaluations of it.
+    pub evaluations: Vec<B256>,
+    /// Answered queries to it.
+    pub queries: Vec<QueryRecord>,
+}
+
+impl ModelRecord {
+    /// A model that was proposed, and nothing else so far.
+    pub fn proposed(model_id: u64, paper: B256, plan: B256, decisions: Vec<B256>) -> Self {
+        let (rounds, evaluations, queries) = (Vec::new(), Vec::new(), Vec::new());
+        Self { model_id, paper, plan, decisions, rounds, model: None, evaluations, queries }
+    }
+
+    /// Whether a round of it was opened.
+    pub fn is_trained(&self) -> bool {
+        !self.rounds.is_empty()
+    }
 }
 
 /// A training round.
@@ -315,8 +338,6 @@ pub struct RunRecord {
     pub deployment: Deployment,
     /// With what the contracts were deployed.
     pub settings: Settings,
-    /// The canonical training plan, in hexadecimal.
-    pub plan: String,
     /// Everybody with an account.
     pub parties: Vec<PartyRecord>,
     /// Programs.
@@ -325,16 +346,8 @@ pub struct RunRecord {
     pub evidence: Vec<B256>,
     /// Datasets.
     pub datasets: Vec<DatasetRecord>,
-    /// Models; the first one is trained, the others only recruited.
+    /// Models by the ledger's numbers. The first one is what the run was made for, and what its result speaks of.
     pub models: Vec<ModelRecord>,
-    /// Rounds of the first model.
-    pub rounds: Vec<RoundRecord>,
-    /// Blob of the finished model.
-    pub model: B256,
-    /// Blobs of the sites' signed evaluations.
-    pub evaluations: Vec<B256>,
-    /// Answered queries to the model.
-    pub queries: Vec<QueryRecord>,
 }
 
 impl Record for RunRecord {

@@ -22,6 +22,8 @@
 //! | `result` | the printed result is what was recomputed, leaf by leaf |
 //! | `leaves` | every leaf of every JSON document has a row in the table ([`table()`], `docs/verify.md`), and every blob is named and was opened, or is one that a sum was to be made of |
 //!
+//! [`verify_model`] makes the checks from `programs` to `queries` of one model on any ledger, without a run folder.
+//!
 //! Then come the things that nobody can check from a folder, each with the reason: [`Outcome::NotCheckable`]. Among them
 //! is each row of the table that is claimed.
 //!
@@ -53,6 +55,7 @@ mod founder;
 mod history;
 mod leaves;
 mod money;
+mod on_ledger;
 mod parties;
 mod programs;
 mod queries;
@@ -73,6 +76,7 @@ use serde::Serialize;
 
 use crate::folder::Folder;
 
+pub use on_ledger::{Source, verify_model};
 pub use table::{Basis, Row, Step, TABLE, document_of, lookup, print as table};
 
 /// What came out of one check.
@@ -155,6 +159,9 @@ pub enum VerifyError {
         /// The contract that names all others.
         directory: Address,
     },
+    /// A chain has several ledgers or none.
+    #[error("the chain has {0} ledgers; name the directory of one")]
+    Directories(usize),
     /// A node was given for a folder that needs none.
     #[error("the ledger of the run in `{}` is in the folder itself; leave out --rpc", .0.display())]
     InFolder(PathBuf),
@@ -256,37 +263,47 @@ async fn contents(folder: &Folder, node: Option<&Connection>, reporter: &mut Rep
     reporter.add(check);
     let Some(run) = run else { return };
 
-    reporter.add(programs::check(&run));
-    let used = used::Used::by(&run);
-    let (check, enclaves) = enclaves::check(&run, &used);
-    reporter.add(check);
-    let (check, datasets) = datasets::check(&run, &enclaves, &used);
-    reporter.add(check);
-    let (check, recruited) = decisions::check(&run, &enclaves, &datasets, &used);
-    reporter.add(check);
-    let donors = &recruited.donors;
-    let committee = cohort::committee(&run).await;
-    let paper = recruited.paper.as_ref();
-    let basis =
-        cohort::Basis { donors, datasets: &datasets, enclaves: &enclaves, paper, committee: &committee };
-    let (check, trained) = rounds::check(&run, &basis);
-    reporter.add(check);
-    let (check, sites) = evaluations::check(&run, donors, &enclaves, trained.as_ref());
-    reporter.add(check);
-    reporter.add(queries::check(&run, &enclaves));
+    let found = model_checks(&run, reporter).await;
     let (check, balances) = money::check(&run).await;
     reporter.add(check);
-    let found = result::Found { trained: trained.as_ref(), recruited, datasets, sites, balances };
-    reporter.add(result::check(&run, &found));
+    reporter.add(result::check(&run, &folder.result(), &found, &balances));
     // A check that found something may have ended early and left blobs unopened.
     let complete = reporter.checks.iter().all(|check| check.outcome != Outcome::Fails);
-    reporter.add(leaves::check(&run, complete));
+    reporter.add(leaves::check(&run, folder, complete));
     // On a network the check of the chain itself says so.
     let one_history = |name: &str| name == "one history" && node.is_some();
     for (name, detail) in NOT_CHECKABLE.into_iter().filter(|(name, _)| !one_history(name)) {
         reporter.add(Check { name, outcome: Outcome::NotCheckable, detail: detail.into() });
     }
     leaves::claims(node.is_some()).for_each(|claim| reporter.add(claim));
+}
+
+/// The checks of models and of what they rest on, up to their queries.
+async fn model_checks(run: &run::Run, reporter: &mut Reporter<'_>) -> result::Found {
+    reporter.add(programs::check(run));
+    let used = used::Used::by(run);
+    let (check, enclaves) = enclaves::check(run, &used);
+    reporter.add(check);
+    let (check, datasets) = datasets::check(run, &enclaves, &used);
+    reporter.add(check);
+    let (check, recruited) = decisions::check(run, &enclaves, &datasets, &used);
+    reporter.add(check);
+    let donors = &recruited.donors;
+    let committees = cohort::committees(run).await;
+    let basis = cohort::Basis {
+        donors,
+        datasets: &datasets,
+        enclaves: &enclaves,
+        papers: &recruited.papers,
+        plans: &recruited.plans,
+        committees: &committees,
+    };
+    let (check, trained) = rounds::check(run, &basis);
+    reporter.add(check);
+    let (check, sites) = evaluations::check(run, donors, &enclaves, &recruited.plans, &trained);
+    reporter.add(check);
+    reporter.add(queries::check(run, &enclaves));
+    result::Found { trained, recruited, datasets, sites }
 }
 
 /// What a folder cannot show.

@@ -166,6 +166,13 @@ async fn go(
     cast.stage.mark(step(observer))?;
     let balances = result::pay_out(&mut cast, &recruited, observer).await?;
 
+    let mut models = recruited.records.clone();
+    if let Some(main) = models.first_mut() {
+        main.rounds.clone_from(&trained.records);
+        main.model = Some(trained.model_blob);
+        main.evaluations.clone_from(&evaluated.blobs);
+        main.queries.clone_from(&served.records);
+    }
     let record = RunRecord {
         format: FORMAT.into(),
         study: study.name.clone(),
@@ -175,16 +182,11 @@ async fn go(
         network: cast.stage.place.record(),
         deployment: cast.world.ledger.deployment().clone(),
         settings: Settings::default(),
-        plan: trained.plan_hex.clone(),
         parties: cast.parties(),
         programs,
         evidence: cast.evidence().await?,
         datasets: validated.records.clone(),
-        models: recruited.records.clone(),
-        rounds: trained.records.clone(),
-        model: trained.model_blob,
-        evaluations: evaluated.blobs.clone(),
-        queries: served.records.clone(),
+        models,
     };
     let folder = cast.stage.folder.clone();
     folder.write(&folder.record(), &record, &cast.operator.key)?;

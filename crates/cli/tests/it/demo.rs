@@ -113,6 +113,72 @@ fn a_stranger_verifies_it_and_replays_its_chain() {
 
 /// What of a run must be equal when it is repeated with the same seed: all but the wall-clock times, which are in
 /// `result.json` and through it in `manifest.json`.
+#[test]
+fn a_stranger_verifies_one_model_without_a_run_folder() {
+    let (_dir, run) = copy();
+    let (chain, blobs) = (run.join("ledger"), run.join("blobs"));
+    for file in ["run.json", "result.json", "manifest.json"] {
+        fs::remove_file(run.join(file)).unwrap();
+    }
+    let check = |model: &str, extra: &[&str]| {
+        let mut command = histone();
+        command.arg("verify").arg(&chain).args(["--model", model, "--blobs"]).arg(&blobs).args(extra);
+        Ran::of(&mut command)
+    };
+    let ran = check("1", &[]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
+    for name in [
+        "chain",
+        "contracts",
+        "model",
+        "programs",
+        "enclaves",
+        "datasets",
+        "decisions",
+        "rounds",
+        "queries",
+        "money",
+    ] {
+        assert!(
+            ran.stdout.lines().any(|l| l.starts_with(&format!("holds      {name} "))),
+            "{name}: {}",
+            ran.stdout
+        );
+    }
+    // It was proposed to find out who declines, and not trained.
+    let ran = check("2", &["--json"]);
+    let report = ran.json();
+    let outcome = |name: &str| {
+        let check = report["checks"].as_array().unwrap().iter().find(|c| c["name"] == name).unwrap();
+        check["outcome"].as_str().unwrap().to_string()
+    };
+    assert_eq!(
+        (ran.code, outcome("rounds"), outcome("decisions")),
+        (Some(0), "not-checkable".into(), "holds".into())
+    );
+    let ran = check("99", &[]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("there is no model 99 on this ledger"), "{}", ran.stderr);
+    // What the sum was made of is needed.
+    let largest = fs::read_dir(&blobs)
+        .unwrap()
+        .map(|e| e.unwrap())
+        .max_by_key(|e| e.metadata().unwrap().len())
+        .unwrap();
+    fs::remove_file(largest.path()).unwrap();
+    let ran = check("1", &[]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+    let mut nothing = histone();
+    nothing.arg("verify").arg(&blobs).args(["--model", "1", "--blobs"]).arg(&blobs);
+    let ran = Ran::of(&mut nothing);
+    assert!(
+        ran.stderr.contains("holds no chain; name a run folder or the directory of a chain"),
+        "{}",
+        ran.stderr
+    );
+}
+
 fn repeatable(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = files(dir);
     files.retain(|name, _| name.starts_with("blobs/") || name == "run.json");

@@ -12,6 +12,7 @@ use histone_contracts::{Contract, Market, Rounds};
 use histone_enclave::cohort::{MARGIN, RightCommittee, fixed_committee};
 use histone_enclave::{training, validation};
 use histone_federation::header::{self, RoundHeader};
+use histone_federation::plan::Plan;
 use histone_protocol::B256;
 use histone_protocol::consent::WhitePaper;
 
@@ -27,19 +28,27 @@ pub(super) struct Basis<'a> {
     pub(super) donors: &'a Donors,
     pub(super) datasets: &'a BTreeMap<B256, Dataset>,
     pub(super) enclaves: &'a Appraised,
-    /// The white paper of the trained model.
-    pub(super) paper: Option<&'a WhitePaper>,
-    /// Who may and must sit in its committee.
-    pub(super) committee: &'a Committee,
+    /// White papers by model.
+    pub(super) papers: &'a BTreeMap<u64, WhitePaper>,
+    /// Plans of the models that were trained.
+    pub(super) plans: &'a BTreeMap<u64, Plan>,
+    /// Who may and must sit in their committees.
+    pub(super) committees: &'a BTreeMap<u64, Committee>,
 }
 
-/// Who may and must sit in the committee of the trained model; a reason when nobody can tell.
+/// Who may and must sit in the committee of a trained model; a reason when nobody can tell.
 pub(super) type Committee = Result<RightCommittee, String>;
 
-/// The right committee of the first model, the one that is trained.
-pub(super) async fn committee(run: &Run) -> Committee {
-    let model = run.record.models.first().ok_or("run.json names no model")?;
-    let id = U256::from(model.model_id);
+/// The right committees of the models that were trained.
+pub(super) async fn committees(run: &Run) -> BTreeMap<u64, Committee> {
+    let mut committees = BTreeMap::new();
+    for model in run.record.models.iter().filter(|model| model.is_trained()) {
+        committees.insert(model.model_id, committee(run, U256::from(model.model_id)).await);
+    }
+    committees
+}
+
+async fn committee(run: &Run, id: U256) -> Committee {
     let fixed = fixed_committee(id, &run.ledger).await.map_err(|e| told(&e))?;
     let at = fixed.ok_or("no committee was fixed")?.at;
     RightCommittee::at(id, at, &run.ledger).await.map_err(|e| told(&e))
@@ -56,7 +65,8 @@ pub(super) fn check(
     basis: &Basis<'_>,
 ) -> Result<(), String> {
     let moment = opened.moment();
-    let paper = basis.paper.ok_or("its white paper does not hold")?;
+    let model = u64::try_from(opened.event.modelId).unwrap_or(0);
+    let paper = basis.papers.get(&model).ok_or("its white paper does not hold")?;
     let policy = policy(run, opened.event.modelId, paper);
     // What the folder does not hold as evidence is no evidence.
     let evidence = |hash: B256| run.record.evidence.contains(&hash).then(|| run.blob(hash).ok()).flatten();
@@ -104,7 +114,8 @@ pub(super) fn check(
     if let Some(stranger) = f.cohort.iter().find(|d| !donors.contains_key(&d.index)) {
         return Err(format!("donor {} of its cohort is not on the ledger", stranger.index));
     }
-    let right = basis.committee.as_ref().map_err(|reason| format!("its committee: {reason}"))?;
+    let right = basis.committees.get(&model).ok_or("its committee is not known")?;
+    let right = right.as_ref().map_err(|reason| format!("its committee: {reason}"))?;
     right.check(&f.committee)
 }
 

@@ -47,8 +47,10 @@ pub(super) type Donors = BTreeMap<u64, BTreeMap<u16, Donor>>;
 #[derive(Debug, Default)]
 pub(super) struct Recruited {
     pub(super) donors: Donors,
-    /// The white paper of the first model, which is the one that is trained.
-    pub(super) paper: Option<WhitePaper>,
+    /// White papers by model.
+    pub(super) papers: BTreeMap<u64, WhitePaper>,
+    /// Plans of the models that were trained.
+    pub(super) plans: BTreeMap<u64, Plan>,
     /// What the result says of the decisions that are no permission, in the order of run.json.
     pub(super) declined: Vec<Value>,
 }
@@ -61,10 +63,11 @@ pub(super) fn check(
 ) -> (Check, Recruited) {
     let mut findings = Findings::new("decisions");
     let donors = donors(run, enclaves, datasets, used, &mut findings);
-    let proposed = run.events::<Market::ModelProposed>(Contract::Market);
+    let mut proposed = run.events::<Market::ModelProposed>(Contract::Market);
+    proposed.retain(|s| run.covers(s.event.modelId));
     let mut verdicts = [0usize; 3];
     let mut declined = BTreeMap::new();
-    let mut trained = None;
+    let (mut papers, mut plans) = (BTreeMap::new(), BTreeMap::new());
     for entry in &proposed {
         // The market counts models from 1.
         let id = u64::try_from(entry.event.modelId).unwrap_or(0);
@@ -74,15 +77,14 @@ pub(super) fn check(
             continue;
         };
         findings.expect(listed.next().is_none(), || format!("model {id} is in run.json twice"));
-        if let Some(paper) = paper(run, entry, model, &mut findings) {
+        if let Some((paper, plan)) = paper(run, entry, model, &mut findings) {
             let none = BTreeMap::new();
             let donors = donors.get(&id).unwrap_or(&none);
             let asked = Asked { id, paper: &paper, proposed: entry.moment() };
             let refusals = decisions(run, model, &asked, donors, datasets, &mut verdicts, &mut findings);
             declined.insert(id, refusals);
-            if run.record.models.first().is_some_and(|first| first.model_id == id) {
-                trained = Some(paper);
-            }
+            plans.extend(plan.map(|plan| (id, plan)));
+            papers.insert(id, paper);
         }
     }
     for model in &run.record.models {
@@ -97,7 +99,7 @@ pub(super) fn check(
         count(permit + deny + review, "consent decision", "consent decisions"),
     );
     let declined = run.record.models.iter().filter_map(|m| declined.remove(&m.model_id)).flatten().collect();
-    (findings.check(holds), Recruited { donors, paper: trained, declined })
+    (findings.check(holds), Recruited { donors, papers, plans, declined })
 }
 
 fn donors(
@@ -108,7 +110,7 @@ fn donors(
     findings: &mut Findings,
 ) -> Donors {
     let mut donors = Donors::new();
-    for s in run.events::<Market::Donated>(Contract::Market) {
+    for s in run.events::<Market::Donated>(Contract::Market).iter().filter(|s| run.covers(s.event.modelId)) {
         let (e, id) = (&s.event, u64::try_from(s.event.modelId).unwrap_or(0));
         let what = || format!("donor {} of model {id} (block {})", e.donorIndex, s.block);
         // Whether it is believed when that matters is asked for each round.
@@ -154,7 +156,7 @@ fn paper(
     entry: &Seen<Market::ModelProposed>,
     model: &ModelRecord,
     findings: &mut Findings,
-) -> Option<WhitePaper> {
+) -> Option<(WhitePaper, Option<Plan>)> {
     let (e, id) = (&entry.event, model.model_id);
     findings.expect(model.paper == e.whitePaperHash, || {
         format!(
@@ -183,12 +185,11 @@ fn paper(
             format!("the white paper of model {id} names the program {program}, which is not on the ledger")
         });
     }
-    let plan = plan(run, e, &paper, findings);
-    // Only the first model is trained.
-    if run.record.models.first().is_some_and(|first| first.model_id == id) {
-        findings.expect(plan.as_ref() == Some(&run.plan), || {
-            format!("the plan in run.json is not the one that model {id} was proposed with")
-        });
+    findings.expect(model.plan == e.planHash, || {
+        format!("the plan of model {id} is {} in run.json, {} on the ledger", model.plan, e.planHash)
+    });
+    let plan = plan(run, e, model, &paper, findings);
+    if model.is_trained() {
         let (believed, record) = (&paper.appraisal, &run.record);
         let same = believed.platforms == [record.platform]
             && believed.simulated_vendors == [record.vendor]
@@ -197,13 +198,14 @@ fn paper(
             format!("the white paper of model {id} believes other enclaves than run.json says")
         });
     }
-    Some(paper)
+    Some((paper, plan))
 }
 
 /// The plan that ledger and paper name, as far as it says what is computed.
 fn plan(
     run: &Run,
     proposed: &Market::ModelProposed,
+    model: &ModelRecord,
     paper: &WhitePaper,
     findings: &mut Findings,
 ) -> Option<Plan> {
@@ -241,9 +243,12 @@ fn plan(
     let names = document.features.iter().map(|f| &f.name);
     let same = names.eq(&paper.features) && document.outcome.name() == paper.label;
     findings.expect(same, || format!("{} has other features or another outcome than its white paper", of()));
-    // Only the first model is trained here; another one may be of a method that nobody has at hand.
-    let trained = run.record.models.first().is_some_and(|first| id == U256::from(first.model_id));
-    if trained { findings.take(plan_of(&document, &run.method), of) } else { None }
+    // What was not trained may be of a method that nobody has at hand.
+    if !model.is_trained() {
+        return None;
+    }
+    let plan = run.method(training).and_then(|method| plan_of(&document, method));
+    findings.take(plan, of)
 }
 
 /// What the owners were asked.

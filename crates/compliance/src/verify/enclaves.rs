@@ -306,7 +306,7 @@ fn claims(run: &Run) -> Vec<Claim> {
 /// What an enclave was started for, by evidence that holds.
 fn one(run: &Run, claim: &Claim) -> Result<(Purpose, (u64, u64)), String> {
     if !run.record.evidence.contains(&claim.evidence) {
-        return Err(format!("its evidence {} is not in run.json", claim.evidence));
+        return Err(format!("its evidence {} is not in {}", claim.evidence, run.place()));
     }
     let bytes = run.blob(claim.evidence)?;
     let evidence = Evidence::from_bytes(&bytes).ok_or("its evidence is not in its canonical encoding")?;

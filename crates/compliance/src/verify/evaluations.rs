@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use histone_enclave::manifest::Field;
+use histone_federation::plan::Plan;
 use histone_protocol::B256;
 use histone_protocol::report::{NamedValue, SiteEvaluation};
 
@@ -12,6 +13,7 @@ use super::findings::{Findings, count};
 use super::rounds::Trained;
 use super::run::Run;
 use super::{Check, Outcome};
+use crate::folder::ModelRecord;
 
 /// What the donors in the last sum say about the model.
 #[derive(Debug, Default)]
@@ -26,17 +28,45 @@ pub(super) fn check(
     run: &Run,
     donors: &Donors,
     enclaves: &Appraised,
-    trained: Option<&Trained>,
-) -> (Check, Sites) {
+    plans: &BTreeMap<u64, Plan>,
+    trained: &BTreeMap<u64, Trained>,
+) -> (Check, BTreeMap<u64, Sites>) {
     let mut findings = Findings::new("evaluations");
-    let Some(trained) = trained else {
-        findings.fail("there is no recomputed model to compare them with");
-        return (findings.check(String::new()), Sites::default());
-    };
+    let (mut holds, mut open, mut sites) = (Vec::new(), false, BTreeMap::new());
+    for model in run.record.models.iter().filter(|model| model.is_trained()) {
+        let Some(trained) = trained.get(&model.model_id) else {
+            findings.fail("there is no recomputed model to compare them with");
+            continue;
+        };
+        let fields = plans.get(&model.model_id).and_then(|plan| run.method(B256::from(plan.method)).ok());
+        let fields = fields.map_or(&[][..], |method| &method.manifest().report);
+        let (said, silent) = of_model(run, model, (donors, enclaves), (trained, fields), &mut findings);
+        open |= !silent.silent.is_empty();
+        holds.push(said);
+        sites.insert(model.model_id, silent);
+    }
+    if sites.is_empty() && findings.clean() {
+        open = true;
+        holds.push("no model was trained of which anybody could say anything".into());
+    }
+    let open = open && findings.clean();
+    let check = findings.check(holds.join("; "));
+    let outcome = if open { Outcome::NotCheckable } else { check.outcome };
+    (Check { outcome, ..check }, sites)
+}
+
+/// The evaluations of one model; gives what holds, and what was said.
+fn of_model(
+    run: &Run,
+    model: &ModelRecord,
+    (donors, enclaves): (&Donors, &Appraised),
+    (trained, fields): (&Trained, &[Field]),
+    findings: &mut Findings,
+) -> (String, Sites) {
     let hash = B256::from(trained.finished.hash());
     let mut sites: BTreeMap<u16, Option<f64>> = BTreeMap::new();
     let (mut said, mut other) = (Vec::new(), 0);
-    for &blob in &run.record.evaluations {
+    for &blob in &model.evaluations {
         let read = run.signed::<SiteEvaluation>(blob);
         let Some((site, signer)) = findings.take(read, || "an evaluation".into()) else { continue };
         // Anybody may donate and sign: only who was attested for this model, and whose rows are in the sum, says something
@@ -61,7 +91,7 @@ pub(super) fn check(
             .expect(site.ledger == run.deployment().id(), || format!("{} is about another ledger", what()));
         findings
             .expect(site.platform == run.record.platform, || format!("{} is of another platform", what()));
-        findings.expect(is_report(&run.method.manifest().report, &site), || {
+        findings.expect(is_report(fields, &site), || {
             format!("{} has not the fields of the method's report, within their ranges", what())
         });
         let rows = site.value(ROWS);
@@ -103,10 +133,7 @@ pub(super) fn check(
         let others = count(other, "evaluation is", "evaluations are");
         holds.push_str(&format!("; {others} not counted: by no attested enclave of a donor in the last sum"));
     }
-    let open = !silent.is_empty() && findings.clean();
-    let check = findings.check(holds);
-    let outcome = if open { Outcome::NotCheckable } else { check.outcome };
-    (Check { outcome, ..check }, Sites { said, silent: names })
+    (holds, Sites { said, silent: names })
 }
 
 /// The field by which methods report the rows that judge a model, and the fact that has their sum. A method without them is

@@ -19,6 +19,7 @@ use super::findings::{Findings, count};
 use super::run::Run;
 use super::table::{Basis, ENVELOPE, Step, TABLE, document_of, lookup};
 use super::{Check, Outcome};
+use crate::folder::Folder;
 
 /// A path for people: `rounds[3].updates.2`.
 pub(super) struct Shown<'a>(pub(super) &'a [Step]);
@@ -147,20 +148,20 @@ struct Counts {
 
 /// Checks that every leaf has a row and every blob is named. When all other checks were made to their end (`complete`), a
 /// blob that none of them opened has to be one that a sum was to be made of.
-pub(super) fn check(run: &Run, complete: bool) -> Check {
+pub(super) fn check(run: &Run, folder: &Folder, complete: bool) -> Check {
     let mut findings = Findings::new("leaves");
     let mut counts = Counts::default();
     for (file, path) in [
-        ("manifest.json", run.folder.manifest()),
-        ("run.json", run.folder.record()),
-        ("result.json", run.folder.result()),
+        ("manifest.json", folder.manifest()),
+        ("run.json", folder.record()),
+        ("result.json", folder.result()),
     ] {
         let read = document(&path).and_then(|bytes| strict(&bytes));
         if let Some(value) = findings.take(read, || file.into()) {
             one(file, file, &value, &mut counts, &mut findings);
         }
     }
-    blobs(run, complete, &mut counts, &mut findings);
+    blobs(run, folder, complete, &mut counts, &mut findings);
     let Counts { documents, recomputed, signed, claimed } = counts;
     findings.check(format!(
         "{} leaves of {}, each with a row in the table: {recomputed} recomputed, {signed} signed, {claimed} claimed (docs/verify.md)",
@@ -170,10 +171,10 @@ pub(super) fn check(run: &Run, complete: bool) -> Check {
 }
 
 /// The documents among the blobs; what is no JSON is compared with its hash and its meaning elsewhere.
-fn blobs(run: &Run, complete: bool, counts: &mut Counts, findings: &mut Findings) {
+fn blobs(run: &Run, folder: &Folder, complete: bool, counts: &mut Counts, findings: &mut Findings) {
     let (used, opaque) = (run.opened(), opaque(run).collect::<BTreeSet<_>>());
     let (named, documents) = (named(run), Documents::of(run));
-    let listed = fs::read_dir(run.folder.blobs()).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let listed = fs::read_dir(folder.blobs()).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
     let Some(mut entries) = findings.take(listed, || "the blobs".into()) else { return };
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
@@ -230,7 +231,6 @@ fn json(bytes: &[u8]) -> Option<Value> {
 fn named(run: &Run) -> BTreeSet<B256> {
     let r = &run.record;
     let mut named: BTreeSet<B256> = run.history.words();
-    named.insert(r.model);
     // A report names the sealed notices to the committee.
     let first = run.events::<Datasets::DatasetRegistered>(Contract::Datasets);
     let later = run.events::<Datasets::DatasetUpdated>(Contract::Datasets);
@@ -238,14 +238,22 @@ fn named(run: &Run) -> BTreeSet<B256> {
     let notices = reports.filter_map(|hash| run.signed::<ValidationReport>(hash).ok());
     named.extend(notices.map(|(report, _)| report.notice));
     named.extend(r.programs.iter().flat_map(|p| [p.wasm, p.source, p.audit]));
-    named.extend(r.evidence.iter().chain(&r.evaluations));
+    named.extend(&r.evidence);
     named.extend(r.datasets.iter().flat_map(|d| [d.policy, d.report]));
-    named.extend(r.models.iter().flat_map(|m| std::iter::once(m.paper).chain(m.decisions.iter().copied())));
-    for round in &r.rounds {
-        named.insert(round.header);
-        named.extend(round.updates.values().chain(&round.partials));
+    for model in &r.models {
+        named.extend(
+            [model.paper, model.plan]
+                .iter()
+                .chain(&model.decisions)
+                .chain(&model.model)
+                .chain(&model.evaluations),
+        );
+        for round in &model.rounds {
+            named.insert(round.header);
+            named.extend(round.updates.values().chain(&round.partials));
+        }
+        named.extend(model.queries.iter().flat_map(|q| [q.question, q.answer]));
     }
-    named.extend(r.queries.iter().flat_map(|q| [q.question, q.answer]));
     named
 }
 

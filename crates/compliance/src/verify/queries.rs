@@ -3,17 +3,23 @@
 use std::collections::BTreeSet;
 
 use histone_contracts::{Contract, Market};
+use histone_protocol::U256;
 
 use super::Check;
 use super::enclaves::{Appraised, Purpose};
 use super::findings::{Findings, count};
+use super::history::Seen;
 use super::run::Run;
 
 pub(super) fn check(run: &Run, enclaves: &Appraised) -> Check {
     let mut findings = Findings::new("queries");
-    let settled = run.events::<Market::QuerySettled>(Contract::Market);
-    let refunded = run.events::<Market::QueryRefunded>(Contract::Market);
-    let bought = run.events::<Market::QueryBought>(Contract::Market);
+    let mut bought = run.events::<Market::QueryBought>(Contract::Market);
+    bought.retain(|s| run.covers(s.event.modelId));
+    let of = |query| bought.iter().any(|s| s.event.queryId == query);
+    let mut settled = run.events::<Market::QuerySettled>(Contract::Market);
+    settled.retain(|s| of(s.event.queryId));
+    let mut refunded = run.events::<Market::QueryRefunded>(Contract::Market);
+    refunded.retain(|s| of(s.event.queryId));
     for s in &bought {
         let e = &s.event;
         let what = || format!("query {} of `{}`, bought in block {}", e.queryId, run.name(e.user), s.block);
@@ -23,7 +29,7 @@ pub(super) fn check(run: &Run, enclaves: &Appraised) -> Check {
             format!("{}: {} is no appraised query enclave of its model", what(), e.enclave)
         });
         let answered = settled.iter().find(|s| s.event.queryId == e.queryId);
-        let listed = run.record.queries.iter().find(|q| q.query_id == e.queryId);
+        let listed = run.model(model).and_then(|m| m.queries.iter().find(|q| q.query_id == e.queryId));
         let (done, query) = match (answered, listed) {
             (Some(done), Some(query)) => (done, query),
             (Some(_), None) => {
@@ -54,11 +60,13 @@ pub(super) fn check(run: &Run, enclaves: &Appraised) -> Check {
         }
     }
     let mut listed = BTreeSet::new();
-    for query in &run.record.queries {
+    for (model, query) in run.record.models.iter().flat_map(|m| m.queries.iter().map(|q| (m.model_id, q))) {
         let id = query.query_id;
         findings.expect(listed.insert(id), || format!("query {id} is in run.json twice"));
-        findings.expect(bought.iter().any(|s| s.event.queryId == id), || {
-            format!("query {id} in run.json was never bought")
+        let here =
+            |s: &&Seen<Market::QueryBought>| s.event.queryId == id && s.event.modelId == U256::from(model);
+        findings.expect(bought.iter().any(|s| here(&s)), || {
+            format!("query {id} in run.json was never bought of model {model}")
         });
     }
     let open = bought.len().saturating_sub(settled.len() + refunded.len());

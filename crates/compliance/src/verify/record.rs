@@ -1,10 +1,11 @@
 //! The chain, and the record that says what is where on it.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy_primitives::hex;
 use histone_chain::{Chain, Genesis, ManualClock, ReplayReport, replay};
 use histone_contracts::book::Powers;
 use histone_contracts::{
@@ -13,9 +14,9 @@ use histone_contracts::{
 use histone_enclave::engine::{Budget, Engine};
 use histone_enclave::method::HostedMethod;
 use histone_enclave::program::Program;
-use histone_federation::plan::Plan;
 use histone_ledger::{Connection, Ledger, Settings, creation_code};
 use histone_network::BlobStore;
+use histone_protocol::plan::PlanDocument;
 use histone_protocol::{Address, B256};
 
 use super::files;
@@ -38,7 +39,7 @@ const MOST_PARTIES: usize = 100_000;
 /// Executes the chain again and compares it with what the manifest says.
 pub(super) fn chain(folder: &Folder, manifest: Option<&(Manifest, Address)>) -> (Check, Option<Source>) {
     let mut findings = Findings::new("chain");
-    let report = findings.take(executed(folder), || "the later checks were not made".into());
+    let report = findings.take(executed(&folder.ledger()), || "the later checks were not made".into());
     let Some(report) = report else { return (findings.check(String::new()), None) };
     if let Some((manifest, signer)) = manifest {
         findings.expect(manifest.head == report.head, || {
@@ -66,15 +67,15 @@ pub(super) fn chain(folder: &Folder, manifest: Option<&(Manifest, Address)>) -> 
     (findings.check(holds), Some(Source::Replayed(report)))
 }
 
-fn executed(folder: &Folder) -> Result<ReplayReport, String> {
-    let dir = folder.ledger();
+/// Executes the chain in a directory again.
+pub(super) fn executed(dir: &Path) -> Result<ReplayReport, String> {
     let run = || {
         let clock = Arc::new(ManualClock::new(0));
-        let gas_limit = Chain::open_read_only(&dir, clock).map_err(|e| told(&e))?.genesis().gas_limit;
+        let gas_limit = Chain::open_read_only(dir, clock).map_err(|e| told(&e))?.genesis().gas_limit;
         if gas_limit > MOST_GAS {
             return Err(format!("its blocks may use {gas_limit} gas, at most {MOST_GAS} are executed here"));
         }
-        replay(&dir).map_err(|e| told(&e))
+        replay(dir).map_err(|e| told(&e))
     };
     // The store may panic on a file that was altered in the middle, which is then an altered file and not a crash.
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("the file of the chain is damaged".into()))
@@ -217,11 +218,7 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
             });
         }
     }
-    let plan = hex::decode(&record.plan).map_err(|e| e.to_string());
-    let plan = plan.and_then(|bytes| Plan::decode(&bytes).map_err(|e| told(&e)));
-    let plan = findings.take(plan, || "the training plan in run.json".into())?;
-    let method = findings.take(method(folder, &record, &plan), || "the method of the plan".into())?;
-    let method = method.within(Budget::of_seconds(MOST_SECONDS));
+    let methods = findings.take(methods(&BlobStore::at(folder.blobs()), &record), || "the methods".into())?;
 
     let chain_id = source.chain_id();
     let deployment = record.deployment.clone();
@@ -261,25 +258,41 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
     if findings.clean() {
         parties::check(&record, operator, &history, findings);
     }
-    Some(Run::new(folder, record, (plan, method), history, ledger, (counts, head)))
+    Some(Run::new(folder, record, methods, history, ledger, (counts, head)))
 }
 
 /// Seconds for all that a method computes in one check: whoever made the folder chose it, and calls that each end in time
 /// could still keep a reader busy for ever.
 const MOST_SECONDS: u64 = 30 * 60;
 
-/// The method of a plan, from the module in the folder. That the module is registered and audited is another check.
-fn method(folder: &Folder, record: &RunRecord, plan: &Plan) -> Result<HostedMethod, String> {
-    let measurement = B256::from(plan.method);
+/// The methods of all models that were trained, by measurement, with one budget for all.
+pub(super) fn methods(blobs: &BlobStore, record: &RunRecord) -> Result<BTreeMap<B256, HostedMethod>, String> {
+    let budget = Budget::of_seconds(MOST_SECONDS);
+    let mut methods = BTreeMap::new();
+    for model in record.models.iter().filter(|model| model.is_trained()) {
+        let of = |e: String| format!("of model {}: {e}", model.model_id);
+        let plan = blobs.get(model.plan).map_err(|e| of(told(&e)))?;
+        let plan = PlanDocument::from_bytes(&plan).map_err(|e| of(told(&e)))?;
+        let measurement = plan.programs.training;
+        if let Entry::Vacant(place) = methods.entry(measurement) {
+            let method = method(blobs, record, measurement).map_err(of)?;
+            place.insert(method.within(budget.clone()));
+        }
+    }
+    Ok(methods)
+}
+
+/// The method with a measurement, from the module in the folder. That the module is registered and audited is another check.
+fn method(blobs: &BlobStore, record: &RunRecord, measurement: B256) -> Result<HostedMethod, String> {
     let program = record.programs.iter().find(|p| p.measurement == measurement);
-    let program = program.ok_or_else(|| format!("{measurement} is no program of run.json"))?;
-    let wasm = BlobStore::at(folder.blobs()).get(program.wasm).map_err(|e| told(&e))?;
+    let program = program.ok_or_else(|| format!("{measurement} is no program that is known here"))?;
+    let wasm = blobs.get(program.wasm).map_err(|e| told(&e))?;
     let admitted = Program::published(&wasm).map_err(|e| told(&e))?;
-    if admitted.measurement() != plan.method {
+    if admitted.measurement() != measurement.0 {
         return Err(format!("the module of `{}` does not measure {measurement}", program.name));
     }
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(method) = compiled.get(&plan.method) {
+    if let Some(method) = compiled.get(&measurement.0) {
         return Ok(method.clone());
     }
     let loaded = Engine::new().and_then(|engine| engine.load(admitted)).map_err(|e| told(&e))?;
@@ -288,7 +301,7 @@ fn method(folder: &Folder, record: &RunRecord, plan: &Plan) -> Result<HostedMeth
     if compiled.len() >= MOST_COMPILED {
         compiled.clear();
     }
-    compiled.insert(plan.method, method.clone());
+    compiled.insert(measurement.0, method.clone());
     Ok(method)
 }
 
@@ -306,15 +319,27 @@ fn contracts(
     history: &History,
     findings: &mut Findings,
 ) {
+    ours(deployment, settings, operator, history, findings);
+    powers(deployment, history, findings);
     // Whatever another token says of its transfers would be believed by the check of the money.
     findings.expect(settings.token.is_none(), || {
         let token = settings.token.unwrap_or_default();
         format!("run.json says that the money {token} was there before; a run makes its TEST token")
     });
     findings.take(settings.check(), || "run.json".into());
+}
+
+/// Each contract was made by a transaction with our code, and the directory names them and nothing else.
+pub(super) fn ours(
+    deployment: &Deployment,
+    settings: &Settings,
+    founder: Address,
+    history: &History,
+    findings: &mut Findings,
+) {
     for contract in Contract::ALL {
         let address = deployment.address(contract);
-        let Some(code) = creation_code(contract, deployment, operator, settings) else { continue };
+        let Some(code) = creation_code(contract, deployment, founder, settings) else { continue };
         match history.creation(address) {
             None => findings.fail(format!("no transaction made the {contract} contract at {address}")),
             Some(creation) if *creation.input != *code => findings.fail(format!(
@@ -347,7 +372,6 @@ fn contracts(
     findings.expect(named.len() <= Contract::ALL.len(), || {
         "the directory names more contracts than a deployment has".into()
     });
-    powers(deployment, history, findings);
 }
 
 /// The members alone decide: the founder left, and left nobody with a power that no vote gave.

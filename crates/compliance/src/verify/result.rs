@@ -1,6 +1,7 @@
 //! The printed result is what was recomputed, leaf by leaf: what cannot be recomputed is claimed in the table.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use alloy_primitives::U256;
 use histone_contracts::{Contract, Datasets, Market, Rounds, TestToken, reasons};
@@ -25,26 +26,32 @@ const FORMAT: &str = "histone-result/2";
 const LEFT_OVER: &str = "market (rounding left over)";
 
 /// What the other checks found, from which the result is made again.
-pub(super) struct Found<'a> {
-    pub(super) trained: Option<&'a Trained>,
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The models whose training was recomputed.
+    pub(super) trained: BTreeMap<u64, Trained>,
     pub(super) recruited: Recruited,
     pub(super) datasets: BTreeMap<B256, Dataset>,
-    pub(super) sites: Sites,
-    pub(super) balances: Balances,
+    /// What the sites said of them.
+    pub(super) sites: BTreeMap<u64, Sites>,
 }
 
-pub(super) fn check(run: &Run, found: &Found<'_>) -> Check {
+pub(super) fn check(run: &Run, path: &Path, found: &Found, balances: &Balances) -> Check {
     let mut findings = Findings::new("result");
-    let read = document(&run.folder.result()).and_then(|bytes| strict(&bytes));
+    let read = document(path).and_then(|bytes| strict(&bytes));
     if let Some(stated) = findings.take(read, || "result.json".into()) {
-        compare("result.json", &stated, &expected(run, found), &mut findings);
+        compare("result.json", &stated, &expected(run, found, balances), &mut findings);
     }
     findings.check("every figure in result.json that is not claimed comes out again".into())
 }
 
 /// The result without what is claimed.
-fn expected(run: &Run, found: &Found<'_>) -> Value {
+fn expected(run: &Run, found: &Found, held: &Balances) -> Value {
     let record = &run.record;
+    // The result speaks of the first model.
+    let first = record.models.first().map_or(0, |model| model.model_id);
+    let none = Sites::default();
+    let said = found.sites.get(&first).unwrap_or(&none);
     let mut result = json!({
         "format": FORMAT,
         "study": record.study,
@@ -57,19 +64,19 @@ fn expected(run: &Run, found: &Found<'_>) -> Value {
         "queries": queries(run),
         "paid_in_micro": minted(run),
     });
-    let sites = found.sites.said.iter().map(|(name, s)| json!({ "participant": name, "fields": s.fields }));
+    let sites = said.said.iter().map(|(name, s)| json!({ "participant": name, "fields": s.fields }));
     let sites: Vec<Value> = sites.collect();
     let mut set = |key: &str, value: Value| {
         if let Some(result) = result.as_object_mut() {
             result.insert(key.into(), value);
         }
     };
-    set("balances", json!(balances(run, &found.balances)));
+    set("balances", json!(balances(run, held)));
     if record.network.is_none() {
         set("clock", "SIMULATED".into());
     }
     // Without a recomputed model what is said about it is what nothing gives, and so a failure of this check too.
-    if let Some(trained) = found.trained {
+    if let Some(trained) = found.trained.get(&first) {
         let model = &trained.finished.model;
         let features: Vec<&str> = model.config.features.iter().map(|f| f.name.as_str()).collect();
         set("facts", json!(fact_tables(&trained.finished.facts)));
@@ -84,7 +91,7 @@ fn expected(run: &Run, found: &Found<'_>) -> Value {
             }),
         );
         set("rounds", json!(trained.rounds));
-        set("silent", json!(found.sites.silent));
+        set("silent", json!(said.silent));
     }
     result
 }
@@ -137,7 +144,7 @@ fn validation(run: &Run, datasets: &BTreeMap<B256, Dataset>) -> Vec<Value> {
 
 /// Donors of the trained model whose data was withdrawn while it was trained, with the first round without them. What they
 /// were told is the operator's word.
-fn withdrawn(run: &Run, found: &Found<'_>) -> Vec<Value> {
+fn withdrawn(run: &Run, found: &Found) -> Vec<Value> {
     let Some(model) = run.record.models.first().map(|m| m.model_id) else { return Vec::new() };
     let id = U256::from(model);
     let none = BTreeMap::new();
@@ -159,7 +166,7 @@ fn withdrawn(run: &Run, found: &Found<'_>) -> Vec<Value> {
 }
 
 /// Donors of the trained model whom the committee named and left out.
-fn struck(run: &Run, found: &Found<'_>) -> Vec<Value> {
+fn struck(run: &Run, found: &Found) -> Vec<Value> {
     let Some(model) = run.record.models.first().map(|m| m.model_id) else { return Vec::new() };
     let id = U256::from(model);
     let none = BTreeMap::new();

@@ -13,14 +13,14 @@ use histone_program_sdk::wire::Wire;
 use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
 
-use super::Check;
 use super::cohort::{self, Basis};
 use super::decisions::Donor;
 use super::findings::{Findings, count, told};
 use super::history::Seen;
 use super::run::Run;
 use super::used::Locked;
-use crate::folder::RoundRecord;
+use super::{Check, Outcome};
+use crate::folder::{ModelRecord, RoundRecord};
 
 /// What the rounds led to.
 #[derive(Debug)]
@@ -43,25 +43,42 @@ struct Log {
     last: Vec<Seen<Rounds::RoundFinal>>,
 }
 
-pub(super) fn check(run: &Run, basis: &Basis<'_>) -> (Check, Option<Trained>) {
+pub(super) fn check(run: &Run, basis: &Basis<'_>) -> (Check, BTreeMap<u64, Trained>) {
     let mut findings = Findings::new("rounds");
-    let trained = trained(run, basis, &mut findings);
-    let holds = trained.as_ref().map_or_else(String::new, |t| {
-        let rounds = count(t.rounds.len(), "round", "rounds");
-        let hash = B256::from(t.finished.hash());
-        format!(
+    let opened = run.events::<Rounds::RoundOpened>(Contract::Rounds);
+    for opened in opened.iter().filter(|s| run.covers(s.event.modelId)) {
+        let (round, model) = (opened.event.round, opened.event.modelId);
+        let listed = u64::try_from(model).ok().and_then(|id| run.model(id));
+        findings.expect(listed.is_some_and(ModelRecord::is_trained), || {
+            format!("round {round} of model {model} is not in run.json")
+        });
+    }
+    // The first model is what the run was made for; of a ledger any model can be looked at.
+    if !run.record.models.first().is_some_and(ModelRecord::is_trained) {
+        if run.is_whole() || !findings.clean() {
+            findings.fail("run.json names no model that was trained");
+            return (findings.check(String::new()), BTreeMap::new());
+        }
+        let detail = "no round of the model was opened: there is nothing to recompute".into();
+        return (Check { name: "rounds", outcome: Outcome::NotCheckable, detail }, BTreeMap::new());
+    }
+    let (mut all, mut holds) = (BTreeMap::new(), Vec::new());
+    for model in run.record.models.iter().filter(|model| model.is_trained()) {
+        let Some(trained) = trained(run, model, basis, &mut findings) else { continue };
+        let rounds = count(trained.rounds.len(), "round", "rounds");
+        let hash = B256::from(trained.finished.hash());
+        holds.push(format!(
             "the sums of {rounds} opened again; they lead to the model {hash}, evaluated over donors {:?}",
-            t.donors
-        )
-    });
-    (findings.check(holds), trained)
+            trained.donors
+        ));
+        all.insert(model.model_id, trained);
+    }
+    (findings.check(holds.join("; ")), all)
 }
 
-fn trained(run: &Run, basis: &Basis<'_>, findings: &mut Findings) -> Option<Trained> {
-    let Some(model_id) = run.record.models.first().map(|m| m.model_id) else {
-        findings.fail("run.json names no model");
-        return None;
-    };
+/// Recomputes the training of one model.
+fn trained(run: &Run, model: &ModelRecord, basis: &Basis<'_>, findings: &mut Findings) -> Option<Trained> {
+    let model_id = model.model_id;
     let none = BTreeMap::new();
     let donors = basis.donors.get(&model_id).unwrap_or(&none);
     let id = U256::from(model_id);
@@ -74,23 +91,22 @@ fn trained(run: &Run, basis: &Basis<'_>, findings: &mut Findings) -> Option<Trai
             .collect(),
         last: run.events(Contract::Rounds),
     };
-    for opened in log.opened.iter().filter(|s| s.event.modelId != id) {
-        let (round, other) = (opened.event.round, opened.event.modelId);
-        findings.fail(format!("round {round} of model {other} is not in run.json"));
-    }
+    let Some(plan) = basis.plans.get(&model_id) else {
+        findings.fail(format!("not recomputed: there is no plan of model {model_id} that holds"));
+        return None;
+    };
     // What the members never allowed is not run: whoever made the folder could keep its readers busy with it.
     let began = log.opened.iter().find(|s| s.event.modelId == id).map_or(usize::MAX, |s| s.order);
-    let measurement = B256::from(run.plan.method);
+    let measurement = B256::from(plan.method);
     if !run.history.allowed(run.deployment(), measurement, began) {
         findings.fail(format!("not recomputed: the members had not allowed its method {measurement}"));
         return None;
     }
-    let mut training = findings
-        .take(Training::start(run.method.clone(), run.plan.clone()).map_err(|e| told(&e)), || {
-            "the plan".into()
-        })?;
+    let method = findings.take(run.method(measurement), || format!("model {model_id}"))?;
+    let training = Training::start(method.clone(), plan.clone()).map_err(|e| told(&e));
+    let mut training = findings.take(training, || format!("the plan of model {model_id}"))?;
     let mut listed: BTreeMap<u32, &RoundRecord> = BTreeMap::new();
-    for round in &run.record.rounds {
+    for round in &model.rounds {
         findings.expect(listed.insert(round.round, round).is_none(), || {
             format!("round {} is in run.json twice", round.round)
         });
@@ -125,16 +141,22 @@ fn trained(run: &Run, basis: &Basis<'_>, findings: &mut Findings) -> Option<Trai
         ));
         return None;
     };
-    model(run, model_id, &finished, findings);
+    sold(run, model, &finished, findings);
     Some(Trained { model_id, finished, donors, rounds: sums })
 }
 
 /// The finished model is the blob that is named and the hash that the market sells.
-fn model(run: &Run, model_id: u64, finished: &Finished, findings: &mut Findings) {
-    if let Some(bytes) = findings.take(run.blob(run.record.model), || format!("model {model_id}")) {
-        findings.expect(bytes == finished.model.to_bytes(), || {
-            format!("the blob {} is not the model that the rounds lead to", run.record.model)
-        });
+fn sold(run: &Run, model: &ModelRecord, finished: &Finished, findings: &mut Findings) {
+    let model_id = model.model_id;
+    // Whoever has the sums has the model: outside of a folder nobody has to keep it.
+    if run.is_whole() || model.model.is_some() {
+        let named = model.model.ok_or_else(|| format!("{} has no blob of it", run.place()));
+        let read = named.and_then(|blob| run.blob(blob));
+        if let Some(bytes) = findings.take(read, || format!("model {model_id}")) {
+            findings.expect(bytes == finished.model.to_bytes(), || {
+                format!("the blob of model {model_id} is not the model that the rounds lead to")
+            });
+        }
     }
     let hash = B256::from(finished.hash());
     let sold: Vec<B256> = run
@@ -172,7 +194,7 @@ fn one(
     let header = RoundHeader::decode(&run.blob(record.header)?).map_err(|e| told(&e))?;
     check_header(run, training, &header, opened, donors)?;
     cohort::check(run, &header, opened, donors, basis)?;
-    if record.stage != training.stage() {
+    if run.is_whole() && record.stage != training.stage() {
         return Err(format!("run.json calls its stage `{}`, it is `{}`", record.stage, training.stage()));
     }
     let here = |model: U256, round: u32| model == e.modelId && round == e.round;
@@ -319,7 +341,7 @@ fn partials(
     // it a wrong one would show.
     let needed = usize::from(header.committee().quorum());
     if listed.len() < needed {
-        return Err(format!("run.json names {} partial sums, {needed} are asked", listed.len()));
+        return Err(format!("{} has {} of its partial sums, {needed} are asked", run.place(), listed.len()));
     }
     let mut partials = Vec::new();
     for hash in &record.partials {

@@ -1,13 +1,12 @@
 //! What the later checks look at together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use alloy_sol_types::SolEvent;
 use histone_contracts::{Contract, Deployment, Market, Programs};
 use histone_enclave::method::HostedMethod;
-use histone_federation::plan::Plan;
 use histone_ledger::Ledger;
 use histone_network::BlobStore;
 use histone_protocol::program::ProgramKind;
@@ -16,7 +15,7 @@ use histone_protocol::{Address, B256, U256};
 
 use super::findings::told;
 use super::history::{History, Seen};
-use crate::folder::{Folder, RunRecord};
+use crate::folder::{Folder, ModelRecord, RunRecord};
 
 /// What a run took of the chain.
 #[derive(Debug, Clone, Copy)]
@@ -36,14 +35,15 @@ pub(super) struct Head {
 
 /// A run whose history is known and whose contracts are ours.
 pub(super) struct Run {
-    pub(super) folder: Folder,
     blobs: BlobStore,
+    /// Whether the record has to name everything on the ledger; of a ledger with other models, too, it names what one of them
+    /// rests on.
+    whole: bool,
     /// The blobs that checks have opened so far.
     opened: Mutex<BTreeSet<B256>>,
     pub(super) record: RunRecord,
-    pub(super) plan: Plan,
-    /// The method of the plan.
-    pub(super) method: HostedMethod,
+    /// The methods of the models that were trained, by measurement.
+    methods: BTreeMap<B256, HostedMethod>,
     pub(super) counts: Counts,
     pub(super) head: Head,
     pub(super) history: History,
@@ -55,18 +55,67 @@ impl Run {
     pub(super) fn new(
         folder: &Folder,
         record: RunRecord,
-        (plan, method): (Plan, HostedMethod),
+        methods: BTreeMap<B256, HostedMethod>,
         history: History,
         ledger: Ledger,
         (counts, head): (Counts, Head),
     ) -> Self {
-        let (folder, blobs) = (folder.clone(), BlobStore::at(folder.blobs()));
-        Self { folder, blobs, opened: Mutex::default(), record, plan, method, counts, head, history, ledger }
+        let (blobs, opened) = (BlobStore::at(folder.blobs()), Mutex::default());
+        Self { blobs, whole: true, opened, record, methods, counts, head, history, ledger }
+    }
+
+    /// One model of a ledger that may have others.
+    pub(super) fn of_model(
+        blobs: BlobStore,
+        record: RunRecord,
+        history: History,
+        ledger: Ledger,
+        (counts, head): (Counts, Head),
+    ) -> Self {
+        let (opened, methods) = (Mutex::default(), BTreeMap::new());
+        Self { blobs, whole: false, opened, record, methods, counts, head, history, ledger }
+    }
+
+    /// Gives it the methods of its models.
+    pub(super) fn teach(&mut self, methods: BTreeMap<B256, HostedMethod>) {
+        self.methods = methods;
+    }
+
+    /// Public storage.
+    pub(super) fn blobs(&self) -> &BlobStore {
+        &self.blobs
+    }
+
+    /// Whether the record has to name everything on the ledger.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Whether a model is one that is looked at.
+    pub(super) fn covers(&self, model: U256) -> bool {
+        self.whole || u64::try_from(model).is_ok_and(|id| self.model(id).is_some())
+    }
+
+    /// Where things are looked for, in words.
+    pub(super) fn place(&self) -> &'static str {
+        if self.whole { "run.json" } else { "public storage" }
     }
 
     /// Where the contracts are.
     pub(super) fn deployment(&self) -> &Deployment {
         &self.record.deployment
+    }
+
+    /// The method with this measurement, where a model was trained with it.
+    pub(super) fn method(&self, measurement: B256) -> Result<&HostedMethod, String> {
+        self.methods
+            .get(&measurement)
+            .ok_or_else(|| format!("no model was trained with the method {measurement}"))
+    }
+
+    /// What the record says of a model.
+    pub(super) fn model(&self, id: u64) -> Option<&ModelRecord> {
+        self.record.models.iter().find(|model| model.model_id == id)
     }
 
     /// All events of type `E` of a contract, oldest first.
@@ -113,7 +162,7 @@ impl Run {
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Run({})", self.folder.root().display())
+        write!(f, "Run({})", self.record.study)
     }
 }
 

@@ -36,7 +36,7 @@ impl Used {
         let mut used = Self::default();
         let opened = run.events::<Rounds::RoundOpened>(Contract::Rounds);
         let orders: BTreeMap<B256, usize> = opened.iter().map(|s| (s.event.headerHash, s.order)).collect();
-        for record in &run.record.rounds {
+        for record in run.record.models.iter().flat_map(|model| &model.rounds) {
             // A header that cannot be read fails the check of its round.
             let header = run.blob(record.header).ok().and_then(|bytes| RoundHeader::decode(&bytes).ok());
             let Some(header) = header else { continue };
@@ -49,7 +49,8 @@ impl Used {
         let donated = run.events::<Market::Donated>(Contract::Market).into_iter();
         let donated = donated.filter(|s| used.datasets.contains(&(s.event.datasetId, s.event.root)));
         used.donated = donated.map(|s| (s.event.datasetId, s.order)).collect();
-        let bought = run.events::<Market::QueryBought>(Contract::Market);
+        let mut bought = run.events::<Market::QueryBought>(Contract::Market);
+        bought.retain(|s| run.covers(s.event.modelId));
         let settled = run.events::<Market::QuerySettled>(Contract::Market);
         for sold in &bought {
             let (enclave, query) = (sold.event.enclave, sold.event.queryId);

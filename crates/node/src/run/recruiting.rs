@@ -149,7 +149,7 @@ pub(super) async fn recruit(
                 }
             }
         }
-        records.push(ModelRecord { model_id, paper: paper_blob, decisions });
+        records.push(ModelRecord::proposed(model_id, paper_blob, plan_blob, decisions));
         if index == 0 {
             if donors < study.training.min_survivors {
                 trainer.abort(model_id, &world).await?;

@@ -25,7 +25,6 @@ use crate::trainer::Leading;
 
 /// What training left.
 pub(super) struct Trained {
-    pub(super) plan_hex: String,
     pub(super) finished: Finished,
     pub(super) model_blob: B256,
     pub(super) model_hash: B256,
@@ -143,16 +142,7 @@ pub(super) async fn train(
     let model_hash = B256::from(finished.hash());
     let model_blob = world.blobs.put(&finished.model.to_bytes())?;
     main_trainer(cast, study)?.finish(model_id, model_hash, &world).await?;
-    Ok(Trained {
-        plan_hex: recruited.plan.encode().iter().map(|b| format!("{b:02x}")).collect(),
-        finished,
-        model_blob,
-        model_hash,
-        records,
-        summaries,
-        withdrawn,
-        struck,
-    })
+    Ok(Trained { finished, model_blob, model_hash, records, summaries, withdrawn, struck })
 }
 
 /// The donors of the model that are not in a sum, by name.

@@ -487,6 +487,15 @@ impl Cast {
         }
     }
 
+    /// Puts the programs with their sources into public storage, as a run does.
+    pub fn publish(&self) {
+        let bundled = self.loaded.all().into_iter().map(|(program, _)| program);
+        for program in bundled.chain(self.others.iter().map(|(program, _)| program)) {
+            self.world.blobs.put(program.wasm).unwrap();
+            self.world.blobs.put(program.source).unwrap();
+        }
+    }
+
     /// Lets so many seconds pass and makes a block then.
     pub async fn wait(&self, seconds: u64) {
         self.backend.pass(seconds, &self.operator.key).await;

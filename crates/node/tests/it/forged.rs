@@ -5,13 +5,12 @@
 
 use std::fs;
 
-use alloy_primitives::hex;
 use histone_compliance::folder::{Manifest, RunRecord};
 use histone_compliance::verify::{Basis, Outcome, TABLE};
-use histone_federation::plan::Plan;
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::Wire;
 use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict, WhitePaper};
+use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::AuditReport;
 use histone_protocol::report::{SiteEvaluation, ValidationReport};
 use histone_protocol::{Address, B256};
@@ -140,20 +139,20 @@ fn the_record_is_the_operators_and_names_our_contracts() {
     lie(|r| r.settings.token = Some(r.deployment.token), &["record"], &["a run makes its TEST token"]);
     let huge = |r: &mut RunRecord| r.settings.voting_delay = u64::MAX;
     lie(huge, &["record"], &["run.json: the voting delay in seconds is", "the governor contract at"]);
-    lie(|r| r.plan = "zz".into(), &["record"], &["the training plan in run.json"]);
+    let no_plan = |r: &mut RunRecord| r.models[0].plan = r.models[0].paper;
+    lie(no_plan, &["record"], &["the methods: of model 1: "]);
     lie(|r| r.parties.retain(|p| p.role != "auditor"), &["record"], &["does not name the member"]);
 }
 
 #[test]
-fn another_plan_was_not_attested() {
-    let change = |r: &mut RunRecord| {
-        let plan = Plan::decode(&hex::decode(&r.plan).unwrap()).unwrap();
-        let mut plan = plan;
-        plan.config.values[0] += 1.0;
-        r.plan = hex::encode(plan.encode());
-    };
-    let failing = ["decisions", "rounds", "evaluations", "result"];
-    lie(change, &failing, &["is not the one that model 1 was proposed with", "round 1: "]);
+fn another_plan_was_not_proposed() {
+    let copy = Copy::new();
+    let bytes = copy.blobs().get(copy.record().models[0].plan).unwrap();
+    let mut plan = PlanDocument::from_bytes(&bytes).unwrap();
+    plan.round_seconds += 1;
+    let plan = copy.blobs().put(&plan.to_bytes()).unwrap();
+    copy.rewrite(|r| r.models[0].plan = plan);
+    copy.fails(&["decisions"], &[&format!("the plan of model 1 is {plan} in run.json")]);
 }
 
 #[test]
@@ -185,7 +184,7 @@ fn programs_are_all_there_audited_and_as_measured() {
 fn evidence_is_all_there_and_of_the_vendor() {
     let after = ["enclaves", "datasets", "decisions", "rounds", "evaluations", "queries", "result"];
     lie(|r| r.vendor = Address::repeat_byte(1), &after, &["which is not a trusted vendor root"]);
-    let swap = |r: &mut RunRecord| r.evidence[0] = r.model;
+    let swap = |r: &mut RunRecord| r.evidence[0] = r.models[0].model.unwrap();
     let problems =
         ["is not in run.json", "is of no enclave on the ledger", "donor 1 of its cohort is not believed"];
     lie(swap, &["enclaves", "datasets", "rounds", "evaluations", "result"], &problems);
@@ -249,18 +248,26 @@ fn decisions_are_decided_again() {
 #[test]
 fn rounds_are_summed_again() {
     let after = ["rounds", "evaluations", "result"];
-    lie(|r| r.rounds[2].stage = "evaluate".into(), &after, &["round 3: run.json calls its stage"]);
-    lie(|r| r.rounds[0].partials.truncate(1), &after, &["round 1: run.json names 1 partial sums"]);
+    lie(|r| r.models[0].rounds[2].stage = "evaluate".into(), &after, &["round 3: run.json calls its stage"]);
     lie(
-        |r| r.rounds[1].updates.retain(|donor, _| *donor < 4),
+        |r| r.models[0].rounds[0].partials.truncate(1),
+        &after,
+        &["round 1: run.json has 1 of its partial sums"],
+    );
+    lie(
+        |r| r.models[0].rounds[1].updates.retain(|donor, _| *donor < 4),
         &after,
         &["round 2: run.json has the updates of"],
     );
-    lie(|r| r.rounds[1].header = r.rounds[2].header, &after, &["round 2: its header hashes to"]);
-    lie(|r| r.rounds.retain(|r| r.round != 4), &after, &["round 4, opened in block"]);
+    lie(
+        |r| r.models[0].rounds[1].header = r.models[0].rounds[2].header,
+        &after,
+        &["round 2: its header hashes to"],
+    );
+    lie(|r| r.models[0].rounds.retain(|round| round.round != 4), &after, &["round 4, opened in block"]);
     let swap = |r: &mut RunRecord| {
-        let other = r.rounds[2].updates[&1];
-        r.rounds[1].updates.insert(1, other);
+        let other = r.models[0].rounds[2].updates[&1];
+        r.models[0].rounds[1].updates.insert(1, other);
     };
     lie(swap, &after, &["of donor 1 is not anchored on the ledger"]);
 }
@@ -269,20 +276,21 @@ fn rounds_are_summed_again() {
 fn model_evaluations_and_queries_are_what_they_were() {
     let copy = Copy::new();
     let record = copy.record();
-    let mut model = Model::from_bytes(&copy.blobs().get(record.model).unwrap()).unwrap();
+    let mut model = Model::from_bytes(&copy.blobs().get(record.models[0].model.unwrap()).unwrap()).unwrap();
     model.arrays[0].values[0] += 1e-9;
     let model = copy.blobs().put(&model.to_bytes()).unwrap();
-    let (mut site, _) = copy.open::<SiteEvaluation>(record.evaluations[0]);
+    let (mut site, _) = copy.open::<SiteEvaluation>(record.models[0].evaluations[0]);
     site.fields[0].value = site.fields[0].value.map(|rows| rows + 1.0);
     let site = copy.sign(&site, &copy.name_of("participant"));
     let forge = |r: &mut RunRecord| {
-        r.model = model;
-        r.evaluations[0] = site;
-        r.evaluations.push(r.evaluations[1]);
-        r.evaluations.remove(2);
-        r.queries[0].question = r.queries[1].question;
-        r.queries[1].answer = r.queries[0].answer;
-        r.queries.remove(2);
+        r.models[0].model = Some(model);
+        r.models[0].evaluations[0] = site;
+        let twice = r.models[0].evaluations[1];
+        r.models[0].evaluations.push(twice);
+        r.models[0].evaluations.remove(2);
+        r.models[0].queries[0].question = r.models[0].queries[1].question;
+        r.models[0].queries[1].answer = r.models[0].queries[0].answer;
+        r.models[0].queries.remove(2);
     };
     copy.rewrite(forge);
     copy.fails(

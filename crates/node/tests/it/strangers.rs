@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod left;
+pub mod left;
 mod spoils;
 
 use std::collections::BTreeMap;
@@ -189,7 +189,7 @@ async fn end(
     finished: Finished,
     withdrawn: Vec<(usize, u32)>,
 ) -> Left {
-    let (world, plan) = (cast.world.clone(), model.training.plan().clone());
+    let world = cast.world.clone();
     let over = world.ledger.events::<Market::TrainingFinished>(Contract::Market).await.unwrap();
     if over.is_empty() {
         cast.trainer.finish(model.id, B256::from(finished.hash()), &world).await.unwrap();
@@ -199,7 +199,7 @@ async fn end(
         evaluations.push((owner, cast.owners[owner].evaluate(&world).unwrap()));
     }
     drop(world);
-    Left::of(cast, &plan, Kept { paper, rounds, summaries, finished, evaluations, withdrawn }).await
+    Left::of(cast, Kept { paper, rounds, summaries, finished, evaluations, withdrawn }).await
 }
 
 /// A training whose first round fails, because its header is not the right one.
@@ -555,7 +555,8 @@ async fn a_figure_that_nobody_attested_does_not_count_and_a_missing_one_shows() 
     assert_eq!(left.failures().await, []);
     let (record, _) = left.folder.read::<RunRecord>(&left.folder.record()).unwrap();
     let store = BlobStore::at(left.folder.blobs());
-    let good = Signed::<SiteEvaluation>::from_bytes(&store.get(record.evaluations[0]).unwrap()).unwrap();
+    let good =
+        Signed::<SiteEvaluation>::from_bytes(&store.get(record.models[0].evaluations[0]).unwrap()).unwrap();
     let good = good.open().unwrap().0;
     let better = |f: &NamedValue| NamedValue { name: f.name.clone(), value: f.value.map(|_| 1.0) };
     let invented = SiteEvaluation {
@@ -565,7 +566,7 @@ async fn a_figure_that_nobody_attested_does_not_count_and_a_missing_one_shows() 
         ..good
     };
     let invented = store.put(&Signed::sign(&invented, &plain_key()).unwrap().to_bytes()).unwrap();
-    left.rewrite(|r| r.evaluations.push(invented));
+    left.rewrite(|r| r.models[0].evaluations.push(invented));
     assert_eq!(left.failures().await, []);
     let said = left.detail("evaluations").await;
     assert!(said.contains("1 evaluation is not counted"), "{said}");
@@ -583,8 +584,8 @@ async fn a_figure_that_nobody_attested_does_not_count_and_a_missing_one_shows() 
     assert!(matches!(&failed[..], [("result", _)]), "{failed:#?}");
 
     // The site at which the model is bad is left out.
-    let (mut result, hidden) = (honest, record.evaluations[0]);
-    left.rewrite(|r| r.evaluations.retain(|e| *e != hidden && *e != invented));
+    let (mut result, hidden) = (honest, record.models[0].evaluations[0]);
+    left.rewrite(|r| r.models[0].evaluations.retain(|e| *e != hidden && *e != invented));
     [hidden, invented].iter().for_each(|blob| fs::remove_file(store.path(*blob)).unwrap());
     let site = result["sites"].as_array_mut().unwrap().remove(0);
     print(&result);

@@ -1,13 +1,17 @@
 //! One registered dataset, two models: a dataset has no outcome of its own.
 
+use histone_compliance::verify::{Outcome as Found, Source, verify_model};
+use histone_contracts::{Contract, Rounds};
 use histone_enclave::method::{LocalStep, LocalTraining};
 use histone_enclave::reading::rows_of;
 use histone_federation::plan::Plan;
 use histone_node::programs::{Loaded, Methods};
 use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
+use histone_protocol::U256;
 use histone_protocol::consent::WhitePaper;
 
 use crate::cast::{Cast, LINEAR, LINEAR_ANSWER, plan, refused, table};
+use crate::strangers::left::settle;
 
 /// What is predicted first is a column of the second model, and the other way round. Their rows are not quite the same (the
 /// held-out ones, those without an outcome), so that an owner has to allow a second reading.
@@ -16,6 +20,7 @@ async fn one_dataset_serves_two_models() {
     let mut cast = Cast::allowing(1, 3, 2).await;
     let mut first = cast.recruit(plan(2)).await;
     cast.train(&mut first).await;
+    cast.publish();
 
     let linear = Loaded::bundled("linear").unwrap();
     cast.allow(&LINEAR, linear.method.program()).await;
@@ -63,6 +68,40 @@ async fn one_dataset_serves_two_models() {
             assert!((f - p).abs() <= 1e-9 * p.abs().max(1.0), "{}: {f} {p}", federated.name);
         }
     }
+    // A stranger checks each of the two by ledger and public storage alone.
+    settle(&cast).await;
+    cast.publish();
+    let ledger = cast.dir.path().join("ledger");
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(ledger.join(histone_chain::FILE_NAME), copy.path().join(histone_chain::FILE_NAME)).unwrap();
+    let source = Source::Chain { dir: copy.path().to_owned(), directory: None };
+    let blobs = cast.dir.path().join("blobs");
+    for number in [1, id] {
+        let report = verify_model(&source, &blobs, number, &mut |_| {}).await.unwrap();
+        assert!(report.holds(), "model {number}: {:?}", report.first_failure());
+        let rounds = report.checks.iter().find(|c| c.name == "rounds").unwrap();
+        assert_eq!(rounds.outcome, Found::Holds);
+    }
+    assert!(
+        verify_model(&source, &blobs, id + 1, &mut |_| {})
+            .await
+            .unwrap()
+            .first_failure()
+            .is_some_and(|check| check.name == "model"
+                && check.detail.contains("there is no model 3 on this ledger, which has 2"))
+    );
+    // One update of the second model is gone: the first one holds as before.
+    let anchored = cast.world.ledger.events::<Rounds::UpdateAnchored>(Contract::Rounds).await.unwrap();
+    let update = anchored.iter().find(|e| e.modelId == U256::from(id)).unwrap().blobHash;
+    std::fs::remove_file(blobs.join(update.to_string().trim_start_matches("0x"))).unwrap();
+    let failed = async |number| {
+        let report = verify_model(&source, &blobs, number, &mut |_| {}).await.unwrap();
+        report.first_failure().map(|check| (check.name, check.detail.clone()))
+    };
+    assert_eq!(failed(1).await, None);
+    let (name, detail) = failed(id).await.unwrap();
+    assert!(name == "rounds" && detail.contains("round 1: the update of donor"), "{name}: {detail}");
+
     // A third reading was not allowed.
     let mut third = plan;
     third.config.holdout = 0.25;

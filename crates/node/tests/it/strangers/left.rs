@@ -82,7 +82,7 @@ pub struct Left {
 }
 
 impl Left {
-    pub async fn of(cast: Cast, plan: &histone_federation::plan::Plan, kept: Kept) -> Self {
+    pub async fn of(cast: Cast, kept: Kept) -> Self {
         let ledger = cast.world.ledger.clone();
         let d = ledger.deployment().clone();
         let donated = ledger.events::<Market::Donated>(Contract::Market).await.unwrap();
@@ -122,23 +122,26 @@ impl Left {
                 evidence.push(hash);
             }
         }
-        let decisions: Vec<B256> = donated.iter().map(|e| e.decision).collect();
+        let mut decisions: Vec<B256> = donated.iter().map(|e| e.decision).collect();
         let mut datasets = Vec::new();
         for id in registered.iter().map(|e| e.id) {
             let last = ledger.read(Contract::Datasets, Datasets::datasetCall { id }).await.unwrap();
             datasets.push(DatasetRecord { id, policy: last.policyHash, report: last.reportHash });
         }
-        let mut models = vec![ModelRecord {
-            model_id: 1,
-            paper: kept.paper,
-            decisions: decisions.into_iter().filter(|d| cast.world.blobs.get(*d).is_ok()).collect(),
-        }];
+        decisions.retain(|d| cast.world.blobs.get(*d).is_ok());
         let proposed = ledger.events::<Market::ModelProposed>(Contract::Market).await.unwrap();
-        models.extend(proposed.iter().skip(1).map(|e| ModelRecord {
-            model_id: e.modelId.to::<u64>(),
-            paper: e.whitePaperHash,
-            decisions: vec![],
-        }));
+        let mut models = vec![ModelRecord {
+            rounds: kept.rounds.clone(),
+            model: Some(cast.world.blobs.put(&kept.finished.model.to_bytes()).unwrap()),
+            evaluations: kept.evaluations.iter().map(|(_, blob)| *blob).collect(),
+            ..ModelRecord::proposed(1, kept.paper, proposed[0].planHash, decisions)
+        }];
+        models.extend(
+            proposed
+                .iter()
+                .skip(1)
+                .map(|e| ModelRecord::proposed(e.modelId.to::<u64>(), e.whitePaperHash, e.planHash, vec![])),
+        );
         let record = RunRecord {
             format: FORMAT.into(),
             study: "lies".into(),
@@ -148,16 +151,11 @@ impl Left {
             network: None,
             deployment: d.clone(),
             settings: Settings::default(),
-            plan: alloy_primitives::hex::encode(plan.encode()),
             parties: everybody,
             programs: programs.collect(),
             evidence,
             datasets,
             models,
-            rounds: kept.rounds.clone(),
-            model: cast.world.blobs.put(&kept.finished.model.to_bytes()).unwrap(),
-            evaluations: kept.evaluations.iter().map(|(_, blob)| *blob).collect(),
-            queries: vec![],
         };
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::at(dir.path().join("run"));

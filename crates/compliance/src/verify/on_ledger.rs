@@ -1,0 +1,441 @@
+//! A check of one model on any ledger, by public storage alone: nobody has to have kept a run folder.
+//!
+//! What a run's record would say is collected from the ledger and the blobs, and then the same checks are made as of a
+//! folder, restricted to what the model rests on. What only a record can say (names of parties, the printed result) is not
+//! there to be checked.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use alloy_primitives::U256;
+use alloy_sol_types::{SolConstructor, SolType as _};
+use histone_chain::{Chain, ManualClock};
+use histone_contracts::book::Powers;
+use histone_contracts::{
+    AccessManager, Contract, Datasets, Deployment, Enclaves, HistoneGovernor, LedgerError, Market, Programs,
+    Rounds, TimelockController,
+};
+use histone_federation::training::model_hash;
+use histone_ledger::view::directories;
+use histone_ledger::{Connection, Ledger, Settings};
+use histone_network::BlobStore;
+use histone_program_sdk::model::Model;
+use histone_program_sdk::wire::Wire as _;
+use histone_protocol::consent::WhitePaper;
+use histone_protocol::evidence::Platform;
+use histone_protocol::hash::sha256;
+use histone_protocol::plan::PlanDocument;
+use histone_protocol::program::AuditReport;
+use histone_protocol::record::{Record, Signed};
+use histone_protocol::report::SiteEvaluation;
+use histone_protocol::{Address, B256};
+
+use super::findings::{Findings, count, told};
+use super::history::History;
+use super::record;
+use super::run::{Counts, Head, Run};
+use super::used::Locked;
+use super::{Check, NOT_CHECKABLE, Outcome, Report, Reporter, VerifyError, model_checks};
+use crate::folder::{DatasetRecord, FORMAT, ModelRecord, ProgramRecord, QueryRecord, RoundRecord, RunRecord};
+
+/// Where the ledger of a model is.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// The directory of an embedded chain, which is executed again.
+    Chain {
+        /// The directory.
+        dir: PathBuf,
+        /// The contract that names all others; needed where the chain has more than one.
+        directory: Option<Address>,
+    },
+    /// A node of a network, which is believed.
+    Node {
+        /// The way to it.
+        node: Connection,
+        /// The contract that names all others.
+        directory: Address,
+        /// The first block that can hold anything of the ledger: earlier ones are not read.
+        first_block: u64,
+    },
+}
+
+/// Checks model `number` of a ledger by the public storage in the directory `blobs`. The observer hears each check as soon
+/// as it is made.
+///
+/// # Errors
+/// [`VerifyError`] when the storage is no directory, the node does not answer at the beginning, or there are several ledgers
+/// and none was named. Whatever is wrong with ledger or blobs is a failed check.
+pub async fn verify_model(
+    source: &Source,
+    blobs: &Path,
+    number: u64,
+    observer: &mut dyn FnMut(&Check),
+) -> Result<Report, VerifyError> {
+    if !blobs.is_dir() {
+        return Err(VerifyError::NotADirectory(blobs.to_owned()));
+    }
+    let mut reporter = Reporter { checks: Vec::new(), observer };
+    let (check, read) = read(source).await?;
+    reporter.add(check);
+    let on_network = matches!(source, Source::Node { .. });
+    if let Some((history, ledger, counts, head)) = read {
+        let (check, settings) = contracts(&history, ledger.deployment());
+        let ours = check.outcome == Outcome::Holds;
+        reporter.add(check);
+        if let Some(settings) = settings.filter(|_| ours) {
+            let store = BlobStore::at(blobs);
+            let (check, run) = collect(blobs, store, number, settings, history, ledger, (counts, head));
+            reporter.add(check);
+            if let Some(run) = run {
+                model_checks(&run, &mut reporter).await;
+                reporter.add(money(&run).await);
+            }
+        }
+    }
+    let one_history = |name: &str| name == "one history" && on_network;
+    for (name, detail) in NOT_CHECKABLE.into_iter().filter(|(name, _)| !one_history(name)) {
+        reporter.add(Check { name, outcome: Outcome::NotCheckable, detail: detail.into() });
+    }
+    Ok(Report { checks: reporter.checks })
+}
+
+type Read = (History, Ledger, Counts, Head);
+
+/// The history of the ledger: executed again, or told.
+async fn read(source: &Source) -> Result<(Check, Option<Read>), VerifyError> {
+    let mut findings = Findings::new("chain");
+    match source {
+        Source::Chain { dir, directory } => {
+            let executed = findings.take(record::executed(dir), || "the later checks were not made".into());
+            let Some(report) = executed else { return Ok((findings.check(String::new()), None)) };
+            let chain = Chain::open_read_only(dir, Arc::new(ManualClock::new(0))).map_err(|e| told(&e));
+            let read = chain.and_then(|chain| Ok((History::read(&chain).map_err(|e| told(&e))?, chain)));
+            let Some((history, chain)) = findings.take(read, || "the chain".into()) else {
+                return Ok((findings.check(String::new()), None));
+            };
+            let connection = Connection::embedded(chain);
+            let directory = match directory {
+                Some(directory) => *directory,
+                None => match directories(&connection).await?.as_slice() {
+                    [one] => *one,
+                    found => return Err(VerifyError::Directories(found.len())),
+                },
+            };
+            let ledger = Ledger::find(connection, directory).await?;
+            let counts = Counts { blocks: report.blocks, transactions: report.transactions, gas: report.gas };
+            let head = Head { hash: report.head, state_digest: Some(report.state_digest) };
+            let holds = format!(
+                "{} blocks with {} transactions executed again, head {}, signed by {}",
+                report.blocks, report.transactions, report.head, report.genesis.sequencer
+            );
+            Ok((findings.check(holds), Some((history, ledger, counts, head))))
+        }
+        Source::Node { node, directory, first_block } => {
+            let last = node.head().await?;
+            let ledger = Ledger::find(node.clone(), *directory).await?.as_of(last.block);
+            let told = History::told(node, *first_block, last.block, last.hash).await;
+            let Some(history) = findings.take(told, || "the later checks were not made".into()) else {
+                return Ok((findings.check(String::new()), None));
+            };
+            let gas = history.sent.iter().fold(0u64, |sum, sent| sum.saturating_add(sent.gas));
+            let transactions = history.sent.len() as u64;
+            let counts = Counts { blocks: last.block + 1 - first_block.min(&last.block), transactions, gas };
+            let head = Head { hash: last.hash, state_digest: None };
+            let detail = format!(
+                "the history is what {} says: {transactions} transactions in the blocks {first_block} to {}, head {}; its validators, not this program, executed it",
+                node.what(),
+                last.block,
+                last.hash
+            );
+            let check = Check { name: "chain", outcome: Outcome::NotCheckable, detail };
+            Ok((check, Some((history, ledger, counts, head))))
+        }
+    }
+}
+
+/// The contracts are ours, made with our code, and the members decide.
+fn contracts(history: &History, d: &Deployment) -> (Check, Option<Settings>) {
+    let mut findings = Findings::new("contracts");
+    let made = made(history, d).ok_or_else(|| {
+        "the transactions that made manager, timelock and governor are not those of our code".to_string()
+    });
+    let Some((founder, settings)) = findings.take(made, || "not ours".into()) else {
+        return (findings.check(String::new()), None);
+    };
+    record::ours(d, &settings, founder, history, &mut findings);
+    let mut powers = Powers::of(d);
+    let mut now = 0;
+    for (log, time) in history.logs() {
+        powers.see(log, Some(time));
+        now = time;
+    }
+    findings.expect(powers.handed_over(now), || {
+        format!("the members never decided alone: {}", powers.others(now).join("; "))
+    });
+    let Settings { voting_delay, voting_period, quorum_percent, timelock_delay, token } = settings;
+    let money = token.map_or_else(|| "a TEST token of its own".into(), |token| format!("the token {token}"));
+    let check = findings.check(format!(
+        "{} contracts made with our code and named by the directory {}, money is {money}; the members decided alone since the hand-over: voting delay {voting_delay} s, voting period {voting_period} s, quorum {quorum_percent} %, timelock delay {timelock_delay} s at the beginning",
+        Contract::ALL.len(),
+        d.directory
+    ));
+    (check, Some(settings))
+}
+
+/// Who founded the ledger and how, from the arguments of the constructors.
+fn made(history: &History, d: &Deployment) -> Option<(Address, Settings)> {
+    fn arguments<C: SolConstructor>(history: &History, address: Address, code: &[u8]) -> Option<C> {
+        let input = &history.creation(address)?.input;
+        let arguments = input.strip_prefix(code)?;
+        C::Parameters::abi_decode_sequence(arguments).ok().map(C::new)
+    }
+    let manager: AccessManager::constructorCall = arguments(history, d.manager, &AccessManager::BYTECODE)?;
+    let timelock: TimelockController::constructorCall =
+        arguments(history, d.timelock, &TimelockController::BYTECODE)?;
+    let governor: HistoneGovernor::constructorCall =
+        arguments(history, d.governor, &HistoneGovernor::BYTECODE)?;
+    let founder = manager.initialAdmin;
+    let own = histone_ledger::creation_code(Contract::Token, d, founder, &Settings::default());
+    let token = history.creation(d.token).is_none_or(|made| own.as_deref() != Some(&*made.input));
+    let settings = Settings {
+        token: token.then_some(d.token),
+        voting_delay: governor.votingDelay_.to::<u64>(),
+        voting_period: governor.votingPeriod_.into(),
+        quorum_percent: u8::try_from(governor.quorumPercent).ok()?,
+        timelock_delay: u64::try_from(timelock.minDelay).ok()?,
+    };
+    Some((founder, settings))
+}
+
+/// What a record would say of one model.
+fn collect(
+    dir: &Path,
+    blobs: BlobStore,
+    number: u64,
+    settings: Settings,
+    history: History,
+    ledger: Ledger,
+    (counts, head): (Counts, Head),
+) -> (Check, Option<Run>) {
+    let mut findings = Findings::new("model");
+    let d = ledger.deployment().clone();
+    let id = U256::from(number);
+    let proposed = history.events::<Market::ModelProposed>(&d, Contract::Market);
+    let known = proposed.len();
+    let proposed = proposed.into_iter().find(|s| s.event.modelId == id);
+    let Some(proposed) = proposed else {
+        findings.fail(format!("there is no model {number} on this ledger, which has {known}"));
+        return (findings.check(String::new()), None);
+    };
+    let paper = findings
+        .take(signed::<WhitePaper>(&blobs, proposed.event.whitePaperHash), || "its white paper".into());
+    let plan = blobs.get(proposed.event.planHash).map_err(|e| told(&e));
+    let plan = plan.and_then(|bytes| PlanDocument::from_bytes(&bytes).map_err(|e| told(&e)));
+    let plan = findings.take(plan, || "its plan".into());
+    let (Some((paper, _)), Some(plan)) = (paper, plan) else { return (findings.check(String::new()), None) };
+    let donated = history.events::<Market::Donated>(&d, Contract::Market).into_iter();
+    let donated: Vec<_> = donated.filter(|s| s.event.modelId == id).map(|s| s.event).collect();
+    let held = Held::read(dir);
+    let there = |hash: &B256| held.names.contains(hash);
+    let decisions = donated.iter().map(|e| e.decision).filter(there).collect();
+    let mut model =
+        ModelRecord::proposed(number, proposed.event.whitePaperHash, proposed.event.planHash, decisions);
+    let finished = history.events::<Market::TrainingFinished>(&d, Contract::Market);
+    let sold = finished.iter().find(|s| s.event.modelId == id).map(|s| s.event.modelHash);
+    model.evaluations = held.evaluations(&blobs, number, sold);
+    let mut record = RunRecord {
+        format: FORMAT.into(),
+        study: String::new(),
+        platform: paper.appraisal.platforms.first().copied().unwrap_or(Platform::Simulated),
+        vendor: paper.appraisal.simulated_vendors.first().copied().unwrap_or_default(),
+        evidence_max_age: paper.appraisal.max_age_seconds,
+        network: None,
+        deployment: d.clone(),
+        settings,
+        parties: Vec::new(),
+        programs: Vec::new(),
+        evidence: Vec::new(),
+        datasets: Vec::new(),
+        models: vec![model],
+    };
+    let shown = history.events::<Enclaves::EnclaveRegistered>(&d, Contract::Enclaves).into_iter();
+    let later = history.events::<Enclaves::EnclaveRefreshed>(&d, Contract::Enclaves).into_iter();
+    let evidence = shown.map(|s| s.event.evidenceHash).chain(later.map(|s| s.event.evidenceHash));
+    record.evidence = evidence.filter(there).collect::<BTreeSet<_>>().into_iter().collect();
+    let programs: BTreeSet<B256> =
+        [plan.programs.validation, plan.programs.training, plan.programs.query].into();
+    record.programs = programs.iter().filter_map(|p| program(&history, &d, &blobs, &held, *p)).collect();
+    let ids: BTreeSet<B256> = donated.iter().map(|e| e.datasetId).collect();
+    record.datasets = ids.iter().filter_map(|id| dataset(&history, &d, *id)).collect();
+    let mut run = Run::of_model(blobs, record, history, ledger, (counts, head));
+    let (rounds, queries, blob) = (rounds(&run, id, &held), queries(&run, id), held.model(sold));
+    if let Some(model) = run.record.models.first_mut() {
+        (model.rounds, model.queries, model.model) = (rounds, queries, blob);
+    }
+    let methods = record::methods(run.blobs(), &run.record);
+    let Some(methods) = findings.take(methods, || "the method".into()) else {
+        return (findings.check(String::new()), None);
+    };
+    run.teach(methods);
+    let rounds = run.record.models.first().map_or(0, |model| model.rounds.len());
+    let check = findings.check(format!(
+        "model {number}: `{}` by {}, {}, {}; what follows is about it and what it rests on",
+        paper.name,
+        proposed.event.trainer,
+        count(donated.len(), "donation", "donations"),
+        count(rounds, "round", "rounds"),
+    ));
+    (check, Some(run))
+}
+
+fn signed<T: Record>(blobs: &BlobStore, hash: B256) -> Result<(T, Address), String> {
+    let bytes = blobs.get(hash).map_err(|e| told(&e))?;
+    Signed::from_bytes(&bytes).and_then(|signed| signed.open()).map_err(|e| told(&e))
+}
+
+/// What lies in public storage, as far as the ledger does not name it by the hash that is its name.
+#[derive(Debug, Default)]
+struct Held {
+    names: BTreeSet<B256>,
+    /// By SHA-256, the hash that programs and sources have on the ledger.
+    files: Vec<(B256, B256)>,
+    /// Those that begin like JSON.
+    documents: Vec<B256>,
+    /// Models, with the hash that the market knows.
+    models: Vec<(B256, B256)>,
+}
+
+impl Held {
+    fn read(dir: &Path) -> Self {
+        let mut held = Self::default();
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        for entry in entries {
+            let Some(name) = entry.file_name().to_str().and_then(|name| name.parse::<B256>().ok()) else {
+                continue;
+            };
+            held.names.insert(name);
+            // Modules, sources and documents are small; updates are not, and are found by the ledger.
+            if entry.metadata().is_ok_and(|m| m.is_file() && m.len() <= LARGEST_FOUND)
+                && let Ok(bytes) = fs::read(entry.path())
+            {
+                held.files.push((sha256(&bytes), name));
+                if bytes.first() == Some(&b'{') {
+                    held.documents.push(name);
+                }
+                if let Ok(model) = Model::from_bytes(&bytes) {
+                    held.models.push((B256::from(model_hash(&model)), name));
+                }
+            }
+        }
+        held
+    }
+
+    fn by_sha256(&self, hash: B256) -> Option<B256> {
+        self.files.iter().find(|(sha256, _)| *sha256 == hash).map(|(_, name)| *name)
+    }
+
+    fn model(&self, hash: Option<B256>) -> Option<B256> {
+        self.models.iter().find(|(of, _)| Some(*of) == hash).map(|(_, name)| *name)
+    }
+
+    fn evaluations(&self, blobs: &BlobStore, number: u64, sold: Option<B256>) -> Vec<B256> {
+        let about = |hash: &&B256| {
+            let read = signed::<SiteEvaluation>(blobs, **hash);
+            read.is_ok_and(|(site, _)| site.model_id == number && Some(site.model_hash) == sold)
+        };
+        self.documents.iter().filter(about).copied().collect()
+    }
+}
+
+/// Larger blobs are looked for by name only.
+const LARGEST_FOUND: u64 = 16 << 20;
+
+fn program(
+    history: &History,
+    d: &Deployment,
+    blobs: &BlobStore,
+    held: &Held,
+    measurement: B256,
+) -> Option<ProgramRecord> {
+    let registered = history.events::<Programs::ProgramRegistered>(d, Contract::Programs);
+    let registered = registered.into_iter().find(|s| s.event.measurement == measurement)?.event;
+    let audited = history.events::<Programs::ProgramAudited>(d, Contract::Programs).into_iter();
+    // Of several audits one is enough: the first that is there.
+    let audits = audited.filter(|s| s.event.measurement == measurement).map(|s| s.event.reportHash);
+    let (audit, name) = audits
+        .filter_map(|hash| Some((hash, signed::<AuditReport>(blobs, hash).ok()?.0.program)))
+        .next()
+        .unwrap_or_else(|| (B256::ZERO, measurement.to_string()));
+    let find = |hash: B256| held.by_sha256(hash).unwrap_or_default();
+    let (wasm, source) = (find(registered.wasmHash), find(registered.sourceHash));
+    Some(ProgramRecord { name, measurement, wasm, source, audit })
+}
+
+fn dataset(history: &History, d: &Deployment, id: B256) -> Option<DatasetRecord> {
+    let registered = history.events::<Datasets::DatasetRegistered>(d, Contract::Datasets);
+    let registered = registered.into_iter().find(|s| s.event.id == id)?.event;
+    let updated = history.events::<Datasets::DatasetUpdated>(d, Contract::Datasets).into_iter();
+    let report = updated.filter(|s| s.event.id == id).map(|s| s.event.reportHash).next_back();
+    let changed = history.events::<Datasets::PolicyChanged>(d, Contract::Datasets).into_iter();
+    let policy = changed.filter(|s| s.event.id == id).map(|s| s.event.policyHash).next_back();
+    Some(DatasetRecord {
+        id,
+        policy: policy.unwrap_or(registered.policyHash),
+        report: report.unwrap_or(registered.reportHash),
+    })
+}
+
+fn rounds(run: &Run, id: U256, held: &Held) -> Vec<RoundRecord> {
+    let anchored = run.events::<Rounds::UpdateAnchored>(Contract::Rounds);
+    let opened = run.events::<Rounds::RoundOpened>(Contract::Rounds).into_iter();
+    let of = opened.filter(|s| s.event.modelId == id).map(|opened| {
+        let locked = Locked::of(run, &opened);
+        let survivors: BTreeSet<u16> = locked.iter().flat_map(|l| l.survivors.iter().copied()).collect();
+        let here =
+            anchored.iter().map(|s| &s.event).filter(|e| e.modelId == id && e.round == opened.event.round);
+        let updates = here.filter(|e| survivors.contains(&e.donorIndex)).map(|e| (e.donorIndex, e.blobHash));
+        let posted = locked.iter().flat_map(|l| l.kept()).map(|p| p.hash);
+        let done = run.events::<Rounds::RoundFinal>(Contract::Rounds).into_iter();
+        let done = done.map(|s| s.event).any(|e| e.modelId == id && e.round == opened.event.round);
+        // A round without a sum leaves nothing to open.
+        let partials: BTreeSet<B256> = posted.filter(|hash| done && held.names.contains(hash)).collect();
+        RoundRecord {
+            round: opened.event.round,
+            stage: String::new(),
+            header: opened.event.headerHash,
+            updates: updates.collect(),
+            partials: partials.into_iter().collect(),
+        }
+    });
+    of.collect()
+}
+
+fn queries(run: &Run, id: U256) -> Vec<QueryRecord> {
+    let settled = run.events::<Market::QuerySettled>(Contract::Market).into_iter().map(|s| s.event);
+    let of = settled.filter(|e| e.modelId == id);
+    of.map(|e| QueryRecord { query_id: e.queryId, question: e.jobId, answer: e.outputHash }).collect()
+}
+
+/// The market has what it owes, to whomever and for whatever model, by the one fold of its events.
+async fn money(run: &Run) -> Check {
+    let mut findings = Findings::new("money");
+    let of = [Contract::Members, Contract::Market, Contract::Rounds];
+    let read: Result<_, LedgerError> =
+        async { Ok((run.ledger.book(&of).await?, run.ledger.holdings().await?)) }.await;
+    let Some((book, holdings)) = findings.take(read.map_err(|e| told(&e)), || "the market".into()) else {
+        return findings.check(String::new());
+    };
+    let money = book.revenue(holdings);
+    findings.expect(money.holds(), || {
+        format!(
+            "{} was paid in, {} paid out and {} is owed; the market says that it owes {} and has {}",
+            money.paid_in, money.paid_out, money.owed, money.obligations, money.balance
+        )
+    });
+    findings.check(format!(
+        "of {} units paid in {} were paid out and {} are owed, over all models, and the market has them",
+        money.paid_in, money.paid_out, money.owed
+    ))
+}
