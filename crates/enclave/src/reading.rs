@@ -75,8 +75,8 @@ pub fn rows_of(table: &Table, config: &Config) -> Result<Vec<Arc<[u8]>>, String>
             feature.is_some() && !whole || present(feature, row[place])
         })
     };
-    let rows = || table.values().chunks_exact(table.columns().len()).filter(used);
-    let left = rows().count();
+    let rows: Vec<&[f64]> = table.values().chunks_exact(table.columns().len()).filter(used).collect();
+    let left = rows.len();
     if left < LEAST_ROWS {
         return Err(format!("the plan leaves {left} rows of the dataset; {LEAST_ROWS} are the least"));
     }
@@ -90,10 +90,18 @@ pub fn rows_of(table: &Table, config: &Config) -> Result<Vec<Arc<[u8]>>, String>
         Outcome::EventTime { longest, .. } => ranges.push((config.features.len(), 0.0, longest)),
         Outcome::YesNo { .. } => {}
     }
-    for (i, low, high) in ranges {
-        let values = || rows().map(|row| row[places[i]]).filter(|v| present(config.features.get(i), *v));
-        let outside = values().filter(|v| !(low..=high).contains(v)).count();
-        if outside * OUTSIDE > values().count() {
+    // Row after row, as they lie in memory: values of each range, and of these those outside of it.
+    let mut counts = vec![(0usize, 0usize); ranges.len()];
+    for row in &rows {
+        for ((there, outside), &(i, low, high)) in counts.iter_mut().zip(&ranges) {
+            let value = row[places[i]];
+            let is_there = present(config.features.get(i), value);
+            *there += usize::from(is_there);
+            *outside += usize::from(is_there && !(low..=high).contains(&value));
+        }
+    }
+    for ((there, outside), (i, low, high)) in counts.into_iter().zip(ranges) {
+        if outside * OUTSIDE > there {
             let name = table.columns().get(places[i]).map_or("", |column| &column.name);
             return Err(format!(
                 "the range of `{name}` in the plan, {low} to {high}, leaves more than one in {OUTSIDE} of the dataset's values outside"
