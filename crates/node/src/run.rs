@@ -12,6 +12,7 @@
 mod gas;
 mod outcome;
 pub mod place;
+mod pooled;
 mod queries;
 mod recruiting;
 mod refusals;
@@ -156,6 +157,7 @@ async fn go(
     cast.stage.mark(step(observer))?;
     let recruited = recruiting::recruit(study, &mut cast, observer).await?;
     cast.stage.mark(step(observer))?;
+    let pooling = pooled::Pooling::start(study, &cast, &recruited)?;
     let trained = training::train(study, options, &mut cast, &recruited, observer).await?;
     cast.stage.mark(step(observer))?;
     let evaluated = training::evaluate(&mut cast, &trained)?;
@@ -192,7 +194,18 @@ async fn go(
     folder.write(&folder.record(), &record, &cast.operator.key)?;
     let end = cast.stage.place.end().await?;
     let result = result::assemble(
-        study, options, &cast, &end, &recruited, &trained, evaluated, validated, served, refused, balances,
+        study,
+        options,
+        &cast,
+        &end,
+        &recruited,
+        &trained,
+        pooling.compare(&trained.finished.model)?,
+        evaluated,
+        validated,
+        served,
+        refused,
+        balances,
     )?;
     let text = serde_json::to_vec_pretty(&result).map_err(|e| NodeError::Message(e.to_string()))?;
     histone_network::write_whole(&folder.result(), &text)?;

@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 
 use histone_compliance::folder::fact_tables;
 use histone_contracts::{Contract, Market, TestToken};
-use histone_enclave::method::{LocalStep, LocalTraining};
-use histone_enclave::reading::rows_of;
-use histone_program_sdk::model::Model;
 use histone_protocol::evidence::Platform;
 use histone_protocol::report::NamedValue;
 use histone_protocol::{Address, U256};
@@ -15,6 +12,7 @@ use super::outcome::{
     Balance, ChainSummary, FORMAT, GasSummary, ModelSummary, Refusal, RunResult, SiteReport,
 };
 use super::place::End;
+use super::pooled::Comparison;
 use super::queries::Served;
 use super::recruiting::Recruited;
 use super::setup::{Cast, Validated};
@@ -72,7 +70,7 @@ pub(super) async fn pay_out(
     Ok(balances)
 }
 
-/// Puts the result together, with the pooled comparison that only the runner of the study can make.
+/// Puts the result together.
 #[allow(clippy::too_many_arguments)] // each is one chapter of the run
 pub(super) fn assemble(
     study: &Study,
@@ -81,13 +79,13 @@ pub(super) fn assemble(
     end: &End,
     recruited: &Recruited,
     trained: &Trained,
+    comparison: Comparison,
     evaluated: Evaluated,
     validated: Validated,
     served: Served,
     refused: Vec<Refusal>,
     balances: Vec<Balance>,
 ) -> Result<RunResult, NodeError> {
-    let comparison = compare(study, cast, recruited, trained)?;
     let model = &trained.finished.model;
     let usage = cast.world.ledger.usage();
     let deployment = cast.world.ledger.deployment();
@@ -150,54 +148,4 @@ pub(super) fn assemble(
         balances,
         seconds: cast.stage.started.elapsed().as_secs_f64(),
     })
-}
-
-struct Comparison {
-    facts: Vec<NamedValue>,
-    /// By participant, what it reports of the pooled model.
-    sites: BTreeMap<String, Vec<Option<f64>>>,
-    largest_difference: f64,
-}
-
-/// Trains the same method over the rows of all donors in one place, without masks and rounds on a ledger.
-fn compare(
-    study: &Study,
-    cast: &Cast,
-    recruited: &Recruited,
-    trained: &Trained,
-) -> Result<Comparison, NodeError> {
-    let (method, config) = (&cast.loaded.method, &recruited.plan.config);
-    let mut rows = BTreeMap::new();
-    for (owner, participant) in cast.owners.iter().zip(&study.participants) {
-        if owner.donation().is_some() {
-            let blocks = rows_of(&participant.table, config).map_err(NodeError::Message)?;
-            rows.insert(participant.name.clone(), blocks);
-        }
-    }
-    let all: Vec<_> = rows.values().cloned().collect();
-    let mut training = LocalTraining::new(method, config).map_err(NodeError::round)?;
-    let pooled = loop {
-        if let LocalStep::Done(done) = training.step(&all).map_err(NodeError::round)? {
-            break done;
-        }
-    };
-    let mut sites = BTreeMap::new();
-    for (name, blocks) in rows {
-        sites.insert(name, method.report(&pooled.model, &blocks).map_err(NodeError::round)?);
-    }
-    let numbers = pooled.facts.iter().filter(|f| f.is_number());
-    let facts = numbers.map(|f| NamedValue { name: f.name.clone(), value: f.number() }).collect();
-    let numbers =
-        |model: &Model| -> Vec<f64> { model.arrays.iter().flat_map(|a| a.values.clone()).collect() };
-    let (federated, pooled) = (numbers(&trained.finished.model), numbers(&pooled.model));
-    // NaN stands where there is no number, in both.
-    let difference = |(f, p): (&f64, &f64)| match (f.is_nan(), p.is_nan()) {
-        (true, true) => 0.0,
-        (false, false) => (f - p).abs() / p.abs().max(1.0),
-        _ => f64::MAX,
-    };
-    let same_shape = federated.len() == pooled.len();
-    let largest = federated.iter().zip(&pooled).map(difference).fold(0.0, f64::max);
-    let largest_difference = if same_shape { largest } else { f64::MAX };
-    Ok(Comparison { facts, sites, largest_difference })
 }
