@@ -20,6 +20,7 @@ use histone_federation::training::Finished;
 use histone_federation::update::{self, Hpke, Survivor, Survivors};
 use histone_program_sdk::config::Config;
 use histone_program_sdk::wire::Wire;
+use histone_protocol::blob::Blob;
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
 use histone_protocol::plan::PlanDocument;
@@ -52,22 +53,19 @@ pub struct RoundTranscript {
     /// The header that the ledger names.
     pub header: RoundHeader,
     /// The survivors that the ledger fixed, ascending, each with its anchored blob.
-    pub survivors: Vec<(u16, Vec<u8>)>,
+    pub survivors: Vec<(u16, Blob)>,
     /// The committee's partial sums.
-    pub partials: Vec<Vec<u8>>,
+    pub partials: Vec<Blob>,
 }
 
 impl RoundTranscript {
     /// Recomputes the sum, from the partial sums that agree; gives the seats whose partial sums are wrong beside it.
     pub fn open(&self) -> Result<(Aggregate, Vec<u8>), BoxError> {
-        let list = self
-            .survivors
-            .iter()
-            .map(|(donor, blob)| Survivor { donor: *donor, blob: update::blob_hash(blob) });
+        let list = self.survivors.iter().map(|(donor, blob)| Survivor { donor: *donor, blob: blob.hash().0 });
         let survivors = Survivors::new(&self.header, list.collect())?;
         let partials: Result<Vec<_>, _> =
             self.partials.iter().map(|p| PartialSum::decode(p, &self.header)).collect();
-        let blobs: Vec<&[u8]> = self.survivors.iter().map(|(_, blob)| blob.as_slice()).collect();
+        let blobs: Vec<Blob> = self.survivors.iter().map(|(_, blob)| blob.clone()).collect();
         Ok(open_and_name(&self.header, &survivors, &blobs, &partials?)?)
     }
 
@@ -154,7 +152,7 @@ pub struct Donation {
 #[derive(Debug)]
 pub struct Update {
     /// To be published.
-    pub blob: Vec<u8>,
+    pub blob: Blob,
     /// What the ledger takes.
     pub receipt: UpdateReceipt,
     /// The enclave's signature on it.
@@ -297,13 +295,13 @@ impl TrainingEnclave {
             return Err(EnclaveError::OtherVersion { allowed: self.versions });
         }
         let values = self.numbers(header)?;
-        let blob = update::seal_update(header, donor, &values, &Hpke, self.instance.secret())?;
+        let blob = Blob::new(update::seal_update(header, donor, &values, &Hpke, self.instance.secret())?);
         self.answered = Some((f.round, header.hash()));
         let receipt = UpdateReceipt {
             modelId: model_id,
             round: f.round,
             headerHash: B256::from(header.hash()),
-            blobHash: blob_hash(&blob),
+            blobHash: blob.hash(),
             donorIndex: donor,
         };
         let domain = receipt::domain(deployment.chain_id, deployment.rounds);
@@ -395,7 +393,7 @@ impl TrainingEnclave {
             .map(|a| (a.event.donorIndex, a.event.blobHash))
             .collect();
         for (donor, blob) in &transcript.survivors {
-            if !anchored.contains(&(*donor, blob_hash(blob))) {
+            if !anchored.contains(&(*donor, blob.hash())) {
                 return Err(EnclaveError::Round(format!("the blob of donor {donor} is not anchored")));
             }
         }
@@ -453,8 +451,8 @@ async fn check_partials(transcript: &RoundTranscript, ledger: &impl LedgerView) 
     if got < usize::from(needed) {
         return refuse(format!("{got} partial sums are too few; this round needs {needed}"));
     }
-    for bytes in &transcript.partials {
-        let partial = PartialSum::decode(bytes, header)
+    for blob in &transcript.partials {
+        let partial = PartialSum::decode(blob, header)
             .map_err(|e| EnclaveError::Round(histone_protocol::with_causes(&e)))?;
         let member = partial.member();
         // Decoding has checked the number; seats are counted from 1.
@@ -466,7 +464,7 @@ async fn check_partials(transcript: &RoundTranscript, ledger: &impl LedgerView) 
             round: f.round,
             member: Address::from(seat.address),
         };
-        if ledger.read(Contract::Rounds, call).await? != blob_hash(bytes) {
+        if ledger.read(Contract::Rounds, call).await? != blob.hash() {
             return refuse(format!(
                 "the partial sum given for committee member {member} is not on the ledger"
             ));

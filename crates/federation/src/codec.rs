@@ -23,11 +23,17 @@ pub(crate) fn u64(r: &mut Reader<'_>) -> Result<u64, WireError> {
     Ok(u64::from_le_bytes(array(r)?))
 }
 
+/// The beginning of [`hash`], for parts that are not at hand in one piece.
+pub(crate) fn hasher(domain: &str) -> Sha256 {
+    let mut h = Sha256::new_with_prefix(domain.as_bytes());
+    h.update([0]);
+    h
+}
+
 /// SHA-256 over a domain tag and parts. Tags hold no NUL, hence no tag is the beginning of another one; the parts are of
 /// fixed length or carry their own counts.
 pub(crate) fn hash(domain: &str, parts: &[&[u8]]) -> [u8; 32] {
-    let mut h = Sha256::new_with_prefix(domain.as_bytes());
-    h.update([0]);
+    let mut h = hasher(domain);
     for part in parts {
         h.update(part);
     }

@@ -11,8 +11,9 @@
 //! was opened, so that a set from which a liar was struck can be summed instead.
 
 use histone_program_sdk::wire::{Reader, WireError, Writer};
+use histone_protocol::blob::Blob;
 
-use crate::field::{ENCODED_LEN, Fp, decode_vector, encode_vector};
+use crate::field::{ENCODED_LEN, Fp, view_vector};
 use crate::header::RoundHeader;
 use crate::update::{Survivors, Unsealer, UpdateError};
 use crate::{BoxError, codec};
@@ -130,7 +131,7 @@ impl Member {
         &self,
         header: &RoundHeader,
         survivors: &Survivors,
-        blobs: &[&[u8]],
+        blobs: &[Blob],
         unsealer: &dyn Unsealer,
     ) -> Result<Prepared, CommitteeError> {
         if self.index == 0 || self.index > header.members() {
@@ -142,23 +143,13 @@ impl Member {
         let updates = survivors.read_blobs(header, blobs).map_err(CommitteeError::Blob)?;
         let mut vector = zeroize::Zeroizing::new(vec![Fp::ZERO; header.dimension()]);
         for update in &updates {
-            let share = update.share(header, self.index, unsealer).map_err(|source| {
+            update.add_share(&mut vector, header, self.index, unsealer).map_err(|source| {
                 CommitteeError::Share { donor: update.donor(), member: self.index, source }
             })?;
-            for (sum, &s) in vector.iter_mut().zip(share.iter()) {
-                *sum += s;
-            }
         }
-        Ok(Prepared {
-            openings: openings(header, survivors),
-            partial: PartialSum {
-                header: header.hash(),
-                // The survivors' hash covers the header's.
-                survivors: survivors.hash(),
-                member: self.index,
-                vector: vector.to_vec(),
-            },
-        })
+        // The survivors' hash covers the header's.
+        let partial = PartialSum::new(header, survivors.hash(), self.index, &vector);
+        Ok(Prepared { openings: openings(header, survivors), partial })
     }
 }
 
@@ -178,7 +169,7 @@ impl std::fmt::Debug for Prepared {
 impl Prepared {
     /// A partial sum that was kept, for the survivors that it was made for.
     pub fn from_kept(
-        bytes: &[u8],
+        bytes: impl Into<Blob>,
         header: &RoundHeader,
         survivors: &Survivors,
     ) -> Result<Prepared, CommitteeError> {
@@ -190,6 +181,11 @@ impl Prepared {
     }
 
     /// The bytes that will be published, for the member's own directory and for their hash.
+    pub fn blob(&self) -> &Blob {
+        &self.partial.blob
+    }
+
+    /// The same, copied.
     pub fn encode(&self) -> Vec<u8> {
         self.partial.encode()
     }
@@ -221,13 +217,19 @@ impl Prepared {
 }
 
 /// A member's share of the sum of the masks; public once it is sent. Which survivors it is over it says itself.
+///
+/// It stays the bytes in which it travels; copies share them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialSum {
     pub(crate) header: [u8; 32],
     pub(crate) survivors: [u8; 32],
     pub(crate) member: u8,
-    pub(crate) vector: Vec<Fp>,
+    /// The whole encoding, of which the end is the numbers.
+    blob: Blob,
 }
+
+/// Bytes of a partial sum before its numbers: version, header hash, survivors hash, member, count.
+const HEAD: usize = 1 + 32 + 32 + 1 + 4;
 
 impl PartialSum {
     /// Whether it says that it is over these survivors.
@@ -240,21 +242,38 @@ impl PartialSum {
         self.member
     }
 
-    /// The canonical bytes: version, header hash, survivors hash, member, count, numbers.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::default();
+    fn new(header: &RoundHeader, survivors: [u8; 32], member: u8, vector: &[Fp]) -> PartialSum {
+        let mut w = Writer(Vec::with_capacity(HEAD + vector.len() * ENCODED_LEN));
         w.u8(VERSION);
-        w.0.extend_from_slice(&self.header);
-        w.0.extend_from_slice(&self.survivors);
-        w.u8(self.member).u32(self.vector.len() as u32);
-        w.0.extend_from_slice(&encode_vector(&self.vector));
-        w.0
+        w.0.extend_from_slice(&header.hash());
+        w.0.extend_from_slice(&survivors);
+        w.u8(member).u32(vector.len() as u32);
+        for x in vector {
+            w.0.extend_from_slice(&x.to_bytes());
+        }
+        PartialSum { header: header.hash(), survivors, member, blob: Blob::new(w.0) }
     }
 
-    /// Reads a partial sum of this round.
-    pub fn decode(bytes: &[u8], header: &RoundHeader) -> Result<PartialSum, CommitteeError> {
+    /// The canonical bytes: version, header hash, survivors hash, member, count, numbers.
+    pub fn blob(&self) -> &Blob {
+        &self.blob
+    }
+
+    /// The same, copied.
+    pub fn encode(&self) -> Vec<u8> {
+        self.blob.to_vec()
+    }
+
+    /// The numbers as they lie in the bytes.
+    pub(crate) fn numbers(&self) -> &[[u8; ENCODED_LEN]] {
+        self.blob.get(HEAD..).unwrap_or_default().as_chunks().0
+    }
+
+    /// Reads a partial sum of this round. Bytes that are a [`Blob`] already are neither hashed again nor copied.
+    pub fn decode(bytes: impl Into<Blob>, header: &RoundHeader) -> Result<PartialSum, CommitteeError> {
+        let blob = bytes.into();
         let read = || {
-            let mut r = Reader::new(bytes);
+            let mut r = Reader::new(&blob);
             match r.u8()? {
                 VERSION => {}
                 v => return Err(WireError::Version(v)),
@@ -267,11 +286,11 @@ impl PartialSum {
             if member == 0 || member > header.members() || count != header.dimension() {
                 return Err(WireError::Invalid("member number or length"));
             }
-            let vector =
-                decode_vector(r.take(count * ENCODED_LEN)?).ok_or(WireError::Invalid("field element"))?;
+            view_vector(r.take(count * ENCODED_LEN)?).ok_or(WireError::Invalid("field element"))?;
             r.end()?;
-            Ok(PartialSum { header: hash, survivors, member, vector })
+            Ok((survivors, member))
         };
-        read().map_err(CommitteeError::Encoding)
+        let (survivors, member) = read().map_err(CommitteeError::Encoding)?;
+        Ok(PartialSum { header: header.hash(), survivors, member, blob })
     }
 }

@@ -112,6 +112,20 @@ impl Fp {
     }
 }
 
+impl Fp {
+    /// `self * x + c` for a small number, which costs half of what a multiplication does.
+    pub(crate) fn times_small_plus(self, x: u8, c: Fp) -> Fp {
+        let x = u128::from(x);
+        let low = (self.0 & u128::from(u64::MAX)) * x;
+        let high = (self.0 >> 64) * x;
+        // The product is high * 2^64 + low with 71 and 72 bits; what is above bit 127 of it is worth as many ones.
+        let product = ((high << 64) & P) + low + (high >> 63);
+        let product = (product & P) + (product >> 127);
+        // At most 2^127 and below 2^127: no overflow.
+        Fp(reduce(product + c.0))
+    }
+}
+
 impl core::ops::Add for Fp {
     type Output = Fp;
     fn add(self, other: Fp) -> Fp {
@@ -149,6 +163,25 @@ impl core::ops::Mul for Fp {
     }
 }
 
+/// A number that stands for an element: the element itself, or its encoding as it lies in a blob.
+pub(crate) trait Element: Copy {
+    /// The element.
+    fn element(self) -> Fp;
+}
+
+impl Element for Fp {
+    fn element(self) -> Fp {
+        self
+    }
+}
+
+/// Of an encoding that [`view_vector`] has checked.
+impl Element for [u8; ENCODED_LEN] {
+    fn element(self) -> Fp {
+        Fp::new(u128::from_le_bytes(self))
+    }
+}
+
 /// Encodes a vector, 16 bytes an element, without a count.
 pub(crate) fn encode_vector(v: &[Fp]) -> Vec<u8> {
     let mut out = Vec::with_capacity(v.len() * ENCODED_LEN);
@@ -158,13 +191,20 @@ pub(crate) fn encode_vector(v: &[Fp]) -> Vec<u8> {
     out
 }
 
-/// Reads a vector without a count; `None` for a length that is no multiple of 16 and for elements that are not reduced.
-pub(crate) fn decode_vector(bytes: &[u8]) -> Option<Vec<Fp>> {
+/// Looks at a vector without a count where it lies; `None` for a length that is no multiple of 16 and for elements that are not
+/// reduced.
+pub(crate) fn view_vector(bytes: &[u8]) -> Option<&[[u8; ENCODED_LEN]]> {
     let (chunks, rest) = bytes.as_chunks::<ENCODED_LEN>();
-    if !rest.is_empty() {
-        return None;
+    // To the end in any case: the elements may be a share, and without a way out the loop is fast.
+    let reduced = chunks.iter().fold(true, |all, c| all & (u128::from_le_bytes(*c) < P));
+    (rest.is_empty() && reduced).then_some(chunks)
+}
+
+/// Adds a vector to another one of the same length, element by element.
+pub(crate) fn add_vector<E: Element>(sum: &mut [Fp], v: &[E]) {
+    for (sum, &x) in sum.iter_mut().zip(v) {
+        *sum += x.element();
     }
-    chunks.iter().map(|c| Fp::from_bytes(*c)).collect()
 }
 
 #[cfg(test)]
@@ -209,7 +249,8 @@ mod tests {
         assert!(Fp::from_bytes((P - 1).to_le_bytes()).is_some());
         assert!(Fp::from_bytes(P.to_le_bytes()).is_none());
         assert!(Fp::from_bytes([0xff; 16]).is_none());
-        assert!(decode_vector(&[0; 15]).is_none());
+        assert!(view_vector(&[0; 15]).is_none() && view_vector(&[0; 16]).is_some());
+        assert!(view_vector(&[[0; 16], P.to_le_bytes()].concat()).is_none());
     }
 
     #[test]
@@ -224,6 +265,8 @@ mod tests {
             prop_assert_eq!((a + b) + c, a + (b + c));
             prop_assert_eq!((a + b) - b, a);
             prop_assert_eq!(a * b, slow_mul(a, b));
+            let small = (b.value() & 0xff) as u8;
+            prop_assert_eq!(a.times_small_plus(small, c), a * Fp::new(small.into()) + c);
             prop_assert_eq!((a * b) * c, a * (b * c));
             prop_assert_eq!(a * (b + c), a * b + a * c);
             prop_assert!((a + b).value() < P && (a - b).value() < P && (a * b).value() < P);

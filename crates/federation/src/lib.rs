@@ -19,7 +19,7 @@
 //! ```
 //! # use histone_federation::{BoxError, committee::*, header::*, open::open, plan::*, training::*, update::*};
 //! # use histone_program_sdk::{config::*, method::{Ask, Done, Next, Numbers, Opened, Segment}, model::Model};
-//! # use histone_protocol::secret::Root;
+//! # use histone_protocol::{blob::Blob, secret::Root};
 //! # use zeroize::Zeroizing;
 //! # struct NoEncryption;
 //! # impl Sealer for NoEncryption {
@@ -72,7 +72,7 @@
 //!     Survivor { donor: 2, blob: blob_hash(&blob2) },
 //! ])?;
 //!
-//! let blobs: [&[u8]; 2] = [&blob1, &blob2];
+//! let blobs = [Blob::new(blob1), Blob::new(blob2)];
 //! let mut partials = Vec::new();
 //! for address in [[1; 20], [2; 20], [4; 20]] {
 //!     let mut memory = ForgetfulRounds::default(); // a durable one in earnest

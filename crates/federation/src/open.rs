@@ -1,8 +1,11 @@
 //! Anybody opens the sum: public blobs and partial sums in, numbers out. No secret is needed here.
 
+use histone_protocol::blob::Blob;
+use sha2::Digest;
+
 use crate::codec;
 use crate::committee::PartialSum;
-use crate::field::Fp;
+use crate::field::{ENCODED_LEN, Fp};
 use crate::fixed;
 use crate::header::RoundHeader;
 use crate::share::{self, ShareError};
@@ -68,11 +71,18 @@ impl Aggregate {
     /// SHA-256 over header hash, survivors hash, count and integers (16 bytes little-endian each) with the domain
     /// `histone/aggregate/v1`. It does not depend on which members answered.
     pub fn hash(&self) -> [u8; 32] {
-        let mut bytes = (self.integers.len() as u32).to_le_bytes().to_vec();
-        for i in &self.integers {
-            bytes.extend_from_slice(&i.to_le_bytes());
+        let mut hash = codec::hasher("histone/aggregate/v1");
+        hash.update(self.header);
+        hash.update(self.survivors);
+        hash.update((self.integers.len() as u32).to_le_bytes());
+        // In stretches: a large sum is not copied for its hash.
+        let mut bytes = [[0; ENCODED_LEN]; 256];
+        for integers in self.integers.chunks(bytes.len()) {
+            let bytes = &mut bytes[..integers.len()];
+            bytes.iter_mut().zip(integers).for_each(|(b, i)| *b = i.to_le_bytes());
+            hash.update(bytes.as_flattened());
         }
-        codec::hash("histone/aggregate/v1", &[&self.header, &self.survivors, &bytes])
+        hash.finalize().into()
     }
 }
 
@@ -81,7 +91,7 @@ impl Aggregate {
 pub fn open_and_name(
     header: &RoundHeader,
     survivors: &Survivors,
-    blobs: &[&[u8]],
+    blobs: &[Blob],
     partials: &[PartialSum],
 ) -> Result<(Aggregate, Vec<u8>), OpenError> {
     match open(header, survivors, blobs, partials) {
@@ -104,7 +114,7 @@ pub fn open_and_name(
 pub fn open(
     header: &RoundHeader,
     survivors: &Survivors,
-    blobs: &[&[u8]],
+    blobs: &[Blob],
     partials: &[PartialSum],
 ) -> Result<Aggregate, OpenError> {
     if !survivors.belongs_to(header) {
@@ -117,13 +127,11 @@ pub fn open(
     }
     let mut sum = vec![Fp::ZERO; header.dimension()];
     for update in survivors.read_blobs(header, blobs).map_err(OpenError::Blob)? {
-        for (s, &c) in sum.iter_mut().zip(update.ciphertext()) {
-            *s += c;
-        }
+        update.add_ciphertext(&mut sum);
     }
-    let shares: Vec<(u8, &[Fp])> = partials.iter().map(|p| (p.member, p.vector.as_slice())).collect();
+    let shares: Vec<_> = partials.iter().map(|p| (p.member, p.numbers())).collect();
     let threshold = header.threshold();
-    let mask = share::reconstruct(&shares, threshold).map_err(OpenError::Partials)?;
+    let mask = share::combine(&shares, threshold).map_err(OpenError::Partials)?;
     if mask.len() != sum.len() {
         let member = partials.first().map_or(0, |p| p.member);
         return Err(OpenError::OtherSum { member });

@@ -8,7 +8,10 @@ use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::field::{Fp, encode_vector};
+use crate::field::{Element, Fp};
+
+/// Numbers of each share that are combined at once, so that they stay near the processor.
+const STRETCH: usize = 256;
 
 /// Subsets tried when the wrong share is looked for; 12 members with a threshold of 6 need 924.
 const MAX_SUBSETS: usize = 20_000;
@@ -82,8 +85,8 @@ pub fn split(
         for (degree, coefficient) in polynomial.iter_mut().enumerate() {
             *coefficient = if degree == 0 { s } else { Fp::random(rng) };
         }
-        for (share, x) in shares.iter_mut().zip(1u128..) {
-            share.push(polynomial.iter().rev().fold(Fp::ZERO, |value, &c| value * Fp::new(x) + c));
+        for (share, x) in shares.iter_mut().zip(1u8..) {
+            share.push(polynomial.iter().rev().fold(Fp::ZERO, |value, &c| value.times_small_plus(x, c)));
         }
     }
     polynomial.zeroize();
@@ -107,6 +110,11 @@ fn lagrange(points: &[u8], at: u8) -> Vec<Fp> {
 ///
 /// With exactly `threshold` shares there is nothing to check against; every further share is a check.
 pub fn reconstruct(shares: &[(u8, &[Fp])], threshold: u8) -> Result<Vec<Fp>, ShareError> {
+    combine(shares, threshold)
+}
+
+/// The same for shares as they lie in blobs.
+pub(crate) fn combine<E: Element>(shares: &[(u8, &[E])], threshold: u8) -> Result<Vec<Fp>, ShareError> {
     let t = usize::from(threshold);
     if t == 0 || shares.len() < t {
         return Err(ShareError::TooFew { got: shares.len(), threshold });
@@ -122,27 +130,41 @@ pub fn reconstruct(shares: &[(u8, &[Fp])], threshold: u8) -> Result<Vec<Fp>, Sha
     }
     let (base, extra) = shares.split_at(t);
     let points: Vec<u8> = base.iter().map(|s| s.0).collect();
-    let combine = |at: u8| {
-        let mut out = vec![Fp::ZERO; expected];
-        for (weight, (_, share)) in lagrange(&points, at).into_iter().zip(base) {
-            for (o, &s) in out.iter_mut().zip(share.iter()) {
-                *o += weight * s;
+    // The secret, and what each further member must have.
+    let secret = lagrange(&points, 0);
+    let checks: Vec<(Vec<Fp>, &[E])> = extra.iter().map(|s| (lagrange(&points, s.0), s.1)).collect();
+    let combined = |weights: &[Fp], from: usize, out: &mut [Fp]| {
+        out.fill(Fp::ZERO);
+        for (&weight, (_, share)) in weights.iter().zip(base) {
+            for (o, x) in out.iter_mut().zip(share.iter().skip(from)) {
+                *o += weight * x.element();
             }
         }
-        out
     };
-    if extra.iter().any(|&(member, share)| combine(member) != share) {
+    let mut out = vec![Fp::ZERO; expected];
+    let mut expectation = [Fp::ZERO; STRETCH];
+    let mut agree = true;
+    for (i, stretch) in out.chunks_mut(STRETCH).enumerate() {
+        let from = i * STRETCH;
+        combined(&secret, from, stretch);
+        for (weights, share) in &checks {
+            let expectation = &mut expectation[..stretch.len()];
+            combined(weights, from, expectation);
+            agree &= expectation.iter().zip(share.iter().skip(from)).all(|(e, x)| *e == x.element());
+        }
+    }
+    if !agree {
         return Err(match find_wrong(shares, t) {
             Some(members) => ShareError::Wrong { members },
             None => ShareError::Inconsistent { got: shares.len() },
         });
     }
-    Ok(combine(0))
+    Ok(out)
 }
 
 /// The members outside of the one largest set of agreeing shares, when that set is unique: `e` wrong shares are found
 /// among at least `threshold + 2 e`.
-fn find_wrong(shares: &[(u8, &[Fp])], t: usize) -> Option<Vec<u8>> {
+fn find_wrong<E: Element>(shares: &[(u8, &[E])], t: usize) -> Option<Vec<u8>> {
     let tolerated = (shares.len() - t) / 2;
     if tolerated == 0 {
         return None;
@@ -152,14 +174,14 @@ fn find_wrong(shares: &[(u8, &[Fp])], t: usize) -> Option<Vec<u8>> {
     let mut hash = Sha256::new_with_prefix(b"histone/share-fingerprint/v1");
     for (member, share) in shares {
         hash.update([*member]);
-        hash.update(encode_vector(share));
+        share.iter().for_each(|x| hash.update(x.element().to_bytes()));
     }
     let digest: [u8; 32] = hash.finalize().into();
     let mut seed = [0u8; 16];
     seed.copy_from_slice(&digest[..16]);
     let r = Fp::new(u128::from_le_bytes(seed));
     let points: Vec<(u8, Fp)> =
-        shares.iter().map(|(m, s)| (*m, s.iter().fold(Fp::ZERO, |sum, &x| sum * r + x))).collect();
+        shares.iter().map(|(m, s)| (*m, s.iter().fold(Fp::ZERO, |sum, &x| sum * r + x.element()))).collect();
 
     let mut pick: Vec<usize> = (0..t).collect();
     for _ in 0..MAX_SUBSETS {

@@ -9,12 +9,13 @@
 //! rolled-back enclave may hold, never meet the same mask. Two vectors under one mask would publish their difference.
 
 use histone_program_sdk::wire::{Reader, WireError, Writer};
+use histone_protocol::blob::Blob;
 use histone_protocol::seal::SealPublicKey;
 use histone_protocol::secret::Root;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::field::{ENCODED_LEN, Fp, decode_vector, encode_vector};
+use crate::field::{ENCODED_LEN, Element, Fp, add_vector, encode_vector, view_vector};
 use crate::fixed::{self, FixedError};
 use crate::header::RoundHeader;
 use crate::share::{self, ShareError};
@@ -154,7 +155,9 @@ pub fn seal_update(
     secret: &Root,
 ) -> Result<Vec<u8>, UpdateError> {
     let masked = Masked::new(header, donor, values, secret)?;
-    let mut w = Writer::default();
+    // Large blobs are not moved while they grow.
+    let vectors = 1 + usize::from(header.members());
+    let mut w = Writer(Vec::with_capacity(vectors * (masked.ciphertext.len() + MAX_SEAL_OVERHEAD)));
     w.u8(VERSION);
     w.0.extend_from_slice(&header.hash());
     codec::put_u16(&mut w, donor);
@@ -222,17 +225,17 @@ fn associated_data(header: &RoundHeader, donor: u16, member: u8, ciphertext: &[u
     codec::hash("histone/update-aad/v1", &[&header.hash(), &donor.to_le_bytes(), &[member], ciphertext])
 }
 
-/// A blob that was read and belongs to the round it was read for.
+/// A blob that was read and belongs to the round it was read for: what is where in its bytes, which are not copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Update {
+pub struct Update<'a> {
     donor: u16,
-    ciphertext: Vec<Fp>,
-    sealed: Vec<Vec<u8>>,
+    ciphertext: &'a [[u8; ENCODED_LEN]],
+    sealed: Vec<&'a [u8]>,
 }
 
-impl Update {
-    /// Reads a blob; refuses one of another round, and any length but the round's before it allocates.
-    pub fn decode(blob: &[u8], header: &RoundHeader) -> Result<Update, UpdateError> {
+impl<'a> Update<'a> {
+    /// Reads a blob; refuses one of another round, and any length but the round's.
+    pub fn decode(blob: &'a [u8], header: &RoundHeader) -> Result<Update<'a>, UpdateError> {
         let encoding = UpdateError::Encoding;
         let mut r = Reader::new(blob);
         match r.u8().map_err(encoding)? {
@@ -253,7 +256,7 @@ impl Update {
         }
         let vector = r.take(expected * ENCODED_LEN).map_err(encoding)?;
         let ciphertext =
-            decode_vector(vector).ok_or(UpdateError::Encoding(WireError::Invalid("field element")))?;
+            view_vector(vector).ok_or(UpdateError::Encoding(WireError::Invalid("field element")))?;
         if r.u8().map_err(encoding)? != header.members() {
             return Err(UpdateError::Encoding(WireError::Invalid("number of shares")));
         }
@@ -263,7 +266,7 @@ impl Update {
             if share.len() > expected * ENCODED_LEN + MAX_SEAL_OVERHEAD {
                 return Err(UpdateError::Encoding(WireError::Invalid("length of a sealed share")));
             }
-            sealed.push(share.to_vec());
+            sealed.push(share);
         }
         r.end().map_err(encoding)?;
         Ok(Update { donor, ciphertext, sealed })
@@ -275,31 +278,42 @@ impl Update {
     }
 
     /// The masked numbers.
-    pub fn ciphertext(&self) -> &[Fp] {
-        &self.ciphertext
+    pub fn ciphertext(&self) -> impl ExactSizeIterator<Item = Fp> + 'a {
+        self.ciphertext.iter().map(|x| x.element())
     }
 
-    /// The share of one member, decrypted.
-    pub(crate) fn share(
+    /// Adds the masked numbers to a sum.
+    pub(crate) fn add_ciphertext(&self, sum: &mut [Fp]) {
+        add_vector(sum, self.ciphertext);
+    }
+
+    /// Decrypts the share of one member and adds it to a sum.
+    pub(crate) fn add_share(
         &self,
+        sum: &mut [Fp],
         header: &RoundHeader,
         member: u8,
         unsealer: &dyn Unsealer,
-    ) -> Result<Zeroizing<Vec<Fp>>, BoxError> {
+    ) -> Result<(), BoxError> {
         let (sealed, aad) = self.sealed(header, member).ok_or("there is no such member")?;
-        read_share(header, &unsealer.unseal(SEAL_INFO, &aad, sealed)?)
+        let plain = unsealer.unseal(SEAL_INFO, &aad, sealed)?;
+        add_vector(sum, read_share(header, &plain)?);
+        Ok(())
     }
 
     /// The sealed share of one member, and what it is bound to.
-    pub(crate) fn sealed(&self, header: &RoundHeader, member: u8) -> Option<(&[u8], [u8; 32])> {
+    pub(crate) fn sealed(&self, header: &RoundHeader, member: u8) -> Option<(&'a [u8], [u8; 32])> {
         let sealed = self.sealed.get(usize::from(member).wrapping_sub(1))?;
-        Some((sealed, associated_data(header, self.donor, member, &encode_vector(&self.ciphertext))))
+        Some((sealed, associated_data(header, self.donor, member, self.ciphertext.as_flattened())))
     }
 }
 
 /// Reads a decrypted share.
-pub(crate) fn read_share(header: &RoundHeader, plain: &[u8]) -> Result<Zeroizing<Vec<Fp>>, BoxError> {
-    let share = Zeroizing::new(decode_vector(plain).ok_or("the share holds a number outside of the field")?);
+pub(crate) fn read_share<'a>(
+    header: &RoundHeader,
+    plain: &'a [u8],
+) -> Result<&'a [[u8; ENCODED_LEN]], BoxError> {
+    let share = view_vector(plain).ok_or("the share holds a number outside of the field")?;
     if share.len() != header.dimension() {
         return Err("the share has the wrong length".into());
     }
@@ -397,17 +411,17 @@ impl Survivors {
     }
 
     /// Reads the blobs, given in the order of the survivors, and checks each against its anchor.
-    pub(crate) fn read_blobs(
+    pub(crate) fn read_blobs<'a>(
         &self,
         header: &RoundHeader,
-        blobs: &[&[u8]],
-    ) -> Result<Vec<Update>, UpdateError> {
+        blobs: &'a [Blob],
+    ) -> Result<Vec<Update<'a>>, UpdateError> {
         if blobs.len() != self.list.len() {
             return Err(UpdateError::Count { got: blobs.len(), expected: self.list.len() });
         }
-        let read = |(survivor, blob): (&Survivor, &&[u8])| {
+        let read = |(survivor, blob): (&Survivor, &'a Blob)| {
             let donor = survivor.donor;
-            if blob_hash(blob) != survivor.blob {
+            if blob.hash().0 != survivor.blob {
                 return Err(UpdateError::Anchor { donor });
             }
             let update = Update::decode(blob, header)?;

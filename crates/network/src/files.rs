@@ -21,14 +21,14 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 /// is to be there, or `None` to leave it. No other writer, in this process or another, comes in between.
 ///
 /// `change` runs under the lock of the directory: it must not write there by itself.
-pub fn update_private<E: From<StoreError>>(
+pub fn update_private<B: AsRef<[u8]>, E: From<StoreError>>(
     path: &Path,
-    change: impl FnOnce(Option<Vec<u8>>) -> Result<Option<Vec<u8>>, E>,
+    change: impl FnOnce(Option<Vec<u8>>) -> Result<Option<B>, E>,
 ) -> Result<(), E> {
     let dir = Directory::of(path)?;
     dir.lock()?;
     match change(read(path)?)? {
-        Some(new) => Ok(dir.replace(path, &new, &mut owner_only())?),
+        Some(new) => Ok(dir.replace(path, new.as_ref(), &mut owner_only())?),
         // What the caller has seen it will rely on.
         None => Ok(dir.sync()?),
     }

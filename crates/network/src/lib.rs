@@ -1,23 +1,31 @@
 //! Untrusted bytes to and from others, and files that survive.
 //!
-//! Content-addressed public storage on a file system ([`BlobStore`]) is never trusted: what is read is hashed again, and
-//! only ciphertexts and public records are ever put there. Files are written whole or not at all and are on the disk
+//! Content-addressed public storage on a file system ([`BlobStore`]) is never trusted: what is read is hashed, and bytes that
+//! were found to fit may be kept in memory for the next reader ([`BlobStore::read`]). Only ciphertexts and public records are
+//! ever put there. Files are written whole or not at all and are on the disk
 //! when the call returns ([`write_whole`], [`update_private`]); writers of one directory wait for each other, in
 //! whichever process they are. Deliberately absent: any knowledge of what a blob means.
 
 mod files;
+mod kept;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use histone_protocol::B256;
+use histone_protocol::blob::Blob;
 use histone_protocol::hash::blob_hash;
+
+use self::kept::Kept;
 
 pub use files::{create_dir, create_private_dir, read_durable, update_private, write_whole};
 
 /// Largest blob that is read or written: 256 MiB.
 pub const MAX_BLOB: u64 = 256 << 20;
+
+/// Bytes of large blobs that an opened store keeps in memory: the updates of a round of half a million numbers from four donors.
+const KEPT_BYTES: usize = 256 << 20;
 
 /// Why a blob cannot be stored or given.
 #[derive(Debug, thiserror::Error)]
@@ -60,10 +68,11 @@ pub fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Stor
     move |source| StoreError::Io { action, path: path.clone(), source }
 }
 
-/// A directory of blobs, each in a file named by the BLAKE3 hash of its bytes.
+/// A directory of blobs, each in a file named by the BLAKE3 hash of its bytes. Clones share what they keep in memory.
 #[derive(Debug, Clone)]
 pub struct BlobStore {
     dir: PathBuf,
+    kept: Kept,
 }
 
 impl BlobStore {
@@ -71,12 +80,12 @@ impl BlobStore {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let dir = dir.into();
         create_dir(&dir)?;
-        Ok(Self { dir })
+        Ok(Self { dir, kept: Kept::of_bytes(KEPT_BYTES) })
     }
 
-    /// Opens a store for reading; nothing is created.
+    /// Opens a store for reading; nothing is created, and nothing kept: whoever only looks reads each blob once.
     pub fn at(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), kept: Kept::of_bytes(0) }
     }
 
     /// The file of a blob.
@@ -86,10 +95,18 @@ impl BlobStore {
 
     /// Stores bytes and gives their name. Storing the same bytes again is no error, and mends a damaged file.
     pub fn put(&self, bytes: &[u8]) -> Result<B256, StoreError> {
+        self.store(blob_hash(bytes), bytes)
+    }
+
+    /// Stores a blob, whose name is known, and gives it.
+    pub fn put_blob(&self, blob: &Blob) -> Result<B256, StoreError> {
+        self.store(blob.hash(), blob)
+    }
+
+    fn store(&self, hash: B256, bytes: &[u8]) -> Result<B256, StoreError> {
         if bytes.len() as u64 > MAX_BLOB {
             return Err(StoreError::TooLarge(bytes.len() as u64));
         }
-        let hash = blob_hash(bytes);
         let path = self.path(hash);
         // Whoever wrote it first may have been killed before it was on the disk: reading makes sure of that.
         if read_durable(&path)?.as_deref() != Some(bytes) {
@@ -98,8 +115,31 @@ impl BlobStore {
         Ok(hash)
     }
 
-    /// Gives the bytes of a blob, checked against its name.
+    /// Gives the bytes of a blob, from its file and checked against its name.
     pub fn get(&self, hash: B256) -> Result<Vec<u8>, StoreError> {
+        let bytes = self.load(hash)?;
+        match blob_hash(&bytes) {
+            found if found == hash => Ok(bytes),
+            found => Err(StoreError::Altered { path: self.path(hash), found }),
+        }
+    }
+
+    /// Gives a blob whose bytes were checked against its name: now, or when they were read before and are kept since then. Large
+    /// ones are kept, as long as there is room; of these, what happens to the file after the check has no effect.
+    pub fn read(&self, hash: B256) -> Result<Blob, StoreError> {
+        if let Some(blob) = self.kept.get(hash) {
+            return Ok(blob);
+        }
+        let blob = Blob::new(self.load(hash)?);
+        if blob.hash() != hash {
+            return Err(StoreError::Altered { path: self.path(hash), found: blob.hash() });
+        }
+        self.kept.keep(&blob);
+        Ok(blob)
+    }
+
+    /// The bytes of a file, not looked at.
+    fn load(&self, hash: B256) -> Result<Vec<u8>, StoreError> {
         let path = self.path(hash);
         let io = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => StoreError::Missing { hash, dir: self.dir.clone() },
@@ -109,12 +149,7 @@ impl BlobStore {
         if length > MAX_BLOB {
             return Err(StoreError::TooLarge(length));
         }
-        let bytes = fs::read(&path).map_err(io)?;
-        let found = blob_hash(&bytes);
-        if found != hash {
-            return Err(StoreError::Altered { path, found });
-        }
-        Ok(bytes)
+        fs::read(&path).map_err(io)
     }
 }
 
@@ -136,6 +171,54 @@ mod tests {
         assert!(matches!(store.get(hash), Err(StoreError::Altered { .. })));
         store.put(b"hello").unwrap();
         assert_eq!(store.get(hash).unwrap(), b"hello");
+    }
+
+    /// What is read is what was checked, whatever is in the file before and after.
+    #[test]
+    fn large_blobs_are_kept_once_they_are_checked() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || BlobStore::open(dir.path().join("blobs")).unwrap();
+        let store = open();
+        let bytes = vec![7; kept::LEAST];
+        let mut other = bytes.clone();
+        other[0] ^= 1;
+        let hash = store.put(&bytes).unwrap();
+        // Altered before the first read: writing is no reading.
+        fs::write(store.path(hash), &other).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(store.read(hash), Err(StoreError::Altered { .. })), "and nothing is kept of it");
+            assert!(matches!(store.get(hash), Err(StoreError::Altered { .. })));
+        }
+        store.put_blob(&Blob::new(bytes.clone())).unwrap();
+        let first = store.read(hash).unwrap();
+        assert_eq!((first.hash(), &*first), (hash, bytes.as_slice()));
+        // Altered, and gone, after it.
+        fs::write(store.path(hash), &other).unwrap();
+        assert_eq!(store.clone().read(hash).unwrap().as_ptr(), first.as_ptr(), "the bytes that were checked");
+        assert!(matches!(store.get(hash), Err(StoreError::Altered { .. })), "this one asks for the file");
+        fs::remove_file(store.path(hash)).unwrap();
+        assert!(store.read(hash).is_ok());
+        // Another process has checked nothing yet.
+        assert!(matches!(open().read(hash), Err(StoreError::Missing { .. })));
+        fs::write(store.path(hash), &other).unwrap();
+        assert!(matches!(open().read(hash), Err(StoreError::Altered { .. })));
+        // A store that only looks keeps nothing.
+        store.put(&bytes).unwrap();
+        let looking = BlobStore::at(dir.path().join("blobs"));
+        assert!(looking.read(hash).is_ok());
+        fs::remove_file(store.path(hash)).unwrap();
+        assert!(matches!(looking.read(hash), Err(StoreError::Missing { .. })));
+    }
+
+    /// Small ones are read from their files each time.
+    #[test]
+    fn small_blobs_are_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(dir.path().join("blobs")).unwrap();
+        let hash = store.put(b"hello").unwrap();
+        assert_eq!(&*store.read(hash).unwrap(), b"hello");
+        fs::write(store.path(hash), b"hellp").unwrap();
+        assert!(matches!(store.read(hash), Err(StoreError::Altered { .. })));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use histone_federation::BoxError;
 use histone_federation::committee::{CommitteeError, Member, Prepared};
 use histone_federation::header::RoundHeader;
 use histone_federation::update::{SEAL_INFO, Survivor, Survivors, Unsealer, Update};
-use histone_protocol::hash::blob_hash;
+use histone_protocol::blob::Blob;
 use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256, U256};
 use zeroize::Zeroizing;
@@ -129,7 +129,7 @@ impl CommitteeMember {
         let survivors = survivors(model_id, round, world).await?;
         let mut blobs = Vec::new();
         for (donor, hash) in &survivors {
-            let reason = match world.blobs.get(*hash) {
+            let reason = match world.blobs.read(*hash) {
                 Err(_) => Some(reasons::MISSING),
                 Ok(blob) => {
                     let read = Update::decode(&blob, header).is_ok_and(|u| u.donor() == *donor);
@@ -157,9 +157,8 @@ impl CommitteeMember {
         let set = set(header, &survivors)?;
         let member =
             Member::by_address(header, &self.party.account().into_array()).map_err(NodeError::round)?;
-        let views: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
         let unsealer = HpkeUnsealer(self.party.seal.clone());
-        let prepared = match member.sum_shares(header, &set, &views, &unsealer) {
+        let prepared = match member.sum_shares(header, &set, &blobs, &unsealer) {
             Err(CommitteeError::Share { donor, .. }) => {
                 self.accuse(model_id, round, donor, world).await?;
                 return Ok(Lock::Striking(vec![donor]));
@@ -168,9 +167,9 @@ impl CommitteeMember {
         };
         Memory(&self.party).reserve(&prepared, (number, round, info.attempt), world).await?;
         // Kept before its hash is posted: what is promised can be published, whatever happens in between.
-        let partial = prepared.encode();
-        let hash = blob_hash(&partial);
-        self.party.keep(&kept(number, round), &partial)?;
+        let partial = prepared.blob();
+        let hash = partial.hash();
+        self.party.keep(&kept(number, round), partial)?;
         // Blobs and shares took their time: who has withdrawn since then is not opened with.
         self.watch(number, world).await?.check_withdrawals(header, &world.ledger).await?;
         if self.posted(model_id, round, world).await? != hash {
@@ -192,16 +191,17 @@ impl CommitteeMember {
         if info.headerHash.0 != header.hash() || !info.opened {
             return refuse("no quorum has locked it under this header");
         }
-        let Some(bytes) = self.party.recall(&kept(model_id.saturating_to(), round))? else {
+        let Some(kept) = self.party.recall(&kept(model_id.saturating_to(), round))? else {
             return refuse("this member has kept no partial sum of it");
         };
-        if self.posted(model_id, round, world).await? != blob_hash(&bytes) {
+        let kept = Blob::new(kept);
+        if self.posted(model_id, round, world).await? != kept.hash() {
             return refuse("the ledger has another hash of this member's partial sum");
         }
         let set = set(header, &survivors(model_id, round, world).await?)?;
-        let prepared = Prepared::from_kept(&bytes, header, &set).map_err(NodeError::round)?;
+        let prepared = Prepared::from_kept(kept, header, &set).map_err(NodeError::round)?;
         let partial = prepared.open(&mut Memory(&self.party)).map_err(NodeError::round)?;
-        Ok(world.blobs.put(&partial.encode())?)
+        Ok(world.blobs.put_blob(partial.blob())?)
     }
 
     /// Opens the sum as anybody can, and says which members' partial sums contradict the others. A donor can bring that about
@@ -378,9 +378,9 @@ pub async fn transcript(
         header: header.clone(),
         survivors: survivors
             .into_iter()
-            .map(|(donor, blob)| Ok((donor, world.blobs.get(blob)?)))
+            .map(|(donor, blob)| Ok((donor, world.blobs.read(blob)?)))
             .collect::<Result<_, NodeError>>()?,
-        partials: partials.iter().map(|p| world.blobs.get(*p)).collect::<Result<_, _>>()?,
+        partials: partials.iter().map(|p| world.blobs.read(*p)).collect::<Result<_, _>>()?,
     })
 }
 

@@ -176,7 +176,7 @@ impl Party {
 
     /// Writes a file of the private directory whole or not at all; it is on the disk when this returns.
     pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), PartyError> {
-        self.amend(name, |_| Ok(Some(bytes.to_vec())))
+        Ok(update_private(&self.dir.join(name), |_| Ok::<_, StoreError>(Some(bytes)))?)
     }
 
     /// Keeps bytes under a name that has none yet, and gives what is kept there: what was prepared first is what is sent,
@@ -224,7 +224,7 @@ impl Store for EnclaveStore {
     }
 
     fn keep(&mut self, state: &[u8]) -> Result<(), BoxError> {
-        Ok(update_private(&self.0, |_| Ok::<_, StoreError>(Some(state.to_vec())))?)
+        Ok(update_private(&self.0, |_| Ok::<_, StoreError>(Some(state)))?)
     }
 }
 
@@ -232,7 +232,7 @@ fn keep_first(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
     let mut kept = None;
     update_private(path, |old| {
         kept = old;
-        Ok::<_, StoreError>(kept.is_none().then(|| bytes.clone()))
+        Ok::<_, StoreError>(kept.is_none().then_some(&bytes))
     })?;
     Ok(kept.unwrap_or(bytes))
 }

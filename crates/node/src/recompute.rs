@@ -132,8 +132,8 @@ async fn partials(header: &RoundHeader, world: &World) -> Result<Vec<B256>, Node
         if hash.is_zero() {
             continue;
         }
-        let Ok(bytes) = world.blobs.get(hash) else { continue };
-        if PartialSum::decode(&bytes, header).is_ok_and(|p| p.member() == number && p.is_over(&set)) {
+        let Ok(blob) = world.blobs.read(hash) else { continue };
+        if PartialSum::decode(&blob, header).is_ok_and(|p| p.member() == number && p.is_over(&set)) {
             partials.push(hash);
         }
     }

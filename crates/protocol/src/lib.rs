@@ -2,7 +2,7 @@
 //!
 //! Every other crate speaks in these types, so that a party needs this crate alone to check what another one said:
 //!
-//! 1. [`hash`]: a blob is named by its BLAKE3 hash; everything else is hashed with SHA-256 under a domain tag.
+//! 1. [`hash`]: a blob is named by its BLAKE3 hash and carries it ([`blob`]); everything else is hashed with SHA-256 under a domain tag.
 //! 2. [`keys`]: a party signs with secp256k1 (the ledger's curve) and receives under X25519 ([`seal`], RFC 9180). All
 //!    its secrets but those that are erased one by one derive from one root ([`secret`]).
 //! 3. [`record`]: a public statement is canonical JSON with a version, signed as the bytes that are stored.
@@ -29,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod blob;
 pub mod commitment;
 pub mod committee;
 pub mod consent;

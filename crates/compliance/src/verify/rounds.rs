@@ -10,6 +10,7 @@ use histone_federation::committee::{Member, PartialSum};
 use histone_federation::header::{RoundHeader, Seat};
 use histone_federation::training::Finished;
 use histone_program_sdk::wire::Wire;
+use histone_protocol::blob::Blob;
 use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
 
@@ -238,7 +239,7 @@ fn one(
     let partials = partials(run, &header, record, &locked)?;
     let mut blobs = Vec::new();
     for (donor, hash) in updates {
-        blobs.push((donor, run.blob(hash).map_err(|e| format!("the update of donor {donor}: {e}"))?));
+        blobs.push((donor, run.named(hash).map_err(|e| format!("the update of donor {donor}: {e}"))?));
     }
     let bytes = |blobs: &mut dyn Iterator<Item = usize>| blobs.sum::<usize>();
     let there = donors.iter().filter(|(_, d)| d.donated.order < opened.order);
@@ -251,7 +252,7 @@ fn one(
         "missing": missing,
         "numbers": header.dimension(),
         "update_bytes": bytes(&mut blobs.iter().map(|(_, blob)| blob.len())),
-        "partial_bytes": bytes(&mut partials.iter().map(Vec::len)),
+        "partial_bytes": bytes(&mut partials.iter().map(|p| p.len())),
     });
     let (aggregate, _) =
         RoundTranscript { header, survivors: blobs, partials }.open().map_err(|e| told(&*e))?;
@@ -331,7 +332,7 @@ fn partials(
     header: &RoundHeader,
     record: &RoundRecord,
     locked: &Locked,
-) -> Result<Vec<Vec<u8>>, String> {
+) -> Result<Vec<Blob>, String> {
     let posted: BTreeMap<B256, Address> = locked.kept().map(|p| (p.hash, p.member)).collect();
     let listed: BTreeSet<B256> = record.partials.iter().copied().collect();
     if listed.len() != record.partials.len() {
@@ -347,11 +348,11 @@ fn partials(
     for hash in &record.partials {
         let member =
             posted.get(hash).ok_or_else(|| format!("the partial sum {hash} is not on the ledger"))?;
-        let bytes = run.blob(*hash)?;
+        let blob = run.named(*hash)?;
         let what = |e: &(dyn std::error::Error + 'static)| {
             format!("the partial sum of `{}`: {}", run.name(*member), told(e))
         };
-        let sum = PartialSum::decode(&bytes, header).map_err(|e| what(&e))?;
+        let sum = PartialSum::decode(&blob, header).map_err(|e| what(&e))?;
         let seat = Member::by_address(header, &member.into_array()).map_err(|e| what(&e))?;
         if sum.member() != seat.index() {
             return Err(format!(
@@ -360,7 +361,7 @@ fn partials(
                 sum.member()
             ));
         }
-        partials.push(bytes);
+        partials.push(blob);
     }
     Ok(partials)
 }

@@ -9,6 +9,7 @@ use histone_contracts::{Contract, Deployment, Market, Programs};
 use histone_enclave::method::HostedMethod;
 use histone_ledger::Ledger;
 use histone_network::BlobStore;
+use histone_protocol::blob::Blob;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::record::{Record, Signed};
 use histone_protocol::{Address, B256, U256};
@@ -127,6 +128,12 @@ impl Run {
     pub(super) fn blob(&self, hash: B256) -> Result<Vec<u8>, String> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(hash);
         self.blobs.get(hash).map_err(|e| told(&e))
+    }
+
+    /// The same with its name.
+    pub(super) fn named(&self, hash: B256) -> Result<Blob, String> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(hash);
+        self.blobs.read(hash).map_err(|e| told(&e))
     }
 
     /// The blobs that were asked for so far.

@@ -35,7 +35,7 @@ fn mask(header: &RoundHeader, blob: &[u8], values: &[f64]) -> Vec<Fp> {
     let f = header.fields();
     let numbers = fixed::encode(values, f.fractional_bits, f.cohort.len()).unwrap();
     let update = Update::decode(blob, header).unwrap();
-    update.ciphertext().iter().zip(numbers).map(|(&c, x)| c - x).collect()
+    update.ciphertext().zip(numbers).map(|(c, x)| c - x).collect()
 }
 
 /// Every single word of two masks differs; equal words by chance have a probability of 2^-127 each.
@@ -90,7 +90,7 @@ fn an_owner_subtracts_the_blobs_of_a_cloned_enclave() {
     let values: Vec<f64> = (0..header.dimension()).map(|i| 10.0 + i as f64).collect();
     let without: Vec<f64> = values.iter().map(|v| v - 1.0).collect();
     let (a, b) = (sealed(&header, 10, &values, 1), sealed(&header, 10, &without, 1));
-    let word = |blob: &[u8]| Update::decode(blob, &header).unwrap().ciphertext().to_vec();
+    let word = |blob: &[u8]| Update::decode(blob, &header).unwrap().ciphertext().collect::<Vec<_>>();
     let one = fixed::encode(&[1.0], header.fields().fractional_bits, 4).unwrap()[0];
     for (x, y) in word(&a).into_iter().zip(word(&b)) {
         assert_ne!(x - y, one, "the person is read off");

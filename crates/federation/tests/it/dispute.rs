@@ -148,12 +148,14 @@ fn what_is_good_opens_at_its_seat() {
     }
     use histone_federation::committee::Member;
     use histone_federation::update::{Survivor, Survivors, blob_hash};
+    use histone_protocol::blob::Blob;
     let second = seal_update(&header, 20, &values(&header), &Hpke, &root(20)).unwrap();
     let list = [(DONOR, &blob), (20, &second)].map(|(donor, b)| Survivor { donor, blob: blob_hash(b) });
     let survivors = Survivors::new(&header, list.to_vec()).unwrap();
     assert_eq!(Update::decode(&blob, &header).unwrap().donor(), DONOR);
     for member in 1..=header.members() {
         let seat = Member::by_address(&header, &[member; 20]).unwrap();
-        seat.sum_shares(&header, &survivors, &[&blob, &second], &Key(seat_key(member))).unwrap();
+        let blobs = [&blob, &second].map(Blob::from);
+        seat.sum_shares(&header, &survivors, &blobs, &Key(seat_key(member))).unwrap();
     }
 }

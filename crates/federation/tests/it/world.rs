@@ -16,6 +16,7 @@ use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
 use histone_program_sdk::data::Block;
 use histone_program_sdk::method::{Ask, Method as Sdk, Next, Opened};
 use histone_program_sdk::wire::Wire;
+use histone_protocol::blob::Blob;
 use histone_protocol::secret::Root;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -262,8 +263,8 @@ pub fn list(donors: &[u16], blobs: &[Vec<u8>]) -> Vec<Survivor> {
     donors.iter().zip(blobs).map(|(&donor, b)| Survivor { donor, blob: blob_hash(b) }).collect()
 }
 
-pub fn refs(blobs: &[Vec<u8>]) -> Vec<&[u8]> {
-    blobs.iter().map(Vec::as_slice).collect()
+pub fn refs(blobs: &[Vec<u8>]) -> Vec<Blob> {
+    blobs.iter().map(Blob::from).collect()
 }
 
 /// Uniform in [0, 1).

@@ -138,10 +138,10 @@ fn every_crash_image_holds_the_old_or_the_new() {
 fn a_refused_change_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
-    update_private(&path, |_| Ok::<_, StoreError>(None)).unwrap();
+    update_private(&path, |_| Ok::<_, StoreError>(None::<Vec<u8>>)).unwrap();
     assert!(!path.exists());
     update_private(&path, |_| Ok::<_, StoreError>(Some(b"1".to_vec()))).unwrap();
-    let refused = update_private(&path, |_| Err(StoreError::TooLarge(1)));
+    let refused = update_private(&path, |_| Err::<Option<Vec<u8>>, _>(StoreError::TooLarge(1)));
     assert!(matches!(refused, Err(StoreError::TooLarge(1))));
     assert_eq!(read_durable(&path).unwrap().unwrap(), b"1");
 }

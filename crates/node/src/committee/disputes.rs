@@ -50,7 +50,7 @@ impl CommitteeMember {
                     let seat = f.committee.iter().position(|s| s.address == accuser.into_array());
                     let shown = world.blobs.get(hash).ok();
                     let shown = shown.and_then(|bytes| ShareOpening::decode(&bytes, header).ok());
-                    match (shown, seat, world.blobs.get(*blob)) {
+                    match (shown, seat, world.blobs.read(*blob)) {
                         // Seats are counted from 1.
                         (Some(o), Some(seat), Ok(blob)) if usize::from(o.member()) == seat + 1 => {
                             check_opening(header, &blob, &o, &Hpke)

@@ -1,7 +1,5 @@
 //! The end of a run: money to everybody, and the table.
 
-use std::collections::BTreeMap;
-
 use histone_compliance::folder::fact_tables;
 use histone_contracts::{Contract, Market, TestToken};
 use histone_protocol::evidence::Platform;

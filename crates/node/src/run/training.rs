@@ -1,6 +1,9 @@
 //! The rounds of training, and the evaluation at each site.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use histone_compliance::folder::RoundRecord;
@@ -111,7 +114,7 @@ pub(super) async fn train(
                 owner.observe(&transcript, &world).await?;
             }
         }
-        records.push(record(round, &stage, header_blob, &transcript, &partials, cast)?);
+        records.push(record(round, &stage, header_blob, &transcript, &partials));
         summaries.push(RoundSummary {
             round,
             stage: stage.clone(),
@@ -272,14 +275,9 @@ fn record(
     header: B256,
     transcript: &RoundTranscript,
     partials: &[B256],
-    cast: &Cast,
-) -> Result<RoundRecord, NodeError> {
-    let mut updates = BTreeMap::new();
-    for (donor, blob) in &transcript.survivors {
-        // Stored already; storing again gives the name.
-        updates.insert(*donor, cast.world.blobs.put(blob)?);
-    }
-    Ok(RoundRecord { round, stage: stage.into(), header, updates, partials: partials.to_vec() })
+) -> RoundRecord {
+    let updates = transcript.survivors.iter().map(|(donor, blob)| (*donor, blob.hash())).collect();
+    RoundRecord { round, stage: stage.into(), header, updates, partials: partials.to_vec() }
 }
 
 /// What the sites say of the model.
@@ -296,6 +294,7 @@ pub(super) fn evaluate(cast: &mut Cast, trained: &Trained) -> Result<Evaluated, 
     debug_assert_eq!(B256::from(trained.finished.hash()), trained.model_hash);
     let world = cast.world.clone();
     let mut evaluated = Evaluated { blobs: Vec::new(), sites: Vec::new(), silent: Vec::new() };
+    let mut speaking = Vec::new();
     for owner in &mut cast.owners {
         let name = &owner.party.name;
         let last = trained.summaries.last();
@@ -308,10 +307,24 @@ pub(super) fn evaluate(cast: &mut Cast, trained: &Trained) -> Result<Evaluated, 
             evaluated.silent.push(name.clone());
             continue;
         }
-        let blob = owner.evaluate(&world)?;
-        let statement = Signed::<SiteEvaluation>::from_bytes(&world.blobs.get(blob)?)?.open()?.0;
-        evaluated.blobs.push(blob);
-        evaluated.sites.push((owner.party.name.clone(), statement));
+        speaking.push(owner);
+    }
+    // Sites do not wait for each other. No more at once than there are processors: each takes the memory of a program.
+    let at_once = thread::available_parallelism().map_or(1, NonZero::get);
+    for some in speaking.chunks_mut(at_once) {
+        let said = thread::scope(|scope| {
+            let at_work: Vec<_> =
+                some.iter_mut().map(|owner| scope.spawn(|| owner.evaluate(&world))).collect();
+            let join =
+                |site: ScopedJoinHandle<'_, _>| site.join().unwrap_or_else(|panic| resume_unwind(panic));
+            at_work.into_iter().map(join).collect::<Vec<_>>()
+        });
+        for (owner, blob) in some.iter().zip(said) {
+            let blob = blob?;
+            let statement = Signed::<SiteEvaluation>::from_bytes(&world.blobs.get(blob)?)?.open()?.0;
+            evaluated.blobs.push(blob);
+            evaluated.sites.push((owner.party.name.clone(), statement));
+        }
     }
     Ok(evaluated)
 }

@@ -113,7 +113,7 @@ async fn finished(
         "missing": missing,
         "numbers": header.dimension(),
         "update_bytes": bytes(&mut transcript.survivors.iter().map(|(_, blob)| blob.len())),
-        "partial_bytes": bytes(&mut transcript.partials.iter().map(Vec::len)),
+        "partial_bytes": bytes(&mut transcript.partials.iter().map(|p| p.len())),
     }));
     kept.0.push(RoundRecord {
         round: number,
@@ -473,12 +473,11 @@ async fn last_with_late_members(
     let updates = survivors(U256::from(model.id), header.fields().round, &world).await.unwrap();
     let list = updates.iter().map(|(donor, blob)| Survivor { donor: *donor, blob: blob.0 });
     let set = Survivors::new(&header, list.collect()).unwrap();
-    let blobs: Vec<Vec<u8>> = updates.iter().map(|(_, blob)| world.blobs.get(*blob).unwrap()).collect();
-    let views: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
+    let blobs: Vec<_> = updates.iter().map(|(_, blob)| world.blobs.read(*blob).unwrap()).collect();
     let mut partials = Vec::new();
     for liar in &liars {
         let member = Member::by_address(&header, &liar.party.account().into_array()).unwrap();
-        let sum = member.sum_shares(&header, &set, &views, &Opens(liar.party.seal.clone())).unwrap();
+        let sum = member.sum_shares(&header, &set, &blobs, &Opens(liar.party.seal.clone())).unwrap();
         let hash = world.blobs.put(&sum.encode()).unwrap();
         post(cast, liar, &header, hash).await;
         partials.push(hash);

@@ -10,6 +10,7 @@ use histone_federation::header::{Donor, RoundFields, RoundHeader, Seat};
 use histone_node::committee::{CommitteeMember, Lock};
 use histone_node::party::{Entropy, Party};
 use histone_node::world::World;
+use histone_protocol::blob::Blob;
 use histone_protocol::{Address, B256, U256};
 
 use crate::backend::on_node;
@@ -182,12 +183,12 @@ async fn the_sum_of_a_round_and_what_follows() {
         (|t| flip(&mut t.survivors[0].1), "not anchored"),
         (|t| flip(&mut t.partials[0]), "not on the ledger"),
         // The same number on all shares shifts the sum by it: nothing contradicts it but the ledger.
-        (|t| t.partials.iter_mut().for_each(|p| shift(p)), "not on the ledger"),
+        (|t| t.partials.iter_mut().for_each(shift), "not on the ledger"),
         // As many as open a sum: the one that is wrong would not show.
         (|t| t.partials.truncate(5), "5 partial sums are too few; this round needs 6"),
         (|t| t.partials[2] = t.partials[1].clone(), "do not open the mask"),
         (|t| t.partials.clear(), "0 partial sums are too few"),
-        (|t| t.partials[0].truncate(60), "cannot be read"),
+        (|t| t.partials[0] = t.partials[0][..60].into(), "cannot be read"),
     ];
     for (change, reason) in cases {
         let mut transcript = good.clone();
@@ -245,15 +246,19 @@ async fn the_sum_of_a_round_and_what_follows() {
 }
 
 /// Changes the last number of a partial sum or the last share of an update.
-fn flip(bytes: &mut [u8]) {
+fn flip(blob: &mut Blob) {
+    let mut bytes = blob.to_vec();
     let at = bytes.len() - 16;
     bytes[at] ^= 1;
+    *blob = bytes.into();
 }
 
 /// Adds 2^64 to the last number of a partial sum.
-fn shift(bytes: &mut [u8]) {
+fn shift(blob: &mut Blob) {
+    let mut bytes = blob.to_vec();
     let (_, number) = bytes.split_last_chunk_mut::<16>().unwrap();
     *number = (u128::from_le_bytes(*number) + (1 << 64)).to_le_bytes();
+    *blob = bytes.into();
 }
 
 #[tokio::test]
