@@ -9,7 +9,7 @@
 //! 1. [`table::RawTable::read`] takes bytes from any [`std::io::Read`] and checks that they are a table at all: UTF-8,
 //!    a header of unique names, rows of equal length, quotes closed, sizes within [`table::Limits`].
 //! 2. [`table::RawTable::select`] takes the columns that the study asks for and makes a [`table::Table`]: finite
-//!    numbers of bounded size and categories, `NaN` for missing, the label as the last column.
+//!    numbers of bounded size, whole numbers, categories and days, `NaN` for missing, the outcome in the last columns.
 //! 3. [`table::Table::encode`] and [`table::Table::row_bytes`] give the canonical bytes that are committed to, encrypted
 //!    and sent; [`table::Table::decode`] accepts exactly those bytes.
 //!
@@ -20,9 +20,9 @@
 //! let raw = RawTable::read("cleveland.csv", file.as_bytes(), &Limits::default())?;
 //! let table = raw.select(&Selection {
 //!     label: "num".into(),
-//!     outcome: Label::YesNo("> 0".parse()?),
+//!     outcome: Label::YesNo("> 0".parse::<histone_genome::table::Rule>()?.into()),
 //!     features: Features::AllNumeric,
-//!     levels: Default::default(),
+//!     kinds: Default::default(),
 //!     ignore: vec![],
 //!     missing: MissingRules::default(),
 //! })?;

@@ -1,10 +1,11 @@
-//! Tables of numbers and categories: a strict reader and one canonical encoding.
+//! Tables of numbers, whole numbers, categories and days: a strict reader and one canonical encoding.
 //!
 //! [`RawTable`] is the file: text cells that keep their line numbers, so that every later complaint can say where.
 //! [`Table`] is what a study works on. Making one checks every value once; afterwards nobody checks again.
 //!
 //! Reading order: [`RawTable::read`], [`Selection`], [`RawTable::select`], [`Table`], [`Table::encode`].
 
+mod day;
 mod encoding;
 mod error;
 mod lexer;
@@ -16,10 +17,11 @@ mod typed;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+pub use day::Day;
 pub use encoding::ENCODING_VERSION;
 pub use error::{CellPlace, CellProblem, LineProblem, TableError};
-pub use raw::{ColumnKind, RawTable};
-pub use rule::Positive;
+pub use raw::{ColumnKind, LeftOut, RawTable};
+pub use rule::{Other, Rule, YesNo};
 pub use typed::{Looks, MAX_LEVELS};
 
 /// Largest absolute value of a feature. Sums over a study are made in fixed point; beyond this they could overflow.
@@ -83,26 +85,54 @@ impl Default for MissingRules {
     }
 }
 
-/// What becomes the outcome, which is the last column of a table.
+/// What becomes the outcome: the last column of a table, or its last two.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Label {
-    /// A category of [`NO_YES`]: yes where the number in the cell satisfies the rule.
-    YesNo(Positive),
+    /// A category of [`NO_YES`].
+    YesNo(YesNo),
     /// A number.
     Number,
+    /// The time until an event or the end of observation, at least 0, which is the column of the label; behind it a category of
+    /// [`NO_YES`] that says whether the event was seen.
+    EventTime {
+        /// Name of the column that says whether the event was seen.
+        event: String,
+        /// Which of its cells mean that it was.
+        rule: YesNo,
+    },
+}
+
+impl Label {
+    /// Columns that it takes beside the column of the label: that of an event.
+    #[must_use]
+    pub fn event(&self) -> Option<&String> {
+        match self {
+            Self::EventTime { event, .. } => Some(event),
+            Self::YesNo(_) | Self::Number => None,
+        }
+    }
+
+    /// The rule of a yes/no outcome or of an event.
+    #[must_use]
+    pub fn rule(&self) -> Option<&YesNo> {
+        match self {
+            Self::YesNo(rule) | Self::EventTime { rule, .. } => Some(rule),
+            Self::Number => None,
+        }
+    }
 }
 
 /// What a study takes from a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
-    /// Name of the label column.
+    /// Name of the label column; of an event with a time, that of the time.
     pub label: String,
     /// What it is.
     pub outcome: Label,
     /// Which columns become features.
     pub features: Features,
-    /// The features that are categories, with their levels; all others are numbers.
-    pub levels: BTreeMap<String, Vec<String>>,
+    /// Kinds of columns; what is not named is of numbers. The label may be named as one of whole numbers.
+    pub kinds: BTreeMap<String, Kind>,
     /// Columns that [`Features::AllNumeric`] passes over. A name that the file lacks is no error: hospitals differ in
     /// the columns that nobody wants.
     pub ignore: Vec<String>,
@@ -120,6 +150,10 @@ pub enum Kind {
     Number,
     /// One of some names; a value is the position of its name, from 0.
     Category(Vec<String>),
+    /// A whole number.
+    Whole,
+    /// A [`Day`]; a value is the number of days since 1970-01-01.
+    Day,
 }
 
 impl Kind {
@@ -127,6 +161,23 @@ impl Kind {
     #[must_use]
     pub fn no_yes() -> Self {
         Self::Category(NO_YES.map(String::from).into())
+    }
+
+    /// Whether its values lie on one scale, so that a range of them makes sense.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        !matches!(self, Self::Category(_))
+    }
+
+    /// What it is, for a sentence: "a number".
+    #[must_use]
+    pub fn says(&self) -> &'static str {
+        match self {
+            Self::Number => "a number",
+            Self::Category(_) => "a category",
+            Self::Whole => "a whole number",
+            Self::Day => "a day",
+        }
     }
 }
 
@@ -156,8 +207,8 @@ impl Column {
 /// A table of `rows × columns` values, each column of one [`Kind`]. Which column is an outcome is a model's affair.
 ///
 /// Holds by construction: at least one column, names unique and non-empty, categories with two levels or more, every value
-/// finite with an absolute value of at most [`MAX_ABS_VALUE`], a position of a level, or the one canonical `NaN` (missing), no
-/// negative zero. Equal tables have equal encodings and unequal ones do not. `Debug` prints the shape only, because the
+/// finite with an absolute value of at most [`MAX_ABS_VALUE`] (whole, where the column is of whole numbers), a position of a level, a
+/// [`Day`], or the one canonical `NaN` (missing), no negative zero. Equal tables have equal encodings and unequal ones do not. `Debug` prints the shape only, because the
 /// values are people's data.
 #[derive(Clone)]
 pub struct Table {
@@ -190,17 +241,10 @@ impl Table {
             if seen.insert(column.name.as_str(), index).is_some() {
                 return refuse(format!("two columns are named `{}`", column.name));
             }
-            if let Kind::Category(levels) = &column.kind {
-                let told = |reason: &str| refuse(format!("the levels of column {}: {reason}", index + 1));
-                if !(2..=MAX_LEVELS).contains(&levels.len()) {
-                    return told(&format!("there must be 2 to {MAX_LEVELS} of them"));
-                }
-                if levels.iter().enumerate().any(|(i, level)| levels[..i].contains(level)) {
-                    return told("two of them are the same");
-                }
-                if let Some(reason) = levels.iter().find_map(|level| check_name(level).err()) {
-                    return told(reason);
-                }
+            if let Kind::Category(levels) = &column.kind
+                && let Err(reason) = check_levels(levels)
+            {
+                return refuse(format!("the levels of column {}: {reason}", index + 1));
             }
         }
         if !values.len().is_multiple_of(width) {
@@ -213,7 +257,7 @@ impl Table {
                 continue;
             }
             match &columns[index % width].kind {
-                Kind::Number if value.abs() > MAX_ABS_VALUE => {
+                Kind::Number | Kind::Whole if value.abs() > MAX_ABS_VALUE => {
                     return refuse(format!(
                         "the value in row {row}, column {column} is beyond ±{MAX_ABS_VALUE:e}"
                     ));
@@ -221,7 +265,13 @@ impl Table {
                 Kind::Category(levels) if !(0..levels.len()).any(|level| level as f64 == *value) => {
                     return refuse(format!("the value in row {row}, column {column} is no level of it"));
                 }
-                Kind::Number | Kind::Category(_) => *value += 0.0,
+                Kind::Whole if value.fract() != 0.0 => {
+                    return refuse(format!("the value in row {row}, column {column} is no whole number"));
+                }
+                Kind::Day if Day::of(*value).is_none() => {
+                    return refuse(format!("the value in row {row}, column {column} is no day"));
+                }
+                Kind::Number | Kind::Category(_) | Kind::Whole | Kind::Day => *value += 0.0,
             }
         }
         Ok(Self { columns, values })
@@ -294,6 +344,29 @@ impl fmt::Debug for Table {
     }
 }
 
+/// Whether a category can have these levels; if not, why.
+///
+/// # Errors
+/// What is wrong, for the middle of a sentence.
+pub fn check_levels(levels: &[String]) -> Result<(), String> {
+    if !(2..=MAX_LEVELS).contains(&levels.len()) {
+        return Err(format!("there must be 2 to {MAX_LEVELS} of them"));
+    }
+    if levels.iter().enumerate().any(|(i, level)| levels[..i].contains(level)) {
+        return Err("two of them are the same".into());
+    }
+    let wrong = |level: &String| {
+        let blank = level.trim().is_empty() || level.trim().len() != level.len();
+        blank || level.len() > MAX_NAME_BYTES || level.chars().any(char::is_control)
+    };
+    if levels.iter().any(wrong) {
+        return Err(format!(
+            "one is empty, has blanks around it or a control character, or is longer than {MAX_NAME_BYTES} bytes"
+        ));
+    }
+    Ok(())
+}
+
 /// Names end up in terminals and reports, so control characters stay out.
 fn check_name(name: &str) -> Result<(), &'static str> {
     if name.trim().is_empty() {
@@ -349,6 +422,23 @@ mod tests {
         {
             let column = Column { name: "c".into(), kind: Kind::Category(levels) };
             assert!(Table::new(vec![column], vec![0.0]).is_err());
+        }
+    }
+
+    #[test]
+    fn whole_numbers_and_days() {
+        let columns = || {
+            let kinds = [("n", Kind::Whole), ("d", Kind::Day)];
+            kinds.map(|(name, kind)| Column { name: name.into(), kind }).to_vec()
+        };
+        let days = [Day::FIRST, Day::LAST].map(|day| f64::from(day.since_1970()));
+        let values = vec![-0.0, -0.0, -1e9, days[0], 1e9, days[1], f64::NAN, f64::NAN];
+        let table = Table::new(columns(), values).unwrap();
+        assert!(table.values()[..2].iter().all(|v| v.to_bits() == 0) && table.missing() == 2);
+        for wrong in
+            [[0.5, 0.0], [1e9 + 1.0, 0.0], [f64::INFINITY, 0.0], [0.0, 0.5], [0.0, days[0] - 1.0], [0.0, 1e9]]
+        {
+            assert!(Table::new(columns(), wrong.into()).is_err(), "{wrong:?}");
         }
     }
 

@@ -6,7 +6,8 @@
 //! rows    × { columns × value f64 }
 //! ```
 //!
-//! Kinds: 0 a number, 1 a category. The leaves of a Merkle tree over a table are its columns ([`Table::schema_bytes`]), then
+//! Kinds: 0 a number, 1 a category, 2 a whole number, 3 a day. A kind that is added has a byte of its own, which earlier programs
+//! refuse, and changes no table that has none of it; so the version stays. The leaves of a Merkle tree over a table are its columns ([`Table::schema_bytes`]), then
 //! each row ([`Table::row_bytes`]): a commitment is one to names and kinds as well, and to no outcome.
 
 use super::{Column, Kind, MAX_NAME_BYTES, Table, TableError};
@@ -17,6 +18,8 @@ pub const ENCODING_VERSION: u16 = 2;
 const MAGIC: [u8; 4] = *b"HTBL";
 const NUMBER: u8 = 0;
 const CATEGORY: u8 = 1;
+const WHOLE: u8 = 2;
+const DAY: u8 = 3;
 
 impl Table {
     /// The canonical bytes of the whole table: magic, version, shape, [`schema_bytes`](Self::schema_bytes), then
@@ -47,6 +50,8 @@ impl Table {
             text(&mut out, &column.name);
             match &column.kind {
                 Kind::Number => out.push(NUMBER),
+                Kind::Whole => out.push(WHOLE),
+                Kind::Day => out.push(DAY),
                 Kind::Category(levels) => {
                     out.push(CATEGORY);
                     out.extend_from_slice(&(levels.len() as u16).to_le_bytes());
@@ -93,6 +98,8 @@ impl Table {
             let name = text(&mut rest, "a column name")?;
             let kind = match take::<1>(&mut rest, "the kind of a column")? {
                 [NUMBER] => Kind::Number,
+                [WHOLE] => Kind::Whole,
+                [DAY] => Kind::Day,
                 [CATEGORY] => {
                     let count = u16::from_le_bytes(take(&mut rest, "the number of levels")?);
                     let levels = (0..count).map(|_| text(&mut rest, "a level"));

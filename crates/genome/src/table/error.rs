@@ -43,6 +43,26 @@ pub enum CellProblem {
     OutOfRange,
     /// A cell of a category that is none of its levels.
     NoLevel,
+    /// A number with a fraction in a column of whole numbers.
+    NotWhole,
+    /// Text that is not a day, in a column of days.
+    NoDay,
+    /// A day in another spelling than `YYYY-MM-DD`.
+    DaySpelling,
+    /// A month or a day of a month that the calendar does not have.
+    NoSuchDay,
+    /// A day with a time behind it.
+    TimeOfDay,
+    /// A text in a column of outcomes whose rule compares numbers.
+    LabelText,
+    /// A cell of an outcome that no rule names.
+    LabelUnnamed,
+    /// A cell of an outcome that is both a yes and a no.
+    LabelBoth,
+    /// A third value of an outcome of which only the yes is named.
+    LabelThird,
+    /// A time below zero.
+    NegativeTime,
     /// The label of a row is missing.
     LabelMissing,
     /// A feature is missing and the study refuses missing cells.
@@ -51,14 +71,16 @@ pub enum CellProblem {
     MissingInQuery,
 }
 
+impl std::error::Error for CellProblem {}
+
 impl fmt::Display for CellProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Empty => "the cell is empty; write a number, or add \"\" to the missing codes of the study",
+            Self::Empty => "the cell is empty; fill it in, or add \"\" to the missing codes of the study",
             Self::Text => {
-                "the cell is not a number; write a plain decimal such as -1.5 or 2e3, or add its text to the missing codes of the study"
+                "the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (`levels`); where the text means that nothing is known, add it to the missing codes"
             }
-            Self::Spaces => "the number has blanks around it; remove them",
+            Self::Spaces => "the cell has blanks around its value; remove them",
             Self::DecimalComma => "the number has a decimal comma; write a decimal point",
             Self::NotFinite => "the number is not finite; write a finite number or a missing code",
             Self::Hexadecimal => "the number is hexadecimal; write a plain decimal",
@@ -71,6 +93,28 @@ impl fmt::Display for CellProblem {
             Self::NoLevel => {
                 "the cell is none of the levels of this category; add it to them, or to the missing codes"
             }
+            Self::NotWhole => {
+                "the number is not whole and its column is of whole numbers; write one such as 12, or make the column one of numbers"
+            }
+            Self::NoDay => {
+                "the cell is not a day; days are written year-month-day, such as 2021-04-03; where the text means that nothing is known, add it to the missing codes"
+            }
+            Self::DaySpelling => {
+                "the day is in a spelling that can be meant in several ways; the one that is read is year-month-day with four, two and two digits, such as 2021-04-03"
+            }
+            Self::NoSuchDay => "the calendar has no such day; days are written year-month-day, such as 2021-04-03",
+            Self::TimeOfDay => "a time follows the day; cut it off, and leave year-month-day, such as 2021-04-03",
+            Self::LabelText => {
+                "the outcome is a text here and its rule compares numbers; name the text that means yes, as in `== yes`"
+            }
+            Self::LabelUnnamed => {
+                "the outcome is neither what means yes nor what means no; name it in one of the two rules, or leave such rows out"
+            }
+            Self::LabelBoth => "the outcome is what means yes and what means no as well; change one of the two rules",
+            Self::LabelThird => {
+                "the outcome has a third value here and only what means yes is named; name what means no (`negative`)"
+            }
+            Self::NegativeTime => "the time until the event is below zero; correct it, or leave the row out",
             Self::LabelMissing => "the label is missing; every row needs one, remove the row or fill it in",
             Self::MissingInQuery => {
                 "the cell is missing, and a query cannot be left out as an incomplete row is (`missing = \"drop\"`); fill it in"
@@ -242,9 +286,9 @@ pub enum TableError {
         /// Rule for a positive label.
         rule: String,
     },
-    /// A rule for positive labels that cannot be read.
+    /// A rule for an outcome that cannot be read.
     #[error(
-        "`{text}` is not a rule for positive labels; write one of > >= == != < <= and a number, such as `> 0`"
+        "`{text}` is not a rule for an outcome; write one of > >= == != < <= and a number, such as `> 0`, or == and a text, such as `== yes`"
     )]
     Rule {
         /// The text.

@@ -14,6 +14,13 @@ pub(super) fn parse(text: &str) -> Result<f64, CellProblem> {
     }
 }
 
+/// Reads a whole number, in any form that a number has. `12.0` is one, because programs that keep gaps in a column as floats
+/// write it so, and `1e+05` is one, because others shorten it so; `12.5` is none.
+pub(super) fn whole(text: &str) -> Result<f64, CellProblem> {
+    let number = parse(text)?;
+    if number.fract() == 0.0 { Ok(number) } else { Err(CellProblem::NotWhole) }
+}
+
 /// `[+-] digits [. digits] [e [+-] digits]`, with digits on at least one side of the point.
 fn is_decimal(text: &[u8]) -> bool {
     let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -84,6 +91,22 @@ mod tests {
             ("007", 7.0),
         ] {
             assert_eq!(parse(text).unwrap().to_bits(), number.to_bits(), "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_have_no_fraction() {
+        for (text, number) in [("12", 12.0), ("-3", -3.0), ("+7", 7.0), ("12.0", 12.0), ("1e+05", 1e5)] {
+            assert_eq!(whole(text), Ok(number), "{text}");
+        }
+        assert_eq!(whole("-0.0").map(f64::to_bits), Ok(0));
+        for (text, problem) in [
+            ("12.5", CellProblem::NotWhole),
+            ("1e-3", CellProblem::NotWhole),
+            ("12,0", CellProblem::DecimalComma),
+            ("twelve", CellProblem::Text),
+        ] {
+            assert_eq!(whole(text), Err(problem), "{text}");
         }
     }
 

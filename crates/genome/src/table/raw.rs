@@ -6,8 +6,9 @@ use std::io::Read;
 
 use super::error::{CellPlace, CellProblem, LineProblem, TableError};
 use super::lexer::{End, Lexer};
+use super::rule::Reading;
 use super::{
-    Column, Features, Kind, Label, Limits, MAX_ABS_VALUE, MissingCells, MissingRules, Selection, Table,
+    Column, Day, Features, Kind, Label, Limits, MAX_ABS_VALUE, MissingCells, MissingRules, Selection, Table,
 };
 use super::{check_name, number};
 
@@ -37,6 +38,15 @@ pub enum ColumnKind {
         /// What it is instead.
         problem: CellProblem,
     },
+}
+
+/// Rows that a selection leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Rows whose outcome no rule names, or is missing, where the rule leaves these out.
+    pub without_outcome: usize,
+    /// Further rows that miss a feature, where these are dropped.
+    pub incomplete: usize,
 }
 
 impl RawTable {
@@ -139,7 +149,7 @@ impl RawTable {
             .collect()
     }
 
-    /// Takes features and label out of the file; the label is the last column.
+    /// Takes features and outcome out of the file; the outcome stands in the last column, or in the last two.
     ///
     /// # Errors
     /// [`NoColumn`](TableError::NoColumn) for a name that the file lacks, [`Selection`](TableError::Selection) for a list
@@ -147,52 +157,57 @@ impl RawTable {
     /// [`NoFeatures`](TableError::NoFeatures), [`AllDropped`](TableError::AllDropped),
     /// [`OneClass`](TableError::OneClass).
     pub fn select(&self, selection: &Selection) -> Result<Table, TableError> {
+        Ok(self.select_and_count(selection)?.0)
+    }
+
+    /// As [`select`](Self::select), with the number of rows that were left out.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select).
+    pub fn select_and_count(&self, selection: &Selection) -> Result<(Table, LeftOut), TableError> {
         let names = self.features(selection)?;
-        let labels = self.outcomes(&selection.label, &selection.outcome, &selection.missing)?;
-        let refusal =
-            (selection.missing.cells == MissingCells::Refuse).then_some(CellProblem::MissingRefused);
-        let features = self.values(&names, &selection.levels, &selection.missing, refusal)?;
-        let mut values = Vec::with_capacity(features.len() + labels.len());
-        for (row, label) in features.chunks_exact(names.len()).zip(labels) {
-            values.extend_from_slice(row);
-            values.push(label);
+        let Selection { label, outcome, kinds, missing, .. } = selection;
+        let kind_of = |name: &String| kinds.get(name).cloned().unwrap_or(Kind::Number);
+        let column = |name: &String| Column { name: name.clone(), kind: kind_of(name) };
+        let mut columns: Vec<Column> = names.iter().map(column).collect();
+        match outcome {
+            Label::YesNo(_) => columns.push(Column::no_yes(label)),
+            Label::Number => columns.push(column(label)),
+            Label::EventTime { event, .. } => columns.extend([column(label), Column::no_yes(event)]),
         }
-        let kind = |name: &String| match selection.levels.get(name) {
-            Some(levels) => Kind::Category(levels.clone()),
-            None => Kind::Number,
-        };
-        let mut columns: Vec<Column> =
-            names.iter().map(|name| Column { name: name.clone(), kind: kind(name) }).collect();
-        let outcome = match selection.outcome {
-            Label::YesNo(_) => Kind::no_yes(),
-            Label::Number => Kind::Number,
-        };
-        columns.push(Column { name: selection.label.clone(), kind: outcome });
-        let table = Table::new(columns, values)?;
-        let table = match selection.missing.cells {
-            MissingCells::Keep | MissingCells::Refuse => table,
-            MissingCells::Drop => {
-                let is_complete =
-                    |row: &usize| table.row(*row).is_some_and(|row| row.iter().all(|v| !v.is_nan()));
-                let complete: Vec<usize> = (0..table.rows()).filter(is_complete).collect();
-                if complete.is_empty() {
-                    return Err(TableError::AllDropped { file: self.file.clone() });
-                }
-                table.subset(&complete).unwrap_or(table)
+        let outcomes = self.outcomes(selection)?;
+        let refusal = (missing.cells == MissingCells::Refuse).then_some(CellProblem::MissingRefused);
+        let features = self.values(&names, kinds, missing, refusal)?;
+        let mut values = Vec::with_capacity(self.rows().saturating_mul(columns.len()));
+        let mut left_out = LeftOut::default();
+        let of_outcome = columns.len().saturating_sub(names.len()).max(1);
+        for (row, outcome) in features.chunks_exact(names.len()).zip(outcomes.chunks_exact(of_outcome)) {
+            if outcome.iter().any(|v| v.is_nan()) {
+                left_out.without_outcome += 1;
+            } else if missing.cells == MissingCells::Drop && row.iter().any(|v| v.is_nan()) {
+                left_out.incomplete += 1;
+            } else {
+                values.extend_from_slice(row);
+                values.extend_from_slice(outcome);
             }
-        };
-        let Label::YesNo(rule) = &selection.outcome else { return Ok(table) };
-        let yes = table.column(names.len()).filter(|label| *label == 1.0).count();
-        if yes == 0 || yes == table.rows() {
-            return Err(TableError::OneClass {
-                file: self.file.clone(),
-                rows: table.rows(),
-                class: if yes == 0 { "negative" } else { "positive" },
-                label: selection.label.clone(),
-                rule: rule.to_string(),
-            });
         }
-        Ok(table)
+        if values.is_empty() {
+            return Err(TableError::AllDropped { file: self.file.clone() });
+        }
+        let table = Table::new(columns, values)?;
+        if let Label::YesNo(rule) = outcome {
+            let yes = table.column(names.len()).filter(|label| *label == 1.0).count();
+            if yes == 0 || yes == table.rows() {
+                return Err(TableError::OneClass {
+                    file: self.file.clone(),
+                    rows: table.rows(),
+                    class: if yes == 0 { "negative" } else { "positive" },
+                    label: label.clone(),
+                    rule: rule.positive.to_string(),
+                });
+            }
+        }
+        Ok((table, left_out))
     }
 
     /// Names of the columns that `selection` makes features, in their order.
@@ -201,13 +216,19 @@ impl RawTable {
     /// As [`select`](Self::select), for names only.
     pub fn features(&self, selection: &Selection) -> Result<Vec<String>, TableError> {
         let label = self.index(&selection.label)?;
+        let event = selection.outcome.event();
+        let event = event.map(|event| self.index(event)).transpose()?;
+        if event == Some(label) {
+            let reason = "is the time and the event as well; name two columns";
+            return Err(TableError::Selection { name: selection.label.clone(), reason });
+        }
         let refuse = |name: &str, reason| Err(TableError::Selection { name: name.to_owned(), reason });
         let features = match &selection.features {
             Features::AllNumeric => {
                 let kinds = self.column_kinds(&selection.missing);
                 let wanted = self.columns.iter().zip(kinds).enumerate().filter(|(index, (name, kind))| {
-                    let usable = *kind == ColumnKind::Numeric || selection.levels.contains_key(*name);
-                    *index != label && !selection.ignore.contains(name) && usable
+                    let usable = *kind == ColumnKind::Numeric || selection.kinds.contains_key(*name);
+                    *index != label && Some(*index) != event && !selection.ignore.contains(name) && usable
                 });
                 wanted.map(|(_, (name, _))| name.clone()).collect()
             }
@@ -215,6 +236,9 @@ impl RawTable {
                 for (index, name) in names.iter().enumerate() {
                     if *name == selection.label {
                         return refuse(name, "is the label and cannot be a feature");
+                    }
+                    if Some(name) == selection.outcome.event() {
+                        return refuse(name, "is the event and cannot be a feature");
                     }
                     if selection.ignore.contains(name) {
                         return refuse(name, "is both a feature and ignored; remove it from one list");
@@ -230,10 +254,19 @@ impl RawTable {
         if features.is_empty() {
             return Err(TableError::NoFeatures { file: self.file.clone() });
         }
-        if let Some(name) = selection.levels.keys().find(|name| !features.contains(name)) {
-            return refuse(name, "has levels and is no feature; remove it there");
+        for (name, kind) in &selection.kinds {
+            let label = *name == selection.label && !matches!(selection.outcome, Label::YesNo(_));
+            if label && !matches!(kind, Kind::Number | Kind::Whole) {
+                return refuse(name, "is the label, and can only be a number or a whole number");
+            }
+            if !label && !features.contains(name) {
+                return refuse(name, "has a kind or levels and is no feature; remove it there");
+            }
         }
-        let number = |name: &&String| features.contains(name) && !selection.levels.contains_key(*name);
+        let number = |name: &&String| {
+            let kind = selection.kinds.get(*name).unwrap_or(&Kind::Number);
+            features.contains(name) && matches!(kind, Kind::Number | Kind::Whole)
+        };
         if let Some(name) = selection.missing.zero_is_missing.iter().find(|name| !number(name)) {
             return refuse(
                 name,
@@ -243,33 +276,50 @@ impl RawTable {
         Ok(features)
     }
 
-    /// One outcome per row: a number, or 1 where the cell of column `label` satisfies the rule and 0 where not.
+    /// The outcome of each row, one number after the other: a number; 1 for yes and 0 for no; or a time, then 1 where the event was
+    /// seen and 0 where not. `NaN` stands in a row that the rule leaves out.
     ///
     /// # Errors
-    /// [`NoColumn`](TableError::NoColumn), or [`Cell`](TableError::Cell) for a label that is missing or not a number.
-    pub fn outcomes(
-        &self,
-        label: &str,
-        outcome: &Label,
-        missing: &MissingRules,
-    ) -> Result<Vec<f64>, TableError> {
+    /// [`NoColumn`](TableError::NoColumn), or [`Cell`](TableError::Cell) for an outcome that is missing or cannot be read.
+    pub fn outcomes(&self, selection: &Selection) -> Result<Vec<f64>, TableError> {
+        let Selection { label, outcome, kinds, missing, .. } = selection;
         let column = self.index(label)?;
-        (0..self.rows())
-            .map(|row| {
+        let event = outcome.event().map(|event| self.index(event)).transpose()?;
+        let kind = kinds.get(label).unwrap_or(&Kind::Number);
+        let mut reading = outcome.rule().map(Reading::by);
+        let mut values = Vec::with_capacity(self.rows());
+        for row in 0..self.rows() {
+            let refused = |column, problem| self.refuse(row, column, problem);
+            let mut yes_no = |column| {
                 let cell = self.cell(row, column);
-                if is_missing(cell, missing) {
-                    return Err(self.refuse(row, column, CellProblem::LabelMissing));
+                // A yes/no outcome and an event have a rule; without one nothing is named.
+                let Some(reading) = &mut reading else {
+                    return Err(refused(column, CellProblem::LabelUnnamed));
+                };
+                let value = if is_missing(cell, missing) { reading.missing() } else { reading.read(cell) };
+                value.map_err(|problem| refused(column, problem))
+            };
+            let seen = match (outcome, event) {
+                (Label::YesNo(_), _) => {
+                    values.push(yes_no(column)?);
+                    continue;
                 }
-                let value = number::parse(cell).map_err(|problem| self.refuse(row, column, problem))?;
-                match outcome {
-                    Label::YesNo(rule) => Ok(f64::from(u8::from(rule.holds(value)))),
-                    Label::Number if value.abs() > MAX_ABS_VALUE => {
-                        Err(self.refuse(row, column, CellProblem::OutOfRange))
-                    }
-                    Label::Number => Ok(value),
-                }
-            })
-            .collect()
+                (_, Some(event)) => Some(yes_no(event)?),
+                (_, None) => None,
+            };
+            let cell = self.cell(row, column);
+            let value = match is_missing(cell, missing) {
+                true if outcome.rule().is_some_and(|rule| rule.other == super::Other::LeaveOut) => f64::NAN,
+                true => return Err(refused(column, CellProblem::LabelMissing)),
+                false => read_cell(cell, kind).map_err(|problem| refused(column, problem))?,
+            };
+            if seen.is_some() && value < 0.0 {
+                return Err(refused(column, CellProblem::NegativeTime));
+            }
+            values.push(value);
+            values.extend(seen);
+        }
+        Ok(values)
     }
 
     /// Rows of features without labels, as a query brings them: one `Vec` of `columns.len()` values per row.
@@ -281,7 +331,7 @@ impl RawTable {
     pub fn query_rows(
         &self,
         columns: &[String],
-        levels: &BTreeMap<String, Vec<String>>,
+        kinds: &BTreeMap<String, Kind>,
         missing: &MissingRules,
     ) -> Result<Vec<Vec<f64>>, TableError> {
         let refusal = match missing.cells {
@@ -289,7 +339,7 @@ impl RawTable {
             MissingCells::Refuse => Some(CellProblem::MissingRefused),
             MissingCells::Drop => Some(CellProblem::MissingInQuery),
         };
-        let values = self.values(columns, levels, missing, refusal)?;
+        let values = self.values(columns, kinds, missing, refusal)?;
         Ok(values.chunks(columns.len().max(1)).map(<[f64]>::to_vec).collect())
     }
 
@@ -297,31 +347,28 @@ impl RawTable {
     fn values(
         &self,
         columns: &[String],
-        levels: &BTreeMap<String, Vec<String>>,
+        kinds: &BTreeMap<String, Kind>,
         missing: &MissingRules,
         refusal: Option<CellProblem>,
     ) -> Result<Vec<f64>, TableError> {
-        let columns: Vec<(usize, bool, Option<&Vec<String>>)> = columns
+        let columns: Vec<(usize, bool, &Kind)> = columns
             .iter()
-            .map(|name| Ok((self.index(name)?, missing.zero_is_missing.contains(name), levels.get(name))))
+            .map(|name| {
+                let kind = kinds.get(name).unwrap_or(&Kind::Number);
+                Ok((self.index(name)?, missing.zero_is_missing.contains(name), kind))
+            })
             .collect::<Result<_, TableError>>()?;
         let mut values = Vec::with_capacity(self.rows().saturating_mul(columns.len()));
         for row in 0..self.rows() {
-            for (column, zero_is_missing, levels) in &columns {
+            for (column, zero_is_missing, kind) in &columns {
                 let cell = self.cell(row, *column);
                 let refused = |problem| self.refuse(row, *column, problem);
                 let value = if is_missing(cell, missing) {
                     f64::NAN
-                } else if let Some(levels) = levels {
-                    let level = levels.iter().position(|level| level == cell);
-                    level.ok_or_else(|| refused(CellProblem::NoLevel))? as f64
                 } else {
-                    number::parse(cell).map_err(refused)?
+                    read_cell(cell, kind).map_err(refused)?
                 };
                 let value = if *zero_is_missing && value == 0.0 { f64::NAN } else { value };
-                if value.abs() > MAX_ABS_VALUE {
-                    return Err(refused(CellProblem::OutOfRange));
-                }
                 if let (true, Some(problem)) = (value.is_nan(), refusal) {
                     return Err(refused(problem));
                 }
@@ -404,6 +451,20 @@ fn check_limit(file: &str, what: &'static str, found: usize, limit: usize) -> Re
         return Err(TableError::TooLarge { file: file.to_owned(), what, limit });
     }
     Ok(())
+}
+
+/// The value of a cell that is not missing.
+pub(super) fn read_cell(cell: &str, kind: &Kind) -> Result<f64, CellProblem> {
+    let value = match kind {
+        Kind::Number => number::parse(cell)?,
+        Kind::Whole => number::whole(cell)?,
+        Kind::Day => return Ok(f64::from(cell.parse::<Day>()?.since_1970())),
+        Kind::Category(levels) => {
+            let level = levels.iter().position(|level| level == cell).ok_or(CellProblem::NoLevel)?;
+            return Ok(level as f64);
+        }
+    };
+    if value.abs() > MAX_ABS_VALUE { Err(CellProblem::OutOfRange) } else { Ok(value) }
 }
 
 pub(super) fn is_missing(cell: &str, rules: &MissingRules) -> bool {

@@ -1,10 +1,11 @@
-//! Columns with a kind of their own: numbers, and categories whose cells are names.
+//! Columns one by one: what they look like, and their values by their kind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{CellProblem, TableError};
-use super::raw::{RawTable, is_missing};
-use super::{MissingRules, number};
+use super::raw::{RawTable, is_missing, read_cell};
+use super::rule::Reading;
+use super::{Day, Kind, MissingRules, YesNo, number};
 
 /// Most levels of a category that [`RawTable::look`] lists.
 pub const MAX_LEVELS: usize = 50;
@@ -20,6 +21,13 @@ pub enum Looks {
         high: f64,
         /// Whether all are whole.
         whole: bool,
+    },
+    /// Every cell is a day or missing.
+    Days {
+        /// The first.
+        first: Day,
+        /// The last.
+        last: Day,
     },
     /// Some are not; these texts occur, at most [`MAX_LEVELS`], in order.
     Names(BTreeSet<String>),
@@ -47,6 +55,11 @@ impl RawTable {
                 whole: numbers.iter().all(|v| v.fract() == 0.0),
             },
             Err(_) => {
+                let days: Result<Vec<Day>, CellProblem> = cells().map(str::parse).collect();
+                let ends = |days: Vec<Day>| Some((*days.iter().min()?, *days.iter().max()?));
+                if let Some((first, last)) = days.ok().and_then(ends) {
+                    return Ok(Looks::Days { first, last });
+                }
                 let mut names = BTreeSet::new();
                 for cell in cells() {
                     names.insert(cell.to_owned());
@@ -76,16 +89,11 @@ impl RawTable {
             .collect()
     }
 
-    /// The positions of a column's cells among these names, from 0; missing cells are `NaN`.
+    /// The values of a column of this kind; missing cells are `NaN`.
     ///
     /// # Errors
-    /// [`NoColumn`](TableError::NoColumn), or [`Cell`](TableError::Cell) for the first cell that is none of them.
-    pub fn codes(
-        &self,
-        column: &str,
-        levels: &[String],
-        missing: &MissingRules,
-    ) -> Result<Vec<f64>, TableError> {
+    /// [`NoColumn`](TableError::NoColumn), or [`Cell`](TableError::Cell) for the first cell that is no such value.
+    pub fn typed(&self, column: &str, kind: &Kind, missing: &MissingRules) -> Result<Vec<f64>, TableError> {
         let index = self.index(column)?;
         (0..self.rows())
             .map(|row| {
@@ -93,25 +101,57 @@ impl RawTable {
                 if is_missing(cell, missing) {
                     return Ok(f64::NAN);
                 }
-                let level = levels.iter().position(|level| level == cell);
-                level.map(|level| level as f64).ok_or_else(|| self.refuse(row, index, CellProblem::NoLevel))
+                read_cell(cell, kind).map_err(|problem| self.refuse(row, index, problem))
             })
             .collect()
     }
 
-    /// Whether the cell of a row is one of these texts; none where it is missing.
+    /// 1 where a cell means yes and 0 where it means no; `NaN` where it is missing, or left out by the rule.
+    ///
+    /// # Errors
+    /// [`NoColumn`](TableError::NoColumn), or [`Cell`](TableError::Cell) for the first cell that the rule does not name.
+    pub fn yes_no(&self, column: &str, rule: &YesNo, missing: &MissingRules) -> Result<Vec<f64>, TableError> {
+        let index = self.index(column)?;
+        let mut reading = Reading::by(rule);
+        (0..self.rows())
+            .map(|row| {
+                let cell = self.cell(row, index);
+                if is_missing(cell, missing) {
+                    return Ok(f64::NAN);
+                }
+                reading.read(cell).map_err(|problem| self.refuse(row, index, problem))
+            })
+            .collect()
+    }
+
+    /// How many rows have which cell, missing ones aside, numbers in their shortest form; none when there are more than `most`
+    /// different ones.
+    ///
+    /// Unlike everything else here this carries cells: what an outcome's codes are somebody has to say, and nobody can who does not
+    /// see them. It is for the owner of the file.
     ///
     /// # Errors
     /// [`NoColumn`](TableError::NoColumn).
-    pub fn is_one_of(
+    pub fn census(
         &self,
         column: &str,
-        texts: &[String],
-        row: usize,
         missing: &MissingRules,
-    ) -> Result<Option<bool>, TableError> {
-        let cell = self.cell(row, self.index(column)?);
-        Ok((!is_missing(cell, missing)).then(|| texts.iter().any(|text| text == cell)))
+        most: usize,
+    ) -> Result<Option<BTreeMap<String, usize>>, TableError> {
+        let index = self.index(column)?;
+        let mut counts = BTreeMap::new();
+        for row in 0..self.rows() {
+            let cell = self.cell(row, index);
+            if is_missing(cell, missing) {
+                continue;
+            }
+            let text = number::parse(cell).map_or_else(|_| cell.to_owned(), |number| number.to_string());
+            *counts.entry(text).or_default() += 1;
+            if counts.len() > most {
+                return Ok(None);
+            }
+        }
+        Ok(Some(counts))
     }
 }
 
@@ -124,7 +164,7 @@ mod tests {
 
     #[test]
     fn columns_are_read_by_kind() {
-        let text = "age,smoker,id,none\n50,never,a,\n,current,b,NA\n61.5,never,c,\n";
+        let text = "age,smoker,id,none,seen,ill\n50,never,a,,2020-02-29,1\n,current,b,NA,,0.0\n61.5,never,c,,2019-01-01,9\n";
         let table = RawTable::read("t.csv", text.as_bytes(), &Limits::default()).unwrap();
         let rules = MissingRules::default();
         assert_eq!(
@@ -137,9 +177,23 @@ mod tests {
         assert_eq!(table.look("none", &rules).unwrap(), Looks::Nothing);
         let ages = table.numbers("age", &rules).unwrap();
         assert!(ages[0] == 50.0 && ages[1].is_nan() && ages[2] == 61.5);
-        assert_eq!(table.codes("smoker", &levels, &rules).unwrap(), [1.0, 0.0, 1.0]);
-        let error = table.codes("smoker", &levels[..1], &rules).unwrap_err().to_string();
+        let smoker = |levels: &[String]| table.typed("smoker", &Kind::Category(levels.to_vec()), &rules);
+        assert_eq!(smoker(&levels).unwrap(), [1.0, 0.0, 1.0]);
+        let error = smoker(&levels[..1]).unwrap_err().to_string();
         assert!(error.contains("t.csv, line 2, column 2 (`smoker`)") && error.contains("levels"), "{error}");
+        let Looks::Days { first, last } = table.look("seen", &rules).unwrap() else { panic!() };
+        assert_eq!([first, last].map(|day| day.to_string()), ["2019-01-01", "2020-02-29"]);
+        let seen = table.typed("seen", &Kind::Day, &rules).unwrap();
+        assert!(seen[0] == 18_321.0 && seen[1].is_nan() && seen[2] == 17_897.0);
+        let error = table.typed("age", &Kind::Whole, &rules).unwrap_err().to_string();
+        assert!(error.contains("line 4, column 1 (`age`): the number is not whole"), "{error}");
+        let codes = table.census("ill", &rules, 3).unwrap().unwrap();
+        assert_eq!(codes.into_keys().collect::<Vec<_>>(), ["0", "1", "9"]);
+        assert_eq!(table.census("ill", &rules, 2).unwrap(), None);
+        let rule = YesNo { negative: Some("== 0".parse().unwrap()), ..YesNo::default() };
+        assert!(table.yes_no("ill", &rule, &rules).unwrap_err().to_string().contains("line 4, column 6"));
+        let rule = YesNo { other: super::super::Other::LeaveOut, ..rule };
+        assert_eq!(table.yes_no("ill", &rule, &rules).unwrap()[..2], [1.0, 0.0]);
         assert!(table.numbers("smoker", &rules).unwrap_err().to_string().contains("line 2"));
         assert!(table.numbers("weight", &rules).is_err());
     }

@@ -1,6 +1,6 @@
 //! One table, one encoding.
 
-use histone_genome::table::{Column, Kind, MAX_ABS_VALUE, Table, TableError};
+use histone_genome::table::{Column, Day, Kind, MAX_ABS_VALUE, Table, TableError};
 use proptest::prelude::*;
 
 fn tables() -> impl Strategy<Value = Table> {
@@ -11,18 +11,19 @@ fn tables() -> impl Strategy<Value = Table> {
         1 => Just(f64::MIN_POSITIVE / 2.0),
     ];
     let level = prop_oneof![1 => Just(f64::NAN), 4 => (0..3).prop_map(f64::from)];
-    let three = || Kind::Category(["a", "bé", "c"].map(String::from).into());
-    let columns = prop::collection::btree_map("[a-zé_]{1,8}", any::<bool>(), 1..5);
+    let whole = prop_oneof![1 => Just(f64::NAN), 4 => (-1_000_000_000..=1_000_000_000).prop_map(f64::from)];
+    let days = Day::FIRST.since_1970()..=Day::LAST.since_1970();
+    let day = prop_oneof![1 => Just(f64::NAN), 4 => days.prop_map(f64::from)];
+    let kinds =
+        || [Kind::Number, Kind::Category(["a", "bé", "c"].map(String::from).into()), Kind::Whole, Kind::Day];
+    let columns = prop::collection::btree_map("[a-zé_]{1,8}", 0..4usize, 1..5);
     (columns, 0_usize..6).prop_flat_map(move |(columns, rows)| {
-        let kind = |(name, number): (&String, &bool)| Column {
-            name: name.clone(),
-            kind: if *number { Kind::Number } else { three() },
-        };
-        let table: Vec<Column> = columns.iter().map(kind).collect();
-        let row: Vec<BoxedStrategy<f64>> = columns
-            .values()
-            .map(|number| if *number { value.clone().boxed() } else { level.clone().boxed() })
-            .collect();
+        let of_kind =
+            [value.clone().boxed(), level.clone().boxed(), whole.clone().boxed(), day.clone().boxed()];
+        let column =
+            |(name, kind): (&String, &usize)| Column { name: name.clone(), kind: kinds()[*kind].clone() };
+        let table: Vec<Column> = columns.iter().map(column).collect();
+        let row: Vec<BoxedStrategy<f64>> = columns.values().map(|kind| of_kind[*kind].clone()).collect();
         prop::collection::vec(row, rows)
             .prop_map(move |rows| Table::new(table.clone(), rows.concat()).unwrap())
     })
@@ -50,6 +51,19 @@ fn the_layout_is_pinned() {
     assert_eq!(table.row_bytes(2), None);
 }
 
+/// Kinds that came later have bytes of their own, and refuse values that are none of them.
+#[test]
+fn whole_numbers_and_days_have_kinds_of_their_own() {
+    for (kind, byte, wrong) in [(Kind::Whole, 2, 0.5_f64), (Kind::Day, 3, 1e9)] {
+        let table = Table::new(vec![Column { name: "a".into(), kind }], vec![3.0]).unwrap();
+        let mut bytes = table.encode();
+        assert_eq!(table.schema_bytes(), [1, 0, b'a', byte]);
+        let last = bytes.len() - 8;
+        bytes[last..].copy_from_slice(&wrong.to_le_bytes());
+        assert!(matches!(Table::decode(&bytes), Err(TableError::Encoding { .. })), "{byte}");
+    }
+}
+
 #[test]
 fn other_forms_are_refused() {
     let good = Table::new(vec![Column::no_yes("a")], vec![0.0]).unwrap().encode();
@@ -65,7 +79,7 @@ fn other_forms_are_refused() {
         (change(4, 1), "version 1 is unknown, this program reads version 2"),
         (change(last, 0x80), "a value is a negative zero or an unusual NaN"),
         (change(16, 0xff), "a column name is not UTF-8"),
-        (change(17, 2), "a column is of the unknown kind 2"),
+        (change(17, 4), "a column is of the unknown kind 4"),
         (change(17, 0), "19 bytes do not hold 1 rows"),
         ([good.clone(), vec![0]].concat(), "9 bytes do not hold 1 rows"),
         (change(14, 0xff), "a column name is too long"),

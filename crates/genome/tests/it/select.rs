@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use histone_genome::table::{
-    Column, ColumnKind, Features, Kind, Label, Limits, MissingCells, MissingRules, RawTable, Selection,
-    Table, TableError,
+    Column, ColumnKind, Day, Features, Kind, Label, LeftOut, Limits, MissingCells, MissingRules, Other,
+    RawTable, Rule, Selection, Table, TableError, YesNo,
 };
 
 const FILE: &str = "id,age,chol,note,num\np1,63,233,ok,0\np2,67,,,2\np3,41,0,ill,1\n";
@@ -13,12 +13,16 @@ fn raw(file: &str) -> RawTable {
     RawTable::read("a.csv", file.as_bytes(), &Limits::default()).unwrap()
 }
 
+fn rule(text: &str) -> YesNo {
+    text.parse::<Rule>().unwrap().into()
+}
+
 fn selection() -> Selection {
     Selection {
         label: "num".into(),
-        outcome: Label::YesNo("> 0".parse().unwrap()),
+        outcome: Label::YesNo(rule("> 0")),
         features: Features::AllNumeric,
-        levels: BTreeMap::new(),
+        kinds: BTreeMap::new(),
         ignore: vec![],
         missing: MissingRules::default(),
     }
@@ -106,7 +110,7 @@ fn own_missing_codes_replace_the_defaults() {
     refused(
         "age,num\n,1\n3,0\n",
         &own,
-        "a.csv, line 2, column 1 (`age`): the cell is empty; write a number, or add \"\" to the missing codes of the study",
+        "a.csv, line 2, column 1 (`age`): the cell is empty; fill it in, or add \"\" to the missing codes of the study",
     );
 }
 
@@ -115,7 +119,7 @@ fn refusals_point_at_the_cell() {
     refused(
         FILE,
         &Selection { features: named(&["age", "note"]), ..selection() },
-        "a.csv, line 2, column 4 (`note`): the cell is not a number; write a plain decimal such as -1.5 or 2e3, or add its text to the missing codes of the study",
+        "a.csv, line 2, column 4 (`note`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (`levels`); where the text means that nothing is known, add it to the missing codes",
     );
     refused(
         "age,num\n1,1\n\"1,5\",0\n",
@@ -130,7 +134,7 @@ fn refusals_point_at_the_cell() {
     refused(
         "age,num\n1,yes\n2,0\n",
         &selection(),
-        "a.csv, line 2, column 2 (`num`): the cell is not a number; write a plain decimal such as -1.5 or 2e3, or add its text to the missing codes of the study",
+        "a.csv, line 2, column 2 (`num`): the outcome is a text here and its rule compares numbers; name the text that means yes, as in `== yes`",
     );
     refused(
         "age,num\n1,1\n-1000000001,0\n",
@@ -200,25 +204,124 @@ fn query_rows_lose_none() {
 
 #[test]
 fn categories_and_a_number_to_predict() {
-    let levels = BTreeMap::from([("note".to_owned(), vec!["ok".to_owned(), "ill".to_owned()])]);
-    let with = Selection { levels, outcome: Label::Number, ..selection() };
+    let kind = |levels: [&str; 2]| Kind::Category(levels.map(String::from).into());
+    let kinds = BTreeMap::from([("note".to_owned(), kind(["ok", "ill"]))]);
+    let with = Selection { kinds, outcome: Label::Number, ..selection() };
     let table = raw(FILE).select(&with).unwrap();
     assert_eq!(names(&table), ["age", "chol", "note", "num"]);
     assert!(matches!(&table.columns()[2].kind, Kind::Category(levels) if levels.len() == 2));
     assert_eq!(bits(&table)[8..], bits_of(&[41.0, 0.0, 1.0, 1.0]));
     assert!(table.row(1).unwrap()[2].is_nan() && table.row(1).unwrap()[3] == 2.0);
-    let rows = raw(FILE).query_rows(&["note".into()], &with.levels, &with.missing).unwrap();
+    let rows = raw(FILE).query_rows(&["note".into()], &with.kinds, &with.missing).unwrap();
     assert_eq!(rows[0], [0.0]);
-    let fewer = BTreeMap::from([("note".to_owned(), vec!["ok".to_owned(), "well".to_owned()])]);
+    let fewer = BTreeMap::from([("note".to_owned(), kind(["ok", "well"]))]);
     refused(
         FILE,
-        &Selection { levels: fewer, ..with.clone() },
+        &Selection { kinds: fewer, ..with.clone() },
         "a.csv, line 4, column 4 (`note`): the cell is none of the levels of this category; add it to them, or to the missing codes",
     );
-    let nowhere = BTreeMap::from([("sex".to_owned(), vec!["f".to_owned(), "m".to_owned()])]);
+    let nowhere = BTreeMap::from([("sex".to_owned(), kind(["f", "m"]))]);
     refused(
         FILE,
-        &Selection { levels: nowhere, ..with },
-        "column `sex` has levels and is no feature; remove it there",
+        &Selection { kinds: nowhere, ..with },
+        "column `sex` has a kind or levels and is no feature; remove it there",
     );
+}
+
+const COHORT: &str = "visits,seen,days,died\n3,2020-02-29,100,1\n12.0,1969-12-31,4.5,0\n,,0,0\n";
+
+fn cohort() -> Selection {
+    Selection {
+        label: "days".into(),
+        outcome: Label::EventTime { event: "died".into(), rule: YesNo::default() },
+        kinds: BTreeMap::from([("visits".to_owned(), Kind::Whole), ("seen".to_owned(), Kind::Day)]),
+        ..selection()
+    }
+}
+
+#[test]
+fn whole_numbers_days_and_an_event_with_its_time() {
+    let table = raw(COHORT).select(&cohort()).unwrap();
+    let kinds: Vec<&Kind> = table.columns().iter().map(|column| &column.kind).collect();
+    assert_eq!(names(&table), ["visits", "seen", "days", "died"]);
+    assert_eq!(kinds, [&Kind::Whole, &Kind::Day, &Kind::Number, &Kind::no_yes()]);
+    let leap: Day = "2020-02-29".parse().unwrap();
+    assert_eq!(table.row(0).unwrap(), [3.0, f64::from(leap.since_1970()), 100.0, 1.0]);
+    assert_eq!(table.row(1).unwrap(), [12.0, -1.0, 4.5, 0.0]);
+    assert_eq!(table.missing(), 2);
+    assert_eq!(Table::decode(&table.encode()).unwrap(), table);
+    let of = |from: &str, to: &str| COHORT.replacen(from, to, 1);
+    for (file, message) in [
+        (
+            of("12.0", "12.5"),
+            "a.csv, line 3, column 1 (`visits`): the number is not whole and its column is of whole numbers; write one such as 12, or make the column one of numbers",
+        ),
+        (
+            of("2020-02-29", "29/02/2020"),
+            "a.csv, line 2, column 2 (`seen`): the day is in a spelling that can be meant in several ways; the one that is read is year-month-day with four, two and two digits, such as 2021-04-03",
+        ),
+        (
+            of("2020-02-29", "2021-02-29"),
+            "a.csv, line 2, column 2 (`seen`): the calendar has no such day; days are written year-month-day, such as 2021-04-03",
+        ),
+        (
+            of(",4.5,", ",-4.5,"),
+            "a.csv, line 3, column 3 (`days`): the time until the event is below zero; correct it, or leave the row out",
+        ),
+        (
+            of(",4.5,", ",,"),
+            "a.csv, line 3, column 3 (`days`): the label is missing; every row needs one, remove the row or fill it in",
+        ),
+        (
+            of("4.5,0", "4.5,2"),
+            "a.csv, line 4, column 4 (`died`): the outcome has a third value here and only what means yes is named; name what means no (`negative`)",
+        ),
+    ] {
+        refused(&file, &cohort(), message);
+    }
+    let with = |name: &str, kind: Kind| {
+        let mut kinds = cohort().kinds;
+        kinds.insert(name.to_owned(), kind);
+        Selection { kinds, ..cohort() }
+    };
+    let whole = raw(&of("4.5", "4")).select(&with("days", Kind::Whole)).unwrap();
+    assert_eq!(whole.columns()[2].kind, Kind::Whole);
+    refused(
+        COHORT,
+        &with("days", Kind::Day),
+        "column `days` is the label, and can only be a number or a whole number",
+    );
+    refused(
+        COHORT,
+        &with("died", Kind::Whole),
+        "column `died` has a kind or levels and is no feature; remove it there",
+    );
+    let same = Label::EventTime { event: "days".into(), rule: YesNo::default() };
+    refused(
+        COHORT,
+        &Selection { outcome: same, ..cohort() },
+        "column `days` is the time and the event as well; name two columns",
+    );
+    let feature = Selection { features: named(&["visits", "seen", "died"]), ..cohort() };
+    refused(COHORT, &feature, "column `died` is the event and cannot be a feature");
+}
+
+#[test]
+fn what_no_rule_names_is_an_error_or_left_out_and_counted() {
+    let file = "age,num\n1,1\n2,0\n3,9\n4,\n,1\n";
+    let with = |other| Selection {
+        outcome: Label::YesNo(YesNo { negative: Some("== 0".parse().unwrap()), other, ..YesNo::default() }),
+        missing: MissingRules { cells: MissingCells::Drop, ..MissingRules::default() },
+        ..selection()
+    };
+    let (table, left_out) = raw(file).select_and_count(&with(Other::LeaveOut)).unwrap();
+    assert_eq!(table.values(), [1.0, 1.0, 2.0, 0.0]);
+    assert_eq!(left_out, LeftOut { without_outcome: 2, incomplete: 1 });
+    refused(
+        file,
+        &with(Other::Refuse),
+        "a.csv, line 4, column 2 (`num`): the outcome is neither what means yes nor what means no; name it in one of the two rules, or leave such rows out",
+    );
+    let text = Selection { outcome: Label::YesNo(rule("== ill")), ..selection() };
+    assert_eq!(raw("age,num\n1,ill\n2,well\n").select(&text).unwrap().values(), [1.0, 1.0, 2.0, 0.0]);
 }
