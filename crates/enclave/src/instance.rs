@@ -317,7 +317,8 @@ impl OpenedDataset {
     /// The table as a validation program takes it.
     pub(crate) fn job_table(&self) -> histone_program_sdk::job::Table {
         let levels = |column: &Column| match &column.kind {
-            Kind::Number => 0,
+            // To a validation all of these are numbers.
+            Kind::Number | Kind::Whole | Kind::Day => 0,
             // A category has few levels.
             Kind::Category(levels) => levels.len() as u32,
         };

@@ -55,6 +55,10 @@ pub enum FeatureKind {
     Number,
     /// One of some names.
     Category,
+    /// A whole number.
+    Whole,
+    /// A day of the calendar.
+    Day,
 }
 
 /// A kind of outcome.
@@ -69,6 +73,29 @@ pub enum OutcomeKind {
     /// The time until an event, and whether it was seen.
     #[serde(rename = "event-time")]
     EventTime,
+}
+
+impl OutcomeKind {
+    /// What it is, for a sentence.
+    pub fn says(self) -> &'static str {
+        match self {
+            Self::YesNo => "a yes/no outcome",
+            Self::Number => "a number",
+            Self::EventTime => "an event with a time",
+        }
+    }
+}
+
+impl FeatureKind {
+    /// What it is, for a sentence.
+    pub fn says(self) -> &'static str {
+        match self {
+            Self::Number => "numbers",
+            Self::Category => "categories",
+            Self::Whole => "whole numbers",
+            Self::Day => "days",
+        }
+    }
 }
 
 /// A setting of a method.
@@ -320,6 +347,34 @@ impl Manifest {
 }
 
 impl Manifest {
+    /// Whether the method predicts outcomes of this kind; if not, what it takes instead. `whose` outcome it is begins a sentence's
+    /// end: "the study's".
+    pub fn takes_outcome(&self, kind: OutcomeKind, whose: &str) -> Result<(), String> {
+        if self.outcome.contains(&kind) {
+            return Ok(());
+        }
+        let taken: Vec<&str> = self.outcome.iter().map(|kind| kind.says()).collect();
+        Err(format!(
+            "the method `{}` takes {}, and {whose} is {}",
+            self.name,
+            taken.join(" or "),
+            kind.says()
+        ))
+    }
+
+    /// Whether the method takes features of this kind; if not, what it takes instead.
+    pub fn takes_feature(&self, kind: FeatureKind, feature: &str) -> Result<(), String> {
+        if self.features.kinds.contains(&kind) {
+            return Ok(());
+        }
+        let taken: Vec<&str> = self.features.kinds.iter().map(|kind| kind.says()).collect();
+        let (name, taken) = (&self.name, taken.join(" and "));
+        Err(format!(
+            "the method `{name}` takes {taken} as features, and `{feature}` is one of {}",
+            kind.says()
+        ))
+    }
+
     /// Whether a configuration is one that the method takes; if not, what does not fit.
     pub fn takes(&self, config: &Config) -> Result<(), String> {
         let count = config.features.len();
@@ -331,19 +386,17 @@ impl Manifest {
             let kind = match feature.kind {
                 Kind::Number { .. } => FeatureKind::Number,
                 Kind::Category { .. } => FeatureKind::Category,
+                Kind::Whole { .. } => FeatureKind::Whole,
+                Kind::Day { .. } => FeatureKind::Day,
             };
-            if !self.features.kinds.contains(&kind) {
-                return Err(format!("`{}` takes no feature of the kind of `{}`", self.name, feature.name));
-            }
+            self.takes_feature(kind, &feature.name)?;
         }
         let outcome = match config.outcome {
             Outcome::YesNo { .. } => OutcomeKind::YesNo,
             Outcome::Number { .. } => OutcomeKind::Number,
             Outcome::EventTime { .. } => OutcomeKind::EventTime,
         };
-        if !self.outcome.contains(&outcome) {
-            return Err(format!("`{}` does not predict its outcome", self.name));
-        }
+        self.takes_outcome(outcome, "its outcome")?;
         if config.values.len() != self.config.len() {
             let (got, wanted) = (config.values.len(), self.config.len());
             return Err(format!("it has {got} settings; `{}` has {wanted}", self.name));
@@ -486,6 +539,25 @@ mod tests {
         let many = LOGISTIC.replacen("\"report\": [", &format!("\"report\": [{},", many.join(",")), 1);
         let error = Manifest::read(many.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("`report`") && error.contains("at most 64"), "{error}");
+    }
+
+    #[test]
+    fn what_a_method_does_not_take_is_told_from_its_manifest() {
+        let manifest = Manifest::read(LOGISTIC.as_bytes()).unwrap();
+        assert_eq!(manifest.takes_outcome(OutcomeKind::YesNo, "the study's"), Ok(()));
+        assert_eq!(
+            manifest.takes_outcome(OutcomeKind::EventTime, "the study's"),
+            Err("the method `logistic` takes a yes/no outcome, and the study's is an event with a time"
+                .into())
+        );
+        let numbers =
+            LOGISTIC.replacen(r#""number", "category", "whole", "day""#, r#""number", "category""#, 1);
+        let numbers = Manifest::read(numbers.as_bytes()).unwrap();
+        assert_eq!(
+            numbers.takes_feature(FeatureKind::Day, "seen"),
+            Err("the method `logistic` takes numbers and categories as features, and `seen` is one of days"
+                .into())
+        );
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub fn plan_of(document: &PlanDocument, method: &HostedMethod) -> Result<Plan, S
                 kind: match &f.kind {
                     ColumnKind::Range([low, high]) => Kind::Number { low: *low, high: *high },
                     ColumnKind::Levels(levels) => Kind::Category { levels: levels.clone() },
+                    // Ends that a float cannot hold would be beyond every table.
+                    ColumnKind::Whole([low, high]) => Kind::Whole { low: *low as f64, high: *high as f64 },
+                    ColumnKind::Day([low, high]) => Kind::Day { low: *low as f64, high: *high as f64 },
                 },
                 zero_is_missing: f.zero_is_missing,
             })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use histone_genome::table::{Column, Kind, NO_YES, Table};
+use histone_genome::table::{Column, Day, Kind, NO_YES, Table};
 use histone_program_sdk::config::{Config, Feature, Kind as Asked, Missing, Outcome};
 use histone_protocol::hash::tagged_hash;
 
@@ -16,9 +16,17 @@ pub fn places(columns: &[Column], config: &Config) -> Result<Vec<usize>, String>
         let column = place.and_then(|place| Some((place, &columns.get(place)?.kind)));
         column.ok_or_else(|| format!("the dataset has no column `{name}`"))
     };
+    let other = |name: &str, kind: &Kind, asked: &Kind| {
+        format!("`{name}` is {} in the dataset, and {} in the plan", kind.says(), asked.says())
+    };
+    let exactly = |name: &str, asked: Kind| match find(name)? {
+        (place, kind) if *kind == asked => Ok(place),
+        (_, kind) => Err(other(name, kind, &asked)),
+    };
+    // A whole number is a number. A number is no whole number, and a day is neither.
     let number = |name: &str| match find(name)? {
-        (place, Kind::Number) => Ok(place),
-        _ => Err(format!("`{name}` is a category in the dataset, and a number in the plan")),
+        (place, Kind::Number | Kind::Whole) => Ok(place),
+        (_, kind) => Err(other(name, kind, &Kind::Number)),
     };
     let yes_no = |name: &str| match find(name)? {
         (place, Kind::Category(levels)) if *levels == NO_YES => Ok(place),
@@ -28,9 +36,14 @@ pub fn places(columns: &[Column], config: &Config) -> Result<Vec<usize>, String>
     for feature in &config.features {
         places.push(match &feature.kind {
             Asked::Number { .. } => number(&feature.name)?,
+            Asked::Whole { .. } => exactly(&feature.name, Kind::Whole)?,
+            Asked::Day { .. } => exactly(&feature.name, Kind::Day)?,
             Asked::Category { levels: asked } => match find(&feature.name)? {
                 (place, Kind::Category(levels)) if levels == asked => place,
-                _ => return Err(format!("`{}` has other levels in the dataset", feature.name)),
+                (_, Kind::Category(_)) => {
+                    return Err(format!("`{}` has other levels in the dataset", feature.name));
+                }
+                (_, kind) => return Err(other(&feature.name, kind, &Kind::Category(asked.clone()))),
             },
         });
     }
@@ -80,10 +93,7 @@ pub fn rows_of(table: &Table, config: &Config) -> Result<Vec<Arc<[u8]>>, String>
     if left < LEAST_ROWS {
         return Err(format!("the plan leaves {left} rows of the dataset; {LEAST_ROWS} are the least"));
     }
-    let feature = |(i, x): (usize, &Feature)| match x.kind {
-        Asked::Number { low, high } => Some((i, low, high)),
-        Asked::Category { .. } => None,
-    };
+    let feature = |(i, x): (usize, &Feature)| x.kind.range().map(|(low, high)| (i, low, high));
     let mut ranges: Vec<(usize, f64, f64)> = config.features.iter().enumerate().filter_map(feature).collect();
     match config.outcome {
         Outcome::Number { low, high, .. } => ranges.push((config.features.len(), low, high)),
@@ -103,6 +113,9 @@ pub fn rows_of(table: &Table, config: &Config) -> Result<Vec<Arc<[u8]>>, String>
     for ((there, outside), (i, low, high)) in counts.into_iter().zip(ranges) {
         if outside * OUTSIDE > there {
             let name = table.columns().get(places[i]).map_or("", |column| &column.name);
+            let day = config.features.get(i).is_some_and(|x| matches!(x.kind, Asked::Day { .. }));
+            let shown = |v: f64| Day::of(v).filter(|_| day).map_or_else(|| v.to_string(), |d| d.to_string());
+            let (low, high) = (shown(low), shown(high));
             return Err(format!(
                 "the range of `{name}` in the plan, {low} to {high}, leaves more than one in {OUTSIDE} of the dataset's values outside"
             ));
@@ -128,10 +141,10 @@ fn draw(row: &[u8]) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use histone_genome::table::{Column, Table};
+    use histone_genome::table::{Column, Kind as Kinds, Table};
     use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
 
-    use super::{LEAST_ROWS, rows_of};
+    use super::{LEAST_ROWS, places, rows_of};
 
     /// 30 rows of two numbers and an outcome; `b` is 0 but in row 3, `y` is missing in the first rows.
     fn table(without_outcome: usize) -> Table {
@@ -194,5 +207,38 @@ mod tests {
         );
         let fewer = Config { features: config().features[..1].to_vec(), ..config() };
         refused(&table(0), fewer, "has a column `b`, which the plan does not read");
+    }
+
+    #[test]
+    fn kinds_are_those_that_the_plan_asks_for() {
+        let columns = |kind: Kinds| vec![Column { name: "a".into(), kind }, Column::no_yes("y")];
+        let (low, high) = (0.0, 9.0);
+        let two = vec!["low".to_owned(), "high".to_owned()];
+        let placed = |have: Kinds, kind: Kind| {
+            let feature = Feature { name: "a".into(), kind, zero_is_missing: false };
+            places(&columns(have), &Config { features: vec![feature], ..config() })
+        };
+        let kinds = || [Kinds::Number, Kinds::Whole, Kinds::Day, Kinds::Category(two.clone())];
+        let asked = [
+            (Kind::Number { low, high }, [true, true, false, false]),
+            (Kind::Whole { low, high }, [false, true, false, false]),
+            (Kind::Day { low, high }, [false, false, true, false]),
+            (Kind::Category { levels: two.clone() }, [false, false, false, true]),
+        ];
+        for (kind, fits) in asked {
+            let found: Vec<bool> = kinds().map(|have| placed(have, kind.clone()).is_ok()).into();
+            assert_eq!(found, fits, "{kind:?}");
+        }
+        assert_eq!(
+            placed(Kinds::Number, Kind::Day { low, high }),
+            Err("`a` is a number in the dataset, and a day in the plan".into())
+        );
+        // A range of days is told in days.
+        let day = |i: u32| [f64::from(18_000 + i), f64::from(i % 2)];
+        let table = Table::new(columns(Kinds::Day), (0..30).flat_map(day).collect()).unwrap();
+        let kind = Kind::Day { low: 0.0, high: 18_010.0 };
+        let feature = Feature { name: "a".into(), kind, zero_is_missing: false };
+        let told = rows_of(&table, &Config { features: vec![feature], ..config() }).unwrap_err();
+        assert!(told.contains("the range of `a` in the plan, 1970-01-01 to 2019-04-24, leaves"), "{told}");
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! # What a fingerprint covers
 //!
-//! All numbers of a row, by the names of their columns, in whatever order the columns are. Not the categories, of which an
+//! All numbers of a row, whole ones and days among them, by the names of their columns, in whatever order the columns are. Not the categories, of which an
 //! outcome may be one, unless a table has no numbers: the same people with another yes or no are the same people. A value
 //! counts with its first nine binary digits, cut at places that the key decides, so that whoever shifts every value by a millionth changes few rows and cannot choose which.
 //!
@@ -31,7 +31,7 @@ pub mod index;
 
 use std::fmt;
 
-use histone_genome::table::{Column, Kind, Table};
+use histone_genome::table::{Column, Table};
 use histone_program_sdk::wire::{Reader, WireError, Writer};
 use histone_protocol::secret::Root;
 use zeroize::Zeroizing;
@@ -115,7 +115,7 @@ impl Sketch {
             let all = table.columns().iter().zip(0..).filter(move |(column, _)| wanted(column));
             all.map(|(column, place)| (column.name.as_str(), place)).collect::<Vec<(&str, usize)>>()
         };
-        let mut columns = of(|column| column.kind == Kind::Number);
+        let mut columns = of(|column| column.kind.is_measured());
         if columns.is_empty() {
             columns = of(|_| true);
         }

@@ -36,6 +36,10 @@ pub enum ColumnKind {
     Range([f64; 2]),
     /// One of these names.
     Levels(Vec<String>),
+    /// A whole number with its least and its largest plausible value.
+    Whole([i64; 2]),
+    /// A day with the first and the last plausible one, as days since 1970-01-01.
+    Day([i64; 2]),
 }
 
 /// A column that the model is made from.
@@ -237,6 +241,22 @@ mod tests {
         }
         let spaced = String::from_utf8(bytes).unwrap().replace("\"bins\":100", "\"bins\": 100");
         assert!(matches!(PlanDocument::from_bytes(spaced.as_bytes()), Err(PlanDocumentError::NotCanonical)));
+    }
+
+    #[test]
+    fn whole_numbers_and_days_are_whole() {
+        let feature = |name: &str, kind| PlanFeature { name: name.into(), kind, zero_is_missing: false };
+        let features = vec![
+            feature("visits", ColumnKind::Whole([0, 40])),
+            feature("diagnosed", ColumnKind::Day([-3_653, 18_992])),
+        ];
+        let outcome = PlanOutcome::EventTime("days".into(), "died".into(), 4_000.0);
+        let bytes = PlanDocument { features, outcome, ..plan() }.to_bytes();
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert!(text.contains(r#"{"whole":[0,40]}"#) && text.contains(r#"{"day":[-3653,18992]}"#), "{text}");
+        assert_eq!(PlanDocument::from_bytes(&bytes).unwrap().to_bytes(), bytes);
+        let half = text.replace("[0,40]", "[0,40.5]");
+        assert!(matches!(PlanDocument::from_bytes(half.as_bytes()), Err(PlanDocumentError::Malformed(_))));
     }
 
     #[test]

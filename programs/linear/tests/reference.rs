@@ -55,6 +55,23 @@ fn tumours_as_statsmodels_has_them() {
     );
 }
 
+/// A method reads a whole number and a day as the number that each is.
+#[test]
+fn whole_numbers_and_days_give_the_bits_of_numbers() {
+    let tables = patients();
+    let trained = |kind: fn(f64, f64) -> Kind| {
+        let mut features = of_patients(&tables);
+        let (low, high) = features[0].kind.range().unwrap();
+        features[0].kind = kind(low, high);
+        let config = config(features, "pressure", &tables, 0.5, "median");
+        let (done, rounds) = train::<Linear>(&config, &tables).unwrap();
+        (done.model.arrays, rounds)
+    };
+    let numbers = trained(|low, high| Kind::Number { low, high });
+    assert_eq!(trained(|low, high| Kind::Whole { low, high }), numbers);
+    assert_eq!(trained(|low, high| Kind::Day { low, high }), numbers);
+}
+
 #[test]
 fn patients_with_categories_gaps_and_tiny_values() {
     let tables = patients();

@@ -21,6 +21,32 @@ wire! {
             /// The names, at least two. The first is what the others are compared with.
             levels: Vec<String>,
         },
+        /// A whole number: a count, a score. A method reads it as a number.
+        Whole {
+            /// Least plausible value.
+            low: f64,
+            /// Largest plausible value, above `low`.
+            high: f64,
+        },
+        /// A day, as the number of days since 1970-01-01. A method reads it as a number.
+        Day {
+            /// First plausible day.
+            low: f64,
+            /// Last plausible day, after `low`.
+            high: f64,
+        },
+    }
+}
+
+impl Kind {
+    /// Least and largest plausible value of everything that has an order and a distance; none of a category.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        match *self {
+            Kind::Number { low, high } | Kind::Whole { low, high } | Kind::Day { low, high } => {
+                Some((low, high))
+            }
+            Kind::Category { .. } => None,
+        }
     }
 }
 
@@ -124,5 +150,28 @@ impl Config {
     /// A setting by its position in the manifest; NaN when there is none, which no comparison lets through.
     pub fn value(&self, position: usize) -> f64 {
         self.values.get(position).copied().unwrap_or(f64::NAN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::wire::Wire;
+
+    /// Kinds that came later do not change the bytes of the earlier ones.
+    #[test]
+    fn kinds_keep_their_bytes() {
+        let (low, high) = (0.0, 1.0);
+        for (tag, kind) in
+            [(0, Kind::Number { low, high }), (2, Kind::Whole { low, high }), (3, Kind::Day { low, high })]
+        {
+            let bytes = kind.to_bytes();
+            assert_eq!((bytes[0], bytes.len(), kind.range()), (tag, 17, Some((low, high))));
+            assert_eq!(Kind::from_bytes(&bytes).unwrap(), kind);
+        }
+        let two = Kind::Category { levels: vec!["a".into(), "b".into()] };
+        assert_eq!((two.to_bytes()[0], two.range()), (1, None));
+        assert!(Kind::from_bytes(&[4; 17]).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! The job and the result of a validation program.
 //!
-//! A table has `rows` x `columns` values in row-major order, NaN = missing; a column is of numbers or a category.
+//! A table has `rows` x `columns` values in row-major order, NaN = missing; a column is of numbers (whole ones and days among them) or a category.
 
 use crate::wire::{Reader, WireError, Writer};
 
@@ -17,10 +17,11 @@ fn version(r: &mut Reader<'_>) -> Result<(), WireError> {
     }
 }
 
-/// A table of numbers and categories.
+/// A table of numbers, whole numbers, days and categories. To a validation the first three are numbers: that a whole number is whole
+/// and a day a day holds for every table that can be read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// For each column, 1 to [`MAX_COLUMNS`] of them, the number of its levels: 0 for a column of numbers.
+    /// For each column, 1 to [`MAX_COLUMNS`] of them, the number of its levels: 0 for a column of numbers, whole numbers or days.
     pub levels: Vec<u32>,
     /// `rows * columns` values, row-major, NaN = missing; of a category the position of a level, from 0.
     pub values: Vec<f64>,

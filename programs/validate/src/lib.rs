@@ -1,6 +1,6 @@
 //! The validation program: counts and flags of a table before it is registered.
 //!
-//! A column of numbers or a category; which one is an outcome is no business of a validation.
+//! A column of numbers, whole numbers or days, or a category; which one is an outcome is no business of a validation.
 //!
 //! # The flags of a column
 //!
@@ -12,7 +12,8 @@
 //! | zero in disguise | see below |
 //! | extreme | the largest absolute value is more than 1,000 times the 99th percentile of absolute values (nearest rank), and that percentile is not zero; below 100 rows the percentile is the maximum and nothing is flagged |
 //!
-//! The last two are for numbers only.
+//! The last two are for numbers only, whole ones and days among them: a day is its number since 1970-01-01, which many programs write
+//! where they have no day, and so the zero in disguise finds that as well.
 //!
 //! Zero in disguise: a laboratory writes 0 where nothing was measured. It shows when zeros stand apart from a cloud of
 //! measurements, so a column is flagged when all of these hold: it has zeros; no value is negative; there are more

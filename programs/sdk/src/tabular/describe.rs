@@ -40,8 +40,8 @@ wire! {
 /// How many numbers each feature takes beside its counts of present and clipped values.
 fn width(kind: &Kind) -> usize {
     match kind {
-        Kind::Number { .. } => 2,
         Kind::Category { levels } => levels.len(),
+        _ => 2,
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) fn segments(config: &Config) -> Vec<Segment> {
         .iter()
         .map(|x| if let Kind::Category { levels } = &x.kind { levels.len() } else { 0 })
         .sum();
-    let numbers = config.features.iter().filter(|x| matches!(x.kind, Kind::Number { .. })).count();
+    let numbers = config.features.iter().filter(|x| x.kind.range().is_some()).count();
     vec![
         Segment { len: (4 + 2 * f + levels) as u32, numbers: Numbers::Count { max: MAX_ROWS } },
         Segment {
@@ -95,18 +95,18 @@ pub(super) fn site(config: &Config, data: &dyn Data) -> Result<Vec<f64>, Refusal
             let Some(v) = present(x, v) else { continue };
             here[i] += 1.0;
             match &x.kind {
-                Kind::Number { .. } => {
-                    let (u, outside) = clip(x, v);
-                    clipped[i] += f64::from(u8::from(outside));
-                    sums[i][0] += u;
-                    sums[i][1] += u * u;
-                }
                 Kind::Category { levels } => {
                     let level = v as usize;
                     if level >= levels.len() || level as f64 != v {
                         return Err(Refusal::Malformed);
                     }
                     sums[i][level] += 1.0;
+                }
+                _ => {
+                    let (u, outside) = clip(x, v);
+                    clipped[i] += f64::from(u8::from(outside));
+                    sums[i][0] += u;
+                    sums[i][1] += u * u;
                 }
             }
         }
@@ -115,7 +115,7 @@ pub(super) fn site(config: &Config, data: &dyn Data) -> Result<Vec<f64>, Refusal
     let mut out = head.to_vec();
     out.extend(here.into_iter().chain(clipped));
     let of = |numbers: bool| {
-        let is = move |x: &crate::config::Feature| matches!(x.kind, Kind::Number { .. }) == numbers;
+        let is = move |x: &crate::config::Feature| x.kind.range().is_some() == numbers;
         config.features.iter().zip(&sums).filter(move |(x, _)| is(x)).flat_map(|(_, s)| s.iter().copied())
     };
     out.extend(of(false));
@@ -149,7 +149,7 @@ impl Described {
         let mut sums = vec![Vec::new(); f];
         for numbers in [false, true] {
             for (i, x) in config.features.iter().enumerate() {
-                if matches!(x.kind, Kind::Number { .. }) == numbers {
+                if x.kind.range().is_some() == numbers {
                     sums[i] = take(width(&x.kind))?.to_vec();
                 }
             }
@@ -168,7 +168,7 @@ impl Described {
                         return Err(wrong("the levels of a category are not its values"));
                     }
                 }
-                Kind::Number { .. } => {
+                _ => {
                     let (s1, s2) = (sums[i][0], sums[i][1]);
                     let least = if n == 0.0 { 0.0 } else { s1 * s1 / n };
                     if s1.abs() > n * (1.0 + SLACK)
@@ -189,12 +189,12 @@ impl Described {
     /// What fills missing values when the mean does: means of numbers, the most frequent level of categories; in units of the
     /// data.
     pub(super) fn fill(&self, config: &Config) -> Vec<f64> {
-        let of = |(i, x): (usize, &crate::config::Feature)| match x.kind {
-            Kind::Number { low, high } => {
+        let of = |(i, x): (usize, &crate::config::Feature)| match x.kind.range() {
+            Some((low, high)) => {
                 let mean = if self.present[i] == 0 { 0.0 } else { self.sums[i][0] / self.present[i] as f64 };
                 (low / 2.0 + high / 2.0) + mean * (high / 2.0 - low / 2.0)
             }
-            Kind::Category { .. } => {
+            None => {
                 let first = |best: usize, (level, n): (usize, &f64)| {
                     if *n > self.sums[i][best] { level } else { best }
                 };
@@ -222,7 +222,6 @@ impl Described {
                 scales.push((mean, if sd > CONSTANT { sd } else { 0.0 }));
             };
             match &x.kind {
-                Kind::Number { .. } => column(self.sums[i][0], self.sums[i][1], clip(x, fill[i]).0),
                 Kind::Category { levels } => {
                     for level in 1..levels.len() {
                         column(
@@ -232,6 +231,7 @@ impl Described {
                         );
                     }
                 }
+                _ => column(self.sums[i][0], self.sums[i][1], clip(x, fill[i]).0),
             }
         }
         if scales.len() > MAX_COLUMNS {

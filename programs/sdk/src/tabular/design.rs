@@ -58,9 +58,9 @@ pub(super) fn present(feature: &Feature, v: f64) -> Option<f64> {
 
 /// A number on the scale of its range, in [-1, 1], and whether it was outside. A category stays what it is.
 pub(super) fn clip(feature: &Feature, v: f64) -> (f64, bool) {
-    match feature.kind {
-        Kind::Category { .. } => (v, false),
-        Kind::Number { low, high } => {
+    match feature.kind.range() {
+        None => (v, false),
+        Some((low, high)) => {
             let inside = v.clamp(low, high);
             // Halves first, so that nothing overflows.
             let u = (inside - (low / 2.0 + high / 2.0)) / (high / 2.0 - low / 2.0);
@@ -104,8 +104,8 @@ impl Design {
     /// Whether means and deviations are those of the features, so that rows can be read with them.
     fn columns_fit(&self) -> bool {
         let width = |x: &Feature| match &x.kind {
-            Kind::Number { .. } => 1,
             Kind::Category { levels } => levels.len().saturating_sub(1),
+            _ => 1,
         };
         let columns: usize = self.config.features.iter().map(width).sum();
         let finite = |v: &[f64]| v.iter().all(|v| v.is_finite());
@@ -125,15 +125,16 @@ impl Design {
             let scale =
                 |at: usize, half: f64, middle: f64| (self.sd[at] * half, middle + self.mean[at] * half);
             match &x.kind {
-                Kind::Number { low, high } => {
-                    let (unit, centre) = scale(at, high / 2.0 - low / 2.0, low / 2.0 + high / 2.0);
-                    columns.push(Column { name: x.name.clone(), unit, centre });
-                }
                 Kind::Category { levels } => {
                     for (k, level) in levels[1..].iter().enumerate() {
                         let (unit, centre) = scale(at + k, 1.0, 0.0);
                         columns.push(Column { name: format!("{}={level}", x.name), unit, centre });
                     }
+                }
+                _ => {
+                    let (low, high) = x.kind.range().unwrap_or((-1.0, 1.0));
+                    let (unit, centre) = scale(at, high / 2.0 - low / 2.0, low / 2.0 + high / 2.0);
+                    columns.push(Column { name: x.name.clone(), unit, centre });
                 }
             }
         }
@@ -151,13 +152,13 @@ impl Design {
                 at += 1;
             };
             match &x.kind {
-                Kind::Number { .. } => push(clip(x, v).0),
                 Kind::Category { levels } => {
                     if !(0..levels.len()).any(|level| level as f64 == v) {
                         return false;
                     }
                     (1..levels.len()).for_each(|level| push(f64::from(u8::from(v == level as f64))));
                 }
+                _ => push(clip(x, v).0),
             }
         }
         true

@@ -12,7 +12,7 @@
 //! smallest and the largest value of all who took part. When nobody is left who has a value in the column, the search
 //! ends with a plain number from its interval.
 
-use crate::config::{Config, Kind, Missing};
+use crate::config::{Config, Missing};
 use crate::data::Data;
 use crate::refusal::Refusal;
 use crate::wire;
@@ -226,8 +226,8 @@ pub(super) fn site(config: &Config, thresholds: &[Vec<f64>], data: &dyn Data) ->
         }
         for ((v, x), (limits, counts)) in here().zip(&config.features).zip(thresholds.iter().zip(&mut first))
         {
-            let (Some(v), Kind::Number { low, high }) = (v, &x.kind) else { continue };
-            let v = v.clamp(*low, *high);
+            let (Some(v), Some((low, high))) = (v, x.kind.range()) else { continue };
+            let v = v.clamp(low, high);
             if let Some(count) = counts.get_mut(limits.partition_point(|t| *t < v)) {
                 *count += 1.0;
             }

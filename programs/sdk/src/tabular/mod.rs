@@ -3,7 +3,8 @@
 //!
 //! A method over a table starts with a [`Preparation`] and asks its questions until it is ready. Then it has a [`Design`], whose
 //! rows ([`Design::batches`]) are vectors of the same scale at every site: first the 1 of the intercept, then a number for
-//! each column of the design: one for a measurement, one for each level but the first for a category.
+//! each column of the design: one for a measurement (a number, a whole number, or a day
+//! as its number since 1970-01-01), one for each level but the first for a category.
 //!
 //! 1. A zero that stands for a missing value becomes one; a value outside of the plausible range becomes its end.
 //! 2. Of each class of the outcome (one class, if it is a number) the rows with the smallest draws are held out: the nearest whole

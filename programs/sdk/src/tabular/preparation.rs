@@ -75,15 +75,20 @@ fn check(config: &Config) -> Result<(), Refusal> {
         if config.features[..i].iter().any(|other| other.name == x.name) {
             return no(format!("the feature `{}` is named twice", x.name));
         }
+        if let Some((low, high)) = x.kind.range() {
+            range(&x.name, low, high)?;
+        }
         match &x.kind {
-            Kind::Number { low, high } => range(&x.name, *low, *high)?,
             Kind::Category { levels } if levels.len() < 2 => {
                 return no(format!("the category `{}` has fewer than two levels; leave it out", x.name));
             }
             Kind::Category { .. } if x.zero_is_missing => {
                 return no(format!("the category `{}` has names and no zeros", x.name));
             }
-            Kind::Category { .. } => {}
+            Kind::Day { .. } if x.zero_is_missing => {
+                return no(format!("the feature `{}` holds days, which have no zero", x.name));
+            }
+            _ => {}
         }
     }
     match &config.outcome {
@@ -135,7 +140,7 @@ impl Preparation {
                         "no site has a row to train on: see its outcome and missing values",
                     ));
                 }
-                let number = |i: usize| matches!(config.features[i].kind, Kind::Number { .. });
+                let number = |i: usize| config.features[i].kind.range().is_some();
                 let counts: Vec<u64> = described
                     .present
                     .iter()

@@ -91,13 +91,13 @@ fn draw(n: usize) -> f64 {
 /// The rows of a table in blocks of seven.
 pub fn blocks(table: &Table, config: &Config) -> Vec<Block> {
     let features = config.features.iter().map(|x| match &x.kind {
-        Kind::Number { .. } => table.numbers(&x.name),
         Kind::Category { levels } => {
             let c = table.column(&x.name);
             let code =
                 |row: &Vec<String>| levels.iter().position(|l| *l == row[c]).map_or(f64::NAN, |l| l as f64);
             table.rows.iter().map(code).collect()
         }
+        _ => table.numbers(&x.name),
     });
     let outcome = match &config.outcome {
         Outcome::YesNo { name } | Outcome::Number { name, .. } => vec![table.numbers(name)],
