@@ -9,7 +9,9 @@ use anyhow::{Context, Result, bail};
 use histone_compliance::folder::Folder;
 use histone_node::error::NodeError;
 use histone_node::party::Entropy;
-use histone_node::run::{DropOut, Network, Options, RunResult, check as check_study, run as run_study};
+use histone_node::run::{
+    DropOut, Network, Observer as _, Options, RunResult, check as check_study, run as run_study,
+};
 use histone_node::study::{Study, data_root};
 
 use crate::chain::key;
@@ -89,6 +91,10 @@ fn execute(study: &Study, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
         replace::remove_earlier(&Folder::at(&dir))?;
     }
     let mut progress = Progress::new(&study.title, on_network);
+    tables::columns_left_out(study, &mut |line| {
+        progress.note(line);
+        Ok::<(), std::convert::Infallible>(())
+    })?;
     let result = runtime.block_on(run_study(study, &options, &mut progress));
     progress.end();
     let result = result.map_err(|error| stopped(error, &Folder::at(&dir)))?;

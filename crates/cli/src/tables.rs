@@ -8,6 +8,7 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, Table};
 use histone_node::run::{QueryOutcome, RunResult};
 use histone_node::study::{Study, Tokens, positives};
+use histone_protocol::plan::{ColumnKind, PlanOutcome};
 
 /// A text of somebody else as one harmless line: a terminal would obey control characters, line breaks would fake lines,
 /// and marks that turn the direction of writing would make one thing look like another.
@@ -136,6 +137,13 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
         r.model.largest_difference_to_pooled
     )?;
 
+    for l in &r.left_out {
+        writeln!(
+            out,
+            "  {} left rows out before it registered its table: {} by their outcome, {} for a missing cell",
+            l.participant, l.without_outcome, l.incomplete
+        )?;
+    }
     for w in &r.withdrawn {
         writeln!(
             out,
@@ -269,21 +277,44 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
             p.table.rows().to_string(),
             positives(&p.table).map_or_else(|| "-".into(), |n| n.to_string()),
             p.table.missing().to_string(),
+            p.left_out_rows.to_string(),
+            p.dropped_rows.to_string(),
             p.consent.iter().map(|c| c.term.short).collect::<Vec<_>>().join(" "),
         ]
     });
     writeln!(
         out,
         "{}",
-        table(&["participant", "country", "rows", "positive", "missing cells", "consent"], rows)
+        table(
+            &[
+                "participant",
+                "country",
+                "rows",
+                "positive",
+                "missing cells",
+                "left out: outcome",
+                "left out: incomplete",
+                "consent"
+            ],
+            rows
+        )
     )?;
     writeln!(
         out,
-        "{} features, label `{}`, method `{}`",
+        "{} features, {}, method `{}`",
         study.table.features.len(),
-        study.table.label,
+        predicted(study),
         study.training.method
     )?;
+    let features = study.table.features.iter().zip(&study.table.kinds);
+    let features = features.map(|(name, kind)| match kind {
+        ColumnKind::Range(_) => plain(name),
+        ColumnKind::Levels(_) => format!("{} (category)", plain(name)),
+        ColumnKind::Whole(_) => format!("{} (whole number)", plain(name)),
+        ColumnKind::Day(_) => format!("{} (day)", plain(name)),
+    });
+    writeln!(out, "  {}", features.collect::<Vec<_>>().join(", "))?;
+    columns_left_out(study, &mut |line| writeln!(out, "{line}"))?;
     if !study.table.proposed.is_empty() {
         writeln!(
             out,
@@ -303,6 +334,25 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
         platforms.join(", "),
         study.appraisal.max_age_seconds / 3_600
     )
+}
+
+/// What a study predicts, for people.
+fn predicted(study: &Study) -> String {
+    match &study.table.outcome {
+        PlanOutcome::YesNo(_) | PlanOutcome::Number(..) => format!("label `{}`", plain(&study.table.label)),
+        PlanOutcome::EventTime(time, event, _) => {
+            format!("event `{}` with the time `{}`", plain(event), plain(time))
+        }
+    }
+}
+
+/// The columns that a study passes over because they are not numeric, a line each.
+pub fn columns_left_out<E>(study: &Study, line: &mut dyn FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+    if study.table.left_out.is_empty() {
+        return Ok(());
+    }
+    line("left out, because they are not numeric and `features` is \"all numeric\":")?;
+    study.table.left_out.iter().try_for_each(|c| line(&format!("  `{}`: {}", plain(&c.name), plain(&c.why))))
 }
 
 #[cfg(test)]

@@ -2,10 +2,13 @@
 //!
 //! - [`bundled`]: the methods that come with the product, by name.
 //! - [`settings`]: the file that says which columns a model is made from.
+//! - [`range`] and [`codes`]: plausible values, and which cells of an outcome mean yes; studies read them alike.
 //! - [`sites`]: tables in files, as the private half reads them.
 //! - [`author`]: a folder for a new method.
 
 pub mod author;
+pub mod codes;
+pub mod range;
 pub mod settings;
 pub mod sites;
 

@@ -15,7 +15,10 @@ mod consent;
 mod error;
 mod file;
 mod files;
+mod kinds;
+mod left_out;
 mod money;
+mod outcome;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -33,6 +36,7 @@ use histone_protocol::plan::{ColumnKind, PlanOutcome};
 pub use error::{Place, StudyError};
 pub use files::{BREAST_CANCER, Bundled, Disk, Files, data_root};
 pub use histone_access::duo::{DataUse, Takes, Term, TermKind, terms};
+pub use left_out::LeftOutColumn;
 pub use money::{BasisPoints, Tokens};
 pub use tables::positives;
 
@@ -88,7 +92,7 @@ pub struct Study {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TableRules {
-    /// Name of the label column.
+    /// Name of the label column; of an event with a time, that of the time.
     pub label: String,
     /// What is read from it.
     pub task: Label,
@@ -96,11 +100,13 @@ pub struct TableRules {
     pub outcome: PlanOutcome,
     /// Names of the features in the order of every [`Table`] and query of the study.
     pub features: Vec<String>,
-    /// Of each feature its levels, or least and largest plausible value: as the study says or, where it does not, as the tables
+    /// Of each feature its kind, with its levels or its least and largest plausible value: as the study says or, where it does not, as the tables
     /// have them, rounded outward. They are public, and values beyond them count as they do.
     pub kinds: Vec<ColumnKind>,
     /// Ranges that were taken from the tables, as lines of a study file.
     pub proposed: Vec<String>,
+    /// Columns that are no features because they are not numeric.
+    pub left_out: Vec<LeftOutColumn>,
     /// The policy for missing cells. Refusing and dropping are done when a [`Study`] exists; filling in is left to the
     /// training program.
     pub missing: Missing,
@@ -145,6 +151,8 @@ pub struct Participant {
     pub table: Table,
     /// Rows left out because of [`Missing::Drop`].
     pub dropped_rows: usize,
+    /// Rows left out because no rule of the outcome names their cell, or it is missing.
+    pub left_out_rows: usize,
 }
 
 /// Something that an owner refuses.
@@ -264,7 +272,8 @@ pub struct EndUser {
     pub file: String,
     /// One `Vec` per query, features in the order of [`TableRules::features`]; `NaN` is missing.
     pub queries: Vec<Vec<f64>>,
-    /// The true outcome of each query, when the file has the label column. Only compared with answers, never sent.
+    /// The true outcome of each query, when the file has the label column; `NaN` where no rule names it. Only compared with answers,
+    /// never sent.
     pub truth: Option<Vec<f64>>,
 }
 
@@ -335,9 +344,10 @@ impl PartialEq for EndUser {
         let bits = |rows: &[Vec<f64>]| -> Vec<Vec<u64>> {
             rows.iter().map(|row| row.iter().map(|value| value.to_bits()).collect()).collect()
         };
+        let truth = |user: &Self| bits(user.truth.as_slice());
         self.name == other.name
             && self.file == other.file
-            && self.truth == other.truth
+            && truth(self) == truth(other)
             && bits(&self.queries) == bits(&other.queries)
     }
 }

@@ -124,6 +124,19 @@ impl RawTable {
             .collect()
     }
 
+    /// How many cells of a column are numbers, and how many there are, missing ones aside.
+    ///
+    /// # Errors
+    /// [`NoColumn`](TableError::NoColumn).
+    pub fn count_numbers(&self, column: &str, missing: &MissingRules) -> Result<(usize, usize), TableError> {
+        let index = self.index(column)?;
+        let cells =
+            (0..self.rows()).map(|row| self.cell(row, index)).filter(|cell| !is_missing(cell, missing));
+        Ok(cells.fold((0, 0), |(numbers, all), cell| {
+            (numbers + usize::from(number::parse(cell).is_ok()), all + 1)
+        }))
+    }
+
     /// How many rows have which cell, missing ones aside, numbers in their shortest form; none when there are more than `most`
     /// different ones.
     ///

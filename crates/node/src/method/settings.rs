@@ -1,9 +1,12 @@
 //! The file that says which columns a model is made from, and how.
 //!
 //! ```toml
-//! outcome = "pressure"                 # the column that is predicted
-//! kind = "number"                      # or "yes/no"; what the method predicts, when it predicts one kind only
-//! yes = "1"                            # for yes/no: the cell that means yes; all others mean no
+//! outcome = "pressure"                 # the column that is predicted; of an event, the column of its time
+//! kind = "number"                      # or "yes/no", "event-time"; what the method predicts, when it predicts one kind only
+//! event = "died"                       # for event-time: the column that says whether the event was seen
+//! yes = "1"                            # for yes/no and an event: the cell that means yes, or a rule such as ">= 1"
+//! no = "0"                             # the cell that means no; may be left out where there is one other
+//! other = "leave-out"                  # rows with other cells are left out and counted; otherwise they are an error
 //! features = ["age", "bmi", "smoker"]  # when left out: every column but the outcome
 //! ignore = ["id"]
 //! missing = "median"                   # refuse (the default), drop, mean, median
@@ -14,6 +17,7 @@
 //!
 //! [columns.age]
 //! range = [18, 110]                    # plausible values; when left out: those of the data, rounded outward
+//! kind = "whole"                       # or "number", "day" (year-month-day; its range is of days, too)
 //! [columns.smoker]
 //! levels = ["never", "former", "current"]
 //!
@@ -24,9 +28,15 @@
 use std::collections::BTreeMap;
 
 use histone_enclave::manifest::{FeatureKind, Manifest, OutcomeKind, SettingValue};
-use histone_genome::table::{Looks, MAX_LEVELS, MissingRules, RawTable, TableError};
+use histone_genome::table::{
+    Kind as Cells, Looks, MAX_LEVELS, MissingRules, Other, RawTable, Rule, TableError, YesNo, check_levels,
+};
 use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
 use serde::Deserialize;
+
+use super::codes::{Keys, census, settle};
+use super::range::{self, End};
+use super::sites;
 
 /// The file, as it is written.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -36,8 +46,15 @@ pub struct Settings {
     pub outcome: String,
     /// Of which kind it is.
     pub kind: Option<OutcomeKind>,
+    /// The column that says whether an event was seen.
+    pub event: Option<String>,
     /// The cell that means yes.
     pub yes: Option<String>,
+    /// The cell that means no.
+    pub no: Option<String>,
+    /// What becomes of other cells.
+    #[serde(default)]
+    pub other: OtherCells,
     /// Columns that the model is made from.
     pub features: Option<Vec<String>>,
     /// Columns that are not, when they are not named.
@@ -73,10 +90,45 @@ fn holdout() -> f64 {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnSettings {
-    /// Plausible values of a number.
-    pub range: Option<[f64; 2]>,
+    /// Plausible values of a number, a whole number or a day.
+    pub range: Option<[End; 2]>,
+    /// What its cells are, when they are no names.
+    pub kind: Option<ColumnKind>,
     /// Names of a category; the first is what the others are compared with.
     pub levels: Option<Vec<String>>,
+}
+
+/// What the cells of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnKind {
+    /// Numbers.
+    Number,
+    /// Whole numbers.
+    Whole,
+    /// Days.
+    Day,
+}
+
+impl From<ColumnKind> for Cells {
+    fn from(kind: ColumnKind) -> Self {
+        match kind {
+            ColumnKind::Number => Cells::Number,
+            ColumnKind::Whole => Cells::Whole,
+            ColumnKind::Day => Cells::Day,
+        }
+    }
+}
+
+/// What becomes of rows with a cell of the outcome that means neither yes nor no.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OtherCells {
+    /// They are errors.
+    #[default]
+    Error,
+    /// They are left out.
+    LeaveOut,
 }
 
 /// What is done with missing values.
@@ -141,6 +193,10 @@ pub struct Fitted {
     pub config: Config,
     /// How cells are read.
     pub rules: MissingRules,
+    /// Which cells of the outcome mean yes.
+    pub yes: YesNo,
+    /// Of which kind the column of a number or a time to predict is.
+    pub outcome: Cells,
     /// Ranges and levels that were taken from the data, as lines of a settings file: each site would tell them.
     pub proposed: Vec<String>,
 }
@@ -171,7 +227,13 @@ impl Settings {
     pub fn fit(&self, manifest: &Manifest, tables: &[RawTable]) -> Result<Fitted, SettingsError> {
         let rules = self.rules();
         let mut proposed = Vec::new();
-        let outcome = self.outcome_of(manifest, tables, &rules, &mut proposed)?;
+        let (outcome, cells) = self.outcome_of(manifest, tables, &rules, &mut proposed)?;
+        let yes = match &outcome {
+            Outcome::YesNo { name } | Outcome::EventTime { event: name, .. } => {
+                self.rule(name, tables, &rules)?
+            }
+            Outcome::Number { .. } => YesNo::default(),
+        };
         let names = self.feature_names(tables)?;
         let (min, max) = (manifest.features.min as usize, manifest.features.max as usize);
         if names.len() < min || names.len() > max {
@@ -202,6 +264,8 @@ impl Settings {
         Ok(Fitted {
             config: Config { features, outcome, missing, holdout: self.holdout, values },
             rules,
+            yes,
+            outcome: cells,
             proposed,
         })
     }
@@ -226,10 +290,15 @@ impl Settings {
                     format!("`{}` is the outcome and cannot be a feature", self.outcome),
                 );
             }
+            if let Some(event) = self.event.as_ref().filter(|event| names.contains(event)) {
+                return wrong("features", format!("`{event}` is the event and cannot be a feature"));
+            }
             return Ok(names.clone());
         }
         let Some(first) = tables.first() else { return wrong("features", "there is no table") };
-        let wanted = |name: &&String| **name != self.outcome && !self.ignore.contains(name);
+        let wanted = |name: &&String| {
+            **name != self.outcome && Some(*name) != self.event.as_ref() && !self.ignore.contains(name)
+        };
         Ok(first.columns().iter().filter(wanted).cloned().collect())
     }
 
@@ -239,26 +308,75 @@ impl Settings {
         tables: &[RawTable],
         rules: &MissingRules,
         proposed: &mut Vec<String>,
-    ) -> Result<Outcome, SettingsError> {
+    ) -> Result<(Outcome, Cells), SettingsError> {
         let kind = match (self.kind, &manifest.outcome[..]) {
-            (Some(kind), kinds) if kinds.contains(&kind) => kind,
+            (Some(kind), _) => match manifest.takes_outcome(kind, "this one") {
+                Ok(()) => kind,
+                Err(what) => return wrong("kind", what),
+            },
             (None, [kind]) => *kind,
-            (Some(_), _) => return wrong("kind", format!("`{}` does not predict that", manifest.name)),
             (None, _) => {
                 return wrong("kind", format!("`{}` predicts several kinds; say which", manifest.name));
             }
         };
         let name = self.outcome.clone();
-        match kind {
-            OutcomeKind::YesNo => Ok(Outcome::YesNo { name }),
+        let rules_of_yes = self.yes.is_some() || self.no.is_some() || self.other != OtherCells::Error;
+        if kind == OutcomeKind::Number && rules_of_yes {
+            return wrong("yes", "a number has no cells that mean yes or no; remove `yes`, `no` and `other`");
+        }
+        if kind != OutcomeKind::EventTime && self.event.is_some() {
+            return wrong("event", "only an outcome of the kind `event-time` has an event; remove it");
+        }
+        let cells = match self.columns.get(&name).and_then(|c| c.kind) {
+            Some(ColumnKind::Day) => {
+                return wrong(
+                    format!("columns.{name}"),
+                    "an outcome is a number or a whole number, and no day",
+                );
+            }
+            kind => kind.map_or(Cells::Number, Cells::from),
+        };
+        let outcome = match kind {
+            OutcomeKind::YesNo => Outcome::YesNo { name },
             OutcomeKind::Number => {
-                let [low, high] = self.range(&name, tables, rules, proposed)?;
-                Ok(Outcome::Number { name, low, high })
+                let [low, high] = self.range(&name, &cells, None, tables, rules, proposed)?;
+                Outcome::Number { name, low, high }
             }
             OutcomeKind::EventTime => {
-                wrong("kind", "times until an event cannot be read from these settings yet")
+                let Some(event) = self.event.clone() else {
+                    return wrong("event", "name the column that says whether the event was seen");
+                };
+                if event == name {
+                    return wrong("event", "the time and the event are two columns");
+                }
+                let [low, longest] = self.range(&name, &cells, Some(0.0), tables, rules, proposed)?;
+                if low != 0.0 {
+                    return wrong(format!("columns.{name}"), "the range of a time begins with 0");
+                }
+                Outcome::EventTime { time: name, event, longest }
             }
-        }
+        };
+        Ok((outcome, cells))
+    }
+
+    /// Which cells of the column mean yes, in all tables alike.
+    fn rule(&self, name: &str, tables: &[RawTable], rules: &MissingRules) -> Result<YesNo, SettingsError> {
+        let other = match self.other {
+            OtherCells::Error => Other::Refuse,
+            OtherCells::LeaveOut => Other::LeaveOut,
+        };
+        // A cell, or a rule such as `!= 1`.
+        let rule = |text: &str| text.parse().unwrap_or_else(|_| Rule::equal_to(text));
+        let rule = match (&self.yes, &self.no) {
+            (Some(yes), no) => YesNo { positive: rule(yes), negative: no.as_deref().map(rule), other },
+            (None, Some(_)) => {
+                return wrong("yes", "`no` says which cell means no; say which means yes as well");
+            }
+            (None, None) => YesNo { positive: Rule::default(), negative: Some(Rule::equal_to("0")), other },
+        };
+        const KEYS: Keys = Keys { yes: "yes", no: "no", value: "\"{}\"" };
+        settle(name, &rule, census(tables, name, rules)?.as_ref(), KEYS)
+            .or_else(|what| wrong(if self.yes.is_some() { "no" } else { "yes" }, what))
     }
 
     fn feature(
@@ -270,112 +388,101 @@ impl Settings {
         proposed: &mut Vec<String>,
     ) -> Result<Feature, SettingsError> {
         let said = self.columns.get(name).cloned().unwrap_or_default();
+        let key = || format!("columns.{name}");
         let mut names = std::collections::BTreeSet::new();
-        let mut is_category = said.levels.is_some();
+        let (mut text, mut days, mut numbers) = (None, false, false);
         for table in tables {
             match table.look(name, rules)? {
-                Looks::Names(more) => {
-                    is_category = true;
-                    names.extend(more);
-                }
-                Looks::Text if said.levels.is_none() => {
-                    return wrong(
-                        format!("columns.{name}"),
-                        format!(
-                            "{} has more than {MAX_LEVELS} different texts in it; name its levels, or ignore it",
-                            table.file()
-                        ),
-                    );
-                }
-                Looks::Text | Looks::Numbers { .. } | Looks::Nothing => {}
+                Looks::Names(more) => names.extend(more),
+                Looks::Text => text = text.or(Some(table.file())),
+                Looks::Days { .. } => days = true,
+                Looks::Numbers { .. } => numbers = true,
+                Looks::Nothing => {}
             }
         }
-        let zero_is_missing = self.zero_is_missing.iter().any(|n| n == name);
-        let kind = if is_category {
-            if !manifest.features.kinds.contains(&FeatureKind::Category) {
-                return wrong(format!("columns.{name}"), format!("`{}` takes no categories", manifest.name));
+        let cells = match (said.kind, said.levels) {
+            (Some(_), Some(_)) => {
+                return wrong(key(), "it has a kind and levels; a category has its levels alone, remove one");
             }
-            let levels = said.levels.unwrap_or_else(|| {
+            (Some(kind), None) => kind.into(),
+            (None, Some(levels)) => {
+                if let Err(reason) = check_levels(&levels) {
+                    return wrong(key(), format!("of its levels: {reason}"));
+                }
+                Cells::Category(levels)
+            }
+            (None, None) if days && !numbers && names.is_empty() && text.is_none() => {
+                proposed.push(format!("columns.{name}.kind = \"day\""));
+                Cells::Day
+            }
+            (None, None) if text.is_some() || names.len() > MAX_LEVELS => {
+                let file = text.unwrap_or("the tables together");
+                return wrong(
+                    key(),
+                    format!(
+                        "{file} has more than {MAX_LEVELS} different texts in it; name its levels, or ignore it"
+                    ),
+                );
+            }
+            // Beside names days and numbers are names as well: which, the first cell that is no level says.
+            (None, None) if !names.is_empty() => {
                 let levels: Vec<String> = names.into_iter().collect();
                 proposed.push(format!("columns.{name}.levels = {levels:?}"));
-                levels
-            });
+                Cells::Category(levels)
+            }
+            (None, None) => Cells::Number,
+        };
+        let asked = match cells {
+            Cells::Number => FeatureKind::Number,
+            Cells::Whole => FeatureKind::Whole,
+            Cells::Day => FeatureKind::Day,
+            Cells::Category(_) => FeatureKind::Category,
+        };
+        if let Err(what) = manifest.takes_feature(asked, name) {
+            return wrong(key(), what);
+        }
+        let kind = if let Cells::Category(levels) = cells {
             Kind::Category { levels }
         } else {
-            let [low, high] = self.range(name, tables, rules, proposed)?;
-            Kind::Number { low, high }
+            let [low, high] = self.range(name, &cells, None, tables, rules, proposed)?;
+            match cells {
+                Cells::Whole => Kind::Whole { low, high },
+                Cells::Day => Kind::Day { low, high },
+                Cells::Number | Cells::Category(_) => Kind::Number { low, high },
+            }
         };
-        let zero_is_missing = zero_is_missing && matches!(kind, Kind::Number { .. });
+        let zero_is_missing = self.zero_is_missing.iter().any(|n| n == name)
+            && matches!(kind, Kind::Number { .. } | Kind::Whole { .. });
         Ok(Feature { name: name.into(), kind, zero_is_missing })
     }
 
-    /// The range of a number: as it is said, or from the data, rounded outward.
+    /// The range of a column: as it is said, or from the data, rounded outward; then from `least` on, where that is given.
     fn range(
         &self,
         name: &str,
+        kind: &Cells,
+        least: Option<f64>,
         tables: &[RawTable],
         rules: &MissingRules,
         proposed: &mut Vec<String>,
     ) -> Result<[f64; 2], SettingsError> {
         if let Some(range) = self.columns.get(name).and_then(|c| c.range) {
-            return Ok(range);
+            let wanted = |wanted| wrong(format!("columns.{name}"), format!("its range must be {wanted}"));
+            return range::stated(kind, range).or_else(wanted);
         }
-        let (mut least, mut most) = (f64::MAX, f64::MIN);
+        let (mut low, mut high) = (f64::MAX, f64::MIN);
         for table in tables {
-            match table.look(name, rules)? {
-                Looks::Numbers { low, high, .. } => (least, most) = (least.min(low), most.max(high)),
-                Looks::Nothing => {}
-                Looks::Names(_) | Looks::Text => {
-                    // Says which cell is no number.
-                    table.numbers(name, rules)?;
-                }
+            for v in sites::column(table, name, kind, rules)? {
+                // A missing value is neither.
+                (low, high) = (low.min(v), high.max(v));
             }
         }
-        if least > most {
+        if low > high {
             return wrong(format!("columns.{name}"), "no table has a value in it; leave it out");
         }
-        let range = outward(least, most);
-        proposed.push(format!("columns.{name}.range = [{:?}, {:?}]", range[0], range[1]));
+        let [low, high] = range::proposed(kind, least.unwrap_or(low), high);
+        let range = [least.unwrap_or(low), high];
+        proposed.push(format!("columns.{name}.range = {}", range::written(kind, range)));
         Ok(range)
-    }
-}
-
-/// A range of at most two digits that holds both numbers, so that it tells little of the smallest and the largest.
-pub fn outward(low: f64, high: f64) -> [f64; 2] {
-    let width = if high > low { high - low } else { high.abs().max(1e-300) };
-    // One digit less than the width has: at most a tenth of it at each end.
-    let step = 10_f64.powi(width.log10().floor() as i32);
-    let down = (low / step).floor() * step;
-    let up = (high / step).ceil() * step;
-    let (down, up) = (if down > low { down - step } else { down }, if up < high { up + step } else { up });
-    // As few digits as the numbers have.
-    let short = |v: f64| format!("{v:.3e}").parse::<f64>().unwrap_or(v);
-    let (down, up) =
-        (if short(down) <= low { short(down) } else { down }, if short(up) >= high { short(up) } else { up });
-    if down < up { [down, up] } else { [down - step, up + step] }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn ranges_are_short_and_hold_the_data() {
-        assert_eq!(outward(18.2, 97.4), [10.0, 100.0]);
-        assert_eq!(outward(0.0, 1.0), [0.0, 1.0]);
-        assert_eq!(outward(3.0, 3.0), [0.0, 6.0].map(|v: f64| v).map(|v| if v == 0.0 { 2.0 } else { 4.0 }));
-        assert_eq!(outward(1.3e-11, 5.6e-11), [1e-11, 6e-11]);
-    }
-
-    proptest! {
-        #[test]
-        fn any_two_numbers(a in -1e9f64..1e9, b in -1e9f64..1e9, scale in -12i32..6) {
-            let (a, b) = (a * 10_f64.powi(scale), b * 10_f64.powi(scale));
-            let [low, high] = outward(a.min(b), a.max(b));
-            prop_assert!(low <= a.min(b) && high >= a.max(b) && low < high);
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use histone_enclave::method::blocks;
-use histone_genome::table::RawTable;
+use histone_genome::table::{Kind as Cells, MissingRules, RawTable, TableError};
 use histone_program_sdk::config::{Feature, Kind, Outcome};
 
 use super::settings::{Fitted, Settings, SettingsError};
@@ -18,11 +18,11 @@ pub fn encode(
     let (config, rules) = (&fitted.config, &fitted.rules);
     let mut columns = features(fitted, table)?;
     match &config.outcome {
-        Outcome::Number { name, .. } => columns.push(table.numbers(name, rules)?),
-        Outcome::YesNo { name } => columns.push(yes_no(settings, name, table, fitted)?),
+        Outcome::Number { name, .. } => columns.push(column(table, name, &fitted.outcome, rules)?),
+        Outcome::YesNo { name } => columns.push(table.yes_no(name, &fitted.yes, rules)?),
         Outcome::EventTime { time, event, .. } => {
-            columns.push(table.numbers(time, rules)?);
-            columns.push(table.numbers(event, rules)?);
+            columns.push(column(table, time, &fitted.outcome, rules)?);
+            columns.push(table.yes_no(event, &fitted.yes, rules)?);
         }
     }
     let draws: Vec<f64> = (0..table.rows()).map(|row| draw(settings.seed, site, row)).collect();
@@ -31,51 +31,37 @@ pub fn encode(
     Ok(blocks(columns.len(), &draws, &values))
 }
 
+/// The values of a column by its kind. Numbers have no bound here: that is one of tables that are registered.
+pub(super) fn column(
+    table: &RawTable,
+    name: &str,
+    kind: &Cells,
+    rules: &MissingRules,
+) -> Result<Vec<f64>, TableError> {
+    match kind {
+        Cells::Number => table.numbers(name, rules),
+        kind => table.typed(name, kind, rules),
+    }
+}
+
 /// The features of a table, column by column.
 fn features(fitted: &Fitted, table: &RawTable) -> Result<Vec<Vec<f64>>, SettingsError> {
-    let column = |feature: &Feature| match &feature.kind {
-        Kind::Number { .. } => table.numbers(&feature.name, &fitted.rules),
-        Kind::Category { levels } => table.codes(&feature.name, levels, &fitted.rules),
+    let values = |feature: &Feature| {
+        let kind = match &feature.kind {
+            Kind::Number { .. } => Cells::Number,
+            Kind::Whole { .. } => Cells::Whole,
+            Kind::Day { .. } => Cells::Day,
+            Kind::Category { levels } => Cells::Category(levels.clone()),
+        };
+        column(table, &feature.name, &kind, &fitted.rules)
     };
-    Ok(fitted.config.features.iter().map(column).collect::<Result<_, _>>()?)
+    Ok(fitted.config.features.iter().map(values).collect::<Result<_, _>>()?)
 }
 
 /// The rows of a table without an outcome, as users bring them: a value for each feature.
 pub fn rows(fitted: &Fitted, table: &RawTable) -> Result<Vec<Vec<f64>>, SettingsError> {
     let columns = features(fitted, table)?;
     Ok((0..table.rows()).map(|row| columns.iter().map(|column| column[row]).collect()).collect())
-}
-
-/// 1 where the cell means yes.
-fn yes_no(
-    settings: &Settings,
-    name: &str,
-    table: &RawTable,
-    fitted: &Fitted,
-) -> Result<Vec<f64>, SettingsError> {
-    match &settings.yes {
-        None => {
-            let values = table.numbers(name, &fitted.rules)?;
-            if values.iter().any(|v| !v.is_nan() && *v != 0.0 && *v != 1.0) {
-                return Err(SettingsError::Wrong {
-                    key: "yes".into(),
-                    what: format!(
-                        "`{name}` has other cells than 0 and 1 in {}; say which one means yes",
-                        table.file()
-                    ),
-                });
-            }
-            Ok(values)
-        }
-        Some(yes) => {
-            let level = std::slice::from_ref(yes);
-            let one = |row: usize| match table.is_one_of(name, level, row, &fitted.rules)? {
-                None => Ok(f64::NAN),
-                Some(is) => Ok(f64::from(u8::from(is))),
-            };
-            (0..table.rows()).map(one).collect()
-        }
-    }
 }
 
 /// A number of [0, 1) that depends on seed, site and row only.

@@ -45,6 +45,8 @@ pub struct RunResult {
     pub rounds: Vec<RoundSummary>,
     /// What validation found.
     pub validation: Vec<Validation>,
+    /// Who left rows out of its table before it registered it, because of their outcome or of a missing cell.
+    pub left_out: Vec<LeftOut>,
     /// Who withdrew its data during the training. Sums that were opened before stay in the model.
     pub withdrawn: Vec<Withdrawn>,
     /// Whom the committee left out of the training. Sums that were opened before stay in the model.
@@ -63,6 +65,17 @@ pub struct RunResult {
     pub balances: Vec<Balance>,
     /// Wall-clock seconds of the run.
     pub seconds: f64,
+}
+
+/// Rows of a participant that are not in its dataset.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeftOut {
+    /// The participant.
+    pub participant: String,
+    /// Rows whose outcome no rule of the study names, or is missing.
+    pub without_outcome: usize,
+    /// Further rows with a missing cell, where the study drops these.
+    pub incomplete: usize,
 }
 
 /// The chain at the end of a run.

@@ -56,7 +56,7 @@ pub(super) async fn serve(
         served.outcomes.push(QueryOutcome {
             query: index + 1,
             answer: named.collect(),
-            truth: study.end_user.truth.as_ref().and_then(|t| t.get(index).copied()),
+            truth: study.end_user.truth.as_ref().and_then(|t| t.get(index).copied()).filter(|t| !t.is_nan()),
             settled: true,
         });
         served.last = Some((code, row.clone()));

@@ -136,6 +136,16 @@ pub(super) fn assemble(
         },
         rounds: trained.summaries.clone(),
         validation: validated.reports,
+        left_out: study
+            .participants
+            .iter()
+            .filter(|p| p.left_out_rows + p.dropped_rows > 0)
+            .map(|p| LeftOut {
+                participant: p.name.clone(),
+                without_outcome: p.left_out_rows,
+                incomplete: p.dropped_rows,
+            })
+            .collect(),
         withdrawn: trained.withdrawn.clone(),
         struck: trained.struck.clone(),
         silent: evaluated.silent,

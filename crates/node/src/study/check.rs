@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use histone_access::duo::{self, DataUse};
-use histone_enclave::manifest::{OutcomeKind, SettingValue};
-use histone_genome::table::{Features, Label, MissingCells, MissingRules, Positive};
+use histone_enclave::manifest::{Manifest, OutcomeKind, SettingValue};
+use histone_genome::table::{Features, Kind, Label, MissingCells, MissingRules};
 use histone_protocol::committee::Committee;
 use histone_protocol::evidence::Platform;
 use toml::Spanned;
@@ -14,17 +14,20 @@ use crate::programs;
 
 use super::consent::{ParticipantOutline, participants};
 use super::error::{Place, StudyError};
-use super::file::{FeaturesFile, ModelFile, SplitFile, StudyFile, TableFile, TrainingFile};
+use super::file::{FeaturesFile, ModelFile, SplitFile, StudyFile, TableFile};
 use super::money::BasisPoints;
 use super::{Appraisal, DEFAULT_MAX_AGE_HOURS, Missing, Model, Split, StudyCommittee, Training};
+use super::{kinds, outcome};
 
 /// A study without its data.
 pub(super) struct Outline {
     pub name: String,
     pub title: String,
+    /// The column of the label, or of the time until an event.
+    pub label: String,
     pub task: Label,
     pub features: Features,
-    pub levels: BTreeMap<String, Vec<String>>,
+    pub kinds: BTreeMap<String, Kind>,
     pub ignore: Vec<String>,
     pub missing: Missing,
     pub rules: MissingRules,
@@ -126,17 +129,9 @@ impl<'a> Checker<'a> {
 pub(super) fn outline(checker: &Checker<'_>, file: &StudyFile) -> Result<Outline, StudyError> {
     let name = checker.name(&file.name)?;
     let title = checker.line("title", &file.title)?;
-    let numbers = match file.task.get_ref().as_str() {
-        "binary" => false,
-        "number" => true,
-        _ => {
-            let message =
-                "the task is \"binary\" (the label is yes or no) or \"number\" (the label is a number)";
-            return checker.refuse(&file.task.span(), message);
-        }
-    };
-    let (task, features, missing, rules) = table_rules(checker, &file.table, numbers)?;
-    let levels = file.table.levels.iter().map(|(name, levels)| (name.clone(), levels.get_ref().clone()));
+    let (label, task) = outcome::read(checker, file)?;
+    let (features, missing, rules) = table_rules(checker, &file.table)?;
+    let kinds = kinds::read(checker, &file.table)?;
     let participants = participants(checker, file)?;
     let model = model(checker, &file.model, file.participant.len())?;
     let mut other_models: Vec<Model> = Vec::new();
@@ -148,7 +143,8 @@ pub(super) fn outline(checker: &Checker<'_>, file: &StudyFile) -> Result<Outline
         }
         other_models.push(parsed);
     }
-    let training = training(checker, &file.training, &task, file.participant.len())?;
+    let training = training(checker, file, &task)?;
+    kinds::taken(checker, &file.table, &kinds, &label, &training.manifest)?;
     let committee = committee(checker, file)?;
     let count = match &file.end_user.count {
         Some(count) => Some(checker.whole("count", count, 1..=1_000_000)?),
@@ -161,9 +157,10 @@ pub(super) fn outline(checker: &Checker<'_>, file: &StudyFile) -> Result<Outline
     let outline = Outline {
         name,
         title,
+        label,
         task,
         features,
-        levels: levels.collect(),
+        kinds,
         ignore: file.table.ignore.iter().map(|name| name.get_ref().clone()).collect(),
         missing,
         rules,
@@ -185,22 +182,7 @@ pub(super) fn outline(checker: &Checker<'_>, file: &StudyFile) -> Result<Outline
 fn table_rules(
     checker: &Checker<'_>,
     table: &TableFile,
-    numbers: bool,
-) -> Result<(Label, Features, Missing, MissingRules), StudyError> {
-    let task = match &table.positive {
-        Some(rule) if numbers => {
-            let message =
-                "`positive` says which labels mean yes; with the task \"number\" there is none: remove it";
-            return checker.refuse(&rule.span(), message);
-        }
-        Some(rule) => {
-            Label::YesNo(rule.get_ref().parse().or_else(|error: histone_genome::table::TableError| {
-                checker.refuse(&rule.span(), error.to_string())
-            })?)
-        }
-        None if numbers => Label::Number,
-        None => Label::YesNo(Positive::default()),
-    };
+) -> Result<(Features, Missing, MissingRules), StudyError> {
     let features = match table.features.get_ref() {
         FeaturesFile::Word(word) if word == "all numeric" => Features::AllNumeric,
         FeaturesFile::Names(names) if !names.is_empty() => Features::Named(names.clone()),
@@ -236,7 +218,7 @@ fn table_rules(
     if let Some(codes) = &table.missing_codes {
         rules.codes = codes.iter().map(|code| code.get_ref().clone()).collect();
     }
-    Ok((task, features, missing, rules))
+    Ok((features, missing, rules))
 }
 
 fn model(checker: &Checker<'_>, model: &ModelFile, participants: usize) -> Result<Model, StudyError> {
@@ -311,26 +293,21 @@ fn split(checker: &Checker<'_>, split: &Spanned<SplitFile>) -> Result<Split, Stu
     Ok(parsed)
 }
 
-fn training(
-    checker: &Checker<'_>,
-    training: &TrainingFile,
-    task: &Label,
-    participants: usize,
-) -> Result<Training, StudyError> {
-    let method = match (&training.method, task) {
-        (Some(method), _) => method.get_ref().clone(),
-        (None, Label::YesNo(_)) => "logistic".to_owned(),
-        (None, Label::Number) => "linear".to_owned(),
+fn training(checker: &Checker<'_>, file: &StudyFile, task: &Label) -> Result<Training, StudyError> {
+    let (training, participants) = (&file.training, file.participant.len());
+    let asked = outcome::kind(task);
+    let manifest = match &training.method {
+        Some(method) => {
+            let manifest = programs::manifest(method.get_ref());
+            let manifest = manifest.or_else(|error| checker.refuse(&method.span(), error.to_string()))?;
+            if let Err(message) = manifest.takes_outcome(asked, "the study's") {
+                return checker.refuse(&method.span(), message);
+            }
+            manifest
+        }
+        None => default_method(checker, file, asked)?,
     };
-    let span = training.method.as_ref().map_or(training.holdout.span(), Spanned::span);
-    let manifest = programs::manifest(&method).or_else(|e| checker.refuse(&span, e.to_string()))?;
-    let outcome = match task {
-        Label::YesNo(_) => OutcomeKind::YesNo,
-        Label::Number => OutcomeKind::Number,
-    };
-    if !manifest.outcome.contains(&outcome) {
-        return checker.refuse(&span, format!("`{method}` does not predict what the task asks for"));
-    }
+    let method = manifest.name.clone();
     // A NaN is in no range, so the comparisons refuse it.
     let number = |key: &str, number: &Spanned<f64>, is_fine: fn(f64) -> bool, range: &str| {
         if is_fine(*number.get_ref()) {
@@ -367,6 +344,25 @@ fn training(
         // Above the number of participants no round could succeed; a sum over one is that one's update.
         min_survivors: checker.whole("min_survivors", &training.min_survivors, 2..=participants)?,
     })
+}
+
+/// The first method of the product that predicts such an outcome; where none does, what they predict.
+fn default_method(
+    checker: &Checker<'_>,
+    file: &StudyFile,
+    asked: OutcomeKind,
+) -> Result<Manifest, StudyError> {
+    let mut others = Vec::new();
+    for [method, _] in programs::METHODS {
+        let manifest = programs::manifest(method.name)
+            .or_else(|error| checker.refuse(&file.task.span(), error.to_string()))?;
+        match manifest.takes_outcome(asked, "the study's") {
+            Ok(()) => return Ok(manifest),
+            Err(what) => others.push(what),
+        }
+    }
+    checker
+        .refuse(&file.task.span(), format!("no method of the product predicts this: {}", others.join("; ")))
 }
 
 fn committee(checker: &Checker<'_>, file: &StudyFile) -> Result<StudyCommittee, StudyError> {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::money::Amount;
+use crate::method::range::End;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,8 +32,12 @@ pub(super) struct StudyFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TableFile {
-    pub label: Spanned<String>,
+    pub label: Option<Spanned<String>>,
+    pub time: Option<Spanned<String>>,
+    pub event: Option<Spanned<String>>,
     pub positive: Option<Spanned<String>>,
+    pub negative: Option<Spanned<String>>,
+    pub other: Option<Spanned<String>>,
     pub features: Spanned<FeaturesFile>,
     #[serde(default)]
     pub ignore: Vec<Spanned<String>>,
@@ -41,7 +46,9 @@ pub(super) struct TableFile {
     #[serde(default)]
     pub zero_is_missing: Vec<Spanned<String>>,
     #[serde(default)]
-    pub ranges: BTreeMap<String, Spanned<[f64; 2]>>,
+    pub ranges: BTreeMap<String, Spanned<[End; 2]>>,
+    #[serde(default)]
+    pub kinds: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     pub levels: BTreeMap<String, Spanned<Vec<String>>>,
 }

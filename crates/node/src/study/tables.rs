@@ -2,20 +2,18 @@
 
 use std::collections::HashMap;
 
-use histone_enclave::reading::OUTSIDE;
 use histone_genome::table::{
-    ColumnKind as Cells, Features, Kind, Label, Limits, MissingCells, MissingRules, RawTable, Selection,
-    Table, TableError,
+    CellProblem, ColumnKind as Cells, Features, Kind, Label, Limits, MissingCells, MissingRules, RawTable,
+    Selection, Table, TableError,
 };
-use histone_protocol::plan::{ColumnKind, PlanOutcome};
+use histone_protocol::plan::PlanOutcome;
 use toml::Spanned;
-
-use crate::method::settings::outward;
 
 use super::check::{Checker, Outline};
 use super::error::StudyError;
 use super::file::{ParticipantFile, StudyFile};
 use super::{EndUser, Files, MAX_CELLS, MAX_FEATURES, MIN_ROWS, Participant, Study, TableRules};
+use super::{kinds, left_out, outcome};
 
 pub(super) fn fill(
     checker: &Checker<'_>,
@@ -25,18 +23,24 @@ pub(super) fn fill(
 ) -> Result<Study, StudyError> {
     let mut raw = Vec::with_capacity(file.participant.len());
     for participant in &file.participant {
-        raw.push(read(checker, participant.name.get_ref(), &participant.data, files)?);
+        raw.push(read(checker, file, participant.name.get_ref(), &participant.data, files)?);
     }
-    let selection = Selection {
-        label: file.table.label.get_ref().clone(),
-        outcome: outline.task.clone(),
+    let mut selection = Selection {
+        label: outline.label,
+        outcome: outline.task,
         features: outline.features.clone(),
-        levels: outline.levels,
+        kinds: outline.kinds,
         ignore: outline.ignore.clone(),
         missing: outline.rules.clone(),
     };
+    kinds::columns(checker, file, &raw, &selection)?;
+    outcome::check(checker, file, &raw, &mut selection)?;
     let features = common_features(checker, file, &raw, &selection)?;
-    check_column_lists(checker, file, &raw, &features)?;
+    check_column_lists(checker, file, &raw, &selection, &features)?;
+    let left_out = match selection.features {
+        Features::AllNumeric => left_out::columns(checker, file, &raw, &selection, &features)?,
+        Features::Named(_) => Vec::new(),
+    };
     if features.len() > MAX_FEATURES {
         let message = format!(
             "the study has {} features, at most {MAX_FEATURES} are possible; name fewer",
@@ -54,10 +58,11 @@ pub(super) fn fill(
 
     let mut participants = Vec::with_capacity(raw.len());
     for ((participant, rules), raw) in file.participant.iter().zip(outline.participants).zip(&raw) {
-        let table = raw
-            .select(&kept)
-            .map_err(|source| data_error(checker, participant.name.get_ref(), &participant.data, source))?;
-        check_rows(checker, participant, &table)?;
+        let name = participant.name.get_ref();
+        let (table, left_out) = raw
+            .select_and_count(&kept)
+            .map_err(|source| data_error(checker, file, name, &participant.data, source))?;
+        check_rows(checker, participant, &kept, &table)?;
         let cells = table.rows().saturating_mul(table.columns().len());
         if cells > MAX_CELLS {
             let message = format!(
@@ -66,7 +71,7 @@ pub(super) fn fill(
             return checker.refuse(&participant.data.span(), message);
         }
         participants.push(Participant {
-            name: participant.name.get_ref().clone(),
+            name: name.clone(),
             data: participant.data.get_ref().clone(),
             country: participant.country.get_ref().clone(),
             consent: rules.consent,
@@ -74,7 +79,8 @@ pub(super) fn fill(
             allow_trainers: rules.allow_trainers,
             deny: rules.deny,
             versions: rules.versions,
-            dropped_rows: raw.rows().saturating_sub(table.rows()),
+            dropped_rows: left_out.incomplete,
+            left_out_rows: left_out.without_outcome,
             table,
         });
     }
@@ -85,7 +91,13 @@ pub(super) fn fill(
         let message = format!("the feature `{name}` is missing in every row of every participant; remove it");
         return checker.refuse(&file.table.features.span(), message);
     }
-    let (kinds, outcome, proposed) = kinds(checker, file, &named, &features, &participants)?;
+    let (kinds, outcome, proposed) = kinds::ranges(checker, file, &named, &features, &participants)?;
+    if let PlanOutcome::EventTime(_, event, _) = &outcome
+        && participants.iter().all(|p| positives(&p.table) == Some(0))
+    {
+        let message = format!("`{event}` says of no row that the event was seen; check `positive`");
+        return checker.refuse(&outcome::span(file), message);
+    }
     if let Some((first, second, same, rows)) = same_rows(&participants) {
         let message = format!(
             "`{}` has the rows of `{}` ({same} of {rows}): the committee would name it, and it would be left out and paid nothing; give \
@@ -101,11 +113,12 @@ pub(super) fn fill(
         source: checker.text().to_owned(),
         table: TableRules {
             label: named.label,
-            task: outline.task,
+            task: named.outcome,
             outcome,
             features,
             kinds,
             proposed,
+            left_out,
             missing: outline.missing,
             rules: outline.rules,
         },
@@ -126,67 +139,8 @@ pub fn positives(table: &Table) -> Option<usize> {
     let last = table.columns().len().saturating_sub(1);
     match table.columns().last()?.kind {
         Kind::Category(_) => Some(table.column(last).filter(|v| *v == 1.0).count()),
-        Kind::Number => None,
+        Kind::Number | Kind::Whole | Kind::Day => None,
     }
-}
-
-/// The kind of each feature, the outcome, and lines for the ranges that the study does not state.
-fn kinds(
-    checker: &Checker<'_>,
-    file: &StudyFile,
-    selection: &Selection,
-    features: &[String],
-    participants: &[Participant],
-) -> Result<(Vec<ColumnKind>, PlanOutcome, Vec<String>), StudyError> {
-    let Selection { label, levels, missing: rules, .. } = selection;
-    let numbers = selection.outcome == Label::Number;
-    let ranged =
-        |name: &String| features.contains(name) && !levels.contains_key(name) || numbers && name == label;
-    if let Some((name, range)) = file.table.ranges.iter().find(|(name, _)| !ranged(name)) {
-        return checker
-            .refuse(&range.span(), format!("`{name}` is no number of this study and has no range"));
-    }
-    let mut proposed = Vec::new();
-    let mut range_of = |index: usize, name: &String| {
-        let measured = |v: &f64| !v.is_nan() && (*v != 0.0 || !rules.zero_is_missing.contains(name));
-        if let Some(said) = file.table.ranges.get(name) {
-            let [low, high] = *said.get_ref();
-            if !(low.is_finite() && high.is_finite() && low < high) {
-                let message = format!("the range of `{name}` must be two finite numbers, the smaller first");
-                return checker.refuse(&said.span(), message);
-            }
-            for p in participants {
-                let values = || p.table.column(index).filter(measured);
-                let outside = values().filter(|v| !(low..=high).contains(v)).count();
-                if outside * OUTSIDE > values().count() {
-                    let message = format!(
-                        "the range of `{name}` leaves {outside} of {} values of `{}` outside; its enclave takes no plan that leaves more than one in {OUTSIDE}",
-                        values().count(),
-                        p.name
-                    );
-                    return checker.refuse(&said.span(), message);
-                }
-            }
-            return Ok([low, high]);
-        }
-        let values = participants.iter().flat_map(|p| p.table.column(index)).filter(measured);
-        let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
-        let range = if low <= high { outward(low, high) } else { [0.0, 1.0] };
-        proposed.push(format!("{name:?} = [{:?}, {:?}]", range[0], range[1]));
-        Ok(range)
-    };
-    let mut kinds = Vec::new();
-    for (index, name) in features.iter().enumerate() {
-        kinds.push(match levels.get(name) {
-            Some(levels) => ColumnKind::Levels(levels.clone()),
-            None => ColumnKind::Range(range_of(index, name)?),
-        });
-    }
-    let outcome = match selection.outcome {
-        Label::YesNo(_) => PlanOutcome::YesNo(label.clone()),
-        Label::Number => PlanOutcome::Number(label.clone(), range_of(features.len(), label)?),
-    };
-    Ok((kinds, outcome, proposed))
 }
 
 /// Two participants of whom one has, for the most part, the rows of the other: their positions, common rows, and rows of the
@@ -196,7 +150,7 @@ fn same_rows(participants: &[Participant]) -> Option<(usize, usize, usize, usize
         // As the sketches of validation see it: numbers, of which an outcome may be one.
         let kinds = p.table.columns().iter().map(|column| &column.kind);
         let mut numbers: Vec<usize> =
-            kinds.enumerate().filter(|(_, kind)| **kind == Kind::Number).map(|(i, _)| i).collect();
+            kinds.enumerate().filter(|(_, kind)| kind.is_measured()).map(|(i, _)| i).collect();
         if numbers.is_empty() {
             numbers = (0..p.table.columns().len()).collect();
         }
@@ -224,6 +178,7 @@ fn same_rows(participants: &[Participant]) -> Option<(usize, usize, usize, usize
 
 fn read(
     checker: &Checker<'_>,
+    file: &StudyFile,
     party: &str,
     path: &Spanned<String>,
     files: &dyn Files,
@@ -235,11 +190,33 @@ fn read(
         source,
     })?;
     RawTable::read(name, reader, &Limits::default())
-        .map_err(|source| data_error(checker, party, path, source))
+        .map_err(|source| data_error(checker, file, party, path, source))
 }
 
-fn data_error(checker: &Checker<'_>, party: &str, path: &Spanned<String>, source: TableError) -> StudyError {
-    StudyError::Data { at: checker.place(&path.span()), party: party.to_owned(), source: Box::new(source) }
+/// Points at the key of the study that does not fit the file, which is the path of the file where no other is.
+fn data_error(
+    checker: &Checker<'_>,
+    file: &StudyFile,
+    party: &str,
+    path: &Spanned<String>,
+    source: TableError,
+) -> StudyError {
+    use CellProblem::{DaySpelling, NoDay, NoLevel, NoSuchDay, NotWhole, Text, TimeOfDay};
+    use CellProblem::{LabelBoth, LabelText, LabelThird, LabelUnnamed};
+    let key = match &source {
+        TableError::Cell { at, problem } => match problem {
+            Text | NoLevel | NotWhole | NoDay | DaySpelling | NoSuchDay | TimeOfDay => {
+                kinds::span(&file.table, &at.name)
+            }
+            LabelText | LabelUnnamed | LabelThird | LabelBoth => Some(outcome::span(file)),
+            _ => None,
+        },
+        TableError::Selection { name, .. } => kinds::span(&file.table, name),
+        TableError::OneClass { .. } => Some(outcome::span(file)),
+        _ => None,
+    };
+    let at = checker.place(&key.unwrap_or(path.span()));
+    StudyError::Data { at, party: party.to_owned(), source: Box::new(source) }
 }
 
 /// The features of the study in the order of the first participant; every other participant must have the same.
@@ -254,9 +231,9 @@ fn common_features(
     let selection = Selection { missing: rules, ..selection.clone() };
     let mut common: Option<(&ParticipantFile, &RawTable, Vec<String>)> = None;
     for (participant, raw) in file.participant.iter().zip(raw) {
-        let features = raw
-            .features(&selection)
-            .map_err(|source| data_error(checker, participant.name.get_ref(), &participant.data, source))?;
+        let features = raw.features(&selection).map_err(|source| {
+            data_error(checker, file, participant.name.get_ref(), &participant.data, source)
+        })?;
         let Some((first, first_raw, expected)) = &common else {
             common = Some((participant, raw, features));
             continue;
@@ -296,11 +273,15 @@ fn check_column_lists(
     checker: &Checker<'_>,
     file: &StudyFile,
     raw: &[RawTable],
+    selection: &Selection,
     features: &[String],
 ) -> Result<(), StudyError> {
     for name in &file.table.ignore {
-        if *name.get_ref() == *file.table.label.get_ref() {
+        if *name.get_ref() == selection.label {
             return checker.refuse(&name.span(), "the label cannot be ignored");
+        }
+        if Some(name.get_ref()) == selection.outcome.event() {
+            return checker.refuse(&name.span(), "the event cannot be ignored");
         }
         if !raw.iter().any(|raw| raw.columns().contains(name.get_ref())) {
             let message =
@@ -313,15 +294,27 @@ fn check_column_lists(
             let message = format!("`{}` is not a feature of this study", name.get_ref().escape_debug());
             return checker.refuse(&name.span(), message);
         }
+        if matches!(selection.kinds.get(name.get_ref()), Some(Kind::Day | Kind::Category(_))) {
+            let message = format!(
+                "`{}` has no zero; write the cell that means missing under `missing_codes`",
+                name.get_ref().escape_debug()
+            );
+            return checker.refuse(&name.span(), message);
+        }
     }
     Ok(())
 }
 
 /// Each class is needed twice: once to train on, once to test with. And a site has as many rows as papers ask for.
-fn check_rows(checker: &Checker<'_>, participant: &ParticipantFile, table: &Table) -> Result<(), StudyError> {
+fn check_rows(
+    checker: &Checker<'_>,
+    participant: &ParticipantFile,
+    selection: &Selection,
+    table: &Table,
+) -> Result<(), StudyError> {
     let rows = table.rows();
     let positives = positives(table);
-    if let Some(positives) = positives
+    if let (Some(positives), Label::YesNo(_)) = (positives, &selection.outcome)
         && positives.min(rows.saturating_sub(positives)) < 2
     {
         let message = format!(
@@ -350,14 +343,13 @@ fn end_user(
     files: &dyn Files,
 ) -> Result<EndUser, StudyError> {
     let path = &file.end_user.queries;
-    let raw = read(checker, name, path, files)?;
-    let refuse = |source| data_error(checker, name, path, source);
-    let Selection { label, outcome, levels, missing, .. } = selection;
-    let mut queries = raw.query_rows(features, levels, missing).map_err(refuse)?;
-    let mut truth = match raw.columns().contains(label) {
-        true => Some(raw.outcomes(label, outcome, missing).map_err(refuse)?),
-        false => None,
-    };
+    let raw = read(checker, file, name, path, files)?;
+    let refuse = |source| data_error(checker, file, name, path, source);
+    let Selection { label, outcome, kinds, missing, .. } = selection;
+    let mut queries = raw.query_rows(features, kinds, missing).map_err(refuse)?;
+    // An event with a time is no single number that an answer could be compared with.
+    let compared = raw.columns().contains(label) && outcome.event().is_none();
+    let mut truth = if compared { Some(raw.outcomes(selection).map_err(refuse)?) } else { None };
     if let (Some(count), Some(written)) = (count, &file.end_user.count) {
         if count > queries.len() {
             let message = format!("`count` is {count} and {} has {} queries", path.get_ref(), queries.len());

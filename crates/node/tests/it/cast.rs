@@ -301,6 +301,8 @@ impl Cast {
             kind: match &f.kind {
                 Kind::Number { low, high } => ColumnKind::Range([*low, *high]),
                 Kind::Category { levels } => ColumnKind::Levels(levels.clone()),
+                Kind::Whole { low, high } => ColumnKind::Whole([*low as i64, *high as i64]),
+                Kind::Day { low, high } => ColumnKind::Day([*low as i64, *high as i64]),
             },
             zero_is_missing: f.zero_is_missing,
         };

@@ -9,6 +9,8 @@ use histone_node::study::{Denied, Files, Missing, Study, TermKind, TrainerId};
 use histone_protocol::Address;
 use histone_protocol::evidence::Platform;
 
+mod kinds;
+
 const STUDY: &str = r#"name = "small"
 title = "A small study"
 task = "binary"
@@ -202,7 +204,10 @@ fn text_that_is_no_study() {
         &[("[[participant]]\nname = \"south\"", "[[participants]]\nname = \"south\"")],
         "study.toml:16:3: unknown field `participants`, expected one of `name`, `title`, `task`, `table`, `participant`, `model`, `other_model`, `training`, `committee`, `appraisal`, `end_user`, `parties`",
     );
-    check(&[("label = \"ill\"\n", "")], "study.toml:5:1: missing field `label`");
+    check(
+        &[("label = \"ill\"\n", "")],
+        "study.toml:3:8: the task \"binary\" needs `label` under [table]: the column with the answer",
+    );
     check(
         &[("\"all numeric\"", "7")],
         "study.toml:7:12: invalid type: integer `7`, expected \"all numeric\" or a list of column names",
@@ -228,7 +233,7 @@ fn names_and_texts() {
     );
     check(
         &[("\"binary\"", "\"regression\"")],
-        "study.toml:3:8: the task is \"binary\" (the label is yes or no) or \"number\" (the label is a number)",
+        "study.toml:3:8: the task is \"binary\" (the label is yes or no), \"number\" (the label is a number) or \"time\" (an event, and the time until it)",
     );
     check(
         &[("\"south\"", "\"north\"")],
@@ -252,7 +257,7 @@ fn names_and_texts() {
 fn table_section() {
     check(
         &[("label = \"ill\"", "label = \"ill\"\npositive = \"> x\"")],
-        "study.toml:7:12: `> x` is not a rule for positive labels; write one of > >= == != < <= and a number, such as `> 0`",
+        "study.toml:7:12: `> x` is not a rule for an outcome; write one of > >= == != < <= and a number, such as `> 0`, or == and a text, such as `== yes`",
     );
     let features =
         "study.toml:7:12: `features` must be \"all numeric\" or a list of at least one column name";
@@ -553,7 +558,7 @@ fn data_files() {
         &[],
         "south.csv",
         "age,chol,ill\n1,2,0\n1,2,0\n",
-        "study.toml:18:8: the data of `south` cannot be used\n  south.csv: all 2 rows are negative by the rule `ill == 1`; both classes are needed, check the rule",
+        "study.toml:6:9: the data of `south` cannot be used\n  south.csv: all 2 rows are negative by the rule `ill == 1`; both classes are needed, check the rule",
     );
     check_data(
         &[],
@@ -571,7 +576,7 @@ fn data_files() {
         &[("\"all numeric\"", "[\"age\"]")],
         "north.csv",
         "age,ill\n41,0\nforty,1\n",
-        "study.toml:12:8: the data of `north` cannot be used\n  north.csv, line 3, column 1 (`age`): the cell is not a number; write a plain decimal such as -1.5 or 2e3, or add its text to the missing codes of the study",
+        "study.toml:12:8: the data of `north` cannot be used\n  north.csv, line 3, column 1 (`age`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (`levels`); where the text means that nothing is known, add it to the missing codes",
     );
     check_data(
         &[("\"all numeric\"", "[\"age\", \"bmi\"]")],
@@ -597,7 +602,7 @@ fn hospitals_must_have_the_same_features() {
         &[],
         "south.csv",
         "age,chol,ill\n1,2,0\n2,low,1\n",
-        "study.toml:18:8: the features differ: `north` has `chol` and `south` has not (south.csv, line 3, column 2 (`chol`): the cell is not a number; write a plain decimal such as -1.5 or 2e3, or add its text to the missing codes of the study); repair the file, add the column to `ignore`, or name the features",
+        "study.toml:18:8: the features differ: `north` has `chol` and `south` has not (south.csv, line 3, column 2 (`chol`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (`levels`); where the text means that nothing is known, add it to the missing codes); repair the file, add the column to `ignore`, or name the features",
     );
     check_data(
         &[],

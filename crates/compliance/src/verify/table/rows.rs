@@ -266,6 +266,12 @@ pub const TABLE: &[Row] = &[
     ),
     row(
         "result.json",
+        &["left_out[*].participant", "left_out[*].without_outcome", "left_out[*].incomplete"],
+        Claimed,
+        "rows that are in no dataset: only their owner has the file",
+    ),
+    row(
+        "result.json",
         &["withdrawn[*].participant", "withdrawn[*].round"],
         Recomputed,
         "withdrawals on the ledger while the model was trained",
