@@ -7,3 +7,4 @@ mod limits;
 mod methods;
 mod programs;
 mod support;
+mod typed;
