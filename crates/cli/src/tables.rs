@@ -313,7 +313,7 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
         ColumnKind::Whole(_) => format!("{} (whole number)", plain(name)),
         ColumnKind::Day(_) => format!("{} (day)", plain(name)),
     });
-    writeln!(out, "  {}", features.collect::<Vec<_>>().join(", "))?;
+    writeln!(out, "{}", wrapped(features))?;
     columns_left_out(study, &mut |line| writeln!(out, "{line}"))?;
     if !study.table.proposed.is_empty() {
         writeln!(
@@ -334,6 +334,24 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
         platforms.join(", "),
         study.appraisal.max_age_seconds / 3_600
     )
+}
+
+/// A list over lines of a width that terminals have.
+fn wrapped(items: impl Iterator<Item = String>) -> String {
+    const WIDTH: usize = 110;
+    let (mut text, mut width) = (String::new(), WIDTH);
+    for item in items {
+        let long = item.chars().count() + 2;
+        if width + long > WIDTH {
+            text.push_str(if text.is_empty() { "  " } else { ",\n  " });
+            width = 0;
+        } else {
+            text.push_str(", ");
+        }
+        text.push_str(&item);
+        width += long;
+    }
+    text
 }
 
 /// What a study predicts, for people.

@@ -78,7 +78,7 @@ impl fmt::Display for CellProblem {
         f.write_str(match self {
             Self::Empty => "the cell is empty; fill it in, or add \"\" to the missing codes of the study",
             Self::Text => {
-                "the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (`levels`); where the text means that nothing is known, add it to the missing codes"
+                "the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (under [table.levels] in a study); where the text means that nothing is known, add it to the missing codes"
             }
             Self::Spaces => "the cell has blanks around its value; remove them",
             Self::DecimalComma => "the number has a decimal comma; write a decimal point",

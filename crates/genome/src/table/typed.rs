@@ -124,7 +124,8 @@ impl RawTable {
             .collect()
     }
 
-    /// How many cells of a column are numbers, and how many there are, missing ones aside.
+    /// How many cells of a column are numbers, or were meant as such and are written another way (with a decimal comma, with blanks
+    /// around them); and how many there are, missing ones aside.
     ///
     /// # Errors
     /// [`NoColumn`](TableError::NoColumn).
@@ -133,7 +134,11 @@ impl RawTable {
         let cells =
             (0..self.rows()).map(|row| self.cell(row, index)).filter(|cell| !is_missing(cell, missing));
         Ok(cells.fold((0, 0), |(numbers, all), cell| {
-            (numbers + usize::from(number::parse(cell).is_ok()), all + 1)
+            let is = match number::parse(cell) {
+                Ok(_) => true,
+                Err(problem) => !matches!(problem, CellProblem::Text | CellProblem::Empty),
+            };
+            (numbers + usize::from(is), all + 1)
         }))
     }
 

@@ -119,7 +119,7 @@ fn refusals_point_at_the_cell() {
     refused(
         FILE,
         &Selection { features: named(&["age", "note"]), ..selection() },
-        "a.csv, line 2, column 4 (`note`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (`levels`); where the text means that nothing is known, add it to the missing codes",
+        "a.csv, line 2, column 4 (`note`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (under [table.levels] in a study); where the text means that nothing is known, add it to the missing codes",
     );
     refused(
         "age,num\n1,1\n\"1,5\",0\n",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use histone_genome::table::{CellPlace, ColumnKind as Cells, Looks, RawTable, Selection};
+use histone_genome::table::{CellPlace, CellProblem, ColumnKind as Cells, Looks, RawTable, Selection};
 
 use super::check::Checker;
 use super::error::StudyError;
@@ -27,8 +27,8 @@ const LEAST_ROWS: usize = 5;
 struct Seen<'a> {
     /// The tables that have it.
     tables: Vec<&'a RawTable>,
-    /// The first cell that is no number.
-    text: Option<CellPlace>,
+    /// The first cell that is no number, and why not.
+    text: Option<(CellPlace, CellProblem)>,
 }
 
 /// The columns that are left out. One whose cells are numbers for the most part is an error: somebody wanted it.
@@ -48,14 +48,14 @@ pub(super) fn columns(
             }
             let column = seen.entry(name).or_default();
             column.tables.push(raw);
-            if let (None, Cells::Text { at, .. }) = (&column.text, kind) {
-                column.text = Some(at);
+            if let (None, Cells::Text { at, problem }) = (&column.text, kind) {
+                column.text = Some((at, problem));
             }
         }
     }
     let mut left_out = Vec::new();
     for (name, column) in seen {
-        let Some(at) = column.text else { continue };
+        let Some((at, problem)) = column.text else { continue };
         let (mut numbers, mut present) = (0, 0);
         for raw in &column.tables {
             let (here, all) = raw.count_numbers(name, &selection.missing).unwrap_or_default();
@@ -64,8 +64,14 @@ pub(super) fn columns(
         }
         if numbers * 2 > present {
             let message = format!(
-                "\"all numeric\" would leave out `{}`, in which {numbers} of {present} cells are numbers; the first that is none is in {at}: repair it, add its text to `missing_codes`, or add the column to `ignore`",
-                name.escape_debug()
+                "\"all numeric\" would leave out `{}`, in which {numbers} of {present} cells are numbers or look like them; {at}: {}; or add the column to `ignore`",
+                name.escape_debug(),
+                match problem {
+                    CellProblem::Text => {
+                        "the cell is not a number; repair it, or add its text to `missing_codes`".to_owned()
+                    }
+                    other => other.to_string(),
+                }
             );
             return checker.refuse(&file.table.features.span(), message);
         }

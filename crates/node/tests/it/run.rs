@@ -171,6 +171,60 @@ async fn a_study_predicts_a_number() {
     assert!(errors.len() == 9 && errors.iter().all(|e| *e < 0.4), "{errors:?}");
 }
 
+/// Whole numbers, days, names, and an outcome of which some rows say neither yes nor no.
+#[tokio::test]
+async fn a_study_over_typed_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let header = "visits,seen,smoker,sbp,ill\n";
+    let row = |site: usize, i: usize| {
+        let (a, b) = ((i * 7 + site * 3) % 11, (i * 5 + site) % 13);
+        let smoker = ["never", "former", "current"][(i + site) % 3];
+        let ill = if i % 17 == 4 { 9 } else { usize::from((a + b + i * i) % 7 > 3) };
+        let seen = format!("20{:02}-{:02}-{:02}", 10 + (i + site) % 9, 1 + b % 12, 1 + (i * 3 + a) % 28);
+        format!("{a},{seen},{smoker},{}.5,{ill}\n", 100 + (i * 31 + site * 7) % 80)
+    };
+    for (site, name) in ["north", "south", "west"].into_iter().enumerate() {
+        let rows: String = (0..80).map(|i| row(site, i)).collect();
+        std::fs::write(dir.join(format!("{name}.csv")), format!("{header}{rows}")).unwrap();
+    }
+    std::fs::write(dir.join("queries.csv"), format!("{header}3,2015-02-28,never,120,1\n,,former,99,9\n"))
+        .unwrap();
+    let bundled = BREAST_CANCER.study();
+    let rest = &bundled[bundled.find("[model]").unwrap()..];
+    let site = |name: &str, country: &str| {
+        format!(
+            "[[participant]]\nname = \"{name}\"\ndata = \"{name}.csv\"\ncountry = \"{country}\"\nconsent = [\"DUO:0000042\"]\n"
+        )
+    };
+    let study = format!(
+        "name = \"typed\"\ntitle = \"Typed columns\"\ntask = \"binary\"\n[table]\nlabel = \"ill\"\npositive = \"== 1\"\n\
+         negative = \"== 0\"\nother = \"leave-out\"\nfeatures = \"all numeric\"\nmissing = \"mean\"\n[table.kinds]\n\
+         visits = \"whole\"\nseen = \"day\"\n[table.levels]\nsmoker = [\"never\", \"former\", \"current\"]\n[table.ranges]\n\
+         seen = [2010-01-01, 2018-12-31]\n{}{}{}{rest}",
+        site("north", "DE"),
+        site("south", "FR"),
+        site("west", "NL"),
+    )
+    .replace("min_survivors = 3", "min_survivors = 2");
+    std::fs::write(dir.join("study.toml"), study).unwrap();
+    let study = Study::load(&dir.join("study.toml"), None).unwrap();
+    let result = execute(&study, &dir.join("run"), 7, &[]).await.unwrap();
+    assert_verifies(&dir.join("run")).await;
+    assert_eq!(result.model.features, ["visits", "seen", "smoker", "sbp"]);
+    assert!(
+        result.model.largest_difference_to_pooled < 1e-9,
+        "{:e}",
+        result.model.largest_difference_to_pooled
+    );
+    let left_out: Vec<_> =
+        result.left_out.iter().map(|l| (l.participant.as_str(), l.without_outcome)).collect();
+    assert_eq!(left_out, [("north", 5), ("south", 5), ("west", 5)]);
+    assert_eq!(result.validation[0].rows, 75);
+    let truth: Vec<Option<f64>> = result.queries.iter().map(|q| q.truth).take(2).collect();
+    assert_eq!(truth, [Some(1.0), None]);
+}
+
 #[tokio::test]
 async fn a_hospital_that_drops_out_in_round_2_does_not_stop_the_training() {
     let dir = tempfile::tempdir().unwrap();

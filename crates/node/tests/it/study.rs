@@ -576,7 +576,7 @@ fn data_files() {
         &[("\"all numeric\"", "[\"age\"]")],
         "north.csv",
         "age,ill\n41,0\nforty,1\n",
-        "study.toml:12:8: the data of `north` cannot be used\n  north.csv, line 3, column 1 (`age`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (`levels`); where the text means that nothing is known, add it to the missing codes",
+        "study.toml:12:8: the data of `north` cannot be used\n  north.csv, line 3, column 1 (`age`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (under [table.levels] in a study); where the text means that nothing is known, add it to the missing codes",
     );
     check_data(
         &[("\"all numeric\"", "[\"age\", \"bmi\"]")],
@@ -602,7 +602,7 @@ fn hospitals_must_have_the_same_features() {
         &[],
         "south.csv",
         "age,chol,ill\n1,2,0\n2,low,1\n",
-        "study.toml:18:8: the features differ: `north` has `chol` and `south` has not (south.csv, line 3, column 2 (`chol`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (`levels`); where the text means that nothing is known, add it to the missing codes); repair the file, add the column to `ignore`, or name the features",
+        "study.toml:18:8: the features differ: `north` has `chol` and `south` has not (south.csv, line 3, column 2 (`chol`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (under [table.levels] in a study); where the text means that nothing is known, add it to the missing codes); repair the file, add the column to `ignore`, or name the features",
     );
     check_data(
         &[],

@@ -164,7 +164,7 @@ fn kinds_and_levels_point_at_their_keys() {
         ),
         (
             ("seen = \"day\"", "seen = \"whole\""),
-            "study.toml:12:8: the data of `north` cannot be used\n  north.csv, line 2, column 2 (`seen`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (`levels`); where the text means that nothing is known, add it to the missing codes",
+            "study.toml:12:8: the data of `north` cannot be used\n  north.csv, line 2, column 2 (`seen`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (under [table.levels] in a study); where the text means that nothing is known, add it to the missing codes",
         ),
         (
             ("seen = \"day\"", "days = \"whole\"\nseen = \"day\""),
@@ -280,6 +280,21 @@ fn columns_that_are_not_numeric_are_told() {
     }
     assert_eq!(
         outcome(STUDY, &files),
-        "study.toml:7:12: \"all numeric\" would leave out `chol`, in which 33 of 35 cells are numbers; the first that is none is in north.csv, line 2, column 2 (`chol`): repair it, add its text to `missing_codes`, or add the column to `ignore`"
+        "study.toml:7:12: \"all numeric\" would leave out `chol`, in which 33 of 35 cells are numbers or look like them; north.csv, line 2, column 2 (`chol`): the cell is not a number; repair it, or add its text to `missing_codes`; or add the column to `ignore`"
+    );
+    // One that is written with a comma everywhere is one of numbers, too.
+    for name in ["north.csv", "south.csv"] {
+        let lines: Vec<String> = files.0[name]
+            .lines()
+            .map(|line| match line.split_once(",F").or(line.split_once(",M")) {
+                Some((before, after)) => format!("{before},\"1,5\"{after}"),
+                None => line.to_owned(),
+            })
+            .collect();
+        files.0.insert(name, lines.join("\n").replace("n/a", "200"));
+    }
+    assert_eq!(
+        outcome(STUDY, &files),
+        "study.toml:7:12: \"all numeric\" would leave out `sex`, in which 40 of 40 cells are numbers or look like them; north.csv, line 2, column 4 (`sex`): the number has a decimal comma; write a decimal point; or add the column to `ignore`"
     );
 }
