@@ -98,6 +98,52 @@ fn a_training_over_files() {
     }
 }
 
+/// Whole numbers, days and rules of an outcome in a settings file.
+#[test]
+fn typed_columns_over_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let row = |i: usize, site: usize| {
+        let ill = ["no", "yes", "no", "unknown", "yes", "yes", "no"][(i * i + site) % 7];
+        format!("{},2012-{:02}-1{},{ill},{}\n", i % 5, 1 + (i + site) % 12, i % 10, 10 + (i * 37 + site) % 50)
+    };
+    for (site, name) in ["a.csv", "b.csv"].into_iter().enumerate() {
+        let rows: String = (0..90).map(|i| row(i, site)).collect();
+        fs::write(path(name), format!("visits,seen,ill,days\n{rows}")).unwrap();
+    }
+    let with = |method: &str, settings: &str, more: &[&str]| {
+        fs::write(path("c.toml"), settings).unwrap();
+        let (a, b, c) = (path("a.csv"), path("b.csv"), path("c.toml"));
+        run(&[&["program", "run", method, "--config", &c, "--data", &a, &b], more].concat())
+    };
+    let settings = "outcome = \"ill\"\nyes = \"yes\"\nno = \"no\"\nother = \"leave-out\"\n\
+                    [columns.visits]\nkind = \"whole\"\n[columns.seen]\nrange = [2012-01-01, 2012-12-31]\n";
+    let (ok, out, err) = with("logistic", settings, &["--json"]);
+    assert!(ok, "{err}");
+    // A column of days is known by its cells.
+    assert!(err.contains("taken from the data: columns.seen.kind = \"day\""), "{err}");
+    assert!(err.contains("columns.visits.range = [0, 4]"), "{err}");
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let unknown = fs::read_to_string(path("a.csv")).unwrap().matches("unknown").count()
+        + fs::read_to_string(path("b.csv")).unwrap().matches("unknown").count();
+    assert!(unknown > 20 && json["facts"]["without outcome"] == unknown as f64, "{out}");
+    for (from, to, said) in [
+        ("no = \"no\"\nother = \"leave-out\"\n", "", "and only what means yes is named (`== yes`)"),
+        ("other = \"leave-out\"\n", "", "which neither `yes` nor `no` names"),
+        ("yes = \"yes\"\nno = \"no\"\n", "", "name the cell that means yes, as in `yes = \"yes\"`"),
+        ("2012-01-01, 2012-12-31", "1, 2", "its range must be two days"),
+        ("kind = \"whole\"", "kind = \"day\"", "line 2, column 1 (`visits`): the cell is not a day"),
+        (
+            "[columns.visits]",
+            "kind = \"event-time\"\n[columns.visits]",
+            "the method `logistic` takes a yes/no outcome, and this one is an event with a time",
+        ),
+    ] {
+        let (ok, _, err) = with("logistic", &settings.replacen(from, to, 1), &[]);
+        assert!(!ok && err.contains(said), "{said}: {err}");
+    }
+}
+
 /// The blocks of a page that a shell runs.
 fn shell(page: &str) -> String {
     let mut script = String::from("set -eu\n");

@@ -75,11 +75,11 @@ pub fn settle(
         }
         return Ok(rule.clone());
     };
-    let mut unnamed = Vec::new();
+    let (mut unnamed, mut says_yes) = (Vec::new(), false);
     for (code, n) in codes {
         match rule.of(code) {
             Ok(None) => unnamed.push((code, n)),
-            Ok(Some(_)) => {}
+            Ok(Some(yes)) => says_yes |= yes,
             Err(problem) => {
                 return Err(format!("of `{column}` the cell `{}`: {problem}", code.escape_debug()));
             }
@@ -88,13 +88,21 @@ pub fn settle(
     let text = |code: &str| !Rule::equal_to(code).compares_numbers();
     let numbers =
         rule.positive.compares_numbers() && rule.negative.as_ref().is_none_or(Rule::compares_numbers);
-    if numbers && rule.other == Other::Refuse && unnamed.iter().any(|(code, _)| text(code)) {
+    let told = rule.other == Other::Refuse || !says_yes;
+    if numbers && told && unnamed.iter().any(|(code, _)| text(code)) {
         let likely = ["yes", "true", "y", "positive"];
         let likely = codes.keys().find(|code| likely.iter().any(|word| code.eq_ignore_ascii_case(word)));
         return Err(format!(
             "`{column}` holds {}, and a rule with a number names no text; name the cell that means yes, as in `{yes} = {}`",
             listed(codes),
             write(likely.map_or("ill", String::as_str))
+        ));
+    }
+    if !says_yes && !codes.is_empty() {
+        return Err(format!(
+            "`{column}` holds {}, and none of it means yes by the rule `{}`; change `{yes}`",
+            listed(codes),
+            rule.positive
         ));
     }
     match (&unnamed[..], open) {
@@ -153,6 +161,10 @@ mod tests {
         assert_eq!(
             settled(&one, &codes(&[("No", 3), ("Yes", 2)])).unwrap_err(),
             "`y` holds `No` (3 rows) and `Yes` (2 rows), and a rule with a number names no text; name the cell that means yes, as in `positive = \"== Yes\"`"
+        );
+        assert_eq!(
+            settled(&rule("== 2", None, Other::Refuse), &three).unwrap_err(),
+            "`y` holds `0` (30 rows), `1` (9 rows) and `9` (1 row), and none of it means yes by the rule `== 2`; change `positive`"
         );
         assert!(settled(&rule(">= 1", Some("<= 1"), Other::Refuse), &three).unwrap_err().contains("`1`"));
         assert!(settle("y", &one, None, KEYS).unwrap_err().contains("more than 20 different cells"));

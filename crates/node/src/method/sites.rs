@@ -76,3 +76,71 @@ fn draw(seed: u64, site: usize, row: usize) -> f64 {
     let mixed = mix(site.wrapping_add((row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
     (mixed >> 11) as f64 / (1_u64 << 53) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use histone_enclave::manifest::Manifest;
+    use histone_genome::table::Limits;
+    use histone_program_sdk::data::Block;
+
+    use super::*;
+
+    const FILE: &str = "visits,seen,days,died\n3,2020-02-29,100.5,yes\n,2019-01-01,7,no\n12,,0,lost\n";
+
+    fn manifest() -> Manifest {
+        let text = include_str!("../../../../programs/logistic/manifest.json");
+        let text = text.replacen(r#""outcome": ["yes/no"]"#, r#""outcome": ["event-time"]"#, 1);
+        Manifest::read(text.as_bytes()).unwrap()
+    }
+
+    fn fitted(settings: &str) -> Result<(Settings, Fitted, RawTable), SettingsError> {
+        let settings = Settings::read(settings)?;
+        let table = RawTable::read("a.csv", FILE.as_bytes(), &Limits::default()).unwrap();
+        let fitted = settings.fit(&manifest(), std::slice::from_ref(&table))?;
+        Ok((settings, fitted, table))
+    }
+
+    const SETTINGS: &str = r#"
+        outcome = "days"
+        event = "died"
+        yes = "yes"
+        no = "no"
+        other = "leave-out"
+        [columns.visits]
+        kind = "whole"
+    "#;
+
+    #[test]
+    fn an_event_with_a_time_is_two_columns() {
+        let (settings, fitted, table) = fitted(SETTINGS).unwrap();
+        let longest = 200.0;
+        let (time, event) = ("days".into(), "died".into());
+        assert_eq!(fitted.config.outcome, Outcome::EventTime { time, event, longest });
+        assert_eq!(fitted.config.features[0].kind, Kind::Whole { low: 3.0, high: 12.0 });
+        assert!(matches!(fitted.config.features[1].kind, Kind::Day { .. }));
+        let lines = ["[0.0, 200.0]", "[3, 12]", "\"day\"", "[\"2019-01-01\", \"2020-12-31\"]"];
+        assert!(
+            fitted.proposed.len() == 4 && fitted.proposed.iter().zip(lines).all(|(p, l)| p.ends_with(l)),
+            "{:?}",
+            fitted.proposed
+        );
+        let blocks = encode(&settings, &fitted, 0, &table).unwrap();
+        let block = Block::decode(&blocks[0]).unwrap();
+        assert_eq!((block.columns, block.values.len()), (4, 12));
+        assert_eq!(block.values[..4], [3.0, 18_321.0, 100.5, 1.0]);
+        assert!(block.values[4].is_nan() && block.values[7] == 0.0);
+        // A cell that is left out is an outcome that is missing.
+        assert!(block.values[11].is_nan());
+        let refused = |from: &str, to: &str, part: &str| {
+            let error = self::fitted(&SETTINGS.replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        };
+        refused("event = \"died\"", "", "name the column that says whether the event was seen");
+        refused("event = \"died\"", "event = \"days\"", "two columns");
+        refused("[columns.visits]", "[columns.days]\nrange = [1, 200]\n[columns.visits]", "begins with 0");
+        refused("other = \"leave-out\"", "", "`died` holds `lost` (1 row) as well");
+        refused("kind = \"whole\"", "kind = \"whole\"\nlevels = [\"a\", \"b\"]", "it has a kind and levels");
+    }
+}

@@ -6,7 +6,6 @@ use histone_genome::table::{
     CellProblem, ColumnKind as Cells, Features, Kind, Label, Limits, MissingCells, MissingRules, RawTable,
     Selection, Table, TableError,
 };
-use histone_protocol::plan::PlanOutcome;
 use toml::Spanned;
 
 use super::check::{Checker, Outline};
@@ -92,12 +91,6 @@ pub(super) fn fill(
         return checker.refuse(&file.table.features.span(), message);
     }
     let (kinds, outcome, proposed) = kinds::ranges(checker, file, &named, &features, &participants)?;
-    if let PlanOutcome::EventTime(_, event, _) = &outcome
-        && participants.iter().all(|p| positives(&p.table) == Some(0))
-    {
-        let message = format!("`{event}` says of no row that the event was seen; check `positive`");
-        return checker.refuse(&outcome::span(file), message);
-    }
     if let Some((first, second, same, rows)) = same_rows(&participants) {
         let message = format!(
             "`{}` has the rows of `{}` ({same} of {rows}): the committee would name it, and it would be left out and paid nothing; give \
