@@ -7,7 +7,7 @@ use histone_protocol::report::NamedValue;
 use histone_protocol::{Address, U256};
 
 use super::outcome::{
-    Balance, ChainSummary, FORMAT, GasSummary, ModelSummary, Refusal, RunResult, SiteReport,
+    Balance, ChainSummary, FORMAT, GasSummary, LeftOut, ModelSummary, Refusal, RunResult, SiteReport,
 };
 use super::place::End;
 use super::pooled::Comparison;
