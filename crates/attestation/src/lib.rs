@@ -6,17 +6,21 @@
 //! 3. Whoever takes part in a training appraises everybody's: [`cohort`].
 //!
 //! Deliberately absent: a clock, a network (endorsements are handed in), and any way to make an [`Attested`] without
-//! an appraisal. The one platform so far is simulated: it says `SIMULATED` everywhere, and
+//! an appraisal. Every kind of hardware is one module behind one trait and one line in one list ([`platform`]); nothing
+//! else asks which one it is. The one platform so far is simulated: it says `SIMULATED` everywhere, and
 //! [`AppraisalPolicy::production`] refuses it.
 
 pub mod cohort;
+pub mod platform;
 pub mod simulated;
 
 use histone_protocol::consent::AppraisalTerms;
-use histone_protocol::evidence::{EnclaveKeys, Evidence, Platform};
+use histone_protocol::evidence::{EnclaveKeys, Platform};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::record::RecordError;
 use histone_protocol::{Address, B256};
+
+use crate::platform::{PLATFORMS, Verifier, read_among};
 
 /// Clock difference between two parties that is still accepted, in seconds.
 pub const CLOCK_SKEW: u64 = 60;
@@ -24,9 +28,9 @@ pub const CLOCK_SKEW: u64 = 60;
 /// What an appraiser accepts.
 #[derive(Debug, Clone)]
 pub struct AppraisalPolicy {
-    allow_simulated: bool,
-    /// Accounts of the vendor roots that certify devices.
-    vendors: Vec<Address>,
+    platforms: Vec<Platform>,
+    /// Accounts of the vendor roots that certify SIMULATED devices.
+    simulated_vendors: Vec<Address>,
     /// Oldest evidence that is accepted, in seconds.
     max_age: u64,
 }
@@ -34,14 +38,19 @@ pub struct AppraisalPolicy {
 impl AppraisalPolicy {
     /// Accepts evidence of real hardware only. No such platform is built in yet, so this accepts nothing.
     pub fn production(max_age: u64) -> Self {
-        Self { allow_simulated: false, vendors: Vec::new(), max_age }
+        let real = PLATFORMS.iter().filter(|verifier| !verifier.simulated());
+        Self {
+            platforms: real.map(|verifier| verifier.platform()).collect(),
+            simulated_vendors: Vec::new(),
+            max_age,
+        }
     }
 
     /// Accepts what a white paper says is enough: SIMULATED evidence only where it says so.
     pub fn of(terms: &AppraisalTerms) -> Self {
         Self {
-            allow_simulated: terms.platforms.contains(&Platform::Simulated),
-            vendors: terms.simulated_vendors.clone(),
+            platforms: terms.platforms.clone(),
+            simulated_vendors: terms.simulated_vendors.clone(),
             max_age: terms.max_age_seconds,
         }
     }
@@ -51,16 +60,23 @@ impl AppraisalPolicy {
         self.max_age
     }
 
+    /// Accounts of the vendor roots that certify SIMULATED devices.
+    pub fn simulated_vendors(&self) -> &[Address] {
+        &self.simulated_vendors
+    }
+
     /// Whether everything that `terms` let in is also accepted here, so that a node may rely on them.
     pub fn covers(&self, terms: &AppraisalTerms) -> bool {
-        let simulated = !terms.platforms.contains(&Platform::Simulated)
-            || (self.allow_simulated && terms.simulated_vendors.iter().all(|v| self.vendors.contains(v)));
-        simulated && terms.max_age_seconds <= self.max_age
+        let vendors = !terms.platforms.contains(&Platform::SIMULATED)
+            || terms.simulated_vendors.iter().all(|v| self.simulated_vendors.contains(v));
+        vendors
+            && terms.platforms.iter().all(|platform| self.platforms.contains(platform))
+            && terms.max_age_seconds <= self.max_age
     }
 
     /// Accepts SIMULATED evidence under the given vendor roots: for development and demonstration only.
     pub fn simulated(vendors: Vec<Address>, max_age: u64) -> Self {
-        Self { allow_simulated: true, vendors, max_age }
+        Self { platforms: vec![Platform::SIMULATED], simulated_vendors: vendors, max_age }
     }
 }
 
@@ -98,6 +114,12 @@ pub enum AppraisalError {
     /// The policy takes no simulated evidence.
     #[error("the evidence is SIMULATED and the policy accepts real hardware only")]
     Simulated,
+    /// The policy takes no evidence of this kind of hardware.
+    #[error("the evidence is of {0}, which the policy does not accept")]
+    NotAccepted(&'static str),
+    /// The ledger has an enclave of a platform that came later, or never.
+    #[error("the enclave is registered on {0}, which this version cannot appraise: it knows {known}", known = platform::known())]
+    UnknownPlatform(Platform),
     /// The vendor is not trusted.
     #[error("the device is certified by {0}, which is not a trusted vendor root")]
     Vendor(Address),
@@ -217,58 +239,75 @@ pub fn appraise(
     policy: &AppraisalPolicy,
     now: u64,
 ) -> Result<Attested, AppraisalError> {
+    appraise_among(&PLATFORMS, evidence, expected, policy, now)
+}
+
+/// [`appraise`] with the list handed in: the same for every platform, whatever its evidence looks like.
+fn appraise_among(
+    platforms: &[&dyn Verifier],
+    evidence: &[u8],
+    expected: &Expected,
+    policy: &AppraisalPolicy,
+    now: u64,
+) -> Result<Attested, AppraisalError> {
     let evidence_hash = blob_hash(evidence);
     if evidence_hash != expected.evidence_hash {
         return Err(AppraisalError::NotRegistered { expected: expected.evidence_hash, found: evidence_hash });
     }
-    let evidence = Evidence::from_bytes(evidence).ok_or(AppraisalError::Malformed)?;
-    let (certificate, vendor) = evidence.certificate.open()?;
-    let (quote, signer) = evidence.quote.open()?;
-    match (certificate.platform, quote.platform) {
-        (Platform::Simulated, Platform::Simulated) if policy.allow_simulated => {}
-        (Platform::Simulated, Platform::Simulated) => return Err(AppraisalError::Simulated),
+    let Some((verifier, claims)) = read_among(platforms, evidence) else {
+        let registered = Platform::from_code(expected.platform);
+        return Err(match platforms.iter().any(|verifier| verifier.platform() == registered) {
+            true => AppraisalError::Malformed,
+            false => AppraisalError::UnknownPlatform(registered),
+        });
+    };
+    let (claims, platform) = (claims?, verifier.platform());
+    if !policy.platforms.contains(&platform) {
+        return Err(if verifier.simulated() {
+            AppraisalError::Simulated
+        } else {
+            AppraisalError::NotAccepted(verifier.name())
+        });
     }
-    if !policy.vendors.contains(&vendor) {
-        return Err(AppraisalError::Vendor(vendor));
+    verifier.vouch(evidence, policy)?;
+    if claims.measurement != expected.measurement {
+        return Err(AppraisalError::Measurement {
+            expected: expected.measurement,
+            found: claims.measurement,
+        });
     }
-    if signer != certificate.device {
-        return Err(AppraisalError::Device { signer, device: certificate.device });
+    if claims.init_data != expected.init_data {
+        return Err(AppraisalError::InitData { expected: expected.init_data, found: claims.init_data });
     }
-    if quote.measurement != expected.measurement {
-        return Err(AppraisalError::Measurement { expected: expected.measurement, found: quote.measurement });
-    }
-    if quote.init_data != expected.init_data {
-        return Err(AppraisalError::InitData { expected: expected.init_data, found: quote.init_data });
-    }
-    if evidence.operator != expected.operator
-        || quote.report_data != evidence.keys.report_data(expected.operator)
+    if claims.operator != expected.operator
+        || claims.report_data != claims.keys.report_data(expected.operator)
     {
         return Err(AppraisalError::Keys(expected.operator));
     }
-    if evidence.keys != expected.keys {
+    if claims.keys != expected.keys {
         return Err(AppraisalError::OtherEnclave {
             expected: expected.keys.receipt,
-            found: evidence.keys.receipt,
+            found: claims.keys.receipt,
         });
     }
-    if quote.platform.code() != expected.platform {
-        return Err(AppraisalError::Platform { expected: expected.platform, found: quote.platform });
+    if platform.code() != expected.platform {
+        return Err(AppraisalError::Platform { expected: expected.platform, found: platform });
     }
-    if quote.issued_at > now.saturating_add(CLOCK_SKEW) {
-        return Err(AppraisalError::Future(quote.issued_at - now));
+    if claims.issued_at > now.saturating_add(CLOCK_SKEW) {
+        return Err(AppraisalError::Future(claims.issued_at - now));
     }
-    let age = now.saturating_sub(quote.issued_at);
+    let age = now.saturating_sub(claims.issued_at);
     if age > policy.max_age {
         return Err(AppraisalError::Expired { age, max_age: policy.max_age });
     }
     Ok(Attested {
-        keys: evidence.keys,
+        keys: claims.keys,
         operator: expected.operator,
-        measurement: quote.measurement,
-        init_data: quote.init_data,
+        measurement: claims.measurement,
+        init_data: claims.init_data,
         evidence_hash,
-        platform: quote.platform,
-        valid_until: quote.issued_at.saturating_add(policy.max_age),
+        platform,
+        valid_until: claims.issued_at.saturating_add(policy.max_age),
     })
 }
 
@@ -277,6 +316,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use chacha20::ChaCha20Rng;
     use chacha20::rand_core::SeedableRng;
+    use histone_protocol::evidence::Evidence;
     use histone_protocol::keys::SigningKey;
     use histone_protocol::seal::SealKey;
 
@@ -331,7 +371,7 @@ mod tests {
         let attested = appraise(&s.evidence, &s.expected, &policy, NOW + 10).unwrap();
         assert_eq!(
             (attested.keys(), attested.measurement(), attested.valid_until(), attested.platform()),
-            (s.keys, s.expected.measurement, NOW + 3_600, Platform::Simulated)
+            (s.keys, s.expected.measurement, NOW + 3_600, Platform::SIMULATED)
         );
         let e = s.expected;
         check(&s.evidence, e, &AppraisalPolicy::production(3_600), NOW, "the evidence is SIMULATED");

@@ -11,6 +11,63 @@ use histone_protocol::record::{RecordError, Signed};
 use histone_protocol::{Address, B256};
 use rand_core::CryptoRng;
 
+use crate::platform::{Claims, Verifier};
+use crate::{AppraisalError, AppraisalPolicy};
+
+/// Appraises SIMULATED evidence.
+#[derive(Debug)]
+pub struct Simulated;
+
+impl Verifier for Simulated {
+    fn platform(&self) -> Platform {
+        Platform::SIMULATED
+    }
+
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn simulated(&self) -> bool {
+        true
+    }
+
+    fn read(&self, evidence: &[u8]) -> Option<Result<Claims, AppraisalError>> {
+        let evidence = Evidence::from_bytes(evidence)?;
+        let (quote, _) = match evidence.quote.open() {
+            Ok(opened) => opened,
+            Err(error) => return Some(Err(error.into())),
+        };
+        // A record of this kind that says anything else would be called hardware by whoever reads it.
+        if quote.platform != Platform::SIMULATED {
+            return Some(Err(AppraisalError::Malformed));
+        }
+        Some(Ok(Claims {
+            keys: evidence.keys,
+            operator: evidence.operator,
+            measurement: quote.measurement,
+            init_data: quote.init_data,
+            report_data: quote.report_data,
+            issued_at: quote.issued_at,
+        }))
+    }
+
+    fn vouch(&self, evidence: &[u8], policy: &AppraisalPolicy) -> Result<(), AppraisalError> {
+        let evidence = Evidence::from_bytes(evidence).ok_or(AppraisalError::Malformed)?;
+        let (certificate, vendor) = evidence.certificate.open()?;
+        let (_, signer) = evidence.quote.open()?;
+        if certificate.platform != Platform::SIMULATED {
+            return Err(AppraisalError::Malformed);
+        }
+        if !policy.simulated_vendors().contains(&vendor) {
+            return Err(AppraisalError::Vendor(vendor));
+        }
+        if signer != certificate.device {
+            return Err(AppraisalError::Device { signer, device: certificate.device });
+        }
+        Ok(())
+    }
+}
+
 /// The SIMULATED hardware vendor.
 pub struct SimulatedVendor(SigningKey);
 
@@ -28,7 +85,7 @@ impl SimulatedVendor {
     /// Makes and certifies a device.
     pub fn make_device(&self, rng: &mut impl CryptoRng) -> Result<SimulatedDevice, RecordError> {
         let key = SigningKey::generate(rng);
-        let certificate = DeviceCertificate { platform: Platform::Simulated, device: key.address() };
+        let certificate = DeviceCertificate { platform: Platform::SIMULATED, device: key.address() };
         Ok(SimulatedDevice { certificate: Signed::sign(&certificate, &self.0)?, key })
     }
 }
@@ -47,6 +104,11 @@ pub struct SimulatedDevice {
 }
 
 impl SimulatedDevice {
+    /// What its quotes say vouches for an enclave.
+    pub fn platform(&self) -> Platform {
+        Platform::SIMULATED
+    }
+
     /// Quotes an enclave that runs `measurement` with `init_data` under `operator`, at `now` (Unix seconds).
     pub fn evidence(
         &self,
@@ -57,7 +119,7 @@ impl SimulatedDevice {
         now: u64,
     ) -> Result<Evidence, RecordError> {
         let quote = Quote {
-            platform: Platform::Simulated,
+            platform: Platform::SIMULATED,
             measurement,
             init_data,
             report_data: keys.report_data(operator),

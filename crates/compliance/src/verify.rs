@@ -69,9 +69,11 @@ mod used;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use histone_attestation::platform::is_simulated;
 use histone_contracts::Deployment;
 use histone_ledger::Connection;
 use histone_protocol::Address;
+use histone_protocol::evidence::Platform;
 use serde::Serialize;
 
 use crate::folder::Folder;
@@ -270,11 +272,7 @@ async fn contents(folder: &Folder, node: Option<&Connection>, reporter: &mut Rep
     // A check that found something may have ended early and left blobs unopened.
     let complete = reporter.checks.iter().all(|check| check.outcome != Outcome::Fails);
     reporter.add(leaves::check(&run, folder, complete));
-    // On a network the check of the chain itself says so.
-    let one_history = |name: &str| name == "one history" && node.is_some();
-    for (name, detail) in NOT_CHECKABLE.into_iter().filter(|(name, _)| !one_history(name)) {
-        reporter.add(Check { name, outcome: Outcome::NotCheckable, detail: detail.into() });
-    }
+    open_ends(run.record.platform, node.is_some()).for_each(|check| reporter.add(check));
     leaves::claims(node.is_some()).for_each(|claim| reporter.add(claim));
 }
 
@@ -304,6 +302,18 @@ async fn model_checks(run: &run::Run, reporter: &mut Reporter<'_>) -> result::Fo
     reporter.add(check);
     reporter.add(queries::check(run, &enclaves));
     result::Found { trained, recruited, datasets, sites }
+}
+
+/// What nobody can check. On a network the check of the chain says so of the history; of real hardware there would be something
+/// to check.
+fn open_ends(platform: Platform, on_network: bool) -> impl Iterator<Item = Check> {
+    let checked = move |name: &str| match name {
+        "one history" => on_network,
+        "hardware" => !is_simulated(platform),
+        _ => false,
+    };
+    let open = NOT_CHECKABLE.into_iter().filter(move |(name, _)| !checked(name));
+    open.map(|(name, detail)| Check { name, outcome: Outcome::NotCheckable, detail: detail.into() })
 }
 
 /// What a folder cannot show.

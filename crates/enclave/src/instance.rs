@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use histone_attestation::platform;
 use histone_attestation::simulated::SimulatedDevice;
 use histone_contracts::Deployment;
 use histone_genome::table::{Column, Kind};
 use histone_program_sdk::job::ValidateReport;
 use histone_protocol::dataset::{DataKey, SealedKey, release_aad};
-use histone_protocol::evidence::{EnclaveKeys, Evidence, Platform};
+use histone_protocol::evidence::{EnclaveKeys, Platform};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::{SignatureBytes, SigningKey};
 use histone_protocol::program::ProgramKind;
@@ -149,6 +150,7 @@ pub struct Instance {
     seal_key: SealKey,
     operator: Address,
     init_data: B256,
+    platform: Platform,
     evidence: Vec<u8>,
 }
 
@@ -163,7 +165,7 @@ impl Instance {
         now: u64,
         seed: Zeroizing<[u8; 32]>,
     ) -> Result<Self, EnclaveError> {
-        let mut instance = Self::derive(program, operator, init_data, &seed);
+        let mut instance = Self::derive(program, device.platform(), operator, init_data, &seed);
         let (keys, measurement) = (instance.keys(), instance.measurement());
         let evidence = device.evidence(keys, operator, measurement, init_data, now);
         instance.evidence = evidence.map_err(EnclaveError::Evidence)?.to_bytes();
@@ -178,11 +180,10 @@ impl Instance {
         evidence: Vec<u8>,
         seed: Zeroizing<[u8; 32]>,
     ) -> Result<Self, EnclaveError> {
-        let mut instance = Self::derive(program, operator, init_data, &seed);
-        let read = Evidence::from_bytes(&evidence).ok_or(EnclaveError::OtherStart)?;
-        let (quote, _) = read.quote.open().map_err(EnclaveError::Evidence)?;
-        if (read.keys, read.operator) != (instance.keys(), operator)
-            || (quote.measurement, quote.init_data) != (instance.measurement(), init_data)
+        let (platform, claims) = platform::read(&evidence).map_err(|_| EnclaveError::OtherStart)?;
+        let mut instance = Self::derive(program, platform, operator, init_data, &seed);
+        if (claims.keys, claims.operator) != (instance.keys(), operator)
+            || (claims.measurement, claims.init_data) != (instance.measurement(), init_data)
         {
             return Err(EnclaveError::OtherStart);
         }
@@ -190,12 +191,18 @@ impl Instance {
         Ok(instance)
     }
 
-    fn derive(program: LoadedProgram, operator: Address, init_data: B256, seed: &[u8; 32]) -> Self {
+    fn derive(
+        program: LoadedProgram,
+        platform: Platform,
+        operator: Address,
+        init_data: B256,
+        seed: &[u8; 32],
+    ) -> Self {
         let measurement = program.program().measurement();
         let secret = Root::from_bytes(*seed).child("histone/enclave/v1", &[measurement.as_slice()]);
         let receipt_key = SigningKey::generate(&mut secret.rng("receipt key", &[]));
         let seal_key = SealKey::from_seed(&secret.derive("seal key", &[]));
-        Self { program, secret, receipt_key, seal_key, operator, init_data, evidence: Vec::new() }
+        Self { program, secret, receipt_key, seal_key, operator, init_data, platform, evidence: Vec::new() }
     }
 
     /// The public keys.
@@ -215,7 +222,7 @@ impl Instance {
 
     /// What vouches for this enclave.
     pub fn platform(&self) -> Platform {
-        Platform::Simulated
+        self.platform
     }
 
     /// The configuration that it was started with.

@@ -178,7 +178,7 @@ async fn go(
     let record = RunRecord {
         format: FORMAT.into(),
         study: study.name.clone(),
-        platform: histone_protocol::evidence::Platform::Simulated,
+        platform: histone_protocol::evidence::Platform::SIMULATED,
         vendor: cast.vendor.address(),
         evidence_max_age: study.appraisal.max_age_seconds,
         network: cast.stage.place.record(),

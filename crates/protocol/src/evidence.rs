@@ -5,33 +5,63 @@
 //! about hardware**: every quote says `SIMULATED`, and a production policy refuses it (crate `attestation`).
 
 use alloy_primitives::{Address, B256};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::hash::tagged_hash;
 use crate::record::{Record, Signed};
 use crate::seal::SealPublicKey;
 
-/// Kind of hardware that vouches for an enclave. The number is the ledger's code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[repr(u8)]
-pub enum Platform {
-    /// No hardware: a software stand-in for development and demonstration.
-    #[serde(rename = "SIMULATED")]
-    Simulated = 0,
-}
+/// Kind of hardware that vouches for an enclave, by the ledger's code.
+///
+/// Records of a platform that this version does not know can be read, and say which it is; nothing that it vouches for is
+/// believed. Which platforms can be appraised, and by what, is one list in crate `attestation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Platform(u8);
 
 impl Platform {
+    /// No hardware: a software stand-in for development and demonstration.
+    pub const SIMULATED: Platform = Platform(0);
+
+    /// The platform of a code of the ledger.
+    pub const fn from_code(code: u8) -> Self {
+        Self(code)
+    }
+
     /// The ledger's code.
-    pub fn code(self) -> u8 {
-        self as u8
+    pub const fn code(self) -> u8 {
+        self.0
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        let of_number = || word.strip_prefix("platform ")?.parse().ok().map(Self);
+        let platform = if word == "SIMULATED" { Self::SIMULATED } else { of_number()? };
+        // One word for each: no `platform 0`, no `platform 01`.
+        (platform.to_string() == word).then_some(platform)
     }
 }
 
+/// The word in records: `SIMULATED`, so that nobody takes it for hardware, or the code.
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Platform::Simulated => f.write_str("SIMULATED"),
+        match *self {
+            Platform::SIMULATED => f.write_str("SIMULATED"),
+            Platform(code) => write!(f, "platform {code}"),
         }
+    }
+}
+
+impl Serialize for Platform {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Platform {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Self::from_word(&word)
+            .ok_or_else(|| D::Error::custom(format_args!("`{}` is no platform", word.escape_debug())))
     }
 }
 
@@ -60,7 +90,7 @@ impl EnclaveKeys {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceCertificate {
-    /// Always [`Platform::Simulated`] in this kind of record.
+    /// Always [`Platform::SIMULATED`] in this kind of record.
     pub platform: Platform,
     /// Account of the device key.
     pub device: Address,
@@ -74,7 +104,7 @@ impl Record for DeviceCertificate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quote {
-    /// Always [`Platform::Simulated`] in this kind of record.
+    /// Always [`Platform::SIMULATED`] in this kind of record.
     pub platform: Platform,
     /// Which program runs: wasm, limits and host interface.
     pub measurement: B256,
@@ -118,5 +148,25 @@ impl Evidence {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let evidence: Self = serde_json::from_slice(bytes).ok()?;
         (evidence.to_bytes() == bytes).then_some(evidence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_platform_has_one_word() {
+        for code in 0..=255 {
+            let word = serde_json::to_string(&Platform::from_code(code)).unwrap();
+            assert_eq!(serde_json::from_str::<Platform>(&word).unwrap().code(), code, "{word}");
+        }
+        assert_eq!(serde_json::to_string(&Platform::SIMULATED).unwrap(), "\"SIMULATED\"");
+        for word in
+            ["", "simulated", "platform 0", "platform 01", "platform +1", "platform 256", "platform ", "1"]
+        {
+            assert!(Platform::from_word(word).is_none(), "{word}");
+        }
     }
 }

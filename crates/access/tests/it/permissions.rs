@@ -86,7 +86,7 @@ fn verdict(policy: &ConsentPolicy, purpose: &Term, commercial: bool, country: &s
             split: Split { donors: 7_000, trainer: 2_000, runner: 1_000 },
             programs: vec![B256::repeat_byte(3)],
             appraisal: AppraisalTerms {
-                platforms: vec![Platform::Simulated],
+                platforms: vec![Platform::SIMULATED],
                 max_age_seconds: 3_600,
                 simulated_vendors: vec![],
             },

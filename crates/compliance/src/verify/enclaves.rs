@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use histone_attestation::cohort::EnclaveFacts;
-use histone_attestation::{AppraisalPolicy, CLOCK_SKEW, Expected, appraise};
+use histone_attestation::{AppraisalPolicy, CLOCK_SKEW, Expected, appraise, platform};
 use histone_contracts::{Contract, Datasets, Enclaves, Market};
 use histone_enclave::{query, training, validation};
-use histone_protocol::evidence::{EnclaveKeys, Evidence};
+use histone_protocol::consent::AppraisalTerms;
+use histone_protocol::evidence::EnclaveKeys;
 use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::seal::SealPublicKey;
@@ -309,8 +310,7 @@ fn one(run: &Run, claim: &Claim) -> Result<(Purpose, (u64, u64)), String> {
         return Err(format!("its evidence {} is not in {}", claim.evidence, run.place()));
     }
     let bytes = run.blob(claim.evidence)?;
-    let evidence = Evidence::from_bytes(&bytes).ok_or("its evidence is not in its canonical encoding")?;
-    let (quote, _) = evidence.quote.open().map_err(|e| told(&e))?;
+    let (_, claims) = platform::read(&bytes).map_err(|e| told(&e))?;
     let kind = run.program_kind(claim.measurement).and_then(kind_of);
     let kind = kind.ok_or_else(|| format!("its program {} is not on the ledger", claim.measurement))?;
     if !run.history.allowed(run.deployment(), claim.measurement, claim.order) {
@@ -319,8 +319,8 @@ fn one(run: &Run, claim: &Claim) -> Result<(Purpose, (u64, u64)), String> {
     let configurations = configurations(run, kind);
     // The quote says what it was started with; it must be one of the configurations that make sense here.
     let (purpose, init_data) =
-        configurations.iter().find(|(_, init_data)| *init_data == quote.init_data).copied().ok_or_else(
-            || format!("it was started with init-data {}, which no model of this run has", quote.init_data),
+        configurations.iter().find(|(_, init_data)| *init_data == claims.init_data).copied().ok_or_else(
+            || format!("it was started with init-data {}, which no model of this run has", claims.init_data),
         )?;
     if let Purpose::Query(id) = purpose {
         let plan =
@@ -340,10 +340,14 @@ fn one(run: &Run, claim: &Claim) -> Result<(Purpose, (u64, u64)), String> {
         measurement: claim.measurement,
         init_data,
     };
-    let policy = AppraisalPolicy::simulated(vec![run.record.vendor], run.record.evidence_max_age);
+    let policy = AppraisalPolicy::of(&AppraisalTerms {
+        platforms: vec![run.record.platform],
+        max_age_seconds: run.record.evidence_max_age,
+        simulated_vendors: vec![run.record.vendor],
+    });
     // As of its own date: evidence may be shown again when it is old. Whether it was young enough is asked where something
     // rests on it, and how long the ledger has it is its operator's word.
-    let attested = appraise(&bytes, &expected, &policy, quote.issued_at).map_err(|e| told(&e))?;
+    let attested = appraise(&bytes, &expected, &policy, claims.issued_at).map_err(|e| told(&e))?;
     if attested.platform() != run.record.platform {
         return Err(format!("its evidence is of another platform than {}", run.record.platform));
     }
@@ -358,7 +362,7 @@ fn one(run: &Run, claim: &Claim) -> Result<(Purpose, (u64, u64)), String> {
     if keys.receipt != claim.signer || keys.seal.0 != claim.seal_key {
         return Err("the ledger has other keys than its evidence".into());
     }
-    Ok((purpose, (quote.issued_at.saturating_sub(CLOCK_SKEW), attested.valid_until())))
+    Ok((purpose, (claims.issued_at.saturating_sub(CLOCK_SKEW), attested.valid_until())))
 }
 
 /// What an enclave with a program of this kind may have been started with.

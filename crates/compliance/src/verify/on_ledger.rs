@@ -37,7 +37,7 @@ use super::history::History;
 use super::record;
 use super::run::{Counts, Head, Run};
 use super::used::Locked;
-use super::{Check, NOT_CHECKABLE, Outcome, Report, Reporter, VerifyError, model_checks};
+use super::{Check, Outcome, Report, Reporter, VerifyError, model_checks, open_ends};
 use crate::folder::{DatasetRecord, FORMAT, ModelRecord, ProgramRecord, QueryRecord, RoundRecord, RunRecord};
 
 /// Where the ledger of a model is.
@@ -79,6 +79,7 @@ pub async fn verify_model(
     let mut reporter = Reporter { checks: Vec::new(), observer };
     let (check, read) = read(source).await?;
     reporter.add(check);
+    let mut platform = Platform::SIMULATED;
     let on_network = matches!(source, Source::Node { .. });
     if let Some((history, ledger, counts, head)) = read {
         let (check, settings) = contracts(&history, ledger.deployment());
@@ -89,15 +90,13 @@ pub async fn verify_model(
             let (check, run) = collect(blobs, store, number, settings, history, ledger, (counts, head));
             reporter.add(check);
             if let Some(run) = run {
+                platform = run.record.platform;
                 model_checks(&run, &mut reporter).await;
                 reporter.add(money(&run).await);
             }
         }
     }
-    let one_history = |name: &str| name == "one history" && on_network;
-    for (name, detail) in NOT_CHECKABLE.into_iter().filter(|(name, _)| !one_history(name)) {
-        reporter.add(Check { name, outcome: Outcome::NotCheckable, detail: detail.into() });
-    }
+    open_ends(platform, on_network).for_each(|check| reporter.add(check));
     Ok(Report { checks: reporter.checks })
 }
 
@@ -248,7 +247,7 @@ fn collect(
     let mut record = RunRecord {
         format: FORMAT.into(),
         study: String::new(),
-        platform: paper.appraisal.platforms.first().copied().unwrap_or(Platform::Simulated),
+        platform: paper.appraisal.platforms.first().copied().unwrap_or(Platform::SIMULATED),
         vendor: paper.appraisal.simulated_vendors.first().copied().unwrap_or_default(),
         evidence_max_age: paper.appraisal.max_age_seconds,
         network: None,

@@ -4,6 +4,7 @@ mod work;
 
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolEventInterface;
+use histone_protocol::evidence::Platform;
 
 use super::rows::{
     Audit, Dataset, DatasetState, Enclave, EnclaveState, Kind, Member, Program, QueryState, Role,
@@ -158,7 +159,7 @@ impl Book {
                         measurement: e.measurement,
                         kind: Kind::Unknown,
                         platform: e.platform,
-                        simulated: e.platform == 0,
+                        simulated: Platform::from_code(e.platform) == Platform::SIMULATED,
                         evidence_hash: e.evidenceHash,
                         seal_key: e.sealKey,
                         expires_at: e.expiresAt,

@@ -306,7 +306,7 @@ pub struct Enclave {
 impl Enclave {
     /// The platform in a word that says SIMULATED where it is.
     pub fn platform_word(&self) -> String {
-        if self.simulated { Platform::Simulated.to_string() } else { format!("platform {}", self.platform) }
+        Platform::from_code(self.platform).to_string()
     }
 }
 

@@ -100,7 +100,7 @@ pub(super) fn assemble(
         format: FORMAT,
         study: study.name.clone(),
         title: study.title.clone(),
-        platform: Platform::Simulated,
+        platform: Platform::SIMULATED,
         clock: if cast.stage.place.clock_is_simulated() { "SIMULATED" } else { "network" },
         seeded: matches!(options.entropy, Entropy::Seed(_)),
         chain: ChainSummary {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use histone_access::duo::{self, DataUse};
+use histone_attestation::platform;
 use histone_enclave::manifest::{Manifest, OutcomeKind, SettingValue};
 use histone_genome::table::{Features, Kind, Label, MissingCells, MissingRules};
 use histone_protocol::committee::Committee;
@@ -392,17 +393,23 @@ fn committee(checker: &Checker<'_>, file: &StudyFile) -> Result<StudyCommittee, 
 }
 
 fn appraisal(checker: &Checker<'_>, file: &StudyFile) -> Result<Appraisal, StudyError> {
+    // What the machines of a study are.
     const SIMULATED: &str = "simulated";
+    let mut believed = vec![Platform::SIMULATED];
     if let Some(platforms) = &file.appraisal.platforms {
         let named = platforms.get_ref();
-        if let Some(other) = named.iter().find(|name| name.get_ref() != SIMULATED) {
+        if let Some(other) = named.iter().find(|name| platform::by_name(name.get_ref()).is_none()) {
             let message = format!(
-                "`{}` is no platform of this version: it has only \"{SIMULATED}\", which stands for no hardware",
-                other.get_ref().escape_debug()
+                "`{}` is no platform of this version: it has only {}",
+                other.get_ref().escape_debug(),
+                platform::known()
             );
             return checker.refuse(&other.span(), message);
         }
-        if named.is_empty() {
+        believed = named.iter().filter_map(|name| platform::by_name(name.get_ref())).collect();
+        believed.sort();
+        believed.dedup();
+        if !believed.contains(&Platform::SIMULATED) {
             let message = format!(
                 "`platforms` lacks \"{SIMULATED}\", and this version has no other: no enclave of the study would be believed"
             );
@@ -413,7 +420,7 @@ fn appraisal(checker: &Checker<'_>, file: &StudyFile) -> Result<Appraisal, Study
         Some(hours) => checker.whole("max_age_hours", hours, 1..=8_760)? as u64,
         None => u64::from(DEFAULT_MAX_AGE_HOURS),
     };
-    Ok(Appraisal { platforms: vec![Platform::Simulated], max_age_seconds: hours * 3_600 })
+    Ok(Appraisal { platforms: believed, max_age_seconds: hours * 3_600 })
 }
 
 /// Roles that must not meet in one hand (owner, trainer, runner, auditor, who opens sums) have names of their own. One

@@ -191,7 +191,7 @@ impl Cast {
             Ledger::deploy(backend.connection.clone(), &operator.key, &Settings::default()).await.unwrap();
         let vendor = SimulatedVendor::generate(&mut operator.root().rng("vendor", &[]));
         let terms = AppraisalTerms {
-            platforms: vec![Platform::Simulated],
+            platforms: vec![Platform::SIMULATED],
             max_age_seconds: EVIDENCE_MAX_AGE,
             simulated_vendors: vec![vendor.address()],
         };

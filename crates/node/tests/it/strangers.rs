@@ -560,7 +560,7 @@ async fn a_figure_that_nobody_attested_does_not_count_and_a_missing_one_shows() 
     let better = |f: &NamedValue| NamedValue { name: f.name.clone(), value: f.value.map(|_| 1.0) };
     let invented = SiteEvaluation {
         donor: 4,
-        platform: Platform::Simulated,
+        platform: Platform::SIMULATED,
         fields: good.fields.iter().map(better).collect(),
         ..good
     };

@@ -448,7 +448,7 @@ fn appraisal() {
     let default = read(&[]);
     assert_eq!(
         (default.platforms.as_slice(), default.max_age_seconds),
-        (&[Platform::Simulated][..], 604_800)
+        (&[Platform::SIMULATED][..], 604_800)
     );
     let with = |text: &str| format!("[appraisal]\n{text}\n[end_user]");
     let day = read(&[("[end_user]", &with("platforms = [\"simulated\"]\nmax_age_hours = 24"))]);

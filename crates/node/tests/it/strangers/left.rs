@@ -145,7 +145,7 @@ impl Left {
         let record = RunRecord {
             format: FORMAT.into(),
             study: "lies".into(),
-            platform: Platform::Simulated,
+            platform: Platform::SIMULATED,
             vendor: cast.terms.simulated_vendors[0],
             evidence_max_age: EVIDENCE_MAX_AGE,
             network: None,
