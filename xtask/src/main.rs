@@ -9,6 +9,7 @@ mod audit;
 mod bans;
 mod bench;
 mod contracts;
+mod fuzz;
 mod peers;
 mod programs;
 
@@ -43,6 +44,8 @@ enum Command {
     },
     /// Run what CI runs.
     Ci,
+    /// Run libFuzzer on every decoder of bytes from outside (docs/fuzzing.md).
+    Fuzz(fuzz::FuzzArgs),
     /// Run ethers and foundry's cast against `histone chain serve` (needs Node.js and npm).
     Peers,
     /// Build the wasm guest programs.
@@ -71,6 +74,7 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Contracts { check } => contracts::run(check),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Peers => peers::run(),
         Command::Programs { check } => programs::run(check),
     }

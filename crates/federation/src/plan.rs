@@ -55,7 +55,11 @@ impl Plan {
                 min_survivors: codec::u16(&mut r)?,
             };
             r.end()?;
-            Ok(plan)
+            // A NaN has many forms, and the plan is part of what names a state.
+            match plan.encode() == bytes {
+                true => Ok(plan),
+                false => Err(WireError::Invalid("configuration")),
+            }
         };
         let plan = read().map_err(PlanError::Encoding)?;
         plan.check()?;

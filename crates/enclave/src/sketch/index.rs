@@ -291,7 +291,11 @@ impl Index {
             for _ in 0..r.u8()? {
                 earlier.push(Earlier { lineage: word(&mut r)?, percent: r.u8()? });
             }
-            let more = r.u8()? == 1;
+            let more = match r.u8()? {
+                0 => false,
+                1 => true,
+                _ => return Err(WireError::Invalid("yes or no")),
+            };
             let place = Place { lineage, earlier, more };
             index.versions.push(Version { owner, root, place, sketch: Sketch::read(&mut r)? });
         }

@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use histone_federation::committee::PartialSum;
 use histone_federation::header::RoundHeader;
+use histone_federation::plan::{Plan, PlanError};
 use histone_federation::update::Update;
+use histone_program_sdk::wire::WireError;
 use proptest::prelude::*;
 
 use crate::world::{Native, Training, World, plan, tables};
@@ -54,4 +56,17 @@ proptest! {
             prop_assert!(Update::decode(&long, header).is_err() && PartialSum::decode(&long, header).is_err());
         }
     }
+}
+
+/// A NaN has many forms, and a setting may be one: with another form the plan would have a second name.
+#[test]
+fn a_plan_with_another_nan_is_refused() {
+    let mut plan = plan(1);
+    plan.config.values = vec![f64::NAN];
+    let mut bytes = plan.encode();
+    assert!(Plan::decode(&bytes).is_ok());
+    // The setting stands before the two bytes of the survivors; its last byte is the sign.
+    let sign = bytes.len() - 3;
+    bytes[sign] ^= 0x80;
+    assert_eq!(Plan::decode(&bytes), Err(PlanError::Encoding(WireError::Invalid("configuration"))));
 }

@@ -192,6 +192,12 @@ fn an_index_is_read_back_or_refused() {
         assert!(Index::decode(&bytes[..end]).is_err(), "{end}");
     }
     assert!(Index::decode(&[&bytes[..], &[0]].concat()).is_err());
+    // Whether more are earlier than are named, of the first version: another yes than 1.
+    let more = 1 + 32 + 4 + 20 + 32 + 32 + 1;
+    assert_eq!(bytes[more], 0);
+    let mut odd = bytes.clone();
+    odd[more] = 2;
+    assert!(Index::decode(&odd).is_err());
     assert_eq!(format!("{read:?}"), "Index(2 versions)");
 }
 

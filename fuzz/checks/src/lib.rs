@@ -1,0 +1,50 @@
+//! What must hold of every decoder of bytes from outside: it never panics, and what it accepts encodes to the same bytes
+//! where its format promises that.
+//!
+//! One [`Target`] is one function over bytes, with a few valid encodings as [seeds](Target::seeds). Two tiers run the same
+//! functions: `cargo test` over the committed seeds and some thousand [mutations](mutate) of them, and libFuzzer, which
+//! `cargo xtask fuzz` starts (docs/fuzzing.md). Tests that make values up from nothing, so that every value is encoded and
+//! decoded, lie beside the formats.
+
+pub mod methods;
+pub mod mutate;
+pub mod records;
+pub mod rounds;
+pub mod tables;
+
+/// A decoder, or a few that see the same kind of bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name, which is that of its fuzz target and of its folder of seeds.
+    pub name: &'static str,
+    /// Decodes; panics where something does not hold. Gives whether anything was accepted.
+    pub check: fn(&[u8]) -> bool,
+    /// Valid encodings, by the names of their files.
+    pub seeds: fn() -> Vec<(String, Vec<u8>)>,
+    /// Whether a valid encoding has one length: whatever is cut off it or put behind it is refused. Not so of text that ends
+    /// in a line break, nor of a target with so many formats that the beginning of one is another.
+    pub exact: bool,
+}
+
+/// All targets.
+pub const TARGETS: [Target; 10] = [
+    Target { name: "manifest", check: methods::manifest, seeds: methods::manifests, exact: false },
+    Target { name: "ask", check: methods::ask, seeds: methods::asks, exact: true },
+    Target { name: "state", check: methods::state, seeds: methods::states, exact: false },
+    Target { name: "model", check: methods::model, seeds: methods::models, exact: true },
+    Target { name: "data", check: tables::data, seeds: tables::blocks, exact: true },
+    Target { name: "table", check: tables::table, seeds: tables::tables, exact: true },
+    Target { name: "csv", check: tables::csv, seeds: tables::files, exact: false },
+    Target { name: "header", check: rounds::header, seeds: rounds::headers, exact: true },
+    Target { name: "update", check: rounds::update, seeds: rounds::updates, exact: true },
+    Target { name: "record", check: records::record, seeds: records::records, exact: true },
+];
+
+/// Whether these encode one value. The layout of numbers has many forms of a NaN and writes one: bytes may differ there.
+pub(crate) fn same_but_for_nan(read: &[u8], written: &[u8]) -> bool {
+    let nan = f64::NAN.to_bits().to_le_bytes();
+    let in_nan = |at: usize| {
+        (at.saturating_sub(7)..=at).any(|from| written.get(from..from + 8) == Some(nan.as_slice()))
+    };
+    read.len() == written.len() && (0..read.len()).all(|at| read[at] == written[at] || in_nan(at))
+}
