@@ -273,7 +273,7 @@ fn too_few_partials_and_partials_of_another_sum() {
     let partials = [s.partials[0].clone(), s.partials[1].clone(), stray.clone()];
     let error = open(&s.header, &s.survivors, &refs(&s.blobs), &partials).unwrap_err();
     assert!(matches!(error, OpenError::OtherSum { member: 4 }));
-    assert!(matches!(PartialSum::decode(&stray.encode(), &s.header), Err(CommitteeError::Encoding(_))));
+    assert!(matches!(PartialSum::decode(stray.encode(), &s.header), Err(CommitteeError::Encoding(_))));
     let error = open(&s.header, &survivors, &refs(&blobs), &partials).unwrap_err();
     assert!(matches!(error, OpenError::OtherRound));
 }

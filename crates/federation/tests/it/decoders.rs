@@ -45,7 +45,7 @@ proptest! {
             bad
         };
         let _ = Update::decode(&damage(blob), header);
-        if let Ok(p) = PartialSum::decode(&damage(partial), header) {
+        if let Ok(p) = PartialSum::decode(damage(partial), header) {
             prop_assert_eq!(p.encode(), damage(partial));
         }
         prop_assert!(Update::decode(&blob[..cut.index(blob.len())], header).is_err());

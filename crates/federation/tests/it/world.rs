@@ -214,7 +214,7 @@ impl World {
         let (survivors, blobs) = self.blobs(&header, donors);
         let partials: Vec<PartialSum> = (1..=self.members)
             .map(|m| self.ask(m, &header, &survivors, &blobs).unwrap())
-            .map(|p| PartialSum::decode(&p.encode(), &header).unwrap())
+            .map(|p| PartialSum::decode(p.encode(), &header).unwrap())
             .collect();
         open(&header, &survivors, &refs(&blobs), &partials).unwrap()
     }
