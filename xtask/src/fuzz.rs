@@ -34,17 +34,24 @@ pub fn run(args: &FuzzArgs) -> Result<()> {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let known = targets(&root)?;
-    if let Some(unknown) = args.targets.iter().find(|name| !known.contains(name)) {
-        bail!("`{unknown}` is no fuzz target; there are {}", known.join(", "));
+    if let Some(unknown) = args.targets.iter().find(|name| !known.iter().any(|target| target.name == **name))
+    {
+        let names: Vec<&str> = known.iter().map(|target| target.name.as_str()).collect();
+        bail!("`{unknown}` is no fuzz target; there are {}", names.join(", "));
     }
-    for name in known.iter().filter(|name| args.targets.is_empty() || args.targets.contains(name)) {
+    for Target { name, features } in known {
+        if !args.targets.is_empty() && !args.targets.contains(&name) {
+            continue;
+        }
         println!("=== {name}, {} s", args.seconds);
-        let corpus = root.join("fuzz/corpus").join(name);
+        let corpus = root.join("fuzz/corpus").join(&name);
         fs::create_dir_all(&corpus).with_context(|| format!("cannot make `{}`", corpus.display()))?;
         // Without a sanitizer: these decoders have no unsafe code, and are several times as fast. What is found goes into the
         // first folder; the seeds, which are committed, are only read.
         let status = cargo()
-            .args(["fuzz", "run", "--fuzz-dir", "fuzz", "--sanitizer", "none", name])
+            .args(["fuzz", "run", "--fuzz-dir", "fuzz", "--sanitizer", "none"])
+            .args(features.iter().map(|feature| format!("--features={feature}")))
+            .arg(&name)
             .args([format!("fuzz/corpus/{name}"), format!("fuzz/seeds/{name}")])
             .args(["--", "-timeout=10", "-rss_limit_mb=2048", "-max_len=65536"])
             .arg(format!("-max_total_time={}", args.seconds))
@@ -74,13 +81,24 @@ fn missing() -> Option<&'static str> {
     (!works(cargo().args(["fuzz", "--version"]))).then_some("cargo-fuzz")
 }
 
-fn targets(root: &Path) -> Result<Vec<String>> {
-    let folder = root.join("fuzz/fuzz_targets");
-    let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list `{}`", folder.display()))? {
-        let path = entry?.path();
-        names.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+struct Target {
+    name: String,
+    features: Vec<String>,
+}
+
+/// The targets of `fuzz/Cargo.toml`, quick ones to build first.
+fn targets(root: &Path) -> Result<Vec<Target>> {
+    let path = root.join("fuzz/Cargo.toml");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let manifest: toml::Table = text.parse()?;
+    let mut targets = Vec::new();
+    for bin in manifest.get("bin").and_then(toml::Value::as_array).into_iter().flatten() {
+        let features = bin.get("required-features").and_then(toml::Value::as_array).into_iter().flatten();
+        targets.push(Target {
+            name: bin.get("name").and_then(toml::Value::as_str).context("a target has no name")?.to_owned(),
+            features: features.filter_map(|feature| Some(feature.as_str()?.to_owned())).collect(),
+        });
     }
-    names.sort();
-    Ok(names)
+    targets.sort_by_key(|target| target.features.len());
+    Ok(targets)
 }

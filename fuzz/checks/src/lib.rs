@@ -6,6 +6,8 @@
 //! `cargo xtask fuzz` starts (docs/fuzzing.md). Tests that make values up from nothing, so that every value is encoded and
 //! decoded, lie beside the formats.
 
+#[cfg(feature = "enclave")]
+pub mod enclave;
 pub mod methods;
 pub mod mutate;
 pub mod records;
@@ -27,8 +29,11 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
-    Target { name: "manifest", check: methods::manifest, seeds: methods::manifests, exact: false },
+pub const TARGETS: &[Target] = &[
+    #[cfg(feature = "enclave")]
+    Target { name: "manifest", check: enclave::manifest, seeds: enclave::manifests, exact: false },
+    #[cfg(feature = "enclave")]
+    Target { name: "sketches", check: enclave::sketches, seeds: enclave::indexes, exact: true },
     Target { name: "ask", check: methods::ask, seeds: methods::asks, exact: true },
     Target { name: "state", check: methods::state, seeds: methods::states, exact: false },
     Target { name: "model", check: methods::model, seeds: methods::models, exact: true },

@@ -1,6 +1,5 @@
-//! What a method's module says: its manifest, and what its public half gives.
+//! What the public half of a method gives.
 
-use histone_enclave::manifest::Manifest;
 use histone_program_linear::Linear;
 use histone_program_logistic::Logistic;
 use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
@@ -11,19 +10,6 @@ use histone_program_sdk::refusal::Refusal;
 use histone_program_sdk::wire::Wire;
 
 use crate::same_but_for_nan;
-
-/// A manifest that is read is read again from what it is written as.
-pub fn manifest(bytes: &[u8]) -> bool {
-    let Ok(manifest) = Manifest::read(bytes) else { return false };
-    let _ = manifest.report_bits();
-    let written = serde_json::to_vec(&manifest).expect("a manifest is plain data");
-    // Longer names of the same characters can take it beyond the size of a manifest.
-    match Manifest::read(&written) {
-        Ok(again) => assert_eq!(again, manifest),
-        Err(error) => assert!(written.len() > bytes.len(), "{error}"),
-    }
-    true
-}
 
 fn wire<T: Wire>(bytes: &[u8]) -> Option<T> {
     let value = T::from_bytes(bytes).ok()?;
@@ -76,13 +62,6 @@ pub fn model(bytes: &[u8]) -> bool {
         }
     }
     done.is_some() | wire::<Model>(bytes).is_some()
-}
-
-/// The manifests of the product.
-pub fn manifests() -> Vec<(String, Vec<u8>)> {
-    let linear = include_bytes!("../../../programs/linear/manifest.json");
-    let logistic = include_bytes!("../../../programs/logistic/manifest.json");
-    vec![("linear".into(), linear.to_vec()), ("logistic".into(), logistic.to_vec())]
 }
 
 /// Everything that a small training hands over, by kind.

@@ -9,6 +9,7 @@ use histone_federation::header::{Donor, RoundFields, RoundHeader, Seat};
 use histone_federation::plan::Plan;
 use histone_federation::update::{Hpke, Survivor, Survivors, Unsealer, Update, blob_hash, seal_update};
 use histone_program_sdk::method::{Ask, Numbers, Segment};
+use histone_protocol::blob::Blob;
 use histone_protocol::seal::SealKey;
 use histone_protocol::secret::Root;
 use zeroize::Zeroizing;
@@ -35,7 +36,7 @@ pub fn update(bytes: &[u8]) -> bool {
     let update = Update::decode(bytes, header).ok();
     if let Some(update) = &update {
         // Behind version, hash, donor and length stand the numbers.
-        let numbers: Vec<u8> = update.ciphertext().iter().flat_map(|x| x.to_bytes()).collect();
+        let numbers: Vec<u8> = update.ciphertext().flat_map(|x| x.to_bytes()).collect();
         assert!(header.has_donor(update.donor()) && update.ciphertext().len() == header.dimension());
         assert!(bytes[39..].starts_with(&numbers), "a masked number has two encodings");
     }
@@ -115,7 +116,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
             [1, 2].into_iter().zip(&blobs).map(|(donor, blob)| Survivor { donor, blob: blob_hash(blob) });
         let survivors = Survivors::new(&header, survivors.collect())?;
         let member = Member::by_address(&header, &[1; 20])?;
-        let read: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
+        let read: Vec<Blob> = blobs.iter().map(Blob::from).collect();
         let prepared = member.sum_shares(&header, &survivors, &read, &Opener(seal_key(1)))?;
         let partial = prepared.open(&mut ForgetfulRounds::default())?;
         let opening = open_share(&header, 1, &numbers, &root(1), 2)?;

@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use histone_enclave::sketch::index::{Candidate, Index, Register};
-use histone_enclave::sketch::{Sketch, SketchKey};
 use histone_genome::table::{
     Column, Features, Kind, Label, Limits, MissingRules, NO_YES, RawTable, Selection, Table,
 };
 use histone_program_sdk::data::Block;
 use histone_program_sdk::job::{ValidateJob, ValidateReport};
-
-use histone_protocol::{Address, B256};
 
 use crate::methods::block;
 use crate::same_but_for_nan;
@@ -33,14 +29,18 @@ pub fn csv(bytes: &[u8]) -> bool {
     let _ = raw.query_rows(raw.columns(), &BTreeMap::new(), &missing);
     for (position, column) in raw.columns().iter().enumerate() {
         let _ = (raw.look(column, &missing), raw.numbers(column, &missing));
-        let _ = (raw.codes(column, &NO_YES.map(String::from), &missing), raw.line(position));
+        let levels = Kind::Category(NO_YES.map(String::from).to_vec());
+        for kind in [Kind::Number, Kind::Whole, Kind::Day, levels] {
+            let _ = raw.typed(column, &kind, &missing);
+        }
+        let _ = (raw.line(position), raw.count_numbers(column, &missing));
     }
     let Some(label) = raw.columns().last() else { return true };
     let selection = Selection {
         label: label.clone(),
         outcome: Label::Number,
         features: Features::AllNumeric,
-        levels: BTreeMap::new(),
+        kinds: BTreeMap::new(),
         ignore: Vec::new(),
         missing,
     };
@@ -50,7 +50,7 @@ pub fn csv(bytes: &[u8]) -> bool {
     true
 }
 
-/// Blocks of rows, job and report of a validation, and the sketches that validation enclaves hand to each other.
+/// Blocks of rows, and job and report of a validation.
 pub fn data(bytes: &[u8]) -> bool {
     let block = Block::decode(bytes).ok();
     if let Some(block) = &block {
@@ -66,11 +66,7 @@ pub fn data(bytes: &[u8]) -> bool {
     if let Some(report) = &report {
         assert!(report.encode() == bytes, "a report has two encodings");
     }
-    let index = Index::decode(bytes).ok();
-    if let Some(index) = &index {
-        assert!(index.encode() == bytes, "the sketches of an enclave have two encodings");
-    }
-    block.is_some() || job.is_some() || report.is_some() || index.is_some()
+    block.is_some() || job.is_some() || report.is_some()
 }
 
 /// A small table of every kind of column.
@@ -101,7 +97,7 @@ pub fn files() -> Vec<(String, Vec<u8>)> {
     .into()
 }
 
-/// A block, a job, a report, and sketches of two owners with the same rows.
+/// A block, a job and a report.
 pub fn blocks() -> Vec<(String, Vec<u8>)> {
     let mut block = block(true);
     block.draws.truncate(8);
@@ -110,23 +106,8 @@ pub fn blocks() -> Vec<(String, Vec<u8>)> {
     let report =
         ValidateReport { rows: 8, duplicates: 1, missing: vec![1, 0, 0], flags: vec![0, 4, 8], quality: 2 };
     vec![
-        ("sketches".into(), sketches().encode()),
         ("block".into(), block.encode()),
         ("job".into(), ValidateJob { table }.encode()),
         ("report".into(), report.encode()),
     ]
-}
-
-fn sketches() -> Index {
-    let key = || SketchKey::from_bytes([7; 32]);
-    let values = (0..40).map(|i| f64::from(i) + 0.5).collect();
-    let table = Table::new(vec![Column::number("c")], values).expect("forty numbers are a table");
-    let sketch = Sketch::of(&key(), &table);
-    let mut index = Index::new(key());
-    for owner in [1, 2] {
-        let (owner, root) = (Address::repeat_byte(owner), B256::repeat_byte(owner));
-        let candidate = Candidate { owner, root, replaces: None, sketch: &sketch };
-        index.place(candidate, &Register::default()).expect("nothing is registered before them");
-    }
-    index
 }

@@ -32,11 +32,11 @@ fn the_committed_seeds_are_valid_and_what_the_formats_give() {
     for target in TARGETS {
         let made: BTreeMap<_, _> = (target.seeds)().into_iter().collect();
         if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-            let _ = fs::remove_dir_all(folder(&target));
-            fs::create_dir_all(folder(&target)).unwrap();
-            made.iter().for_each(|(name, bytes)| fs::write(folder(&target).join(name), bytes).unwrap());
+            let _ = fs::remove_dir_all(folder(target));
+            fs::create_dir_all(folder(target)).unwrap();
+            made.iter().for_each(|(name, bytes)| fs::write(folder(target).join(name), bytes).unwrap());
         }
-        let kept = seeds(&target);
+        let kept = seeds(target);
         assert!(kept == made, "the seeds of `{}` are old: write them with UPDATE_SNAPSHOTS=1", target.name);
         assert!(!kept.is_empty());
         for (name, bytes) in kept {
@@ -69,7 +69,7 @@ fn mutations_neither_panic_nor_have_a_second_form() {
     let mut from = [11; 32];
     from[..8].copy_from_slice(&mutations.to_le_bytes());
     for target in TARGETS {
-        let seeds = seeds(&target);
+        let seeds = seeds(target);
         let mut rng = ChaCha20Rng::from_seed(from);
         let mut accepted = 0;
         for bytes in seeds.values() {
@@ -96,7 +96,7 @@ fn the_fuzz_targets_are_these() {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     files.sort();
-    let mut names = TARGETS.map(|target| target.name.to_owned());
+    let mut names: Vec<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
     names.sort();
     assert_eq!(files, names);
     let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).unwrap();
