@@ -17,12 +17,22 @@ pub mod survivors;
 mod view;
 
 pub use abi::*;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 pub use book::Book;
 pub use deployment::{Deployment, directory_name};
 pub use error::LedgerError;
+use histone_protocol::consent::WhitePaper;
 pub use journal::{Event, Journal, Logged};
 pub use view::LedgerView;
+
+/// Whether the market pays what a white paper promises: the one rule, for owners before they answer and for strangers
+/// afterwards.
+pub fn pays_as_promised(terms: &Market::Terms, paper: &WhitePaper) -> bool {
+    let split = &paper.split;
+    U256::from(terms.instantPayment) == U256::from(paper.instant_payment)
+        && U256::from(terms.queryPrice) == U256::from(paper.query_price)
+        && (terms.donorsBps, terms.trainerBps, terms.runnerBps) == (split.donors, split.trainer, split.runner)
+}
 
 /// The key under which the market knows a query: `keccak256(abi.encode(user, code hash))`.
 pub fn query_id(user: Address, code_hash: B256) -> B256 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use histone_access::Permit;
 use histone_attestation::Attested;
 use histone_attestation::simulated::SimulatedDevice;
-use histone_contracts::{Contract, Datasets, Market, Rounds, model_state};
+use histone_contracts::{Contract, Datasets, Market, Rounds, model_state, pays_as_promised};
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::{EnclaveError, SealedDataset};
 use histone_enclave::method::Training;
@@ -15,7 +15,7 @@ use histone_enclave::validation::{self, Validated, ValidationEnclave};
 use histone_federation::header::RoundHeader;
 use histone_genome::table::{Column, Table};
 use histone_protocol::commitment::dataset_root;
-use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict, WhitePaper};
+use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict};
 use histone_protocol::dataset::KeyBundle;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::plan::PlanDocument;
@@ -256,7 +256,7 @@ impl Owner {
                 on_ledger.whitePaperHash
             )));
         }
-        if !same_terms(&paper, &on_ledger.terms) {
+        if !pays_as_promised(&on_ledger.terms, &paper) {
             return Err(NodeError::Message(format!(
                 "the white paper of model {model_id} states other terms than the ledger, which will be paid"
             )));
@@ -560,12 +560,4 @@ pub async fn consent(
         policy: world.blobs.get(policy)?,
         paper: world.blobs.get(model.whitePaperHash)?,
     })
-}
-
-/// Whether the market pays what the paper promises.
-fn same_terms(paper: &WhitePaper, terms: &Market::Terms) -> bool {
-    let split = &paper.split;
-    U256::from(terms.instantPayment) == U256::from(paper.instant_payment)
-        && U256::from(terms.queryPrice) == U256::from(paper.query_price)
-        && (terms.donorsBps, terms.trainerBps, terms.runnerBps) == (split.donors, split.trainer, split.runner)
 }

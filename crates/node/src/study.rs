@@ -43,15 +43,12 @@ pub use tables::positives;
 /// Most participants of a study; the survivors of a round are a bitmap of this many bits on the ledger.
 pub const MAX_PARTICIPANTS: usize = 256;
 
-/// Most features: one Newton step of a model has about half the square of this many numbers.
-pub const MAX_FEATURES: usize = 1_000;
-
 /// Most cells of one table: what an enclave takes in one piece (64 MiB), with room for what goes along.
 pub const MAX_CELLS: usize = 8_000_000;
 
 /// Fewest rows of a site. Sums over sites are public: when a site leaves between two rounds, their difference tells totals
 /// of that site, and totals over fewer rows than this would come too near to persons.
-pub const MIN_ROWS: u32 = LEAST_ROWS as u32;
+pub(crate) const MIN_ROWS: u32 = LEAST_ROWS as u32;
 
 /// Oldest evidence of an enclave that counts where the study does not say, in hours: a week.
 pub const DEFAULT_MAX_AGE_HOURS: u32 = 7 * 24;

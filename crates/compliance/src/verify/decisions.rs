@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
 use histone_access::decide;
-use histone_contracts::{Contract, Market, Rounds};
+use histone_contracts::{Contract, Market, Rounds, pays_as_promised};
 use histone_enclave::plan::plan_of;
 use histone_federation::plan::Plan;
 use histone_protocol::consent::{DecisionRecord, Verdict, WhitePaper};
@@ -172,12 +172,7 @@ fn paper(
     findings.expect(paper.ledger == run.deployment().id(), || {
         format!("the white paper of model {id} is about another ledger")
     });
-    let (terms, split) = (&e.terms, paper.split);
-    let agrees = U256::from(terms.instantPayment) == U256::from(paper.instant_payment)
-        && U256::from(terms.queryPrice) == U256::from(paper.query_price)
-        && (terms.donorsBps, terms.trainerBps, terms.runnerBps)
-            == (split.donors, split.trainer, split.runner);
-    findings.expect(agrees, || {
+    findings.expect(pays_as_promised(&e.terms, &paper), || {
         format!("the white paper of model {id} promises other payments or another split than the ledger")
     });
     for program in &paper.programs {

@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::check::{Checker, Outline};
 use super::error::StudyError;
 use super::file::{ParticipantFile, StudyFile};
-use super::{EndUser, Files, MAX_CELLS, MAX_FEATURES, MIN_ROWS, Participant, Study, TableRules};
+use super::{EndUser, Files, MAX_CELLS, MIN_ROWS, Participant, Study, TableRules};
 use super::{kinds, left_out, outcome};
 
 pub(super) fn fill(
@@ -40,10 +40,12 @@ pub(super) fn fill(
         Features::AllNumeric => left_out::columns(checker, file, &raw, &selection, &features)?,
         Features::Named(_) => Vec::new(),
     };
-    if features.len() > MAX_FEATURES {
+    let most = outline.training.manifest.features.max as usize;
+    if features.len() > most {
         let message = format!(
-            "the study has {} features, at most {MAX_FEATURES} are possible; name fewer",
-            features.len()
+            "the study has {} features, the method `{}` takes at most {most}; name fewer",
+            features.len(),
+            outline.training.manifest.name
         );
         return checker.refuse(&file.table.features.span(), message);
     }
