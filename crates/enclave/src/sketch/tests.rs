@@ -6,6 +6,7 @@ use std::path::Path;
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
+use histone_genome::table::Kind;
 use proptest::prelude::*;
 
 use super::*;
@@ -264,4 +265,28 @@ proptest! {
         let found = overlap(&first, &changed(&mixed(&first, cut, &others), |_, v| v));
         prop_assert_eq!(found.same, equal * 10 >= rows * 9 && equal >= LEAST_COMMON);
     }
+}
+
+/// Whole numbers and days tell people apart as numbers do; a category beside them does not.
+#[test]
+fn whole_numbers_and_days_are_found_again() {
+    let typed = |seed: u8| {
+        let mut rng = ChaCha20Rng::from_seed([seed; 32]);
+        let kinds =
+            [("visits", Kind::Whole), ("born", Kind::Day), ("score", Kind::Whole), ("ill", Kind::no_yes())];
+        let columns = kinds.map(|(name, kind)| Column { name: name.into(), kind }).into();
+        let row = |rng: &mut ChaCha20Rng| {
+            let mut below = |most: u32| f64::from(rng.next_u32() % most);
+            [below(400), below(30_000) - 15_000.0, below(500), below(2)]
+        };
+        Table::new(columns, (0..60).flat_map(|_| row(&mut rng)).collect()).unwrap()
+    };
+    let table = typed(1);
+    assert!(same(&table, &changed(&table, |_, v| v)));
+    let turned = |table: &Table| {
+        let values = table.values().iter().enumerate().map(|(i, v)| if i % 4 == 3 { 1.0 - v } else { *v });
+        Table::new(table.columns().to_vec(), values.collect()).unwrap()
+    };
+    assert!(same(&table, &turned(&table)));
+    assert!(!same(&table, &typed(2)));
 }
