@@ -53,10 +53,17 @@ impl Writer {
     /// Appends a count and the values.
     pub fn f64s(&mut self, v: &[f64]) -> &mut Self {
         self.u32(v.len() as u32);
-        for &x in v {
-            self.f64(x);
-        }
+        self.bare(v);
         self
+    }
+
+    /// Appends values without a count; in one loop that has no calls, because all rows of a site pass here.
+    fn bare(&mut self, v: &[f64]) {
+        let before = self.0.len();
+        self.0.resize(before + 8 * v.len(), 0);
+        for (to, &x) in self.0[before..].as_chunks_mut().0.iter_mut().zip(v) {
+            *to = if x.is_nan() { f64::NAN } else { x }.to_bits().to_le_bytes();
+        }
     }
 
     /// Appends a count and the bytes.
@@ -135,10 +142,8 @@ impl<'a> Reader<'a> {
     /// A counted sequence of `f64`.
     pub fn f64s(&mut self) -> Result<Vec<f64>, WireError> {
         let n = self.u32()? as usize;
-        if n > self.rest.len() / 8 {
-            return Err(WireError::Truncated);
-        }
-        (0..n).map(|_| self.f64()).collect()
+        let bytes = self.take(n.checked_mul(8).ok_or(WireError::Truncated)?)?;
+        Ok(numbers(bytes))
     }
 
     /// A counted sequence of bytes.
@@ -376,9 +381,7 @@ macro_rules! wire {
 /// The layout of a bare result vector: no count, 8 bytes a value.
 pub fn encode_vector(v: &[f64]) -> Vec<u8> {
     let mut w = Writer::default();
-    for &x in v {
-        w.f64(x);
-    }
+    w.bare(v);
     w.0
 }
 
@@ -387,8 +390,12 @@ pub fn decode_vector(bytes: &[u8]) -> Result<Vec<f64>, WireError> {
     if !bytes.len().is_multiple_of(8) {
         return Err(WireError::Truncated);
     }
-    let mut r = Reader::new(bytes);
-    (0..bytes.len() / 8).map(|_| r.f64()).collect()
+    Ok(numbers(bytes))
+}
+
+/// All numbers of these bytes; in one loop that has no calls, because all rows of a site pass here.
+fn numbers(bytes: &[u8]) -> Vec<f64> {
+    bytes.as_chunks().0.iter().map(|bits| f64::from_le_bytes(*bits)).collect()
 }
 
 #[cfg(test)]
