@@ -1,9 +1,11 @@
 //! `cargo xtask bench chain`: how fast the embedded chain is, beside anvil and alone, written into
-//! `docs/performance.md`.
+//! `docs/performance.md`. The other benchmarks are in modules below.
 //!
 //! The measuring is done by the benchmark in `crates/ledger/benches/chain`; this module installs the pinned anvil, builds
 //! both programs, and makes tables of the numbers. At home, a machine without Node.js or without an anvil for it skips
 //! and says so; with `CI` set that is a failure.
+
+mod guest;
 
 use std::env;
 use std::fmt::Write as _;
@@ -14,6 +16,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
+
+pub use guest::{GuestArgs, guest};
 
 const BEGIN: &str = "<!-- written by `cargo xtask bench chain`: do not edit -->";
 const END: &str = "<!-- end of `cargo xtask bench chain` -->";
@@ -54,14 +58,14 @@ pub fn chain(args: &ChainArgs) -> Result<()> {
         println!("{text}");
         return Ok(());
     }
-    let section = section(&results, &facts(&root, &anvil)?)?;
+    let section = section(&results, &with_anvil(facts(&root)?, &anvil)?)?;
     print!("{section}");
     if args.print {
         return Ok(());
     }
     let path = root.join("docs").join("performance.md");
     let document = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    fs::write(&path, replace(&document, &section)?)
+    fs::write(&path, replace(&document, &section, BEGIN, END)?)
         .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
@@ -128,15 +132,23 @@ struct Facts {
     versions: String,
 }
 
-fn facts(root: &Path, anvil: &Path) -> Result<Facts> {
-    let said = |program: &str, arguments: &[&str]| -> Result<String> {
-        let output = Command::new(program)
-            .args(arguments)
-            .current_dir(root)
-            .output()
-            .with_context(|| format!("could not start `{program}`"))?;
-        Ok(String::from_utf8(output.stdout)?.lines().next().unwrap_or_default().trim().to_owned())
-    };
+/// The first line that a program says.
+fn said(root: &Path, program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(root)
+        .output()
+        .with_context(|| format!("could not start `{program}`"))?;
+    Ok(String::from_utf8(output.stdout)?.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+fn with_anvil(facts: Facts, anvil: &Path) -> Result<Facts> {
+    let version = said(Path::new("."), &anvil.display().to_string(), &["--version"])?;
+    Ok(Facts { versions: format!("{}; {version}", facts.versions), ..facts })
+}
+
+fn facts(root: &Path) -> Result<Facts> {
+    let said = |program: &str, arguments: &[&str]| said(root, program, arguments);
     let changed = !said("git", &["status", "--porcelain", "--untracked-files=no"])?.is_empty();
     let commit = said("git", &["rev-parse", "--short", "HEAD"])?;
     let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -157,11 +169,7 @@ fn facts(root: &Path, anvil: &Path) -> Result<Facts> {
             env::consts::ARCH,
             processor.unwrap_or("unknown").trim()
         ),
-        versions: format!(
-            "{}; {}",
-            said("rustc", &["--version"])?,
-            said(&anvil.display().to_string(), &["--version"])?
-        ),
+        versions: said("rustc", &["--version"])?,
     })
 }
 
@@ -306,12 +314,13 @@ fn section(results: &Value, facts: &Facts) -> Result<String> {
 }
 
 /// Puts `section` between the markers, which are added at the end of a document that has none.
-fn replace(document: &str, section: &str) -> Result<String> {
-    let section = format!("{BEGIN}\n{section}{END}\n");
-    let Some(start) = document.find(BEGIN) else {
+fn replace(document: &str, section: &str, begin: &str, end_mark: &str) -> Result<String> {
+    let section = format!("{begin}\n{section}{end_mark}\n");
+    let Some(start) = document.find(begin) else {
         return Ok(format!("{}\n\n{section}", document.trim_end()));
     };
-    let end = document.find(END).filter(|end| *end > start).context("the end marker is missing")? + END.len();
+    let end = document.find(end_mark).filter(|end| *end > start).context("the end marker is missing")?
+        + end_mark.len();
     let before = document.get(..start).unwrap_or_default();
     let after = document.get(end..).unwrap_or_default().trim_start_matches('\n');
     let gap = if after.is_empty() { "" } else { "\n" };
@@ -334,11 +343,11 @@ mod tests {
 
     #[test]
     fn the_section_replaces_itself_and_nothing_else() {
-        let once = replace("# Title\n\ntext\n", "one\n").unwrap();
+        let once = replace("# Title\n\ntext\n", "one\n", BEGIN, END).unwrap();
         assert_eq!(once, format!("# Title\n\ntext\n\n{BEGIN}\none\n{END}\n"));
-        let twice = replace(&format!("{once}\n## After\n"), "two\n").unwrap();
+        let twice = replace(&format!("{once}\n## After\n"), "two\n", BEGIN, END).unwrap();
         assert_eq!(twice, format!("# Title\n\ntext\n\n{BEGIN}\ntwo\n{END}\n\n## After\n"));
-        assert!(replace(BEGIN, "lost").is_err());
+        assert!(replace(BEGIN, "lost", BEGIN, END).is_err());
     }
 
     #[test]

@@ -60,6 +60,8 @@ enum Command {
 enum Bench {
     /// The embedded chain beside anvil, in process, and replayed (needs Node.js and npm; a few minutes).
     Chain(bench::ChainArgs),
+    /// The methods as modules in the engine, beside the same source as native code (a minute after the build).
+    Guest(bench::GuestArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -68,6 +70,7 @@ fn main() -> anyhow::Result<()> {
         Command::Audit(options) => audit::run(&options),
         Command::Bans => bans::run(),
         Command::Bench { what: Bench::Chain(args) } => bench::chain(&args),
+        Command::Bench { what: Bench::Guest(args) } => bench::guest(&args),
         Command::Ci => {
             let status = std::process::Command::new("bash").arg(".ci/run").status()?;
             anyhow::ensure!(status.success(), "CI failed: {status}");
