@@ -112,6 +112,11 @@ sums, model, modules and sources are compared with hashes on the ledger. A file 
 check opened, unless the ledger names it as an update, as the opening of a share or as a partial sum: those of donors and members who
 left may lie there.
 What no row can show: that lists which grow by somebody's own will, such as declined decisions, are complete.
+
+`histone verify --model N` needs no folder: it reads the ledger (a chain, executed again, or a node, which is believed) and the public
+blobs, collects from them what a run record would say of that model, and makes the same checks from `programs` to `queries` of it and
+of what it rests on. Beside them: that the contracts are ours and the members decide alone, and that the market has what it owes. There
+are no names of parties then, no printed result, and no decisions but those that the ledger names.
 ",
     );
     for (document, what) in DOCUMENTS {
