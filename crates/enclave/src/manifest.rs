@@ -566,7 +566,7 @@ mod tests {
             ("\"name\": \"logistic\"", "\"name\": \"Log istic\"", "`name`"),
             ("\"fuel\": 100000000000", "\"fuel\": 100000000000000000", "`limits.fuel`"),
             ("\"rounds\": 1100", "\"rounds\": 0", "`limits.rounds`"),
-            ("\"min\": 1, \"max\": 1024", "\"min\": 2, \"max\": 1", "`features`"),
+            ("\"day\"], \"min\": 1, \"max\": 1000", "\"day\"], \"min\": 2, \"max\": 1", "`features`"),
             ("\"outcome\": [\"yes/no\"]", "\"outcome\": []", "`outcome`"),
             ("\"decimals\": 3", "\"decimals\": 10", "`report.calibration_slope`"),
             ("\"default\": 50", "\"default\": 0", "`config.rounds`"),
