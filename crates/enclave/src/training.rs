@@ -15,7 +15,7 @@ use histone_federation::BoxError;
 use histone_federation::committee::PartialSum;
 use histone_federation::dispute;
 use histone_federation::header::RoundHeader;
-use histone_federation::open::{Aggregate, open_and_name};
+use histone_federation::open::{self, Aggregate, open_and_name};
 use histone_federation::training::Finished;
 use histone_federation::update::{self, Hpke, Survivor, Survivors};
 use histone_program_sdk::config::Config;
@@ -61,12 +61,22 @@ pub struct RoundTranscript {
 impl RoundTranscript {
     /// Recomputes the sum, from the partial sums that agree; gives the seats whose partial sums are wrong beside it.
     pub fn open(&self) -> Result<(Aggregate, Vec<u8>), BoxError> {
+        let (survivors, partials) = self.read()?;
+        let blobs: Vec<Blob> = self.survivors.iter().map(|(_, blob)| blob.clone()).collect();
+        Ok(open_and_name(&self.header, &survivors, &blobs, &partials)?)
+    }
+
+    /// The seats whose partial sums are wrong. The sum itself is not recomputed.
+    pub fn wrong_partials(&self) -> Result<Vec<u8>, BoxError> {
+        let (survivors, partials) = self.read()?;
+        Ok(open::name(&self.header, &survivors, &partials)?)
+    }
+
+    fn read(&self) -> Result<(Survivors, Vec<PartialSum>), BoxError> {
         let list = self.survivors.iter().map(|(donor, blob)| Survivor { donor: *donor, blob: blob.hash().0 });
         let survivors = Survivors::new(&self.header, list.collect())?;
-        let partials: Result<Vec<_>, _> =
-            self.partials.iter().map(|p| PartialSum::decode(p, &self.header)).collect();
-        let blobs: Vec<Blob> = self.survivors.iter().map(|(_, blob)| blob.clone()).collect();
-        Ok(open_and_name(&self.header, &survivors, &blobs, &partials?)?)
+        let partials = self.partials.iter().map(|p| PartialSum::decode(p, &self.header));
+        Ok((survivors, partials.collect::<Result<_, _>>()?))
     }
 
     /// Donors whose updates are in the sum.

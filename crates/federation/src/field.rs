@@ -150,6 +150,13 @@ impl core::ops::Sub for Fp {
 impl core::ops::Mul for Fp {
     type Output = Fp;
     fn mul(self, other: Fp) -> Fp {
+        Fp(reduce(self.product(other)))
+    }
+}
+
+impl Fp {
+    /// A number in the class of the product, at most `2 P`.
+    fn product(self, other: Fp) -> u128 {
         const LOW: u128 = u64::MAX as u128;
         let (a0, a1) = (self.0 & LOW, self.0 >> 64);
         let (b0, b1) = (other.0 & LOW, other.0 >> 64);
@@ -158,8 +165,32 @@ impl core::ops::Mul for Fp {
         let middle = a0 * b1 + a1 * b0;
         let (low, carry) = low.overflowing_add(middle << 64);
         let high = a1 * b1 + (middle >> 64) + u128::from(carry);
-        // The product is high * 2^128 + low, and 2^127 = 1.
-        Fp(reduce((low & P) + ((high << 1) | (low >> 127))))
+        // The product is high * 2^128 + low, and 2^127 = 1. Both parts are at most P.
+        (low & P) + ((high << 1) | (low >> 127))
+    }
+}
+
+/// A sum of products that is brought below `P` once, at its end.
+#[derive(Clone, Copy)]
+pub(crate) struct Sum(
+    /// At most `P`.
+    u128,
+);
+
+impl Sum {
+    /// Nothing was added yet.
+    pub(crate) const ZERO: Sum = Sum(0);
+
+    /// Adds `a * b`.
+    pub(crate) fn add_product(&mut self, a: Fp, b: Fp) {
+        // Twice P or less becomes P or less when its top bit is taken as one.
+        let fold = |x: u128| (x & P) + (x >> 127);
+        self.0 = fold(self.0 + fold(a.product(b)));
+    }
+
+    /// The sum.
+    pub(crate) fn element(self) -> Fp {
+        Fp::new(self.0)
     }
 }
 
@@ -265,6 +296,9 @@ mod tests {
             prop_assert_eq!((a + b) + c, a + (b + c));
             prop_assert_eq!((a + b) - b, a);
             prop_assert_eq!(a * b, slow_mul(a, b));
+            let mut sum = Sum::ZERO;
+            [(a, b), (b, c), (c, a), (c, c)].into_iter().for_each(|(x, y)| sum.add_product(x, y));
+            prop_assert_eq!(sum.element(), a * b + b * c + c * a + c * c);
             let small = (b.value() & 0xff) as u8;
             prop_assert_eq!(a.times_small_plus(small, c), a * Fp::new(small.into()) + c);
             prop_assert_eq!((a * b) * c, a * (b * c));

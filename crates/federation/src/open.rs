@@ -107,6 +107,50 @@ pub fn open_and_name(
     }
 }
 
+/// Names the members whose partial sums contradict the others, as [`open_and_name`] does, without opening the sum: for this
+/// the partial sums alone are needed.
+pub fn name(
+    header: &RoundHeader,
+    survivors: &Survivors,
+    partials: &[PartialSum],
+) -> Result<Vec<u8>, OpenError> {
+    check_origin(header, survivors, partials)?;
+    let check = |partials: &[&PartialSum]| {
+        let shares: Vec<_> = partials.iter().map(|p| (p.member, p.numbers())).collect();
+        share::check(&shares, header.threshold()).map_err(OpenError::Partials)
+    };
+    let all: Vec<_> = partials.iter().collect();
+    match check(&all) {
+        Err(OpenError::Partials(ShareError::Wrong { members })) => {
+            let honest: Vec<_> = all.into_iter().filter(|p| !members.contains(&p.member)).collect();
+            if honest.len() <= usize::from(header.threshold()) {
+                return Err(OpenError::Partials(ShareError::Wrong { members }));
+            }
+            check(&honest)?;
+            Ok(members)
+        }
+        result => result.map(|()| Vec::new()),
+    }
+}
+
+/// The survivor set and the partial sums are of this round, and these of this set.
+fn check_origin(
+    header: &RoundHeader,
+    survivors: &Survivors,
+    partials: &[PartialSum],
+) -> Result<(), OpenError> {
+    if !survivors.belongs_to(header) {
+        return Err(OpenError::OtherRound);
+    }
+    let stray = |p: &&PartialSum| {
+        p.header != header.hash() || p.survivors != survivors.hash() || p.member > header.members()
+    };
+    match partials.iter().find(stray) {
+        Some(p) => Err(OpenError::OtherSum { member: p.member }),
+        None => Ok(()),
+    }
+}
+
 /// Sums the masked updates, takes off the sum of the masks, and decodes.
 ///
 /// `blobs` are in the order of the survivors. Every partial sum given is checked against the others; wrong ones are
@@ -117,14 +161,7 @@ pub fn open(
     blobs: &[Blob],
     partials: &[PartialSum],
 ) -> Result<Aggregate, OpenError> {
-    if !survivors.belongs_to(header) {
-        return Err(OpenError::OtherRound);
-    }
-    for p in partials {
-        if p.header != header.hash() || p.survivors != survivors.hash() || p.member > header.members() {
-            return Err(OpenError::OtherSum { member: p.member });
-        }
-    }
+    check_origin(header, survivors, partials)?;
     let mut sum = vec![Fp::ZERO; header.dimension()];
     for update in survivors.read_blobs(header, blobs).map_err(OpenError::Blob)? {
         update.add_ciphertext(&mut sum);

@@ -8,7 +8,7 @@ use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::field::{Element, Fp};
+use crate::field::{Element, Fp, Sum};
 
 /// Numbers of each share that are combined at once, so that they stay near the processor.
 const STRETCH: usize = 256;
@@ -115,6 +115,23 @@ pub fn reconstruct(shares: &[(u8, &[Fp])], threshold: u8) -> Result<Vec<Fp>, Sha
 
 /// The same for shares as they lie in blobs.
 pub(crate) fn combine<E: Element>(shares: &[(u8, &[E])], threshold: u8) -> Result<Vec<Fp>, ShareError> {
+    let mut secret = Vec::new();
+    secret.reserve_exact(shares.first().map_or(0, |s| s.1.len()));
+    walk(shares, threshold, Some(&mut secret))?;
+    Ok(secret)
+}
+
+/// Whether shares agree, as [`reconstruct`] checks it; what they are shares of is not computed.
+pub(crate) fn check<E: Element>(shares: &[(u8, &[E])], threshold: u8) -> Result<(), ShareError> {
+    walk(shares, threshold, None)
+}
+
+/// Checks all shares against each other and, if it is asked for, puts the secret together.
+fn walk<E: Element>(
+    shares: &[(u8, &[E])],
+    threshold: u8,
+    mut secret: Option<&mut Vec<Fp>>,
+) -> Result<(), ShareError> {
     let t = usize::from(threshold);
     if t == 0 || shares.len() < t {
         return Err(ShareError::TooFew { got: shares.len(), threshold });
@@ -130,27 +147,28 @@ pub(crate) fn combine<E: Element>(shares: &[(u8, &[E])], threshold: u8) -> Resul
     }
     let (base, extra) = shares.split_at(t);
     let points: Vec<u8> = base.iter().map(|s| s.0).collect();
-    // The secret, and what each further member must have.
-    let secret = lagrange(&points, 0);
+    // The weights of the secret, and those of what each further member must have.
+    let weights = lagrange(&points, 0);
     let checks: Vec<(Vec<Fp>, &[E])> = extra.iter().map(|s| (lagrange(&points, s.0), s.1)).collect();
-    let combined = |weights: &[Fp], from: usize, out: &mut [Fp]| {
-        out.fill(Fp::ZERO);
+    let combined = |weights: &[Fp], from: usize, out: &mut [Sum]| {
+        out.fill(Sum::ZERO);
         for (&weight, (_, share)) in weights.iter().zip(base) {
             for (o, x) in out.iter_mut().zip(share.iter().skip(from)) {
-                *o += weight * x.element();
+                o.add_product(weight, x.element());
             }
         }
     };
-    let mut out = vec![Fp::ZERO; expected];
-    let mut expectation = [Fp::ZERO; STRETCH];
+    let mut sums = [Sum::ZERO; STRETCH];
     let mut agree = true;
-    for (i, stretch) in out.chunks_mut(STRETCH).enumerate() {
-        let from = i * STRETCH;
-        combined(&secret, from, stretch);
+    for from in (0..expected).step_by(STRETCH) {
+        let sums = &mut sums[..STRETCH.min(expected - from)];
         for (weights, share) in &checks {
-            let expectation = &mut expectation[..stretch.len()];
-            combined(weights, from, expectation);
-            agree &= expectation.iter().zip(share.iter().skip(from)).all(|(e, x)| *e == x.element());
+            combined(weights, from, sums);
+            agree &= sums.iter().zip(share.iter().skip(from)).all(|(s, x)| s.element() == x.element());
+        }
+        if let Some(secret) = &mut secret {
+            combined(&weights, from, sums);
+            secret.extend(sums.iter().map(|s| s.element()));
         }
     }
     if !agree {
@@ -159,7 +177,7 @@ pub(crate) fn combine<E: Element>(shares: &[(u8, &[E])], threshold: u8) -> Resul
             None => ShareError::Inconsistent { got: shares.len() },
         });
     }
-    Ok(out)
+    Ok(())
 }
 
 /// The members outside of the one largest set of agreeing shares, when that set is unique: `e` wrong shares are found

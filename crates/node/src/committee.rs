@@ -204,14 +204,14 @@ impl CommitteeMember {
         Ok(world.blobs.put_blob(partial.blob())?)
     }
 
-    /// Opens the sum as anybody can, and says which members' partial sums contradict the others. A donor can bring that about
+    /// Says which members' partial sums contradict the others, as anybody can. A donor can bring that about
     /// with a share that it made wrong, so it costs them nothing but the name. Gives their accounts.
     pub async fn name_liars(
         &mut self,
         transcript: &RoundTranscript,
         world: &World,
     ) -> Result<Vec<Address>, NodeError> {
-        let (_, wrong) = transcript.open().map_err(|e| NodeError::Round(e.to_string()))?;
+        let wrong = transcript.wrong_partials().map_err(|e| NodeError::Round(e.to_string()))?;
         let f = transcript.header.fields();
         let mut named = Vec::new();
         for seat in wrong {

@@ -3,7 +3,7 @@
 use histone_federation::committee::{CommitteeError, Member, PartialSum};
 use histone_federation::field::ENCODED_LEN;
 use histone_federation::header::{HeaderError, RoundFields, RoundHeader};
-use histone_federation::open::{OpenError, open, open_and_name};
+use histone_federation::open::{OpenError, name, open, open_and_name};
 use histone_federation::share::ShareError;
 use histone_federation::update::{Survivors, SurvivorsError, Update, UpdateError, blob_hash, seal_update};
 
@@ -250,6 +250,11 @@ fn members_that_lie_are_named() {
     let (sum, wrong) =
         open_and_name(&s.header, &s.survivors, &refs(&s.blobs), &[first(6), vec![lie(6)]].concat()).unwrap();
     assert_eq!((sum.redundancy(), wrong), (1, vec![7]));
+    // Who only wants the names needs no blob for them, and gets the same.
+    let named = |partials: &[PartialSum]| name(&s.header, &s.survivors, partials);
+    assert_eq!(named(&[first(6), vec![lie(6)]].concat()).unwrap(), [7]);
+    assert!(named(&s.partials).unwrap().is_empty());
+    assert!(matches!(named(&few), Err(OpenError::Partials(ShareError::Inconsistent { got: 6 }))));
     // Nothing can be told from the threshold alone, and the result says so.
     let blind = [first(4), vec![lie(4)]].concat();
     assert!(opened(&blind).map_or(true, |sum| sum.redundancy() == 0));
