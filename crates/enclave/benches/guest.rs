@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use histone_enclave::engine::Engine;
-use histone_enclave::method::HostedMethod;
+use histone_enclave::method::{HostedMethod, blocks};
 use histone_enclave::program::{Limits, Program};
 use histone_program_linear::Linear;
 use histone_program_logistic::Logistic;
@@ -26,8 +26,6 @@ use serde_json::{Value, json};
 
 /// Rows and features.
 const SHAPES: [(usize, usize); 2] = [(20_000, 50), (2_000, 500)];
-/// Rows of a block.
-const BLOCK_ROWS: usize = histone_enclave::method::BLOCK_ROWS;
 /// Pairs, where `--pairs` does not say it.
 const PAIRS: usize = 9;
 
@@ -52,21 +50,16 @@ fn rows(rows: usize, features: usize, yes_no: bool) -> Rows {
         state ^= state << 17;
         (state >> 11) as f64 / (1_u64 << 53) as f64
     };
-    let mut blocks = Vec::new();
-    for from in (0..rows).step_by(BLOCK_ROWS) {
-        let count = BLOCK_ROWS.min(rows - from);
-        let mut block = Block { columns: features + 1, draws: Vec::new(), values: Vec::new() };
-        for _ in 0..count {
-            block.draws.push(uniform());
-            // About normal; the first ten say something about the outcome.
-            let row: Vec<f64> = (0..features).map(|_| (0..4).map(|_| uniform() - 0.5).sum::<f64>()).collect();
-            let signal = row.iter().take(10).sum::<f64>() + 2.0 * (uniform() - 0.5);
-            block.values.extend(row);
-            block.values.push(if yes_no { f64::from(u8::from(signal > 0.0)) } else { signal });
-        }
-        blocks.push(block.encode().into());
+    let (mut draws, mut values) = (Vec::new(), Vec::new());
+    for _ in 0..rows {
+        draws.push(uniform());
+        // About normal; the first ten say something about the outcome.
+        let row: Vec<f64> = (0..features).map(|_| (0..4).map(|_| uniform() - 0.5).sum::<f64>()).collect();
+        let signal = row.iter().take(10).sum::<f64>() + 2.0 * (uniform() - 0.5);
+        values.extend(row);
+        values.push(if yes_no { f64::from(u8::from(signal > 0.0)) } else { signal });
     }
-    Rows(blocks)
+    Rows(blocks(features + 1, &draws, &values))
 }
 
 fn config(features: usize, yes_no: bool) -> Config {

@@ -20,8 +20,14 @@ use histone_program_sdk::wire::{Wire, WireError, decode_vector, encode_vector};
 use crate::engine::{Budget, ForOwner, LoadedProgram, RunError};
 use crate::manifest::{Field, Manifest};
 
-/// Rows in a block of private input, so that a block is a few MiB at the most for the usual tables.
-pub const BLOCK_ROWS: usize = 4096;
+/// Bytes of a block of private input, about. A block is there twice while it is read, as bytes and as numbers, in memory that
+/// begins fresh with each call: the more of it is touched for the first time, the more a call waits for the kernel.
+const BLOCK_BYTES: usize = 512 << 10;
+
+/// Rows in a block of so many columns.
+fn block_rows(columns: usize) -> usize {
+    (BLOCK_BYTES / (8 * (columns + 1))).max(64)
+}
 
 /// Facts that a method may give of one training, and their bytes: a reader's screen and memory have ends.
 const MAX_FACTS: usize = 1_000;
@@ -401,12 +407,13 @@ impl<'a> LocalTraining<'a> {
     }
 }
 
-/// The bytes of rows in blocks of [`BLOCK_ROWS`], as the private half reads them: `columns` values a row, and a draw each.
+/// The bytes of rows in blocks, as the private half reads them: `columns` values a row, and a draw each.
 pub fn blocks(columns: usize, draws: &[f64], values: &[f64]) -> Vec<Arc<[u8]>> {
     let columns = columns.max(1);
+    let rows = block_rows(columns);
     draws
-        .chunks(BLOCK_ROWS)
-        .zip(values.chunks(BLOCK_ROWS * columns))
+        .chunks(rows)
+        .zip(values.chunks(rows * columns))
         .map(|(draws, values)| Block { columns, draws: draws.into(), values: values.into() }.encode().into())
         .collect()
 }
