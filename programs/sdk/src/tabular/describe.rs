@@ -6,7 +6,7 @@ use crate::method::{Numbers, Segment};
 use crate::refusal::Refusal;
 use crate::wire;
 
-use super::design::{clip, present};
+use super::design::{clip, clip_at, present, scale};
 use super::select::{Part, Selection, class};
 use super::{MAX_COLUMNS, MAX_ROWS};
 
@@ -69,6 +69,7 @@ pub(super) fn site(config: &Config, data: &dyn Data) -> Result<Vec<f64>, Refusal
     let selection = Selection::of(config, data)?;
     let mut head = [0.0; 4];
     let (mut here, mut clipped) = (vec![0.0; f], vec![0.0; f]);
+    let scales: Vec<(f64, f64)> = config.features.iter().map(scale).collect();
     let mut sums: Vec<Vec<f64>> = config.features.iter().map(|x| vec![0.0; width(&x.kind)]).collect();
     data.each(config.columns(), &mut |draw, values| {
         let (features, outcome) = values.split_at(f);
@@ -103,7 +104,7 @@ pub(super) fn site(config: &Config, data: &dyn Data) -> Result<Vec<f64>, Refusal
                     sums[i][level] += 1.0;
                 }
                 _ => {
-                    let (u, outside) = clip(x, v);
+                    let (u, outside) = clip_at(x, scales[i], v);
                     clipped[i] += f64::from(u8::from(outside));
                     sums[i][0] += u;
                     sums[i][1] += u * u;
