@@ -24,9 +24,9 @@ use crate::manifest::{Field, Manifest};
 /// begins fresh with each call: the more of it is touched for the first time, the more a call waits for the kernel.
 const BLOCK_BYTES: usize = 512 << 10;
 
-/// Rows in a block of so many columns.
+/// Rows in a block of so many columns: few columns make no longer blocks, so that small tables have several, too.
 fn block_rows(columns: usize) -> usize {
-    (BLOCK_BYTES / (8 * (columns + 1))).max(64)
+    (BLOCK_BYTES / (8 * (columns + 1))).clamp(64, 4096)
 }
 
 /// Facts that a method may give of one training, and their bytes: a reader's screen and memory have ends.
