@@ -69,7 +69,7 @@ mod used;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use histone_attestation::platform::is_simulated;
+use histone_attestation::platform::PLATFORMS;
 use histone_contracts::Deployment;
 use histone_ledger::Connection;
 use histone_protocol::Address;
@@ -296,12 +296,12 @@ async fn model_checks(run: &run::Run, reporter: &mut Reporter<'_>) -> result::Fo
         plans: &recruited.plans,
         committees: &committees,
     };
-    let (check, trained) = rounds::check(run, &basis);
+    let (check, ends) = rounds::check(run, &basis);
     reporter.add(check);
-    let (check, sites) = evaluations::check(run, donors, &enclaves, &recruited.plans, &trained);
+    let (check, sites) = evaluations::check(run, donors, &enclaves, &recruited.plans, &ends);
     reporter.add(check);
     reporter.add(queries::check(run, &enclaves));
-    result::Found { trained, recruited, datasets, sites }
+    result::Found { trained: ends.trained, recruited, datasets, sites }
 }
 
 /// What nobody can check. On a network the check of the chain says so of the history; of real hardware there would be something
@@ -309,7 +309,7 @@ async fn model_checks(run: &run::Run, reporter: &mut Reporter<'_>) -> result::Fo
 fn open_ends(platform: Platform, on_network: bool) -> impl Iterator<Item = Check> {
     let checked = move |name: &str| match name {
         "one history" => on_network,
-        "hardware" => !is_simulated(platform),
+        "hardware" => PLATFORMS.iter().any(|p| p.platform() == platform && !p.simulated()),
         _ => false,
     };
     let open = NOT_CHECKABLE.into_iter().filter(move |(name, _)| !checked(name));

@@ -33,6 +33,8 @@ const RECEIPT_PAUSE: Duration = Duration::from_millis(500);
 pub struct Connection {
     provider: Arc<DynProvider<Ethereum>>,
     what: Arc<str>,
+    /// In this process: one node, which is never behind itself.
+    embedded: bool,
 }
 
 impl Connection {
@@ -51,13 +53,17 @@ impl Connection {
     /// A service that takes requests somewhere: in this process or not, shown to people as `what`.
     pub(crate) fn over(service: impl IntoBoxTransport, local: bool, what: &str) -> Self {
         let provider = RootProvider::<Ethereum>::new(RpcClient::new(service, local));
-        Self { provider: Arc::new(provider.erased()), what: what.into() }
+        Self { provider: Arc::new(provider.erased()), what: what.into(), embedded: local }
     }
 
     /// What is reached, for people: `embedded chain`, or scheme, host and port of a node. The rest of an address may hold
     /// a secret and is left out.
     pub fn what(&self) -> &str {
         &self.what
+    }
+
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.embedded
     }
 
     pub(crate) fn provider(&self) -> &DynProvider<Ethereum> {

@@ -228,7 +228,7 @@ fn report(
         && report.root == version.root
         && report.rows == version.rows
         && report.quality == version.quality
-        && report.platform == run.record.platform;
+        && run.terms().platforms.contains(&report.platform);
     problems.expect(agrees, || format!("{} says something else than the ledger", of()));
     let notice = run.blob(report.notice).and_then(|blob| addressed(&blob).map_err(|e| told(&e)));
     problems.take(notice, || format!("the notice to the committee of {}", of()));

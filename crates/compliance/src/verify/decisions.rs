@@ -184,7 +184,7 @@ fn paper(
         format!("the plan of model {id} is {} in run.json, {} on the ledger", model.plan, e.planHash)
     });
     let plan = plan(run, e, model, &paper, findings);
-    if model.is_trained() {
+    if model.is_trained() && run.is_whole() {
         let (believed, record) = (&paper.appraisal, &run.record);
         let same = believed.platforms == [record.platform]
             && believed.simulated_vendors == [record.vendor]
@@ -267,7 +267,10 @@ fn decisions(
     let mut declined = Vec::new();
     let last = run.history.last_time();
     let mut decided: BTreeMap<B256, Verdict> = BTreeMap::new();
-    for &blob in &model.decisions {
+    // Outside of a folder the decisions are those that donations name, and whoever donates names what it likes: the others are
+    // nobody's fault but its own.
+    let counts = |blob: &&B256| run.is_whole() || donors.values().any(|d| d.counts && d.decision == **blob);
+    for &blob in model.decisions.iter().filter(counts) {
         let read = run.signed::<DecisionRecord>(blob);
         let Some((record, signer)) = findings.take(read, || format!("a decision on model {id}")) else {
             continue;

@@ -6,7 +6,6 @@ use histone_attestation::cohort::EnclaveFacts;
 use histone_attestation::{AppraisalPolicy, CLOCK_SKEW, Expected, appraise, platform};
 use histone_contracts::{Contract, Datasets, Enclaves, Market};
 use histone_enclave::{query, training, validation};
-use histone_protocol::consent::AppraisalTerms;
 use histone_protocol::evidence::EnclaveKeys;
 use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::ProgramKind;
@@ -185,7 +184,10 @@ impl Claim {
 pub(super) fn check(run: &Run, used: &Used) -> (Check, Appraised) {
     let mut findings = Findings::new("enclaves");
     let mut appraised = Appraised::default();
-    let claims = claims(run);
+    let mut claims = claims(run);
+    if let Some(signers) = of_model(run, used) {
+        claims.retain(|claim| signers.contains(&claim.signer));
+    }
     let relied = relied(run, used, &claims);
     let mut unbelieved = BTreeSet::new();
     for claim in &claims {
@@ -229,7 +231,7 @@ pub(super) fn check(run: &Run, used: &Used) -> (Check, Appraised) {
         let showings = claims.iter().filter(|c| c.evidence == *blob).count();
         let times = listed.entry(*blob).or_default();
         *times += 1;
-        findings.expect(showings > 0, || {
+        findings.expect(showings > 0 || !run.is_whole(), || {
             format!("the evidence {blob} in run.json is of no enclave on the ledger")
         });
         findings.expect(showings == 0 || *times <= showings, || {
@@ -246,6 +248,23 @@ pub(super) fn check(run: &Run, used: &Used) -> (Check, Appraised) {
         holds.push_str(&format!("; {others} showed evidence that is not believed, and nothing rests on it"));
     }
     (findings.check(holds), appraised)
+}
+
+/// The enclaves that have to do with the models that are looked at: what else the ledger has is not appraised. All of them,
+/// where the record is of everything.
+fn of_model(run: &Run, used: &Used) -> Option<BTreeSet<Address>> {
+    if run.is_whole() {
+        return None;
+    }
+    let donated = run.events::<Market::Donated>(Contract::Market).into_iter();
+    let donated = donated.filter(|s| run.covers(s.event.modelId)).map(|s| s.event.enclave);
+    let listed = |id: B256| run.record.datasets.iter().any(|d| d.id == id);
+    let first = run.events::<Datasets::DatasetRegistered>(Contract::Datasets).into_iter();
+    let first = first.filter(|s| listed(s.event.id)).map(|s| s.event.enclave);
+    let later = run.events::<Datasets::DatasetUpdated>(Contract::Datasets).into_iter();
+    let later = later.filter(|s| listed(s.event.id)).map(|s| s.event.enclave);
+    let serving = used.serving.iter().map(|(signer, _)| *signer);
+    Some(donated.chain(first).chain(later).chain(serving).collect())
 }
 
 /// The showings on which the run rests, by position: the one that was the newest when something was made with an enclave. What
@@ -340,16 +359,16 @@ fn one(run: &Run, claim: &Claim) -> Result<(Purpose, (u64, u64)), String> {
         measurement: claim.measurement,
         init_data,
     };
-    let policy = AppraisalPolicy::of(&AppraisalTerms {
-        platforms: vec![run.record.platform],
-        max_age_seconds: run.record.evidence_max_age,
-        simulated_vendors: vec![run.record.vendor],
-    });
+    let terms = run.terms();
+    let policy = AppraisalPolicy::of(&terms);
     // As of its own date: evidence may be shown again when it is old. Whether it was young enough is asked where something
     // rests on it, and how long the ledger has it is its operator's word.
     let attested = appraise(&bytes, &expected, &policy, claims.issued_at).map_err(|e| told(&e))?;
-    if attested.platform() != run.record.platform {
-        return Err(format!("its evidence is of another platform than {}", run.record.platform));
+    if !terms.platforms.contains(&attested.platform()) {
+        return Err(format!(
+            "its evidence is of the platform {}, which is not believed here",
+            attested.platform()
+        ));
     }
     if claim.platform != attested.platform().code() {
         return Err(format!(

@@ -10,7 +10,7 @@ use histone_protocol::report::{NamedValue, SiteEvaluation};
 use super::decisions::Donors;
 use super::enclaves::{Appraised, Purpose};
 use super::findings::{Findings, count};
-use super::rounds::Trained;
+use super::rounds::{Ends, Trained};
 use super::run::Run;
 use super::{Check, Outcome};
 use crate::folder::ModelRecord;
@@ -29,12 +29,17 @@ pub(super) fn check(
     donors: &Donors,
     enclaves: &Appraised,
     plans: &BTreeMap<u64, Plan>,
-    trained: &BTreeMap<u64, Trained>,
+    ends: &Ends,
 ) -> (Check, BTreeMap<u64, Sites>) {
     let mut findings = Findings::new("evaluations");
     let (mut holds, mut open, mut sites) = (Vec::new(), false, BTreeMap::new());
     for model in run.record.models.iter().filter(|model| model.is_trained()) {
-        let Some(trained) = trained.get(&model.model_id) else {
+        if ends.open.contains(&model.model_id) {
+            holds.push(format!("the training of model {} has not ended", model.model_id));
+            open = true;
+            continue;
+        }
+        let Some(trained) = ends.trained.get(&model.model_id) else {
             findings.fail("there is no recomputed model to compare them with");
             continue;
         };
@@ -45,7 +50,7 @@ pub(super) fn check(
         holds.push(said);
         sites.insert(model.model_id, silent);
     }
-    if sites.is_empty() && findings.clean() {
+    if sites.is_empty() && !open && findings.clean() {
         open = true;
         holds.push("no model was trained of which anybody could say anything".into());
     }
@@ -89,8 +94,9 @@ fn of_model(
         });
         findings
             .expect(site.ledger == run.deployment().id(), || format!("{} is about another ledger", what()));
-        findings
-            .expect(site.platform == run.record.platform, || format!("{} is of another platform", what()));
+        findings.expect(run.terms().platforms.contains(&site.platform), || {
+            format!("{} is of another platform", what())
+        });
         findings.expect(is_report(fields, &site), || {
             format!("{} has not the fields of the method's report, within their ranges", what())
         });

@@ -14,8 +14,8 @@ use alloy_sol_types::{SolConstructor, SolType as _};
 use histone_chain::{Chain, ManualClock};
 use histone_contracts::book::Powers;
 use histone_contracts::{
-    AccessManager, Contract, Datasets, Deployment, Enclaves, HistoneGovernor, LedgerError, Market, Programs,
-    Rounds, TimelockController,
+    AccessManager, Contract, Datasets, Deployment, Enclaves, HistoneGovernor, LedgerError, Market, Members,
+    Programs, Rounds, TimelockController,
 };
 use histone_federation::training::model_hash;
 use histone_ledger::view::directories;
@@ -25,7 +25,7 @@ use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::Wire as _;
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::evidence::Platform;
-use histone_protocol::hash::sha256;
+use histone_protocol::hash::{blob_hash, sha256};
 use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::AuditReport;
 use histone_protocol::record::{Record, Signed};
@@ -34,7 +34,7 @@ use histone_protocol::{Address, B256};
 
 use super::findings::{Findings, count, told};
 use super::history::History;
-use super::record;
+use super::record::{self, MOST_BLOCKS};
 use super::run::{Counts, Head, Run};
 use super::used::Locked;
 use super::{Check, Outcome, Report, Reporter, VerifyError, model_checks, open_ends};
@@ -85,6 +85,7 @@ pub async fn verify_model(
         let (check, settings) = contracts(&history, ledger.deployment());
         let ours = check.outcome == Outcome::Holds;
         reporter.add(check);
+        reporter.add(powers(&history, ledger.deployment()));
         if let Some(settings) = settings.filter(|_| ours) {
             let store = BlobStore::at(blobs);
             let (check, run) = collect(blobs, store, number, settings, history, ledger, (counts, head));
@@ -134,13 +135,24 @@ async fn read(source: &Source) -> Result<(Check, Option<Read>), VerifyError> {
         Source::Node { node, directory, first_block } => {
             let last = node.head().await?;
             let ledger = Ledger::find(node.clone(), *directory).await?.as_of(last.block);
+            if last.block.saturating_sub(*first_block) > MOST_BLOCKS {
+                findings.fail(format!(
+                    "the node says that its last block is {}; more than {MOST_BLOCKS} blocks are not read: name a later --first-block",
+                    last.block
+                ));
+                return Ok((findings.check(String::new()), None));
+            }
             let told = History::told(node, *first_block, last.block, last.hash).await;
             let Some(history) = findings.take(told, || "the later checks were not made".into()) else {
                 return Ok((findings.check(String::new()), None));
             };
             let gas = history.sent.iter().fold(0u64, |sum, sent| sum.saturating_add(sent.gas));
             let transactions = history.sent.len() as u64;
-            let counts = Counts { blocks: last.block + 1 - first_block.min(&last.block), transactions, gas };
+            let counts = Counts {
+                blocks: (last.block - first_block.min(&last.block)).saturating_add(1),
+                transactions,
+                gas,
+            };
             let head = Head { hash: last.hash, state_digest: None };
             let detail = format!(
                 "the history is what {} says: {transactions} transactions in the blocks {first_block} to {}, head {}; its validators, not this program, executed it",
@@ -163,24 +175,67 @@ fn contracts(history: &History, d: &Deployment) -> (Check, Option<Settings>) {
     let Some((founder, settings)) = findings.take(made, || "not ours".into()) else {
         return (findings.check(String::new()), None);
     };
+    findings.take(settings.check(), || "the settings".into());
     record::ours(d, &settings, founder, history, &mut findings);
-    let mut powers = Powers::of(d);
-    let mut now = 0;
-    for (log, time) in history.logs() {
-        powers.see(log, Some(time));
-        now = time;
-    }
-    findings.expect(powers.handed_over(now), || {
-        format!("the members never decided alone: {}", powers.others(now).join("; "))
-    });
     let Settings { voting_delay, voting_period, quorum_percent, timelock_delay, token } = settings;
     let money = token.map_or_else(|| "a TEST token of its own".into(), |token| format!("the token {token}"));
     let check = findings.check(format!(
-        "{} contracts made with our code and named by the directory {}, money is {money}; the members decided alone since the hand-over: voting delay {voting_delay} s, voting period {voting_period} s, quorum {quorum_percent} %, timelock delay {timelock_delay} s at the beginning",
+        "{} contracts made with our code and named by the directory {}, money is {money}; voting delay {voting_delay} s, voting period {voting_period} s, quorum {quorum_percent} %, timelock delay {timelock_delay} s at the beginning",
         Contract::ALL.len(),
         d.directory
     ));
     (check, Some(settings))
+}
+
+/// Who decided: the members alone, from the hand-over on, and more than one of them.
+fn powers(history: &History, d: &Deployment) -> Check {
+    let mut findings = Findings::new("powers");
+    let mut powers = Powers::of(d);
+    let (mut now, mut handed_over) = (0, None);
+    for (log, time) in history.logs() {
+        powers.see(log, Some(time));
+        now = time;
+        if handed_over.is_none() && powers.handed_over(time) {
+            handed_over = Some(powers.exceptions());
+        }
+    }
+    for other in powers.others(now) {
+        findings.fail(format!("not the members alone decide: {other}"));
+    }
+    let Some(before) = handed_over else {
+        findings.fail("there was no moment from which on the members alone decided");
+        return findings.check(String::new());
+    };
+    // A decision of members may do that, too; whether it was theirs nobody can tell from events.
+    let since = powers.exceptions().saturating_sub(before);
+    let mut members: BTreeSet<Address> = BTreeSet::new();
+    let added = history.events::<Members::MemberAdded>(d, Contract::Members).into_iter();
+    let removed = history.events::<Members::MemberRemoved>(d, Contract::Members).into_iter();
+    let ordered = history.events::<TimelockController::CallScheduled>(d, Contract::Timelock).into_iter();
+    let mut turns: Vec<(usize, Option<(Address, bool)>)> =
+        added.map(|s| (s.order, Some((s.event.account, true)))).collect();
+    turns.extend(removed.map(|s| (s.order, Some((s.event.account, false)))));
+    turns.extend(ordered.map(|s| (s.order, None)));
+    turns.sort_by_key(|(order, _)| *order);
+    let mut lonely = 0;
+    for (_, turn) in turns {
+        match turn {
+            Some((account, true)) => drop(members.insert(account)),
+            Some((account, false)) => drop(members.remove(&account)),
+            None => lonely += usize::from(members.len() < 2),
+        }
+    }
+    let check = findings
+        .check(format!("{} decide alone since the hand-over", count(members.len(), "member", "members")));
+    if check.outcome == Outcome::Holds && (since > 0 || lonely > 0) {
+        let detail = format!(
+            "{} since the hand-over gave away power over the contracts for a time, and {} ordered by a vote of a single member: whether what was allowed then was the will of the members nobody can tell from here",
+            count(usize::try_from(since).unwrap_or(usize::MAX), "event", "events"),
+            count(lonely, "call was", "calls were")
+        );
+        return Check { name: "powers", outcome: Outcome::NotCheckable, detail };
+    }
+    check
 }
 
 /// Who founded the ledger and how, from the arguments of the constructors.
@@ -238,7 +293,8 @@ fn collect(
     let donated: Vec<_> = donated.filter(|s| s.event.modelId == id).map(|s| s.event).collect();
     let held = Held::read(dir);
     let there = |hash: &B256| held.names.contains(hash);
-    let decisions = donated.iter().map(|e| e.decision).filter(there).collect();
+    let decisions: BTreeSet<B256> = donated.iter().map(|e| e.decision).filter(there).collect();
+    let decisions = decisions.into_iter().collect();
     let mut model =
         ModelRecord::proposed(number, proposed.event.whitePaperHash, proposed.event.planHash, decisions);
     let finished = history.events::<Market::TrainingFinished>(&d, Contract::Market);
@@ -263,12 +319,13 @@ fn collect(
     let later = history.events::<Enclaves::EnclaveRefreshed>(&d, Contract::Enclaves).into_iter();
     let evidence = shown.map(|s| s.event.evidenceHash).chain(later.map(|s| s.event.evidenceHash));
     record.evidence = evidence.filter(there).collect::<BTreeSet<_>>().into_iter().collect();
-    let programs: BTreeSet<B256> =
-        [plan.programs.validation, plan.programs.training, plan.programs.query].into();
+    // The paper may believe further programs than the plan's.
+    let plans = [plan.programs.validation, plan.programs.training, plan.programs.query];
+    let programs: BTreeSet<B256> = plans.into_iter().chain(paper.programs.iter().copied()).collect();
     record.programs = programs.iter().filter_map(|p| program(&history, &d, &blobs, &held, *p)).collect();
     let ids: BTreeSet<B256> = donated.iter().map(|e| e.datasetId).collect();
     record.datasets = ids.iter().filter_map(|id| dataset(&history, &d, *id)).collect();
-    let mut run = Run::of_model(blobs, record, history, ledger, (counts, head));
+    let mut run = Run::of_model(blobs, paper.appraisal.clone(), record, history, ledger, (counts, head));
     let (rounds, queries, blob) = (rounds(&run, id, &held), queries(&run, id), held.model(sold));
     if let Some(model) = run.record.models.first_mut() {
         (model.rounds, model.queries, model.model) = (rounds, queries, blob);
@@ -319,6 +376,11 @@ impl Held {
             if entry.metadata().is_ok_and(|m| m.is_file() && m.len() <= LARGEST_FOUND)
                 && let Ok(bytes) = fs::read(entry.path())
             {
+                // A file under a false name is none of its name's.
+                if blob_hash(&bytes) != name {
+                    held.names.remove(&name);
+                    continue;
+                }
                 held.files.push((sha256(&bytes), name));
                 if bytes.first() == Some(&b'{') {
                     held.documents.push(name);

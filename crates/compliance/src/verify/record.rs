@@ -32,7 +32,7 @@ const MOST_GAS: u64 = 10 * Genesis::GAS_LIMIT;
 /// Largest run record.
 const LARGEST_RECORD: u64 = 64 << 20;
 /// More blocks of a network are not read: a run takes thousands.
-const MOST_BLOCKS: u64 = 10_000_000;
+pub(super) const MOST_BLOCKS: u64 = 10_000_000;
 /// More parties than any run has.
 const MOST_PARTIES: usize = 100_000;
 

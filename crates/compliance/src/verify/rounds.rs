@@ -9,6 +9,7 @@ use histone_enclave::training::RoundTranscript;
 use histone_federation::committee::{Member, PartialSum};
 use histone_federation::header::{RoundHeader, Seat};
 use histone_federation::training::Finished;
+use histone_federation::update::{Survivor, Survivors};
 use histone_program_sdk::wire::Wire;
 use histone_protocol::blob::Blob;
 use histone_protocol::{Address, B256};
@@ -44,7 +45,16 @@ struct Log {
     last: Vec<Seen<Rounds::RoundFinal>>,
 }
 
-pub(super) fn check(run: &Run, basis: &Basis<'_>) -> (Check, BTreeMap<u64, Trained>) {
+/// What became of all trainings.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    /// The models that came out of them.
+    pub(super) trained: BTreeMap<u64, Trained>,
+    /// Models whose training has not ended.
+    pub(super) open: BTreeSet<u64>,
+}
+
+pub(super) fn check(run: &Run, basis: &Basis<'_>) -> (Check, Ends) {
     let mut findings = Findings::new("rounds");
     let opened = run.events::<Rounds::RoundOpened>(Contract::Rounds);
     for opened in opened.iter().filter(|s| run.covers(s.event.modelId)) {
@@ -54,18 +64,38 @@ pub(super) fn check(run: &Run, basis: &Basis<'_>) -> (Check, BTreeMap<u64, Train
             format!("round {round} of model {model} is not in run.json")
         });
     }
+    for model in run.record.models.iter().filter(|model| !model.is_trained()) {
+        findings.expect(model.model.is_none() && model.evaluations.is_empty(), || {
+            format!(
+                "run.json has a model or evaluations of model {}, of which no round was opened",
+                model.model_id
+            )
+        });
+    }
     // The first model is what the run was made for; of a ledger any model can be looked at.
     if !run.record.models.first().is_some_and(ModelRecord::is_trained) {
         if run.is_whole() || !findings.clean() {
             findings.fail("run.json names no model that was trained");
-            return (findings.check(String::new()), BTreeMap::new());
+            return (findings.check(String::new()), Ends::default());
         }
         let detail = "no round of the model was opened: there is nothing to recompute".into();
-        return (Check { name: "rounds", outcome: Outcome::NotCheckable, detail }, BTreeMap::new());
+        return (Check { name: "rounds", outcome: Outcome::NotCheckable, detail }, Ends::default());
     }
-    let (mut all, mut holds) = (BTreeMap::new(), Vec::new());
+    let (mut all, mut open, mut holds) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
     for model in run.record.models.iter().filter(|model| model.is_trained()) {
-        let Some(trained) = trained(run, model, basis, &mut findings) else { continue };
+        let trained = match trained(run, model, basis, &mut findings) {
+            None => continue,
+            Some(Ended::Finished(trained)) => *trained,
+            Some(Ended::Open { sums, stage }) => {
+                let sums = count(sums, "sum", "sums");
+                holds.push(format!(
+                    "{sums} of model {} opened again; its training has not ended, the next stage is `{stage}`",
+                    model.model_id
+                ));
+                open.insert(model.model_id);
+                continue;
+            }
+        };
         let rounds = count(trained.rounds.len(), "round", "rounds");
         let hash = B256::from(trained.finished.hash());
         holds.push(format!(
@@ -74,11 +104,14 @@ pub(super) fn check(run: &Run, basis: &Basis<'_>) -> (Check, BTreeMap<u64, Train
         ));
         all.insert(model.model_id, trained);
     }
-    (findings.check(holds.join("; ")), all)
+    let unended = !run.is_whole() && all.is_empty() && findings.clean();
+    let check = findings.check(holds.join("; "));
+    let outcome = if unended { Outcome::NotCheckable } else { check.outcome };
+    (Check { outcome, ..check }, Ends { trained: all, open })
 }
 
 /// Recomputes the training of one model.
-fn trained(run: &Run, model: &ModelRecord, basis: &Basis<'_>, findings: &mut Findings) -> Option<Trained> {
+fn trained(run: &Run, model: &ModelRecord, basis: &Basis<'_>, findings: &mut Findings) -> Option<Ended> {
     let model_id = model.model_id;
     let none = BTreeMap::new();
     let donors = basis.donors.get(&model_id).unwrap_or(&none);
@@ -135,19 +168,46 @@ fn trained(run: &Run, model: &ModelRecord, basis: &Basis<'_>, findings: &mut Fin
     for number in listed.keys() {
         findings.fail(format!("round {number} in run.json was never opened"));
     }
+    let sold: Vec<B256> = run
+        .events::<Market::TrainingFinished>(Contract::Market)
+        .iter()
+        .filter(|s| s.event.modelId == id)
+        .map(|s| s.event.modelHash)
+        .collect();
+    // A training that goes on, or was given up, is nobody's lie; what a run was made for has to be there.
+    let due = !sold.is_empty() || run.is_whole() && run.record.models.first() == Some(model);
     let Some((finished, donors)) = finished else {
-        findings.fail(format!(
-            "model {model_id} was not trained to its end: the next stage is `{}`",
-            training.stage()
-        ));
-        return None;
+        let stage = training.stage().to_string();
+        if due {
+            findings
+                .fail(format!("model {model_id} was not trained to its end: the next stage is `{stage}`"));
+            return None;
+        }
+        return Some(Ended::Open { sums: sums.len(), stage });
     };
-    sold(run, model, &finished, findings);
-    Some(Trained { model_id, finished, donors, rounds: sums })
+    blob(run, model, &finished, findings);
+    let hash = B256::from(finished.hash());
+    findings.expect(!due || sold == [hash], || {
+        format!("the market has {sold:?} as model {model_id}, the rounds lead to {hash}")
+    });
+    Some(Ended::Finished(Box::new(Trained { model_id, finished, donors, rounds: sums })))
 }
 
-/// The finished model is the blob that is named and the hash that the market sells.
-fn sold(run: &Run, model: &ModelRecord, finished: &Finished, findings: &mut Findings) {
+/// Where the training of a model led to.
+enum Ended {
+    /// To a model.
+    Finished(Box<Trained>),
+    /// To none so far.
+    Open {
+        /// Sums that were opened.
+        sums: usize,
+        /// What is asked next.
+        stage: String,
+    },
+}
+
+/// The finished model is the blob that is named.
+fn blob(run: &Run, model: &ModelRecord, finished: &Finished, findings: &mut Findings) {
     let model_id = model.model_id;
     // Whoever has the sums has the model: outside of a folder nobody has to keep it.
     if run.is_whole() || model.model.is_some() {
@@ -159,16 +219,6 @@ fn sold(run: &Run, model: &ModelRecord, finished: &Finished, findings: &mut Find
             });
         }
     }
-    let hash = B256::from(finished.hash());
-    let sold: Vec<B256> = run
-        .events::<Market::TrainingFinished>(Contract::Market)
-        .iter()
-        .filter(|s| s.event.modelId == U256::from(model_id))
-        .map(|s| s.event.modelHash)
-        .collect();
-    findings.expect(sold == [hash], || {
-        format!("the market has {sold:?} as model {model_id}, the rounds lead to {hash}")
-    });
 }
 
 /// A round that gave a sum.
@@ -236,7 +286,9 @@ fn one(
             ));
         }
     }
-    let partials = partials(run, &header, record, &locked)?;
+    let over = updates.iter().map(|(donor, hash)| Survivor { donor: *donor, blob: hash.0 });
+    let over = Survivors::new(&header, over.collect()).map_err(|e| told(&e))?;
+    let partials = partials(run, &header, record, (&locked, &over))?;
     let mut blobs = Vec::new();
     for (donor, hash) in updates {
         blobs.push((donor, run.named(hash).map_err(|e| format!("the update of donor {donor}: {e}"))?));
@@ -326,42 +378,62 @@ fn check_header(
     Ok(())
 }
 
-/// The partial sums of the record: each was posted by the member whose seat it names, and they are enough.
+/// The partial sums of the record: each was posted by the member whose seat it names, and they are enough. Outside of a folder
+/// nobody has chosen among the posts: those that are no partial sums of this round, which a member can make at will, are left out.
 fn partials(
     run: &Run,
     header: &RoundHeader,
     record: &RoundRecord,
-    locked: &Locked,
+    (locked, over): (&Locked, &Survivors),
 ) -> Result<Vec<Blob>, String> {
-    let posted: BTreeMap<B256, Address> = locked.kept().map(|p| (p.hash, p.member)).collect();
     let listed: BTreeSet<B256> = record.partials.iter().copied().collect();
     if listed.len() != record.partials.len() {
         return Err("run.json names a partial sum twice".into());
     }
+    let mut partials = Vec::new();
+    for hash in &record.partials {
+        match partial(run, header, *hash, locked) {
+            Ok((blob, sum)) if run.is_whole() || sum.is_over(over) => partials.push(blob),
+            Err(reason) if run.is_whole() => return Err(reason),
+            _ => {}
+        }
+    }
     // A member may have posted the hash of nothing, and whoever it is: the others open the same sum. With one more than open
     // it a wrong one would show.
     let needed = usize::from(header.committee().quorum());
-    if listed.len() < needed {
-        return Err(format!("{} has {} of its partial sums, {needed} are asked", run.place(), listed.len()));
-    }
-    let mut partials = Vec::new();
-    for hash in &record.partials {
-        let member =
-            posted.get(hash).ok_or_else(|| format!("the partial sum {hash} is not on the ledger"))?;
-        let blob = run.named(*hash)?;
-        let what = |e: &(dyn std::error::Error + 'static)| {
-            format!("the partial sum of `{}`: {}", run.name(*member), told(e))
-        };
-        let sum = PartialSum::decode(&blob, header).map_err(|e| what(&e))?;
-        let seat = Member::by_address(header, &member.into_array()).map_err(|e| what(&e))?;
-        if sum.member() != seat.index() {
-            return Err(format!(
-                "`{}` posted a partial sum that says it is of seat {}",
-                run.name(*member),
-                sum.member()
-            ));
-        }
-        partials.push(blob);
+    if partials.len() < needed {
+        return Err(format!(
+            "{} has {} of its partial sums, {needed} are asked",
+            run.place(),
+            partials.len()
+        ));
     }
     Ok(partials)
+}
+
+/// A partial sum that the member whose seat it names has posted. Others can post the same hash.
+fn partial(
+    run: &Run,
+    header: &RoundHeader,
+    hash: B256,
+    locked: &Locked,
+) -> Result<(Blob, PartialSum), String> {
+    let posted: Vec<Address> = locked.kept().filter(|p| p.hash == hash).map(|p| p.member).collect();
+    let first = posted.first().ok_or_else(|| format!("the partial sum {hash} is not on the ledger"))?;
+    let blob = run.named(hash)?;
+    let what = |e: &(dyn std::error::Error + 'static)| {
+        format!("the partial sum of `{}`: {}", run.name(*first), told(e))
+    };
+    let sum = PartialSum::decode(&blob, header).map_err(|e| what(&e))?;
+    let sits = |member: &&Address| {
+        Member::by_address(header, &member.into_array()).is_ok_and(|seat| seat.index() == sum.member())
+    };
+    if !posted.iter().any(|member| sits(&member)) {
+        return Err(format!(
+            "`{}` posted a partial sum that says it is of seat {}",
+            run.name(*first),
+            sum.member()
+        ));
+    }
+    Ok((blob, sum))
 }

@@ -10,6 +10,7 @@ use histone_enclave::method::HostedMethod;
 use histone_ledger::Ledger;
 use histone_network::BlobStore;
 use histone_protocol::blob::Blob;
+use histone_protocol::consent::AppraisalTerms;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::record::{Record, Signed};
 use histone_protocol::{Address, B256, U256};
@@ -40,6 +41,8 @@ pub(super) struct Run {
     /// Whether the record has to name everything on the ledger; of a ledger with other models, too, it names what one of them
     /// rests on.
     whole: bool,
+    /// What the white paper of the one model believes.
+    believed: Option<AppraisalTerms>,
     /// The blobs that checks have opened so far.
     opened: Mutex<BTreeSet<B256>>,
     pub(super) record: RunRecord,
@@ -62,19 +65,31 @@ impl Run {
         (counts, head): (Counts, Head),
     ) -> Self {
         let (blobs, opened) = (BlobStore::at(folder.blobs()), Mutex::default());
-        Self { blobs, whole: true, opened, record, methods, counts, head, history, ledger }
+        Self { blobs, whole: true, believed: None, opened, record, methods, counts, head, history, ledger }
     }
 
     /// One model of a ledger that may have others.
     pub(super) fn of_model(
         blobs: BlobStore,
+        believed: AppraisalTerms,
         record: RunRecord,
         history: History,
         ledger: Ledger,
         (counts, head): (Counts, Head),
     ) -> Self {
         let (opened, methods) = (Mutex::default(), BTreeMap::new());
-        Self { blobs, whole: false, opened, record, methods, counts, head, history, ledger }
+        Self {
+            blobs,
+            whole: false,
+            believed: Some(believed),
+            opened,
+            record,
+            methods,
+            counts,
+            head,
+            history,
+            ledger,
+        }
     }
 
     /// Gives it the methods of its models.
@@ -95,6 +110,15 @@ impl Run {
     /// Whether a model is one that is looked at.
     pub(super) fn covers(&self, model: U256) -> bool {
         self.whole || u64::try_from(model).is_ok_and(|id| self.model(id).is_some())
+    }
+
+    /// Which enclaves are believed: what the record says, or, of one model, what its white paper says.
+    pub(super) fn terms(&self) -> AppraisalTerms {
+        self.believed.clone().unwrap_or_else(|| AppraisalTerms {
+            platforms: vec![self.record.platform],
+            max_age_seconds: self.record.evidence_max_age,
+            simulated_vendors: vec![self.record.vendor],
+        })
     }
 
     /// Where things are looked for, in words.

@@ -115,8 +115,10 @@ What no row can show: that lists which grow by somebody's own will, such as decl
 
 `histone verify --model N` needs no folder: it reads the ledger (a chain, executed again, or a node, which is believed) and the public
 blobs, collects from them what a run record would say of that model, and makes the same checks from `programs` to `queries` of it and
-of what it rests on. Beside them: that the contracts are ours and the members decide alone, and that the market has what it owes. There
-are no names of parties then, no printed result, and no decisions but those that the ledger names.
+of what it rests on. Beside them: that the contracts are ours, who decided since the founder handed over, and that the market has what it
+owes. There are no names of parties then, no printed result, no decisions but those that the donations in its sums name; posts that are
+no partial sums, and questions that nobody kept, are left out; a training that has not ended is no failure. It looks at the contracts
+that the directory names now: a model that was proposed before members replaced them is not found.
 ",
     );
     for (document, what) in DOCUMENTS {

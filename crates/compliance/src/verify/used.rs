@@ -36,18 +36,24 @@ impl Used {
         let mut used = Self::default();
         let opened = run.events::<Rounds::RoundOpened>(Contract::Rounds);
         let orders: BTreeMap<B256, usize> = opened.iter().map(|s| (s.event.headerHash, s.order)).collect();
-        for record in run.record.models.iter().flat_map(|model| &model.rounds) {
+        let models = run.record.models.iter();
+        let mut cohort = BTreeSet::new();
+        for (model, record) in models.flat_map(|m| m.rounds.iter().map(|round| (m.model_id, round))) {
             // A header that cannot be read fails the check of its round.
             let header = run.blob(record.header).ok().and_then(|bytes| RoundHeader::decode(&bytes).ok());
             let Some(header) = header else { continue };
             let Some(order) = orders.get(&B256::from(header.hash())) else { continue };
             for donor in &header.fields().cohort {
                 used.enclaves.insert((Address::from(donor.enclave), B256::from(donor.evidence), *order));
-                used.datasets.insert((B256::from(donor.lineage), B256::from(donor.root)));
+                let (id, root) = (B256::from(donor.lineage), B256::from(donor.root));
+                used.datasets.insert((id, root));
+                cohort.insert((U256::from(model), id, root));
             }
         }
         let donated = run.events::<Market::Donated>(Contract::Market).into_iter();
-        let donated = donated.filter(|s| used.datasets.contains(&(s.event.datasetId, s.event.root)));
+        // What its owner does with the same version for another model is another matter.
+        let donated =
+            donated.filter(|s| cohort.contains(&(s.event.modelId, s.event.datasetId, s.event.root)));
         used.donated = donated.map(|s| (s.event.datasetId, s.order)).collect();
         let mut bought = run.events::<Market::QueryBought>(Contract::Market);
         bought.retain(|s| run.covers(s.event.modelId));

@@ -17,6 +17,30 @@ use crate::{Connection, Ledger, Settings};
 
 const START: u64 = 1_800_000_000;
 
+/// An address behind which one node answers what is asked of events and another one everything else.
+#[derive(Clone)]
+struct Lagging {
+    head: Chain,
+    events: Arc<Mutex<Chain>>,
+}
+
+impl tower::Service<RequestPacket> for Lagging {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: RequestPacket) -> Self::Future {
+        let request = serde_json::to_vec(&request).unwrap();
+        let of_events = String::from_utf8_lossy(&request).contains("eth_getLogs");
+        let chain = if of_events { self.events.lock().unwrap().clone() } else { self.head.clone() };
+        Box::pin(async move { Ok(serde_json::from_slice(&chain.handle(&request)).unwrap()) })
+    }
+}
+
 /// A node that changes its mind about which chain there is, and keeps what it was asked.
 #[derive(Clone)]
 struct Fickle {
@@ -92,7 +116,7 @@ async fn every_block_is_read_once_and_a_fork_is_taken_back() {
         fs::copy(entry.path(), right.join(entry.file_name())).unwrap();
     }
     let chains = Arc::new([open(&left, &clock), open(&right, &clock)]);
-    let node = Fickle { chains, which: Arc::default(), asked: Arc::default() };
+    let node = Fickle { chains: chains.clone(), which: Arc::default(), asked: Arc::default() };
     let (which, asked) = (node.which.clone(), node.asked.clone());
     let ledger = Ledger::at(Connection::over(node, true, "a fickle node"), deployment);
     let history = |asked: &Mutex<Vec<String>>| {
@@ -119,12 +143,23 @@ async fn every_block_is_read_once_and_a_fork_is_taken_back() {
     assert_eq!(history(&asked), (1, false));
     let book = ledger.book(&[Contract::Members]).await.unwrap();
     assert_eq!(book.members.iter().map(|m| m.profile.0[0]).collect::<Vec<_>>(), [1, 4]);
+    admit(&ledger, 6).await;
     // And back again.
     which.store(0, Ordering::Relaxed);
     assert_eq!(profiles(&ledger).await, [1, 2, 3]);
 
+    // A node that has not heard of the newest blocks is believed no longer than until the next one.
+    let [left, right] = [chains[0].clone(), chains[1].clone()];
+    let node = Lagging { head: left.clone(), events: Arc::new(Mutex::new(right)) };
+    let events = node.events.clone();
+    let lagging = Ledger::at(Connection::over(node, false, "two nodes"), ledger.deployment().clone());
+    assert_eq!(profiles(&lagging).await, [1, 4, 6], "what the other one knows");
+    *events.lock().unwrap() = left;
+    admit(&ledger, 5).await;
+    assert_eq!(profiles(&lagging).await, [1, 2, 3, 5]);
+
     // As of a block, events end there.
     let then = ledger.connection().head().await.unwrap().block - 1;
     let past = ledger.clone().as_of(then);
-    assert_eq!((profiles(&past).await, profiles(&ledger).await), (vec![1, 2], vec![1, 2, 3]));
+    assert_eq!((profiles(&past).await, profiles(&ledger).await), (vec![1, 2, 3], vec![1, 2, 3, 5]));
 }

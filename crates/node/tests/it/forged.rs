@@ -273,6 +273,16 @@ fn rounds_are_summed_again() {
 }
 
 #[test]
+fn what_was_not_trained_has_no_model() {
+    let claim = |r: &mut RunRecord| {
+        r.models[1].model = r.models[0].model;
+        let evaluations = r.models[0].evaluations.clone();
+        r.models[1].evaluations = evaluations;
+    };
+    lie(claim, &["rounds"], &["a model or evaluations of model 2, of which no round was opened"]);
+}
+
+#[test]
 fn model_evaluations_and_queries_are_what_they_were() {
     let copy = Copy::new();
     let record = copy.record();

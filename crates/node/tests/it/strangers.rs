@@ -328,13 +328,23 @@ async fn a_forged_document_that_was_shown_as_evidence_is_found() {
     is_found(run_with_liars(JUNK, &forged()).await).await;
 }
 
+/// What a liar posts as its partial sum.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Posted {
+    Nothing,
+    /// What everybody has: the header.
+    Header,
+    /// What another member posted.
+    Copy,
+}
+
 /// What one party does in a run of the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Spoils {
     /// A paid owner calls its profile the hash of nothing.
     Profile,
-    /// A member locks the hash of nothing in the last round.
-    Partial,
+    /// A member locks the hash of this in the last round.
+    Partial(Posted),
     /// The trainer gives donors a second instead of the plan's ten minutes.
     Time,
     /// The runner registers its validation enclave for longer than its evidence holds.
@@ -399,7 +409,7 @@ async fn spoilt_run(how: Spoils) -> Left {
         let last = rounds.len() == 2;
         let kept = (&mut rounds, &mut summaries);
         let step = match how {
-            Spoils::Partial if last => last_with_a_lie(&mut cast, &mut model, kept).await,
+            Spoils::Partial(posted) if last => last_with_a_lie(&mut cast, &mut model, posted, kept).await,
             Spoils::Withdrawal(late) if last => {
                 withdrawn.push((2, 4));
                 last_with_late_members(&mut cast, &mut model, late, kept).await
@@ -422,16 +432,24 @@ async fn spoilt_run(how: Spoils) -> Left {
     end(cast, &model, paper, owners, (rounds, summaries), finished, withdrawn).await
 }
 
-/// The last round, in which member 7 locks the hash of nothing before the others.
+/// The last round, in which member 7 locks the hash of something that is not its partial sum.
 async fn last_with_a_lie(
     cast: &mut Cast,
     model: &mut Model,
+    posted: Posted,
     kept: (&mut Vec<RoundRecord>, &mut Vec<Value>),
 ) -> Step {
     let header = closed(cast, model, &[0, 1, 2], None).await;
     let liar = cast.committee.pop().unwrap();
-    post(cast, &liar, &header, B256::repeat_byte(8)).await;
+    match posted {
+        Posted::Nothing => post(cast, &liar, &header, B256::repeat_byte(8)).await,
+        Posted::Header => post(cast, &liar, &header, B256::from(header.hash())).await,
+        Posted::Copy => {}
+    }
     let partials = cast.open_sum(&header).await;
+    if posted == Posted::Copy {
+        post(cast, &liar, &header, partials[0]).await;
+    }
     cast.committee.push(liar);
     finished(cast, model, &header, &[0, 1, 2], partials, kept).await
 }
@@ -496,7 +514,14 @@ async fn an_honest_run_holds_though_a_paid_owner_has_no_name_any_more() {
 
 #[tokio::test]
 async fn an_honest_run_holds_though_a_member_locked_the_hash_of_nothing() {
-    assert_eq!(spoilt_run(Spoils::Partial).await.failures().await, []);
+    assert_eq!(spoilt_run(Spoils::Partial(Posted::Nothing)).await.failures().await, []);
+}
+
+#[tokio::test]
+async fn an_honest_run_holds_though_a_member_locked_what_is_no_partial_sum_of_its_own() {
+    for posted in [Posted::Header, Posted::Copy] {
+        assert_eq!(spoilt_run(Spoils::Partial(posted)).await.failures().await, [], "{posted:?}");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use histone_compliance::folder::{
     DatasetRecord, FORMAT, Folder, Manifest, ModelRecord, PartyRecord, ProgramRecord, RoundRecord, RunRecord,
     fact_tables, profile,
 };
-use histone_compliance::verify::{Check, Outcome, verify};
+use histone_compliance::verify::{Check, Outcome, Source, verify, verify_model};
 use histone_contracts::{
     Contract, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken, reasons,
 };
@@ -225,7 +225,18 @@ impl Left {
             }
         };
         verify(self.folder.root(), &mut hear).await.unwrap();
+        if failed.is_empty() {
+            return self.failures_of_the_model().await;
+        }
         failed
+    }
+
+    /// What fails for somebody who has no folder, but the ledger and the public blobs.
+    pub async fn failures_of_the_model(&self) -> Vec<(&'static str, String)> {
+        let source = Source::Chain { dir: self.folder.ledger(), directory: None };
+        let report = verify_model(&source, &self.folder.blobs(), 1, &mut |_| {}).await.unwrap();
+        let failed = report.checks.into_iter().filter(|c| c.outcome == Outcome::Fails);
+        failed.map(|c| (c.name, c.detail)).collect()
     }
 
     pub async fn detail(&self, name: &str) -> String {

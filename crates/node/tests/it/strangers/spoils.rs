@@ -28,6 +28,9 @@ pub async fn spoil(cast: &mut Cast, how: Spoils, model: u64, finished: &Finished
             let call =
                 Datasets::setPolicyCall { id: cast.owners[0].dataset(), policyHash: B256::repeat_byte(9) };
             ledger.send(&owner, Contract::Datasets, call).await.unwrap();
+            // And gives the same version to another model, under these terms.
+            let (_, other) = cast.propose(&plan(2)).await;
+            cast.donate_with_key(0, other, &plain_key(), 0, B256::repeat_byte(5)).await.unwrap();
         }
         Spoils::Version => {
             let program = B256::from(cast.loaded.validation.program().measurement());
