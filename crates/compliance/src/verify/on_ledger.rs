@@ -500,3 +500,65 @@ async fn money(run: &Run) -> Check {
         money.paid_in, money.paid_out, money.owed
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use histone_contracts::book::Role;
+    use histone_contracts::{Members, roles};
+    use histone_ledger::governance::{Action, Support};
+
+    use super::super::founder::Founder;
+    use super::*;
+
+    fn told(founder: &Founder) -> Check {
+        powers(&History::read(&founder.chain).unwrap(), founder.ledger.deployment())
+    }
+
+    fn person(n: u8, what: u8) -> Members::addCall {
+        let (profile, seal_key) = (B256::repeat_byte(n), B256::repeat_byte(n));
+        Members::addCall { account: Address::repeat_byte(n), roles: what, profile, sealKey: seal_key }
+    }
+
+    #[tokio::test]
+    async fn who_decided_is_told() {
+        let honest = Founder::new().await;
+        let (ledger, key) = (&honest.ledger, &honest.key);
+        for n in 2..5 {
+            ledger.send(key, Contract::Members, person(n, roles::OWNER)).await.unwrap();
+        }
+        let early = told(&honest);
+        assert_eq!(early.outcome, Outcome::Fails, "{early:?}");
+        ledger.hand_over(key, Address::repeat_byte(9)).await.unwrap();
+        let check = told(&honest);
+        assert_eq!(
+            (check.outcome, check.detail.as_str()),
+            (Outcome::Holds, "the members decide alone since the hand-over; there are 3 now")
+        );
+
+        // Alone, and then in company of its own choice.
+        let lonely = Founder::new().await;
+        let (ledger, key) = (&lonely.ledger, &lonely.key);
+        let call = Members::addCall { account: key.address(), ..person(1, roles::OWNER) };
+        ledger.send(key, Contract::Members, call).await.unwrap();
+        lonely.pass(2).await;
+        ledger.hand_over(key, Address::repeat_byte(9)).await.unwrap();
+        assert_eq!(told(&lonely).outcome, Outcome::Holds);
+        let accomplice = Action::AddMember {
+            account: Address::repeat_byte(8),
+            roles: vec![Role::Owner],
+            profile: B256::repeat_byte(8),
+            seal_key: B256::repeat_byte(8),
+        };
+        let number = ledger.propose(key, &[accomplice], "as agreed with myself").await.unwrap();
+        lonely.pass(2).await;
+        ledger.vote(key, number, Support::For, "").await.unwrap();
+        lonely.pass(11).await;
+        let proposals = ledger.proposals().await.unwrap();
+        ledger.carry_out(key, &proposals[0]).await.unwrap();
+        let check = told(&lonely);
+        assert_eq!(check.outcome, Outcome::NotCheckable);
+        assert!(check.detail.contains("1 call was ordered by a vote of a single member"), "{check:?}");
+    }
+}
