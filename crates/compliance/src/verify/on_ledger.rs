@@ -226,7 +226,7 @@ fn powers(history: &History, d: &Deployment) -> Check {
         }
     }
     let check = findings
-        .check(format!("{} decide alone since the hand-over", count(members.len(), "member", "members")));
+        .check(format!("the members decide alone since the hand-over; there are {} now", members.len()));
     if check.outcome == Outcome::Holds && (since > 0 || lonely > 0) {
         let detail = format!(
             "{} since the hand-over gave away power over the contracts for a time, and {} ordered by a vote of a single member: whether what was allowed then was the will of the members nobody can tell from here",
