@@ -167,8 +167,8 @@ pub enum VerifyError {
     /// A node was given for a folder that needs none.
     #[error("the ledger of the run in `{}` is in the folder itself; leave out --rpc", .0.display())]
     InFolder(PathBuf),
-    /// The node cannot be asked.
-    #[error("the node cannot be asked")]
+    /// The ledger cannot be asked.
+    #[error("the ledger cannot be asked")]
     Node(#[from] histone_contracts::LedgerError),
 }
 
