@@ -317,25 +317,38 @@ fn training(checker: &Checker<'_>, file: &StudyFile, task: &Label) -> Result<Tra
         checker.refuse(&number.span(), format!("`{key}` is {}, it must be {range}", number.get_ref()))
     };
     let mut settings = BTreeMap::new();
-    let mut set = |name: &str, span: std::ops::Range<usize>, value: f64| {
+    let mut set = |name: &str, span: Range<usize>, value: SettingValue| {
         let Some(setting) = manifest.config.iter().find(|s| s.name == name) else {
             return checker.refuse(&span, format!("`{method}` has no setting `{name}`; remove it"));
         };
-        if let Err(what) = setting.number(SettingValue::Number(value)) {
-            return checker.refuse(&span, format!("`{name}`: {what}"));
+        let value = match setting.number(value) {
+            Ok(value) => value,
+            Err(what) => return checker.refuse(&span, format!("`{name}`: {what}")),
+        };
+        match settings.insert(name.to_owned(), value) {
+            None => Ok(()),
+            Some(_) => checker.refuse(&span, format!("`{name}` is set twice; name it once")),
         }
-        settings.insert(name.to_owned(), value);
-        Ok(())
     };
     if let Some(rounds) = &training.rounds {
-        set("rounds", rounds.span(), checker.whole("rounds", rounds, 1..=100)? as f64)?;
+        set("rounds", rounds.span(), SettingValue::Number(checker.whole("rounds", rounds, 1..=100)? as f64))?;
     }
     if let Some(tolerance) = &training.tolerance {
         let value = number("tolerance", tolerance, |v| v > 0.0 && v < 1.0, "above 0 and below 1")?;
-        set("tolerance", tolerance.span(), value)?;
+        set("tolerance", tolerance.span(), SettingValue::Number(value))?;
     }
     if let Some(ridge) = &training.ridge {
-        set("ridge", ridge.span(), number("ridge", ridge, |v| (0.0..=1e6).contains(&v), "0 to 1000000")?)?;
+        let value = number("ridge", ridge, |v| (0.0..=1e6).contains(&v), "0 to 1000000")?;
+        set("ridge", ridge.span(), SettingValue::Number(value))?;
+    }
+    for (name, value) in &training.settings {
+        let said = match *value.get_ref() {
+            toml::Value::Boolean(said) => SettingValue::Bool(said),
+            toml::Value::Integer(said) => SettingValue::Number(said as f64),
+            toml::Value::Float(said) => SettingValue::Number(said),
+            _ => return checker.refuse(&value.span(), format!("`{name}` is a number, or true or false")),
+        };
+        set(name, value.span(), said)?;
     }
     Ok(Training {
         method,

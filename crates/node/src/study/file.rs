@@ -141,6 +141,9 @@ pub(super) struct TrainingFile {
     pub ridge: Option<Spanned<f64>>,
     pub holdout: Spanned<f64>,
     pub min_survivors: Spanned<i64>,
+    /// Any settings of the method, as its manifest names them; those with keys of their own are the usual ones in short.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Spanned<toml::Value>>,
 }
 
 #[derive(Deserialize)]

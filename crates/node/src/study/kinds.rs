@@ -89,6 +89,14 @@ pub(super) fn columns(
             let key = if file.table.levels.contains_key(name) { "levels" } else { "kinds" };
             checker.refuse(&place, format!("`{}` {why} [table.{key}]", name.escape_debug()))
         };
+        if let Kind::Category(levels) = kind
+            && let Some(both) = levels.iter().find(|level| selection.missing.codes.contains(*level))
+        {
+            return refuse(&format!(
+                "has the level `{}`, which is a missing code, too, so that no row would have it; remove it from `missing_codes` or from",
+                both.escape_debug()
+            ));
+        }
         let outcome = *name == selection.label || Some(name) == selection.outcome.event();
         if !raw.iter().any(|raw| raw.columns().contains(name)) {
             return refuse("is a column of no participant; correct the name or remove it from");

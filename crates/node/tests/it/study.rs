@@ -198,7 +198,7 @@ fn text_that_is_no_study() {
     check(&[("[table]", "[table")], "study.toml:5:7: unclosed table, expected `]`");
     check(
         &[("rounds = 12", "rounds = 12\nround = 3")],
-        "study.toml:34:1: unknown field `round`, expected one of `method`, `rounds`, `tolerance`, `ridge`, `holdout`, `min_survivors`",
+        "study.toml:34:1: unknown field `round`, expected one of `method`, `rounds`, `tolerance`, `ridge`, `holdout`, `min_survivors`, `settings`",
     );
     check(
         &[("[[participant]]\nname = \"south\"", "[[participants]]\nname = \"south\"")],
@@ -346,6 +346,15 @@ fn training_and_committee() {
         "study.toml:34:13: `tolerance` is NaN, it must be above 0 and below 1",
     );
     check(&[("ridge = 1", "ridge = -0.5")], "study.toml:35:9: `ridge` is -0.5, it must be 0 to 1000000");
+    let set = |text: &str| format!("min_survivors = 2\n\n[training.settings]\n{text}");
+    for (text, expected) in [
+        ("separated = 3", "study.toml:40:13: `separated`: it is true or false"),
+        ("separated = \"yes\"", "study.toml:40:13: `separated` is a number, or true or false"),
+        ("seperated = true", "study.toml:40:13: `logistic` has no setting `seperated`; remove it"),
+        ("ridge = 2", "study.toml:40:9: `ridge` is set twice; name it once"),
+    ] {
+        check(&[("min_survivors = 2", &set(text))], expected);
+    }
     check(&[("ridge = 1", "ridge = inf")], "study.toml:35:9: `ridge` is inf, it must be 0 to 1000000");
     for holdout in ["0", "0.51", "-0.2"] {
         check(

@@ -179,6 +179,10 @@ fn kinds_and_levels_point_at_their_keys() {
             "study.toml:15:7: the levels of `sex`: two of them are the same",
         ),
         (
+            ("[\"f\", \"m\"]", "[\"f\", \"m\", \"NA\"]"),
+            "study.toml:15:7: `sex` has the level `NA`, which is a missing code, too, so that no row would have it; remove it from `missing_codes` or from [table.levels]",
+        ),
+        (
             ("\"all numeric\"", "[\"visits\", \"seen\"]"),
             "study.toml:15:7: `sex` is no feature; add it to `features` or remove it from [table.levels]",
         ),
