@@ -140,7 +140,7 @@ pub enum VerifyError {
     #[error("`{}` is not a directory; give the folder that a run left", .0.display())]
     NotADirectory(PathBuf),
     /// A directory of something else.
-    #[error("`{}` is not the folder of a run: it has neither `manifest.json` nor `run.json`", .0.display())]
+    #[error("`{}` is not the folder of a run: it has neither `manifest.json` nor `run.json`; one model of a ledger is checked with --model NUMBER", .0.display())]
     NotARun(PathBuf),
     /// The run is going on or was broken off.
     #[error(

@@ -483,21 +483,33 @@ fn queries(run: &Run, id: U256) -> Vec<QueryRecord> {
 async fn money(run: &Run) -> Check {
     let mut findings = Findings::new("money");
     let of = [Contract::Members, Contract::Market, Contract::Rounds];
-    let read: Result<_, LedgerError> =
-        async { Ok((run.ledger.book(&of).await?, run.ledger.holdings().await?)) }.await;
-    let Some((book, holdings)) = findings.take(read.map_err(|e| told(&e)), || "the market".into()) else {
+    let read: Result<_, LedgerError> = async {
+        let ledger = &run.ledger;
+        Ok((ledger.book(&of).await?, ledger.holdings().await?, ledger.money().await?))
+    }
+    .await;
+    let Some((book, holdings, token)) = findings.take(read.map_err(|e| told(&e)), || "the market".into())
+    else {
         return findings.check(String::new());
     };
     let money = book.revenue(holdings);
     findings.expect(money.holds(), || {
         format!(
             "{} was paid in, {} paid out and {} is owed; the market says that it owes {} and has {}",
-            money.paid_in, money.paid_out, money.owed, money.obligations, money.balance
+            token.whole(money.paid_in),
+            token.whole(money.paid_out),
+            token.whole(money.owed),
+            token.whole(money.obligations),
+            token.whole(money.balance)
         )
     });
+    // The sign is the token's own word.
+    let sign: String = token.symbol.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
     findings.check(format!(
-        "of {} units paid in {} were paid out and {} are owed, over all models, and the market has them",
-        money.paid_in, money.paid_out, money.owed
+        "of {} {sign} paid in {} were paid out and {} are owed, over all models, and the market has them",
+        token.whole(money.paid_in),
+        token.whole(money.paid_out),
+        token.whole(money.owed)
     ))
 }
 
