@@ -65,9 +65,9 @@ pub(crate) fn read_among<'a>(
     platforms.iter().find_map(|verifier| Some((*verifier, verifier.read(evidence)?)))
 }
 
-/// Whether there is no hardware behind a platform. One that is not in the list is not SIMULATED; nothing believes it.
-pub fn is_simulated(platform: Platform) -> bool {
-    PLATFORMS.iter().any(|verifier| verifier.platform() == platform && verifier.simulated())
+/// Whether there is hardware behind a platform: of one that is not in the list nobody knows, and nothing believes it.
+pub fn is_hardware(platform: Platform) -> bool {
+    PLATFORMS.iter().any(|verifier| verifier.platform() == platform && !verifier.simulated())
 }
 
 /// The platform of a name in a study file.

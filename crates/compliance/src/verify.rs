@@ -69,7 +69,7 @@ mod used;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use histone_attestation::platform::PLATFORMS;
+use histone_attestation::platform::is_hardware;
 use histone_contracts::Deployment;
 use histone_ledger::Connection;
 use histone_protocol::Address;
@@ -309,7 +309,7 @@ async fn model_checks(run: &run::Run, reporter: &mut Reporter<'_>) -> result::Fo
 fn open_ends(platform: Platform, on_network: bool) -> impl Iterator<Item = Check> {
     let checked = move |name: &str| match name {
         "one history" => on_network,
-        "hardware" => PLATFORMS.iter().any(|p| p.platform() == platform && !p.simulated()),
+        "hardware" => is_hardware(platform),
         _ => false,
     };
     let open = NOT_CHECKABLE.into_iter().filter(move |(name, _)| !checked(name));

@@ -6,7 +6,7 @@
 //! 4. A [`LedgerView`] is all that an enclave asks of a ledger.
 //!
 //! Deliberately absent: any way to a chain, so that the code that sees private rows contains no EVM, no store and no HTTP
-//! client (a test of `enclave` lists its dependencies). `histone-ledger` is the client.
+//! client (`cargo xtask bans` looks at what `histone-enclave` depends on). `histone-ledger` is the client.
 
 mod abi;
 pub mod book;

@@ -13,25 +13,13 @@ use crate::{Ledger, explain};
 /// several nodes, and one that has not heard of the newest blocks says that nothing happened in them.
 const TAIL: u64 = 16;
 
-/// The contracts whose events are followed. The token's are not: others use it, too.
-const FOLLOWED: [Contract; 10] = [
-    Contract::Manager,
-    Contract::Members,
-    Contract::Programs,
-    Contract::Enclaves,
-    Contract::Datasets,
-    Contract::Market,
-    Contract::Rounds,
-    Contract::Timelock,
-    Contract::Governor,
-    Contract::Directory,
-];
-
 impl Ledger {
     /// What the contracts said, up to now. Clones of a ledger share it, so that one of them reads what is new for all.
     pub(crate) async fn journal(&self) -> Result<MutexGuard<'_, Journal>, LedgerError> {
         let mut journal = self.journal.lock().await;
-        self.catch_up(&mut journal, &FOLLOWED).await?;
+        // The token's events are not followed: others use it, too.
+        let ours: Vec<Contract> = Contract::ALL.into_iter().filter(|c| *c != Contract::Token).collect();
+        self.catch_up(&mut journal, &ours).await?;
         Ok(journal)
     }
 

@@ -146,7 +146,7 @@ fn codes_and_names_are_disjoint_and_names_find_their_platform() {
     assert_eq!(codes.len(), PLATFORMS.len());
     for verifier in PLATFORMS {
         assert_eq!(by_name(verifier.name()), Some(verifier.platform()));
-        assert_eq!(is_simulated(verifier.platform()), verifier.simulated());
+        assert_eq!(is_hardware(verifier.platform()), !verifier.simulated());
     }
-    assert_eq!((by_name("sgx"), is_simulated(Platform::from_code(9))), (None, false));
+    assert_eq!((by_name("sgx"), is_hardware(Platform::from_code(9))), (None, false));
 }

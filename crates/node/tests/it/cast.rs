@@ -656,12 +656,17 @@ impl Cast {
 
     /// A donation of an owner's dataset, signed with any key.
     pub fn donation_by(&self, owner: usize, model: u64, key: &SigningKey) -> Donation {
+        self.donation_naming(owner, model, key, B256::repeat_byte(1))
+    }
+
+    /// The same, under what it calls a decision.
+    fn donation_naming(&self, owner: usize, model: u64, key: &SigningKey, decision: B256) -> Donation {
         let receipt = DonationReceipt {
             modelId: U256::from(model),
             datasetId: self.owners[owner].dataset(),
             root: self.owners[owner].root(),
             payee: self.owners[owner].account(),
-            decision: B256::repeat_byte(1),
+            decision,
         };
         let d = self.world.ledger.deployment();
         let signature = receipt::sign(&receipt, &receipt::domain(d.chain_id, d.market), key);
@@ -688,6 +693,18 @@ impl Cast {
         platform: u8,
         evidence: B256,
     ) -> Result<u16, histone_contracts::LedgerError> {
+        self.donate_naming((owner, model), key, platform, evidence, B256::repeat_byte(1)).await
+    }
+
+    /// The same, under what it calls a decision.
+    pub async fn donate_naming(
+        &self,
+        (owner, model): (usize, u64),
+        key: &SigningKey,
+        platform: u8,
+        evidence: B256,
+        decision: B256,
+    ) -> Result<u16, histone_contracts::LedgerError> {
         let (ledger, d) = (&self.world.ledger, self.world.ledger.deployment());
         let measurement = B256::from(self.loaded.method.program().program().measurement());
         let expires = ledger.time().await.unwrap() + EVIDENCE_MAX_AGE;
@@ -713,7 +730,7 @@ impl Cast {
             signature: signature.as_slice().to_vec().into(),
         };
         ledger.send(&party.key, Contract::Enclaves, call).await?;
-        self.bring(owner, model, &self.donation_by(owner, model, key), key.address()).await
+        self.bring(owner, model, &self.donation_naming(owner, model, key, decision), key.address()).await
     }
 
     /// Anchors any hash as the update of a donor, signed with its enclave's key.

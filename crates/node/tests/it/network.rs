@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
 use histone_compliance::folder::{Manifest, NetworkRecord, RunRecord};
-use histone_compliance::verify::{Check, Outcome, Report, VerifyError, verify, verify_on};
+use histone_compliance::verify::{
+    Check, Outcome, Report, Source, VerifyError, verify, verify_model, verify_on,
+};
 use histone_ledger::Connection;
 use histone_protocol::B256;
 
@@ -82,6 +84,27 @@ fn a_node_tells_the_history_and_everything_else_is_checked() {
     assert_eq!(outcome("one history"), None, "the check of the chain says it");
     let chain = report.checks.iter().find(|c| c.name == "chain").unwrap();
     assert!(chain.detail.contains("its validators, not this program, executed it"), "{}", chain.detail);
+}
+
+#[test]
+fn one_model_is_checked_by_what_a_node_tells() {
+    let n = OnNetwork::new();
+    let blobs = n.copy.folder.blobs();
+    let check = |first_block| {
+        let directory = n.copy.record().deployment.directory;
+        let source = Source::Node { node: n.node.clone(), directory, first_block };
+        block_on(verify_model(&source, &blobs, 1, &mut |_| {})).unwrap()
+    };
+    let report = check(0);
+    assert!(report.holds(), "{:#?}", report.first_failure());
+    let outcome = |name: &str| report.checks.iter().find(|c| c.name == name).map(|c| c.outcome);
+    assert_eq!((outcome("chain"), outcome("one history")), (Some(Outcome::NotCheckable), None));
+    for name in ["contracts", "powers", "model", "programs", "enclaves", "rounds", "queries", "money"] {
+        assert_eq!(outcome(name), Some(Outcome::Holds), "{name}");
+    }
+    // Without the blocks in which they were made, nobody knows whose contracts these are.
+    let late = check(n.head.0);
+    assert_eq!(late.first_failure().map(|c| c.name), Some("contracts"));
 }
 
 #[test]

@@ -386,7 +386,8 @@ async fn spoilt_run(how: Spoils) -> Left {
         cast.donate(owner, paper, id).await.unwrap();
     }
     if figure {
-        cast.donate_with_key(3, id, &plain_key(), 0, B256::repeat_byte(5)).await.unwrap();
+        // It calls the white paper its decision.
+        cast.donate_naming((3, id), &plain_key(), 0, B256::repeat_byte(5), paper).await.unwrap();
     }
     let mut model = cast.begin(id, plan).await;
     if how == Spoils::Time {

@@ -16,6 +16,7 @@ use histone_ledger::{Ledger, Settings};
 use histone_network::BlobStore;
 use histone_node::world::EVIDENCE_MAX_AGE;
 use histone_program_sdk::wire::Wire;
+use histone_protocol::consent::DecisionRecord;
 use histone_protocol::evidence::Platform;
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
@@ -128,7 +129,9 @@ impl Left {
             let last = ledger.read(Contract::Datasets, Datasets::datasetCall { id }).await.unwrap();
             datasets.push(DatasetRecord { id, policy: last.policyHash, report: last.reportHash });
         }
-        decisions.retain(|d| cast.world.blobs.get(*d).is_ok());
+        // An operator lists what is a decision.
+        let reads = |bytes: Vec<u8>| Signed::<DecisionRecord>::from_bytes(&bytes).is_ok();
+        decisions.retain(|d| cast.world.blobs.get(*d).is_ok_and(reads));
         let proposed = ledger.events::<Market::ModelProposed>(Contract::Market).await.unwrap();
         let mut models = vec![ModelRecord {
             rounds: kept.rounds.clone(),
