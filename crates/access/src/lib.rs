@@ -329,6 +329,8 @@ mod tests {
                 allow_accounts: vec![],
                 deny_accounts: vec![],
                 versions: 1,
+                allow_public_exact: true,
+                allow_auditors: vec![],
             },
             paper: WhitePaper {
                 ledger: LedgerId::default(),
@@ -352,6 +354,7 @@ mod tests {
                     max_age_seconds: 3_600,
                     simulated_vendors: vec![],
                 },
+                disclosure: histone_protocol::disclosure::Disclosure::public_exact(),
                 plan: B256::repeat_byte(5),
             },
             model_id: 1,

@@ -6,6 +6,7 @@ use histone_enclave::method::HostedMethod;
 use histone_enclave::plan::plan_of;
 use histone_federation::plan::Plan;
 use histone_protocol::consent::WhitePaper;
+use histone_protocol::disclosure::Disclosure;
 use histone_protocol::plan::{ColumnKind, FORMAT, MissingCells, PlanDocument, PlanFeature, PlanPrograms};
 use histone_protocol::{B256, U256};
 
@@ -48,6 +49,7 @@ pub fn document(study: &Study, manifest: &Manifest, programs: PlanPrograms, time
         colluders: study.committee.numbers.colluders(),
         round_seconds: times.round_seconds,
         opening_seconds: times.opening_seconds,
+        disclosure: Disclosure::public_exact(),
         programs,
     }
 }
@@ -124,6 +126,9 @@ pub fn agree(
     }
     if document.outcome.name() != paper.label {
         return Err("its plan predicts another outcome than its white paper".into());
+    }
+    if document.disclosure != paper.disclosure {
+        return Err("its plan shows sums or model to others than its white paper says".into());
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
+use crate::disclosure::Disclosure;
 use crate::evidence::Platform;
 use crate::record::{LedgerId, Record};
 
@@ -32,6 +33,10 @@ pub struct ConsentPolicy {
     /// same rows as another plan reads them (columns, outcome, ranges, held-out share, missing cells). The difference of two such
     /// sums may be a single person.
     pub versions: u32,
+    /// Whether exact sums over this dataset may be seen by everybody. They can be steered until they show single rows.
+    pub allow_public_exact: bool,
+    /// Accounts that may open every sum that this dataset is in, where a white paper names them as auditors.
+    pub allow_auditors: Vec<Address>,
 }
 
 /// A trainer for which a person at the owner's has checked what no program can see.
@@ -102,6 +107,8 @@ pub struct WhitePaper {
     pub programs: Vec<B256>,
     /// Which enclaves are believed.
     pub appraisal: AppraisalTerms,
+    /// Who may see what of the training; the plan says the same.
+    pub disclosure: Disclosure,
     /// Blob of the plan ([`crate::plan::PlanDocument`]), which the ledger names too.
     pub plan: B256,
 }

@@ -34,6 +34,7 @@ pub mod commitment;
 pub mod committee;
 pub mod consent;
 pub mod dataset;
+pub mod disclosure;
 pub mod evidence;
 pub mod hash;
 pub mod keys;

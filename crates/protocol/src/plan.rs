@@ -9,10 +9,11 @@ use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
 use crate::committee::{Committee, CommitteeError};
+use crate::disclosure::{Disclosure, DisclosureError};
 use crate::hash::blob_hash;
 
 /// Version of the document.
-pub const FORMAT: &str = "histone-plan/2";
+pub const FORMAT: &str = "histone-plan/3";
 
 /// What is done with missing cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +108,8 @@ pub struct PlanDocument {
     pub round_seconds: u64,
     /// Seconds that the committee then has to open it.
     pub opening_seconds: u64,
+    /// Who may see what of the training.
+    pub disclosure: Disclosure,
     /// The programs.
     pub programs: PlanPrograms,
 }
@@ -123,6 +126,9 @@ pub enum PlanDocumentError {
     /// Another version.
     #[error("the training plan has the format `{}`, this version reads {FORMAT}", .0.escape_debug())]
     Format(String),
+    /// A disclosure that cannot be.
+    #[error("what the training plan says of sums and model is refused")]
+    Disclosure(#[from] DisclosureError),
     /// No committee of these numbers.
     #[error("the committee of the training plan is refused")]
     Committee(#[from] CommitteeError),
@@ -175,6 +181,7 @@ impl PlanDocument {
             return Err(PlanDocumentError::NotCanonical);
         }
         plan.committee()?;
+        plan.disclosure.check()?;
         let times = [(plan.round_seconds, 1, "a round"), (plan.opening_seconds, SHORTEST, "opening a round")];
         for (seconds, least, what) in times {
             if seconds < least {
@@ -213,6 +220,7 @@ mod tests {
             colluders: 1,
             round_seconds: 3_600,
             opening_seconds: 3_600,
+            disclosure: Disclosure::sealed(crate::disclosure::Release::Public),
             programs: PlanPrograms {
                 validation: B256::repeat_byte(1),
                 training: B256::repeat_byte(2),
@@ -284,6 +292,10 @@ mod tests {
         assert_eq!(
             refused(&PlanDocument { opening_seconds: 0, ..plan() }),
             "the training plan gives 0 s for opening a round; 60 s are the least"
+        );
+        let noised = Disclosure { sums: crate::disclosure::Sums::Noised, ..Disclosure::public_exact() };
+        assert!(
+            refused(&PlanDocument { disclosure: noised, ..plan() }).contains("noised sums are not built yet")
         );
         assert!(refused(&PlanDocument { format: "x".into(), ..plan() }).contains("this version reads"));
     }

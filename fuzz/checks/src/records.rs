@@ -7,6 +7,7 @@ use histone_attestation::simulated::SimulatedVendor;
 use histone_protocol::consent::{
     AllowedAccount, AppraisalTerms, ConsentPolicy, DecisionFacts, DecisionRecord, Split, Verdict, WhitePaper,
 };
+use histone_protocol::disclosure::{Disclosure, Release};
 use histone_protocol::evidence::{DeviceCertificate, EnclaveKeys, Evidence, Platform, Quote};
 use histone_protocol::keys::SigningKey;
 use histone_protocol::notice::{DuplicateNotice, Earlier};
@@ -67,6 +68,8 @@ fn policy() -> ConsentPolicy {
         }],
         deny_accounts: vec![Address::repeat_byte(3)],
         versions: 1,
+        allow_public_exact: true,
+        allow_auditors: vec![Address::repeat_byte(7)],
     }
 }
 
@@ -93,7 +96,16 @@ fn paper() -> WhitePaper {
             max_age_seconds: 3_600,
             simulated_vendors: vec![Address::repeat_byte(8)],
         },
+        disclosure: disclosure(),
         plan: B256::repeat_byte(5),
+    }
+}
+
+fn disclosure() -> Disclosure {
+    Disclosure {
+        auditors: vec![Address::repeat_byte(7)],
+        answers: 20,
+        ..Disclosure::sealed(Release::Participants)
     }
 }
 
@@ -115,6 +127,7 @@ fn plan() -> PlanDocument {
         colluders: 1,
         round_seconds: 3_600,
         opening_seconds: 3_600,
+        disclosure: disclosure(),
         programs: PlanPrograms {
             validation: B256::repeat_byte(1),
             training: B256::repeat_byte(2),

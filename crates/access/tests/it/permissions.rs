@@ -41,6 +41,8 @@ fn policy(consent: &[String]) -> ConsentPolicy {
         allow_accounts: vec![],
         deny_accounts: vec![],
         versions: 1,
+        allow_public_exact: true,
+        allow_auditors: vec![],
     }
 }
 
@@ -90,6 +92,7 @@ fn verdict(policy: &ConsentPolicy, purpose: &Term, commercial: bool, country: &s
                 max_age_seconds: 3_600,
                 simulated_vendors: vec![],
             },
+            disclosure: histone_protocol::disclosure::Disclosure::public_exact(),
             plan: B256::repeat_byte(5),
         },
         model_id: 1,

@@ -298,6 +298,8 @@ mod tests {
             allow_accounts: vec![],
             deny_accounts: vec![],
             versions: 1,
+            allow_public_exact: true,
+            allow_auditors: vec![],
         };
         let version = |since, rows| Version {
             since,

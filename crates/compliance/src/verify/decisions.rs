@@ -238,6 +238,9 @@ fn plan(
     let names = document.features.iter().map(|f| &f.name);
     let same = names.eq(&paper.features) && document.outcome.name() == paper.label;
     findings.expect(same, || format!("{} has other features or another outcome than its white paper", of()));
+    findings.expect(document.disclosure == paper.disclosure, || {
+        format!("{} shows sums or model to others than its white paper says", of())
+    });
     // What was not trained may be of a method that nobody has at hand.
     if !model.is_trained() {
         return None;

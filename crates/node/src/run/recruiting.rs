@@ -6,6 +6,7 @@ use histone_enclave::engine::LoadedProgram;
 use histone_federation::plan::Plan;
 use histone_protocol::B256;
 use histone_protocol::consent::{Split, Verdict, WhitePaper};
+use histone_protocol::disclosure::Disclosure;
 use histone_protocol::plan::{PlanDocument, PlanPrograms};
 
 use super::Observer;
@@ -59,6 +60,7 @@ fn white_paper(study: &Study, model: &Model, plan: B256, cast: &Cast) -> Result<
         },
         programs: programs.iter().map(|p| B256::from(p.program().measurement())).collect(),
         appraisal: appraisal_terms(study, &cast.vendor),
+        disclosure: Disclosure::public_exact(),
         plan,
     })
 }

@@ -222,6 +222,8 @@ fn policy(
         allow_accounts: Vec::new(),
         deny_accounts: Vec::new(),
         versions: participant.versions,
+        allow_public_exact: true,
+        allow_auditors: Vec::new(),
     };
     for denied in &participant.deny {
         match denied {

@@ -150,6 +150,8 @@ pub fn policy() -> ConsentPolicy {
         allow_accounts: vec![],
         deny_accounts: vec![],
         versions: 1,
+        allow_public_exact: true,
+        allow_auditors: vec![],
     }
 }
 
@@ -287,6 +289,7 @@ impl Cast {
             split: Split { donors: 7_000, trainer: 2_000, runner: 1_000 },
             programs: programs.iter().map(|p| B256::from(p.program().measurement())).collect(),
             appraisal: self.terms.clone(),
+            disclosure: histone_protocol::disclosure::Disclosure::public_exact(),
             plan: self.document(&plan(2)).hash(),
         }
     }
@@ -328,6 +331,7 @@ impl Cast {
             colluders: 1,
             round_seconds: DEADLINE,
             opening_seconds: DEADLINE,
+            disclosure: histone_protocol::disclosure::Disclosure::public_exact(),
             programs: PlanPrograms {
                 validation: measurement(&self.loaded.validation),
                 training: measurement(self.loaded.method.program()),

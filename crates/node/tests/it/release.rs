@@ -65,6 +65,8 @@ async fn setup(dir: &Path) -> Setup {
         allow_accounts: vec![],
         deny_accounts: vec![],
         versions: 1,
+        allow_public_exact: true,
+        allow_auditors: vec![],
     };
     let owner = Owner::prepare(party("owner"), table, policy).unwrap();
     backend.fund([runner.party.account(), owner.account()]).await;
