@@ -572,7 +572,7 @@ mod tests {
             ("\"default\": 50", "\"default\": 0", "`config.rounds`"),
             ("\"default\": false", "\"default\": 0", "`config.separated`"),
             ("\"min\": -1000, \"max\": 1000", "\"min\": -1000, \"max\": 1e16", "`report.calibration_slope`"),
-            ("histone-abi/2", "histone-abi/1", "`abi`"),
+            ("histone-abi/3", "histone-abi/1", "`abi`"),
         ];
         for (from, to, place) in lies {
             assert!(LOGISTIC.contains(from), "{from}");

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use histone_federation::BoxError;
 use histone_federation::header::check_ask;
+use histone_federation::plan::check_agenda;
 use histone_program_sdk::config::Config;
 use histone_program_sdk::data::Block;
 use histone_program_sdk::entries::advance_input;
-use histone_program_sdk::method::{Ask, Cell, Done, Fact, Next, Opened};
+use histone_program_sdk::method::{Ask, Cell, Done, Fact, Next, Opened, Progress, Stage};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Wire, WireError, decode_vector, encode_vector};
 
@@ -130,6 +131,29 @@ impl HostedMethod {
         Err(MethodError::Rule { method: self.manifest.name.clone(), entry, what: what.into() })
     }
 
+    /// The stages of a training with this configuration, in their order. Numbers and rounds are such that a training can have them.
+    pub fn agenda(&self, config: &Config) -> Result<Vec<Stage>, MethodError> {
+        let entry = "agenda";
+        let bytes = self.call(entry, &config.to_bytes(), &[])?;
+        let agenda = Vec::<Stage>::from_bytes(&bytes).map_err(|error| MethodError::Layout {
+            method: self.manifest.name.clone(),
+            entry,
+            error,
+        })?;
+        if let Err(what) = check_agenda(&agenda) {
+            return self.rule(entry, what);
+        }
+        let (rounds, most) =
+            (agenda.iter().map(|s| u64::from(s.rounds)).sum::<u64>(), self.manifest.limits.rounds);
+        if rounds > most.into() {
+            return self.rule(
+                entry,
+                format!("its stages have {rounds} rounds; its manifest says {most} at the most"),
+            );
+        }
+        Ok(agenda)
+    }
+
     /// The state before the first round.
     pub fn begin(&self, config: &Config) -> Result<Vec<u8>, MethodError> {
         self.call("begin", &config.to_bytes(), &[])
@@ -240,6 +264,11 @@ impl histone_federation::training::Method for HostedMethod {
 
     fn most_rounds(&self) -> u32 {
         self.manifest.limits.rounds
+    }
+
+    fn agenda(&self, config: &Config) -> Result<Vec<Stage>, BoxError> {
+        self.manifest.takes(config)?;
+        Ok(HostedMethod::agenda(self, config)?)
     }
 
     fn begin(&self, config: &Config) -> Result<Vec<u8>, BoxError> {
@@ -357,6 +386,8 @@ impl HostedAnswer {
 pub struct LocalTraining<'a> {
     method: &'a HostedMethod,
     config: Config,
+    agenda: Vec<Stage>,
+    progress: Progress,
     state: Vec<u8>,
     rounds: u32,
 }
@@ -380,7 +411,8 @@ pub enum LocalStep {
 impl<'a> LocalTraining<'a> {
     /// Begins.
     pub fn new(method: &'a HostedMethod, config: &Config) -> Result<Self, MethodError> {
-        Ok(Self { method, config: config.clone(), state: method.begin(config)?, rounds: 0 })
+        let (config, state, agenda) = (config.clone(), method.begin(config)?, method.agenda(config)?);
+        Ok(Self { method, config, agenda, progress: Progress::default(), state, rounds: 0 })
     }
 
     /// Makes a round over the sites' blocks, or ends.
@@ -389,11 +421,9 @@ impl<'a> LocalTraining<'a> {
             Next::Done { done } => return Ok(LocalStep::Done(Box::new(done))),
             Next::Ask { ask } => ask,
         };
-        let most = self.method.manifest.limits.rounds;
-        if self.rounds >= most {
-            return self
-                .method
-                .rule("next", format!("it asks for more than the {most} rounds of its manifest"));
+        // With its agenda it keeps to the rounds of its manifest.
+        if let Err(what) = self.progress.go(&self.agenda, &ask) {
+            return self.method.rule("next", what);
         }
         let mut sums = vec![0.0; ask.len()];
         for blocks in sites {

@@ -2,12 +2,38 @@
 
 use histone_federation::plan::Plan;
 use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
-use histone_protocol::plan::{ColumnKind, MissingCells, PlanDocument, PlanOutcome};
+use histone_program_sdk::method::Stage;
+use histone_protocol::plan::{ColumnKind, MissingCells, PlanDocument, PlanOutcome, PlanStage};
 
 use crate::method::HostedMethod;
 
-/// What a plan's document fixes about the computation; the method must be the one that it names, and take its configuration.
+/// What a plan's document fixes about the computation; the method must be the one that it names, take its configuration and have its
+/// agenda.
 pub fn plan_of(document: &PlanDocument, method: &HostedMethod) -> Result<Plan, String> {
+    let config = config_of(document, method)?;
+    let agenda = method.agenda(&config).map_err(|error| error.to_string())?;
+    let said = document.agenda.iter().map(|s| (s.stage.as_str(), s.numbers, s.rounds));
+    if !said.eq(agenda.iter().map(|s| (s.name.as_str(), s.numbers, s.rounds))) {
+        return Err(format!(
+            "its agenda is not the one that `{}` has for this configuration; write the plan anew, with the stages of the method",
+            method.manifest().name
+        ));
+    }
+    let method = method.program().program().measurement();
+    let plan = Plan { method, config, agenda, min_survivors: document.min_survivors };
+    plan.check().map_err(|error| error.to_string())?;
+    Ok(plan)
+}
+
+/// The same document with the agenda of its method, which must be at hand and take its configuration.
+pub fn with_agenda(document: PlanDocument, method: &HostedMethod) -> Result<PlanDocument, String> {
+    let agenda = method.agenda(&config_of(&document, method)?).map_err(|error| error.to_string())?;
+    let stage = |s: Stage| PlanStage { stage: s.name, numbers: s.numbers, rounds: s.rounds };
+    Ok(PlanDocument { agenda: agenda.into_iter().map(stage).collect(), ..document })
+}
+
+/// What the method is told; it must be the one that the document names, and take it.
+fn config_of(document: &PlanDocument, method: &HostedMethod) -> Result<Config, String> {
     let (manifest, measurement) = (method.manifest(), method.program().program().measurement());
     if document.programs.training.0 != measurement {
         return Err(format!(
@@ -62,7 +88,5 @@ pub fn plan_of(document: &PlanDocument, method: &HostedMethod) -> Result<Plan, S
         values: manifest.config.iter().map(|s| value(&s.name)).collect::<Result<_, _>>()?,
     };
     manifest.takes(&config)?;
-    let plan = Plan { method: measurement, config, min_survivors: document.min_survivors };
-    plan.check().map_err(|error| error.to_string())?;
-    Ok(plan)
+    Ok(config)
 }

@@ -301,7 +301,7 @@ fn check(f: &RoundFields) -> Result<(usize, Committee), HeaderError> {
 pub fn check_ask(ask: &Ask, sites: usize) -> Result<usize, HeaderError> {
     let refuse = |what: String| Err(HeaderError::Ask(what));
     let stage = &ask.stage;
-    if stage.is_empty() || stage.len() > 40 || stage.chars().any(char::is_control) {
+    if !is_stage(stage) {
         return refuse("the name of its stage is no word".into());
     }
     // Added up in 64 bits: a segment has up to 2^32 numbers.
@@ -331,6 +331,11 @@ pub fn check_ask(ask: &Ask, sites: usize) -> Result<usize, HeaderError> {
         }
     }
     Ok(numbers as usize)
+}
+
+/// Whether a text can name a stage.
+pub(crate) fn is_stage(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 40 && !text.chars().any(char::is_control)
 }
 
 fn repeats<T: Ord>(mut items: Vec<T>) -> bool {

@@ -18,7 +18,7 @@
 //!
 //! ```
 //! # use histone_federation::{BoxError, committee::*, header::*, open::open, plan::*, training::*, update::*};
-//! # use histone_program_sdk::{config::*, method::{Ask, Done, Next, Numbers, Opened, Segment}, model::Model};
+//! # use histone_program_sdk::{config::*, method::{Ask, Done, Next, Numbers, Opened, Segment, Stage}, model::Model};
 //! # use histone_protocol::{blob::Blob, secret::Root};
 //! # use zeroize::Zeroizing;
 //! # struct NoEncryption;
@@ -34,6 +34,7 @@
 //! impl Method for Mean {
 //!     fn measurement(&self) -> [u8; 32] { [3; 32] }
 //!     fn most_rounds(&self) -> u32 { 1 }
+//!     fn agenda(&self, _: &Config) -> Result<Vec<Stage>, BoxError> { Ok(vec![Stage::new("sum", 2, 1)]) }
 //!     fn begin(&self, _: &Config) -> Result<Vec<u8>, BoxError> { Ok(vec![]) }
 //!     fn next(&self, config: &Config, state: &[u8]) -> Result<Next, BoxError> {
 //!         if let Ok(mean) = state.try_into() {
@@ -52,7 +53,8 @@
 //! # let (secret1, secret2) = (Root::from_bytes([1; 32]), Root::from_bytes([2; 32]));
 //! # let (sealer, unsealer) = (NoEncryption, NoEncryption);
 //! # let config = Config { features: vec![], outcome: Outcome::YesNo { name: "y".into() }, missing: Missing::Drop {}, holdout: 0.0, values: vec![] };
-//! let training = Training::start(Mean, Plan { method: [3; 32], config, min_survivors: 2 })?;
+//! let agenda = Mean.agenda(&config)?;
+//! let training = Training::start(Mean, Plan { method: [3; 32], config, agenda, min_survivors: 2 })?;
 //! let header = RoundHeader::new(RoundFields {
 //!     chain_id: 1, market: [7; 20], model_id: [0; 32], round: 0,
 //!     method: training.plan().method, ask: training.ask().clone(), previous: training.state_hash(),

@@ -1,9 +1,13 @@
 //! What a training fixes before its first round: a method, what it is told, and how few donors are too few.
 
+use std::collections::BTreeSet;
+
 use histone_program_sdk::config::Config;
+use histone_program_sdk::method::Stage;
 use histone_program_sdk::wire::{Reader, Wire, WireError, Writer};
 
 use crate::codec;
+use crate::header::{MAX_DIMENSION, is_stage};
 
 /// The plan of a training. Every state and every header follows from it and from the opened sums.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +16,9 @@ pub struct Plan {
     pub method: [u8; 32],
     /// Columns, outcome and settings.
     pub config: Config,
+    /// The stages in their order, as the method gives them for this configuration: how many numbers a site gives in each round, and
+    /// how many rounds there are at the most.
+    pub agenda: Vec<Stage>,
     /// With fewer donors in any round the training ends, at least 2. Every header repeats it.
     pub min_survivors: u16,
 }
@@ -22,25 +29,53 @@ pub enum PlanError {
     /// A field is out of range.
     #[error("the training plan is refused: {0}")]
     Field(&'static str),
+    /// An agenda that no training can follow.
+    #[error("the agenda of the training plan is refused: {0}")]
+    Agenda(String),
     /// The bytes are not the encoding of a plan.
     #[error("the training plan cannot be read")]
     Encoding(#[source] WireError),
 }
 
+/// Checks an agenda: every stage has a name of its own that a header takes, numbers of which a round can have so many, and a round.
+pub fn check_agenda(agenda: &[Stage]) -> Result<(), String> {
+    if agenda.is_empty() {
+        return Err("it has no stage".into());
+    }
+    let mut names = BTreeSet::new();
+    for Stage { name, numbers, rounds } in agenda {
+        if !is_stage(name) {
+            return Err("the name of a stage is no word".into());
+        }
+        if !names.insert(name) {
+            return Err(format!("it has the stage `{name}` twice"));
+        }
+        if !(1..=MAX_DIMENSION as u64).contains(&u64::from(*numbers)) {
+            return Err(format!(
+                "its stage `{name}` has {numbers} numbers; 1 to {MAX_DIMENSION} are possible"
+            ));
+        }
+        if *rounds == 0 {
+            return Err(format!("its stage `{name}` has no round"));
+        }
+    }
+    Ok(())
+}
+
 impl Plan {
     /// Checks what holds for every method. Whether the configuration suits this one is its manifest's to say.
     pub fn check(&self) -> Result<(), PlanError> {
-        match self.min_survivors {
-            0 | 1 => Err(PlanError::Field("a sum over fewer than 2 survivors hides nobody")),
-            _ => Ok(()),
+        if self.min_survivors < 2 {
+            return Err(PlanError::Field("a sum over fewer than 2 survivors hides nobody"));
         }
+        check_agenda(&self.agenda).map_err(PlanError::Agenda)
     }
 
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::default();
         w.0.extend_from_slice(&self.method);
-        w.bytes(&self.config.to_bytes());
+        w.bytes(&self.config.to_bytes()).bytes(&self.agenda.to_bytes());
         codec::put_u16(&mut w, self.min_survivors);
         w.0
     }
@@ -52,6 +87,7 @@ impl Plan {
             let plan = Plan {
                 method: codec::array(&mut r)?,
                 config: Config::from_bytes(r.bytes()?)?,
+                agenda: Wire::from_bytes(r.bytes()?)?,
                 min_survivors: codec::u16(&mut r)?,
             };
             r.end()?;

@@ -30,7 +30,7 @@
 //! all of this.
 
 use histone_program_sdk::config::Config;
-use histone_program_sdk::method::{Ask, Done, Fact, Next, Opened};
+use histone_program_sdk::method::{Ask, Done, Fact, Next, Opened, Stage};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Wire, Writer};
 
@@ -44,6 +44,8 @@ pub trait Method {
     fn measurement(&self) -> [u8; 32];
     /// Most rounds of a training.
     fn most_rounds(&self) -> u32;
+    /// The stages of a training in their order: [`Plan::agenda`].
+    fn agenda(&self, config: &Config) -> Result<Vec<Stage>, BoxError>;
     /// The state before the first round, of a configuration that it takes.
     fn begin(&self, config: &Config) -> Result<Vec<u8>, BoxError>;
     /// What a state asks, or the end.

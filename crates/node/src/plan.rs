@@ -1,9 +1,8 @@
 //! The plan of a training, as the document that the white paper and the ledger name.
 
 use histone_contracts::{Contract, Market, Rounds};
-use histone_enclave::manifest::Manifest;
 use histone_enclave::method::HostedMethod;
-use histone_enclave::plan::plan_of;
+use histone_enclave::plan::{plan_of, with_agenda};
 use histone_federation::plan::Plan;
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::disclosure::Disclosure;
@@ -23,14 +22,20 @@ pub struct Times {
     pub opening_seconds: u64,
 }
 
-/// The plan of a study's training.
-pub fn document(study: &Study, manifest: &Manifest, programs: PlanPrograms, times: Times) -> PlanDocument {
+/// The plan of a study's training by a method.
+pub fn document(
+    study: &Study,
+    method: &HostedMethod,
+    programs: PlanPrograms,
+    times: Times,
+) -> Result<PlanDocument, NodeError> {
+    let manifest = method.manifest();
     let feature = |(name, kind): (&String, &ColumnKind)| PlanFeature {
         name: name.clone(),
         kind: kind.clone(),
         zero_is_missing: study.table.rules.zero_is_missing.contains(name),
     };
-    PlanDocument {
+    let document = PlanDocument {
         format: FORMAT.into(),
         method: format!("{} {}", manifest.name, manifest.version),
         features: study.table.features.iter().zip(&study.table.kinds).map(feature).collect(),
@@ -43,6 +48,8 @@ pub fn document(study: &Study, manifest: &Manifest, programs: PlanPrograms, time
         },
         holdout: study.training.holdout,
         settings: manifest.config.iter().map(|s| (s.name.clone(), study.training.setting(s))).collect(),
+        // The method gives them, below.
+        agenda: Vec::new(),
         // A study has at most 256 participants.
         min_survivors: study.training.min_survivors as u16,
         committee_members: study.committee.numbers.members(),
@@ -51,7 +58,8 @@ pub fn document(study: &Study, manifest: &Manifest, programs: PlanPrograms, time
         opening_seconds: times.opening_seconds,
         disclosure: Disclosure::public_exact(),
         programs,
-    }
+    };
+    with_agenda(document, method).map_err(|why| NodeError::Message(format!("the plan of the study: {why}")))
 }
 
 /// What a plan computes, and the method that does: one that this node has at hand.

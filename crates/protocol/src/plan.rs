@@ -80,6 +80,18 @@ pub struct PlanPrograms {
     pub query: B256,
 }
 
+/// One stage of a training: what is seen of its rounds from outside. It follows from method and configuration, whatever the data are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanStage {
+    /// Its name.
+    pub stage: String,
+    /// Numbers that a site gives in each of its rounds.
+    pub numbers: u32,
+    /// Rounds that it has at the most.
+    pub rounds: u32,
+}
+
 /// The plan of a training: one canonical JSON document, named by the hash of its bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +110,8 @@ pub struct PlanDocument {
     pub holdout: f64,
     /// Every setting of the method by its name; 0 and 1 for no and yes.
     pub settings: BTreeMap<String, f64>,
+    /// The stages of the training in their order, as the method gives them for this configuration.
+    pub agenda: Vec<PlanStage>,
     /// A round with fewer donors fails.
     pub min_survivors: u16,
     /// Fewest members that the committee may have when the training starts.
@@ -215,6 +229,10 @@ mod tests {
             missing: MissingCells::Median,
             holdout: 0.2,
             settings: [("ridge".into(), 1.0), ("bins".into(), 100.0)].into(),
+            agenda: vec![
+                PlanStage { stage: "describe".into(), numbers: 8, rounds: 1 },
+                PlanStage { stage: "newton".into(), numbers: 6, rounds: 50 },
+            ],
             min_survivors: 3,
             committee_members: 7,
             colluders: 1,

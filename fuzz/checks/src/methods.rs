@@ -4,7 +4,7 @@ use histone_program_linear::Linear;
 use histone_program_logistic::Logistic;
 use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
 use histone_program_sdk::data::{Block, Data};
-use histone_program_sdk::method::{Ask, Done, Method, Next, Opened};
+use histone_program_sdk::method::{Ask, Done, Method, Next, Opened, Progress, Stage};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::refusal::Refusal;
 use histone_program_sdk::wire::Wire;
@@ -45,12 +45,26 @@ pub fn state(bytes: &[u8]) -> bool {
     [
         wire::<Config>(bytes).is_some(),
         wire::<Opened>(bytes).is_some(),
+        agenda(bytes),
         wire::<<Linear as Method>::State>(bytes).is_some(),
         wire::<<Linear as Method>::Question>(bytes).is_some(),
         wire::<<Logistic as Method>::State>(bytes).is_some(),
         wire::<<Logistic as Method>::Question>(bytes).is_some(),
     ]
     .contains(&true)
+}
+
+/// The stages of a training: checked, and a question against them.
+fn agenda(bytes: &[u8]) -> bool {
+    let agenda = wire::<Vec<Stage>>(bytes);
+    if let Some(agenda) = &agenda {
+        let _ = histone_federation::plan::check_agenda(agenda);
+        for stage in agenda {
+            let ask = Ask { stage: stage.name.clone(), question: vec![], segments: vec![] };
+            let _ = Progress::default().go(agenda, &ask);
+        }
+    }
+    agenda.is_some()
 }
 
 /// The end of a training.
@@ -119,8 +133,10 @@ fn config(yes_no: bool, missing: Missing) -> Config {
 fn listen<M: Method>(name: &str, config: Config, data: &dyn Data, spoken: &mut Spoken) {
     let config_bytes = config.to_bytes();
     let run = || -> Result<(), Refusal> {
+        let agenda = M::agenda(&config)?;
         let mut state = M::begin(config)?;
         spoken.states.push((format!("{name}-config"), config_bytes));
+        spoken.states.push((format!("{name}-agenda"), agenda.to_bytes()));
         let mut stages: Vec<String> = Vec::new();
         loop {
             let next = M::next(&state)?;

@@ -12,7 +12,7 @@ use histone_protocol::evidence::{DeviceCertificate, EnclaveKeys, Evidence, Platf
 use histone_protocol::keys::SigningKey;
 use histone_protocol::notice::{DuplicateNotice, Earlier};
 use histone_protocol::plan::{
-    ColumnKind, FORMAT, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms,
+    ColumnKind, FORMAT, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms, PlanStage,
 };
 use histone_protocol::record::{LedgerId, Record, RecordError, Signed};
 use histone_protocol::report::{ColumnFlags, NamedValue, SiteEvaluation, ValidationReport};
@@ -122,6 +122,7 @@ fn plan() -> PlanDocument {
         missing: MissingCells::Median,
         holdout: 0.2,
         settings: [("ridge".into(), 1e-9)].into(),
+        agenda: vec![PlanStage { stage: "describe".into(), numbers: 10, rounds: 1 }],
         min_survivors: 3,
         committee_members: 7,
         colluders: 1,

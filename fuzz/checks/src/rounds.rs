@@ -8,7 +8,7 @@ use histone_federation::dispute::{ShareOpening, open_share};
 use histone_federation::header::{Donor, RoundFields, RoundHeader, Seat};
 use histone_federation::plan::Plan;
 use histone_federation::update::{Hpke, Survivor, Survivors, Unsealer, Update, blob_hash, seal_update};
-use histone_program_sdk::method::{Ask, Numbers, Segment};
+use histone_program_sdk::method::{Ask, Numbers, Segment, Stage};
 use histone_protocol::blob::Blob;
 use histone_protocol::seal::SealKey;
 use histone_protocol::secret::Root;
@@ -132,7 +132,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 
 /// A header, and a plan.
 pub fn headers() -> Vec<(String, Vec<u8>)> {
-    let plan = Plan { method: [3; 32], config: a_config(), min_survivors: 2 };
+    let agenda = vec![Stage::new("describe", 3, 1)];
+    let plan = Plan { method: [3; 32], config: a_config(), agenda, min_survivors: 2 };
     vec![("header".into(), WORLD.header.encode()), ("plan".into(), plan.encode())]
 }
 

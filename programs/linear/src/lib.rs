@@ -16,7 +16,7 @@ mod result;
 use histone_program_sdk::config::{Config, Outcome};
 use histone_program_sdk::data::Data;
 use histone_program_sdk::math::dot;
-use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened};
+use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened, Stage};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::refusal::Refusal;
 use histone_program_sdk::tabular::{self, Design, LEAST_JUDGING, Part, Preparation};
@@ -101,6 +101,13 @@ wire! {
 impl Method for Linear {
     type State = State;
     type Question = Question;
+
+    fn agenda(config: &Config) -> Result<Vec<Stage>, Refusal> {
+        let mut agenda = Preparation::agenda(config)?;
+        agenda.push(Stage::once("fit", &fit::segments(tabular::width(config))));
+        agenda.push(Stage::once("judge", &judge::segments()));
+        Ok(agenda)
+    }
 
     fn begin(config: Config) -> Result<State, Refusal> {
         if !matches!(config.outcome, Outcome::Number { .. }) {

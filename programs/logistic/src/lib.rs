@@ -20,7 +20,7 @@ mod result;
 use histone_program_sdk::config::{Config, Outcome};
 use histone_program_sdk::data::Data;
 use histone_program_sdk::math::{dot, logistic};
-use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened};
+use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened, Stage};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::refusal::Refusal;
 use histone_program_sdk::tabular::{self, Design, LEAST_JUDGING, Preparation, bins_for};
@@ -119,6 +119,15 @@ impl Method for Logistic {
     type State = State;
     type Question = Question;
 
+    fn agenda(config: &Config) -> Result<Vec<Stage>, Refusal> {
+        let mut agenda = Preparation::agenda(config)?;
+        // A host has checked that it is a whole number; what is none has no round, which no host takes.
+        let rounds = config.value(setting::ROUNDS) as u32;
+        agenda.push(Stage { rounds, ..Stage::once("newton", &fit::segments(tabular::width(config))) });
+        agenda.push(Stage::once("judge", &judge::segments(bins(config))));
+        Ok(agenda)
+    }
+
     fn begin(config: Config) -> Result<State, Refusal> {
         if !matches!(config.outcome, Outcome::YesNo { .. }) {
             return Err(Refusal::because("logistic regression predicts a yes/no outcome"));
@@ -136,10 +145,7 @@ impl Method for Logistic {
                 Ask::new("newton", &question, fit::segments(fit.design.width()))
             }
             State::Judging { estimates } => {
-                let bins = bins_for(
-                    estimates.design.config.value(setting::BINS) as u32,
-                    estimates.described.judging,
-                );
+                let bins = bins(&estimates.design.config);
                 let question = Question::Judge {
                     design: estimates.design.asked(),
                     weights: estimates.weights.clone(),
@@ -190,6 +196,11 @@ impl Method for Logistic {
         let (design, weights) = read(model)?;
         judge::report(&design, weights, data)
     }
+}
+
+/// Bins that judging rows are counted in.
+fn bins(config: &Config) -> u32 {
+    bins_for(config.value(setting::BINS) as u32)
 }
 
 /// Design and weights of a model.

@@ -13,7 +13,7 @@
 //! for time, randomness, files, network, logging or another program.
 
 /// Version of everything in this module and of the layout of inputs; part of every program's measurement.
-pub const VERSION: &str = "histone-abi/2";
+pub const VERSION: &str = "histone-abi/3";
 
 /// The only module name a program may import from.
 pub const MODULE: &str = "histone";
@@ -29,10 +29,10 @@ pub const IMPORTS: [(&str, usize, bool); 6] = [
 ];
 
 /// The entries of a method: the public half, then the private one.
-pub const METHOD: [&str; 5] = ["begin", "next", "advance", "site", "report"];
+pub const METHOD: [&str; 6] = ["agenda", "begin", "next", "advance", "site", "report"];
 
 /// Entries that see nothing private and may say why they give no result.
-pub const PUBLIC: [&str; 3] = ["begin", "next", "advance"];
+pub const PUBLIC: [&str; 4] = ["agenda", "begin", "next", "advance"];
 
 /// What a module can be, by the entries that it exports.
 pub const KINDS: [(&str, &[&str]); 3] =

@@ -6,6 +6,11 @@ use crate::model::Model;
 use crate::refusal::Refusal;
 use crate::wire::{Reader, Wire, decode_vector, encode_vector};
 
+/// `agenda`: a configuration becomes the stages of a training, a list of [`crate::method::Stage`].
+pub fn agenda<M: Method>(input: &[u8]) -> Result<Vec<u8>, Refusal> {
+    Ok(M::agenda(&Wire::from_bytes(input)?)?.to_bytes())
+}
+
 /// `begin`: a configuration becomes a state.
 pub fn begin<M: Method>(input: &[u8]) -> Result<Vec<u8>, Refusal> {
     Ok(M::begin(Wire::from_bytes(input)?)?.to_bytes())
@@ -53,7 +58,7 @@ pub fn answer<A: Answer>(model: &[u8], row: &[u8]) -> Result<Vec<u8>, Refusal> {
     Ok(encode_vector(&A::answer(&model, &row)?))
 }
 
-/// Makes a type the method of a module: exports its five entries, and puts its manifest, which is a file beside the source,
+/// Makes a type the method of a module: exports its six entries, and puts its manifest, which is a file beside the source,
 /// where the host reads it without running anything. Elsewhere than on wasm32 it only checks the type.
 ///
 /// `method!(Linear, "../manifest.json");`
@@ -80,6 +85,11 @@ macro_rules! method {
             };
 
             // Safety: each symbol is the only export of its name in a module that holds one program.
+            #[unsafe(no_mangle)]
+            extern "C" fn agenda() {
+                $crate::guest::run($crate::entries::agenda::<$method>)
+            }
+
             #[unsafe(no_mangle)]
             extern "C" fn begin() {
                 $crate::guest::run($crate::entries::begin::<$method>)

@@ -1,12 +1,13 @@
 //! A method: the whole algorithm of a training as one module.
 //!
-//! It has two halves. The **public** half sees the configuration and opened sums, never a row: [`Method::begin`],
-//! [`Method::next`], [`Method::advance`]. Whoever may see the sums runs it, and gets the same bytes. The **private** half runs
+//! It has two halves. The **public** half sees the configuration and opened sums, never a row: [`Method::agenda`],
+//! [`Method::begin`], [`Method::next`], [`Method::advance`]. Whoever may see the sums runs it, and gets the same bytes. The **private** half runs
 //! beside the rows of one site, in fresh memory for each call: [`Method::site`] gives numbers that are only ever opened as a
 //! sum over sites, [`Method::report`] what a site says of itself. A trained model is applied by a module of its own
 //! ([`Answer`]), which is always open.
 //!
 //! ```text
+//! agenda(config) -> stages: how many numbers, how many rounds at the most
 //! begin(config) -> state
 //! next(state) -> ask: question, segments        or done: model, facts
 //!                  every site: site(question, rows) -> numbers, as the segments promise
@@ -61,6 +62,82 @@ wire! {
         pub question: Vec<u8>,
         /// What it answers.
         pub segments: Vec<Segment>,
+    }
+}
+
+wire! {
+    /// One stage of an agenda: what can be seen of its rounds from outside, whatever the data are.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Stage {
+        /// Its name: that of [`Ask::stage`], once in an agenda.
+        pub name: String,
+        /// How many numbers a site gives in each of its rounds.
+        pub numbers: u32,
+        /// How many rounds it has at the most. Whoever hides what the data are makes so many, the last of them for show.
+        pub rounds: u32,
+    }
+}
+
+impl Stage {
+    /// A stage. What does not fit into its field is the largest that does, which no host takes.
+    pub fn new(name: &str, numbers: usize, rounds: usize) -> Self {
+        let fit = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Self { name: name.into(), numbers: fit(numbers), rounds: fit(rounds) }
+    }
+
+    /// A stage of one round, which these segments answer.
+    pub fn once(name: &str, segments: &[Segment]) -> Self {
+        Self::new(name, segments.iter().fold(0, |sum, s| sum.saturating_add(s.len as usize)), 1)
+    }
+}
+
+/// How far a training has gone through its agenda.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Place of the stage of the last question.
+    stage: usize,
+    /// Rounds of that stage.
+    rounds: u32,
+}
+
+impl Progress {
+    /// Place in the agenda of the stage of the last question.
+    pub fn stage(&self) -> usize {
+        self.stage
+    }
+
+    /// Rounds of that stage so far, with the last question.
+    pub fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
+    /// Goes on to a question: of the same stage or of a later one, with as many numbers as the agenda says and in no more rounds.
+    /// An error says what does not fit.
+    pub fn go(&mut self, agenda: &[Stage], ask: &Ask) -> Result<(), String> {
+        let name = &ask.stage;
+        let Some(at) = agenda.iter().position(|stage| stage.name == *name) else {
+            return Err(format!("it asks for the stage `{name}`, which its agenda does not have"));
+        };
+        if at < self.stage {
+            let last = agenda.get(self.stage).map_or("", |stage| &stage.name);
+            return Err(format!(
+                "it asks for the stage `{name}` after `{last}`; its agenda has them the other way round"
+            ));
+        }
+        let stage = &agenda[at];
+        if ask.len() != stage.numbers as usize {
+            let (asked, said) = (ask.len(), stage.numbers);
+            return Err(format!("it asks for {asked} numbers in the {name} stage, its agenda says {said}"));
+        }
+        let rounds = if at == self.stage { self.rounds.saturating_add(1) } else { 1 };
+        if rounds > stage.rounds {
+            let most = stage.rounds;
+            return Err(format!(
+                "it asks for round {rounds} of the {name} stage, its agenda says {most} at the most"
+            ));
+        }
+        *self = Self { stage: at, rounds };
+        Ok(())
     }
 }
 
@@ -269,6 +346,11 @@ pub trait Method {
     /// What it asks of the private half.
     type Question: Wire;
 
+    /// The stages of a training in their order. It follows from the configuration alone, so that nothing of the data is told by how
+    /// many rounds there are and how much is sent. What [`Method::next`] asks must always fit: see [`Progress::go`]. A stage may have
+    /// fewer rounds than this says, or none.
+    fn agenda(config: &Config) -> Result<Vec<Stage>, Refusal>;
+
     /// The state before the first round. An error names the setting that does not fit, in a sentence for people.
     fn begin(config: Config) -> Result<Self::State, Refusal>;
 
@@ -287,16 +369,19 @@ pub trait Method {
 }
 
 /// Runs a whole training over these sites, without a ledger, an enclave or a mask: what a site does for a model of its own, and
-/// what tests do. Each site's numbers pass the gate of an enclave ([`Ask::admit`]); the manifest's limits are not known here. Also
-/// gives the number of rounds.
+/// what tests do. Each site's numbers pass the gate of an enclave ([`Ask::admit`]), and each question is one of the agenda; the
+/// manifest's limits are not known here. Also gives the number of rounds.
 pub fn run_over<M: Method>(config: Config, sites: &[&dyn Data]) -> Result<(Done, u32), Refusal> {
-    let mut state = M::begin(config)?;
+    let mut state = M::begin(config.clone())?;
+    let agenda = M::agenda(&config)?;
+    let mut progress = Progress::default();
     let mut rounds = 0;
     loop {
         let ask = match M::next(&state)? {
             Next::Done { done } => return Ok((done, rounds)),
             Next::Ask { ask } => ask,
         };
+        progress.go(&agenda, &ask).map_err(Refusal::because)?;
         let mut sums = vec![0.0; ask.len()];
         for site in sites {
             let mut numbers = M::site(M::Question::from_bytes(&ask.question)?, *site)?;
@@ -325,7 +410,43 @@ pub trait Answer {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{Ask, Numbers, Segment};
+    use super::{Ask, Numbers, Progress, Segment, Stage};
+
+    #[test]
+    fn a_question_is_one_of_the_agenda() {
+        let agenda = [Stage::new("describe", 3, 1), Stage::new("ranks", 2, 2), Stage::new("judge", 4, 1)];
+        let ask = |stage: &str, len| Ask {
+            stage: stage.into(),
+            question: vec![],
+            segments: vec![Segment { len, numbers: Numbers::Count { max: 5 } }],
+        };
+        // What is asked first, and what of the next question is told.
+        let gone = |asked: &[(&str, u32)], stage: &str, len| {
+            let mut progress = Progress::default();
+            asked.iter().for_each(|(stage, len)| progress.go(&agenda, &ask(stage, *len)).unwrap());
+            let before = progress.clone();
+            let told = progress.go(&agenda, &ask(stage, len));
+            // Whoever is refused has gone nowhere.
+            assert!(told.is_ok() || progress == before);
+            told.map(|()| (progress.stage(), progress.rounds()))
+        };
+        assert_eq!(gone(&[], "describe", 3), Ok((0, 1)));
+        assert_eq!(gone(&[("describe", 3), ("ranks", 2)], "ranks", 2), Ok((1, 2)));
+        // A stage has fewer rounds, or none.
+        assert_eq!(gone(&[("describe", 3), ("ranks", 2)], "judge", 4), Ok((2, 1)));
+        assert_eq!(gone(&[("describe", 3)], "judge", 4), Ok((2, 1)));
+        assert_eq!(gone(&[], "ranks", 2), Ok((1, 1)));
+        for (asked, stage, len, why) in [
+            (&[][..], "newton", 3, "the stage `newton`, which its agenda does not have"),
+            (&[], "describe", 4, "4 numbers in the describe stage, its agenda says 3"),
+            (&[("describe", 3)], "describe", 3, "round 2 of the describe stage, its agenda says 1"),
+            (&[("ranks", 2), ("ranks", 2)], "ranks", 2, "round 3 of the ranks stage"),
+            (&[("ranks", 2)], "describe", 3, "the stage `describe` after `ranks`"),
+        ] {
+            let told = gone(asked, stage, len).unwrap_err();
+            assert!(told.contains(why), "{told}");
+        }
+    }
 
     #[test]
     fn a_number_within_its_bound_stays_within_it() {

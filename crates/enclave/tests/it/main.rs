@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+mod agenda;
 mod limits;
 mod methods;
 mod programs;

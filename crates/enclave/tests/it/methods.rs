@@ -14,7 +14,7 @@ use histone_program_sdk::method::{Ask, Done, Method, Next, Numbers, Opened, Segm
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Wire, encode_vector};
 
-use crate::support::{SMALL, artifact, load};
+use crate::support::{SMALL, all, artifact, giving, load, text};
 
 fn hosted(name: &'static str) -> &'static HostedMethod {
     static LOADED: [OnceLock<HostedMethod>; 2] = [OnceLock::new(), OnceLock::new()];
@@ -161,27 +161,6 @@ fn sums_that_cannot_be_are_refused() {
     assert!(error.contains("cannot be true"), "{error}");
 }
 
-/// A method written as text: its halves, and its manifest.
-fn text(entries: &str, manifest: Option<&str>) -> Vec<u8> {
-    let quoted = manifest.map(|m| m.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " "));
-    let section = quoted.map_or_else(String::new, |m| format!(r#"(@custom "histone.manifest" "{m}")"#));
-    wat::parse_str(format!(
-        r#"(module
-            (import "histone" "input_len" (func $input_len (param i32) (result i32)))
-            (import "histone" "output_emit" (func $output_emit (param i32 i32)))
-            (memory (export "memory") 1 64)
-            (data (i32.const 0) "\01\00\00\00\00\00")
-            {entries} {section})"#
-    ))
-    .unwrap()
-}
-
-const HALVES: [&str; 5] = ["begin", "next", "advance", "site", "report"];
-
-fn all(body: impl Fn(&str) -> String) -> String {
-    HALVES.map(|name| format!(r#"(func (export "{name}") {})"#, body(name))).concat()
-}
-
 #[test]
 fn a_missing_half_or_a_lying_manifest_is_not_admitted() {
     let manifest = histone_program_logistic::MANIFEST;
@@ -189,7 +168,7 @@ fn a_missing_half_or_a_lying_manifest_is_not_admitted() {
     assert!(admitted(&text(&all(|_| String::new()), Some(manifest))).is_ok());
     let half = all(|_| String::new()).replace(r#"(export "report")"#, "");
     let error = admitted(&text(&half, Some(manifest))).unwrap_err().to_string();
-    assert!(error.contains("[advance, begin, next, site]"), "{error}");
+    assert!(error.contains("[advance, agenda, begin, next, site]"), "{error}");
     let cause = |wasm: &[u8]| match admitted(wasm).unwrap_err() {
         AdmissionError::Manifest(error) => error,
         other => panic!("{other}"),
@@ -216,15 +195,6 @@ fn a_public_half_that_asks_for_rows_or_never_ends_is_named() {
     let junk = all(|_| "(call $output_emit (i32.const 0) (i32.const 6))".into());
     let method = HostedMethod::new(load(&text(&junk, Some(&small)), SMALL)).unwrap();
     assert!(matches!(method.next(&logistic(), b"", 3), Err(MethodError::Layout { entry: "next", .. })));
-}
-
-/// A method of which every entry gives these bytes.
-fn giving(bytes: &[u8]) -> HostedMethod {
-    let data: String = bytes.iter().map(|b| format!("\\{b:02x}")).collect();
-    let body = all(|_| format!("(call $output_emit (i32.const 64) (i32.const {}))", bytes.len()));
-    let module =
-        text(&format!("(data (i32.const 64) \"{data}\") {body}"), Some(histone_program_logistic::MANIFEST));
-    HostedMethod::new(load(&module, Limits::METHOD)).unwrap()
 }
 
 #[test]

@@ -13,7 +13,7 @@ use histone_genome::table::{
 };
 use histone_program_sdk::config::{Config, Feature, Kind as Asked, Missing, Outcome};
 use histone_program_sdk::data::{Block, Data};
-use histone_program_sdk::method::{Ask, Done, Fact, Method, Next, Numbers, Opened, Segment, run_over};
+use histone_program_sdk::method::{Ask, Done, Fact, Method, Next, Numbers, Opened, Segment, Stage, run_over};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::refusal::Refusal;
 use histone_program_sdk::tabular::{self, Design, Part, Preparation};
@@ -45,6 +45,12 @@ wire! {
 impl Method for Rate {
     type State = State;
     type Question = Question;
+
+    fn agenda(config: &Config) -> Result<Vec<Stage>, Refusal> {
+        let mut agenda = Preparation::agenda(config)?;
+        agenda.push(Stage::new("count", 2 * tabular::width(config), 1));
+        Ok(agenda)
+    }
 
     fn begin(config: Config) -> Result<State, Refusal> {
         if !matches!(config.outcome, Outcome::EventTime { .. }) {

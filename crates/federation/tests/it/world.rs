@@ -14,7 +14,7 @@ use histone_federation::update::{Sealer, Survivor, Survivors, Unsealer, blob_has
 use histone_program_logistic::Logistic;
 use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
 use histone_program_sdk::data::Block;
-use histone_program_sdk::method::{Ask, Method as Sdk, Next, Opened};
+use histone_program_sdk::method::{Ask, Method as Sdk, Next, Opened, Stage};
 use histone_program_sdk::wire::Wire;
 use histone_protocol::blob::Blob;
 use histone_protocol::secret::Root;
@@ -88,6 +88,10 @@ impl Method for Native {
         60
     }
 
+    fn agenda(&self, config: &Config) -> Result<Vec<Stage>, BoxError> {
+        Ok(Logistic::agenda(config).map_err(|e| e.to_string())?)
+    }
+
     fn begin(&self, config: &Config) -> Result<Vec<u8>, BoxError> {
         Ok(Logistic::begin(config.clone()).map_err(|e| e.to_string())?.to_bytes())
     }
@@ -115,7 +119,8 @@ pub fn plan(columns: usize) -> Plan {
         // Ridge, rounds, tolerance, bins, separated.
         values: vec![1.0, 40.0, 1e-9, 100.0, 0.0],
     };
-    Plan { method: METHOD, config, min_survivors: 2 }
+    let agenda = Native.agenda(&config).unwrap();
+    Plan { method: METHOD, config, agenda, min_survivors: 2 }
 }
 
 /// The root secret of a donor's enclave.

@@ -86,7 +86,7 @@ pub(super) async fn recruit(
     cast: &mut Cast,
     observer: &mut dyn Observer,
 ) -> Result<Recruited, NodeError> {
-    let document = plan::document(study, cast.loaded.method.manifest(), programs(cast), times(study, cast));
+    let document = plan::document(study, &cast.loaded.method, programs(cast), times(study, cast))?;
     let (plan, _) = plan::computation(&document, &cast.world)?;
     let plan_blob = cast.world.blobs.put(&document.to_bytes())?;
     observer.note(&format!("committee: {}", study.committee.numbers));

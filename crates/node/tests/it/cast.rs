@@ -34,13 +34,14 @@ use histone_node::trainer::{Leading, Offer, Trainer};
 use histone_node::user::User;
 use histone_node::world::{EVIDENCE_MAX_AGE, World};
 use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
+use histone_program_sdk::method::Stage;
 use histone_protocol::consent::{AppraisalTerms, ConsentPolicy, Split, WhitePaper};
 use histone_protocol::dataset::{KeyBundle, release_aad};
 use histone_protocol::evidence::{EnclaveKeys, Platform};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::plan::{
-    ColumnKind, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms,
+    ColumnKind, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms, PlanStage,
 };
 use histone_protocol::receipt::{self, DonationReceipt, EnclaveRegistration, UpdateReceipt};
 use histone_protocol::record::LedgerId;
@@ -103,7 +104,8 @@ pub fn plan(min_survivors: u16) -> Plan {
         holdout: 0.0,
         values: defaults.collect(),
     };
-    let plan = Plan { method: method.program().program().measurement(), config, min_survivors };
+    let measurement = method.program().program().measurement();
+    let plan = Plan { method: measurement, agenda: method.agenda(&config).unwrap(), config, min_survivors };
     with(with(with(plan, "ridge", 1.0), "rounds", 1.0), "bins", 10.0)
 }
 
@@ -135,6 +137,7 @@ pub fn with(mut plan: Plan, setting: &str, value: f64) -> Plan {
     let method = loaded().method;
     let place = method.manifest().config.iter().position(|s| s.name == setting).unwrap();
     plan.config.values[place] = value;
+    plan.agenda = method.agenda(&plan.config).unwrap();
     plan
 }
 
@@ -309,6 +312,7 @@ impl Cast {
             },
             zero_is_missing: f.zero_is_missing,
         };
+        let stage = |s: &Stage| PlanStage { stage: s.name.clone(), numbers: s.numbers, rounds: s.rounds };
         PlanDocument {
             format: histone_protocol::plan::FORMAT.into(),
             method: format!("{} {}", manifest.name, manifest.version),
@@ -326,6 +330,7 @@ impl Cast {
             },
             holdout: plan.config.holdout,
             settings: names.zip(plan.config.values.iter().copied()).collect(),
+            agenda: plan.agenda.iter().map(stage).collect(),
             min_survivors: plan.min_survivors,
             committee_members: 4,
             colluders: 1,

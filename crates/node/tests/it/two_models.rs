@@ -40,7 +40,8 @@ async fn one_dataset_serves_two_models() {
         values: manifest.config.iter().map(|s| s.number(s.default).unwrap()).collect(),
     };
     let method = cast.loaded.method.program().program().measurement();
-    let plan = Plan { method, config, min_survivors: 2 };
+    let agenda = cast.loaded.method.agenda(&config).unwrap();
+    let plan = Plan { method, config, agenda, min_survivors: 2 };
     let paper = |document: &histone_protocol::plan::PlanDocument, cast: &Cast| WhitePaper {
         plan: document.hash(),
         features: document.features.iter().map(|f| f.name.clone()).collect(),

@@ -6,9 +6,9 @@ use crate::method::{Numbers, Segment};
 use crate::refusal::Refusal;
 use crate::wire;
 
+use super::MAX_ROWS;
 use super::design::{clip, clip_at, present, scale};
 use super::select::{Part, Selection, class};
-use super::{MAX_COLUMNS, MAX_ROWS};
 
 /// A deviation below this, where the whole range is 2, is rounding: the column says nothing.
 const CONSTANT: f64 = 1e-10;
@@ -209,7 +209,7 @@ impl Described {
     ///
     /// Squares are first taken about the mean of the present values; filling then only adds a term that is not negative, so
     /// that nothing is lost by cancellation a second time.
-    pub(super) fn scales(&self, config: &Config, fill: &[f64]) -> Result<Vec<(f64, f64)>, Refusal> {
+    pub(super) fn scales(&self, config: &Config, fill: &[f64]) -> Vec<(f64, f64)> {
         let rows = self.rows as f64;
         let mut scales = Vec::new();
         for (i, x) in config.features.iter().enumerate() {
@@ -235,12 +235,6 @@ impl Described {
                 _ => column(self.sums[i][0], self.sums[i][1], clip(x, fill[i]).0),
             }
         }
-        if scales.len() > MAX_COLUMNS {
-            return Err(Refusal::because(format!(
-                "{} columns are more than {MAX_COLUMNS}; name fewer features",
-                scales.len()
-            )));
-        }
-        Ok(scales)
+        scales
     }
 }

@@ -12,7 +12,7 @@
 //! smallest and the largest value of all who took part. When nobody is left who has a value in the column, the search
 //! ends with a plain number from its interval.
 
-use crate::config::{Config, Missing};
+use crate::config::{Config, Feature, Missing};
 use crate::data::Data;
 use crate::refusal::Refusal;
 use crate::wire;
@@ -24,6 +24,13 @@ use super::select::{Part, Selection, class};
 const BITS: u32 = 36;
 /// Bits found in one round.
 const STEP: u32 = 4;
+
+/// Rounds of a search.
+pub(super) const ROUNDS: u32 = BITS / STEP;
+
+/// Counts of each column that is searched: two searches with 15 borders each, and all present values. A round that has fewer borders
+/// is filled up with zeros, since how many there are tells of the data.
+const COUNTS: usize = 31;
 
 wire! {
     /// The search for one of the two middle values of one column; they are the same value when their number is odd.
@@ -128,6 +135,15 @@ pub(super) fn start(present: &[u64]) -> Vec<Search> {
     columns.flat_map(both).collect()
 }
 
+/// How many counts a site gives in each round.
+pub(super) fn numbers(config: &Config) -> usize {
+    let searched = config.features.iter().filter(|x| x.kind.range().is_some());
+    match config.missing {
+        Missing::Median {} => COUNTS * searched.count(),
+        _ => 0,
+    }
+}
+
 /// The thresholds of every column, ascending, each once; the last of a column that is searched is the largest number.
 pub(super) fn thresholds(searches: &[Search], columns: usize) -> Vec<Vec<f64>> {
     let of = |column: usize| {
@@ -144,7 +160,7 @@ pub(super) fn thresholds(searches: &[Search], columns: usize) -> Vec<Vec<f64>> {
 }
 
 /// Takes the counts of a round; every open search gets four bits longer, or ends.
-pub(super) fn narrow(searches: &mut [Search], columns: usize, sum: &[f64]) -> Result<(), Refusal> {
+pub(super) fn narrow(searches: &mut [Search], config: &Config, sum: &[f64]) -> Result<(), Refusal> {
     let implausible = |what: &str| Refusal::because(format!("the sums of the ranks cannot be true: {what}"));
     let count = |&v: &f64| {
         if (0.0..=9e15).contains(&v) && v.trunc() == v {
@@ -156,10 +172,15 @@ pub(super) fn narrow(searches: &mut [Search], columns: usize, sum: &[f64]) -> Re
     let counts = sum.iter().map(count).collect::<Result<Vec<_>, _>>()?;
     let mut left = counts.as_slice();
     let mut asked = Vec::new();
-    for thresholds in thresholds(searches, columns) {
-        let (here, rest) =
-            left.split_at_checked(thresholds.len()).ok_or_else(|| implausible("the sum is too short"))?;
+    for (thresholds, x) in thresholds(searches, config.features.len()).into_iter().zip(&config.features) {
+        let taken = if x.kind.range().is_some() { COUNTS } else { 0 };
+        let (here, rest) = left.split_at_checked(taken).ok_or_else(|| implausible("the sum is too short"))?;
         left = rest;
+        let (here, filling) =
+            here.split_at_checked(thresholds.len()).ok_or_else(|| implausible("the sum is too short"))?;
+        if filling.iter().any(|&count| count != 0) {
+            return Err(implausible("something is counted that nobody asked for"));
+        }
         if !here.is_sorted() {
             return Err(implausible("counts fall where thresholds rise"));
         }
@@ -208,7 +229,8 @@ pub(super) fn found(searches: &[Search]) -> Vec<(usize, f64)> {
 /// plausible range, are at or below it.
 pub(super) fn site(config: &Config, thresholds: &[Vec<f64>], data: &dyn Data) -> Result<Vec<f64>, Refusal> {
     let f = config.features.len();
-    if thresholds.len() != f {
+    let fits = |(t, x): (&Vec<f64>, &Feature)| t.len() <= if x.kind.range().is_some() { COUNTS } else { 0 };
+    if thresholds.len() != f || !thresholds.iter().zip(&config.features).all(fits) {
         return Err(Refusal::Malformed);
     }
     let selection = Selection::of(config, data)?;
@@ -235,12 +257,15 @@ pub(super) fn site(config: &Config, thresholds: &[Vec<f64>], data: &dyn Data) ->
         Ok(())
     })?;
     let mut out = Vec::new();
-    for counts in first {
-        let mut sum = 0.0;
+    for (counts, x) in first.into_iter().zip(&config.features) {
+        let (mut sum, filling) = (0.0, COUNTS - counts.len());
         out.extend(counts.into_iter().map(|count| {
             sum += count;
             sum
         }));
+        if x.kind.range().is_some() {
+            out.extend(std::iter::repeat_n(0.0, filling));
+        }
     }
     Ok(out)
 }
@@ -249,6 +274,19 @@ pub(super) fn site(config: &Config, thresholds: &[Vec<f64>], data: &dyn Data) ->
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::config::{Kind, Outcome};
+
+    /// One number.
+    fn config() -> Config {
+        let kind = Kind::Number { low: -1.0, high: 1.0 };
+        Config {
+            features: vec![Feature { name: "x".into(), kind, zero_is_missing: false }],
+            outcome: Outcome::YesNo { name: "y".into() },
+            missing: Missing::Median {},
+            holdout: 0.0,
+            values: vec![],
+        }
+    }
 
     /// Searches the median of one column with honest counts; `values(round)` are those of the donors of that round. Gives the
     /// value and the rounds used.
@@ -257,11 +295,12 @@ mod tests {
         let mut rounds = 0;
         while !searches.iter().all(Search::done) {
             let asked = thresholds(&searches, 1);
-            assert!(asked[0].windows(2).all(|w| w[0] < w[1]) && asked[0].len() <= 31);
+            assert!(asked[0].windows(2).all(|w| w[0] < w[1]) && asked[0].len() <= COUNTS);
             let here = values(rounds);
-            let counts: Vec<f64> =
+            let mut counts: Vec<f64> =
                 asked[0].iter().map(|t| here.iter().filter(|v| *v <= t).count() as f64).collect();
-            narrow(&mut searches, 1, &counts).unwrap();
+            counts.resize(COUNTS, 0.0);
+            narrow(&mut searches, &config(), &counts).unwrap();
             rounds += 1;
         }
         (found(&searches)[0].1, rounds)
@@ -300,9 +339,13 @@ mod tests {
     fn impossible_counts_are_refused() {
         let mut s = start(&[4]);
         let asked = thresholds(&s, 1)[0].len();
-        let falling: Vec<f64> = (0..asked).map(|i| if i == 0 { 2.0 } else { 1.0 }).collect();
-        assert!(narrow(&mut s, 1, &falling).is_err());
-        assert!(narrow(&mut s, 1, &[]).is_err());
+        let filled = |count: &dyn Fn(usize) -> f64| (0..COUNTS).map(count).collect::<Vec<f64>>();
+        let falling = filled(&|i| if i == 0 { 2.0 } else { f64::from(u8::from(i < asked)) });
+        let behind = filled(&|i| if i < asked { 4.0 } else { 1.0 });
+        for wrong in [falling, behind, vec![4.0; asked], vec![]] {
+            assert!(narrow(&mut s, &config(), &wrong).is_err(), "{wrong:?}");
+        }
+        assert!(narrow(&mut s, &config(), &filled(&|i| if i < asked { 4.0 } else { 0.0 })).is_ok());
     }
 
     #[test]

@@ -14,6 +14,8 @@
 //!
 //! Sums run in the order of the rows, so that a stranger who repeats a round gets the same bits.
 
+use crate::config::{Config, Kind};
+
 mod describe;
 mod design;
 mod median;
@@ -34,18 +36,23 @@ pub const MAX_ROWS: u64 = 1 << 31;
 /// Most bins that judging rows are counted in. They are opened: finer ones would list the score and the class of single rows.
 pub const MAX_BINS: u32 = 64;
 
-/// Rows that a bin holds on average, as far as the sums before it tell.
-pub const ROWS_PER_BIN: u64 = 10;
-
 /// Judging rows of all sites below which no figure of them is asked for: sums over a handful of people tell of each of them.
 pub const LEAST_JUDGING: u64 = 20;
 
-/// Bins for about `rows` rows: as many as asked for, as long as they hold [`ROWS_PER_BIN`] rows each on average; at least 2. A
-/// power of two, so that the borders of fewer bins are borders of more: two models with other bins together tell no more than the
-/// one with more.
-pub fn bins_for(asked: u32, rows: u64) -> u32 {
-    let most = u64::from(MAX_BINS).min(rows / ROWS_PER_BIN) as u32;
-    1 << asked.min(most).max(2).ilog2()
+/// Numbers of a row of the design: the 1 of the intercept, and the columns. They follow from the configuration.
+pub fn width(config: &Config) -> usize {
+    config.features.iter().fold(1, |sum, x| {
+        sum.saturating_add(match &x.kind {
+            Kind::Category { levels } => levels.len().saturating_sub(1),
+            _ => 1,
+        })
+    })
+}
+
+/// As many bins as asked for, from 2 to [`MAX_BINS`]. A power of two, so that the borders of fewer bins are borders of more: two
+/// models with other bins together tell no more than the one with more.
+pub fn bins_for(asked: u32) -> u32 {
+    1 << asked.clamp(2, MAX_BINS).ilog2()
 }
 
 #[cfg(test)]
@@ -53,18 +60,9 @@ mod tests {
     use super::bins_for;
 
     #[test]
-    fn few_rows_have_few_bins() {
-        for (asked, rows, bins) in [
-            (100, 0, 2),
-            (100, 39, 2),
-            (100, 40, 4),
-            (100, 639, 32),
-            (100, 640, 64),
-            (500, 1 << 40, 64),
-            (5, 1 << 40, 4),
-            (1, 0, 2),
-        ] {
-            assert_eq!(bins_for(asked, rows), bins, "{asked} {rows}");
+    fn bins_are_a_power_of_two() {
+        for (asked, bins) in [(0, 2), (1, 2), (5, 4), (63, 32), (64, 64), (500, 64)] {
+            assert_eq!(bins_for(asked), bins, "{asked}");
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::config::{Config, Kind, Missing, Outcome};
 use crate::data::Data;
-use crate::method::{Ask, Numbers, Opened, Segment};
+use crate::method::{Ask, Numbers, Opened, Segment, Stage};
 use crate::refusal::Refusal;
 use crate::wire;
 
-use super::MAX_ROWS;
 use super::describe::{self, Described};
 use super::design::Design;
 use super::median::{self, Search};
+use super::{MAX_COLUMNS, MAX_ROWS, width};
 
 wire! {
     /// What the preparation asks of every site.
@@ -91,6 +91,10 @@ fn check(config: &Config) -> Result<(), Refusal> {
             _ => {}
         }
     }
+    let columns = width(config) - 1;
+    if columns > MAX_COLUMNS {
+        return no(format!("{columns} columns are more than {MAX_COLUMNS}; name fewer features"));
+    }
     match &config.outcome {
         Outcome::Number { name, low, high } => range(name, *low, *high)?,
         Outcome::EventTime { time, longest, .. } => range(time, 0.0, *longest)?,
@@ -109,6 +113,17 @@ impl Preparation {
         Ok(Preparation::Start { config })
     }
 
+    /// Its part of an agenda: the stages before the first of a method's own.
+    pub fn agenda(config: &Config) -> Result<Vec<Stage>, Refusal> {
+        check(config)?;
+        let mut agenda = vec![Stage::once("describe", &describe::segments(config))];
+        let counts = median::numbers(config);
+        if counts > 0 {
+            agenda.push(Stage::new("ranks", counts, median::ROUNDS as usize));
+        }
+        Ok(agenda)
+    }
+
     /// What it asks; none when it is ready.
     pub fn ask(&self) -> Option<(&'static str, Question, Vec<Segment>)> {
         match self {
@@ -117,7 +132,7 @@ impl Preparation {
             }
             Preparation::Ranks { config, searches, .. } => {
                 let thresholds = median::thresholds(searches, config.features.len());
-                let len = thresholds.iter().map(Vec::len).sum::<usize>() as u32;
+                let len = median::numbers(config) as u32;
                 let segments = vec![Segment { len, numbers: Numbers::Count { max: MAX_ROWS } }];
                 Some(("ranks", Question::Ranks { config: config.asked(), thresholds }, segments))
             }
@@ -154,7 +169,7 @@ impl Preparation {
                 (config, described, searches)
             }
             Preparation::Ranks { config, described, mut searches } => {
-                median::narrow(&mut searches, config.features.len(), &opened.sums)?;
+                median::narrow(&mut searches, &config, &opened.sums)?;
                 (config, described, searches)
             }
             ready @ Preparation::Ready { .. } => return Ok(ready),
@@ -166,7 +181,7 @@ impl Preparation {
         for (i, value) in median::found(&searches) {
             fill[i] = value;
         }
-        let scales = described.scales(&config, &fill)?;
+        let scales = described.scales(&config, &fill);
         Ok(Preparation::Ready { described, design: Design::new(config, fill, scales) })
     }
 }
