@@ -130,11 +130,14 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
             writeln!(out, "  {}: {}", plain(name), plain(says))?;
         }
     }
+    let compared = match r.model.largest_difference_to_pooled {
+        Some(largest) => format!("Largest difference of a number of the two models: {largest:.1e}"),
+        None => "The model is sealed: no number of it is compared".into(),
+    };
     writeln!(
         out,
         "* the same method over all rows in one place: computed by the runner of this study from the files; no party of a real\n  \
-         collaboration could. Largest difference of a number of the two models: {:.1e}",
-        r.model.largest_difference_to_pooled
+         collaboration could. {compared}"
     )?;
 
     for l in &r.left_out {

@@ -44,6 +44,7 @@
 //! that do not decode are a failed check.
 
 mod cohort;
+mod course;
 mod datasets;
 mod decisions;
 mod enclaves;
@@ -78,6 +79,7 @@ use serde::Serialize;
 
 use crate::folder::Folder;
 
+pub use course::Auditor;
 pub use on_ledger::{Source, verify_model};
 pub use table::{Basis, Row, Step, TABLE, document_of, lookup, print as table};
 

@@ -244,6 +244,8 @@ pub mod round_status {
 pub mod query_state {
     /// Paid, and neither answered nor refunded.
     pub const FUNDED: u8 = 1;
+    /// Answered.
+    pub const SETTLED: u8 = 2;
 }
 
 /// States of a model in the market.

@@ -96,6 +96,11 @@ pub enum EnclaveError {
         /// Versions that the policy allows.
         allowed: u32,
     },
+    /// The same was summed before for some of these datasets.
+    #[error(
+        "the same computation was summed before for some of these datasets with other ones, or in other versions: the difference of the two sums would be one donor or one person, so that this enclave takes no part any more"
+    )]
+    OtherSum,
     /// No decision of the owner allows it.
     #[error("no decision of its owner allows the donation: {0}")]
     Consent(String),

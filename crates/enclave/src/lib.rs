@@ -37,6 +37,7 @@ pub mod plan;
 pub mod program;
 pub mod query;
 pub mod reading;
+pub mod release;
 pub mod sketch;
 pub mod storage;
 pub mod training;

@@ -20,7 +20,8 @@ pub fn plan_of(document: &PlanDocument, method: &HostedMethod) -> Result<Plan, S
         ));
     }
     let method = method.program().program().measurement();
-    let plan = Plan { method, config, agenda, min_survivors: document.min_survivors };
+    let (sums, model) = (document.disclosure.sums, document.disclosure.model);
+    let plan = Plan { method, config, agenda, sums, model, min_survivors: document.min_survivors };
     plan.check().map_err(|error| error.to_string())?;
     Ok(plan)
 }

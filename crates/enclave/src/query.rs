@@ -1,6 +1,7 @@
 //! The query service: holds a trained model sealed, answers paid queries, signs what settles them.
 
 use histone_contracts::{Contract, Deployment, Enclaves, LedgerError, LedgerView, Market, query_state};
+use histone_federation::sealed::ModelKey;
 use histone_federation::training::model_hash;
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Reader, Wire, Writer, decode_vector, encode_vector};
@@ -11,10 +12,12 @@ use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, QueryReceipt};
 use histone_protocol::seal::SealPublicKey;
 use histone_protocol::{Address, B256, U256};
+use zeroize::Zeroizing;
 
 use crate::instance::{EnclaveError, Instance};
 use crate::method::{HostedAnswer, HostedMethod};
 use crate::storage::Storage;
+use crate::training::{MODEL_KEY_INFO, model_key_aad};
 
 /// HPKE `info` of a query to an enclave.
 pub const QUERY_INFO: &str = "histone/query/v1";
@@ -51,6 +54,22 @@ pub struct Served<'a> {
     pub plan: &'a PlanDocument,
     /// The method of the plan, whose manifest says how answers are rounded.
     pub method: &'a HostedMethod,
+}
+
+/// A trained model, as a query enclave gets it from its operator. Nothing of it is believed: the ledger names the model.
+#[derive(Debug, Clone, Copy)]
+pub enum Given<'a> {
+    /// A public one.
+    Public(&'a [u8]),
+    /// One that is under a key, which a training enclave has handed over to this enclave.
+    Sealed {
+        /// The model under its key.
+        blob: &'a [u8],
+        /// What [`TrainingEnclave::hand_model`](crate::training::TrainingEnclave::hand_model) gave.
+        key: &'a [u8],
+    },
+    /// What this enclave has given its operator to keep.
+    Kept(&'a [u8]),
 }
 
 /// What a user sends, sealed: the access code, where to answer, and the row.
@@ -132,6 +151,10 @@ pub struct QueryEnclave {
     instance: Instance,
     model_id: u64,
     model: Model,
+    /// Of a model that is not public.
+    key: Option<ModelKey>,
+    /// Answers that one account may buy; 0 for any number.
+    answers: u32,
     answer: HostedAnswer,
     /// Keeps the sealed answers by query: the same question again gets the same bytes, a used code with another row is
     /// refused, also after a restart.
@@ -149,11 +172,14 @@ impl QueryEnclave {
     pub async fn install(
         instance: Instance,
         served: Served<'_>,
-        model: &[u8],
+        model: Given<'_>,
         storage: Box<dyn Storage>,
         ledger: &impl LedgerView,
     ) -> Result<Self, EnclaveError> {
         instance.need(ProgramKind::Query)?;
+        let on_ledger =
+            ledger.read(Contract::Market, Market::modelCall { modelId: U256::from(served.model_id) }).await?;
+        let hash = on_ledger.modelHash;
         let Served { model_id, plan, method } = served;
         let (manifest, programs) = (method.manifest(), &plan.programs);
         if programs.training != B256::from(method.program().program().measurement()) {
@@ -162,25 +188,23 @@ impl QueryEnclave {
         if programs.query != instance.measurement() {
             return Err(EnclaveError::Request("the plan of the model has another program answer"));
         }
-        let model =
-            Model::from_bytes(model).map_err(|_| EnclaveError::Request("the model cannot be read"))?;
+        let (model, key) = read_model(&instance, model_id, hash, model)?;
         if (&model.method, &model.version) != (&manifest.name, &manifest.version) {
             return Err(EnclaveError::Request("the model is of another method"));
         }
         let answer = HostedAnswer::new(instance.program().clone(), manifest.clone())?;
-        let hash = B256::from(model_hash(&model));
+        let named = key.as_ref().map_or_else(|| model_hash(&model), |key| key.name(&model));
+        if hash.0 != named {
+            return Err(EnclaveError::NotBacked("the ledger names another model hash".into()));
+        }
         if instance.init_data() != init_data(ledger.deployment(), model_id, hash, plan.hash()) {
             return Err(EnclaveError::Request("the enclave was started for another model or plan"));
-        }
-        let on_ledger =
-            ledger.read(Contract::Market, Market::modelCall { modelId: U256::from(model_id) }).await?;
-        if on_ledger.modelHash != hash {
-            return Err(EnclaveError::NotBacked("the ledger names another model hash".into()));
         }
         if on_ledger.planHash != plan.hash() {
             return Err(EnclaveError::NotBacked("the ledger names another plan".into()));
         }
-        Ok(Self { instance, model_id, model, answer, storage })
+        let answers = plan.disclosure.answers;
+        Ok(Self { instance, model_id, model, key, answers, answer, storage })
     }
 
     /// Takes the model back into an enclave that was resumed, from what [`QueryEnclave::sealed_model`] gave.
@@ -191,8 +215,7 @@ impl QueryEnclave {
         storage: Box<dyn Storage>,
         ledger: &impl LedgerView,
     ) -> Result<Self, EnclaveError> {
-        let model = instance.decrypt(MODEL, sealed_model)?;
-        Self::install(instance, served, &model, storage, ledger).await
+        Self::install(instance, served, Given::Kept(sealed_model), storage, ledger).await
     }
 
     /// The running enclave.
@@ -202,7 +225,10 @@ impl QueryEnclave {
 
     /// The model encrypted under the enclave's own storage key, for the operator to keep.
     pub fn sealed_model(&self) -> Vec<u8> {
-        self.instance.encrypt(MODEL, &self.model.to_bytes())
+        let key = self.key.as_ref().map_or(&[][..], |key| key.as_bytes());
+        let mut w = Writer::default();
+        w.bytes(key).bytes(&self.model.to_bytes());
+        self.instance.encrypt(MODEL, &w.0)
     }
 
     /// Answers a sealed query when the ledger shows that its code is paid for, unused and in time: [`SETTLING`] seconds or
@@ -221,6 +247,7 @@ impl QueryEnclave {
         if u64::from(query.modelId) != self.model_id {
             return Err(not_backed("the access code was bought for another model"));
         }
+        self.check_answers(request.user, query_id, ledger).await?;
         let (time, deadline) = (ledger.time().await?, query.deadline.to::<u64>());
         if time > deadline {
             return Err(not_backed("the deadline of the access code has passed"));
@@ -255,6 +282,37 @@ impl QueryEnclave {
         let domain = receipt::domain(deployment.chain_id, deployment.market);
         let signature = receipt::sign(&receipt, &domain, self.instance.receipt_key());
         Ok(QueryAnswer { sealed: sealed_answer, receipt, signature })
+    }
+
+    /// Whether the plan lets this account buy one answer more. What was refunded does not count, and nobody is told an answer twice
+    /// for being asked twice. An account is not a person: whoever has several buys as many times.
+    async fn check_answers(
+        &self,
+        user: Address,
+        query_id: B256,
+        ledger: &impl LedgerView,
+    ) -> Result<(), EnclaveError> {
+        if self.answers == 0 {
+            return Ok(());
+        }
+        let bought = ledger.logged::<Market::QueryBought>(Contract::Market, None).await?;
+        let of_user = |e: &Market::QueryBought| e.user == user && e.modelId == U256::from(self.model_id);
+        let mut before = 0;
+        for bought in bought.iter().map(|b| &b.event).filter(|e| of_user(e)) {
+            if bought.queryId == query_id {
+                break;
+            }
+            let call = Market::queryCall { queryId: bought.queryId };
+            let state = ledger.read(Contract::Market, call).await?.state;
+            before += u32::from(state == query_state::FUNDED || state == query_state::SETTLED);
+        }
+        match before < self.answers {
+            true => Ok(()),
+            false => Err(EnclaveError::NotBacked(format!(
+                "the plan of this model lets one account buy {} answers, and this one has as many: it is refunded after its deadline",
+                self.answers
+            ))),
+        }
     }
 
     /// The sealed answer to a query. It is kept before it leaves, and what is kept is what leaves, so that one code buys
@@ -295,6 +353,33 @@ impl QueryEnclave {
 
     fn aad(&self) -> B256 {
         query_aad(self.model_id, self.instance.keys().receipt)
+    }
+}
+
+/// A model with its key, if it has one, as it was given to an enclave.
+fn read_model(
+    instance: &Instance,
+    model_id: u64,
+    name: B256,
+    given: Given<'_>,
+) -> Result<(Model, Option<ModelKey>), EnclaveError> {
+    let unreadable = || EnclaveError::Request("the model cannot be read");
+    let key = |bytes: &[u8]| Some(ModelKey::from_bytes(bytes.try_into().ok()?));
+    match given {
+        Given::Public(bytes) => Ok((Model::from_bytes(bytes).map_err(|_| unreadable())?, None)),
+        Given::Sealed { blob, key: sealed } => {
+            let evidence = blob_hash(instance.evidence());
+            let aad = model_key_aad(model_id, name, instance.keys().receipt, evidence);
+            let opened = Zeroizing::new(instance.seal_key().open(MODEL_KEY_INFO, aad.as_slice(), sealed)?);
+            let key = key(&opened).ok_or_else(unreadable)?;
+            Ok((key.open(blob).ok_or_else(unreadable)?, Some(key)))
+        }
+        Given::Kept(kept) => {
+            let plain = instance.decrypt(MODEL, kept)?;
+            let mut r = Reader::new(&plain);
+            let (read, bytes) = (r.bytes().map_err(|_| unreadable())?, r.bytes().map_err(|_| unreadable())?);
+            Ok((Model::from_bytes(bytes).map_err(|_| unreadable())?, key(read)))
+        }
     }
 }
 

@@ -6,30 +6,37 @@
 //! believes ([`crate::cohort`]) together, and to the committee of the ledger and no other. A sum counts only as its members
 //! posted it. What was answered once for one version of a dataset is not answered for another one ([`AnsweredVersions`]).
 
+mod sealed;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use histone_attestation::cohort::{CohortPolicy, EvidenceSource};
 use histone_contracts::{Contract, Datasets, Deployment, LedgerView, Rounds, round_status};
 use histone_federation::BoxError;
-use histone_federation::committee::PartialSum;
+use histone_federation::committee::{PartialSum, Published};
 use histone_federation::dispute;
 use histone_federation::header::RoundHeader;
+use histone_federation::open::open_sealed;
 use histone_federation::open::{self, Aggregate, open_and_name};
+use histone_federation::sealed::{SealedError, SealedPartial, SumKey};
 use histone_federation::training::Finished;
-use histone_federation::update::{self, Hpke, Survivor, Survivors};
+use histone_federation::update::{self, Hpke, Survivor, Survivors, Unsealer};
 use histone_program_sdk::config::Config;
 use histone_program_sdk::wire::Wire;
+use histone_protocol::agreement::StateStatement;
 use histone_protocol::blob::Blob;
+use histone_protocol::disclosure::Release;
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
-use histone_protocol::plan::PlanDocument;
+use histone_protocol::plan::{PlanDocument, PlanPrograms};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, DonationReceipt, ShareOpening, UpdateReceipt};
 use histone_protocol::record::{LedgerId, Signed};
 use histone_protocol::report::{NamedValue, SiteEvaluation};
 use histone_protocol::{Address, B256, U256};
 
+pub use self::sealed::{MODEL_KEY_INFO, PARTICIPANT_KEY_INFO, QueryPeer, model_key_aad, participant_key_aad};
 use crate::cohort::Watch;
 use crate::consent::Asked;
 pub use crate::consent::Consent;
@@ -72,9 +79,48 @@ impl RoundTranscript {
         Ok(open::name(&self.header, &survivors, &partials)?)
     }
 
-    fn read(&self) -> Result<(Survivors, Vec<PartialSum>), BoxError> {
+    /// Opens the sum of a sealed round as one of its readers. Gives what only those have who open it, and the seats whose partial
+    /// sums this reader cannot read, or that contradict the others.
+    pub fn open_as(
+        &self,
+        reader: &[u8; 20],
+        key: &dyn Unsealer,
+    ) -> Result<(Aggregate, SumKey, Vec<u8>), BoxError> {
+        let survivors = self.survivors()?;
+        let (mut partials, mut wrong) = (Vec::new(), Vec::new());
+        for blob in &self.partials {
+            let sealed = SealedPartial::decode(blob, &self.header)?;
+            match sealed.open(&self.header, reader, key) {
+                Ok(partial) if partial.is_over(&survivors) => partials.push(partial),
+                Ok(_) => return Err(Box::new(SealedError::Content { member: sealed.member() })),
+                Err(_) => wrong.push(sealed.member()),
+            }
+        }
+        if partials.len() < usize::from(self.header.threshold()) + 1 {
+            return Err(format!(
+                "{} of the {} partial sums open to this reader; one more than {} has to, so that a wrong one shows. Seats {wrong:?} \
+                 have left it out or wrapped something else than their key",
+                partials.len(),
+                self.partials.len(),
+                self.header.threshold()
+            )
+            .into());
+        }
+        let blobs: Vec<Blob> = self.survivors.iter().map(|(_, blob)| blob.clone()).collect();
+        let (aggregate, key, contradict) = open_sealed(&self.header, &survivors, &blobs, &partials)?;
+        wrong.extend(contradict);
+        wrong.sort_unstable();
+        Ok((aggregate, key, wrong))
+    }
+
+    /// The set of survivors with their blobs.
+    pub fn survivors(&self) -> Result<Survivors, BoxError> {
         let list = self.survivors.iter().map(|(donor, blob)| Survivor { donor: *donor, blob: blob.hash().0 });
-        let survivors = Survivors::new(&self.header, list.collect())?;
+        Ok(Survivors::new(&self.header, list.collect())?)
+    }
+
+    fn read(&self) -> Result<(Survivors, Vec<PartialSum>), BoxError> {
+        let survivors = self.survivors()?;
         let partials = self.partials.iter().map(|p| PartialSum::decode(p, &self.header));
         Ok((survivors, partials.collect::<Result<_, _>>()?))
     }
@@ -105,7 +151,20 @@ pub fn version(root: B256, config: &Config) -> B256 {
 #[derive(Debug)]
 enum Progress {
     Running(Box<Training>),
-    Finished { finished: Box<Finished>, last_state: B256 },
+    Finished {
+        finished: Box<Finished>,
+        last_state: B256,
+    },
+    /// A sealed training that came to no model.
+    NoModel,
+}
+
+/// What was said of the last sealed round.
+#[derive(Debug)]
+struct Said {
+    round: u32,
+    header: [u8; 32],
+    statement: Option<StateStatement>,
 }
 
 /// An enclave that holds one dataset for one model.
@@ -132,6 +191,13 @@ pub struct TrainingEnclave {
     answered: Option<(u32, [u8; 32])>,
     /// Its donor number in the last sum with its numbers.
     donor: Option<u16>,
+    /// Donors in the last sum.
+    last_donors: Vec<u16>,
+    said: Option<Said>,
+    /// The plan, and what of it is needed when the training is over.
+    plan: B256,
+    plan_programs: PlanPrograms,
+    model_release: Release,
 }
 
 impl std::fmt::Debug for TrainingEnclave {
@@ -198,7 +264,8 @@ impl TrainingEnclave {
             return Err(EnclaveError::Request("the enclave was started for another model or plan"));
         }
         let method = HostedMethod::new(instance.program().clone())?;
-        let asked = plan.hash();
+        let (asked, plan_programs, model_release) = (plan.hash(), plan.programs, plan.disclosure.model);
+        let plan_hash = asked;
         let plan = plan_of(plan, &method).map_err(EnclaveError::Config)?;
         let opened = instance.open(dataset)?;
         let blocks = rows_of(&opened.table, &plan.config).map_err(EnclaveError::Config)?;
@@ -240,6 +307,11 @@ impl TrainingEnclave {
             rounds_with_own: 0,
             answered: None,
             donor: None,
+            last_donors: Vec::new(),
+            said: None,
+            plan: plan_hash,
+            plan_programs,
+            model_release,
         };
         Ok((enclave, Donation { receipt, signature }))
     }
@@ -264,7 +336,7 @@ impl TrainingEnclave {
         answered: &mut dyn AnsweredVersions,
     ) -> Result<Update, EnclaveError> {
         let refuse = |what: &str| Err(EnclaveError::Header(what.to_string()));
-        let Progress::Running(training) = &self.progress else { return refuse("the training is finished") };
+        let Some(training) = self.running() else { return refuse("the training is finished") };
         let (f, deployment) = (header.fields(), ledger.deployment());
         if f.chain_id != deployment.chain_id || f.market != deployment.market.into_array() {
             return refuse("it is for another chain or market");
@@ -363,9 +435,30 @@ impl TrainingEnclave {
         Ok(OpenedShare { blob, receipt, signature })
     }
 
-    /// What the method answers to a header, through the gate.
+    /// What the method answers to a header, through the gate; zeros where a sealed training asks nothing.
     fn numbers(&self, header: &RoundHeader) -> Result<Vec<f64>, EnclaveError> {
-        Ok(self.method.site(&header.fields().ask, &self.blocks)?)
+        let Some(training) = self.running() else {
+            return Err(EnclaveError::Header("the training is finished".into()));
+        };
+        match header.fields().question.ask().or(training.ask()) {
+            Some(ask) => Ok(self.method.site(ask, &self.blocks)?),
+            None => Ok(vec![0.0; header.dimension()]),
+        }
+    }
+
+    fn running(&self) -> Option<&Training> {
+        match &self.progress {
+            Progress::Running(training) => Some(training),
+            Progress::Finished { .. } | Progress::NoModel => None,
+        }
+    }
+
+    fn finished(&self) -> Result<(&Finished, B256), EnclaveError> {
+        match &self.progress {
+            Progress::Finished { finished, last_state } => Ok((finished, *last_state)),
+            Progress::Running(_) => Err(EnclaveError::Request("the training is not finished")),
+            Progress::NoModel => Err(EnclaveError::Request("the training came to no model")),
+        }
     }
 
     /// Recomputes the sum of the round that just ended and goes on to the next step of the plan. Survivors, blobs,
@@ -375,16 +468,66 @@ impl TrainingEnclave {
         transcript: &RoundTranscript,
         ledger: &impl LedgerView,
     ) -> Result<(), EnclaveError> {
-        let Progress::Running(training) = &self.progress else {
+        let training = self.follows(transcript)?;
+        let info = self.check_transcript(transcript, ledger).await?;
+        check_partials(transcript, ledger).await?;
+        let (aggregate, _) =
+            transcript.open().map_err(|e| EnclaveError::Round(histone_protocol::with_causes(&*e)))?;
+        if info.aggregateHash.0 != aggregate.hash() {
+            return Err(EnclaveError::Round("the ledger has another sum, or none yet".into()));
+        }
+        let step = training.advance(&transcript.donors(), aggregate.values())?;
+        let donor = self.own_donor(transcript);
+        self.went(step, transcript.header.fields().round, donor);
+        self.last_donors = transcript.donors();
+        Ok(())
+    }
+
+    /// The training, when a round is its next one.
+    fn follows(&self, transcript: &RoundTranscript) -> Result<&Training, EnclaveError> {
+        let Some(training) = self.running() else {
             return Err(EnclaveError::Round("the training is finished".into()));
         };
-        let f = transcript.header.fields();
-        if f.round <= self.observed {
+        if transcript.header.fields().round <= self.observed {
             return Err(EnclaveError::Round("its round was observed before".into()));
         }
         training
             .check_header(&transcript.header)
             .map_err(|e| EnclaveError::Round(histone_protocol::with_causes(&e)))?;
+        Ok(training)
+    }
+
+    /// The donor that this enclave was in a sum, if it was.
+    fn own_donor(&self, transcript: &RoundTranscript) -> Option<u16> {
+        let own = self.instance.keys().receipt.into_array();
+        let is_own = |d: &u16| transcript.header.donor(*d).is_some_and(|d| d.enclave == own);
+        transcript.donors().into_iter().find(is_own)
+    }
+
+    /// Goes on to where a round led. Who may be asked next is the ledger's to say ([`Watch`]): whoever missed a round may come back.
+    fn went(&mut self, step: Step, round: u32, donor: Option<u16>) {
+        self.progress = match step {
+            Step::Next(next) => Progress::Running(Box::new(next)),
+            Step::Finished(finished) => {
+                let last_state = B256::from(finished.hash());
+                Progress::Finished { finished: Box::new(finished), last_state }
+            }
+            Step::NoModel => Progress::NoModel,
+        };
+        self.observed = round;
+        if donor.is_some() {
+            self.rounds_with_own += 1;
+            self.donor = donor;
+        }
+    }
+
+    /// Whether survivors and blobs of a transcript are those on the ledger; gives what the ledger says of the round.
+    async fn check_transcript(
+        &self,
+        transcript: &RoundTranscript,
+        ledger: &impl LedgerView,
+    ) -> Result<Rounds::RoundInfo, EnclaveError> {
+        let f = transcript.header.fields();
         let model_id = U256::from(self.model_id);
         let info = ledger
             .read(Contract::Rounds, Rounds::roundInfoCall { modelId: model_id, round: f.round })
@@ -407,35 +550,12 @@ impl TrainingEnclave {
                 return Err(EnclaveError::Round(format!("the blob of donor {donor} is not anchored")));
             }
         }
-        check_partials(transcript, ledger).await?;
-        let (aggregate, _) =
-            transcript.open().map_err(|e| EnclaveError::Round(histone_protocol::with_causes(&*e)))?;
-        if info.aggregateHash.0 != aggregate.hash() {
-            return Err(EnclaveError::Round("the ledger has another sum, or none yet".into()));
-        }
-        self.progress = match training.advance(&transcript.donors(), aggregate.values())? {
-            // Who may be asked next is the ledger's to say ([`Watch`]): whoever missed a round may come back.
-            Step::Next(next) => Progress::Running(Box::new(next)),
-            Step::Finished(finished) => {
-                let last_state = B256::from(finished.hash());
-                Progress::Finished { finished: Box::new(finished), last_state }
-            }
-        };
-        self.observed = round;
-        let own = self.instance.keys().receipt.into_array();
-        let is_own = |d: &u16| transcript.header.donor(*d).is_some_and(|d| d.enclave == own);
-        if let Some(donor) = transcript.donors().into_iter().find(is_own) {
-            self.rounds_with_own += 1;
-            self.donor = Some(donor);
-        }
-        Ok(())
+        Ok(info)
     }
 
     /// States what the method reports of the finished model at this site, as the donor that it was in the sums.
     pub fn evaluate(&self) -> Result<Vec<u8>, EnclaveError> {
-        let Progress::Finished { finished, last_state } = &self.progress else {
-            return Err(EnclaveError::Request("the training is not finished"));
-        };
+        let (finished, last_state) = self.finished()?;
         let donor = self.donor.ok_or(EnclaveError::Request("this enclave is in no sum of the model"))?;
         let values = self.method.report(&finished.model, &self.blocks)?;
         let names = self.method.manifest().report.iter().map(|field| field.name.clone());
@@ -445,7 +565,7 @@ impl TrainingEnclave {
             platform: self.instance.platform(),
             model_id: self.model_id,
             donor,
-            model_hash: *last_state,
+            model_hash: last_state,
             fields,
         };
         Ok(Signed::sign(&statement, self.instance.receipt_key())?.to_bytes())
@@ -462,9 +582,11 @@ async fn check_partials(transcript: &RoundTranscript, ledger: &impl LedgerView) 
         return refuse(format!("{got} partial sums are too few; this round needs {needed}"));
     }
     for blob in &transcript.partials {
-        let partial = PartialSum::decode(blob, header)
-            .map_err(|e| EnclaveError::Round(histone_protocol::with_causes(&e)))?;
-        let member = partial.member();
+        let member = match f.question.is_sealed() {
+            true => SealedPartial::read(blob.clone(), header).map(|p| p.member()),
+            false => PartialSum::decode(blob, header).map(|p| p.member()),
+        };
+        let member = member.map_err(|e| EnclaveError::Round(histone_protocol::with_causes(&e)))?;
         // Decoding has checked the number; seats are counted from 1.
         let Some(seat) = f.committee.get(usize::from(member).wrapping_sub(1)) else {
             return refuse(format!("there is no committee member {member}"));

@@ -12,10 +12,12 @@
 
 use histone_program_sdk::wire::{Reader, WireError, Writer};
 use histone_protocol::blob::Blob;
+use histone_protocol::secret::Root;
 
 use crate::field::{ENCODED_LEN, Fp, view_vector};
 use crate::header::RoundHeader;
-use crate::update::{Survivors, Unsealer, UpdateError};
+use crate::sealed::{Reader as SumReader, SealedError, SealedPartial};
+use crate::update::{Sealer, Survivors, Unsealer, UpdateError};
 use crate::{BoxError, codec};
 
 const VERSION: u8 = 1;
@@ -52,19 +54,27 @@ impl OpenedRounds for ForgetfulRounds {
     }
 }
 
-/// What opening this set means: its round, and the computation for the lineage of each of its datasets. A lineage is new
-/// to the computation, or all datasets, in the same versions, are those of the earlier sum (which is then the same sum).
+/// What opening this set means: its round, and, where the header shows the computation, [`summed`]. In a sealed round that is
+/// remembered by those who see what is computed: the enclaves.
 pub fn openings(header: &RoundHeader, survivors: &Survivors) -> Vec<Opening> {
+    let mut openings = match header.computation_id() {
+        Some(computation) => summed(computation, header, survivors),
+        None => Vec::new(),
+    };
+    openings.push((header.round_id(), survivors.hash()));
+    openings
+}
+
+/// The computation for the lineage of each dataset in the sum. A lineage is new to the computation, or all datasets, in the same
+/// versions, are those of the earlier sum (which is then the same sum).
+pub fn summed(computation: [u8; 32], header: &RoundHeader, survivors: &Survivors) -> Vec<Opening> {
     let donors: Vec<_> = survivors.list().iter().filter_map(|s| header.donor(s.donor)).collect();
     let mut data: Vec<_> = donors.iter().map(|d| (d.lineage, d.root)).collect();
     data.sort_unstable();
     let bytes: Vec<u8> = data.iter().flat_map(|(lineage, root)| [*lineage, *root].concat()).collect();
     let content = codec::hash("histone/opened-data/v1", &[&bytes]);
-    let computation = header.computation_id();
     let of_lineage = |lineage: &[u8; 32]| codec::hash("histone/opened/v1", &[&computation, lineage]);
-    let mut openings: Vec<Opening> = data.iter().map(|(lineage, _)| (of_lineage(lineage), content)).collect();
-    openings.push((header.round_id(), survivors.hash()));
-    openings
+    data.iter().map(|(lineage, _)| (of_lineage(lineage), content)).collect()
 }
 
 /// Why a member does not answer, or why an answer cannot be read.
@@ -100,6 +110,9 @@ pub enum CommitteeError {
         #[source]
         source: BoxError,
     },
+    /// A partial sum cannot be sealed, or the bytes are no sealed one.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
     /// The bytes are not a partial sum of this round.
     #[error("the partial sum cannot be read or is of another round; ask the member again")]
     Encoding(#[source] WireError),
@@ -153,28 +166,90 @@ impl Member {
     }
 }
 
-/// A partial sum that its member holds back.
-#[derive(Clone)]
-pub struct Prepared {
-    openings: Vec<Opening>,
-    partial: PartialSum,
+/// A partial sum as it is published: for everybody, or for its readers.
+pub trait Published: Sized {
+    /// Reads one of this round.
+    fn read(blob: Blob, header: &RoundHeader) -> Result<Self, CommitteeError>;
+    /// Whether it says that it is over these survivors.
+    fn is_over(&self, survivors: &Survivors) -> bool;
+    /// The member that says it is from.
+    fn member(&self) -> u8;
+    /// Its bytes.
+    fn blob(&self) -> &Blob;
 }
 
-impl std::fmt::Debug for Prepared {
+impl Published for PartialSum {
+    fn read(blob: Blob, header: &RoundHeader) -> Result<Self, CommitteeError> {
+        PartialSum::decode(blob, header)
+    }
+
+    fn is_over(&self, survivors: &Survivors) -> bool {
+        self.is_over(survivors)
+    }
+
+    fn member(&self) -> u8 {
+        self.member
+    }
+
+    fn blob(&self) -> &Blob {
+        &self.blob
+    }
+}
+
+impl Published for SealedPartial {
+    fn read(blob: Blob, header: &RoundHeader) -> Result<Self, CommitteeError> {
+        Ok(SealedPartial::decode(blob, header)?)
+    }
+
+    fn is_over(&self, survivors: &Survivors) -> bool {
+        self.is_over(survivors)
+    }
+
+    fn member(&self) -> u8 {
+        self.member()
+    }
+
+    fn blob(&self) -> &Blob {
+        self.blob()
+    }
+}
+
+/// A partial sum that its member holds back, for everybody or for its readers.
+#[derive(Clone)]
+pub struct Prepared<P = PartialSum> {
+    openings: Vec<Opening>,
+    partial: P,
+}
+
+impl<P: Published> std::fmt::Debug for Prepared<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Prepared(member {}, not opened)", self.partial.member)
+        write!(f, "Prepared(member {}, not opened)", self.partial.member())
     }
 }
 
 impl Prepared {
+    /// Seals it to those whom this member has appraised.
+    pub fn seal(
+        self,
+        header: &RoundHeader,
+        readers: &[SumReader],
+        sealer: &dyn Sealer,
+        secret: &Root,
+    ) -> Result<Prepared<SealedPartial>, CommitteeError> {
+        let partial = SealedPartial::seal(header, &self.partial, readers, sealer, secret)?;
+        Ok(Prepared { openings: self.openings, partial })
+    }
+}
+
+impl<P: Published> Prepared<P> {
     /// A partial sum that was kept, for the survivors that it was made for.
     pub fn from_kept(
         bytes: impl Into<Blob>,
         header: &RoundHeader,
         survivors: &Survivors,
-    ) -> Result<Prepared, CommitteeError> {
-        let partial = PartialSum::decode(bytes, header)?;
-        if partial.survivors != survivors.hash() {
+    ) -> Result<Self, CommitteeError> {
+        let partial = P::read(bytes.into(), header)?;
+        if !partial.is_over(survivors) {
             return Err(CommitteeError::OtherRound);
         }
         Ok(Prepared { openings: openings(header, survivors), partial })
@@ -182,12 +257,12 @@ impl Prepared {
 
     /// The bytes that will be published, for the member's own directory and for their hash.
     pub fn blob(&self) -> &Blob {
-        &self.partial.blob
+        self.partial.blob()
     }
 
     /// The same, copied.
     pub fn encode(&self) -> Vec<u8> {
-        self.partial.encode()
+        self.blob().to_vec()
     }
 
     /// What opening it means for whoever remembers.
@@ -207,7 +282,7 @@ impl Prepared {
     /// Records what is about to be opened, then gives it: a crash in between costs an answer and not a secret. Call it
     /// once a quorum of hashes is on the ledger. Another set of the round, and the same computation over other donors or
     /// versions, are refused.
-    pub fn open(self, memory: &mut dyn OpenedRounds) -> Result<PartialSum, CommitteeError> {
+    pub fn open(self, memory: &mut dyn OpenedRounds) -> Result<P, CommitteeError> {
         if memory.record(&self.openings).map_err(CommitteeError::Memory)? {
             Ok(self.partial)
         } else {

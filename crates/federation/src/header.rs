@@ -11,7 +11,7 @@ use histone_protocol::hash::blob_hash;
 use crate::codec;
 use crate::fixed::{self, MAX_FRACTIONAL_BITS};
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// The longest vector of a round: a share of it for one member is 16 MiB.
 pub const MAX_DIMENSION: usize = 1 << 20;
@@ -43,6 +43,81 @@ pub struct Seat {
     pub seal_key: [u8; 32],
 }
 
+/// What a round asks of every site, as far as its header shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    /// All of it, to everybody.
+    Open(Ask),
+    /// Where the round stands in the agenda of its plan. What is asked is known to those who opened the sum before.
+    Sealed {
+        /// The stage of the agenda.
+        stage: String,
+        /// Numbers of a site.
+        numbers: u32,
+        /// [`Training`](crate::training::Training)'s hash of what is asked, keyed by the sum before.
+        hash: [u8; 32],
+    },
+}
+
+impl Question {
+    /// The stage, for people.
+    pub fn stage(&self) -> &str {
+        match self {
+            Question::Open(ask) => &ask.stage,
+            Question::Sealed { stage, .. } => stage,
+        }
+    }
+
+    /// What is asked, where the header shows it.
+    pub fn ask(&self) -> Option<&Ask> {
+        match self {
+            Question::Open(ask) => Some(ask),
+            Question::Sealed { .. } => None,
+        }
+    }
+
+    /// Whether what is asked is secret.
+    pub fn is_sealed(&self) -> bool {
+        matches!(self, Question::Sealed { .. })
+    }
+
+    /// How many numbers a site gives, if a sum over so many sites can hold them.
+    fn check(&self, sites: usize) -> Result<usize, HeaderError> {
+        match self {
+            Question::Open(ask) => check_ask(ask, sites),
+            Question::Sealed { stage, numbers, .. } => check_size(stage, u64::from(*numbers)),
+        }
+    }
+
+    fn write(&self, w: &mut Writer) {
+        match self {
+            Question::Open(ask) => {
+                w.u8(0).bytes(&ask.to_bytes());
+            }
+            Question::Sealed { stage, numbers, hash } => {
+                w.u8(1).bytes(stage.as_bytes()).u32(*numbers);
+                w.0.extend_from_slice(hash);
+            }
+        }
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        let invalid = WireError::Invalid("question of a round");
+        match r.u8()? {
+            0 => {
+                let bytes = r.bytes()?;
+                let ask = Ask::from_bytes(bytes)?;
+                if ask.to_bytes() == bytes { Ok(Question::Open(ask)) } else { Err(invalid) }
+            }
+            1 => {
+                let stage = String::from_utf8(r.bytes()?.to_vec()).map_err(|_| invalid)?;
+                Ok(Question::Sealed { stage, numbers: r.u32()?, hash: codec::array(r)? })
+            }
+            _ => Err(invalid),
+        }
+    }
+}
+
 /// The fields of a header, not yet checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoundFields {
@@ -57,7 +132,7 @@ pub struct RoundFields {
     /// Measurement of the method, which computes.
     pub method: [u8; 32],
     /// What every site is asked.
-    pub ask: Ask,
+    pub question: Question,
     /// [`Training::state_hash`](crate::training::Training::state_hash) of the state that asks for this round.
     pub previous: [u8; 32],
     /// The donors who may contribute, ascending by index, at least two.
@@ -165,12 +240,9 @@ impl RoundHeader {
         codec::hash("histone/round-id/v1", &[&chain, &f.market, &f.model_id, &round])
     }
 
-    /// Names the computation: what is summed by which method, for whichever model, market or chain. Two exact sums of one computation
-    /// over donors or versions that differ a little would differ by what one of them, or one person, adds.
-    pub fn computation_id(&self) -> [u8; 32] {
-        let f = &self.fields;
-        let ask = Ask { stage: String::new(), ..f.ask.clone() };
-        codec::hash("histone/computation/v3", &[&f.method, &ask.to_bytes()])
+    /// [`computation_id`], where the header shows it.
+    pub fn computation_id(&self) -> Option<[u8; 32]> {
+        Some(computation_id(&self.fields.method, self.fields.question.ask()?))
     }
 
     /// The donor of this number.
@@ -189,7 +261,7 @@ impl RoundHeader {
         w.0.extend_from_slice(&f.model_id);
         w.u32(f.round);
         w.0.extend_from_slice(&f.method);
-        w.bytes(&f.ask.to_bytes());
+        f.question.write(&mut w);
         w.0.extend_from_slice(&f.previous);
         w.u32(f.cohort.len() as u32);
         for d in &f.cohort {
@@ -227,11 +299,7 @@ fn read(bytes: &[u8]) -> Result<RoundFields, WireError> {
     let model_id = codec::array(&mut r)?;
     let round = r.u32()?;
     let method = codec::array(&mut r)?;
-    let ask_bytes = r.bytes()?;
-    let ask = Ask::from_bytes(ask_bytes)?;
-    if ask.to_bytes() != ask_bytes {
-        return Err(WireError::Invalid("question of a round"));
-    }
+    let question = Question::read(&mut r)?;
     let previous = codec::array(&mut r)?;
     let mut cohort = Vec::new();
     for _ in 0..r.u32()? {
@@ -255,7 +323,7 @@ fn read(bytes: &[u8]) -> Result<RoundFields, WireError> {
         model_id,
         round,
         method,
-        ask,
+        question,
         previous,
         cohort,
         committee,
@@ -267,7 +335,7 @@ fn read(bytes: &[u8]) -> Result<RoundFields, WireError> {
 
 /// Gives the number of numbers of the round, and the committee's sizes.
 fn check(f: &RoundFields) -> Result<(usize, Committee), HeaderError> {
-    let dimension = check_ask(&f.ask, f.cohort.len())?;
+    let dimension = f.question.check(f.cohort.len())?;
     if f.cohort.len() < 2 {
         return Err(HeaderError::Cohort("a sum over fewer than two donors hides nobody"));
     }
@@ -297,18 +365,32 @@ fn check(f: &RoundFields) -> Result<(usize, Committee), HeaderError> {
     Ok((dimension, committee))
 }
 
+/// Names the computation: what is summed by which method, for whichever model, market or chain. Two exact sums of one computation
+/// over donors or versions that differ a little would differ by what one of them, or one person, adds.
+pub fn computation_id(method: &[u8; 32], ask: &Ask) -> [u8; 32] {
+    let ask = Ask { stage: String::new(), ..ask.clone() };
+    codec::hash("histone/computation/v3", &[method, &ask.to_bytes()])
+}
+
+/// A stage that can be shown, and as many numbers as a round can have; gives them.
+fn check_size(stage: &str, numbers: u64) -> Result<usize, HeaderError> {
+    let refuse = |what: &str| Err(HeaderError::Ask(what.into()));
+    if !is_stage(stage) {
+        return refuse("the name of its stage is no word");
+    }
+    match usize::try_from(numbers) {
+        Ok(numbers) if (1..=MAX_DIMENSION).contains(&numbers) => Ok(numbers),
+        _ => refuse("it must have between 1 and 1,048,576 numbers, in 1,000 segments at the most"),
+    }
+}
+
 /// Whether a sum over so many sites can hold what is asked; gives the number of numbers.
 pub fn check_ask(ask: &Ask, sites: usize) -> Result<usize, HeaderError> {
     let refuse = |what: String| Err(HeaderError::Ask(what));
     let stage = &ask.stage;
-    if !is_stage(stage) {
-        return refuse("the name of its stage is no word".into());
-    }
     // Added up in 64 bits: a segment has up to 2^32 numbers.
     let numbers = ask.segments.iter().fold(0u64, |sum, s| sum.saturating_add(s.len.into()));
-    if ask.segments.len() > MAX_SEGMENTS || !(1..=MAX_DIMENSION as u64).contains(&numbers) {
-        return refuse("it must have between 1 and 1,048,576 numbers, in 1,000 segments at the most".into());
-    }
+    let numbers = check_size(stage, if ask.segments.len() > MAX_SEGMENTS { 0 } else { numbers })?;
     for (i, segment) in ask.segments.iter().enumerate() {
         let (most, limit) = match segment.numbers {
             // Above it not every whole number is a double.
@@ -330,7 +412,7 @@ pub fn check_ask(ask: &Ask, sites: usize) -> Result<usize, HeaderError> {
             ));
         }
     }
-    Ok(numbers as usize)
+    Ok(numbers)
 }
 
 /// Whether a text can name a stage.
@@ -368,14 +450,14 @@ mod tests {
             model_id: [2; 32],
             round: 3,
             method: [3; 32],
-            ask: Ask {
+            question: Question::Open(Ask {
                 stage: "describe".into(),
                 question: vec![1, 2, 3],
                 segments: vec![
                     Segment { len: 2, numbers: Numbers::Count { max: 1 << 31 } },
                     Segment { len: 6, numbers: real },
                 ],
-            },
+            }),
             previous: [4; 32],
             cohort: (1..=3u8).map(donor).collect(),
             committee: (1..=5u8).map(|i| Seat { address: [i; 20], seal_key: [i; 32] }).collect(),
@@ -385,21 +467,41 @@ mod tests {
         }
     }
 
+    fn asked(fields: &mut RoundFields) -> &mut Ask {
+        let Question::Open(ask) = &mut fields.question else { panic!("it is sealed") };
+        ask
+    }
+
+    fn sealed(stage: &str, numbers: u32, hash: u8) -> Question {
+        Question::Sealed { stage: stage.into(), numbers, hash: [hash; 32] }
+    }
+
+    #[test]
+    fn a_sealed_question_shows_stage_and_size_only() {
+        let header = RoundHeader::new(RoundFields { question: sealed("newton", 8, 1), ..fields() }).unwrap();
+        assert_eq!(RoundHeader::decode(&header.encode()).unwrap(), header);
+        assert_eq!((header.dimension(), header.computation_id()), (8, None));
+        for (stage, numbers) in [("", 8), ("a\nb", 8), ("newton", 0), ("newton", 1 << 21)] {
+            let fields = RoundFields { question: sealed(stage, numbers, 1), ..fields() };
+            assert!(matches!(RoundHeader::new(fields), Err(HeaderError::Ask(_))), "{stage:?} {numbers}");
+        }
+    }
+
     #[test]
     fn round_trip_and_every_field_is_hashed() {
         let header = RoundHeader::new(fields()).unwrap();
         assert_eq!(RoundHeader::decode(&header.encode()).unwrap(), header);
         assert_eq!(header.dimension(), 8);
         assert_eq!((header.threshold(), header.committee().quorum()), (4, 5));
-        let changes: [fn(&mut RoundFields); 17] = [
+        let changes: [fn(&mut RoundFields); 20] = [
             |f| f.chain_id = 1,
             |f| f.market[19] = 0,
             |f| f.model_id[0] = 0,
             |f| f.round = 4,
             |f| f.method[7] = 0,
-            |f| f.ask.question[1] = 9,
-            |f| f.ask.stage = "other".into(),
-            |f| f.ask.segments[0].len = 3,
+            |f| asked(f).question[1] = 9,
+            |f| asked(f).stage = "other".into(),
+            |f| asked(f).segments[0].len = 3,
             |f| f.previous[5] = 0,
             |f| f.cohort[0].enclave[3] = 0,
             |f| f.committee[1].seal_key[31] = 0,
@@ -409,6 +511,9 @@ mod tests {
             |f| f.colluders = 2,
             |f| f.min_survivors = 3,
             |f| f.fractional_bits = 40,
+            |f| f.question = sealed("describe", 8, 1),
+            |f| f.question = sealed("describe", 8, 2),
+            |f| f.question = sealed("newton", 8, 1),
         ];
         let mut hashes = vec![header.hash()];
         for change in changes {
@@ -439,9 +544,9 @@ mod tests {
         check(refused(|f| f.min_survivors = 1), "between 2");
         check(refused(|f| f.min_survivors = 4), "between 2");
         check(refused(|f| f.fractional_bits = 61), "fractional bits");
-        check(refused(|f| f.ask.segments[1].len = u32::MAX), "between 1 and");
-        check(refused(|f| f.ask.segments.clear()), "between 1 and");
-        check(refused(|f| f.ask.stage = "a\nb".into()), "no word");
+        check(refused(|f| asked(f).segments[1].len = u32::MAX), "between 1 and");
+        check(refused(|f| asked(f).segments.clear()), "between 1 and");
+        check(refused(|f| asked(f).stage = "a\nb".into()), "no word");
         let bound = |max_abs, fraction_bits| Numbers::Real { max_abs, fraction_bits };
         for numbers in [
             bound(f64::NAN, 40),
@@ -451,7 +556,7 @@ mod tests {
             Numbers::Count { max: 1 << 52 },
         ] {
             let mut f = fields();
-            f.ask.segments[1].numbers = numbers;
+            asked(&mut f).segments[1].numbers = numbers;
             check(RoundHeader::new(f).unwrap_err().to_string(), "segment 1 of `describe`");
         }
     }

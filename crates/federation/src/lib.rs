@@ -19,7 +19,7 @@
 //! ```
 //! # use histone_federation::{BoxError, committee::*, header::*, open::open, plan::*, training::*, update::*};
 //! # use histone_program_sdk::{config::*, method::{Ask, Done, Next, Numbers, Opened, Segment, Stage}, model::Model};
-//! # use histone_protocol::{blob::Blob, secret::Root};
+//! # use histone_protocol::{blob::Blob, disclosure::{Release, Sums}, secret::Root};
 //! # use zeroize::Zeroizing;
 //! # struct NoEncryption;
 //! # impl Sealer for NoEncryption {
@@ -53,11 +53,11 @@
 //! # let (secret1, secret2) = (Root::from_bytes([1; 32]), Root::from_bytes([2; 32]));
 //! # let (sealer, unsealer) = (NoEncryption, NoEncryption);
 //! # let config = Config { features: vec![], outcome: Outcome::YesNo { name: "y".into() }, missing: Missing::Drop {}, holdout: 0.0, values: vec![] };
-//! let agenda = Mean.agenda(&config)?;
-//! let training = Training::start(Mean, Plan { method: [3; 32], config, agenda, min_survivors: 2 })?;
+//! let agenda = vec![Stage::new("sum", 2, 1)];
+//! let training = Training::start(Mean, Plan { method: [3; 32], config, agenda, sums: Sums::PublicExact, model: Release::Public, min_survivors: 2 })?;
 //! let header = RoundHeader::new(RoundFields {
 //!     chain_id: 1, market: [7; 20], model_id: [0; 32], round: 0,
-//!     method: training.plan().method, ask: training.ask().clone(), previous: training.state_hash(),
+//!     method: training.plan().method, question: training.question(), previous: training.state_hash(),
 //!     cohort: [1, 2].map(|i| Donor {
 //!         index: i.into(), enclave: [i; 20], lineage: [i; 32], root: [i; 32], evidence: [i; 32],
 //!     }).to_vec(),
@@ -117,6 +117,8 @@ pub mod committee;
 
 pub mod open;
 
+pub mod sealed;
+
 pub mod plan;
 
 pub mod training;
@@ -145,6 +147,9 @@ pub enum Error {
     /// A committee member does not answer.
     #[error(transparent)]
     Committee(#[from] committee::CommitteeError),
+    /// A partial sum cannot be sealed, or a sealed one read.
+    #[error(transparent)]
+    Sealed(#[from] sealed::SealedError),
     /// A sum does not open.
     #[error(transparent)]
     Open(#[from] open::OpenError),

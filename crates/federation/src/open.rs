@@ -8,6 +8,7 @@ use crate::committee::PartialSum;
 use crate::field::{ENCODED_LEN, Fp};
 use crate::fixed;
 use crate::header::RoundHeader;
+use crate::sealed::SumKey;
 use crate::share::{self, ShareError};
 use crate::update::{Survivors, UpdateError};
 
@@ -94,14 +95,35 @@ pub fn open_and_name(
     blobs: &[Blob],
     partials: &[PartialSum],
 ) -> Result<(Aggregate, Vec<u8>), OpenError> {
-    match open(header, survivors, blobs, partials) {
+    let (Opened { aggregate, .. }, wrong) = agreeing(header, survivors, blobs, partials)?;
+    Ok((aggregate, wrong))
+}
+
+/// The same, with what only those have who open the sum.
+pub fn open_sealed(
+    header: &RoundHeader,
+    survivors: &Survivors,
+    blobs: &[Blob],
+    partials: &[PartialSum],
+) -> Result<(Aggregate, SumKey, Vec<u8>), OpenError> {
+    let (Opened { aggregate, mask }, wrong) = agreeing(header, survivors, blobs, partials)?;
+    Ok((aggregate, SumKey::of_mask(header, survivors, &mask), wrong))
+}
+
+fn agreeing(
+    header: &RoundHeader,
+    survivors: &Survivors,
+    blobs: &[Blob],
+    partials: &[PartialSum],
+) -> Result<(Opened, Vec<u8>), OpenError> {
+    match opened(header, survivors, blobs, partials) {
         Err(OpenError::Partials(ShareError::Wrong { members })) => {
             let honest: Vec<PartialSum> =
                 partials.iter().filter(|p| !members.contains(&p.member)).cloned().collect();
             if honest.len() <= usize::from(header.threshold()) {
                 return Err(OpenError::Partials(ShareError::Wrong { members }));
             }
-            Ok((open(header, survivors, blobs, &honest)?, members))
+            Ok((opened(header, survivors, blobs, &honest)?, members))
         }
         result => Ok((result?, Vec::new())),
     }
@@ -161,6 +183,21 @@ pub fn open(
     blobs: &[Blob],
     partials: &[PartialSum],
 ) -> Result<Aggregate, OpenError> {
+    Ok(opened(header, survivors, blobs, partials)?.aggregate)
+}
+
+/// A sum and its mask.
+struct Opened {
+    aggregate: Aggregate,
+    mask: Vec<Fp>,
+}
+
+fn opened(
+    header: &RoundHeader,
+    survivors: &Survivors,
+    blobs: &[Blob],
+    partials: &[PartialSum],
+) -> Result<Opened, OpenError> {
     check_origin(header, survivors, partials)?;
     let mut sum = vec![Fp::ZERO; header.dimension()];
     for update in survivors.read_blobs(header, blobs).map_err(OpenError::Blob)? {
@@ -178,12 +215,13 @@ pub fn open(
     if let Some(index) = integers.iter().position(|&i| !fixed::sum_in_range(i, bits)) {
         return Err(OpenError::OutOfRange { index });
     }
-    Ok(Aggregate {
+    let aggregate = Aggregate {
         header: header.hash(),
         survivors: survivors.hash(),
         values: integers.iter().map(|&i| fixed::to_real(i, bits)).collect(),
         integers,
         // Distinct members, at most 255 of them.
         redundancy: (partials.len() - usize::from(threshold)) as u8,
-    })
+    };
+    Ok(Opened { aggregate, mask })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use histone_program_sdk::config::Config;
 use histone_program_sdk::method::Stage;
 use histone_program_sdk::wire::{Reader, Wire, WireError, Writer};
+use histone_protocol::disclosure::{Release, Sums};
 
 use crate::codec;
 use crate::header::{MAX_DIMENSION, is_stage};
@@ -19,6 +20,10 @@ pub struct Plan {
     /// The stages in their order, as the method gives them for this configuration: how many numbers a site gives in each round, and
     /// how many rounds there are at the most.
     pub agenda: Vec<Stage>,
+    /// Who sees the sums.
+    pub sums: Sums,
+    /// Who gets the model.
+    pub model: Release,
     /// With fewer donors in any round the training ends, at least 2. Every header repeats it.
     pub min_survivors: u16,
 }
@@ -63,6 +68,11 @@ pub fn check_agenda(agenda: &[Stage]) -> Result<(), String> {
 }
 
 impl Plan {
+    /// Whether only those see the sums who open them.
+    pub fn is_sealed(&self) -> bool {
+        self.sums == Sums::Sealed
+    }
+
     /// Checks what holds for every method. Whether the configuration suits this one is its manifest's to say.
     pub fn check(&self) -> Result<(), PlanError> {
         if self.min_survivors < 2 {
@@ -76,6 +86,7 @@ impl Plan {
         let mut w = Writer::default();
         w.0.extend_from_slice(&self.method);
         w.bytes(&self.config.to_bytes()).bytes(&self.agenda.to_bytes());
+        w.u8(self.sums.code()).u8(self.model.code());
         codec::put_u16(&mut w, self.min_survivors);
         w.0
     }
@@ -88,6 +99,8 @@ impl Plan {
                 method: codec::array(&mut r)?,
                 config: Config::from_bytes(r.bytes()?)?,
                 agenda: Wire::from_bytes(r.bytes()?)?,
+                sums: Sums::from_code(r.u8()?).ok_or(WireError::Invalid("sums"))?,
+                model: Release::from_code(r.u8()?).ok_or(WireError::Invalid("release of a model"))?,
                 min_survivors: codec::u16(&mut r)?,
             };
             r.end()?;

@@ -5,6 +5,14 @@
 //! stranger with the plan, the method and the opened sums recomputes every state, every [`Training::state_hash`] and the
 //! model.
 //!
+//! # Sealed sums
+//!
+//! Where the plan seals sums, states and questions are secret, and what shows of a training must not follow from data. It then
+//! has as many rounds as the [agenda](Plan::agenda) says, each as long as it says: a stage that ends early, or fails, is filled
+//! up with rounds that ask nothing (every site sends zeros). Names of states and questions are keyed by the sum before
+//! ([`SumKey`]), so that they cannot be compared with a guess; the first ones are not, since everybody can compute them from the
+//! plan. Whoever opened every sum derives every name; whoever did not compares what others say ([`Names`]).
+//!
 //! # Drop-outs
 //!
 //! Whoever withdraws its data leaves for good, and the sums made before stay in the state. In each round any
@@ -33,9 +41,11 @@ use histone_program_sdk::config::Config;
 use histone_program_sdk::method::{Ask, Done, Fact, Next, Opened, Stage};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Wire, Writer};
+use histone_protocol::disclosure::Release;
 
-use crate::header::RoundHeader;
+use crate::header::{Question, RoundHeader, check_ask};
 use crate::plan::{Plan, PlanError};
+use crate::sealed::{ModelKey, SumKey};
 use crate::{BoxError, codec};
 
 /// The public half of a method, which sees opened sums and no row. The same bytes come out wherever it runs.
@@ -44,7 +54,7 @@ pub trait Method {
     fn measurement(&self) -> [u8; 32];
     /// Most rounds of a training.
     fn most_rounds(&self) -> u32;
-    /// The stages of a training in their order: [`Plan::agenda`].
+    /// The stages of a training, how many rounds each has at the most, and how many numbers a site gives in one.
     fn agenda(&self, config: &Config) -> Result<Vec<Stage>, BoxError>;
     /// The state before the first round, of a configuration that it takes.
     fn begin(&self, config: &Config) -> Result<Vec<u8>, BoxError>;
@@ -66,7 +76,7 @@ pub enum TrainingError {
     /// The method refuses, or fails.
     #[error("the training does not go on")]
     Method(#[source] BoxError),
-    /// The method ends before it has seen a sum, or asks for more rounds than it may.
+    /// The method ends before it has seen a sum, or asks for more than it may.
     #[error("the method breaks its own limits: {0}")]
     Rounds(&'static str),
     /// The donors of a sum are none, or not ascending.
@@ -92,6 +102,17 @@ pub enum TrainingError {
     Header(&'static str),
 }
 
+/// Where a method stands.
+#[derive(Debug, Clone)]
+enum Now {
+    /// It asks for a sum.
+    Asking(Ask),
+    /// It is done, and rounds that ask nothing follow.
+    Done(Done),
+    /// It failed, and rounds that ask nothing follow: when and why it failed is not for everybody.
+    Failed,
+}
+
 /// The state of a training between two rounds.
 #[derive(Debug, Clone)]
 pub struct Training<M> {
@@ -103,8 +124,9 @@ pub struct Training<M> {
     donors: Vec<u16>,
     /// What the method remembers.
     state: Vec<u8>,
-    /// What it asks.
-    ask: Ask,
+    now: Now,
+    /// Of the last sum, where sums are sealed.
+    key: SumKey,
 }
 
 /// What a sum led to.
@@ -114,10 +136,37 @@ pub enum Step<M> {
     Next(Training<M>),
     /// The model is done.
     Finished(Finished),
+    /// A sealed training came to its end without a model.
+    NoModel,
+}
+
+/// How the ledger names what a round led to: hashes where sums are public, keyed ones where they are sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Names {
+    /// The state, which the next header names as `previous`; at the end the model.
+    pub state: [u8; 32],
+    /// What the next round asks; at the end the facts.
+    pub next: [u8; 32],
+}
+
+/// What stands for a model where there is none.
+pub fn no_model() -> Names {
+    Names { state: codec::hash("histone/no-model/v1", &[]), next: [0; 32] }
+}
+
+impl<M: Method + Clone> Step<M> {
+    /// How the ledger names it.
+    pub fn names(&self) -> Names {
+        match self {
+            Step::Next(next) => next.names(),
+            Step::Finished(finished) => finished.names(),
+            Step::NoModel => no_model(),
+        }
+    }
 }
 
 /// The end of a training.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Finished {
     /// The model.
     pub model: Model,
@@ -125,12 +174,22 @@ pub struct Finished {
     pub facts: Vec<Fact>,
     /// Rounds used in all.
     pub rounds: u32,
+    /// The key of a model that is not for everybody.
+    pub key: Option<ModelKey>,
 }
 
 impl Finished {
-    /// The name of the model: [`model_hash`].
+    /// The name of the model: [`model_hash`], or [`ModelKey::name`] of one that is not for everybody.
     pub fn hash(&self) -> [u8; 32] {
-        model_hash(&self.model)
+        match &self.key {
+            None => model_hash(&self.model),
+            Some(key) => key.name(&self.model),
+        }
+    }
+
+    /// How the ledger names it.
+    pub fn names(&self) -> Names {
+        Names { state: self.hash(), next: facts_hash(&self.facts) }
     }
 
     /// A fact that is one number; none when the method does not say it, or found none.
@@ -144,6 +203,11 @@ pub fn model_hash(model: &Model) -> [u8; 32] {
     codec::hash("histone/model/v2", &[&model.to_bytes()])
 }
 
+/// SHA-256 of facts with the domain `histone/facts/v1`.
+pub fn facts_hash(facts: &[Fact]) -> [u8; 32] {
+    codec::hash("histone/facts/v1", &[&facts.to_vec().to_bytes()])
+}
+
 impl<M: Method + Clone> Training<M> {
     /// The state before the first round.
     pub fn start(method: M, plan: Plan) -> Result<Self, TrainingError> {
@@ -152,10 +216,13 @@ impl<M: Method + Clone> Training<M> {
             return Err(TrainingError::OtherMethod);
         }
         let state = method.begin(&plan.config).map_err(TrainingError::Method)?;
-        match method.next(&plan.config, &state).map_err(TrainingError::Method)? {
-            Next::Ask { ask } => Ok(Self { method, plan, rounds: 0, donors: Vec::new(), state, ask }),
-            Next::Done { .. } => Err(TrainingError::Rounds("it ends before the first round")),
-        }
+        let next = method.next(&plan.config, &state).map_err(TrainingError::Method)?;
+        let Next::Ask { ask } = next else {
+            return Err(TrainingError::Rounds("it ends before the first round"));
+        };
+        fits(&plan.agenda, 0, &ask).map_err(TrainingError::Rounds)?;
+        let (now, key) = (Now::Asking(ask), SumKey::first());
+        Ok(Self { method, plan, rounds: 0, donors: Vec::new(), state, now, key })
     }
 
     /// The plan.
@@ -173,14 +240,43 @@ impl<M: Method + Clone> Training<M> {
         &self.donors
     }
 
-    /// Name of the stage, for people.
+    /// Name of the stage, for people: of the agenda where sums are sealed.
     pub fn stage(&self) -> &str {
-        &self.ask.stage
+        match (&self.now, self.slot()) {
+            (Now::Asking(ask), _) if !self.plan.is_sealed() => &ask.stage,
+            (_, Some(slot)) => &slot.name,
+            _ => "",
+        }
     }
 
-    /// What the next round must compute.
-    pub fn ask(&self) -> &Ask {
-        &self.ask
+    /// What the next round must compute; none in a round that asks nothing.
+    pub fn ask(&self) -> Option<&Ask> {
+        match &self.now {
+            Now::Asking(ask) if !self.plan.is_sealed() => Some(ask),
+            Now::Asking(ask) => self.slot().is_some_and(|slot| slot.name == ask.stage).then_some(ask),
+            Now::Done(_) | Now::Failed => None,
+        }
+    }
+
+    /// What the next header shows of it.
+    pub fn question(&self) -> Question {
+        match (&self.now, self.slot()) {
+            (Now::Asking(ask), _) if !self.plan.is_sealed() => Question::Open(ask.clone()),
+            (_, slot) => {
+                let (stage, numbers) = slot.map_or((String::new(), 0), |s| (s.name.clone(), s.numbers));
+                Question::Sealed { stage, numbers, hash: self.names().next }
+            }
+        }
+    }
+
+    /// What the next header says.
+    pub fn asked(&self) -> Asked {
+        Asked { method: self.plan.method, question: self.question(), previous: self.state_hash() }
+    }
+
+    /// The stage that the agenda has for the next round.
+    fn slot(&self) -> Option<&Stage> {
+        slot(&self.plan.agenda, self.rounds).map(|(_, stage)| stage)
     }
 
     /// Whether a header asks for exactly what this state needs, with the study's minimum of survivors. Donors' enclaves check it
@@ -190,16 +286,21 @@ impl<M: Method + Clone> Training<M> {
         if f.previous != self.state_hash() {
             return Err(TrainingError::Header("it follows another state"));
         }
-        if f.method != self.plan.method || f.ask.to_bytes() != self.ask.to_bytes() {
+        if f.method != self.plan.method || f.question != self.question() {
             return Err(TrainingError::Header("it asks for another computation"));
         }
         if f.min_survivors != self.plan.min_survivors {
             return Err(TrainingError::Header("its minimum of survivors is not the study's"));
         }
+        // What is sealed nobody could look at before.
+        if self.ask().is_some_and(|ask| check_ask(ask, f.cohort.len()).is_err()) {
+            return Err(TrainingError::Header("a sum over its cohort could not hold what is asked"));
+        }
         Ok(())
     }
 
-    /// SHA-256 of the whole state with the domain `histone/training/v2`: what the next header names as `previous`.
+    /// SHA-256 of the whole state with the domain `histone/training/v2`: what the next header names as `previous`. Keyed by the
+    /// sum before where sums are sealed.
     pub fn state_hash(&self) -> [u8; 32] {
         let mut w = Writer::default();
         w.bytes(&self.plan.encode()).u32(self.rounds).u32(self.donors.len() as u32);
@@ -207,13 +308,78 @@ impl<M: Method + Clone> Training<M> {
             codec::put_u16(&mut w, d);
         }
         w.bytes(&self.state);
-        codec::hash("histone/training/v2", &[&w.0])
+        if !self.plan.is_sealed() {
+            return codec::hash("histone/training/v2", &[&w.0]);
+        }
+        w.u8(match self.now {
+            Now::Asking(_) => 0,
+            Now::Done(_) => 1,
+            Now::Failed => 2,
+        });
+        self.key.name("histone/sealed-training/v1", &[&w.0])
+    }
+
+    /// How the ledger names state and question.
+    pub fn names(&self) -> Names {
+        let asked = self.ask().map(Wire::to_bytes).unwrap_or_default();
+        let next = match self.plan.is_sealed() {
+            true => self.key.name("histone/sealed-question/v1", &[&asked]),
+            false => codec::hash("histone/question/v1", &[&asked]),
+        };
+        Names { state: self.state_hash(), next }
     }
 
     /// The state after the sum of one round over the rows of `donors` (ascending), at least [`Plan::min_survivors`], whoever
-    /// took part before.
+    /// took part before. For a plan that seals sums, [`Self::advance_sealed`].
     pub fn advance(&self, donors: &[u16], sum: &[f64]) -> Result<Step<M>, TrainingError> {
-        let stage = || self.ask.stage.clone();
+        if self.plan.is_sealed() {
+            return Err(TrainingError::Header("its sums are sealed"));
+        }
+        self.check_donors(donors)?;
+        let rounds = self.rounds + 1;
+        match self.moved(donors, sum)? {
+            (state, Now::Asking(ask)) => {
+                if rounds >= self.method.most_rounds() {
+                    return Err(TrainingError::Rounds("it asks for more rounds than its manifest says"));
+                }
+                Ok(Step::Next(self.at(rounds, donors, state, Now::Asking(ask), self.key.clone())))
+            }
+            (_, Now::Done(Done { model, facts })) => {
+                Ok(Step::Finished(Finished { model, facts, rounds, key: None }))
+            }
+            (_, Now::Failed) => Ok(Step::NoModel),
+        }
+    }
+
+    /// The same where sums are sealed, with the key of the sum. It goes on whatever the sum says: what goes wrong with data shows
+    /// at the end only, as a training without a model.
+    pub fn advance_sealed(&self, donors: &[u16], sum: &[f64], key: SumKey) -> Result<Step<M>, TrainingError> {
+        if !self.plan.is_sealed() {
+            return Err(TrainingError::Header("its sums are public"));
+        }
+        self.check_donors(donors)?;
+        let rounds = self.rounds + 1;
+        let (state, now) = match self.ask() {
+            None => (self.state.clone(), self.now.clone()),
+            Some(_) => match self.moved(donors, sum) {
+                Ok((state, Now::Asking(ask))) => match fits(&self.plan.agenda, rounds, &ask) {
+                    Ok(()) => (state, Now::Asking(ask)),
+                    Err(_) => (state, Now::Failed),
+                },
+                Ok(ended) => ended,
+                Err(_) => (self.state.clone(), Now::Failed),
+            },
+        };
+        if slot(&self.plan.agenda, rounds).is_some() {
+            return Ok(Step::Next(self.at(rounds, donors, state, now, key)));
+        }
+        let Now::Done(Done { model, facts }) = now else { return Ok(Step::NoModel) };
+        let model_key = (self.plan.model != Release::Public).then(|| key.model_key());
+        Ok(Step::Finished(Finished { model, facts, rounds, key: model_key }))
+    }
+
+    fn check_donors(&self, donors: &[u16]) -> Result<(), TrainingError> {
+        let stage = || self.stage().to_string();
         if donors.is_empty() || !donors.is_sorted_by(|a, b| a < b) {
             return Err(TrainingError::Donors { stage: stage() });
         }
@@ -221,25 +387,74 @@ impl<M: Method + Clone> Training<M> {
         if donors.len() < usize::from(minimum) {
             return Err(TrainingError::TooFewDonors { stage: stage(), got: donors.len(), minimum });
         }
-        let rounds = self.rounds + 1;
+        Ok(())
+    }
+
+    /// Where the method stands after a sum.
+    fn moved(&self, donors: &[u16], sum: &[f64]) -> Result<(Vec<u8>, Now), TrainingError> {
+        let Some(ask) = self.ask() else { return Err(TrainingError::Header("it asks for nothing")) };
         let opened = Opened { donors: donors.to_vec(), sums: sum.to_vec() };
         let method = &self.method;
-        let state = method.advance(&self.state, &self.ask, &opened).map_err(TrainingError::Method)?;
+        let state = method.advance(&self.state, ask, &opened).map_err(TrainingError::Method)?;
         match method.next(&self.plan.config, &state).map_err(TrainingError::Method)? {
-            Next::Ask { .. } if rounds >= method.most_rounds() => {
-                Err(TrainingError::Rounds("it asks for more rounds than its manifest says"))
-            }
-            Next::Ask { ask } => Ok(Step::Next(Self {
-                method: method.clone(),
-                plan: self.plan.clone(),
-                rounds,
-                donors: donors.to_vec(),
-                state,
-                ask,
-            })),
-            Next::Done { done: Done { model, facts } } => {
-                Ok(Step::Finished(Finished { model, facts, rounds }))
-            }
+            Next::Ask { ask } => Ok((state, Now::Asking(ask))),
+            Next::Done { done } => Ok((state, Now::Done(done))),
         }
+    }
+
+    fn at(&self, rounds: u32, donors: &[u16], state: Vec<u8>, now: Now, key: SumKey) -> Self {
+        let (method, plan) = (self.method.clone(), self.plan.clone());
+        Self { method, plan, rounds, donors: donors.to_vec(), state, now, key }
+    }
+}
+
+/// What the next header says of the computation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// Measurement of the method.
+    pub method: [u8; 32],
+    /// What every site is asked, as far as everybody sees it.
+    pub question: Question,
+    /// Name of the state that asks.
+    pub previous: [u8; 32],
+}
+
+impl Asked {
+    /// What enclaves say is asked after so many rounds of a sealed training; none when the agenda is over.
+    pub fn sealed(plan: &Plan, rounds: u32, names: Names) -> Option<Asked> {
+        let (_, stage) = slot(&plan.agenda, rounds)?;
+        let question =
+            Question::Sealed { stage: stage.name.clone(), numbers: stage.numbers, hash: names.next };
+        Some(Asked { method: plan.method, question, previous: names.state })
+    }
+
+    /// Whether a header says the same.
+    pub fn is_in(&self, header: &RoundHeader) -> bool {
+        let f = header.fields();
+        (f.method, &f.question, f.previous) == (self.method, &self.question, self.previous)
+    }
+}
+
+/// The stage of a round, counted from 0, and its position in the agenda; none after the last.
+pub fn slot(agenda: &[Stage], round: u32) -> Option<(usize, &Stage)> {
+    let mut end = 0u32;
+    agenda.iter().enumerate().find(|(_, stage)| {
+        end = end.saturating_add(stage.rounds);
+        round < end
+    })
+}
+
+/// Whether what is asked in a round has its place in the agenda, now or later.
+fn fits(agenda: &[Stage], round: u32, ask: &Ask) -> Result<(), &'static str> {
+    let Some((now, _)) = slot(agenda, round) else {
+        return Err("it asks for more rounds than its agenda says");
+    };
+    let place = agenda.iter().enumerate().skip(now).find(|(_, stage)| stage.name == ask.stage);
+    match place {
+        None => Err("it asks for a stage that its agenda does not have, or has behind it"),
+        Some((_, stage)) if stage.numbers as usize != ask.len() => {
+            Err("it asks for more or fewer numbers than its agenda says")
+        }
+        Some(_) => Ok(()),
     }
 }

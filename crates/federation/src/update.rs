@@ -10,7 +10,7 @@
 
 use histone_program_sdk::wire::{Reader, WireError, Writer};
 use histone_protocol::blob::Blob;
-use histone_protocol::seal::SealPublicKey;
+use histone_protocol::seal::{SealKey, SealPublicKey};
 use histone_protocol::secret::Root;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -65,6 +65,12 @@ impl Sealer for Hpke {
 pub trait Unsealer {
     /// Decrypts; an error when `sealed` was not made for this key, this `info` and this `aad`.
     fn unseal(&self, info: &[u8], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, BoxError>;
+}
+
+impl Unsealer for SealKey {
+    fn unseal(&self, info: &[u8], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, BoxError> {
+        Ok(Zeroizing::new(self.open(std::str::from_utf8(info)?, aad, sealed)?))
+    }
 }
 
 /// Why an update cannot be made or is not one.

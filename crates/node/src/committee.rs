@@ -6,7 +6,8 @@
 //! the ledger; the votes of one more member than may collude strike it.
 
 mod disputes;
-mod memory;
+pub(crate) mod memory;
+mod sealing;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -16,14 +17,13 @@ use histone_attestation::cohort::PlaceError;
 use histone_contracts::{Contract, Market, Members, Rounds, reasons, round_status, survivors};
 use histone_enclave::cohort::{Moment, Watch, ended};
 use histone_enclave::training::RoundTranscript;
-use histone_federation::BoxError;
-use histone_federation::committee::{CommitteeError, Member, Prepared};
+use histone_federation::committee::{CommitteeError, Member, PartialSum, Prepared, Published};
 use histone_federation::header::RoundHeader;
-use histone_federation::update::{SEAL_INFO, Survivor, Survivors, Unsealer, Update};
+use histone_federation::sealed::SealedPartial;
+use histone_federation::update::{Survivor, Survivors, Update};
+use histone_protocol::agreement::{Carried, SealedRound};
 use histone_protocol::blob::Blob;
-use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256, U256};
-use zeroize::Zeroizing;
 
 use self::memory::Memory;
 use crate::duplicates::Notices;
@@ -157,19 +157,20 @@ impl CommitteeMember {
         let set = set(header, &survivors)?;
         let member =
             Member::by_address(header, &self.party.account().into_array()).map_err(NodeError::round)?;
-        let unsealer = HpkeUnsealer(self.party.seal.clone());
-        let prepared = match member.sum_shares(header, &set, &blobs, &unsealer) {
+        let prepared = match member.sum_shares(header, &set, &blobs, &self.party.seal) {
             Err(CommitteeError::Share { donor, .. }) => {
                 self.accuse(model_id, round, donor, world).await?;
                 return Ok(Lock::Striking(vec![donor]));
             }
             prepared => prepared.map_err(NodeError::round)?,
         };
-        Memory(&self.party).reserve(&prepared, (number, round, info.attempt), world).await?;
-        // Kept before its hash is posted: what is promised can be published, whatever happens in between.
-        let partial = prepared.blob();
-        let hash = partial.hash();
-        self.party.keep(&kept(number, round), partial)?;
+        let hash = match f.question.is_sealed() {
+            true => {
+                let sealed = self.seal(header, prepared, world).await?;
+                self.promise(&sealed, info.attempt, header, world).await?
+            }
+            false => self.promise(&prepared, info.attempt, header, world).await?,
+        };
         // Blobs and shares took their time: who has withdrawn since then is not opened with.
         self.watch(number, world).await?.check_withdrawals(header, &world.ledger).await?;
         if self.posted(model_id, round, world).await? != hash {
@@ -179,6 +180,21 @@ impl CommitteeMember {
             world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
         }
         Ok(Lock::Posted(hash))
+    }
+
+    /// Keeps a partial sum before its hash is posted: what is promised can be published, whatever happens in between.
+    async fn promise<P: Published>(
+        &self,
+        prepared: &Prepared<P>,
+        attempt: u16,
+        header: &RoundHeader,
+        world: &World,
+    ) -> Result<B256, NodeError> {
+        let f = header.fields();
+        let model = U256::from_be_bytes(f.model_id).saturating_to();
+        Memory(&self.party).reserve(prepared, (model, f.round, attempt), world).await?;
+        self.party.keep(&kept(model, f.round), prepared.blob())?;
+        Ok(prepared.blob().hash())
     }
 
     /// Publishes the partial sum that was locked, once a quorum has locked the same survivors. Gives its blob.
@@ -199,7 +215,20 @@ impl CommitteeMember {
             return refuse("the ledger has another hash of this member's partial sum");
         }
         let set = set(header, &survivors(model_id, round, world).await?)?;
-        let prepared = Prepared::from_kept(kept, header, &set).map_err(NodeError::round)?;
+        match f.question.is_sealed() {
+            true => self.show::<SealedPartial>(kept, header, &set, world),
+            false => self.show::<PartialSum>(kept, header, &set, world),
+        }
+    }
+
+    fn show<P: Published>(
+        &self,
+        kept: Blob,
+        header: &RoundHeader,
+        set: &Survivors,
+        world: &World,
+    ) -> Result<B256, NodeError> {
+        let prepared = Prepared::<P>::from_kept(kept, header, set).map_err(NodeError::round)?;
         let partial = prepared.open(&mut Memory(&self.party)).map_err(NodeError::round)?;
         Ok(world.blobs.put_blob(partial.blob())?)
     }
@@ -226,6 +255,28 @@ impl CommitteeMember {
                     world,
                 )
                 .await?;
+            }
+            named.push(member);
+        }
+        Ok(named)
+    }
+
+    /// Says which members' partial sums more than half of the donors' enclaves found wrong in a sealed round. Gives their accounts.
+    pub async fn name_found_wrong(
+        &mut self,
+        header: &RoundHeader,
+        carried: &Carried,
+        world: &World,
+    ) -> Result<Vec<Address>, NodeError> {
+        let f = header.fields();
+        let (model, survivors) =
+            (U256::from_be_bytes(f.model_id), carried.signers.len() + carried.others.len());
+        let mut named = Vec::new();
+        for (seat, _) in carried.wrong.iter().filter(|(_, say)| 2 * **say > survivors) {
+            let Some(seat) = f.committee.get(usize::from(*seat).wrapping_sub(1)) else { continue };
+            let member = Address::from(seat.address);
+            if member != self.party.account() {
+                self.blame_member(model, f.round, member, reasons::WRONG_PARTIAL, world).await?;
             }
             named.push(member);
         }
@@ -366,6 +417,29 @@ pub async fn survivors(model_id: U256, round: u32, world: &World) -> Result<Vec<
     Ok(survivors)
 }
 
+/// The round that enclaves sign statements about.
+pub fn sealed_round(
+    header: &RoundHeader,
+    survivors: &[(u16, B256)],
+    world: &World,
+) -> Result<SealedRound, NodeError> {
+    let (f, deployment) = (header.fields(), world.ledger.deployment());
+    Ok(SealedRound {
+        chain_id: deployment.chain_id,
+        rounds: deployment.rounds,
+        model_id: U256::from_be_bytes(f.model_id).saturating_to(),
+        round: f.round,
+        header: B256::from(header.hash()),
+        survivors: B256::from(set(header, survivors)?.hash()),
+    })
+}
+
+/// The enclaves of the survivors, by donor.
+pub fn enclaves(header: &RoundHeader, survivors: &[(u16, B256)]) -> BTreeMap<u16, Address> {
+    let enclave = |(donor, _): &(u16, B256)| Some((*donor, Address::from(header.donor(*donor)?.enclave)));
+    survivors.iter().filter_map(enclave).collect()
+}
+
 /// Collects everything public about a round whose partial sums are posted.
 pub async fn transcript(
     header: &RoundHeader,
@@ -382,13 +456,4 @@ pub async fn transcript(
             .collect::<Result<_, NodeError>>()?,
         partials: partials.iter().map(|p| world.blobs.read(*p)).collect::<Result<_, _>>()?,
     })
-}
-
-struct HpkeUnsealer(SealKey);
-
-impl Unsealer for HpkeUnsealer {
-    fn unseal(&self, info: &[u8], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, BoxError> {
-        debug_assert_eq!(info, SEAL_INFO);
-        Ok(Zeroizing::new(self.0.open(std::str::from_utf8(info)?, aad, sealed)?))
-    }
 }

@@ -38,6 +38,11 @@ pub enum NodeError {
         /// Where the rest went, in words; nothing when no sum was open.
         donors_are_paid: &'static str,
     },
+    /// A sealed training without a model.
+    #[error(
+        "the training came to its end without a model. Sums were sealed, so that nobody outside of the enclaves learns why: columns may tell the classes apart without an error, or say the same. Run the study with `sums = \"public-exact\"` on public data of the same shape, or with a `ridge` above 0; the donors of its sums are paid"
+    )]
+    NoModel,
     /// An audit found something.
     #[error("the audit of program `{program}` failed: {what}")]
     Audit {

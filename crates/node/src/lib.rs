@@ -20,6 +20,7 @@ pub mod duplicates;
 pub mod error;
 pub mod machine;
 pub mod method;
+pub mod model;
 pub mod owner;
 pub mod party;
 pub mod plan;

@@ -1,5 +1,7 @@
 //! A data owner: an institution whose table never leaves but encrypted to an enclave it has checked.
 
+mod sealed;
+
 use std::collections::BTreeMap;
 
 use histone_access::Permit;

@@ -5,33 +5,144 @@
 //! every sum is opened again from the updates that donors' enclaves anchored and the partial sums that the right committee
 //! posted, and every state follows from the sum before it. Whether the donors' enclaves were believed is not judged again
 //! here: a quorum of that committee judged it when it locked the sum, and `verify` does for a whole record.
+//!
+//! Where sums are sealed, nobody outside recomputes. Then every round must be carried: more than half of the enclaves in its sum
+//! have signed what it led to, and every header follows from what they signed before ([`carried`]).
 
 use histone_contracts::{Contract, Market, Rounds};
 use histone_enclave::cohort::{RightCommittee, fixed_committee, seats};
 use histone_enclave::method::{Step, Training};
 use histone_federation::committee::PartialSum;
 use histone_federation::header::{RoundHeader, Seat};
-use histone_federation::training::Finished;
+use histone_federation::training::{Asked, Finished, Names};
+use histone_protocol::agreement::Agreement;
 use histone_protocol::{Address, B256, U256};
 
-use crate::committee::{set, survivors, transcript};
+use crate::committee::{enclaves, sealed_round, set, survivors, transcript};
 use crate::error::NodeError;
 use crate::plan;
 use crate::world::World;
+
+/// Checks that the model which the market sells follows from its rounds: by computing it where sums are public, by what enclaves
+/// have signed where they are sealed.
+pub async fn check(model_id: u64, world: &World) -> Result<(), NodeError> {
+    let sold = Market::modelCall { modelId: U256::from(model_id) };
+    let sold = world.ledger.read(Contract::Market, sold).await?;
+    match plan::read(sold.planHash, world)?.disclosure.is_sealed() {
+        true => carried(model_id, world).await,
+        false => model(model_id, world).await.map(|_| ()),
+    }
+}
+
+/// The committee of a model, as it was fixed and had to be.
+async fn committee(model_id: u64, world: &World) -> Result<Committee, NodeError> {
+    let (id, ledger) = (U256::from(model_id), &world.ledger);
+    let fixed = fixed_committee(id, ledger).await?;
+    let fixed = fixed.ok_or_else(|| unfounded(model_id, "its training has not started"))?;
+    let committee = Committee { seats: seats(&fixed.event), colluders: fixed.event.colluders };
+    let right = RightCommittee::at(id, fixed.at, ledger).await?;
+    right.check(&committee.seats).map_err(|what| unfounded(model_id, &what))?;
+    Ok(committee)
+}
+
+fn unfounded(model_id: u64, what: &str) -> NodeError {
+    NodeError::Message(format!("model {model_id} does not follow from its public rounds: {what}"))
+}
+
+/// Checks every round of a sealed training: its header follows from what was signed before, and more than half of the enclaves in
+/// its sum have signed what it led to.
+pub async fn carried(model_id: u64, world: &World) -> Result<(), NodeError> {
+    let (id, ledger) = (U256::from(model_id), &world.ledger);
+    let sold = ledger.read(Contract::Market, Market::modelCall { modelId: id }).await?;
+    let (plan, method) = plan::computation(&plan::read(sold.planHash, world)?, world)?;
+    let committee = committee(model_id, world).await?;
+    let mut asked = Some(Training::start(method, plan.clone()).map_err(NodeError::round)?.asked());
+    let mut last = B256::ZERO;
+    let finals = ledger.logged::<Rounds::RoundFinal>(Contract::Rounds, Some(B256::from(id))).await?;
+    for (before, ended) in (0u32..).zip(&finals) {
+        let round = ended.event.round;
+        let about = |e: NodeError| {
+            unfounded(model_id, &format!("round {round}: {}", histone_protocol::with_causes(&e)))
+        };
+        let Some(asks) = asked else {
+            return Err(unfounded(model_id, &format!("round {round} came after its end")));
+        };
+        let names = signed(&asks, id, round, &committee, world).await.map_err(about)?;
+        last = B256::from(names.state);
+        asked = Asked::sealed(&plan, before + 1, names);
+    }
+    match asked {
+        None if last == sold.modelHash => Ok(()),
+        None => {
+            Err(unfounded(model_id, &format!("they lead to {last}, the market sells {}", sold.modelHash)))
+        }
+        Some(asks) => Err(unfounded(
+            model_id,
+            &format!("it was sold before its end, in the stage `{}`", asks.question.stage()),
+        )),
+    }
+}
+
+/// What the enclaves of one sealed round have signed.
+async fn signed(
+    asked: &Asked,
+    model_id: U256,
+    round: u32,
+    committee: &Committee,
+    world: &World,
+) -> Result<Names, NodeError> {
+    let (header, info) = header(model_id, round, committee, world).await?;
+    let refuse = |what: String| Err(NodeError::Message(what));
+    if !asked.is_in(&header) {
+        return refuse("its header does not follow from what the enclaves have signed before".into());
+    }
+    let anchored = survivors(model_id, round, world).await?;
+    if anchored.len() != usize::from(info.survivors) {
+        return refuse("the updates on the ledger are not those of its survivors".into());
+    }
+    let agreement = Agreement::from_bytes(&world.blobs.get(info.aggregateHash)?).map_err(NodeError::round)?;
+    let of = sealed_round(&header, &anchored, world)?;
+    let carried = agreement.carried(&of, &enclaves(&header, &anchored)).map_err(NodeError::round)?;
+    if carried.state != info.modelHash {
+        return refuse(format!(
+            "its enclaves have signed {}, the ledger has {}",
+            carried.state, info.modelHash
+        ));
+    }
+    Ok(Names { state: carried.state.0, next: carried.next.0 })
+}
+
+/// The header of a round, as far as it does not depend on what is computed.
+async fn header(
+    model_id: U256,
+    round: u32,
+    committee: &Committee,
+    world: &World,
+) -> Result<(RoundHeader, Rounds::RoundInfo), NodeError> {
+    let ledger = &world.ledger;
+    let refuse = |what: &str| Err(NodeError::Message(what.into()));
+    let info = ledger.read(Contract::Rounds, Rounds::roundInfoCall { modelId: model_id, round }).await?;
+    // A header's hash is the name of its blob.
+    let header = RoundHeader::decode(&world.blobs.get(info.headerHash)?).map_err(NodeError::round)?;
+    let (f, d) = (header.fields(), ledger.deployment());
+    let own = (d.chain_id, d.market.into_array(), model_id.to_be_bytes::<32>(), round);
+    if (f.chain_id, f.market, f.model_id, f.round) != own || info.headerHash.0 != header.hash() {
+        return refuse("its header is for another chain, market, model or round");
+    }
+    if f.committee != committee.seats || f.colluders != committee.colluders {
+        return refuse("its header has another committee than the one that was fixed");
+    }
+    Ok((header, info))
+}
 
 /// Recomputes a model from its plan and its opened rounds; an error says which round is not what the ledger says.
 pub async fn model(model_id: u64, world: &World) -> Result<Finished, NodeError> {
     let ledger = &world.ledger;
     let id = U256::from(model_id);
-    let about = |what: String| {
-        NodeError::Message(format!("model {model_id} does not follow from its public rounds: {what}"))
-    };
+    let about = |what: String| unfounded(model_id, &what);
     let sold = ledger.read(Contract::Market, Market::modelCall { modelId: id }).await?;
     let (plan, method) = plan::computation(&plan::read(sold.planHash, world)?, world)?;
-    let fixed = fixed_committee(id, ledger).await?;
-    let fixed = fixed.ok_or_else(|| about("its training has not started".into()))?;
-    let committee = Committee { seats: seats(&fixed.event), colluders: fixed.event.colluders };
-    RightCommittee::at(id, fixed.at, ledger).await?.check(&committee.seats).map_err(about)?;
+    let committee = committee(model_id, world).await?;
 
     let mut training = Training::start(method, plan).map_err(NodeError::round)?;
     let mut finished = None;
@@ -44,6 +155,7 @@ pub async fn model(model_id: u64, world: &World) -> Result<Finished, NodeError> 
         match step.map_err(|e| about(format!("round {round}: {}", histone_protocol::with_causes(&e))))? {
             Step::Next(next) => training = next,
             Step::Finished(done) => finished = Some(done),
+            Step::NoModel => return Err(about("they lead to no model".into())),
         }
     }
     let finished = finished
@@ -69,19 +181,8 @@ async fn step(
     committee: &Committee,
     world: &World,
 ) -> Result<Step, NodeError> {
-    let ledger = &world.ledger;
     let refuse = |what: String| Err(NodeError::Message(what));
-    let info = ledger.read(Contract::Rounds, Rounds::roundInfoCall { modelId: model_id, round }).await?;
-    // A header's hash is the name of its blob.
-    let header = RoundHeader::decode(&world.blobs.get(info.headerHash)?).map_err(NodeError::round)?;
-    let (f, d) = (header.fields(), ledger.deployment());
-    let own = (d.chain_id, d.market.into_array(), model_id.to_be_bytes::<32>(), round);
-    if (f.chain_id, f.market, f.model_id, f.round) != own || info.headerHash.0 != header.hash() {
-        return refuse("its header is for another chain, market, model or round".into());
-    }
-    if f.committee != committee.seats || f.colluders != committee.colluders {
-        return refuse("its header has another committee than the one that was fixed".into());
-    }
+    let (header, info) = header(model_id, round, committee, world).await?;
     training.check_header(&header).map_err(NodeError::round)?;
     let anchored = survivors(model_id, round, world).await?;
     if anchored.len() != usize::from(info.survivors) {
@@ -100,16 +201,7 @@ async fn step(
         return refuse(format!("its sum is not {}, which the ledger has", info.aggregateHash));
     }
     let step = training.advance(&transcript.donors(), sum.values()).map_err(NodeError::round)?;
-    let (step, state) = match step {
-        Step::Next(next) => {
-            let state = next.state_hash();
-            (Step::Next(next), state)
-        }
-        Step::Finished(finished) => {
-            let state = finished.hash();
-            (Step::Finished(finished), state)
-        }
-    };
+    let state = step.names().state;
     if info.modelHash.0 != state {
         return refuse(format!("it does not lead to {}, which the ledger has", info.modelHash));
     }

@@ -9,6 +9,7 @@
 //! time as the network has it. A development node's clock is SIMULATED and moved like the embedded one; elsewhere the
 //! run waits, and gives queries and rounds minutes and not an hour.
 
+mod course;
 mod gas;
 mod outcome;
 pub mod place;
@@ -200,7 +201,7 @@ async fn go(
         &end,
         &recruited,
         &trained,
-        pooling.compare(&trained.finished.model)?,
+        pooling.compare(trained.model.as_ref())?,
         evaluated,
         validated,
         served,

@@ -3,7 +3,8 @@
 use histone_attestation::simulated::SimulatedDevice;
 use histone_contracts::{Contract, Market};
 use histone_enclave::engine::LoadedProgram;
-use histone_enclave::query::{self, QueryAnswer, QueryEnclave, SETTLING, Served};
+use histone_enclave::instance::Instance;
+use histone_enclave::query::{self, Given, QueryAnswer, QueryEnclave, SETTLING, Served};
 use histone_enclave::validation::{self, ValidationEnclave};
 use histone_protocol::{Address, B256};
 
@@ -39,7 +40,7 @@ impl Runner {
         Ok(ValidationEnclave::new(instance, Box::new(self.party.store(name)))?)
     }
 
-    /// Starts and registers a query enclave with a trained model, and keeps the model sealed in the runner's directory.
+    /// Starts and registers a query enclave with a public model, and keeps it in the runner's directory.
     pub async fn start_query(
         &mut self,
         program: LoadedProgram,
@@ -48,12 +49,37 @@ impl Runner {
         model_hash: B256,
         world: &World,
     ) -> Result<QueryEnclave, NodeError> {
+        let instance = self.begin_query(program, model_id, model_hash, world).await?;
+        self.install_model(instance, model_id, Given::Public(model), world).await
+    }
+
+    /// Starts and registers an enclave for the queries of a trained model, as yet without the model: whoever hands over a
+    /// sealed one looks at it first.
+    pub async fn begin_query(
+        &mut self,
+        program: LoadedProgram,
+        model_id: u64,
+        model_hash: B256,
+        world: &World,
+    ) -> Result<Instance, NodeError> {
         let plan = plan::of_model(model_id, world).await?;
-        let (_, method) = plan::computation(&plan, world)?;
         let now = world.ledger.time().await?;
         let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash, plan.hash());
         let instance = self.party.start_enclave(program, &self.device, init_data, now)?;
         world.register_enclave(&instance, &self.party.key).await?;
+        Ok(instance)
+    }
+
+    /// Takes the model into a started enclave, and keeps it sealed in the runner's directory.
+    pub async fn install_model(
+        &mut self,
+        instance: Instance,
+        model_id: u64,
+        model: Given<'_>,
+        world: &World,
+    ) -> Result<QueryEnclave, NodeError> {
+        let plan = plan::of_model(model_id, world).await?;
+        let (_, method) = plan::computation(&plan, world)?;
         let file = model_file(instance.keys().receipt);
         let storage = self.party.storage();
         let served = Served { model_id, plan: &plan, method: &method };

@@ -7,13 +7,15 @@ use histone_enclave::method::{Step, Training};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::fixed::MAX_FRACTIONAL_BITS;
 use histone_federation::header::{RoundFields, RoundHeader};
+use histone_federation::training::Asked;
+use histone_protocol::agreement::{Agreement, Carried, StateStatement};
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::hash::sha256;
 use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256, U256};
 
 use crate::auditor::Submission;
-use crate::committee::transcript;
+use crate::committee::{enclaves, sealed_round, survivors, transcript};
 use crate::error::NodeError;
 use crate::party::Party;
 use crate::programs::PublishedProgram;
@@ -176,7 +178,7 @@ impl Trainer {
     /// fixed, under the number that the ledger gives next.
     pub async fn header(
         &self,
-        training: &Training,
+        asked: &Asked,
         leading: &mut Leading,
         world: &World,
     ) -> Result<RoundHeader, NodeError> {
@@ -193,9 +195,9 @@ impl Trainer {
             market: deployment.market.into_array(),
             model_id: model_id.to_be_bytes(),
             round: last + 1,
-            method: training.plan().method,
-            ask: training.ask().clone(),
-            previous: training.state_hash(),
+            method: asked.method,
+            question: asked.question.clone(),
+            previous: asked.previous,
             cohort: cohort.believed.iter().map(cohort::donor).collect(),
             committee: cohort::seats(&fixed.event),
             colluders: fixed.event.colluders,
@@ -208,11 +210,11 @@ impl Trainer {
     /// Opens the plan's next round on the ledger. Gives the header and its blob.
     pub async fn open_round(
         &self,
-        training: &Training,
+        asked: &Asked,
         leading: &mut Leading,
         world: &World,
     ) -> Result<(RoundHeader, B256), NodeError> {
-        let header = self.header(training, leading, world).await?;
+        let header = self.header(asked, leading, world).await?;
         let blob = world.blobs.put(&header.encode())?;
         let deadline = world.ledger.time().await? + leading.round_seconds;
         let call = Rounds::openCall {
@@ -259,19 +261,41 @@ impl Trainer {
         let transcript = transcript(header, partials, world).await?;
         let (aggregate, _) = transcript.open().map_err(|e| NodeError::Round(e.to_string()))?;
         let step = training.advance(&transcript.donors(), aggregate.values()).map_err(NodeError::round)?;
-        let state = match &step {
-            Step::Next(next) => next.state_hash(),
-            Step::Finished(finished) => finished.hash(),
-        };
-        let f = header.fields();
-        let call = Rounds::finalizeCall {
-            modelId: U256::from_be_bytes(f.model_id),
-            round: f.round,
-            aggregateHash: B256::from(aggregate.hash()),
-            modelHash: B256::from(state),
-        };
-        world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
+        let (sum, state) = (B256::from(aggregate.hash()), B256::from(step.names().state));
+        self.finalize(header, sum, state, world).await?;
         Ok((transcript, step))
+    }
+
+    /// Puts what the enclaves of a sealed round say it led to on the ledger, when more than half of the donors in the sum say the
+    /// same. Once it is there it stays: whoever speaks later is not heard.
+    pub async fn agree(
+        &self,
+        header: &RoundHeader,
+        statements: Vec<StateStatement>,
+        world: &World,
+    ) -> Result<(Carried, B256), NodeError> {
+        let agreement = Agreement::new(statements);
+        let f = header.fields();
+        let survivors = survivors(U256::from_be_bytes(f.model_id), f.round, world).await?;
+        let round = sealed_round(header, &survivors, world)?;
+        let carried = agreement.carried(&round, &enclaves(header, &survivors)).map_err(NodeError::round)?;
+        let blob = world.blobs.put(&agreement.to_bytes())?;
+        self.finalize(header, blob, carried.state, world).await?;
+        Ok((carried, blob))
+    }
+
+    async fn finalize(
+        &self,
+        header: &RoundHeader,
+        sum: B256,
+        state: B256,
+        world: &World,
+    ) -> Result<(), NodeError> {
+        let f = header.fields();
+        let (model_id, round) = (U256::from_be_bytes(f.model_id), f.round);
+        let call = Rounds::finalizeCall { modelId: model_id, round, aggregateHash: sum, modelHash: state };
+        world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
+        Ok(())
     }
 
     /// Declares a round void that nobody opened in time; the next one may ask the same.

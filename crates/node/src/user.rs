@@ -83,7 +83,7 @@ impl User {
         if self.party.recall(&name)?.as_deref() == Some(init_data.as_slice()) {
             return Ok(());
         }
-        recompute::model(model_id, world).await?;
+        recompute::check(model_id, world).await?;
         Ok(self.party.keep(&name, init_data.as_slice())?)
     }
 

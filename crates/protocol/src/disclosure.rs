@@ -35,6 +35,30 @@ pub enum Release {
     Public,
 }
 
+impl Sums {
+    /// A number for layouts of bytes.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// What a number stands for.
+    pub fn from_code(code: u8) -> Option<Self> {
+        [Sums::Sealed, Sums::PublicExact, Sums::Noised].into_iter().find(|s| s.code() == code)
+    }
+}
+
+impl Release {
+    /// A number for layouts of bytes.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// What a number stands for.
+    pub fn from_code(code: u8) -> Option<Self> {
+        [Release::Sealed, Release::Participants, Release::Public].into_iter().find(|r| r.code() == code)
+    }
+}
+
 /// Who may see what of a training.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

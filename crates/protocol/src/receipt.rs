@@ -51,6 +51,19 @@ sol! {
         uint16 donorIndex;
     }
 
+    /// A training enclave has opened the sum of a sealed round: what it led to, by names that are keyed by the sum.
+    #[derive(Debug, PartialEq, Eq)]
+    struct StateReceipt {
+        uint256 modelId;
+        uint32 round;
+        bytes32 headerHash;
+        bytes32 survivorsHash;
+        bytes32 state;
+        bytes32 next;
+        bytes wrongSeats;
+        uint16 donorIndex;
+    }
+
     /// The enclave of an accused donor has opened the one share that a member calls unreadable.
     #[derive(Debug, PartialEq, Eq)]
     struct ShareOpening {

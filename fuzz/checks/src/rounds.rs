@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 use histone_federation::BoxError;
 use histone_federation::committee::{ForgetfulRounds, Member, PartialSum};
 use histone_federation::dispute::{ShareOpening, open_share};
-use histone_federation::header::{Donor, RoundFields, RoundHeader, Seat};
+use histone_federation::header::{Donor, Question, RoundFields, RoundHeader, Seat};
 use histone_federation::plan::Plan;
 use histone_federation::update::{Hpke, Survivor, Survivors, Unsealer, Update, blob_hash, seal_update};
 use histone_program_sdk::method::{Ask, Numbers, Segment, Stage};
 use histone_protocol::blob::Blob;
+use histone_protocol::disclosure::{Release, Sums};
 use histone_protocol::seal::SealKey;
 use histone_protocol::secret::Root;
 use zeroize::Zeroizing;
@@ -84,14 +85,14 @@ fn fields() -> RoundFields {
         model_id: [2; 32],
         round: 3,
         method: [3; 32],
-        ask: Ask {
+        question: Question::Open(Ask {
             stage: "describe".into(),
             question: vec![1, 2, 3],
             segments: vec![
                 Segment { len: 1, numbers: Numbers::Count { max: 1 << 31 } },
                 Segment { len: 2, numbers: Numbers::Real { max_abs: 1e9, fraction_bits: 40 } },
             ],
-        },
+        }),
         previous: [4; 32],
         cohort: (1..=3).map(donor).collect(),
         committee: (1..=4)
@@ -133,7 +134,14 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 /// A header, and a plan.
 pub fn headers() -> Vec<(String, Vec<u8>)> {
     let agenda = vec![Stage::new("describe", 3, 1)];
-    let plan = Plan { method: [3; 32], config: a_config(), agenda, min_survivors: 2 };
+    let plan = Plan {
+        method: [3; 32],
+        config: a_config(),
+        agenda,
+        sums: Sums::PublicExact,
+        model: Release::Public,
+        min_survivors: 2,
+    };
     vec![("header".into(), WORLD.header.encode()), ("plan".into(), plan.encode())]
 }
 

@@ -68,7 +68,7 @@ fn of_model(
     (trained, fields): (&Trained, &[Field]),
     findings: &mut Findings,
 ) -> (String, Sites) {
-    let hash = B256::from(trained.finished.hash());
+    let hash = trained.end.hash;
     let mut sites: BTreeMap<u16, Option<f64>> = BTreeMap::new();
     let (mut said, mut other) = (Vec::new(), 0);
     for &blob in &model.evaluations {
@@ -107,7 +107,7 @@ fn of_model(
     let silent: Vec<u16> = trained.donors.iter().copied().filter(|d| !sites.contains_key(d)).collect();
     // A method that reports no rows is compared with nothing.
     let rows: Option<f64> = sites.values().copied().sum();
-    let counted = trained.finished.number(JUDGING_ROWS);
+    let counted = trained.end.facts.iter().find(|f| f.name == JUDGING_ROWS).and_then(|f| f.number());
     if let (Some(rows), Some(counted)) = (rows, counted) {
         // A field leaves with six digits; with some sites missing the others are a part of the sum.
         let more = rows - counted > 1e-5 * counted;

@@ -77,16 +77,19 @@ fn expected(run: &Run, found: &Found, held: &Balances) -> Value {
     }
     // Without a recomputed model what is said about it is what nothing gives, and so a failure of this check too.
     if let Some(trained) = found.trained.get(&first) {
-        let model = &trained.finished.model;
-        let features: Vec<&str> = model.config.features.iter().map(|f| f.name.as_str()).collect();
-        set("facts", json!(fact_tables(&trained.finished.facts)));
+        let plan = found.recruited.plans.get(&first);
+        let features =
+            plan.map(|plan| plan.config.features.iter().map(|f| f.name.as_str()).collect::<Vec<_>>());
+        let manifest = plan.and_then(|plan| run.method(B256::from(plan.method)).ok());
+        let manifest = manifest.map(|method| method.manifest());
+        set("facts", json!(fact_tables(&trained.end.facts)));
         set("sites", json!(sites));
         set(
             "model",
             json!({
-                "hash": B256::from(trained.finished.hash()),
-                "method": model.method,
-                "version": model.version,
+                "hash": trained.end.hash,
+                "method": manifest.map(|m| &m.name),
+                "version": manifest.map(|m| &m.version),
                 "features": features,
             }),
         );

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
 use histone_contracts::{Contract, Market, Rounds};
-use histone_enclave::method::{Step, Training};
 use histone_enclave::training::RoundTranscript;
-use histone_federation::committee::{Member, PartialSum};
+use histone_federation::committee::{Member, PartialSum, Published};
 use histone_federation::header::{RoundHeader, Seat};
-use histone_federation::training::Finished;
+use histone_federation::sealed::SealedPartial;
 use histone_federation::update::{Survivor, Survivors};
 use histone_program_sdk::wire::Wire;
 use histone_protocol::blob::Blob;
@@ -16,6 +15,7 @@ use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
 
 use super::cohort::{self, Basis};
+use super::course::{Course, Outcome as End, Rests, Went};
 use super::decisions::Donor;
 use super::findings::{Findings, count, told};
 use super::history::Seen;
@@ -29,12 +29,48 @@ use crate::folder::{ModelRecord, RoundRecord};
 pub(super) struct Trained {
     /// The number of the model.
     pub(super) model_id: u64,
-    /// Model and facts, recomputed.
-    pub(super) finished: Finished,
+    /// Model and facts: recomputed, or as the enclaves have signed them.
+    pub(super) end: End,
     /// Donors in the last sum.
     pub(super) donors: Vec<u16>,
     /// What the result says of the rounds that gave a sum.
     pub(super) rounds: Vec<Value>,
+    /// On what each of them rests.
+    bases: Vec<RoundBasis>,
+}
+
+/// On what it rests that a round led where it did.
+#[derive(Debug)]
+struct RoundBasis {
+    round: u32,
+    basis: String,
+    left_out: Vec<(u8, u16)>,
+    audited: Option<Address>,
+}
+
+impl Trained {
+    /// On what the rounds rest, for people: stretches of rounds that rest on the same are one.
+    fn rests(&self, run: &Run) -> String {
+        let words = |b: &RoundBasis| {
+            let mut words = match b.audited {
+                Some(auditor) => format!("recomputed by the auditor `{}`, {}", run.name(auditor), b.basis),
+                None => b.basis.clone(),
+            };
+            for (seat, donor) in &b.left_out {
+                words += &format!(" (seat {seat} has left out the enclave of donor {donor})");
+            }
+            words
+        };
+        let mut said = Vec::new();
+        for same in self.bases.chunk_by(|a, b| words(a) == words(b)) {
+            if let [first, .., last] = same {
+                said.push(format!("rounds {} to {} {}", first.round, last.round, words(first)));
+            } else if let [one] = same {
+                said.push(format!("round {} {}", one.round, words(one)));
+            }
+        }
+        said.join(", ")
+    }
 }
 
 /// The events of the model's rounds.
@@ -96,10 +132,9 @@ pub(super) fn check(run: &Run, basis: &Basis<'_>) -> (Check, Ends) {
                 continue;
             }
         };
-        let rounds = count(trained.rounds.len(), "round", "rounds");
-        let hash = B256::from(trained.finished.hash());
+        let (rests, hash) = (trained.rests(run), trained.end.hash);
         holds.push(format!(
-            "the sums of {rounds} opened again; they lead to the model {hash}, evaluated over donors {:?}",
+            "{rests}; they lead to the model {hash}, evaluated over donors {:?}",
             trained.donors
         ));
         all.insert(model.model_id, trained);
@@ -137,15 +172,15 @@ fn trained(run: &Run, model: &ModelRecord, basis: &Basis<'_>, findings: &mut Fin
         return None;
     }
     let method = findings.take(run.method(measurement), || format!("model {model_id}"))?;
-    let training = Training::start(method.clone(), plan.clone()).map_err(|e| told(&e));
-    let mut training = findings.take(training, || format!("the plan of model {model_id}"))?;
+    let course = Course::start(method.clone(), plan.clone(), run.auditor());
+    let mut course = findings.take(course, || format!("the plan of model {model_id}"))?;
     let mut listed: BTreeMap<u32, &RoundRecord> = BTreeMap::new();
     for round in &model.rounds {
         findings.expect(listed.insert(round.round, round).is_none(), || {
             format!("round {} is in run.json twice", round.round)
         });
     }
-    let mut sums = Vec::new();
+    let (mut sums, mut bases) = (Vec::new(), Vec::new());
     let mut finished = None;
     for opened in log.opened.iter().filter(|s| s.event.modelId == id) {
         let number = opened.event.round;
@@ -154,15 +189,24 @@ fn trained(run: &Run, model: &ModelRecord, basis: &Basis<'_>, findings: &mut Fin
             return None;
         };
         // What follows rests on this round, so that one broken round ends the check.
-        let step = one(run, &training, record, opened, &log, donors, basis);
+        let step = one(run, &mut course, record, opened, &log, donors, basis);
         let step = findings.take(step, || format!("round {number}"))?;
         let over = finished.is_some();
         findings.expect(!over, || format!("round {number} was opened although the training was finished"));
-        let Some(Sum { step, survivors, summary }) = step else { continue };
+        let Some(Sum { rests, survivors, summary }) = step else { continue };
         sums.push(summary);
-        match step {
-            Step::Next(next) => training = next,
-            Step::Finished(done) => finished = Some((done, survivors)),
+        bases.push(RoundBasis {
+            round: number,
+            basis: rests.basis,
+            left_out: rests.left_out,
+            audited: rests.audited,
+        });
+        match rests.went {
+            Went::Next => {}
+            Went::NoModel => {
+                findings.fail(format!("model {model_id}: its enclaves have signed that there is no model"));
+            }
+            Went::Finished(end) => finished = Some((*end, survivors)),
         }
     }
     for number in listed.keys() {
@@ -176,8 +220,8 @@ fn trained(run: &Run, model: &ModelRecord, basis: &Basis<'_>, findings: &mut Fin
         .collect();
     // A training that goes on, or was given up, is nobody's lie; what a run was made for has to be there.
     let due = !sold.is_empty() || run.is_whole() && run.record.models.first() == Some(model);
-    let Some((finished, donors)) = finished else {
-        let stage = training.stage().to_string();
+    let Some((end, donors)) = finished else {
+        let stage = course.stage();
         if due {
             findings
                 .fail(format!("model {model_id} was not trained to its end: the next stage is `{stage}`"));
@@ -185,12 +229,12 @@ fn trained(run: &Run, model: &ModelRecord, basis: &Basis<'_>, findings: &mut Fin
         }
         return Some(Ended::Open { sums: sums.len(), stage });
     };
-    blob(run, model, &finished, findings);
-    let hash = B256::from(finished.hash());
+    blob(run, model, &end, findings);
+    let hash = end.hash;
     findings.expect(!due || sold == [hash], || {
         format!("the market has {sold:?} as model {model_id}, the rounds lead to {hash}")
     });
-    Some(Ended::Finished(Box::new(Trained { model_id, finished, donors, rounds: sums })))
+    Some(Ended::Finished(Box::new(Trained { model_id, end, donors, rounds: sums, bases })))
 }
 
 /// Where the training of a model led to.
@@ -207,14 +251,24 @@ enum Ended {
 }
 
 /// The finished model is the blob that is named.
-fn blob(run: &Run, model: &ModelRecord, finished: &Finished, findings: &mut Findings) {
+fn blob(run: &Run, model: &ModelRecord, end: &End, findings: &mut Findings) {
     let model_id = model.model_id;
+    if let Some(blob) = end.blob {
+        findings.expect(model.model.is_none_or(|named| named == blob), || {
+            format!("the blob of model {model_id} is not the one that its enclaves have released")
+        });
+        findings.expect(model.model.is_some() || !run.is_whole(), || {
+            format!("{} has no blob of model {model_id}", run.place())
+        });
+        return;
+    }
+    let Some(computed) = &end.model else { return };
     // Whoever has the sums has the model: outside of a folder nobody has to keep it.
     if run.is_whole() || model.model.is_some() {
         let named = model.model.ok_or_else(|| format!("{} has no blob of it", run.place()));
         let read = named.and_then(|blob| run.blob(blob));
         if let Some(bytes) = findings.take(read, || format!("model {model_id}")) {
-            findings.expect(bytes == finished.model.to_bytes(), || {
+            findings.expect(bytes == computed.to_bytes(), || {
                 format!("the blob of model {model_id} is not the model that the rounds lead to")
             });
         }
@@ -223,8 +277,8 @@ fn blob(run: &Run, model: &ModelRecord, finished: &Finished, findings: &mut Find
 
 /// A round that gave a sum.
 struct Sum {
-    /// What the sum leads to.
-    step: Step,
+    /// What the sum leads to, and on what that rests.
+    rests: Rests,
     /// The donors in it.
     survivors: Vec<u16>,
     /// What the result says of the round.
@@ -234,7 +288,7 @@ struct Sum {
 /// Recomputes one round; gives nothing for a round that failed.
 fn one(
     run: &Run,
-    training: &Training,
+    course: &mut Course,
     record: &RoundRecord,
     opened: &Seen<Rounds::RoundOpened>,
     log: &Log,
@@ -243,10 +297,11 @@ fn one(
 ) -> Result<Option<Sum>, String> {
     let e = &opened.event;
     let header = RoundHeader::decode(&run.blob(record.header)?).map_err(|e| told(&e))?;
-    check_header(run, training, &header, opened, donors)?;
+    check_header(run, course, &header, opened, donors)?;
     cohort::check(run, &header, opened, donors, basis)?;
-    if run.is_whole() && record.stage != training.stage() {
-        return Err(format!("run.json calls its stage `{}`, it is `{}`", record.stage, training.stage()));
+    let stage = course.stage();
+    if run.is_whole() && record.stage != stage {
+        return Err(format!("run.json calls its stage `{}`, it is `{stage}`", record.stage));
     }
     let here = |model: U256, round: u32| model == e.modelId && round == e.round;
     let mut updates = Vec::new();
@@ -297,37 +352,31 @@ fn one(
     let there = donors.iter().filter(|(_, d)| d.donated.order < opened.order);
     let missing = there.filter(|(donor, _)| !survivors.contains(donor));
     let missing: Vec<String> = missing.map(|(_, d)| run.name(d.owner)).collect();
+    let (update_bytes, partial_bytes) =
+        (bytes(&mut blobs.iter().map(|(_, blob)| blob.len())), bytes(&mut partials.iter().map(|p| p.len())));
+    let numbers = header.dimension();
+    let transcript = RoundTranscript { header, survivors: blobs, partials };
+    let rests = course.go_on(run, &transcript, &last.event)?;
+    let disagree = rests.others.iter().filter_map(|d| donors.get(d)).map(|d| run.name(d.owner));
     let summary = json!({
         "round": e.round,
-        "stage": training.stage(),
+        "stage": stage,
         "survivors": survivors.len(),
         "missing": missing,
-        "numbers": header.dimension(),
-        "update_bytes": bytes(&mut blobs.iter().map(|(_, blob)| blob.len())),
-        "partial_bytes": bytes(&mut partials.iter().map(|p| p.len())),
+        "basis": rests.basis,
+        "disagree": disagree.collect::<Vec<_>>(),
+        "numbers": numbers,
+        "update_bytes": update_bytes,
+        "partial_bytes": partial_bytes,
     });
-    let (aggregate, _) =
-        RoundTranscript { header, survivors: blobs, partials }.open().map_err(|e| told(&*e))?;
-    let sum = B256::from(aggregate.hash());
-    if sum != last.event.aggregateHash {
-        return Err(format!("its sum hashes to {sum}, the ledger has {}", last.event.aggregateHash));
-    }
-    let step = training.advance(survivors, aggregate.values()).map_err(|e| told(&e))?;
-    let state = B256::from(match &step {
-        Step::Next(next) => next.state_hash(),
-        Step::Finished(finished) => finished.hash(),
-    });
-    if state != last.event.modelHash {
-        return Err(format!("it leads to the state {state}, the ledger has {}", last.event.modelHash));
-    }
-    Ok(Some(Sum { step, survivors: locked.survivors, summary }))
+    Ok(Some(Sum { rests, survivors: locked.survivors, summary }))
 }
 
 /// The header is the one on the ledger, for this model, this state and this committee. Who has to be in its cohort is another
 /// check.
 fn check_header(
     run: &Run,
-    training: &Training,
+    course: &Course,
     header: &RoundHeader,
     opened: &Seen<Rounds::RoundOpened>,
     donors: &BTreeMap<u16, Donor>,
@@ -356,7 +405,7 @@ fn check_header(
             ));
         }
     }
-    training.check_header(header).map_err(|e| told(&e))?;
+    course.check_header(header)?;
     let seats: BTreeMap<Address, B256> =
         f.committee.iter().map(|s: &Seat| (Address::from(s.address), B256::from(s.seal_key))).collect();
     let fixed = run.events::<Rounds::CommitteeFixed>(Contract::Rounds);
@@ -393,7 +442,9 @@ fn partials(
     let mut partials = Vec::new();
     for hash in &record.partials {
         match partial(run, header, *hash, locked) {
-            Ok((blob, sum)) if run.is_whole() || sum.is_over(over) => partials.push(blob),
+            Ok((blob, sum)) if run.is_whole() || sum.is_over(over) => {
+                partials.push(blob);
+            }
             Err(reason) if run.is_whole() => return Err(reason),
             _ => {}
         }
@@ -411,20 +462,39 @@ fn partials(
     Ok(partials)
 }
 
+/// A partial sum on the ledger, for everybody or sealed.
+trait Posted {
+    fn is_over(&self, survivors: &Survivors) -> bool;
+    fn member(&self) -> u8;
+}
+
+impl<P: Published> Posted for P {
+    fn is_over(&self, survivors: &Survivors) -> bool {
+        Published::is_over(self, survivors)
+    }
+
+    fn member(&self) -> u8 {
+        Published::member(self)
+    }
+}
+
 /// A partial sum that the member whose seat it names has posted. Others can post the same hash.
 fn partial(
     run: &Run,
     header: &RoundHeader,
     hash: B256,
     locked: &Locked,
-) -> Result<(Blob, PartialSum), String> {
+) -> Result<(Blob, Box<dyn Posted>), String> {
     let posted: Vec<Address> = locked.kept().filter(|p| p.hash == hash).map(|p| p.member).collect();
     let first = posted.first().ok_or_else(|| format!("the partial sum {hash} is not on the ledger"))?;
     let blob = run.named(hash)?;
     let what = |e: &(dyn std::error::Error + 'static)| {
         format!("the partial sum of `{}`: {}", run.name(*first), told(e))
     };
-    let sum = PartialSum::decode(&blob, header).map_err(|e| what(&e))?;
+    let sum: Box<dyn Posted> = match header.fields().question.is_sealed() {
+        true => Box::new(SealedPartial::read(blob.clone(), header).map_err(|e| what(&e))?),
+        false => Box::new(PartialSum::decode(&blob, header).map_err(|e| what(&e))?),
+    };
     let sits = |member: &&Address| {
         Member::by_address(header, &member.into_array()).is_ok_and(|seat| seat.index() == sum.member())
     };

@@ -15,6 +15,7 @@ use histone_protocol::program::ProgramKind;
 use histone_protocol::record::{Record, Signed};
 use histone_protocol::{Address, B256, U256};
 
+use super::course::Auditor;
 use super::findings::told;
 use super::history::{History, Seen};
 use crate::folder::{Folder, ModelRecord, RunRecord};
@@ -43,6 +44,8 @@ pub(super) struct Run {
     whole: bool,
     /// What the white paper of the one model believes.
     believed: Option<AppraisalTerms>,
+    /// Who may open sealed sums.
+    auditor: Option<Auditor>,
     /// The blobs that checks have opened so far.
     opened: Mutex<BTreeSet<B256>>,
     pub(super) record: RunRecord,
@@ -65,7 +68,19 @@ impl Run {
         (counts, head): (Counts, Head),
     ) -> Self {
         let (blobs, opened) = (BlobStore::at(folder.blobs()), Mutex::default());
-        Self { blobs, whole: true, believed: None, opened, record, methods, counts, head, history, ledger }
+        Self {
+            blobs,
+            whole: true,
+            believed: None,
+            auditor: None,
+            opened,
+            record,
+            methods,
+            counts,
+            head,
+            history,
+            ledger,
+        }
     }
 
     /// One model of a ledger that may have others.
@@ -82,6 +97,7 @@ impl Run {
             blobs,
             whole: false,
             believed: Some(believed),
+            auditor: None,
             opened,
             record,
             methods,
@@ -95,6 +111,16 @@ impl Run {
     /// Gives it the methods of its models.
     pub(super) fn teach(&mut self, methods: BTreeMap<B256, HostedMethod>) {
         self.methods = methods;
+    }
+
+    /// Lets an auditor look, too.
+    pub(super) fn audited_by(&mut self, auditor: Option<Auditor>) {
+        self.auditor = auditor;
+    }
+
+    /// Who may open sealed sums.
+    pub(super) fn auditor(&self) -> Option<&Auditor> {
+        self.auditor.as_ref()
     }
 
     /// Public storage.

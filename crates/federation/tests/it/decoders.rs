@@ -6,7 +6,7 @@ use histone_federation::committee::PartialSum;
 use histone_federation::header::RoundHeader;
 use histone_federation::plan::{Plan, PlanError};
 use histone_federation::update::Update;
-use histone_program_sdk::wire::WireError;
+use histone_program_sdk::wire::{Wire, WireError};
 use proptest::prelude::*;
 
 use crate::world::{Native, Training, World, plan, tables};
@@ -65,8 +65,8 @@ fn a_plan_with_another_nan_is_refused() {
     plan.config.values = vec![f64::NAN];
     let mut bytes = plan.encode();
     assert!(Plan::decode(&bytes).is_ok());
-    // The setting stands before the two bytes of the survivors; its last byte is the sign.
-    let sign = bytes.len() - 3;
+    // The setting is the end of the configuration, which stands behind the measurement and its own length; its last byte is the sign.
+    let sign = 32 + 4 + plan.config.to_bytes().len() - 1;
     bytes[sign] ^= 0x80;
     assert_eq!(Plan::decode(&bytes), Err(PlanError::Encoding(WireError::Invalid("configuration"))));
 }

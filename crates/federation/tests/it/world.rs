@@ -17,6 +17,7 @@ use histone_program_sdk::data::Block;
 use histone_program_sdk::method::{Ask, Method as Sdk, Next, Opened, Stage};
 use histone_program_sdk::wire::Wire;
 use histone_protocol::blob::Blob;
+use histone_protocol::disclosure::{Release, Sums};
 use histone_protocol::secret::Root;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -120,7 +121,7 @@ pub fn plan(columns: usize) -> Plan {
         values: vec![1.0, 40.0, 1e-9, 100.0, 0.0],
     };
     let agenda = Native.agenda(&config).unwrap();
-    Plan { method: METHOD, config, agenda, min_survivors: 2 }
+    Plan { method: METHOD, config, agenda, sums: Sums::PublicExact, model: Release::Public, min_survivors: 2 }
 }
 
 /// The root secret of a donor's enclave.
@@ -167,7 +168,7 @@ impl World {
             model_id: [1; 32],
             round: self.next_round,
             method: METHOD,
-            ask: training.ask().clone(),
+            question: training.question(),
             previous: training.state_hash(),
             cohort: cohort.iter().map(donor).collect(),
             committee: (1..=self.members)
@@ -181,7 +182,7 @@ impl World {
 
     /// What the program of this donor's enclave answers.
     pub fn answer(&self, header: &RoundHeader, donor: u16) -> Vec<f64> {
-        let ask = &header.fields().ask;
+        let ask = header.fields().question.ask().unwrap();
         let rows = &self.sites[usize::from(donor / 10) - 1];
         let question = <Logistic as Sdk>::Question::from_bytes(&ask.question).unwrap();
         let mut numbers = Logistic::site(question, rows).unwrap();
@@ -252,6 +253,7 @@ impl World {
                     states.push(finished.hash());
                     return Ok(Trained { finished, states, sums });
                 }
+                Step::NoModel => panic!("public sums always lead to a model"),
             }
             states.push(training.state_hash());
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use histone_contracts::{Contract, Market, Rounds, model_state, round_status};
 use histone_federation::BoxError;
-use histone_federation::committee::{CommitteeError, OpenedRounds, Opening, Prepared};
+use histone_federation::committee::{CommitteeError, OpenedRounds, Opening, Prepared, Published};
 use histone_protocol::{B256, U256};
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +15,9 @@ use crate::world::World;
 const OPENED: &str = "opened.json";
 const PROMISED: &str = "promised.json";
 
-/// What this member has opened, in its own directory: written and synced before a share is released.
-pub(super) struct Memory<'a>(pub(super) &'a Party);
+/// What this member has opened, in its own directory: written and synced before a share is released. What an owner's enclaves
+/// have seen summed is kept the same way.
+pub(crate) struct Memory<'a>(pub(crate) &'a Party);
 
 type Opened = BTreeMap<B256, B256>;
 
@@ -33,9 +34,9 @@ struct Promise {
 impl Memory<'_> {
     /// Keeps the promise to open this sum, unless it contradicts what was opened or promised before. A promise ends with
     /// its attempt, and with the committee's time or the training, unless a quorum has made the same.
-    pub(super) async fn reserve(
+    pub(super) async fn reserve<P: Published>(
         &self,
-        prepared: &Prepared,
+        prepared: &Prepared<P>,
         (model, round, attempt): (u64, u32, u16),
         world: &World,
     ) -> Result<(), NodeError> {

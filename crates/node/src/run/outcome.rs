@@ -130,8 +130,8 @@ pub struct ModelSummary {
     pub version: String,
     /// Its features.
     pub features: Vec<String>,
-    /// Largest difference of a number of it to the pooled model, relative to the larger of 1 and the number.
-    pub largest_difference_to_pooled: f64,
+    /// Largest difference of a number of it to the pooled model, relative to the larger of 1 and the number; none of a sealed model.
+    pub largest_difference_to_pooled: Option<f64>,
 }
 
 /// A round of training.
@@ -145,6 +145,10 @@ pub struct RoundSummary {
     pub survivors: u16,
     /// Donors of the model whose update is not in it.
     pub missing: Vec<String>,
+    /// On what it rests that the sum led to the state on the ledger: `recomputed`, by everybody, or signed by so many enclaves.
+    pub basis: String,
+    /// Participants whose enclaves say that it led to something else.
+    pub disagree: Vec<String>,
     /// Numbers in each update.
     pub numbers: u64,
     /// Bytes of all updates.

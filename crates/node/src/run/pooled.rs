@@ -21,8 +21,8 @@ pub(super) struct Comparison {
     pub(super) facts: Vec<NamedValue>,
     /// By participant, what it reports of the pooled model.
     pub(super) sites: BTreeMap<String, Vec<Option<f64>>>,
-    /// Largest difference of a number, relative to the larger of 1 and the number.
-    pub(super) largest_difference: f64,
+    /// Largest difference of a number, relative to the larger of 1 and the number; none of a sealed model, which nobody can look at.
+    pub(super) largest_difference: Option<f64>,
 }
 
 /// Rows of each participant, in blocks.
@@ -56,12 +56,15 @@ impl Pooling {
     }
 
     /// Waits for its end and compares.
-    pub(super) fn compare(self, federated: &Model) -> Result<Comparison, NodeError> {
+    pub(super) fn compare(self, federated: Option<&Model>) -> Result<Comparison, NodeError> {
         let ended = self.0.join();
         let Pooled { facts, sites, model } =
             ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let numbers =
             |model: &Model| -> Vec<f64> { model.arrays.iter().flat_map(|a| a.values.clone()).collect() };
+        let Some(federated) = federated else {
+            return Ok(Comparison { facts, sites, largest_difference: None });
+        };
         let (federated, pooled) = (numbers(federated), numbers(&model));
         // NaN stands where there is no number, in both.
         let difference = |(f, p): (&f64, &f64)| match (f.is_nan(), p.is_nan()) {
@@ -71,7 +74,7 @@ impl Pooling {
         };
         let same_shape = federated.len() == pooled.len();
         let largest = federated.iter().zip(&pooled).map(difference).fold(0.0, f64::max);
-        let largest_difference = if same_shape { largest } else { f64::MAX };
+        let largest_difference = Some(if same_shape { largest } else { f64::MAX });
         Ok(Comparison { facts, sites, largest_difference })
     }
 }

@@ -1,7 +1,9 @@
 //! Serving the trained model.
 
 use histone_compliance::folder::QueryRecord;
-use histone_enclave::query::QueryEnclave;
+use histone_enclave::query::{Given, QueryEnclave};
+use histone_protocol::Address;
+use histone_protocol::disclosure::Release;
 use histone_protocol::report::NamedValue;
 
 use super::Observer;
@@ -32,9 +34,18 @@ pub(super) async fn serve(
 ) -> Result<Served, NodeError> {
     let world = cast.world.clone();
     let model_id = recruited.model_id;
-    let model = world.blobs.get(trained.model_blob)?;
+    let blob = world.blobs.get(trained.model_blob)?;
     let program = cast.loaded.query.clone();
-    let enclave = cast.runner.start_query(program, model_id, &model, trained.model_hash, &world).await?;
+    let instance = cast.runner.begin_query(program, model_id, trained.model_hash, &world).await?;
+    let key = match recruited.plan.model {
+        Release::Public => None,
+        _ => Some(hand_over(cast, trained, instance.keys().receipt).await?),
+    };
+    let given = match &key {
+        None => Given::Public(&blob),
+        Some(key) => Given::Sealed { blob: &blob, key },
+    };
+    let enclave = cast.runner.install_model(instance, model_id, given, &world).await?;
     main_trainer(cast, study)?.serve(model_id, enclave.instance().keys().receipt, &world).await?;
 
     let price = recruited.paper.query_price;
@@ -80,6 +91,20 @@ pub(super) async fn serve(
     });
     served.enclave = Some(enclave);
     Ok(served)
+}
+
+/// Any training enclave that followed the training hands the key over: the first that is there does.
+async fn hand_over(cast: &mut Cast, trained: &Trained, query: Address) -> Result<Vec<u8>, NodeError> {
+    let world = cast.world.clone();
+    let last = trained.summaries.last();
+    let there = |name: &str| {
+        last.is_some_and(|last| !last.missing.iter().any(|m| m == name))
+            && !trained.withdrawn.iter().any(|w| w.participant == name)
+    };
+    let owner = cast.owners.iter_mut().find(|o| o.donation().is_some() && there(&o.party.name));
+    let owner =
+        owner.ok_or_else(|| NodeError::Message("no enclave is there to hand over the model".into()))?;
+    owner.hand_model(query, &world).await
 }
 
 /// Gives the message of a refusal that was made for the right reason. Any other error, such as a full disk, is no

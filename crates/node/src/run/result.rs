@@ -84,7 +84,6 @@ pub(super) fn assemble(
     refused: Vec<Refusal>,
     balances: Vec<Balance>,
 ) -> Result<RunResult, NodeError> {
-    let model = &trained.finished.model;
     let usage = cast.world.ledger.usage();
     let deployment = cast.world.ledger.deployment();
     let fields = |values: &[Option<f64>]| {
@@ -116,7 +115,7 @@ pub(super) fn assemble(
                 .map(|(name, u)| (name, GasSummary { transactions: u.count, gas: u.gas }))
                 .collect(),
         },
-        facts: fact_tables(&trained.finished.facts),
+        facts: fact_tables(&trained.facts),
         pooled: comparison.facts,
         sites: sites.collect(),
         legend: cast
@@ -129,9 +128,9 @@ pub(super) fn assemble(
             .collect(),
         model: ModelSummary {
             hash: trained.model_hash,
-            method: model.method.clone(),
-            version: model.version.clone(),
-            features: model.config.features.iter().map(|f| f.name.clone()).collect(),
+            method: cast.loaded.method.manifest().name.clone(),
+            version: cast.loaded.method.manifest().version.clone(),
+            features: recruited.plan.config.features.iter().map(|f| f.name.clone()).collect(),
             largest_difference_to_pooled: comparison.largest_difference,
         },
         rounds: trained.summaries.clone(),

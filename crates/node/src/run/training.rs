@@ -8,15 +8,17 @@ use std::time::Instant;
 
 use histone_compliance::folder::RoundRecord;
 use histone_contracts::{Contract, Market, Rounds, reasons};
-use histone_enclave::method::{Step, Training};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::header::RoundHeader;
-use histone_federation::training::Finished;
-use histone_program_sdk::wire::Wire;
+use histone_program_sdk::method::Fact;
+use histone_program_sdk::model::Model;
+use histone_protocol::agreement::{Carried, RECOMPUTED};
+use histone_protocol::disclosure::Release;
 use histone_protocol::record::Signed;
 use histone_protocol::report::SiteEvaluation;
 use histone_protocol::{B256, U256};
 
+use super::course::{After, Course, Ended, record};
 use super::outcome::{RoundSummary, Struck, Withdrawn};
 use super::recruiting::Recruited;
 use super::setup::{Cast, rounds_at_most};
@@ -28,7 +30,9 @@ use crate::trainer::Leading;
 
 /// What training left.
 pub(super) struct Trained {
-    pub(super) finished: Finished,
+    /// The model, where it is for more than query enclaves.
+    pub(super) model: Option<Model>,
+    pub(super) facts: Vec<Fact>,
     pub(super) model_blob: B256,
     pub(super) model_hash: B256,
     pub(super) records: Vec<RoundRecord>,
@@ -48,8 +52,7 @@ pub(super) async fn train(
     let world = cast.world.clone();
     let model_id = recruited.model_id;
     let at_most = rounds_at_most(study);
-    let mut training =
-        Training::start(cast.loaded.method.clone(), recruited.plan.clone()).map_err(NodeError::round)?;
+    let mut course = Course::start(cast.loaded.method.clone(), recruited.plan.clone())?;
     let mut records = Vec::new();
     let mut summaries = Vec::new();
     let mut withdrawn = Vec::new();
@@ -58,9 +61,9 @@ pub(super) async fn train(
     for member in &mut cast.committee {
         member.review(model_id, &world).await?;
     }
-    let finished = loop {
+    let ended = loop {
         let round = records.len() as u32 + 1;
-        let stage = training.stage().to_string();
+        let (stage, asked) = (course.stage(), course.asked());
         let began = Instant::now();
         for left in options.withdrawals.iter().filter(|w| w.round == round) {
             for owner in cast.owners.iter_mut().filter(|o| o.party.name == left.participant) {
@@ -70,7 +73,7 @@ pub(super) async fn train(
             }
         }
         let here = |participant: &str| !withdrawn.iter().any(|w| w.participant == participant);
-        let opened = main_trainer(cast, study)?.open_round(&training, &mut leading, &world).await;
+        let opened = main_trainer(cast, study)?.open_round(&asked, &mut leading, &world).await;
         let (header, header_blob) = match opened {
             Err(NodeError::Round(_)) if !withdrawn.is_empty() => {
                 let left =
@@ -103,32 +106,26 @@ pub(super) async fn train(
             return Err(give_up(study, cast, model_id, round, survivors).await?);
         }
         let partials = open_sum(cast, &header).await?;
-        let (transcript, step) =
-            main_trainer(cast, study)?.finish_round(&training, &header, &partials, &world).await?;
-        for member in &mut cast.committee {
-            member.name_liars(&transcript, &world).await?;
-        }
-        for owner in &mut cast.owners {
-            let invited = owner.donation().is_some_and(|(_, donor)| header.has_donor(donor));
-            if invited && here(&owner.party.name) {
-                owner.observe(&transcript, &world).await?;
-            }
-        }
+        let finished = course.finish(study, cast, &header, &partials, &here).await?;
+        let transcript = finished.transcript;
         records.push(record(round, &stage, header_blob, &transcript, &partials));
         summaries.push(RoundSummary {
             round,
             stage: stage.clone(),
             survivors,
             missing: missing(cast, &transcript),
+            basis: finished.carried.as_ref().map_or(RECOMPUTED.into(), |c| c.words(survivors.into())),
+            disagree: disagree(cast, finished.carried.as_ref()),
             numbers: header.dimension() as u64,
             update_bytes: transcript.survivors.iter().map(|(_, blob)| blob.len() as u64).sum(),
             partial_bytes: transcript.partials.iter().map(|p| p.len() as u64).sum(),
             milliseconds: began.elapsed().as_secs_f64() * 1e3,
         });
         observer.round(round, at_most, &stage);
-        match step {
-            Step::Next(next) => training = next,
-            Step::Finished(finished) => break finished,
+        match finished.after {
+            After::Next(next) => course = next,
+            After::Ended(ended) => break ended,
+            After::NoModel => return Err(no_model(study, cast, model_id).await?),
         }
     };
     for (what, list) in [("drop out", &options.drop_outs), ("withdraw", &options.withdrawals)] {
@@ -142,10 +139,16 @@ pub(super) async fn train(
         }
     }
     let struck = struck(cast, model_id, observer).await?;
-    let model_hash = B256::from(finished.hash());
-    let model_blob = world.blobs.put(&finished.model.to_bytes())?;
+    let Ended { mut model, facts, model_hash, model_blob } = ended;
     main_trainer(cast, study)?.finish(model_id, model_hash, &world).await?;
-    Ok(Trained { finished, model_blob, model_hash, records, summaries, withdrawn, struck })
+    if recruited.plan.model == Release::Participants {
+        let donors = summaries.last().map(|last: &RoundSummary| last.missing.clone()).unwrap_or_default();
+        let there = |name: &str| {
+            !donors.iter().any(|m| m == name) && !withdrawn.iter().any(|w| w.participant == name)
+        };
+        model = share(study, cast, (model_id, model_hash, model_blob), &there).await?;
+    }
+    Ok(Trained { model, facts, model_blob, model_hash, records, summaries, withdrawn, struck })
 }
 
 /// The donors of the model that are not in a sum, by name.
@@ -153,6 +156,13 @@ fn missing(cast: &Cast, transcript: &RoundTranscript) -> Vec<String> {
     let donors = cast.owners.iter().filter_map(|o| Some((o.donation()?.1, o.party.name.clone())));
     let missing = donors.filter(|(donor, _)| transcript.survivors.iter().all(|(there, _)| there != donor));
     missing.collect::<BTreeMap<_, _>>().into_values().collect()
+}
+
+/// Whose enclaves say that a round led to something else, by name.
+fn disagree(cast: &Cast, carried: Option<&Carried>) -> Vec<String> {
+    let others = carried.map_or(&[][..], |c| &c.others);
+    let name = |donor: &u16| cast.owners.iter().find(|o| o.donation().is_some_and(|(_, d)| d == *donor));
+    others.iter().filter_map(name).map(|o| o.party.name.clone()).collect()
 }
 
 /// Whom the committee left out of the training, and why.
@@ -269,15 +279,32 @@ async fn give_up(
     })
 }
 
-fn record(
-    round: u32,
-    stage: &str,
-    header: B256,
-    transcript: &RoundTranscript,
-    partials: &[B256],
-) -> RoundRecord {
-    let updates = transcript.survivors.iter().map(|(donor, blob)| (*donor, blob.hash())).collect();
-    RoundRecord { round, stage: stage.into(), header, updates, partials: partials.to_vec() }
+/// A sealed training that came to no model: why, nobody outside of the enclaves learns. The donors of its sums are paid.
+async fn no_model(study: &Study, cast: &Cast, model_id: u64) -> Result<NodeError, NodeError> {
+    main_trainer(cast, study)?.abort(model_id, &cast.world).await?;
+    Ok(NodeError::NoModel)
+}
+
+/// Every participant in the last sum gets the model from its own enclave, and the trainer from the first of them. Gives it.
+async fn share(
+    study: &Study,
+    cast: &mut Cast,
+    (model_id, name, blob): (u64, B256, B256),
+    there: &dyn Fn(&str) -> bool,
+) -> Result<Option<Model>, NodeError> {
+    let world = cast.world.clone();
+    let trainer = main_trainer(cast, study)?.party.account();
+    let mut for_trainer = None;
+    for owner in cast.owners.iter_mut().filter(|o| o.donation().is_some() && there(&o.party.name)) {
+        let key = owner.share_model(owner.account(), &world).await?;
+        crate::model::receive(&owner.party, model_id, name, &key, &world.blobs.get(blob)?)?;
+        if for_trainer.is_none() {
+            for_trainer = Some(owner.share_model(trainer, &world).await?);
+        }
+    }
+    let Some(key) = for_trainer else { return Ok(None) };
+    let trainer = &main_trainer(cast, study)?.party;
+    Ok(Some(crate::model::receive(trainer, model_id, name, &key, &world.blobs.get(blob)?)?))
 }
 
 /// What the sites say of the model.
@@ -291,7 +318,6 @@ pub(super) struct Evaluated {
 
 /// The enclave of each donor in the last sum evaluates the finished model on its own rows.
 pub(super) fn evaluate(cast: &mut Cast, trained: &Trained) -> Result<Evaluated, NodeError> {
-    debug_assert_eq!(B256::from(trained.finished.hash()), trained.model_hash);
     let world = cast.world.clone();
     let mut evaluated = Evaluated { blobs: Vec::new(), sites: Vec::new(), silent: Vec::new() };
     let mut speaking = Vec::new();

@@ -37,6 +37,7 @@ use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
 use histone_program_sdk::method::Stage;
 use histone_protocol::consent::{AppraisalTerms, ConsentPolicy, Split, WhitePaper};
 use histone_protocol::dataset::{KeyBundle, release_aad};
+use histone_protocol::disclosure::{Disclosure, Release, Sums};
 use histone_protocol::evidence::{EnclaveKeys, Platform};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
@@ -105,8 +106,20 @@ pub fn plan(min_survivors: u16) -> Plan {
         values: defaults.collect(),
     };
     let measurement = method.program().program().measurement();
-    let plan = Plan { method: measurement, agenda: method.agenda(&config).unwrap(), config, min_survivors };
+    let plan = Plan {
+        method: measurement,
+        agenda: method.agenda(&config).unwrap(),
+        config,
+        sums: Sums::PublicExact,
+        model: Release::Public,
+        min_survivors,
+    };
     with(with(with(plan, "ridge", 1.0), "rounds", 1.0), "bins", 10.0)
+}
+
+/// Who sees what of a training by this plan.
+pub fn disclosure(plan: &Plan) -> Disclosure {
+    Disclosure { sums: plan.sums, model: plan.model, ..Disclosure::public_exact() }
 }
 
 /// Another method, for those who would have it in place of the bundled one, and what applies its models.
@@ -336,7 +349,7 @@ impl Cast {
             colluders: 1,
             round_seconds: DEADLINE,
             opening_seconds: DEADLINE,
-            disclosure: histone_protocol::disclosure::Disclosure::public_exact(),
+            disclosure: disclosure(plan),
             programs: PlanPrograms {
                 validation: measurement(&self.loaded.validation),
                 training: measurement(self.loaded.method.program()),
@@ -348,7 +361,9 @@ impl Cast {
     /// Proposes a model with this plan. Gives its paper and number.
     pub async fn propose(&self, plan: &Plan) -> (B256, u64) {
         let document = self.document(plan);
-        self.propose_as(&WhitePaper { plan: document.hash(), ..self.paper() }, &document, |_| {}).await
+        let disclosure = disclosure(plan);
+        let paper = WhitePaper { plan: document.hash(), disclosure, ..self.paper() };
+        self.propose_as(&paper, &document, |_| {}).await
     }
 
     /// Proposes a model with this paper and this plan on the ledger, under terms that `change` changes.
@@ -426,7 +441,8 @@ impl Cast {
 
     /// The honest header of a model's next round, changed by `change`.
     pub async fn header(&self, model: &mut Model, change: impl FnOnce(&mut RoundFields)) -> RoundHeader {
-        let honest = self.trainer.header(&model.training, &mut model.leading, &self.world).await.unwrap();
+        let honest =
+            self.trainer.header(&model.training.asked(), &mut model.leading, &self.world).await.unwrap();
         let mut fields = honest.fields().clone();
         change(&mut fields);
         RoundHeader::new(fields).unwrap()
@@ -443,7 +459,7 @@ impl Cast {
 
     /// Publishes and announces the honest header of a model's next round.
     pub async fn open_round(&self, model: &mut Model) -> RoundHeader {
-        self.trainer.open_round(&model.training, &mut model.leading, &self.world).await.unwrap().0
+        self.trainer.open_round(&model.training.asked(), &mut model.leading, &self.world).await.unwrap().0
     }
 
     /// Every member locks and publishes. Strikes whoever has to leave the sum first.
@@ -494,6 +510,7 @@ impl Cast {
                     self.trainer.finish(model.id, hash, &self.world).await.unwrap();
                     return finished;
                 }
+                Step::NoModel => panic!("the sums are public"),
             }
         }
     }
@@ -804,6 +821,7 @@ impl Cast {
                     self.trainer.finish(model.id, hash, &self.world).await.unwrap();
                     return finished;
                 }
+                Step::NoModel => panic!("the sums are public"),
             }
             last = self.round_of(model, answering).await;
         }

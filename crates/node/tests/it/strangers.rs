@@ -157,6 +157,7 @@ async fn run_with_liars(anchored: &[u8], shown: &[u8]) -> Left {
         match round(&mut cast, &mut model, &answering, lie.take(), kept).await {
             Step::Next(next) => model.training = next,
             Step::Finished(finished) => break finished,
+            Step::NoModel => panic!("the sums are public"),
         }
         if answering.len() > HONEST.len() {
             // It does not say so to the market.
@@ -236,6 +237,7 @@ async fn run_with_lying_trainer(invites_who_left: bool) -> Vec<(&'static str, St
         match round(&mut cast, &mut model, &answering, None, (&mut rounds, &mut summaries)).await {
             Step::Next(next) => model.training = next,
             Step::Finished(finished) => break finished,
+            Step::NoModel => panic!("the sums are public"),
         }
     };
     drop(world);
@@ -420,6 +422,7 @@ async fn spoilt_run(how: Spoils) -> Left {
         match step {
             Step::Next(next) => model.training = next,
             Step::Finished(finished) => break finished,
+            Step::NoModel => panic!("the sums are public"),
         }
     };
     spoil(&mut cast, how, id, &finished).await;

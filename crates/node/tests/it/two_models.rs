@@ -9,6 +9,7 @@ use histone_node::programs::{Loaded, Methods};
 use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
 use histone_protocol::U256;
 use histone_protocol::consent::WhitePaper;
+use histone_protocol::disclosure::{Release, Sums};
 
 use crate::cast::{Cast, LINEAR, LINEAR_ANSWER, plan, refused, table};
 use crate::strangers::left::settle;
@@ -41,7 +42,8 @@ async fn one_dataset_serves_two_models() {
     };
     let method = cast.loaded.method.program().program().measurement();
     let agenda = cast.loaded.method.agenda(&config).unwrap();
-    let plan = Plan { method, config, agenda, min_survivors: 2 };
+    let plan =
+        Plan { method, config, agenda, sums: Sums::PublicExact, model: Release::Public, min_survivors: 2 };
     let paper = |document: &histone_protocol::plan::PlanDocument, cast: &Cast| WhitePaper {
         plan: document.hash(),
         features: document.features.iter().map(|f| f.name.clone()).collect(),

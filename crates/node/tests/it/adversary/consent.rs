@@ -108,7 +108,8 @@ async fn a_committee_is_smaller_than_the_plan_says() {
         cast.donate(owner, blob, id).await.unwrap();
     }
     let mut model = cast.begin(id, plan(2)).await;
-    let (header, _) = cast.trainer.open_round(&model.training, &mut model.leading, &world).await.unwrap();
+    let (header, _) =
+        cast.trainer.open_round(&model.training.asked(), &mut model.leading, &world).await.unwrap();
     refused(cast.owners[0].contribute(&header, &world).await, "has 7 members, its plan asks for 8 or more");
 }
 

@@ -6,15 +6,21 @@ use histone_enclave::cohort::MARGIN;
 use histone_enclave::cohort::fixed_committee;
 use histone_enclave::method::Step;
 use histone_enclave::training::RoundTranscript;
-use histone_federation::header::{Donor, RoundFields, RoundHeader, Seat};
+use histone_federation::header::{Donor, Question, RoundFields, RoundHeader, Seat};
 use histone_node::committee::{CommitteeMember, Lock};
 use histone_node::party::{Entropy, Party};
 use histone_node::world::World;
+use histone_program_sdk::method::Ask;
 use histone_protocol::blob::Blob;
 use histone_protocol::{Address, B256, U256};
 
 use crate::backend::on_node;
 use crate::cast::{Cast, DEADLINE, Model, PRICE, plan, refused, start};
+
+fn asked(fields: &mut RoundFields) -> &mut Ask {
+    let Question::Open(ask) = &mut fields.question else { panic!("it is sealed") };
+    ask
+}
 
 /// Every owner's enclave refuses the header for this reason, and nothing is on the ledger.
 async fn nobody_answers(cast: &mut Cast, model: &Model, header: &RoundHeader, part: &str) {
@@ -30,8 +36,9 @@ async fn nobody_answers(cast: &mut Cast, model: &Model, header: &RoundHeader, pa
 
 /// A Newton step at weights of the coordinator's choice.
 fn chosen_weights(f: &mut RoundFields) {
-    let at = f.ask.question.len() - 8;
-    f.ask.question[at..].copy_from_slice(&9.0_f64.to_le_bytes());
+    let question = &mut asked(f).question;
+    let at = question.len() - 8;
+    question[at..].copy_from_slice(&9.0_f64.to_le_bytes());
 }
 
 #[tokio::test]
@@ -39,7 +46,7 @@ async fn a_first_header_that_the_plan_or_the_ledger_does_not_back() {
     let mut cast = Cast::new(1).await;
     type Change = fn(&mut RoundFields);
     let cases: [(Change, &str); 7] = [
-        (|f| f.ask.question[0] ^= 1, "it asks for another computation"),
+        (|f| asked(f).question[0] ^= 1, "it asks for another computation"),
         (|f| f.method[0] ^= 1, "it asks for another computation"),
         (|f| f.previous = [1; 32], "it follows another state"),
         (|f| f.min_survivors = 2, "its minimum of survivors is not the study's"),
@@ -216,7 +223,7 @@ async fn the_sum_of_a_round_and_what_follows() {
     type HeaderChange = fn(&mut RoundFields);
     let cases: [(HeaderChange, &str); 6] = [
         // The same sum once more, now for fewer donors.
-        (|f| f.ask.segments[0].len += 1, "it asks for another computation"),
+        (|f| asked(f).segments[0].len += 1, "it asks for another computation"),
         (chosen_weights, "it asks for another computation"),
         (|f| f.round = 1, "its round is over"),
         // Who is in a later cohort is compared with the ledger, as in the first one, once it is there.
@@ -232,7 +239,7 @@ async fn the_sum_of_a_round_and_what_follows() {
     nobody_answers(&mut cast, &model, &header, "it follows another state").await;
     // On the ledger stands that the first computation is asked for again.
     let again = cast.header(&mut model, |f| {
-        f.ask = first.ask().clone();
+        f.question = first.question();
         f.previous = first.state_hash();
     });
     let again = again.await;
@@ -240,7 +247,7 @@ async fn the_sum_of_a_round_and_what_follows() {
     nobody_answers(&mut cast, &model, &again, "it follows another state").await;
     // The honest header of the round is not the one on the ledger any more.
     let mut fields = again.fields().clone();
-    (fields.ask, fields.previous) = (model.training.ask().clone(), model.training.state_hash());
+    (fields.question, fields.previous) = (model.training.question(), model.training.state_hash());
     let header = RoundHeader::new(fields).unwrap();
     nobody_answers(&mut cast, &model, &header, "the ledger names another header").await;
 }
@@ -270,7 +277,7 @@ async fn one_header_a_round_and_one_sum_a_header() {
     let mut fields = header.fields().clone();
     fields.fractional_bits = 59;
     let other = RoundHeader::new(fields).unwrap();
-    let second = cast.trainer.open_round(&model.training, &mut model.leading, &world).await;
+    let second = cast.trainer.open_round(&model.training.asked(), &mut model.leading, &world).await;
     refused(second, "PreviousRoundRunning");
     refused(cast.owners[0].contribute(&other, &world).await, "the ledger names another header");
     cast.owners[0].contribute(&header, &world).await.unwrap();

@@ -225,7 +225,7 @@ async fn to_make_a_trainer_pay_for_half_a_model_by_a_pause() {
     let pauser = cast.party_again("auditor");
     world.ledger.hand_over(&cast.operator.key, pauser.account()).await.unwrap();
     world.ledger.send(&pauser.key, Contract::Market, Market::pauseCall {}).await.unwrap();
-    assert!(cast.trainer.open_round(&model.training, &mut model.leading, &world).await.is_err());
+    assert!(cast.trainer.open_round(&model.training.asked(), &mut model.leading, &world).await.is_err());
     cast.wait(60 * 24 * 3_600 + 1).await;
     let call = Market::abortTrainingCall { modelId: U256::from(model.id) };
     let ended = world.ledger.send(&cast.owners[0].party.key, Contract::Market, call).await;

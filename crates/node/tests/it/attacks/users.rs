@@ -5,7 +5,7 @@ use histone_enclave::engine::Engine;
 use histone_enclave::instance::Instance;
 use histone_enclave::method::Step;
 use histone_enclave::program::Program;
-use histone_enclave::query::{self, QueryEnclave, Served};
+use histone_enclave::query::{self, Given, QueryEnclave, Served};
 use histone_federation::training::model_hash;
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::Wire;
@@ -154,7 +154,8 @@ async fn to_answer_with_another_program_that_is_allowed() {
     let lied_to = start(plan_of_liar.hash(), 3);
     let served = Served { model_id: model.id, plan: &plan_of_liar, method: &method };
     let storage = cast.runner.party.storage();
-    let installed = QueryEnclave::install(lied_to, served, &bytes, storage, &world.ledger).await;
+    let installed =
+        QueryEnclave::install(lied_to, served, Given::Public(&bytes), storage, &world.ledger).await;
     refused(installed, "the ledger names another plan");
     // Were it broken, users would see by its evidence what answers.
     let broken = start(cast.document(&plan(2)).hash(), 4);

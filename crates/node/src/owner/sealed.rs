@@ -1,0 +1,52 @@
+//! What an owner does in a sealed training beside contributing: it lets its enclave open sums, and hands on what is released.
+//!
+//! Each step can be repeated at any time and gives the same bytes: the enclave derives everything from the ledger and from public
+//! blobs, and what it says it says once.
+
+use histone_enclave::training::{QueryPeer, RoundTranscript};
+use histone_protocol::agreement::StateStatement;
+use histone_protocol::program::ProgramKind;
+use histone_protocol::{Address, B256};
+
+use super::Owner;
+use crate::committee::memory::Memory;
+use crate::error::NodeError;
+use crate::world::World;
+
+impl Owner {
+    /// Lets the enclave open the sum of a sealed round and go on. Gives what it says that led to, for the trainer; nothing when its
+    /// numbers are not in the sum. What was said once is said again in the same bytes.
+    pub async fn open_sum(
+        &mut self,
+        transcript: &RoundTranscript,
+        world: &World,
+    ) -> Result<Option<StateStatement>, NodeError> {
+        let Some(p) = &mut self.participation else {
+            return Err(NodeError::Message(format!("`{}` takes part in no model", self.party.name)));
+        };
+        let mut memory = Memory(&self.party);
+        Ok(p.enclave.open_sum(transcript, &mut memory, &world.ledger).await?)
+    }
+
+    /// Publishes what the enclave releases of the finished training: the document and the model, as the plan lets it go. Gives
+    /// their blobs.
+    pub fn release_model(&mut self, world: &World) -> Result<(B256, B256), NodeError> {
+        let (document, model) = self.participation()?.enclave.release()?;
+        Ok((world.blobs.put(&document)?, world.blobs.put(&model)?))
+    }
+
+    /// Has the enclave hand the key of a sealed model to a query enclave that the paper believes. Gives what only that one opens.
+    pub async fn hand_model(&mut self, query: Address, world: &World) -> Result<Vec<u8>, NodeError> {
+        let evidence = histone_enclave::cohort::enclave(query, ProgramKind::Query, &world.ledger).await?;
+        let evidence = world.blobs.get(evidence.evidence_hash)?;
+        let p = self.participation()?;
+        let policy = world.cohort_policy(p.model_id).await?.appraisal;
+        let peer = QueryPeer { signer: query, evidence: &evidence };
+        Ok(p.enclave.hand_model(peer, &policy, &world.ledger).await?)
+    }
+
+    /// Has the enclave seal the key of a model for participants to one of them.
+    pub async fn share_model(&mut self, to: Address, world: &World) -> Result<Vec<u8>, NodeError> {
+        Ok(self.participation()?.enclave.share_model(to, &world.ledger).await?)
+    }
+}
