@@ -18,7 +18,10 @@
 //! | allowed account | the modifiers that it names, where they need a person | the permission, other modifiers, denials |
 //! | denied purpose | the purpose, what is narrower, and what is broader and so includes it | |
 //! | denied account | everything that it asks for | |
+//! | `allow_public_exact` | sums that everybody sees exactly | everything else |
+//! | allowed auditor | the sums that this account may open | everything else |
 
+mod disclosure;
 pub mod duo;
 
 use duo::{DataUse, Takes, Term, TermKind};
@@ -26,7 +29,7 @@ use histone_protocol::consent::{AllowedAccount, ConsentPolicy, DecisionFacts, De
 use histone_protocol::{Address, B256};
 
 /// Version of the rules in [`decide`]; recorded with every decision.
-pub const RULES: &str = "duo-matching/2";
+pub const RULES: &str = "duo-matching/3";
 
 /// The development of methods.
 const METHODS: &str = "DUO:0000031";
@@ -111,6 +114,11 @@ pub fn check_policy(policy: &ConsentPolicy) -> Result<(), AccessError> {
     purposes(&policy.deny_purposes)?;
     if policy.versions == 0 {
         return Err(AccessError::Versions);
+    }
+    for (i, auditor) in policy.allow_auditors.iter().enumerate() {
+        if policy.allow_auditors.iter().take(i).any(|earlier| earlier == auditor) {
+            return Err(AccessError::List(format!("the auditor {auditor} is allowed twice")));
+        }
     }
     let terms = terms(policy)?;
     for AllowedAccount { account, meets } in &policy.allow_accounts {
@@ -204,7 +212,9 @@ pub fn needs_a_person(modifier: &DataUse) -> bool {
 /// Denied is what the owner's lists deny, data that is withdrawn or does not match, enclaves that the owner's node does not
 /// believe, a purpose that the permission does
 /// not cover (unless the owner's list allows it), and what a modifier excludes: commercial use, other countries, ancestry
-/// research, development of methods. General research includes the last two. Modifiers whose condition cannot be seen in
+/// research, development of methods. General research includes the last two. Denied, too, are sums that everybody sees
+/// exactly and auditors, each unless the policy allows it by name, and auditors that have an interest in the model.
+/// Modifiers whose condition cannot be seen in
 /// the facts lead to review, each unless the owner's list says that this account meets it. Otherwise the use is permitted.
 pub fn decide(facts: &DecisionFacts) -> Result<DecisionRecord, AccessError> {
     let (policy, paper) = (&facts.policy, &facts.paper);
@@ -240,6 +250,7 @@ pub fn decide(facts: &DecisionFacts) -> Result<DecisionRecord, AccessError> {
     if !facts.data_matches {
         denials.push("the dataset lacks a feature, the label or enough rows".to_string());
     }
+    disclosure::judge(facts, &mut denials, &mut grounds);
     let covered = covers(&permission, &purpose, disease);
     let allowed = purposes(&policy.allow_purposes)?.into_iter().find(|entry| names(entry, &purpose, disease));
     match allowed {
@@ -315,9 +326,9 @@ mod tests {
 
     use super::*;
 
-    const TRAINER: Address = Address::repeat_byte(2);
+    pub(crate) const TRAINER: Address = Address::repeat_byte(2);
 
-    fn facts(terms: &[&str]) -> DecisionFacts {
+    pub(crate) fn facts(terms: &[&str]) -> DecisionFacts {
         DecisionFacts {
             policy: ConsentPolicy {
                 ledger: LedgerId::default(),
@@ -362,6 +373,7 @@ mod tests {
             data_matches: true,
             dataset_in_force: true,
             enclaves_acceptable: true,
+            auditors_independent: true,
             time: 0,
         }
     }
@@ -370,7 +382,7 @@ mod tests {
         AllowedAccount { account, meets: meets.iter().map(|m| m.to_string()).collect() }
     }
 
-    fn check(terms: &[&str], change: impl Fn(&mut DecisionFacts), verdict: Verdict, reason: &str) {
+    pub(crate) fn check(terms: &[&str], change: impl Fn(&mut DecisionFacts), verdict: Verdict, reason: &str) {
         let mut facts = facts(terms);
         change(&mut facts);
         let (permit, record) = permit(&facts).unwrap();
@@ -566,6 +578,8 @@ mod tests {
         assert!(list(&["DUO:0000046"]).unwrap_err().contains("nobody is exempt"));
         assert!(list(&["DUO:0000042"]).unwrap_err().contains("nobody is exempt"));
         let twice = refused(|f| f.policy.allow_accounts = vec![allow(TRAINER, &[]), allow(TRAINER, &[])]);
+        assert!(twice.to_string().contains("allowed twice"));
+        let twice = refused(|f| f.policy.allow_auditors = vec![TRAINER, TRAINER]);
         assert!(twice.to_string().contains("allowed twice"));
     }
 }

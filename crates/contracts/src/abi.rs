@@ -205,6 +205,12 @@ pub mod roles {
     pub const RUNNER: u8 = 4;
     pub const AUDITOR: u8 = 8;
     pub const COMMITTEE: u8 = 16;
+
+    /// Whether a member with these roles may be the auditor of a training: an auditor, and nobody with an interest in the
+    /// data or the model.
+    pub const fn audits_apart(held: u8) -> bool {
+        held & AUDITOR != 0 && held & (OWNER | TRAINER | RUNNER) == 0
+    }
 }
 
 /// Name of the function that a call with this selector calls.

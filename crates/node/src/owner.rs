@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use histone_access::Permit;
 use histone_attestation::Attested;
 use histone_attestation::simulated::SimulatedDevice;
-use histone_contracts::{Contract, Datasets, Market, Rounds, model_state, pays_as_promised};
+use histone_contracts::{Contract, Datasets, Market, Members, Rounds, model_state, pays_as_promised, roles};
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::{EnclaveError, SealedDataset};
 use histone_enclave::method::Training;
@@ -17,7 +17,7 @@ use histone_enclave::validation::{self, Validated, ValidationEnclave};
 use histone_federation::header::RoundHeader;
 use histone_genome::table::{Column, Table};
 use histone_protocol::commitment::dataset_root;
-use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict};
+use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict, WhitePaper};
 use histone_protocol::dataset::KeyBundle;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::plan::PlanDocument;
@@ -39,6 +39,17 @@ use crate::world::World;
 struct Schema {
     columns: Vec<Column>,
     rows: u32,
+}
+
+/// Whether the ledger has each auditor of a white paper as an auditor, and as nobody with an interest in data or model.
+async fn auditors_independent(paper: &WhitePaper, world: &World) -> Result<bool, NodeError> {
+    for &account in &paper.disclosure.auditors {
+        let held = world.ledger.read(Contract::Members, Members::rolesOfCall { account }).await?;
+        if !roles::audits_apart(held) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// One version of the table, as it is kept.
@@ -284,6 +295,7 @@ impl Owner {
             data_matches: fits && self.table.schema.rows >= paper.min_rows,
             dataset_in_force: in_force,
             enclaves_acceptable: world.appraisal.covers(&paper.appraisal),
+            auditors_independent: auditors_independent(&paper, world).await?,
             time: world.ledger.time().await?,
             paper,
         };

@@ -151,6 +151,8 @@ pub struct DecisionFacts {
     pub dataset_in_force: bool,
     /// Whether the owner's node believes every enclave that the paper's appraisal terms let in.
     pub enclaves_acceptable: bool,
+    /// Whether the ledger has each auditor that the paper names as an auditor, and as no owner, trainer or runner.
+    pub auditors_independent: bool,
     /// Unix seconds of the decision.
     pub time: u64,
 }

@@ -154,6 +154,7 @@ fn made() -> Result<Vec<(String, Vec<u8>)>, RecordError> {
         data_matches: true,
         dataset_in_force: true,
         enclaves_acceptable: true,
+        auditors_independent: true,
         time: 1_800_000_000,
     };
     let decision =

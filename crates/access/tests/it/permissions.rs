@@ -1,4 +1,4 @@
-//! Every consent, asked for every purpose, by every kind of requester, as one table under review
+//! Every consent, asked for every purpose, by every kind of requester, and everything that can be shown to whom, as one table under review
 //! (`permissions.txt`; `UPDATE_SNAPSHOTS=1` writes it).
 
 use std::fmt::Write;
@@ -10,12 +10,14 @@ use histone_access::{decide, needs_a_person};
 use histone_protocol::consent::{
     AllowedAccount, AppraisalTerms, ConsentPolicy, DecisionFacts, Split, Verdict, WhitePaper,
 };
+use histone_protocol::disclosure::{Disclosure, Release, Sums};
 use histone_protocol::evidence::Platform;
 use histone_protocol::record::LedgerId;
 use histone_protocol::{Address, B256};
 
 const DISEASE: &str = "MONDO:0007254";
 const TRAINER: Address = Address::repeat_byte(2);
+const AUDITOR: Address = Address::repeat_byte(7);
 
 /// A code with something that fits after it.
 fn complete(term: &Term) -> String {
@@ -66,9 +68,8 @@ const REQUESTERS: [(&str, Change); 3] = [
     ("denied", |policy| policy.deny_accounts = vec![TRAINER]),
 ];
 
-/// `Y` permitted, `?` left to a person, `n` denied.
-fn verdict(policy: &ConsentPolicy, purpose: &Term, commercial: bool, country: &str) -> char {
-    let facts = DecisionFacts {
+fn facts(policy: &ConsentPolicy, purpose: &Term, commercial: bool, country: &str) -> DecisionFacts {
+    DecisionFacts {
         policy: policy.clone(),
         paper: WhitePaper {
             ledger: LedgerId::default(),
@@ -92,7 +93,7 @@ fn verdict(policy: &ConsentPolicy, purpose: &Term, commercial: bool, country: &s
                 max_age_seconds: 3_600,
                 simulated_vendors: vec![],
             },
-            disclosure: histone_protocol::disclosure::Disclosure::public_exact(),
+            disclosure: Disclosure::public_exact(),
             plan: B256::repeat_byte(5),
         },
         model_id: 1,
@@ -100,9 +101,14 @@ fn verdict(policy: &ConsentPolicy, purpose: &Term, commercial: bool, country: &s
         data_matches: true,
         dataset_in_force: true,
         enclaves_acceptable: true,
+        auditors_independent: true,
         time: 0,
-    };
-    match decide(&facts).unwrap().verdict {
+    }
+}
+
+/// `Y` permitted, `?` left to a person, `n` denied.
+fn verdict(facts: &DecisionFacts) -> char {
+    match decide(facts).unwrap().verdict {
         Verdict::Permit => 'Y',
         Verdict::Review => '?',
         Verdict::Deny => 'n',
@@ -115,9 +121,60 @@ fn rows(out: &mut String, consent: &[String], commercial: bool, country: &str) {
         list(&mut policy);
         let cells: Vec<String> = purposes()
             .iter()
-            .map(|purpose| format!("{:>7}", verdict(&policy, purpose, commercial, country)))
+            .map(|purpose| format!("{:>7}", verdict(&facts(&policy, purpose, commercial, country))))
             .collect();
         writeln!(out, "{:<44} {requester:<8}{}", consent.join(" + "), cells.concat()).unwrap();
+    }
+}
+
+/// What a white paper shows to whom, each as a column.
+fn disclosures() -> [(&'static str, Disclosure); 7] {
+    let sealed = || Disclosure::sealed(Release::Sealed);
+    let audited = |by| Disclosure { auditors: vec![by], ..sealed() };
+    [
+        ("sealed", sealed()),
+        ("to all", Disclosure::sealed(Release::Public)),
+        ("exact", Disclosure::public_exact()),
+        ("noised", Disclosure { sums: Sums::Noised, ..sealed() }),
+        ("audited", audited(AUDITOR)),
+        ("trainer", audited(TRAINER)),
+        ("owner", audited(Address::repeat_byte(1))),
+    ]
+}
+
+/// How a policy and what the ledger says of auditors are changed.
+type Shown = fn(&mut DecisionFacts);
+
+const SHOWN: [(&str, Shown); 5] = [
+    ("nothing allowed", |_| {}),
+    ("allow_public_exact", |f| f.policy.allow_public_exact = true),
+    ("allow_auditors: auditor", |f| f.policy.allow_auditors = vec![AUDITOR]),
+    ("the same, a runner on the ledger", |f| {
+        f.policy.allow_auditors = vec![AUDITOR];
+        f.auditors_independent = f.paper.disclosure.auditors.is_empty();
+    }),
+    ("everybody allowed", |f| {
+        f.policy.allow_public_exact = true;
+        f.policy.allow_auditors = vec![AUDITOR, TRAINER, Address::repeat_byte(1)];
+    }),
+];
+
+/// Who may see what: columns are what the paper asks (sealed; sealed with a model for everybody; exact sums for everybody;
+/// noised; audited by an auditor, by the trainer, by the owner itself).
+fn shown(out: &mut String) {
+    let head: Vec<String> = disclosures().iter().map(|(name, _)| format!("{name:>8}")).collect();
+    writeln!(out, "\n# who sees sums and model\n{:<44}{}", "policy", head.concat()).unwrap();
+    let purpose = purposes()[0];
+    let mut policy = policy(&["DUO:0000042".to_string()]);
+    policy.allow_public_exact = false;
+    for (name, change) in SHOWN {
+        let cells = disclosures().map(|(_, disclosure)| {
+            let mut facts = facts(&policy, purpose, false, "DE");
+            facts.paper.disclosure = disclosure;
+            change(&mut facts);
+            format!("{:>8}", verdict(&facts))
+        });
+        writeln!(out, "{name:<44}{}", cells.concat()).unwrap();
     }
 }
 
@@ -145,6 +202,7 @@ fn every_term_purpose_and_requester() {
     for modifier in terms().iter().filter(|t| t.kind == TermKind::Modifier) {
         rows(&mut out, &["DUO:0000042".to_string(), complete(modifier)], true, "US");
     }
+    shown(&mut out);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/permissions.txt");
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(&path, &out).unwrap();

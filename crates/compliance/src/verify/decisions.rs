@@ -17,6 +17,7 @@ use super::datasets::Dataset;
 use super::enclaves::{Appraised, Purpose};
 use super::findings::{Findings, count, told};
 use super::history::{Moment, Seen};
+use super::parties::could_be_independent;
 use super::run::Run;
 use super::used::Used;
 use crate::folder::ModelRecord;
@@ -305,6 +306,20 @@ fn decisions(
             let taken = if facts.dataset_in_force { "in force" } else { "withdrawn" };
             format!("{}: it takes the dataset for {taken}", what())
         });
+        let auditors = &facts.paper.disclosure.auditors;
+        findings.expect(
+            could_be_independent(
+                run.deployment(),
+                &run.history,
+                auditors,
+                facts.auditors_independent,
+                facts.time,
+            ),
+            || {
+                let taken = if facts.auditors_independent { "independent" } else { "interested" };
+                format!("{}: it takes the auditors for {taken}", what())
+            },
+        );
         let rows = dataset.rows_at(facts.time);
         findings.expect(!facts.data_matches || rows >= paper.min_rows, || {
             format!("{}: {} rows are taken for enough, {} are asked for", what(), rows, paper.min_rows)

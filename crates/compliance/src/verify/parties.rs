@@ -26,8 +26,36 @@ enum Turn {
     Removed,
 }
 
+/// What an owner could see at some moment of the second `time`: that the ledger has each of `auditors` as an auditor and as
+/// nobody with an interest in data or model, or that it has not.
+pub(super) fn could_be_independent(
+    d: &Deployment,
+    history: &History,
+    auditors: &[Address],
+    independent: bool,
+    time: u64,
+) -> bool {
+    if auditors.is_empty() {
+        return independent;
+    }
+    let first = history.order_after(time.saturating_sub(1));
+    let orders = first..=history.order_after(time);
+    let turns = turns(d, history);
+    // Roles change at events alone, so the moments before the first event of the second and after each of it are all there are.
+    let mut moments = orders.map(|order| {
+        let held = roles_before(&turns, order);
+        auditors.iter().all(|a| held.get(a).is_some_and(|&(held, _)| roles::audits_apart(held)))
+    });
+    moments.any(|found| found == independent)
+}
+
 /// The members at the end with their roles and profiles: one may get other roles, leave, and come back.
 fn members(d: &Deployment, history: &History) -> BTreeMap<Address, (u8, B256)> {
+    roles_before(&turns(d, history), usize::MAX)
+}
+
+/// What happened to members, oldest first, each with the position of its event.
+fn turns(d: &Deployment, history: &History) -> Vec<(usize, Address, Turn)> {
     let added = history.events::<Members::MemberAdded>(d, Contract::Members).into_iter();
     let changed = history.events::<Members::RolesChanged>(d, Contract::Members).into_iter();
     let updated = history.events::<Members::MemberUpdated>(d, Contract::Members).into_iter();
@@ -39,9 +67,14 @@ fn members(d: &Deployment, history: &History) -> BTreeMap<Address, (u8, B256)> {
         .chain(removed.map(|s| (s.order, s.event.account, Turn::Removed)))
         .collect();
     turns.sort_by_key(|(order, ..)| *order);
+    turns
+}
+
+/// The members just before the event at `order`, with their roles and profiles.
+fn roles_before(turns: &[(usize, Address, Turn)], order: usize) -> BTreeMap<Address, (u8, B256)> {
     let mut members = BTreeMap::new();
-    for (_, account, turn) in turns {
-        match turn {
+    for &(_, account, ref turn) in turns.iter().take_while(|(at, ..)| *at < order) {
+        match *turn {
             Turn::Added(roles, profile) => {
                 members.insert(account, (roles, profile));
             }
@@ -149,5 +182,35 @@ mod tests {
             (key.address(), (roles::OWNER, word(7))),
         ];
         assert_eq!(found, BTreeMap::from(expected));
+    }
+
+    #[tokio::test]
+    async fn auditors_are_judged_by_their_roles_at_the_time() {
+        let founder = Founder::new().await;
+        let (ledger, key) = (&founder.ledger, &founder.key);
+        let (auditor, word) = (Address::repeat_byte(1), B256::repeat_byte(1));
+        let mut times = vec![ledger.time().await.unwrap()];
+        let add = Members::addCall { account: auditor, roles: roles::AUDITOR, profile: word, sealKey: word };
+        founder.pass(10).await;
+        ledger.send(key, Contract::Members, add).await.unwrap();
+        times.push(ledger.time().await.unwrap());
+        for held in [roles::AUDITOR | roles::OWNER, roles::AUDITOR | roles::COMMITTEE, roles::RUNNER] {
+            let change = Members::setRolesCall { account: auditor, roles: held };
+            founder.pass(10).await;
+            ledger.send(key, Contract::Members, change).await.unwrap();
+            times.push(ledger.time().await.unwrap());
+        }
+        let history = History::read(&founder.chain).unwrap();
+        let could = |who: &[Address], independent, time| {
+            could_be_independent(ledger.deployment(), &history, who, independent, time)
+        };
+        // A second in which the roles change has moments before and after.
+        let seen = times.iter().map(|&t| (could(&[auditor], true, t), could(&[auditor], false, t)));
+        let both = (true, true);
+        assert_eq!(seen.collect::<Vec<_>>(), [(false, true), both, both, both, both]);
+        let last = times[4] + 1;
+        assert_eq!((could(&[auditor], true, last), could(&[auditor], false, last)), (false, true));
+        assert_eq!((could(&[], true, last), could(&[], false, last)), (true, false));
+        assert!(!could(&[auditor, Address::repeat_byte(9)], true, times[1] + 1));
     }
 }
