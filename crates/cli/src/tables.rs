@@ -7,7 +7,8 @@ use std::path::Path;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, Table};
 use histone_node::run::{QueryOutcome, RunResult};
-use histone_node::study::{Study, Tokens, positives};
+use histone_node::study::{PUBLIC_EXACT, Study, Tokens, positives};
+use histone_protocol::disclosure::Sums;
 use histone_protocol::plan::{ColumnKind, PlanOutcome};
 
 /// A text of somebody else as one harmless line: a terminal would obey control characters, line breaks would fake lines,
@@ -83,6 +84,15 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
         if r.clock == "network" { "of the network" } else { r.clock },
         if r.seeded { ", seeded: its secrets are not secret" } else { "" }
     )?;
+    match r.disclosure.sums {
+        Sums::PublicExact => writeln!(out, "{PUBLIC_EXACT}")?,
+        Sums::Sealed | Sums::Noised => {
+            writeln!(out, "sums sealed: the attested enclaves of each round opened them")?
+        }
+    }
+    for auditor in &r.disclosure.auditors {
+        writeln!(out, "auditor {auditor} could open every sum")?;
+    }
 
     writeln!(out, "\n{} {} over {} features", r.model.method, r.model.version, r.model.features.len())?;
     let pooled = |name: &str| r.pooled.iter().find(|p| p.name == name).and_then(|p| p.value);
@@ -336,7 +346,15 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
         "enclaves: {}, evidence of at most {} h",
         platforms.join(", "),
         study.appraisal.max_age_seconds / 3_600
-    )
+    )?;
+    let shown = &study.training.disclosure;
+    for line in shown.sentences().into_iter().chain(shown.warning(study.table.features.len())) {
+        writeln!(out, "{line}")?;
+    }
+    for (participant, why) in study.deniers() {
+        writeln!(out, "{} will take no part: {why}", participant.name)?;
+    }
+    Ok(())
 }
 
 /// A list over lines of a width that terminals have.

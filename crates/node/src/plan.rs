@@ -22,12 +22,13 @@ pub struct Times {
     pub opening_seconds: u64,
 }
 
-/// The plan of a study's training by a method.
+/// The plan of a study's training by a method; `disclosure` is the study's with accounts for names.
 pub fn document(
     study: &Study,
     method: &HostedMethod,
     programs: PlanPrograms,
     times: Times,
+    disclosure: Disclosure,
 ) -> Result<PlanDocument, NodeError> {
     let manifest = method.manifest();
     let feature = |(name, kind): (&String, &ColumnKind)| PlanFeature {
@@ -56,7 +57,7 @@ pub fn document(
         colluders: study.committee.numbers.colluders(),
         round_seconds: times.round_seconds,
         opening_seconds: times.opening_seconds,
-        disclosure: Disclosure::public_exact(),
+        disclosure,
         programs,
     };
     with_agenda(document, method).map_err(|why| NodeError::Message(format!("the plan of the study: {why}")))

@@ -33,7 +33,8 @@ use crate::party::Entropy;
 use crate::study::Study;
 pub use gas::FUNDED;
 pub use outcome::{
-    Balance, ChainSummary, Declined, QueryOutcome, Refusal, RoundSummary, RunResult, SiteReport, Validation,
+    Balance, ChainSummary, Declined, DisclosureSummary, QueryOutcome, Refusal, RoundSummary, RunResult,
+    SiteReport, Validation,
 };
 pub use place::Network;
 use place::{End, Node, Place};

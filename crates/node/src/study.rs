@@ -12,6 +12,7 @@
 
 mod check;
 mod consent;
+mod disclosure;
 mod error;
 mod file;
 mod files;
@@ -33,6 +34,7 @@ use histone_protocol::committee::Committee;
 use histone_protocol::evidence::Platform;
 use histone_protocol::plan::{ColumnKind, PlanOutcome};
 
+pub use disclosure::{PUBLIC_EXACT, StudyDisclosure};
 pub use error::{Place, StudyError};
 pub use files::{BREAST_CANCER, Bundled, Disk, Files, data_root};
 pub use histone_access::duo::{DataUse, Takes, Term, TermKind, terms};
@@ -52,6 +54,9 @@ pub(crate) const MIN_ROWS: u32 = LEAST_ROWS as u32;
 
 /// Oldest evidence of an enclave that counts where the study does not say, in hours: a week.
 pub const DEFAULT_MAX_AGE_HOURS: u32 = 7 * 24;
+
+/// Who audits programs where the study does not say.
+const DEFAULT_AUDITOR: &str = "independent-auditor";
 
 /// A study that passed every check, with its tables loaded.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +88,8 @@ pub struct Study {
     pub runner: String,
     /// Name of the party that audits programs.
     pub auditor: String,
+    /// Names of further auditors, whom trainings and owners may name.
+    pub auditors: Vec<String>,
 }
 
 /// What is read from every table.
@@ -144,6 +151,10 @@ pub struct Participant {
     pub deny: Vec<Denied>,
     /// How many versions of the dataset, as plans read it, may be answered in exact sums.
     pub versions: u32,
+    /// Whether everybody may see exact sums over this dataset.
+    pub allow_public_exact: bool,
+    /// Names of auditors of the study who may open every sum that this dataset is in.
+    pub allow_auditors: Vec<String>,
     /// The rows, features in the order of [`TableRules::features`].
     pub table: Table,
     /// Rows left out because of [`Missing::Drop`].
@@ -238,6 +249,10 @@ pub struct Training {
     pub holdout: f64,
     /// A round with fewer updates fails; 2 to the number of participants, because a sum over one is no sum.
     pub min_survivors: usize,
+    /// Who may see what.
+    pub disclosure: StudyDisclosure,
+    /// Fewest rows behind a number that is sent.
+    pub least: u32,
 }
 
 impl Training {
@@ -321,6 +336,7 @@ impl Study {
         parties.extend(self.committee.members.iter().map(|name| (name.as_str(), "committee member")));
         parties.push((&self.runner, "runner"));
         parties.push((&self.auditor, "auditor"));
+        parties.extend(self.auditors.iter().map(|name| (name.as_str(), "auditor")));
         parties.push((&self.end_user.name, "end user"));
         parties
     }

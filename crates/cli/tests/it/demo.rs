@@ -16,7 +16,7 @@ fn the_result_is_one_json_document_on_stdout_and_progress_is_on_stderr() {
     let ran = &shared.ran;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let result = ran.json();
-    assert_eq!(result["format"], "histone-result/2");
+    assert_eq!(result["format"], "histone-result/3");
     assert_eq!((&result["platform"], &result["clock"]), (&"SIMULATED".into(), &"SIMULATED".into()));
     assert_eq!(result["seeded"], true);
     let stored: Value = serde_json::from_slice(&fs::read(shared.dir.join("result.json")).unwrap()).unwrap();
@@ -193,8 +193,14 @@ fn a_seed_repeats_a_run_and_another_seed_makes_another_one() {
     // Once for people: tables instead of a document.
     let other = Ran::of(histone().args(["demo", "--seed", "2", "--out"]).arg(&dir));
     assert_eq!(other.code, Some(0), "{}", other.stderr);
-    for part in ["SIMULATED", "What each site reports", "Declined by owners", "Tokens (TEST money)", "of 0.5"]
-    {
+    for part in [
+        "SIMULATED",
+        "sums PUBLIC-EXACT: everybody",
+        "What each site reports",
+        "Declined by owners",
+        "Tokens (TEST money)",
+        "of 0.5",
+    ] {
         assert!(other.stdout.contains(part), "`{part}` is not in: {}", other.stdout);
     }
     let last = format!("check it: histone verify {}", dir.display());

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod demo;
+mod disclosure;
 #[cfg(unix)]
 mod disk;
 mod docs;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use alloy_primitives::U256;
 use histone_contracts::{Contract, Datasets, Market, Rounds, TestToken, reasons};
+use histone_protocol::disclosure::Disclosure;
 use histone_protocol::{Address, B256};
 use serde_json::{Map, Value, json};
 
@@ -21,7 +22,7 @@ use super::run::Run;
 use crate::folder::fact_tables;
 
 /// Version of the result document.
-const FORMAT: &str = "histone-result/2";
+const FORMAT: &str = "histone-result/3";
 /// What the result calls the market's own balance.
 const LEFT_OVER: &str = "market (rounding left over)";
 
@@ -75,6 +76,10 @@ fn expected(run: &Run, found: &Found, held: &Balances) -> Value {
     if record.network.is_none() {
         set("clock", "SIMULATED".into());
     }
+    // The paper is the one that says the same as the plan.
+    if let Some(paper) = found.recruited.papers.get(&first) {
+        set("disclosure", disclosure(run, &paper.disclosure));
+    }
     // Without a recomputed model what is said about it is what nothing gives, and so a failure of this check too.
     if let Some(trained) = found.trained.get(&first) {
         let plan = found.recruited.plans.get(&first);
@@ -97,6 +102,14 @@ fn expected(run: &Run, found: &Found, held: &Balances) -> Value {
         set("silent", json!(said.silent));
     }
     result
+}
+
+/// Who saw what of the training.
+fn disclosure(run: &Run, said: &Disclosure) -> Value {
+    let Disclosure { sums, model, ref auditors, answers } = *said;
+    let mut names: Vec<String> = auditors.iter().map(|&account| run.name(account)).collect();
+    names.sort();
+    json!({ "sums": sums, "model": model, "auditors": names, "answers": answers })
 }
 
 fn chain(run: &Run) -> Value {

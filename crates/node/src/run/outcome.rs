@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use histone_compliance::folder::FactTable;
 use histone_protocol::consent::Verdict;
+use histone_protocol::disclosure::{Release, Sums};
 use histone_protocol::evidence::Platform;
 use histone_protocol::report::{ColumnFlags, NamedValue};
 use histone_protocol::{Address, B256};
 use serde::Serialize;
 
 /// Version of the result document.
-pub const FORMAT: &str = "histone-result/2";
+pub const FORMAT: &str = "histone-result/3";
 
 /// What a run says at its end; `--json` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -27,6 +28,8 @@ pub struct RunResult {
     pub clock: &'static str,
     /// Whether every secret follows from a seed (demonstration only).
     pub seeded: bool,
+    /// Who saw what of the training.
+    pub disclosure: DisclosureSummary,
     /// The chain at the end.
     pub chain: ChainSummary,
     /// What the method says of the training.
@@ -76,6 +79,19 @@ pub struct LeftOut {
     pub without_outcome: usize,
     /// Further rows with a missing cell, where the study drops these.
     pub incomplete: usize,
+}
+
+/// Who saw what of the training, as plan and white paper say.
+#[derive(Debug, Clone, Serialize)]
+pub struct DisclosureSummary {
+    /// Who saw the sums.
+    pub sums: Sums,
+    /// Who got the model.
+    pub model: Release,
+    /// Names of the auditors who could open every sum.
+    pub auditors: Vec<String>,
+    /// Answers that one account may buy; 0 for as many as it likes.
+    pub answers: u32,
 }
 
 /// The chain at the end of a run.

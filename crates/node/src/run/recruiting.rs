@@ -31,7 +31,13 @@ pub(super) struct Recruited {
     pub(super) paper: WhitePaper,
 }
 
-fn white_paper(study: &Study, model: &Model, plan: B256, cast: &Cast) -> Result<WhitePaper, NodeError> {
+fn white_paper(
+    study: &Study,
+    model: &Model,
+    disclosure: &Disclosure,
+    plan: B256,
+    cast: &Cast,
+) -> Result<WhitePaper, NodeError> {
     let trainer = cast
         .trainers
         .get(&model.trainer)
@@ -60,7 +66,7 @@ fn white_paper(study: &Study, model: &Model, plan: B256, cast: &Cast) -> Result<
         },
         programs: programs.iter().map(|p| B256::from(p.program().measurement())).collect(),
         appraisal: appraisal_terms(study, &cast.vendor),
-        disclosure: Disclosure::public_exact(),
+        disclosure: disclosure.clone(),
         plan,
     })
 }
@@ -86,12 +92,15 @@ pub(super) async fn recruit(
     cast: &mut Cast,
     observer: &mut dyn Observer,
 ) -> Result<Recruited, NodeError> {
-    let document = plan::document(study, &cast.loaded.method, programs(cast), times(study, cast))?;
+    let disclosure = cast.disclosure(study)?;
+    let (method, programs, times) = (&cast.loaded.method, programs(cast), times(study, cast));
+    let document = plan::document(study, method, programs, times, disclosure.clone())?;
     let (plan, _) = plan::computation(&document, &cast.world)?;
     let plan_blob = cast.world.blobs.put(&document.to_bytes())?;
     observer.note(&format!("committee: {}", study.committee.numbers));
     let platforms: Vec<String> = study.appraisal.platforms.iter().map(ToString::to_string).collect();
     observer.note(&format!("the white papers believe enclaves of the platform {}", platforms.join(", ")));
+    study.training.disclosure.sentences().iter().for_each(|line| observer.note(line));
     let offer = Offer {
         plan: plan_blob,
         min_survivors: document.min_survivors,
@@ -104,7 +113,7 @@ pub(super) async fn recruit(
     let mut declined = Vec::new();
     let mut main = None;
     for (index, model) in std::iter::once(&study.model).chain(&study.other_models).enumerate() {
-        let paper = white_paper(study, model, plan_blob, cast)?;
+        let paper = white_paper(study, model, &disclosure, plan_blob, cast)?;
         let world = cast.world.clone();
         let trainer = cast
             .trainers

@@ -7,7 +7,8 @@ use histone_protocol::report::NamedValue;
 use histone_protocol::{Address, U256};
 
 use super::outcome::{
-    Balance, ChainSummary, FORMAT, GasSummary, LeftOut, ModelSummary, Refusal, RunResult, SiteReport,
+    Balance, ChainSummary, DisclosureSummary, FORMAT, GasSummary, LeftOut, ModelSummary, Refusal, RunResult,
+    SiteReport,
 };
 use super::place::End;
 use super::pooled::Comparison;
@@ -68,6 +69,13 @@ pub(super) async fn pay_out(
     Ok(balances)
 }
 
+/// Names of those who could open every sum, in the order of the alphabet.
+fn auditors(study: &Study) -> Vec<String> {
+    let mut names = study.training.disclosure.auditors.clone();
+    names.sort();
+    names
+}
+
 /// Puts the result together.
 #[allow(clippy::too_many_arguments)] // each is one chapter of the run
 pub(super) fn assemble(
@@ -102,6 +110,12 @@ pub(super) fn assemble(
         platform: Platform::SIMULATED,
         clock: if cast.stage.place.clock_is_simulated() { "SIMULATED" } else { "network" },
         seeded: matches!(options.entropy, Entropy::Seed(_)),
+        disclosure: DisclosureSummary {
+            sums: recruited.paper.disclosure.sums,
+            model: recruited.paper.disclosure.model,
+            auditors: auditors(study),
+            answers: recruited.paper.disclosure.answers,
+        },
         chain: ChainSummary {
             chain_id: deployment.chain_id,
             directory: deployment.directory,

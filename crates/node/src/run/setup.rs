@@ -12,6 +12,7 @@ use histone_contracts::{Contract, Enclaves, Members, Programs, TestToken, roles}
 use histone_ledger::{Ledger, Settings};
 use histone_network::{BlobStore, io_error};
 use histone_protocol::consent::{AllowedAccount, AppraisalTerms, ConsentPolicy};
+use histone_protocol::disclosure::Disclosure;
 use histone_protocol::record::LedgerId;
 use histone_protocol::{Address, B256, U256};
 
@@ -42,7 +43,10 @@ pub(super) struct Cast {
     pub(super) owners: Vec<Owner>,
     pub(super) trainers: BTreeMap<String, Trainer>,
     pub(super) runner: Runner,
+    /// Who audits programs.
     pub(super) auditor: Party,
+    /// Further auditors, whom trainings and owners may name.
+    auditors: Vec<Party>,
     pub(super) committee: Vec<CommitteeMember>,
     pub(super) user: User,
     /// A second user, who owns nothing and tries to use others' access codes.
@@ -120,17 +124,19 @@ pub(super) async fn start(
             trainers.insert(model.trainer.clone(), Trainer { party: party(&model.trainer)? });
         }
     }
+    let auditor = party(&study.auditor)?;
+    let auditors = study.auditors.iter().map(|name| party(name)).collect::<Result<Vec<_>, _>>()?;
+    let auditing: Vec<&Party> = std::iter::once(&auditor).chain(&auditors).collect();
     let mut devices = BTreeMap::new();
     let mut owners = Vec::new();
     for participant in &study.participants {
         let name = &participant.name;
         devices.insert(name.clone(), vendor.make_device(&mut device_rng(&operator, name))?);
-        let policy = policy(participant, &trainers)?;
+        let policy = policy(participant, &trainers, &auditing)?;
         owners.push(Owner::prepare(party(&participant.name)?, participant.table.clone(), policy)?);
     }
     let runner =
         Runner::new(party(&study.runner)?, vendor.make_device(&mut device_rng(&operator, &study.runner))?);
-    let auditor = party(&study.auditor)?;
     let committee = study
         .committee
         .members
@@ -172,6 +178,7 @@ pub(super) async fn start(
         trainers,
         runner,
         auditor,
+        auditors,
         committee,
         user,
         stranger,
@@ -199,10 +206,18 @@ pub(super) fn appraisal_terms(study: &Study, vendor: &SimulatedVendor) -> Apprai
     }
 }
 
-/// A participant's policy. A name in it is the study's for one of its trainers; the policy holds that trainer's account.
+/// The account of an auditor of the study.
+fn auditor_account(name: &str, auditing: &[&Party]) -> Result<Address, NodeError> {
+    let found = auditing.iter().find(|party| party.name == name);
+    let found = found.ok_or_else(|| NodeError::Message(format!("there is no auditor `{name}`")))?;
+    Ok(found.account())
+}
+
+/// A participant's policy. A name in it is the study's for one of its trainers or auditors; the policy holds that party's account.
 fn policy(
     participant: &Participant,
     trainers: &BTreeMap<String, Trainer>,
+    auditing: &[&Party],
 ) -> Result<ConsentPolicy, NodeError> {
     let account = |id: &TrainerId| match id {
         TrainerId::Account(account) => Ok(*account),
@@ -222,8 +237,12 @@ fn policy(
         allow_accounts: Vec::new(),
         deny_accounts: Vec::new(),
         versions: participant.versions,
-        allow_public_exact: true,
-        allow_auditors: Vec::new(),
+        allow_public_exact: participant.allow_public_exact,
+        allow_auditors: participant
+            .allow_auditors
+            .iter()
+            .map(|name| auditor_account(name, auditing))
+            .collect::<Result<_, _>>()?,
     };
     for denied in &participant.deny {
         match denied {
@@ -247,11 +266,18 @@ impl Cast {
         list.extend(self.owners.iter().map(|o| (&o.party, "participant", roles::OWNER)));
         list.extend(self.trainers.values().map(|t| (&t.party, "trainer", roles::TRAINER)));
         list.push((&self.runner.party, "runner", roles::RUNNER));
-        list.push((&self.auditor, "auditor", roles::AUDITOR));
+        let auditing = std::iter::once(&self.auditor).chain(&self.auditors);
+        list.extend(auditing.map(|party| (party, "auditor", roles::AUDITOR)));
         list.extend(self.committee.iter().map(|c| (&c.party, "committee member", roles::COMMITTEE)));
         list.push((&self.user.party, "end user", 0));
         list.push((&self.stranger.party, "stranger", 0));
         list
+    }
+
+    /// Who may see what of the study's training, with accounts for names.
+    pub(super) fn disclosure(&self, study: &Study) -> Result<Disclosure, NodeError> {
+        let auditing: Vec<&Party> = std::iter::once(&self.auditor).chain(&self.auditors).collect();
+        study.training.disclosure.with_accounts(|name| auditor_account(name, &auditing))
     }
 
     /// Everybody for the run record.

@@ -18,7 +18,7 @@ use super::error::{Place, StudyError};
 use super::file::{FeaturesFile, ModelFile, SplitFile, StudyFile, TableFile};
 use super::money::BasisPoints;
 use super::{Appraisal, DEFAULT_MAX_AGE_HOURS, Missing, Model, Split, StudyCommittee, Training};
-use super::{kinds, outcome};
+use super::{DEFAULT_AUDITOR, disclosure, kinds, outcome};
 
 /// A study without its data.
 pub(super) struct Outline {
@@ -43,6 +43,7 @@ pub(super) struct Outline {
     pub count: Option<usize>,
     pub runner: String,
     pub auditor: String,
+    pub auditors: Vec<String>,
 }
 
 /// Turns positions in the text into places for people.
@@ -174,8 +175,10 @@ pub(super) fn outline(checker: &Checker<'_>, file: &StudyFile) -> Result<Outline
         end_user: or_default(&file.end_user.name, "end-user")?,
         count,
         runner: or_default(&file.parties.runner, "cloud-runner")?,
-        auditor: or_default(&file.parties.auditor, "independent-auditor")?,
+        auditor: or_default(&file.parties.auditor, DEFAULT_AUDITOR)?,
+        auditors: file.parties.auditors.iter().map(|name| checker.name(name)).collect::<Result<_, _>>()?,
     };
+    disclosure::consented(checker, file, &outline)?;
     one_name_one_party(checker, file, &outline)?;
     Ok(outline)
 }
@@ -357,6 +360,8 @@ fn training(checker: &Checker<'_>, file: &StudyFile, task: &Label) -> Result<Tra
         holdout: number("holdout", &training.holdout, |v| v > 0.0 && v <= 0.5, "above 0 and at most 0.5")?,
         // Above the number of participants no round could succeed; a sum over one is that one's update.
         min_survivors: checker.whole("min_survivors", &training.min_survivors, 2..=participants)?,
+        disclosure: disclosure::read(checker, file)?,
+        least: disclosure::least(checker, training)?,
     })
 }
 
@@ -449,6 +454,8 @@ fn one_name_one_party(checker: &Checker<'_>, file: &StudyFile, outline: &Outline
     let span_of = |name: &Option<Spanned<String>>| name.as_ref().map_or(0..0, Spanned::span);
     named.push((&outline.runner, "the runner", span_of(&file.parties.runner)));
     named.push((&outline.auditor, "the auditor", span_of(&file.parties.auditor)));
+    let others = &file.parties.auditors;
+    named.extend(others.iter().map(|name| (name.get_ref().as_str(), "an auditor", name.span())));
     named.push((&outline.end_user, "the end user", span_of(&file.end_user.name)));
     for (index, (name, role, span)) in named.iter().enumerate() {
         for (earlier, earlier_role, _) in named.iter().take(index) {

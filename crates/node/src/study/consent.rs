@@ -5,6 +5,7 @@ use histone_protocol::Address;
 use toml::Spanned;
 
 use super::check::Checker;
+use super::disclosure;
 use super::error::StudyError;
 use super::file::{ParticipantFile, StudyFile};
 use super::{AllowedTrainer, Denied, MAX_PARTICIPANTS, TrainerId};
@@ -18,6 +19,8 @@ pub(super) struct ParticipantOutline {
     pub allow_trainers: Vec<AllowedTrainer>,
     pub deny: Vec<Denied>,
     pub versions: u32,
+    pub allow_public_exact: bool,
+    pub allow_auditors: Vec<String>,
 }
 
 pub(super) fn participants(
@@ -33,6 +36,7 @@ pub(super) fn participants(
     }
     let models = std::iter::once(&file.model).chain(&file.other_model);
     let trainers: Vec<&str> = models.map(|model| model.trainer.get_ref().as_str()).collect();
+    let auditors = disclosure::auditors(file);
     file.participant
         .iter()
         .map(|participant| {
@@ -66,6 +70,8 @@ pub(super) fn participants(
                     Some(versions) => checker.whole("versions", versions, 1..=MAX_VERSIONS)? as u32,
                     None => 1,
                 },
+                allow_public_exact: participant.allow_public_exact,
+                allow_auditors: disclosure::named(checker, &participant.allow_auditors, &auditors)?,
             })
         })
         .collect()

@@ -100,6 +100,10 @@ pub(super) struct ParticipantFile {
     #[serde(default)]
     pub deny: Vec<Spanned<String>>,
     pub versions: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub allow_public_exact: bool,
+    #[serde(default)]
+    pub allow_auditors: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +125,7 @@ pub(super) struct ModelFile {
     pub trainer: Spanned<String>,
     pub instant_payment: Spanned<Amount>,
     pub query_price: Spanned<Amount>,
+    pub answers: Option<Spanned<i64>>,
     pub split: Spanned<SplitFile>,
 }
 
@@ -141,6 +146,11 @@ pub(super) struct TrainingFile {
     pub ridge: Option<Spanned<f64>>,
     pub holdout: Spanned<f64>,
     pub min_survivors: Spanned<i64>,
+    pub sums: Option<Spanned<String>>,
+    pub model: Option<Spanned<String>>,
+    #[serde(default)]
+    pub auditors: Vec<Spanned<String>>,
+    pub least: Option<Spanned<i64>>,
     /// Any settings of the method, as its manifest names them; those with keys of their own are the usual ones in short.
     #[serde(default)]
     pub settings: BTreeMap<String, Spanned<toml::Value>>,
@@ -174,4 +184,6 @@ pub(super) struct EndUserFile {
 pub(super) struct PartiesFile {
     pub runner: Option<Spanned<String>>,
     pub auditor: Option<Spanned<String>>,
+    #[serde(default)]
+    pub auditors: Vec<Spanned<String>>,
 }

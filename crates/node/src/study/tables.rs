@@ -12,7 +12,7 @@ use super::check::{Checker, Outline};
 use super::error::StudyError;
 use super::file::{ParticipantFile, StudyFile};
 use super::{EndUser, Files, MAX_CELLS, MIN_ROWS, Participant, Study, TableRules};
-use super::{kinds, left_out, outcome};
+use super::{disclosure, kinds, left_out, outcome};
 
 pub(super) fn fill(
     checker: &Checker<'_>,
@@ -80,6 +80,8 @@ pub(super) fn fill(
             allow_trainers: rules.allow_trainers,
             deny: rules.deny,
             versions: rules.versions,
+            allow_public_exact: rules.allow_public_exact,
+            allow_auditors: rules.allow_auditors,
             dropped_rows: left_out.incomplete,
             left_out_rows: left_out.without_outcome,
             table,
@@ -101,6 +103,9 @@ pub(super) fn fill(
         );
         return checker.refuse(&file.participant[second].data.span(), message);
     }
+    let mut training = outline.training;
+    training.disclosure.answers =
+        disclosure::answers(checker, file, training.disclosure.model, features.len())?;
     let end_user = end_user(checker, file, &outline.end_user, outline.count, &named, &features, files)?;
     Ok(Study {
         name: outline.name,
@@ -120,12 +125,13 @@ pub(super) fn fill(
         participants,
         model: outline.model,
         other_models: outline.other_models,
-        training: outline.training,
+        training,
         committee: outline.committee,
         appraisal: outline.appraisal,
         end_user,
         runner: outline.runner,
         auditor: outline.auditor,
+        auditors: outline.auditors,
     })
 }
 

@@ -150,6 +150,8 @@ async fn a_study_predicts_a_number() {
         ("features = \"all numeric\"", "features = [\"mean_radius\", \"mean_texture\", \"malignant\"]"),
         ("missing = \"refuse\"", "levels = { malignant = [\"0\", \"1\"] }\nmissing = \"refuse\""),
         ("rounds = 12\ntolerance = 1e-6\nridge = 1.0\n", "ridge = 0.5\n"),
+        // And one hospital does not want everybody to see exact sums.
+        ("allow_public_exact = true\n\n[model]", "\n[model]"),
     ] {
         assert!(text.contains(from), "{from}");
         text = text.replacen(from, to, 1);
@@ -165,6 +167,10 @@ async fn a_study_predicts_a_number() {
         result.model.largest_difference_to_pooled.unwrap()
     );
     assert!(number(&result, "r2") > 0.95, "{}", number(&result, "r2"));
+    let declined = result.declined.iter().filter(|d| d.model == "malignancy");
+    let declined: Vec<_> = declined.map(|d| (d.participant.as_str(), d.reasons[0].as_str())).collect();
+    let [("screening-center", why)] = declined[..] else { panic!("{declined:?}") };
+    assert!(why.contains("steered until they show single rows"), "{why}");
     assert_eq!(result.refused.len(), 9);
     let known = result.queries.iter().filter_map(|q| Some((q.answer.first()?.value?, q.truth?)));
     let errors: Vec<f64> = known.map(|(said, truth)| (said - truth).abs() / truth).collect();
@@ -194,7 +200,7 @@ async fn a_study_over_typed_columns() {
     let rest = &bundled[bundled.find("[model]").unwrap()..];
     let site = |name: &str, country: &str| {
         format!(
-            "[[participant]]\nname = \"{name}\"\ndata = \"{name}.csv\"\ncountry = \"{country}\"\nconsent = [\"DUO:0000042\"]\n"
+            "[[participant]]\nname = \"{name}\"\ndata = \"{name}.csv\"\ncountry = \"{country}\"\nconsent = [\"DUO:0000042\"]\nallow_public_exact = true\n"
         )
     };
     let study = format!(

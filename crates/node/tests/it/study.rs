@@ -9,6 +9,7 @@ use histone_node::study::{Denied, Files, Missing, Study, TermKind, TrainerId};
 use histone_protocol::evidence::Platform;
 
 mod consent;
+mod disclosure;
 mod kinds;
 
 const STUDY: &str = r#"name = "small"
@@ -198,7 +199,7 @@ fn text_that_is_no_study() {
     check(&[("[table]", "[table")], "study.toml:5:7: unclosed table, expected `]`");
     check(
         &[("rounds = 12", "rounds = 12\nround = 3")],
-        "study.toml:34:1: unknown field `round`, expected one of `method`, `rounds`, `tolerance`, `ridge`, `holdout`, `min_survivors`, `settings`",
+        "study.toml:34:1: unknown field `round`, expected one of `method`, `rounds`, `tolerance`, `ridge`, `holdout`, `min_survivors`, `sums`, `model`, `auditors`, `least`, `settings`",
     );
     check(
         &[("[[participant]]\nname = \"south\"", "[[participants]]\nname = \"south\"")],

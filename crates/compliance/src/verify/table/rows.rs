@@ -186,6 +186,12 @@ pub const TABLE: &[Row] = &[
     row("result.json", &["seeded"], Claimed, "keys do not show where they come from"),
     row(
         "result.json",
+        &["disclosure.sums", "disclosure.model", "disclosure.auditors[*]", "disclosure.answers"],
+        Recomputed,
+        "the plan that the ledger names, and the white paper, which says the same",
+    ),
+    row(
+        "result.json",
         &[
             "chain.chain_id",
             "chain.directory",

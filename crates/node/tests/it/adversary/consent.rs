@@ -1,8 +1,10 @@
 //! A trainer whose white paper, plan and ledger do not say the same, or who would have other enclaves believed.
 
+use histone_contracts::{Contract, Members, roles};
 use histone_node::owner::Machine;
 use histone_program_sdk::config::Kind;
 use histone_protocol::consent::{Verdict, WhitePaper};
+use histone_protocol::disclosure::{Disclosure, Release};
 use histone_protocol::plan::{PlanDocument, PlanOutcome};
 use histone_protocol::{Address, B256};
 
@@ -68,6 +70,59 @@ async fn a_plan_contradicts_the_paper_or_the_terms_that_the_contracts_enforce() 
         cast.owners[0].consider(blob, id, &world).await,
         "2 survivors and 1 colluders, the ledger 2 and 2",
     );
+}
+
+#[tokio::test]
+async fn a_plan_shows_sums_to_others_than_the_paper_says() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let sealed = Disclosure::sealed(Release::Sealed);
+    let document = cast.document(&plan(2));
+    for other in [
+        sealed.clone(),
+        Disclosure { auditors: vec![cast.auditor.account()], ..sealed },
+        Disclosure { answers: 1, ..document.disclosure.clone() },
+    ] {
+        let paper = WhitePaper { plan: document.hash(), disclosure: other, ..cast.paper() };
+        let (blob, id) = cast.propose_as(&paper, &document, |_| {}).await;
+        refused(cast.owners[0].consider(blob, id, &world).await, "shows sums or model to others");
+    }
+}
+
+#[tokio::test]
+async fn an_auditor_is_no_auditor_on_the_ledger_or_an_owner_a_runner_a_trainer_too() {
+    let mut cast = Cast::new(2).await;
+    let world = cast.world.clone();
+    let ask = async |cast: &mut Cast, auditor: Address| {
+        let disclosure = Disclosure { auditors: vec![auditor], ..Disclosure::sealed(Release::Sealed) };
+        let document = PlanDocument { disclosure: disclosure.clone(), ..cast.document(&plan(2)) };
+        let paper = WhitePaper { plan: document.hash(), disclosure, ..cast.paper() };
+        let (blob, id) = cast.propose_as(&paper, &document, |_| {}).await;
+        let answer = cast.owners[0].consider(blob, id, &world).await.unwrap();
+        assert_eq!((answer.decision.verdict, answer.permit.is_none()), (Verdict::Deny, true));
+        let why = answer.decision.reasons.join("; ");
+        let interested =
+            why.contains("is an owner, a trainer or a runner on the ledger, or no auditor there");
+        assert_eq!(answer.decision.facts.auditors_independent, !interested, "{why}");
+        // Whoever it is, this owner's policy allows nobody.
+        let named = why.contains(&format!("the auditor {auditor}"));
+        assert!(named, "{why}");
+        !interested
+    };
+    let auditor = cast.auditor.account();
+    assert!(ask(&mut cast, auditor).await);
+    let (other, runner) = (cast.owners[1].account(), cast.runner.party.account());
+    let trainer = cast.trainer.party.account();
+    for account in [other, runner, trainer, cast.owners[0].account(), Address::repeat_byte(9)] {
+        assert!(!ask(&mut cast, account).await, "{account}");
+    }
+    for (more, apart) in
+        [(roles::OWNER, false), (roles::RUNNER, false), (roles::TRAINER, false), (roles::COMMITTEE, true)]
+    {
+        let call = Members::setRolesCall { account: auditor, roles: roles::AUDITOR | more };
+        cast.world.ledger.send(&cast.operator.key, Contract::Members, call).await.unwrap();
+        assert_eq!(ask(&mut cast, auditor).await, apart, "{more}");
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use histone_network::BlobStore;
 use histone_node::world::EVIDENCE_MAX_AGE;
 use histone_program_sdk::wire::Wire;
 use histone_protocol::consent::DecisionRecord;
+use histone_protocol::disclosure::Disclosure;
 use histone_protocol::evidence::Platform;
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
@@ -317,10 +318,11 @@ async fn result(cast: &Cast, record: &RunRecord, kept: &Kept) -> Value {
     let model = &kept.finished.model;
     let features: Vec<&str> = model.config.features.iter().map(|f| f.name.as_str()).collect();
     json!({
-        "format": "histone-result/2",
+        "format": "histone-result/3",
         "study": record.study,
         "platform": record.platform,
         "clock": "SIMULATED",
+        "disclosure": Disclosure::public_exact(),
         "facts": fact_tables(&kept.finished.facts),
         "sites": sites.collect::<Vec<_>>(),
         "model": {
