@@ -50,11 +50,14 @@ enum Command {
         model: Option<u64>,
         #[command(flatten)]
         ledger: verify::ModelPlace,
+        /// The seal key of an auditor whom the white paper names (`seal.key` of its node): recomputes what is sealed.
+        #[arg(long, value_name = "FILE")]
+        auditor_key: Option<PathBuf>,
         /// Print one JSON document instead of lines.
         #[arg(long)]
         json: bool,
         /// Print what is compared with what, for every value in a run folder (docs/verify.md), and check nothing.
-        #[arg(long, conflicts_with_all = ["dir", "rpc", "json", "model"])]
+        #[arg(long, conflicts_with_all = ["dir", "rpc", "json", "model", "auditor_key"])]
         table: bool,
     },
     /// Work with an embedded chain.
@@ -152,11 +155,11 @@ fn main() -> ExitCode {
         Command::Demo(args) => study::demo(&args, &mut out),
         Command::Study(StudyCommand::Run { study, run }) => study::run(&study, &run, &mut out),
         Command::Study(StudyCommand::Check { study }) => study::check(&study, &mut out),
-        Command::Verify { dir, rpc, model: Some(number), ledger, json, .. } => {
-            verify::model(number, &dir, rpc.as_deref(), &ledger, json, &mut out)
+        Command::Verify { dir, rpc, model: Some(number), ledger, auditor_key, json, .. } => {
+            verify::model(number, &dir, rpc.as_deref(), auditor_key.as_deref(), &ledger, json, &mut out)
         }
-        Command::Verify { dir, rpc, json, table: false, .. } => {
-            verify::verify(&dir, rpc.as_deref(), json, &mut out)
+        Command::Verify { dir, rpc, auditor_key, json, table: false, .. } => {
+            verify::verify(&dir, rpc.as_deref(), auditor_key.as_deref(), json, &mut out)
         }
         Command::Verify { .. } => verify::table(&mut out),
         Command::Chain(ChainCommand::Serve(args)) => chain::serve::run(&args, &mut out),

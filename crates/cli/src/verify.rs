@@ -9,9 +9,11 @@ use clap::Args;
 use histone_chain::FILE_NAME;
 use histone_compliance::folder::{Folder, RunRecord};
 use histone_compliance::verify::{
-    Check, Outcome, Report, Source, VerifyError, verify as verify_folder, verify_model, verify_on,
+    Check, Look, Outcome, Report, Source, VerifyError, verify_model, verify_with,
 };
 use histone_ledger::Connection;
+use histone_protocol::seal::SealKey;
+use zeroize::Zeroizing;
 
 use crate::damaged::read_chain;
 use crate::progress::{STDOUT, tell};
@@ -36,13 +38,34 @@ pub struct ModelPlace {
     first_block: u64,
 }
 
-/// Checks a run folder, with the node at `rpc` when its ledger is on a network; prints one line a check.
-pub fn verify(dir: &Path, rpc: Option<&str>, json: bool, out: &mut dyn Write) -> Result<bool> {
+/// The key of an auditor, as its node keeps it: 32 bytes in `seal.key`.
+fn auditor_key(file: Option<&Path>) -> Result<Option<SealKey>> {
+    let Some(file) = file else { return Ok(None) };
+    let shown = file.display();
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read the auditor's key `{shown}`"))?;
+    let bytes = Zeroizing::new(bytes);
+    let Ok(seed) = bytes.as_slice().try_into() else {
+        bail!(
+            "`{shown}` has {} bytes where the key of an auditor has 32; it is the file `seal.key` in the auditor's private directory",
+            bytes.len()
+        );
+    };
+    Ok(Some(SealKey::from_seed(seed)))
+}
+
+/// Checks a run folder, with the node at `rpc` when its ledger is on a network, and with an auditor's key what is sealed; prints
+/// one line a check.
+pub fn verify(
+    dir: &Path,
+    rpc: Option<&str>,
+    auditor: Option<&Path>,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<bool> {
     let node = rpc.map(Connection::http).transpose()?;
-    checked(dir, json, out, async |show| match &node {
-        None => verify_folder(dir, show).await,
-        Some(node) => verify_on(dir, node, show).await,
-    })
+    let auditor = auditor_key(auditor)?;
+    let look = Look { node: node.as_ref(), auditor: auditor.as_ref() };
+    checked(dir, json, out, async |show| verify_with(dir, look, show).await)
 }
 
 /// Checks one model of a ledger; prints one line a check.
@@ -50,11 +73,12 @@ pub fn model(
     number: u64,
     dir: &Path,
     rpc: Option<&str>,
+    auditor: Option<&Path>,
     place: &ModelPlace,
     json: bool,
     out: &mut dyn Write,
 ) -> Result<bool> {
-    let folder = Folder::at(dir);
+    let (folder, auditor) = (Folder::at(dir), auditor_key(auditor)?);
     let blobs = place.blobs.clone().unwrap_or_else(|| folder.blobs());
     if !blobs.is_dir() {
         bail!("`{}` is not a directory; name the one with the public blobs with --blobs", blobs.display());
@@ -81,7 +105,7 @@ pub fn model(
             Source::Chain { dir, directory }
         }
     };
-    checked(dir, json, out, async |show| verify_model(&source, &blobs, number, show).await)
+    checked(dir, json, out, async |show| verify_model(&source, &blobs, number, auditor.as_ref(), show).await)
 }
 
 /// Makes checks, prints each, and says at the end what does not hold.

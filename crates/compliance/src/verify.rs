@@ -11,11 +11,12 @@
 //! | `manifest` | every file has the bytes that the operator signed for, and there is no other file and none that a run does not leave |
 //! | `chain` | every transaction, executed again, gives the stored blocks and state; the operator signed this head. Not checkable here when a network executed them |
 //! | `record` | the operator signed what is what; the contracts are ours, made with our code, named by the directory, administrated by the members |
+//! | `auditor` | only with an auditor's key: it is the key of an account that a white paper names as an auditor |
 //! | `programs` | each module has the measurement on the ledger, an audit by the auditor on the ledger, and was allowed |
 //! | `enclaves` | the evidence that was the newest of an enclave when something was made with it binds its keys, program, configuration and operator |
 //! | `datasets` | each version of a dataset in a round has a validation report by an attested enclave, and the policy under which it was donated is its owner's |
 //! | `decisions` | each consent decision comes out again from its facts, and only permitted data is in a sum |
-//! | `rounds` | each sum, training state and the model come out again from the public blobs |
+//! | `rounds` | each sum, training state and the model come out again from the public blobs; where sums are sealed, more than half of the enclaves in each have signed what it led to, each header follows from that, and an auditor's key opens them |
 //! | `evaluations` | what the enclaves of the donors in the last sum report on this model adds up to it; not checkable where some report nothing |
 //! | `queries` | each settled query has its question and answer, each other one has none |
 //! | `money` | all money is where the rules put it |
@@ -75,6 +76,7 @@ use histone_contracts::Deployment;
 use histone_ledger::Connection;
 use histone_protocol::Address;
 use histone_protocol::evidence::Platform;
+use histone_protocol::seal::SealKey;
 use serde::Serialize;
 
 use crate::folder::Folder;
@@ -204,7 +206,28 @@ impl Reporter<'_> {
 /// [`VerifyError`] when there is no folder of a finished run, or its ledger is on a network. Whatever is wrong inside such
 /// a folder is a failed check.
 pub async fn verify(dir: &Path, observer: &mut dyn FnMut(&Check)) -> Result<Report, VerifyError> {
-    run_folder(dir, None, observer).await
+    run_folder(dir, Look::default(), observer).await
+}
+
+/// What a reader has beside a folder.
+#[derive(Clone, Copy, Default)]
+pub struct Look<'a> {
+    /// A node of the network on which the ledger is.
+    pub node: Option<&'a Connection>,
+    /// The key of an auditor, who recomputes what is sealed.
+    pub auditor: Option<&'a SealKey>,
+}
+
+/// Checks the run folder `dir` with what the reader has beside it.
+///
+/// # Errors
+/// As [`verify`] and [`verify_on`].
+pub async fn verify_with(
+    dir: &Path,
+    look: Look<'_>,
+    observer: &mut dyn FnMut(&Check),
+) -> Result<Report, VerifyError> {
+    run_folder(dir, look, observer).await
 }
 
 /// Checks the run folder `dir`, whose ledger is on a network, by what a node of the network tells.
@@ -217,14 +240,15 @@ pub async fn verify_on(
     node: &Connection,
     observer: &mut dyn FnMut(&Check),
 ) -> Result<Report, VerifyError> {
-    run_folder(dir, Some(node), observer).await
+    run_folder(dir, Look { node: Some(node), auditor: None }, observer).await
 }
 
 async fn run_folder(
     dir: &Path,
-    node: Option<&Connection>,
+    look: Look<'_>,
     observer: &mut dyn FnMut(&Check),
 ) -> Result<Report, VerifyError> {
+    let node = look.node;
     let folder = Folder::at(dir);
     if !dir.is_dir() {
         return Err(VerifyError::NotADirectory(dir.to_owned()));
@@ -250,11 +274,12 @@ async fn run_folder(
     let mut reporter = Reporter { checks: Vec::new(), observer };
     let detail = format!("`{}` is the folder of a run that ended", dir.display());
     reporter.add(Check { name: "folder", outcome: Outcome::Holds, detail });
-    contents(&folder, node, &mut reporter).await;
+    contents(&folder, look, &mut reporter).await;
     Ok(Report { checks: reporter.checks })
 }
 
-async fn contents(folder: &Folder, node: Option<&Connection>, reporter: &mut Reporter<'_>) {
+async fn contents(folder: &Folder, look: Look<'_>, reporter: &mut Reporter<'_>) {
+    let node = look.node;
     let (check, manifest) = files::check(folder);
     reporter.add(check);
     let (check, source) = match node {
@@ -265,8 +290,8 @@ async fn contents(folder: &Folder, node: Option<&Connection>, reporter: &mut Rep
     let Some(source) = source else { return };
     let (check, run) = record::check(folder, source);
     reporter.add(check);
-    let Some(run) = run else { return };
-
+    let Some(mut run) = run else { return };
+    audit(&mut run, look.auditor, reporter);
     let found = model_checks(&run, reporter).await;
     let (check, balances) = money::check(&run).await;
     reporter.add(check);
@@ -276,6 +301,14 @@ async fn contents(folder: &Folder, node: Option<&Connection>, reporter: &mut Rep
     reporter.add(leaves::check(&run, folder, complete));
     open_ends(run.record.platform, node.is_some()).for_each(|check| reporter.add(check));
     leaves::claims(node.is_some()).for_each(|claim| reporter.add(claim));
+}
+
+/// Lets whoever holds an auditor's key look at what is sealed.
+fn audit(run: &mut run::Run, key: Option<&SealKey>, reporter: &mut Reporter<'_>) {
+    let Some(key) = key else { return };
+    let (check, auditor) = course::auditor(run, key);
+    reporter.add(check);
+    run.audited_by(auditor);
 }
 
 /// The checks of models and of what they rest on, up to their queries.

@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 const ROOT: &str = "root.secret";
 const SIGNING_KEY: &str = "signing.key";
+const SEAL_KEY: &str = "seal.key";
 
 /// Where random numbers come from.
 #[derive(Debug, Clone, Copy)]
@@ -105,10 +106,13 @@ impl Party {
 
     fn with(name: &str, root: Root, entropy: Entropy, dir: PathBuf) -> Result<Self, PartyError> {
         let key = SigningKey::generate(&mut root.rng("signing key", &[]));
-        let seal = SealKey::from_seed(&root.derive("seal key", &[]));
+        let seed = root.derive("seal key", &[]);
+        let seal = SealKey::from_seed(&seed);
         let party = Self { name: name.to_string(), key, seal, root, entropy, dir };
         // For wallets and for whoever sweeps the accounts; the party itself never reads it.
         party.keep_first(SIGNING_KEY, party.key.to_bytes().to_vec())?;
+        // For an auditor, who gives it to `histone verify`; the party itself never reads it.
+        party.keep_first(SEAL_KEY, seed.to_vec())?;
         Ok(party)
     }
 

@@ -1,9 +1,9 @@
 //! How a training goes on from one round to the next, as a stranger sees it: by the sum, where it is public; by what more than half
 //! of the enclaves in it have signed, where it is sealed; and by the sum again for an auditor who may open it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use histone_contracts::Rounds;
+use histone_contracts::{Contract, Members, Rounds};
 use histone_enclave::method::{HostedMethod, Step, Training};
 use histone_enclave::release::{self, Released};
 use histone_enclave::training::RoundTranscript;
@@ -19,7 +19,8 @@ use histone_protocol::disclosure::Release;
 use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256};
 
-use super::findings::told;
+use super::Check;
+use super::findings::{Findings, told};
 use super::run::Run;
 
 /// Who looks, beside everybody.
@@ -29,6 +30,27 @@ pub struct Auditor {
     pub account: Address,
     /// Its key.
     pub key: SealKey,
+}
+
+/// Whose key this is, when a white paper names its account as an auditor.
+pub(super) fn auditor(run: &Run, key: &SealKey) -> (Check, Option<Auditor>) {
+    let mut findings = Findings::new("auditor");
+    let named: BTreeSet<Address> = run.papers().flat_map(|paper| paper.disclosure.auditors).collect();
+    let added = run.events::<Members::MemberAdded>(Contract::Members);
+    let account = added.iter().map(|s| &s.event).filter(|e| e.sealKey == key.public().0).map(|e| e.account);
+    let account = account.into_iter().find(|account| named.contains(account));
+    let Some(account) = account else {
+        let names: Vec<String> = named.iter().map(|a| run.name(*a)).collect();
+        findings.fail(match names.is_empty() {
+            true => "no white paper names an auditor: nobody but enclaves opens its sums".into(),
+            false => {
+                format!("it is not the key of an auditor whom a white paper names ({})", names.join(", "))
+            }
+        });
+        return (findings.check(String::new()), None);
+    };
+    let holds = format!("the key of `{}`, whom a white paper names as an auditor", run.name(account));
+    (findings.check(holds), Some(Auditor { account, key: key.clone() }))
 }
 
 /// Where a training stands.
@@ -86,14 +108,18 @@ pub(super) struct Rests {
 
 impl Course {
     /// Before the first round.
-    pub(super) fn start(method: HostedMethod, plan: Plan, auditor: Option<&Auditor>) -> Result<Self, String> {
+    pub(super) fn start(
+        method: HostedMethod,
+        plan: Plan,
+        (auditor, auditors): (Option<&Auditor>, &[Address]),
+    ) -> Result<Self, String> {
         let sealed = plan.is_sealed();
         let training = Training::start(method, plan.clone()).map_err(|e| told(&e))?;
         if !sealed {
             return Ok(Course::Open(Box::new(training)));
         }
         let asked = Some(training.asked());
-        let audit = auditor.map(|auditor| (auditor.clone(), training));
+        let audit = auditor.filter(|a| auditors.contains(&a.account)).map(|a| (a.clone(), training));
         Ok(Course::Sealed(Box::new(Sealed { plan, rounds: 0, asked, audit })))
     }
 

@@ -6,6 +6,7 @@ use std::fs;
 
 use histone_contracts::{Contract, Datasets, Enclaves, Rounds};
 use histone_protocol::B256;
+use histone_protocol::agreement::Agreement;
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::evidence::Evidence;
 use histone_protocol::plan::PlanDocument;
@@ -216,6 +217,9 @@ fn blobs(run: &Run, folder: &Folder, complete: bool, counts: &mut Counts, findin
                 one("evidence", &shown, &value, counts, findings)
             }
             None if PlanDocument::from_bytes(&bytes).is_ok() => one("plan", &shown, &value, counts, findings),
+            None if Agreement::from_bytes(&bytes).is_ok() => {
+                one("agreement", &shown, &value, counts, findings)
+            }
             Some((kind, _)) if document_of(kind).is_some() => one(kind, &shown, &value, counts, findings),
             _ => findings.fail(format!("`{shown}` is JSON of no known kind")),
         }
@@ -237,6 +241,11 @@ fn named(run: &Run) -> BTreeSet<B256> {
     let reports = first.iter().map(|s| s.event.reportHash).chain(later.iter().map(|s| s.event.reportHash));
     let notices = reports.filter_map(|hash| run.signed::<ValidationReport>(hash).ok());
     named.extend(notices.map(|(report, _)| report.notice));
+    // The agreement of the last sealed round names what was released.
+    let last = run.events::<Rounds::RoundFinal>(Contract::Rounds);
+    let agreements =
+        last.iter().filter_map(|s| Agreement::from_bytes(&run.blob(s.event.aggregateHash).ok()?).ok());
+    named.extend(agreements.flat_map(|a| a.statements).map(|s| s.next));
     named.extend(r.programs.iter().flat_map(|p| [p.wasm, p.source, p.audit]));
     named.extend(&r.evidence);
     named.extend(r.datasets.iter().flat_map(|d| [d.policy, d.report]));

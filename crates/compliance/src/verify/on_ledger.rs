@@ -30,6 +30,7 @@ use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::AuditReport;
 use histone_protocol::record::{Record, Signed};
 use histone_protocol::report::SiteEvaluation;
+use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256};
 
 use super::findings::{Findings, count, told};
@@ -61,7 +62,7 @@ pub enum Source {
     },
 }
 
-/// Checks model `number` of a ledger by the public storage in the directory `blobs`. The observer hears each check as soon
+/// Checks model `number` of a ledger by the public storage in the directory `blobs`; with an auditor's key also what is sealed. The observer hears each check as soon
 /// as it is made.
 ///
 /// # Errors
@@ -71,6 +72,7 @@ pub async fn verify_model(
     source: &Source,
     blobs: &Path,
     number: u64,
+    auditor: Option<&SealKey>,
     observer: &mut dyn FnMut(&Check),
 ) -> Result<Report, VerifyError> {
     if !blobs.is_dir() {
@@ -90,7 +92,8 @@ pub async fn verify_model(
             let store = BlobStore::at(blobs);
             let (check, run) = collect(blobs, store, number, settings, history, ledger, (counts, head));
             reporter.add(check);
-            if let Some(run) = run {
+            if let Some(mut run) = run {
+                super::audit(&mut run, auditor, &mut reporter);
                 platform = run.record.platform;
                 model_checks(&run, &mut reporter).await;
                 reporter.add(money(&run).await);

@@ -160,6 +160,7 @@ fn trained(run: &Run, model: &ModelRecord, basis: &Basis<'_>, findings: &mut Fin
             .collect(),
         last: run.events(Contract::Rounds),
     };
+    let auditors = basis.papers.get(&model_id).map_or(&[][..], |paper| &paper.disclosure.auditors);
     let Some(plan) = basis.plans.get(&model_id) else {
         findings.fail(format!("not recomputed: there is no plan of model {model_id} that holds"));
         return None;
@@ -172,7 +173,7 @@ fn trained(run: &Run, model: &ModelRecord, basis: &Basis<'_>, findings: &mut Fin
         return None;
     }
     let method = findings.take(run.method(measurement), || format!("model {model_id}"))?;
-    let course = Course::start(method.clone(), plan.clone(), run.auditor());
+    let course = Course::start(method.clone(), plan.clone(), (run.auditor(), auditors));
     let mut course = findings.take(course, || format!("the plan of model {model_id}"))?;
     let mut listed: BTreeMap<u32, &RoundRecord> = BTreeMap::new();
     for round in &model.rounds {

@@ -10,7 +10,7 @@ use histone_enclave::method::HostedMethod;
 use histone_ledger::Ledger;
 use histone_network::BlobStore;
 use histone_protocol::blob::Blob;
-use histone_protocol::consent::AppraisalTerms;
+use histone_protocol::consent::{AppraisalTerms, WhitePaper};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::record::{Record, Signed};
 use histone_protocol::{Address, B256, U256};
@@ -196,6 +196,12 @@ impl Run {
         let bytes = self.blob(hash)?;
         let opened = Signed::from_bytes(&bytes).and_then(|signed| signed.open());
         opened.map_err(|e| format!("blob {hash}: {}", told(&e)))
+    }
+
+    /// The white papers of the models.
+    pub(super) fn papers(&self) -> impl Iterator<Item = WhitePaper> + '_ {
+        let papers = self.record.models.iter().map(|model| model.paper);
+        papers.filter_map(|blob| self.signed::<WhitePaper>(blob).ok()).map(|(paper, _)| paper)
     }
 
     /// The name of the party that an account belongs to, or the account.

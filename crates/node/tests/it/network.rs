@@ -93,7 +93,7 @@ fn one_model_is_checked_by_what_a_node_tells() {
     let check = |first_block| {
         let directory = n.copy.record().deployment.directory;
         let source = Source::Node { node: n.node.clone(), directory, first_block };
-        block_on(verify_model(&source, &blobs, 1, &mut |_| {})).unwrap()
+        block_on(verify_model(&source, &blobs, 1, None, &mut |_| {})).unwrap()
     };
     let report = check(0);
     assert!(report.holds(), "{:#?}", report.first_failure());

@@ -80,13 +80,13 @@ async fn one_dataset_serves_two_models() {
     let source = Source::Chain { dir: copy.path().to_owned(), directory: None };
     let blobs = cast.dir.path().join("blobs");
     for number in [1, id] {
-        let report = verify_model(&source, &blobs, number, &mut |_| {}).await.unwrap();
+        let report = verify_model(&source, &blobs, number, None, &mut |_| {}).await.unwrap();
         assert!(report.holds(), "model {number}: {:?}", report.first_failure());
         let rounds = report.checks.iter().find(|c| c.name == "rounds").unwrap();
         assert_eq!(rounds.outcome, Found::Holds);
     }
     assert!(
-        verify_model(&source, &blobs, id + 1, &mut |_| {})
+        verify_model(&source, &blobs, id + 1, None, &mut |_| {})
             .await
             .unwrap()
             .first_failure()
@@ -98,7 +98,7 @@ async fn one_dataset_serves_two_models() {
     let update = anchored.iter().find(|e| e.modelId == U256::from(id)).unwrap().blobHash;
     std::fs::remove_file(blobs.join(update.to_string().trim_start_matches("0x"))).unwrap();
     let failed = async |number| {
-        let report = verify_model(&source, &blobs, number, &mut |_| {}).await.unwrap();
+        let report = verify_model(&source, &blobs, number, None, &mut |_| {}).await.unwrap();
         report.first_failure().map(|check| (check.name, check.detail.clone()))
     };
     assert_eq!(failed(1).await, None);

@@ -18,6 +18,10 @@ pub(super) const DOCUMENTS: &[(&str, &str)] = &[
         "plan",
         "A blob: the training plan, named by the ledger and by white papers. Canonical JSON without a signature.",
     ),
+    (
+        "agreement",
+        "A blob for each sealed round, named by the ledger where a public round has the hash of its sum. Canonical JSON without a signature of its own.",
+    ),
     ("consent-policy", "A blob for each dataset, named by the ledger."),
     ("consent-decision", "A blob for each answer of an owner to a white paper."),
     ("validation-report", "A blob for each dataset, named by the ledger."),
@@ -256,6 +260,12 @@ pub const TABLE: &[Row] = &[
         Recomputed,
         "header, updates and partial sums of the round",
     ),
+    row(
+        "result.json",
+        &["rounds[*].basis", "rounds[*].disagree[*]"],
+        Recomputed,
+        "the sum, where it is public; where it is sealed, the agreement of its enclaves",
+    ),
     row("result.json", &["rounds[*].milliseconds", "seconds"], Claimed, "wall time: nobody else measured it"),
     row(
         "result.json",
@@ -397,6 +407,25 @@ pub const TABLE: &[Row] = &[
         ],
         Recomputed,
         "the hash that the proposal and the white paper name; computation, survivors, committee and programs are those of the rounds",
+    ),
+    row("agreement", &["format"], Recomputed, "the format that this program reads"),
+    row(
+        "agreement",
+        &["statements[*].donor", "statements[*].signature"],
+        Recomputed,
+        "the donors in the sum, each with the attested enclave that the header names; more than half of them have to say the same",
+    ),
+    row(
+        "agreement",
+        &["statements[*].state", "statements[*].next"],
+        Signed("the donor's enclave"),
+        "the state on the ledger and the next header; what was released at the end. What is behind a keyed name only enclaves and auditors see",
+    ),
+    row(
+        "agreement",
+        &["statements[*].wrong[*]"],
+        Signed("the donor's enclave"),
+        "nothing: what one enclave could not read of what a member has sealed",
     ),
     row(
         "consent-policy",

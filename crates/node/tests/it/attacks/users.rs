@@ -181,6 +181,7 @@ async fn to_read_the_score_of_every_patient_off_a_fine_histogram() {
         }
         match step {
             Step::Next(next) => model.training = next,
+            Step::NoModel => panic!("the sums are public"),
             Step::Finished(_) => {
                 let (sum, _) = transcript.open().unwrap();
                 let rows = 3 * 24;

@@ -238,7 +238,7 @@ impl Left {
     /// What fails for somebody who has no folder, but the ledger and the public blobs.
     pub async fn failures_of_the_model(&self) -> Vec<(&'static str, String)> {
         let source = Source::Chain { dir: self.folder.ledger(), directory: None };
-        let report = verify_model(&source, &self.folder.blobs(), 1, &mut |_| {}).await.unwrap();
+        let report = verify_model(&source, &self.folder.blobs(), 1, None, &mut |_| {}).await.unwrap();
         let failed = report.checks.into_iter().filter(|c| c.outcome == Outcome::Fails);
         failed.map(|c| (c.name, c.detail)).collect()
     }
