@@ -16,7 +16,7 @@ use histone_enclave::method::{HostedMethod, blocks};
 use histone_enclave::program::{Limits, Program};
 use histone_program_linear::Linear;
 use histone_program_logistic::Logistic;
-use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
+use histone_program_sdk::config::{Config, Feature, Kind, Least, Missing, Outcome};
 use histone_program_sdk::data::{Block, Data};
 use histone_program_sdk::entries;
 use histone_program_sdk::method::{Method, Next, Opened};
@@ -73,8 +73,9 @@ fn config(features: usize, yes_no: bool) -> Config {
         },
         missing: Missing::Mean {},
         holdout: 0.2,
-        // Of `linear` the ridge; of `logistic` ridge, rounds, tolerance, bins, separated.
-        values: if yes_no { vec![1.0, 40.0, 1e-9, 64.0, 0.0] } else { vec![1.0] },
+        least: Least::default(),
+        // Of `linear` ridge and largest weight; of `logistic` ridge, rounds, tolerance, bins, separated, longest step, largest weight.
+        values: if yes_no { vec![1.0, 40.0, 1e-9, 64.0, 0.0, 10.0, 50.0] } else { vec![1.0, 1000.0] },
     }
 }
 

@@ -491,7 +491,7 @@ mod tests {
     #[test]
     fn the_manifest_of_a_method_is_read() {
         let manifest = Manifest::read(LOGISTIC.as_bytes()).unwrap();
-        assert_eq!((manifest.name.as_str(), manifest.config.len()), ("logistic", 5));
+        assert_eq!((manifest.name.as_str(), manifest.config.len()), ("logistic", 7));
         let ridge = &manifest.config[0];
         assert_eq!(ridge.number(SettingValue::Number(0.5)), Ok(0.5));
         assert!(ridge.number(SettingValue::Number(-1.0)).is_err());

@@ -1,8 +1,9 @@
 //! The plan of a training from its document, for a method at hand.
 
 use histone_federation::plan::Plan;
-use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
+use histone_program_sdk::config::{Config, Feature, Kind, Least, Missing, Outcome};
 use histone_program_sdk::method::Stage;
+use histone_protocol::disclosure::Sums;
 use histone_protocol::plan::{ColumnKind, MissingCells, PlanDocument, PlanOutcome, PlanStage};
 
 use crate::method::HostedMethod;
@@ -86,6 +87,14 @@ fn config_of(document: &PlanDocument, method: &HostedMethod) -> Result<Config, S
             MissingCells::Median => Missing::Median {},
         },
         holdout: document.holdout,
+        least: Least {
+            // Whoever sees a sealed sum has been appraised: the part of a site is seen by nobody.
+            site: match document.disclosure.sums {
+                Sums::Sealed => 0,
+                Sums::PublicExact | Sums::Noised => document.least,
+            },
+            sum: document.least,
+        },
         values: manifest.config.iter().map(|s| value(&s.name)).collect::<Result<_, _>>()?,
     };
     manifest.takes(&config)?;

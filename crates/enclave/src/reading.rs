@@ -74,7 +74,8 @@ pub const LEAST_ROWS: usize = 20;
 /// The rows of a dataset as a method takes them: the features of its configuration, then the outcome, and a draw of each row. A draw
 /// follows from the whole row alone, so that it is the same in every training (sums of one table over other rows would tell these
 /// apart) and no salt makes another one. An error says what of the configuration does not fit the dataset: its columns, or that it
-/// picks out a few rows by what is missing, or a few values by a range.
+/// picks out a few rows by what is missing, or a few values by a range; or that a value is missing where it refuses these. What is
+/// looked for here is what no round may refuse for: a refusal there would tell of a row.
 pub fn rows_of(table: &Table, config: &Config) -> Result<Vec<Arc<[u8]>>, String> {
     let places = places(table.columns(), config)?;
     let present = |feature: Option<&Feature>, v: f64| {
@@ -88,6 +89,24 @@ pub fn rows_of(table: &Table, config: &Config) -> Result<Vec<Arc<[u8]>>, String>
             feature.is_some() && !whole || present(feature, row[place])
         })
     };
+    let of_outcome = |row: &[f64]| places[config.features.len()..].iter().all(|&place| !row[place].is_nan());
+    for row in table.values().chunks_exact(table.columns().len()).filter(|row| of_outcome(row)) {
+        if config.missing == (Missing::Refuse {})
+            && let Some((x, _)) =
+                config.features.iter().zip(&places).find(|&(x, &place)| !present(Some(x), row[place]))
+        {
+            return Err(format!(
+                "the plan refuses missing values, and `{}` has one in the dataset; fill it, leave its row out or agree to a plan that \
+                 fills",
+                x.name
+            ));
+        }
+        if let (Outcome::EventTime { time, .. }, true) =
+            (&config.outcome, row[places[config.features.len()]] < 0.0)
+        {
+            return Err(format!("`{time}` is below 0 in the dataset, where the plan reads a time"));
+        }
+    }
     let rows: Vec<&[f64]> = table.values().chunks_exact(table.columns().len()).filter(used).collect();
     let left = rows.len();
     if left < LEAST_ROWS {
@@ -167,6 +186,7 @@ mod tests {
             outcome: Outcome::YesNo { name: "y".into() },
             missing: Missing::Drop {},
             holdout: 0.0,
+            least: Default::default(),
             values: vec![],
         }
     }
@@ -180,6 +200,15 @@ mod tests {
             let told = rows_of(table, &config).unwrap_err();
             assert!(told.contains(why), "{told}");
         };
+        // What no round may refuse for is refused here: a gap where the plan takes none, but not one of a row that is left out anyway.
+        let strict = Config { missing: Missing::Refuse {}, ..config() };
+        let with_gap = |row: usize, without_outcome| {
+            let mut values = table(without_outcome).values().to_vec();
+            values[3 * row] = f64::NAN;
+            Table::new(table(0).columns().to_vec(), values).unwrap()
+        };
+        assert!(rows_of(&table(0), &strict).is_ok() && rows_of(&with_gap(2, 4), &strict).is_ok());
+        refused(&with_gap(5, 4), strict, "refuses missing values, and `a` has one in the dataset; fill it");
         refused(&table(31 - LEAST_ROWS), config(), "leaves 19 rows of the dataset; 20 are the least");
         let mut one = config();
         one.features[1].zero_is_missing = true;

@@ -52,7 +52,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let (secret1, secret2) = (Root::from_bytes([1; 32]), Root::from_bytes([2; 32]));
 //! # let (sealer, unsealer) = (NoEncryption, NoEncryption);
-//! # let config = Config { features: vec![], outcome: Outcome::YesNo { name: "y".into() }, missing: Missing::Drop {}, holdout: 0.0, values: vec![] };
+//! # let config = Config { features: vec![], outcome: Outcome::YesNo { name: "y".into() }, missing: Missing::Drop {}, holdout: 0.0, least: Least::default(), values: vec![] };
 //! let agenda = vec![Stage::new("sum", 2, 1)];
 //! let training = Training::start(Mean, Plan { method: [3; 32], config, agenda, sums: Sums::PublicExact, model: Release::Public, min_survivors: 2 })?;
 //! let header = RoundHeader::new(RoundFields {

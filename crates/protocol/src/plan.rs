@@ -12,6 +12,12 @@ use crate::committee::{Committee, CommitteeError};
 use crate::disclosure::{Disclosure, DisclosureError};
 use crate::hash::blob_hash;
 
+/// How many rows are too few, where a study does not say it.
+pub const LEAST: u32 = 5;
+
+/// The largest minimum that a plan may have: with a larger one the smallest site that may take part would be none.
+pub const MOST_LEAST: u32 = 20;
+
 /// Version of the document.
 pub const FORMAT: &str = "histone-plan/3";
 
@@ -112,6 +118,8 @@ pub struct PlanDocument {
     pub settings: BTreeMap<String, f64>,
     /// The stages of the training in their order, as the method gives them for this configuration.
     pub agenda: Vec<PlanStage>,
+    /// How many rows are too few: nothing is released that rests on fewer, and where everybody sees sums no site's part of one does.
+    pub least: u32,
     /// A round with fewer donors fails.
     pub min_survivors: u16,
     /// Fewest members that the committee may have when the training starts.
@@ -146,6 +154,9 @@ pub enum PlanDocumentError {
     /// No committee of these numbers.
     #[error("the committee of the training plan is refused")]
     Committee(#[from] CommitteeError),
+    /// A minimum that protects nobody, or leaves nobody.
+    #[error("the training plan calls fewer than {0} rows too few; 1 to {MOST_LEAST} are possible")]
+    Least(u32),
     /// A round in which nobody could answer.
     #[error("the training plan gives {seconds} s for {what}; {least} s are the least")]
     NoTime {
@@ -196,6 +207,9 @@ impl PlanDocument {
         }
         plan.committee()?;
         plan.disclosure.check()?;
+        if !(1..=MOST_LEAST).contains(&plan.least) {
+            return Err(PlanDocumentError::Least(plan.least));
+        }
         let times = [(plan.round_seconds, 1, "a round"), (plan.opening_seconds, SHORTEST, "opening a round")];
         for (seconds, least, what) in times {
             if seconds < least {
@@ -219,7 +233,7 @@ mod tests {
     fn plan() -> PlanDocument {
         PlanDocument {
             format: FORMAT.into(),
-            method: "logistic 1.0.0".into(),
+            method: "logistic 1.1.0".into(),
             features: vec![PlanFeature {
                 name: "age".into(),
                 kind: ColumnKind::Range([0.0, 120.0]),
@@ -233,6 +247,7 @@ mod tests {
                 PlanStage { stage: "describe".into(), numbers: 8, rounds: 1 },
                 PlanStage { stage: "newton".into(), numbers: 6, rounds: 50 },
             ],
+            least: LEAST,
             min_survivors: 3,
             committee_members: 7,
             colluders: 1,
@@ -315,6 +330,10 @@ mod tests {
         assert!(
             refused(&PlanDocument { disclosure: noised, ..plan() }).contains("noised sums are not built yet")
         );
+        for least in [0, MOST_LEAST + 1] {
+            let told = refused(&PlanDocument { least, ..plan() });
+            assert!(told.contains("rows too few; 1 to 20 are possible"), "{told}");
+        }
         assert!(refused(&PlanDocument { format: "x".into(), ..plan() }).contains("this version reads"));
     }
 }

@@ -2,7 +2,7 @@
 
 use histone_program_linear::Linear;
 use histone_program_logistic::Logistic;
-use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
+use histone_program_sdk::config::{Config, Feature, Kind, Least, Missing, Outcome};
 use histone_program_sdk::data::{Block, Data};
 use histone_program_sdk::method::{Ask, Done, Method, Next, Opened, Progress, Stage};
 use histone_program_sdk::model::Model;
@@ -125,8 +125,9 @@ fn config(yes_no: bool, missing: Missing) -> Config {
         },
         missing,
         holdout: 0.3,
-        // Of `linear` the ridge; of `logistic` ridge, rounds, tolerance, bins, separated.
-        values: if yes_no { vec![1.0, 40.0, 1e-9, 8.0, 0.0] } else { vec![0.5] },
+        least: Least { site: 0, sum: 5 },
+        // Of `linear` ridge and largest weight; of `logistic` ridge, rounds, tolerance, bins, separated, longest step, largest weight.
+        values: if yes_no { vec![1.0, 40.0, 1e-9, 8.0, 0.0, 10.0, 50.0] } else { vec![0.5, 1000.0] },
     }
 }
 

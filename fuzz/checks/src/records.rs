@@ -113,7 +113,7 @@ fn plan() -> PlanDocument {
     let feature = |name: &str, kind| PlanFeature { name: name.into(), kind, zero_is_missing: false };
     PlanDocument {
         format: FORMAT.into(),
-        method: "logistic 1.0.0".into(),
+        method: "logistic 1.1.0".into(),
         features: vec![
             feature("age", ColumnKind::Range([0.0, 120.5])),
             feature("sex", ColumnKind::Levels(vec!["f".into(), "m".into()])),
@@ -123,6 +123,7 @@ fn plan() -> PlanDocument {
         holdout: 0.2,
         settings: [("ridge".into(), 1e-9)].into(),
         agenda: vec![PlanStage { stage: "describe".into(), numbers: 10, rounds: 1 }],
+        least: 5,
         min_survivors: 3,
         committee_members: 7,
         colluders: 1,

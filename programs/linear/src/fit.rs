@@ -97,8 +97,12 @@ impl Fitted {
         })?;
         let right: Vec<f64> = active.iter().map(|&i| products[i]).collect();
         let mut weights = vec![0.0; p];
+        let most = design.config.value(setting::MAX_WEIGHT);
         for (&i, w) in active.iter().zip(factor.solve(&right)) {
-            weights[i] = w;
+            if !w.is_finite() {
+                return Err(Refusal::because("a weight is not finite: the sums of the fit cannot be true"));
+            }
+            weights[i] = if w.abs() > most { most.copysign(w) } else { w };
         }
         // With M = X'X + R the covariance is M^-1 X'X M^-1 = M^-1 - M^-1 R M^-1.
         let diagonal = factor.inverse_diagonal();

@@ -6,6 +6,8 @@
 //! | fit | `X'X`, `X'y`, `y'y` over the training rows | the weights and, with the next, their standard errors |
 //! | judge | squared errors of the training and, when there are enough, of the judging rows | residual spread, R2 |
 //!
+//! No weight on the standardized scale gets beyond `max_weight`, whatever the sums say: sites may lie.
+//!
 //! The outcome is taken on the scale of its range, and errors are summed up in a round of their own: `y'y - b'X'y` would lose the
 //! digits of a good fit.
 
@@ -19,7 +21,7 @@ use histone_program_sdk::math::dot;
 use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened, Stage};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::refusal::Refusal;
-use histone_program_sdk::tabular::{self, Design, LEAST_JUDGING, Part, Preparation};
+use histone_program_sdk::tabular::{self, Design, Part, Preparation};
 use histone_program_sdk::wire;
 
 pub use fit::Fitted;
@@ -33,6 +35,7 @@ histone_program_sdk::answer!(Linear);
 /// Positions of the settings in the manifest.
 pub(crate) mod setting {
     pub const RIDGE: usize = 0;
+    pub const MAX_WEIGHT: usize = 1;
 }
 
 /// The method.
@@ -129,7 +132,7 @@ impl Method for Linear {
                     design: fitted.design.asked(),
                     weights: fitted.weights.clone(),
                     mean: fitted.mean,
-                    judging: fitted.described.judging >= LEAST_JUDGING,
+                    judging: fitted.described.judges(&fitted.design),
                 };
                 Ask::new("judge", &question, judge::segments())
             }

@@ -3,7 +3,6 @@
 use histone_program_sdk::method::{Done, Fact};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::stats::{student_t_quantile, two_sided_t};
-use histone_program_sdk::tabular::LEAST_JUDGING;
 
 use crate::{Fitted, Judged, scale, setting};
 
@@ -43,22 +42,6 @@ pub(crate) fn done(fitted: &Fitted, judged: &Judged) -> Done {
     let d = &fitted.described;
     let r2 = judged.training.r2();
     let adjusted = 1.0 - (1.0 - r2) * (fitted.rows - 1.0) / df;
-    let mut columns_fact = Fact::table(
-        "columns",
-        "What the training rows have in each feature",
-        &["feature", "present", "missing", "outside of the range"],
-    );
-    for (i, x) in design.config.features.iter().enumerate() {
-        let (present, rows) = (d.present[i] as f64, d.rows as f64);
-        columns_fact.row(vec![
-            x.name.as_str().into(),
-            present.into(),
-            (rows - present).into(),
-            (d.clipped[i] as f64).into(),
-        ]);
-    }
-    let constant: Vec<&str> =
-        columns.iter().zip(&design.sd).filter(|(_, sd)| **sd == 0.0).map(|(c, _)| c.name.as_str()).collect();
     let mut facts = vec![
         Fact::single("rows", "Rows that were trained on", fitted.rows),
         Fact::single(
@@ -76,31 +59,13 @@ pub(crate) fn done(fitted: &Fitted, judged: &Judged) -> Done {
         Fact::single("residual spread", "Standard deviation of the errors, in units of the outcome", spread),
         Fact::single("degrees of freedom", "Rows less parameters", df),
         table,
-        columns_fact,
     ];
-    if d.judging >= LEAST_JUDGING {
+    if d.judges(design) {
         facts.insert(1, Fact::single("judging rows", "Rows that judge the model", judged.judging.rows));
-    } else {
-        let says = "Judging rows below which nothing is asked of them";
-        facts.push(Fact::single("too few to judge", says, LEAST_JUDGING as f64));
     }
-    if design.config.holdout == 0.0 {
-        facts.push(Fact::single("held out", "The training rows judge the model, which flatters it", "none"));
-    }
-    if d.without_outcome > 0 {
-        facts.push(Fact::single(
-            "without outcome",
-            "Rows that have no outcome and were left out",
-            d.without_outcome as f64,
-        ));
-    }
-    if !constant.is_empty() {
-        let says = "Columns that are the same in all rows and say nothing";
-        let mut fact = Fact::table("constant", says, &["column"]);
-        constant.into_iter().for_each(|name| fact.row(vec![name.into()]));
-        facts.push(fact);
-    }
-    let model = Model::new("linear", "1.0.0", design.config.clone());
+    facts.extend(d.facts(design));
+    facts.extend(design.at_the_bound(&fitted.weights, design.config.value(setting::MAX_WEIGHT)));
+    let model = Model::new("linear", "1.1.0", design.config.clone());
     let model = design
         .keep_in(model.with("weights", fitted.weights.clone()))
         .with("coefficients", coefficients)

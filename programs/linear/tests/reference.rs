@@ -6,10 +6,11 @@
 mod tables;
 
 use histone_program_linear::Linear;
-use histone_program_sdk::config::{Config, Feature, Kind, Outcome};
-use histone_program_sdk::method::{Answer, Method};
+use histone_program_sdk::config::{Config, Feature, Kind, Least, Outcome};
+use histone_program_sdk::method::{Answer, Done, Method, Next, Opened};
+use histone_program_sdk::wire::Wire;
 use tables::{
-    Table, blocks, compare, missing, number, of_patients, patients, reference, train, tumours, value,
+    Table, blocks, compare, fact, missing, number, of_patients, patients, reference, train, tumours, value,
 };
 
 fn config(features: Vec<Feature>, outcome: &str, tables: &[Table], ridge: f64, missing_as: &str) -> Config {
@@ -19,7 +20,8 @@ fn config(features: Vec<Feature>, outcome: &str, tables: &[Table], ridge: f64, m
         outcome: Outcome::Number { name: outcome.into(), low, high },
         missing: missing(missing_as),
         holdout: 0.0,
-        values: vec![ridge],
+        least: Least::default(),
+        values: vec![ridge, 1000.0],
     }
 }
 
@@ -117,4 +119,38 @@ fn too_few_rows_and_wrong_settings_are_said() {
     tables.iter_mut().for_each(|t| t.rows.clear());
     let error = train::<Linear>(&few, &tables).unwrap_err();
     assert!(error.contains("no site has a row"), "{error}");
+}
+
+/// Sites that send what they like do not move a weight further than the plan says.
+#[test]
+fn to_drive_weights_to_1e12() {
+    let tables = patients();
+    let config = config(of_patients(&tables), "pressure", &tables, 0.0, "mean");
+    let sites: Vec<_> = tables.iter().map(|t| blocks(t, &config)).collect();
+    let trained = |lie: f64| {
+        let mut state = Linear::begin(config.clone()).unwrap();
+        loop {
+            let ask = match Linear::next(&state).unwrap() {
+                Next::Ask { ask } => ask,
+                Next::Done { done } => return done,
+            };
+            let mut sums = vec![0.0; ask.len()];
+            for site in &sites {
+                let question = Wire::from_bytes(&ask.question).unwrap();
+                sums.iter_mut().zip(Linear::site(question, site).unwrap()).for_each(|(s, v)| *s += v);
+            }
+            if ask.stage == "fit" {
+                // The product of one column and the outcome: behind it stand those of the others, and the outcome's square.
+                let place = sums.len() - 3;
+                sums[place] += lie;
+            }
+            state = Linear::advance(state, Opened { donors: vec![1, 2, 3], sums }).unwrap();
+        }
+    };
+    let largest = |done: &Done| done.model.array("weights").iter().fold(0.0_f64, |most, w| most.max(w.abs()));
+    let honest = trained(0.0);
+    assert!(largest(&honest) < 10.0 && honest.facts.iter().all(|f| f.name != "at the bound"));
+    let lied = trained(1e12);
+    assert_eq!(largest(&lied), 1000.0);
+    assert!(!fact(&lied, "at the bound").rows.is_empty());
 }

@@ -162,10 +162,10 @@ impl Fit {
         for (&i, s) in active.iter().zip(factor.solve(&right)) {
             step[i] = s;
         }
-        let weights = add(&self.weights, &step);
-        if weights.iter().any(|w| !w.is_finite()) {
+        if step.iter().any(|s| !s.is_finite()) {
             return Err(Refusal::because("a Newton step is not finite"));
         }
+        let (step, weights) = self.bounded(step);
         let converged = largest(&step) < tolerance;
         if !converged && self.setting(setting::SEPARATED) != 1.0 {
             let next = Fit { weights: weights.clone(), ..self.clone() };
@@ -186,6 +186,24 @@ impl Fit {
         }
         let estimates = Estimates::new(self, weights, &active, &factor, converged, loss);
         Ok(State::judging(estimates))
+    }
+
+    /// The step and where it leads, within the bounds of the plan: whoever gives sums of its own choice moves no weight further. A
+    /// step that is too long goes the same way, only less far.
+    fn bounded(&self, mut step: Vec<f64>) -> (Vec<f64>, Vec<f64>) {
+        let (longest, most) = (self.setting(setting::MAX_STEP), self.setting(setting::MAX_WEIGHT));
+        let length = largest(&step);
+        if length > longest {
+            step.iter_mut().for_each(|s| *s *= longest / length);
+        }
+        let mut weights = add(&self.weights, &step);
+        for ((w, s), from) in weights.iter_mut().zip(&mut step).zip(&self.weights) {
+            if w.abs() > most {
+                *w = most.copysign(*w);
+                *s = *w - from;
+            }
+        }
+        (step, weights)
     }
 
     /// The column that can move the log odds of a row furthest, among its plausible values, and by how much from the middle.

@@ -4,10 +4,12 @@
 //! |---|---|---|
 //! | describe, ranks | see [`histone_program_sdk::tabular`] | the design |
 //! | newton | gradient of the log-likelihood, curvature `X'WX`, sum of log losses at the current weights | the next weights; at the end their standard errors |
-//! | judge | rows by outcome and predicted probability, when there are enough | area under the curve, calibration, Brier score |
+//! | spread | how many judging rows have which predicted log odds, when there are enough | borders of bins, each with no fewer than the minimum |
+//! | judge | rows by outcome and bin | area under the curve, calibration, Brier score |
 //!
 //! A step that makes the penalized loss larger is halved. When the donors of a round are not those of the round before, losses
-//! are not compared: they are of other rows.
+//! are not compared: they are of other rows. No step moves a weight on the standardized scale by more than `max_step`, and no weight
+//! gets beyond `max_weight`, whatever the sums say: sites may lie.
 //!
 //! **Separation.** When columns tell the classes apart without an error, the loss falls towards zero and weights grow without end:
 //! nothing is estimated then. It shows when a row's log odds could pass 30 although the loss still falls; the training then ends
@@ -23,7 +25,7 @@ use histone_program_sdk::math::{dot, logistic};
 use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened, Stage};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::refusal::Refusal;
-use histone_program_sdk::tabular::{self, Design, LEAST_JUDGING, Preparation, bins_for};
+use histone_program_sdk::tabular::{self, Design, Preparation};
 use histone_program_sdk::wire;
 
 pub use fit::Fit;
@@ -42,6 +44,8 @@ pub(crate) mod setting {
     pub const TOLERANCE: usize = 2;
     pub const BINS: usize = 3;
     pub const SEPARATED: usize = 4;
+    pub const MAX_STEP: usize = 5;
+    pub const MAX_WEIGHT: usize = 6;
 }
 
 /// The method.
@@ -62,10 +66,17 @@ wire! {
             /// How far.
             fit: Fit,
         },
+        /// Bins are looked for.
+        Spreading {
+            /// What was found.
+            estimates: Estimates,
+        },
         /// The model is judged.
         Judging {
             /// What was found.
             estimates: Estimates,
+            /// Borders of the bins.
+            cuts: Vec<f64>,
         },
         /// The end.
         Finished {
@@ -93,13 +104,22 @@ wire! {
             /// Where.
             weights: Vec<f64>,
         },
+        /// Which log odds it predicts.
+        Spread {
+            /// The design.
+            design: Design,
+            /// The model.
+            weights: Vec<f64>,
+        },
         /// How the model does.
         Judge {
             /// The design.
             design: Design,
             /// The model.
             weights: Vec<f64>,
-            /// Bins of probability.
+            /// Borders of the bins of log odds.
+            cuts: Vec<f64>,
+            /// Bins that there is room for.
             bins: u32,
         },
     }
@@ -108,9 +128,9 @@ wire! {
 impl State {
     /// Judging, or the end where too few rows would judge.
     fn judging(estimates: Estimates) -> Self {
-        match estimates.described.judging {
-            rows if rows < LEAST_JUDGING => State::Finished { judged: Judged::too_few(rows), estimates },
-            _ => State::Judging { estimates },
+        match estimates.described.judges(&estimates.design) {
+            true => State::Spreading { estimates },
+            false => State::Finished { judged: Judged::too_few(estimates.described.judging), estimates },
         }
     }
 }
@@ -124,7 +144,8 @@ impl Method for Logistic {
         // A host has checked that it is a whole number; what is none has no round, which no host takes.
         let rounds = config.value(setting::ROUNDS) as u32;
         agenda.push(Stage { rounds, ..Stage::once("newton", &fit::segments(tabular::width(config))) });
-        agenda.push(Stage::once("judge", &judge::segments(bins(config))));
+        agenda.push(Stage::once("spread", &judge::spread_segments()));
+        agenda.push(Stage::once("judge", &judge::segments(judge::bins(config))));
         Ok(agenda)
     }
 
@@ -144,11 +165,16 @@ impl Method for Logistic {
                 let question = Question::Newton { design: fit.design.asked(), weights: fit.weights.clone() };
                 Ask::new("newton", &question, fit::segments(fit.design.width()))
             }
-            State::Judging { estimates } => {
-                let bins = bins(&estimates.design.config);
+            State::Spreading { estimates } => {
+                let (design, weights) = (estimates.design.asked(), estimates.weights.clone());
+                Ask::new("spread", &Question::Spread { design, weights }, judge::spread_segments())
+            }
+            State::Judging { estimates, cuts } => {
+                let bins = judge::bins(&estimates.design.config);
                 let question = Question::Judge {
                     design: estimates.design.asked(),
                     weights: estimates.weights.clone(),
+                    cuts: cuts.clone(),
                     bins,
                 };
                 Ask::new("judge", &question, judge::segments(bins))
@@ -171,13 +197,23 @@ impl Method for Logistic {
                             rows - yes
                         )));
                     }
+                    if design.config.few(yes) || design.config.few(rows - yes) {
+                        return Err(Refusal::because(format!(
+                            "all sites together have fewer than the plan's minimum of {} rows with a yes, or with a no, to train on",
+                            design.config.least.sum
+                        )));
+                    }
                     Ok(State::Fitting { fit: Fit::new(described, design) })
                 }
                 preparation => Ok(State::Preparing { preparation }),
             },
             State::Fitting { fit } => fit.advance(opened),
-            State::Judging { estimates } => {
-                let judged = Judged::read(&opened.sums)?;
+            State::Spreading { estimates } => {
+                let cuts = judge::cuts(&estimates.design.config, estimates.weights[0], &opened.sums)?;
+                Ok(State::Judging { estimates, cuts })
+            }
+            State::Judging { estimates, .. } => {
+                let judged = Judged::read(&estimates.design.config, &opened.sums)?;
                 Ok(State::Finished { estimates, judged })
             }
             State::Finished { .. } => Err(Refusal::because("the training is over")),
@@ -188,7 +224,11 @@ impl Method for Logistic {
         match question {
             Question::Prepare { question } => tabular::site(&question, data),
             Question::Newton { design, weights } => fit::site(&design, &weights, data),
-            Question::Judge { design, weights, bins } => judge::site(&design, &weights, bins, data),
+            // The log odds of the average row are in the middle of all.
+            Question::Spread { design, weights } => judge::spread(&design, &weights, weights[0], data),
+            Question::Judge { design, weights, cuts, bins } => {
+                judge::site(&design, &weights, &cuts, bins, data)
+            }
         }
     }
 
@@ -196,11 +236,6 @@ impl Method for Logistic {
         let (design, weights) = read(model)?;
         judge::report(&design, weights, data)
     }
-}
-
-/// Bins that judging rows are counted in.
-fn bins(config: &Config) -> u32 {
-    bins_for(config.value(setting::BINS) as u32)
 }
 
 /// Design and weights of a model.

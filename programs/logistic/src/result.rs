@@ -5,7 +5,7 @@ use histone_program_sdk::matrix::{Factor, Gram};
 use histone_program_sdk::method::{Done, Fact};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::stats::{normal_quantile, two_sided_normal};
-use histone_program_sdk::tabular::{Described, Design, LEAST_JUDGING};
+use histone_program_sdk::tabular::{Described, Design};
 use histone_program_sdk::wire;
 
 use crate::{Fit, Judged, setting};
@@ -74,7 +74,7 @@ impl Estimates {
 
     fn model(&self) -> Model {
         let d = &self.design;
-        d.keep_in(Model::new("logistic", "1.0.0", d.config.clone()).with("weights", self.weights.clone()))
+        d.keep_in(Model::new("logistic", "1.1.0", d.config.clone()).with("weights", self.weights.clone()))
             .with("coefficients", self.coefficients.clone())
             .with("standard errors", self.errors.clone())
     }
@@ -116,33 +116,13 @@ pub(crate) fn done(estimates: &Estimates, judged: &Judged) -> Done {
         row.extend(numbers.map(Into::into));
         coefficients.row(row);
     }
-    let d = &estimates.described;
-    let mut columns_fact = Fact::table(
-        "columns",
-        "What the training rows have in each feature, as the first round counted them",
-        &["feature", "present", "missing", "outside of the range"],
-    );
-    for (i, x) in estimates.design.config.features.iter().enumerate() {
-        let (present, rows) = (d.present[i] as f64, d.rows as f64);
-        columns_fact.row(vec![
-            x.name.as_str().into(),
-            present.into(),
-            (rows - present).into(),
-            (d.clipped[i] as f64).into(),
-        ]);
-    }
-    let constant: Vec<&str> = columns
-        .iter()
-        .zip(&estimates.design.sd)
-        .filter(|(_, sd)| **sd == 0.0)
-        .map(|(c, _)| c.name.as_str())
-        .collect();
+    let (d, design) = (&estimates.described, &estimates.design);
     let mut facts = vec![
         Fact::single("rows", "Rows to train on, as the first round counted them", d.rows as f64),
         Fact::single("positives", "Those with a yes", d.positives as f64),
         Fact::single(
             "auc",
-            "Area under the curve on the judging rows, counted in bins of probability",
+            "Area under the curve on the judging rows, counted in bins of log odds",
             judged.auc,
         ),
         Fact::single(
@@ -164,32 +144,12 @@ pub(crate) fn done(estimates: &Estimates, judged: &Judged) -> Done {
             if estimates.converged { "yes" } else { "no" },
         ),
         coefficients,
-        columns_fact,
     ];
-    if judged.rows >= LEAST_JUDGING as f64 {
+    if d.judges(design) {
         facts.insert(2, Fact::single("judging rows", "Rows that judge the model", judged.rows));
-    } else {
-        facts.push(Fact::single(
-            "too few to judge",
-            "Judging rows below which nothing is asked of them",
-            LEAST_JUDGING as f64,
-        ));
     }
-    if estimates.design.config.holdout == 0.0 {
-        facts.push(Fact::single("held out", "The training rows judge the model, which flatters it", "none"));
-    }
-    if d.without_outcome > 0 {
-        facts.push(Fact::single(
-            "without outcome",
-            "Rows that have no outcome and were left out",
-            d.without_outcome as f64,
-        ));
-    }
-    if !constant.is_empty() {
-        let says = "Columns that are the same in all rows and say nothing";
-        let mut fact = Fact::table("constant", says, &["column"]);
-        constant.into_iter().for_each(|name| fact.row(vec![name.into()]));
-        facts.push(fact);
-    }
+    facts.extend(d.facts(design));
+    let most = design.config.value(setting::MAX_WEIGHT);
+    facts.extend(design.at_the_bound(&estimates.weights, most));
     Done { model: estimates.model(), facts }
 }

@@ -6,7 +6,7 @@
 mod tables;
 
 use histone_program_logistic::{Estimates, Logistic, Question, State};
-use histone_program_sdk::config::{Config, Outcome};
+use histone_program_sdk::config::{Config, Least, Outcome};
 use histone_program_sdk::method::{Answer, Ask, Method, Next, Opened};
 use histone_program_sdk::wire::Wire;
 use tables::{Table, blocks, compare, fact, missing, number, of_patients, patients, train, tumours, value};
@@ -22,7 +22,8 @@ fn config(
         outcome: Outcome::YesNo { name: outcome.into() },
         missing: missing(missing_as),
         holdout: 0.0,
-        values: vec![ridge, 50.0, 1e-9, 100.0, 0.0],
+        least: Least::default(),
+        values: vec![ridge, 50.0, 1e-9, 100.0, 0.0, 10.0, 50.0],
     }
 }
 
@@ -37,7 +38,7 @@ fn tumours_as_statsmodels_has_them() {
     let (done, rounds) = train::<Logistic>(&config(few.into(), "malignant", 0.0, "refuse"), &tables).unwrap();
     assert!(compare(&done, "tumours") < 1e-9, "{:e}", compare(&done, "tumours"));
     assert_eq!((value(&done, "rows"), value(&done, "positives")), (560.0, 208.0));
-    assert!((6..12).contains(&rounds), "{rounds}");
+    assert!((7..13).contains(&rounds), "{rounds}");
     let all = config(all_tumour_features(&tables), "malignant", 2.5, "refuse");
     let (done, _) = train::<Logistic>(&all, &tables).unwrap();
     let worst = compare(&done, "tumours ridge 2.5");
@@ -61,7 +62,7 @@ fn separation_is_said_in_plain_words() {
     let all = config(all_tumour_features(&tables), "malignant", 0.0, "refuse");
     let error = train::<Logistic>(&all, &tables).unwrap_err();
     assert!(error.contains("tell yes from no without an error") && error.contains("`ridge`"), "{error}");
-    let insisted = Config { values: vec![0.0, 8.0, 1e-9, 100.0, 1.0], ..all };
+    let insisted = Config { values: vec![0.0, 8.0, 1e-9, 100.0, 1.0, 10.0, 50.0], ..all };
     let (done, _) = train::<Logistic>(&insisted, &tables).unwrap();
     assert!(value(&done, "auc") > 0.99);
 }
@@ -135,7 +136,7 @@ fn judging(config: &Config, tables: &[Table]) -> (Estimates, Ask) {
     let mut state = Logistic::begin(config.clone()).unwrap();
     loop {
         let Next::Ask { ask } = Logistic::next(&state).unwrap() else { panic!("nobody judged") };
-        if let State::Judging { estimates } = state {
+        if let State::Judging { estimates, .. } = state {
             return (estimates, ask);
         }
         let question = || Question::from_bytes(&ask.question).unwrap();

@@ -54,7 +54,7 @@ wire! {
     /// What is done where a value is missing.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Missing {
-        /// The row is an error, and the site gives no answer.
+        /// It is an error, which is found before the rows are taken; in a round such a row is left out, since a refusal would tell of it.
         Refuse {},
         /// The row is left out.
         Drop {},
@@ -119,6 +119,18 @@ impl Outcome {
 }
 
 wire! {
+    /// How many rows are too few. What rests on fewer is no number of a group but one of persons.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Least {
+        /// Of the part of one site: a block of its numbers (a column, a level, a class, a bin) that rests on fewer rows is sent as
+        /// zeros. Binds where everybody sees sums; 0 and 1 bind nothing.
+        pub site: u32,
+        /// Of all sites together: what rests on fewer rows is not used, and not said with the result; 0 and 1 bind nothing.
+        pub sum: u32,
+    }
+}
+
+wire! {
     /// What a study fixes for a method before the first round.
     #[derive(Debug, Clone, PartialEq)]
     pub struct Config {
@@ -130,6 +142,8 @@ wire! {
         pub missing: Missing,
         /// Share of rows that are held out to judge the model, of [0, 0.9].
         pub holdout: f64,
+        /// How many rows are too few.
+        pub least: Least,
         /// The method's own settings, in the order of its manifest.
         pub values: Vec<f64>,
     }
@@ -145,6 +159,11 @@ impl Config {
     /// sums, and whoever opens one of them must see that.
     pub fn asked(&self) -> Config {
         Config { values: Vec::new(), ..self.clone() }
+    }
+
+    /// Whether a number of rows of all sites is too few to be said: not none, and below the minimum.
+    pub fn few(&self, rows: u64) -> bool {
+        rows > 0 && rows < u64::from(self.least.sum)
     }
 
     /// A setting by its position in the manifest; NaN when there is none, which no comparison lets through.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use histone_enclave::method::{HostedMethod, LocalStep, LocalTraining};
 use histone_enclave::plan::{plan_of, with_agenda};
 use histone_enclave::program::Limits;
-use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
+use histone_program_sdk::config::{Config, Feature, Kind, Least, Missing, Outcome};
 use histone_program_sdk::method::{Ask, Next, Numbers, Segment, Stage};
 use histone_program_sdk::wire::Wire;
 use histone_protocol::B256;
-use histone_protocol::disclosure::Disclosure;
+use histone_protocol::disclosure::{Disclosure, Release};
 use histone_protocol::plan::{
     ColumnKind, FORMAT, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms, PlanStage,
 };
@@ -23,6 +23,7 @@ fn config() -> Config {
         outcome: Outcome::YesNo { name: "y".into() },
         missing: Missing::Median {},
         holdout: 0.25,
+        least: Least::default(),
         values: vec![],
     }
 }
@@ -110,6 +111,7 @@ fn a_plan_has_the_agenda_of_its_method() {
         holdout: 0.25,
         settings: settings.collect(),
         agenda: vec![],
+        least: 5,
         min_survivors: 2,
         committee_members: 4,
         colluders: 1,
@@ -124,6 +126,10 @@ fn a_plan_has_the_agenda_of_its_method() {
     // Gradient, curvature and loss of two weights, in as many rounds as the setting says.
     assert_eq!((newton.numbers, newton.rounds), (2 + 3 + 1, 50));
     assert_eq!(plan.agenda.len(), document.agenda.len());
+    // Whom the minimum binds follows from who sees sums.
+    assert_eq!(plan.config.least, Least { site: 5, sum: 5 });
+    let sealed = PlanDocument { disclosure: Disclosure::sealed(Release::Public), ..document.clone() };
+    assert_eq!(plan_of(&sealed, &method).unwrap().config.least, Least { site: 0, sum: 5 });
     let other = |change: &dyn Fn(&mut Vec<PlanStage>)| {
         let mut other = document.clone();
         change(&mut other.agenda);

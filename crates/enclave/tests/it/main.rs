@@ -4,6 +4,7 @@
 
 mod admission;
 mod agenda;
+mod heart;
 mod limits;
 mod methods;
 mod programs;

@@ -172,7 +172,7 @@ fn config(outcome: Outcome, values: Vec<f64>) -> Config {
         let levels = ["no", "yes"].map(String::from).into();
         features.push(feature("died", Asked::Category { levels }));
     }
-    Config { features, outcome, missing: Missing::Median {}, holdout: 0.0, values }
+    Config { features, outcome, missing: Missing::Median {}, holdout: 0.0, least: Default::default(), values }
 }
 
 fn blocks(file: &str, config: &Config) -> Vec<Arc<[u8]>> {
@@ -243,7 +243,7 @@ fn a_dataset_is_read_as_the_plan_asks_or_not_at_all() {
 #[test]
 fn whole_numbers_and_days_in_a_regression() {
     let method = HostedMethod::new(load(&artifact("linear"), Limits::METHOD)).unwrap();
-    let config = config(Outcome::Number { name: "days".into(), low: 0.0, high: 100.0 }, vec![0.1]);
+    let config = config(Outcome::Number { name: "days".into(), low: 0.0, high: 100.0 }, vec![0.1, 1000.0]);
     method.manifest().takes(&config).unwrap();
     let trained = |files: &[String]| {
         let sites: Vec<Vec<Arc<[u8]>>> = files.iter().map(|file| blocks(file, &config)).collect();

@@ -12,7 +12,7 @@ use histone_federation::plan::Plan;
 use histone_federation::training::{Finished, Method, Step, TrainingError};
 use histone_federation::update::{Sealer, Survivor, Survivors, Unsealer, blob_hash, seal_update};
 use histone_program_logistic::Logistic;
-use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
+use histone_program_sdk::config::{Config, Feature, Kind, Least, Missing, Outcome};
 use histone_program_sdk::data::Block;
 use histone_program_sdk::method::{Ask, Method as Sdk, Next, Opened, Stage};
 use histone_program_sdk::wire::Wire;
@@ -117,8 +117,9 @@ pub fn plan(columns: usize) -> Plan {
         outcome: Outcome::YesNo { name: "y".into() },
         missing: Missing::Median {},
         holdout: 0.25,
-        // Ridge, rounds, tolerance, bins, separated.
-        values: vec![1.0, 40.0, 1e-9, 100.0, 0.0],
+        least: Least::default(),
+        // Ridge, rounds, tolerance, bins, separated, longest step, largest weight.
+        values: vec![1.0, 40.0, 1e-9, 100.0, 0.0, 10.0, 50.0],
     };
     let agenda = Native.agenda(&config).unwrap();
     Plan { method: METHOD, config, agenda, sums: Sums::PublicExact, model: Release::Public, min_survivors: 2 }

@@ -31,7 +31,7 @@ use histone_enclave::manifest::{FeatureKind, Manifest, OutcomeKind, SettingValue
 use histone_genome::table::{
     Kind as Cells, Looks, MAX_LEVELS, MissingRules, Other, RawTable, Rule, TableError, YesNo, check_levels,
 };
-use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
+use histone_program_sdk::config::{Config, Feature, Kind, Least, Missing, Outcome};
 use serde::Deserialize;
 
 use super::codes::{Keys, census, settle};
@@ -262,7 +262,15 @@ impl Settings {
         let values = self.values(manifest)?;
         let missing = self.missing.into();
         Ok(Fitted {
-            config: Config { features, outcome, missing, holdout: self.holdout, values },
+            // Whoever trains over files has all rows.
+            config: Config {
+                features,
+                outcome,
+                missing,
+                holdout: self.holdout,
+                least: Least::default(),
+                values,
+            },
             rules,
             yes,
             outcome: cells,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use histone_enclave::method::blocks;
 use histone_genome::table::{Kind as Cells, MissingRules, RawTable, TableError};
-use histone_program_sdk::config::{Feature, Kind, Outcome};
+use histone_program_sdk::config::{Feature, Kind, Missing, Outcome};
 
 use super::settings::{Fitted, Settings, SettingsError};
 
@@ -23,6 +23,18 @@ pub fn encode(
         Outcome::EventTime { time, event, .. } => {
             columns.push(column(table, time, &fitted.outcome, rules)?);
             columns.push(table.yes_no(event, &fitted.yes, rules)?);
+        }
+    }
+    // In a round nobody refuses for what is in a row.
+    let (features, outcomes) = columns.split_at(config.features.len());
+    let counts = |row: &usize| outcomes.iter().all(|column| !column[*row].is_nan());
+    for row in (0..table.rows()).filter(counts).filter(|_| config.missing == (Missing::Refuse {})) {
+        let missing = |x: &Feature, v: f64| v.is_nan() || (x.zero_is_missing && v == 0.0);
+        if let Some((x, _)) = config.features.iter().zip(features).find(|(x, column)| missing(x, column[row]))
+        {
+            let what =
+                format!("a value is missing in `{}`; fill it, or say `drop`, `mean` or `median`", x.name);
+            return Err(SettingsError::Wrong { key: "missing".into(), what });
         }
     }
     let draws: Vec<f64> = (0..table.rows()).map(|row| draw(settings.seed, site, row)).collect();

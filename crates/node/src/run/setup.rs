@@ -424,6 +424,6 @@ pub(super) fn rounds_at_most(study: &Study) -> u32 {
     let ranks = if study.table.missing == crate::study::Missing::Median { 9 } else { 0 };
     let manifest = &study.training.manifest;
     let setting = manifest.config.iter().find(|s| s.name == "rounds").map(|s| study.training.setting(s));
-    // Columns are described, filled, fitted and judged.
-    setting.map_or(manifest.limits.rounds, |rounds| 1 + ranks + rounds as u32 + 1)
+    // Columns are described, filled, fitted and judged, the last in two rounds.
+    setting.map_or(manifest.limits.rounds, |rounds| 1 + ranks + rounds as u32 + 2)
 }

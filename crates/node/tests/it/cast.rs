@@ -33,7 +33,7 @@ use histone_node::runner::Runner;
 use histone_node::trainer::{Leading, Offer, Trainer};
 use histone_node::user::User;
 use histone_node::world::{EVIDENCE_MAX_AGE, World};
-use histone_program_sdk::config::{Config, Feature, Kind, Missing, Outcome};
+use histone_program_sdk::config::{Config, Feature, Kind, Least, Missing, Outcome};
 use histone_program_sdk::method::Stage;
 use histone_protocol::consent::{AppraisalTerms, ConsentPolicy, Split, WhitePaper};
 use histone_protocol::dataset::{KeyBundle, release_aad};
@@ -92,7 +92,10 @@ fn loaded() -> Loaded {
     LOADED.get_or_init(|| Loaded::bundled("logistic").unwrap()).clone()
 }
 
-/// Three rounds: describe, one Newton step, judge.
+/// Of a plan whose sums everybody sees.
+pub const LEAST: Least = Least { site: 5, sum: 5 };
+
+/// Four rounds: describe, one Newton step, spread, judge.
 pub fn plan(min_survivors: u16) -> Plan {
     let kind = Kind::Number { low: 0.0, high: 23.0 };
     let feature = |name: &str| Feature { name: name.into(), kind: kind.clone(), zero_is_missing: false };
@@ -103,6 +106,7 @@ pub fn plan(min_survivors: u16) -> Plan {
         outcome: Outcome::YesNo { name: "y".into() },
         missing: Missing::Mean {},
         holdout: 0.0,
+        least: LEAST,
         values: defaults.collect(),
     };
     let measurement = method.program().program().measurement();
@@ -344,6 +348,7 @@ impl Cast {
             holdout: plan.config.holdout,
             settings: names.zip(plan.config.values.iter().copied()).collect(),
             agenda: plan.agenda.iter().map(stage).collect(),
+            least: plan.config.least.sum,
             min_survivors: plan.min_survivors,
             committee_members: 4,
             colluders: 1,

@@ -272,7 +272,7 @@ async fn a_failure_that_cannot_happen_is_refused() {
     let error = execute(&Study::bundled().unwrap(), &out, 1, &[("city-hospital", 99)]).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`city-hospital` cannot drop out in round 99: the training has at most 14 rounds"
+        "`city-hospital` cannot drop out in round 99: the training has at most 15 rounds"
     );
     assert!(!out.exists());
 }

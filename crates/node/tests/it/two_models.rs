@@ -11,7 +11,7 @@ use histone_protocol::U256;
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::disclosure::{Release, Sums};
 
-use crate::cast::{Cast, LINEAR, LINEAR_ANSWER, plan, refused, table};
+use crate::cast::{Cast, LEAST, LINEAR, LINEAR_ANSWER, plan, refused, table};
 use crate::strangers::left::settle;
 
 /// What is predicted first is a column of the second model, and the other way round. Their rows are not quite the same (the
@@ -38,6 +38,7 @@ async fn one_dataset_serves_two_models() {
         outcome: Outcome::Number { name: "b".into(), low: 0.0, high: 23.0 },
         missing: Missing::Mean {},
         holdout: 0.0,
+        least: LEAST,
         values: manifest.config.iter().map(|s| s.number(s.default).unwrap()).collect(),
     };
     let method = cast.loaded.method.program().program().measurement();

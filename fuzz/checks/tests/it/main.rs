@@ -48,14 +48,16 @@ fn the_committed_seeds_are_valid_and_what_the_formats_give() {
 #[test]
 fn what_is_cut_or_longer_is_refused() {
     for target in TARGETS.iter().filter(|target| target.exact) {
-        for (name, bytes) in seeds(target) {
+        let all = seeds(target);
+        for (name, bytes) in &all {
             // A long seed: its beginning, its end and some places between.
             let steps = (0..bytes.len()).step_by(bytes.len().div_ceil(300)).chain([bytes.len() - 1]);
-            for cut in steps {
+            // The end of a training begins with its model, which is whole as well.
+            for cut in steps.filter(|&cut| all.values().all(|seed| *seed != bytes[..cut])) {
                 assert!(!(target.check)(&bytes[..cut]), "{}/{name} cut at {cut} is accepted", target.name);
             }
             for more in [&[0][..], b"x", &[255; 8]] {
-                let long = [&bytes, more].concat();
+                let long = [bytes, more].concat();
                 assert!(!(target.check)(&long), "{}/{name} with more behind it is accepted", target.name);
             }
         }

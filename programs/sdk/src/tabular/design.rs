@@ -1,12 +1,12 @@
 //! Columns on one scale, and rows in it.
 
-use crate::config::{Config, Feature, Kind, Missing};
+use crate::config::{Config, Feature, Kind};
 use crate::data::Data;
 use crate::model::Model;
 use crate::refusal::Refusal;
 use crate::wire;
 
-use super::select::{Part, Selection, class};
+use super::select::{Part, Selection, class, lacks};
 
 /// Rows in a [`Batch`] at the most.
 pub const BATCH: usize = 64;
@@ -196,23 +196,19 @@ impl Design {
         let selection = Selection::of(&self.config, data)?;
         let scales = self.scales();
         let mut rows = Batch { width: self.width(), ..Batch::default() };
-        let mut n = 0;
+        let (mut n, mut room) = (0, Vec::new());
         data.each(self.config.columns(), &mut |draw, values| {
             let (features, outcome) = values.split_at(f);
-            let Some(class) = class(&self.config.outcome, outcome)? else { return Ok(()) };
-            if !selection.has(part, class, draw) {
+            let Some(class) = class(&self.config.outcome, outcome) else { return Ok(()) };
+            if !selection.has(part, class, draw) || lacks(&self.config, features) {
                 return Ok(());
             }
-            if features.iter().zip(&self.config.features).any(|(&v, x)| present(x, v).is_none()) {
-                match self.config.missing {
-                    Missing::Refuse {} => return Err(Refusal::MissingValue),
-                    Missing::Drop {} => return Ok(()),
-                    Missing::Mean {} | Missing::Median {} => {}
-                }
-            }
+            let before = rows.z.len();
             rows.z.push(1.0);
-            if !self.append_scaled(&scales, features, &mut rows.z) {
-                return Err(Refusal::Malformed);
+            if !self.append_scaled(&scales, selection.shown(features, &mut room), &mut rows.z) {
+                // A level that is none, which no table has: the row is left out, as by everything before.
+                rows.z.truncate(before);
+                return Ok(());
             }
             rows.outcomes.extend_from_slice(outcome);
             n += 1;

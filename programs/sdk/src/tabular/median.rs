@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 use crate::wire;
 
 use super::design::present;
-use super::select::{Part, Selection, class};
+use super::select::{Part, Selection, class, gather, lacks};
 
 /// Bits of the key that are found.
 const BITS: u32 = 36;
@@ -234,20 +234,18 @@ pub(super) fn site(config: &Config, thresholds: &[Vec<f64>], data: &dyn Data) ->
         return Err(Refusal::Malformed);
     }
     let selection = Selection::of(config, data)?;
+    let mut room = Vec::new();
     // A value counts at the first threshold that is not below it, and so, summed up, at all later ones.
     let mut first: Vec<Vec<f64>> = thresholds.iter().map(|t| vec![0.0; t.len()]).collect();
     data.each(config.columns(), &mut |draw, values| {
         let (features, outcome) = values.split_at(f);
-        let Some(class) = class(&config.outcome, outcome)? else { return Ok(()) };
-        if !selection.has(Part::Training, class, draw) {
+        let Some(class) = class(&config.outcome, outcome) else { return Ok(()) };
+        if !selection.has(Part::Training, class, draw) || lacks(config, features) {
             return Ok(());
         }
-        let here = || features.iter().zip(&config.features).map(|(&v, x)| present(x, v));
-        if config.missing == (Missing::Drop {}) && here().any(|v| v.is_none()) {
-            return Ok(());
-        }
-        for ((v, x), (limits, counts)) in here().zip(&config.features).zip(thresholds.iter().zip(&mut first))
-        {
+        let features = selection.shown(features, &mut room);
+        let here = features.iter().zip(&config.features).map(|(&v, x)| present(x, v));
+        for ((v, x), (limits, counts)) in here.zip(&config.features).zip(thresholds.iter().zip(&mut first)) {
             let (Some(v), Some((low, high))) = (v, x.kind.range()) else { continue };
             let v = v.clamp(low, high);
             if let Some(count) = counts.get_mut(limits.partition_point(|t| *t < v)) {
@@ -258,8 +256,12 @@ pub(super) fn site(config: &Config, thresholds: &[Vec<f64>], data: &dyn Data) ->
     })?;
     let mut out = Vec::new();
     for (counts, x) in first.into_iter().zip(&config.features) {
+        // Between two thresholds there is nobody, or enough.
+        let mut shown = vec![0.0; counts.len()];
+        let to = gather(&counts, config.least.site);
+        counts.iter().zip(to).for_each(|(count, to)| to.into_iter().for_each(|to| shown[to] += count));
         let (mut sum, filling) = (0.0, COUNTS - counts.len());
-        out.extend(counts.into_iter().map(|count| {
+        out.extend(shown.into_iter().map(|count| {
             sum += count;
             sum
         }));
@@ -284,6 +286,7 @@ mod tests {
             outcome: Outcome::YesNo { name: "y".into() },
             missing: Missing::Median {},
             holdout: 0.0,
+            least: Default::default(),
             values: vec![],
         }
     }

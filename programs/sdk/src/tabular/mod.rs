@@ -9,15 +9,19 @@
 //! 1. A zero that stands for a missing value becomes one; a value outside of the plausible range becomes its end.
 //! 2. Of each class of the outcome (one class, if it is a number) the rows with the smallest draws are held out: the nearest whole
 //!    number to the share that was asked for, but never all of them. Rows without an outcome are left out before.
-//! 3. Missing values are refused, or their rows left out, or they are filled as [`Missing`] says.
+//! 3. Rows with missing values are left out, or these are filled, as [`Missing`] says. What rests on too few rows ([`Least`]) counts as
+//!    missing in every round, and is filled; a class that has too few at a site is left out there.
 //! 4. `u = (x - middle of the range) / half of the range`, `z = (u - mean) / deviation` over the training rows of all sites.
 //!
 //! Sums run in the order of the rows, so that a stranger who repeats a round gets the same bits.
 
 use crate::config::{Config, Kind};
+#[cfg(doc)]
+use crate::config::{Least, Missing};
 
 mod describe;
 mod design;
+mod facts;
 mod median;
 mod preparation;
 mod select;
@@ -25,16 +29,13 @@ mod select;
 pub use describe::Described;
 pub use design::{BATCH, Batch, Column, Design};
 pub use preparation::{Preparation, Question, site};
-pub use select::Part;
+pub use select::{Part, gather};
 
 /// Largest number of design columns.
 pub const MAX_COLUMNS: usize = 5_000;
 
 /// Rows that one site may have, for the bounds of sums.
 pub const MAX_ROWS: u64 = 1 << 31;
-
-/// Most bins that judging rows are counted in. They are opened: finer ones would list the score and the class of single rows.
-pub const MAX_BINS: u32 = 64;
 
 /// Judging rows of all sites below which no figure of them is asked for: sums over a handful of people tell of each of them.
 pub const LEAST_JUDGING: u64 = 20;
@@ -47,22 +48,4 @@ pub fn width(config: &Config) -> usize {
             _ => 1,
         })
     })
-}
-
-/// As many bins as asked for, from 2 to [`MAX_BINS`]. A power of two, so that the borders of fewer bins are borders of more: two
-/// models with other bins together tell no more than the one with more.
-pub fn bins_for(asked: u32) -> u32 {
-    1 << asked.clamp(2, MAX_BINS).ilog2()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bins_for;
-
-    #[test]
-    fn bins_are_a_power_of_two() {
-        for (asked, bins) in [(0, 2), (1, 2), (5, 4), (63, 32), (64, 64), (500, 64)] {
-            assert_eq!(bins_for(asked), bins, "{asked}");
-        }
-    }
 }

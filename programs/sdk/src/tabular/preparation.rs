@@ -155,6 +155,12 @@ impl Preparation {
                         "no site has a row to train on: see its outcome and missing values",
                     ));
                 }
+                if config.few(described.rows) {
+                    return Err(Refusal::because(format!(
+                        "all sites together have fewer than the plan's minimum of {} rows to train on",
+                        config.least.sum
+                    )));
+                }
                 let number = |i: usize| config.features[i].kind.range().is_some();
                 let counts: Vec<u64> = described
                     .present

@@ -392,6 +392,7 @@ pub const TABLE: &[Row] = &[
             "agenda[*].stage",
             "agenda[*].numbers",
             "agenda[*].rounds",
+            "least",
             "min_survivors",
             "committee_members",
             "colluders",

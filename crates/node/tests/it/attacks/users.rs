@@ -108,7 +108,7 @@ async fn to_sell_answers_of_a_model_that_nobody_trained() {
     }
     cast.trainer.close_round(model.id, 1, &world).await.unwrap();
     cast.open_sum(&header).await;
-    let invented = Model::new("logistic", "1.0.0", plan(2).config).with("weights", vec![9.0, 0.0, 0.0]);
+    let invented = Model::new("logistic", "1.1.0", plan(2).config).with("weights", vec![9.0, 0.0, 0.0]);
     let hash = B256::from(model_hash(&invented));
     let call = Rounds::finalizeCall {
         modelId: U256::from(model.id),

@@ -86,7 +86,7 @@ pub async fn spoil(cast: &mut Cast, how: Spoils, model: u64, finished: &Finished
         Spoils::Proposal => {
             let [training, query] = [0, 1].map(|i| cast.others[i].1);
             let mut document = cast.document(&plan(2));
-            document.method = "linear 1.0.0".into();
+            document.method = "linear 1.1.0".into();
             (document.programs.training, document.programs.query) = (training, query);
             let programs = vec![document.programs.validation, training, query];
             let paper = WhitePaper { plan: document.hash(), programs, ..cast.paper() };
