@@ -10,6 +10,7 @@ use histone_compliance::verify::{Basis, Outcome, TABLE};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::Wire;
 use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict, WhitePaper};
+use histone_protocol::disclosure::{Disclosure, Release};
 use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::AuditReport;
 use histone_protocol::report::{SiteEvaluation, ValidationReport};
@@ -233,6 +234,19 @@ fn decisions_are_decided_again() {
     let problems =
         ["the white paper of model 1 is", "promises other payments", "answers another white paper"];
     copy.fails(&["decisions"], &problems);
+    // A trainer that says another thing of the sums than its plan, and an owner that finds interested auditors where none are.
+    let copy = Copy::new();
+    let (mut paper, trainer) = copy.open::<WhitePaper>(record.models[0].paper);
+    paper.disclosure = Disclosure::sealed(Release::Public);
+    let paper = copy.sign(&paper, &copy.name(trainer));
+    copy.rewrite(|r| r.models[0].paper = paper);
+    copy.fails(&["decisions", "result"], &["shows sums or model to others than its white paper says"]);
+    let copy = Copy::new();
+    let (decision, owner) = copy.open::<DecisionRecord>(record.models[1].decisions[index]);
+    let facts = DecisionFacts { auditors_independent: false, ..decision.facts };
+    let decision = copy.sign(&histone_access::decide(&facts).unwrap(), &copy.name(owner));
+    copy.rewrite(|r| r.models[1].decisions[index] = decision);
+    copy.fails(&["decisions", "result"], &["it takes the auditors for interested"]);
     // A donor whose decision disappears, one who decides twice, one who answers another white paper.
     let change = |r: &mut RunRecord| {
         r.models[0].decisions[0] = r.models[0].decisions[1];
@@ -381,6 +395,10 @@ fn the_operator_prints_a_better_result_than_there_was() {
     };
     let problems = ["0 entries in declined", "0 entries in validation", ".settled", "as rounds[0].survivors"];
     lie_in_the_result(story, &["result"], &problems);
+    let sealed = |r: &mut Value| {
+        r["disclosure"] = json!({ "sums": "sealed", "model": "sealed", "auditors": [], "answers": 0 });
+    };
+    lie_in_the_result(sealed, &["result"], &["as disclosure.sums", "as disclosure.model"]);
     let chain = |r: &mut Value| {
         r["chain"]["head"] = json!(B256::repeat_byte(0x66));
         r["chain"]["by_function"]["market.donate"]["gas"] = json!(1);
