@@ -5,6 +5,7 @@
 mod admission;
 mod agenda;
 mod heart;
+mod attacks;
 mod limits;
 mod methods;
 mod programs;
