@@ -4,8 +4,8 @@
 
 mod admission;
 mod agenda;
-mod heart;
 mod attacks;
+mod heart;
 mod limits;
 mod methods;
 mod programs;
