@@ -33,7 +33,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a whole collaboration on the bundled study: four hospitals, one model of breast cancer.
-    Demo(RunArgs),
+    Demo {
+        /// Train with sealed sums instead: the attested enclaves of each round open them, and no party does.
+        #[arg(long)]
+        sealed: bool,
+        #[command(flatten)]
+        args: RunArgs,
+    },
     /// Run or check a collaboration described by a study file.
     #[command(subcommand)]
     Study(StudyCommand),
@@ -152,7 +158,7 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     let mut out = io::stdout().lock();
     let result = match command {
-        Command::Demo(args) => study::demo(&args, &mut out),
+        Command::Demo { sealed, args } => study::demo(sealed, &args, &mut out),
         Command::Study(StudyCommand::Run { study, run }) => study::run(&study, &run, &mut out),
         Command::Study(StudyCommand::Check { study }) => study::check(&study, &mut out),
         Command::Verify { dir, rpc, model: Some(number), ledger, auditor_key, json, .. } => {

@@ -21,9 +21,10 @@ use crate::{RunArgs, replace, tables};
 /// The SIMULATED clock of a seeded run starts here: 1 January 2026, 00:00 UTC.
 const SEEDED_START: u64 = 1_767_225_600;
 
-/// The bundled study.
-pub fn demo(args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
-    execute(&Study::bundled()?, args, out)
+/// The bundled study, as its file says or with sealed sums.
+pub fn demo(sealed: bool, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
+    let study = Study::bundled()?;
+    execute(&if sealed { study.sealed() } else { study }, args, out)
 }
 
 /// A study file.

@@ -51,7 +51,8 @@ pub(crate) async fn auditors(
     let mut auditors = Vec::new();
     for &account in &plan.disclosure.auditors {
         let member = world.ledger.read(Contract::Members, Members::memberCall { account }).await?;
-        let key = (member.roles == roles::AUDITOR && !member.sealKey.is_zero()).then_some(member.sealKey);
+        let reads = roles::audits_apart(member.roles) && !member.sealKey.is_zero();
+        let key = reads.then_some(member.sealKey);
         auditors.push((account, key));
     }
     Ok(auditors)

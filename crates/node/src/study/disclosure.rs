@@ -46,7 +46,9 @@ impl StudyDisclosure {
     pub fn sentences(&self) -> Vec<String> {
         let mut said = vec![match self.sums {
             Sums::Sealed => {
-                "sums sealed: the attested enclaves of each round open them, and no party does".into()
+                "sums sealed: the attested enclaves of each round open them, and no party does; as many committee members as open a sum \
+                 together, or one broken enclave, see all sums, and SIMULATED enclaves are broken by anybody"
+                    .into()
             }
             Sums::PublicExact => PUBLIC_EXACT.into(),
             Sums::Noised => DisclosureError::Noised.to_string(),
@@ -103,6 +105,14 @@ fn denied(asked: &StudyDisclosure, allow_public_exact: bool, allow_auditors: &[S
 }
 
 impl Study {
+    /// The same with sealed sums and a public model, whatever its file says.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        let disclosure = &mut self.training.disclosure;
+        (disclosure.sums, disclosure.model) = (Sums::Sealed, Release::Public);
+        self
+    }
+
     /// Participants whose policies deny who sees the sums, each with the reason. Enough others are left to train.
     #[must_use]
     pub fn deniers(&self) -> Vec<(&Participant, String)> {

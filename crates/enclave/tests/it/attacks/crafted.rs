@@ -74,11 +74,9 @@ impl Liars for Crafted {
         let (gradient, rest) = others.split_at(p);
         let mut curvature = vec![vec![0.0; p]; p];
         let mut rest = rest.iter();
-        for i in 0..p {
-            for j in i..p {
-                let value = *rest.next().unwrap();
-                (curvature[i][j], curvature[j][i]) = (value, value);
-            }
+        for (i, j) in (0..p).flat_map(|i| (i..p).map(move |j| (i, j))) {
+            let value = *rest.next().unwrap();
+            (curvature[i][j], curvature[j][i]) = (value, value);
         }
         let (design, weights) = (design.clone(), weights.clone());
         self.seen.push(Seen { design, weights, gradient: gradient.into(), curvature });
@@ -183,7 +181,7 @@ fn three_liars_of_four_read_rows_by_crafted_data() {
 }
 
 #[test]
-#[ignore = "minutes; cargo test -p histone-enclave --test it attacks -- --ignored --nocapture"]
+#[ignore = "minutes; cargo test -p histone-enclave --test it attacks -- --ignored --nocapture --test-threads 1"]
 fn what_crafted_data_read() {
     for n in [4, 10] {
         for liars in 1..=3 {
@@ -201,7 +199,8 @@ fn what_crafted_data_read() {
                 shown(&wrong)
             );
             let most = reads.into_iter().max().unwrap_or(0);
-            assert!(most <= 100, "{most}");
+            let at_most = if n == 4 { [0, 2, 5][liars - 1] } else { 0 };
+            assert!(most <= at_most, "{most} rows read by {liars} of {n}: more than docs/attacks.md says");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Extraction by queries: how near the weights of a sealed model somebody comes who pays for answers.
 //!
-//! The attacker knows the columns and their ranges, as everybody does who may ask, and the method. Each row is chosen after the
+//! The attacker knows the columns and their ranges, as everybody does who may ask, the method, and ten rows of its own. Each row is chosen after the
 //! answer to the one before: among many rows of the ranges' ends, the one whose answer is expected to tell most, which is one with
 //! a probability in the middle.
 
@@ -54,6 +54,8 @@ fn target(config: Config, rows: &[Vec<f64>]) -> Target {
 /// What the attacker knows so far: weights over the range of each column, from -1 to 1, the intercept first.
 struct Known {
     ranges: Vec<(f64, f64)>,
+    /// The mean of the rows that it has, on that scale: what is asked lies around it.
+    centre: Vec<f64>,
     weights: Vec<f64>,
     /// How unsure they are.
     covariance: Vec<Vec<f64>>,
@@ -68,22 +70,31 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 impl Known {
-    fn new(ranges: Vec<(f64, f64)>, half: f64) -> Self {
+    fn new(ranges: Vec<(f64, f64)>, own: &[Vec<f64>], half: f64) -> Self {
         let n = ranges.len() + 1;
         let belief = |i: usize, j: usize| if i == j { BELIEF * BELIEF } else { 0.0 };
         let covariance = (0..n).map(|i| (0..n).map(|j| belief(i, j)).collect()).collect();
-        Self { ranges, weights: vec![0.0; n], covariance, asked: Vec::new(), half }
+        let mean = |i: usize| {
+            let there: Vec<f64> = own.iter().map(|row| row[i]).filter(|v| !v.is_nan()).collect();
+            let (low, high) = ranges[i];
+            (there.iter().sum::<f64>() / there.len().max(1) as f64 - low) / (high - low) * 2.0 - 1.0
+        };
+        let centre = (0..n - 1).map(mean).map(|u| u.clamp(-1.0, 1.0)).collect();
+        Self { ranges, centre, weights: vec![0.0; n], covariance, asked: Vec::new(), half }
     }
 
     fn row(&self, u: &[f64]) -> Vec<f64> {
-        let value = |((low, high), u): (&(f64, f64), &f64)| low + (high - low) * (u + 1.0) / 2.0;
-        self.ranges.iter().zip(&u[1..]).map(value).collect()
+        let value = |((&(low, high), u), centre): ((&(f64, f64), &f64), &f64)| {
+            (low + (high - low) * (centre + u + 1.0) / 2.0).clamp(low, high)
+        };
+        self.ranges.iter().zip(&u[1..]).zip(&self.centre).map(value).collect()
     }
 
     /// Variance of the log odds that follow from an answer.
     fn doubt(&self, p: f64) -> f64 {
-        let slope = (p * (1.0 - p)).max(1e-12);
-        (self.half * self.half / 3.0) / (slope * slope) + EXACT * EXACT
+        let slope = (p * (1.0 - p)).max(1e-15);
+        let half = self.half.max(f64::EPSILON);
+        (half * half / 3.0) / (slope * slope) + EXACT * EXACT
     }
 
     /// The row whose answer is expected to tell most.
@@ -91,24 +102,29 @@ impl Known {
         let mut best: Option<(f64, Vec<f64>)> = None;
         for _ in 0..CANDIDATES {
             let near = random.uniform();
+            // As long as little is known, ends of all columns together would be beyond what an answer tells.
+            let small = if random.uniform() < 0.5 { 10_f64.powf(-2.0 * random.uniform()) } else { 1.0 };
             let mut u = vec![1.0];
-            for _ in &self.ranges {
-                let end = if random.uniform() < 0.5 { 1.0 } else { -1.0 };
+            for centre in &self.centre {
+                let end = if random.uniform() < 0.5 { 1.0 - centre } else { -1.0 - centre };
                 // Some candidates are at the ends, some nearer to the middle.
-                u.push(if near < 0.5 { end } else { end * random.uniform() });
+                u.push(small * if near < 0.5 { end } else { end * random.uniform() });
             }
             // Turned around one by one, until the answer is in the middle.
             for i in 1..u.len() {
                 let eta = dot(&self.weights, &u);
                 if eta.abs() > 1.0 && eta * self.weights[i] * u[i] > 0.0 {
-                    u[i] = if near < 0.5 { -u[i] } else { u[i] * random.uniform() };
+                    let other = if u[i] > 0.0 { -1.0 - self.centre[i - 1] } else { 1.0 - self.centre[i - 1] };
+                    u[i] = if near < 0.5 { small * other } else { u[i] * random.uniform() };
                 }
             }
             let spread: Vec<f64> = self.covariance.iter().map(|row| dot(row, &u)).collect();
             let unsure = dot(&spread, &u);
-            // What is not known yet may lie at the ends, where an answer tells nothing.
-            let eta = dot(&self.weights, &u).abs() + unsure.max(0.0).sqrt().min(3.0);
-            let tells = unsure / self.doubt(logistic(eta));
+            // What is not known yet may lie at the ends, where an answer tells little: the mean over what it may be.
+            let (middle, sd) = (dot(&self.weights, &u), unsure.max(0.0).sqrt());
+            let at =
+                |x: f64| (1.0 + unsure / self.doubt(logistic(middle + sd * x))).ln() * (-x * x / 2.0).exp();
+            let tells: f64 = (-8..=8).map(|i| at(f64::from(i) / 4.0)).sum();
             if best.as_ref().is_none_or(|(most, _)| tells > *most) {
                 best = Some((tells, u));
             }
@@ -184,7 +200,7 @@ fn extract(target: &Target, queries: usize, exact: bool, seed: u64) -> Near {
     };
     let decimals = method().manifest().answer.fields[0].decimals;
     let half = if exact { 0.0 } else { 0.5 * 10_f64.powi(-(decimals as i32)) };
-    let mut known = Known::new(ranges.clone(), half);
+    let mut known = Known::new(ranges.clone(), &target.held_out[..10], half);
     let mut random = Random::new(seed);
     for _ in 0..queries {
         let u = known.choose(&mut random);
@@ -203,10 +219,10 @@ fn extract(target: &Target, queries: usize, exact: bool, seed: u64) -> Near {
         .collect();
     errors.sort_by(f64::total_cmp);
     let stolen = |row: &[f64]| {
-        let u = ranges
-            .iter()
-            .zip(row)
-            .map(|((low, high), v)| (v.clamp(*low, *high) - low) / (high - low) * 2.0 - 1.0);
+        let on = |((&(low, high), v), centre): ((&(f64, f64), &f64), &f64)| {
+            (v.clamp(low, high) - low) / (high - low) * 2.0 - 1.0 - centre
+        };
+        let u = ranges.iter().zip(row).zip(&known.centre).map(on);
         let u: Vec<f64> = std::iter::once(1.0).chain(u).collect();
         logistic(dot(&found, &u))
     };
@@ -270,11 +286,12 @@ fn few_exact_answers_are_the_model_and_few_rounded_ones_nearly() {
     let limited = extract(&target, 6, false, 1);
     println!("p = 13: exact {exact:?}\nrounded {rounded:?}\nlimited {limited:?}");
     assert!(exact.largest < 1e-3, "the control: exact answers give the model away");
+    assert!(rounded.largest < 1e-2, "{rounded:?}");
     assert!(limited.median > 0.1, "half as many answers as columns are not the model");
 }
 
 #[test]
-#[ignore = "minutes; cargo test -p histone-enclave --test it attacks -- --ignored --nocapture"]
+#[ignore = "minutes; cargo test -p histone-enclave --test it attacks -- --ignored --nocapture --test-threads 1"]
 fn what_answers_tell_of_a_sealed_model() {
     let mut targets = vec![("made up", thirteen()), ("breast cancer", breast_cancer())];
     if let Some((config, rows)) = heart() {

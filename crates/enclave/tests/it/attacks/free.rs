@@ -248,7 +248,7 @@ fn one_liar_of_four_reads_rows_in_public_exact_sums() {
 }
 
 #[test]
-#[ignore = "minutes; cargo test -p histone-enclave --test it attacks -- --ignored --nocapture"]
+#[ignore = "minutes; cargo test -p histone-enclave --test it attacks -- --ignored --nocapture --test-threads 1"]
 fn what_free_numbers_read() {
     for n in [4, 10] {
         for liars in 1..=3 {
@@ -263,6 +263,7 @@ fn what_free_numbers_read() {
                 shown(&first)
             );
             assert!(runs.iter().all(|r| r.2 == 0), "a claim is nobody's row");
+            assert!(after(1).iter().all(|rows| *rows <= 50), "more than docs/attacks.md says");
         }
     }
 }

@@ -133,7 +133,7 @@ pub fn heart() -> Option<(Config, Vec<Vec<f64>>)> {
     let zero = |name: &str| matches!(name, "chol" | "trestbps");
     let feature = |i: usize| {
         let there =
-            || rows.iter().map(|row| row[i]).filter(|v| !v.is_nan() && !(*v == 0.0 && zero(&names[i])));
+            || rows.iter().map(|row| row[i]).filter(|v| !(v.is_nan() || *v == 0.0 && zero(&names[i])));
         let range = (there().fold(f64::MAX, f64::min), there().fold(f64::MIN, f64::max));
         let mut feature = number(&names[i], range);
         feature.zero_is_missing = zero(&names[i]);
@@ -162,7 +162,7 @@ fn few_rows_of_noise_are_members() {
 }
 
 #[test]
-#[ignore = "minutes; cargo test -p histone-enclave --test it attacks -- --ignored --nocapture"]
+#[ignore = "minutes; cargo test -p histone-enclave --test it attacks -- --ignored --nocapture --test-threads 1"]
 fn what_the_heart_model_tells_of_its_rows() {
     let Some((config, rows)) = heart() else { return };
     assert_eq!(rows.len(), 920);
@@ -171,5 +171,5 @@ fn what_the_heart_model_tells_of_its_rows() {
         "membership, heart, 256 models of 460 rows each: AUC {:.4} +- {:.4}, true positives at 1 % false ones {:.4} +- {:.4}",
         found.auc.0, found.auc.1, found.low.0, found.low.1
     );
-    assert!(found.auc.0 < 0.6 && found.low.0 < 0.05, "{found:?}");
+    assert!(found.auc.0 < 0.56 && found.low.0 < 0.025, "{found:?}");
 }

@@ -51,11 +51,6 @@ impl Random {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
-
-    /// Below `n`.
-    pub fn below(&mut self, n: usize) -> usize {
-        ((self.uniform() * n as f64) as usize).min(n - 1)
-    }
 }
 
 /// Rows of a site: features, then the outcome.
