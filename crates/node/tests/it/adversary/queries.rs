@@ -48,7 +48,7 @@ async fn an_access_code_buys_one_answer_of_one_enclave() {
     let runner = &mut cast.runner;
     let wrong = runner.start_query(program.clone(), first.id, &other_bytes, other_hash, &world).await;
     refused(wrong, "the ledger names another model hash");
-    let wrong = runner.start_query(program.clone(), first.id, &other_bytes, hash, &world).await;
+    let wrong = runner.start_query(program.clone(), first.id, &bytes, other_hash, &world).await;
     refused(wrong, "started for another model");
     let wrong = runner.start_query(program.clone(), second.id, &bytes, hash, &world).await;
     refused(wrong, "the ledger names another model hash");
