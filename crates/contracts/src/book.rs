@@ -63,6 +63,14 @@ impl<K: Ord, R> Shelf<K, R> {
         self.places.get(key).and_then(|&place| self.rows.get_mut(place))
     }
 
+    /// Appends a row, or replaces the one of its key.
+    pub fn insert(&mut self, key: K, row: R) {
+        match self.places.get(&key) {
+            Some(&place) if place < self.rows.len() => self.rows[place] = row,
+            _ => self.put(key, row),
+        }
+    }
+
     fn put(&mut self, key: K, row: R) {
         self.places.insert(key, self.rows.len());
         self.rows.push(row);

@@ -321,6 +321,11 @@ impl TrainingEnclave {
         &self.instance
     }
 
+    /// The last round that this enclave has followed to its end.
+    pub fn observed(&self) -> u32 {
+        self.observed
+    }
+
     /// Opened sums that hold this enclave's numbers.
     pub fn rounds_with_own(&self) -> u32 {
         self.rounds_with_own

@@ -457,3 +457,44 @@ pub async fn transcript(
         partials: partials.iter().map(|p| world.blobs.read(*p)).collect::<Result<_, _>>()?,
     })
 }
+
+/// The partial sums that members posted for the last survivors, each of its own seat. A member that posted the hash of
+/// nothing, or of something else, has none.
+pub async fn posted(header: &RoundHeader, world: &World) -> Result<Vec<B256>, NodeError> {
+    let f = header.fields();
+    let set = set(header, &survivors(U256::from_be_bytes(f.model_id), f.round, world).await?)?;
+    let mut partials = Vec::new();
+    for (number, seat) in (1u8..).zip(&f.committee) {
+        let call = Rounds::partialOfCall {
+            modelId: U256::from_be_bytes(f.model_id),
+            round: f.round,
+            member: Address::from(seat.address),
+        };
+        let hash = world.ledger.read(Contract::Rounds, call).await?;
+        if hash.is_zero() {
+            continue;
+        }
+        let Ok(blob) = world.blobs.read(hash) else { continue };
+        let own = match f.question.is_sealed() {
+            true => is_own::<SealedPartial>(blob, header, number, &set),
+            false => is_own::<PartialSum>(blob, header, number, &set),
+        };
+        if own {
+            partials.push(hash);
+        }
+    }
+    Ok(partials)
+}
+
+fn is_own<P: Published>(blob: Blob, header: &RoundHeader, seat: u8, set: &Survivors) -> bool {
+    P::read(blob, header).is_ok_and(|p| p.member() == seat && p.is_over(set))
+}
+
+/// Everything public about a round, as ledger and public storage have it by now.
+pub async fn shown(model_id: U256, round: u32, world: &World) -> Result<RoundTranscript, NodeError> {
+    let info = Rounds::roundInfoCall { modelId: model_id, round };
+    let info = world.ledger.read(Contract::Rounds, info).await?;
+    let header = RoundHeader::decode(&world.blobs.get(info.headerHash)?).map_err(NodeError::round)?;
+    let partials = posted(&header, world).await?;
+    transcript(&header, &partials, world).await
+}

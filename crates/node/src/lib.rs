@@ -5,7 +5,7 @@
 //!    [`machine`]: the enclaves on its machine. [`world`]: what all can reach.
 //! 3. The parties: [`owner`] (data and consent), [`trainer`] (the model), [`runner`] (validation and query enclaves),
 //!    [`auditor`] (programs), [`committee`] (opens sums), [`user`] (asks and pays).
-//!    [`recompute`]: what a user does before it believes that a model was trained.
+//!    [`recompute`]: what a user does before it believes that a model was trained. [`duties`]: what is owed in a sealed training.
 //! 4. [`release`]: the one function through which a data key leaves an owner.
 //! 5. [`run`]: a whole collaboration in one process. Each party acts through its own struct and reads its own
 //!    directory; what passes between them is the ledger, public blobs and sealed messages.
@@ -17,6 +17,7 @@ pub mod answered;
 pub mod auditor;
 pub mod committee;
 pub mod duplicates;
+pub mod duties;
 pub mod error;
 pub mod machine;
 pub mod method;

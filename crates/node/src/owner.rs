@@ -2,6 +2,8 @@
 
 mod sealed;
 
+pub use sealed::Tell;
+
 use std::collections::BTreeMap;
 
 use histone_access::Permit;

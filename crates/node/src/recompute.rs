@@ -12,13 +12,12 @@
 use histone_contracts::{Contract, Market, Rounds};
 use histone_enclave::cohort::{RightCommittee, fixed_committee, seats};
 use histone_enclave::method::{Step, Training};
-use histone_federation::committee::PartialSum;
 use histone_federation::header::{RoundHeader, Seat};
 use histone_federation::training::{Asked, Finished, Names};
 use histone_protocol::agreement::Agreement;
-use histone_protocol::{Address, B256, U256};
+use histone_protocol::{B256, U256};
 
-use crate::committee::{enclaves, sealed_round, set, survivors, transcript};
+use crate::committee::{enclaves, posted, sealed_round, survivors, transcript};
 use crate::error::NodeError;
 use crate::plan;
 use crate::world::World;
@@ -188,7 +187,7 @@ async fn step(
     if anchored.len() != usize::from(info.survivors) {
         return refuse("the updates on the ledger are not those of its survivors".into());
     }
-    let partials = partials(&header, world).await?;
+    let partials = posted(&header, world).await?;
     let (got, needed) = (partials.len(), header.committee().quorum());
     if got < usize::from(needed) {
         return refuse(format!(
@@ -206,28 +205,4 @@ async fn step(
         return refuse(format!("it does not lead to {}, which the ledger has", info.modelHash));
     }
     Ok(step)
-}
-
-/// The partial sums that members posted for the last survivors, each of its own seat. A member that posted the hash of
-/// nothing, or of something else, has none.
-async fn partials(header: &RoundHeader, world: &World) -> Result<Vec<B256>, NodeError> {
-    let f = header.fields();
-    let set = set(header, &survivors(U256::from_be_bytes(f.model_id), f.round, world).await?)?;
-    let mut partials = Vec::new();
-    for (number, seat) in (1u8..).zip(&f.committee) {
-        let call = Rounds::partialOfCall {
-            modelId: U256::from_be_bytes(f.model_id),
-            round: f.round,
-            member: Address::from(seat.address),
-        };
-        let hash = world.ledger.read(Contract::Rounds, call).await?;
-        if hash.is_zero() {
-            continue;
-        }
-        let Ok(blob) = world.blobs.read(hash) else { continue };
-        if PartialSum::decode(&blob, header).is_ok_and(|p| p.member() == number && p.is_over(&set)) {
-            partials.push(hash);
-        }
-    }
-    Ok(partials)
 }

@@ -371,3 +371,40 @@ fn a_reader_that_leaves_and_a_log_that_is_full_are_no_panic() {
     let status = demo(1, &shared.dir, &[]).stdout(Stdio::null()).stderr(to(&full)).status().unwrap();
     assert_eq!(status.code(), Some(1), "an error that nobody can be told is still only an error");
 }
+
+/// With sealed sums nobody sees a sum, a stranger sees who signed what each round led to, and the model tells the same.
+#[test]
+fn sealed_sums_lead_to_a_model_that_tells_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("sealed");
+    let ran = Ran::of(&mut demo(1, &out, &["--sealed"]));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let (sealed, public) = (ran.json(), shared().ran.json());
+    assert_eq!(
+        (&sealed["disclosure"]["sums"], &sealed["disclosure"]["model"]),
+        (&"sealed".into(), &"public".into())
+    );
+    let rounds = |result: &Value| result["rounds"].as_array().unwrap().clone();
+    assert!(rounds(&sealed).iter().all(|r| r["basis"] == "signed by 4 of 4 enclaves"), "{sealed}");
+    assert!(rounds(&public).iter().all(|r| r["basis"] == "recomputed"));
+    // The plan says how many there are, and not the data: one to describe, 12 of Newton, two to judge.
+    assert_eq!(rounds(&sealed).len(), 15);
+    assert!(rounds(&public).len() < 15);
+    let answers = |result: &Value| {
+        let queries = result["queries"].as_array().unwrap().clone();
+        queries.into_iter().map(|q| q["answer"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(answers(&sealed), answers(&public));
+
+    let verified = run("verify", &out);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    assert!(verified.stdout.contains("rounds 1 to 15 signed by 4 of 4 enclaves"), "{}", verified.stdout);
+    // A key of somebody whom no paper names opens nothing.
+    let private = dir.path().join("sealed.private");
+    let key = private.join("independent-auditor").join("seal.key");
+    let with_key = Ran::of(histone().arg("verify").arg(&out).arg("--auditor-key").arg(&key));
+    assert_eq!(with_key.code, Some(1));
+    assert!(with_key.stdout.contains("no white paper names an auditor"), "{}", with_key.stdout);
+    let none = Ran::of(histone().arg("verify").arg(&out).arg("--auditor-key").arg(out.join("run.json")));
+    assert!(none.stderr.contains("where the key of an auditor has 32"), "{}", none.stderr);
+}

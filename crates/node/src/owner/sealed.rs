@@ -3,17 +3,59 @@
 //! Each step can be repeated at any time and gives the same bytes: the enclave derives everything from the ledger and from public
 //! blobs, and what it says it says once.
 
+use histone_contracts::Contract;
 use histone_enclave::training::{QueryPeer, RoundTranscript};
 use histone_protocol::agreement::StateStatement;
 use histone_protocol::program::ProgramKind;
-use histone_protocol::{Address, B256};
+use histone_protocol::{Address, B256, U256};
 
 use super::Owner;
 use crate::committee::memory::Memory;
+use crate::committee::shown;
+use crate::duties::{self, OwnerDone, OwnerDuty};
 use crate::error::NodeError;
 use crate::world::World;
 
+/// What an owner tells another party when it has performed a duty.
+#[derive(Debug, Clone)]
+pub enum Tell {
+    /// To the trainer: what the enclave says a round led to.
+    State(StateStatement),
+    /// To a runner: the key of a model, sealed to its query enclave.
+    ModelKey {
+        /// The query enclave.
+        query: Address,
+        /// What only that enclave opens.
+        sealed: Vec<u8>,
+    },
+}
+
 impl Owner {
+    /// What this owner owes to do in the sealed model that it takes part in.
+    pub async fn duties(&mut self, world: &World) -> Result<Vec<OwnerDuty>, NodeError> {
+        let p = self.participation()?;
+        let (model, opened) = (p.model_id, p.enclave.observed());
+        let rounds = crate::plan::of_model(model, world).await?.agenda.iter().map(|s| s.rounds).sum();
+        let book = world.ledger.book(&[Contract::Market, Contract::Rounds]).await?;
+        let released = self.party.recall(&released(model))?.is_some();
+        let done = OwnerDone { opened, released, ..OwnerDone::default() };
+        Ok(duties::of_owner(&book, model, rounds, &done))
+    }
+
+    /// Performs a duty, from what ledger and public storage have by now. Gives what is to be told to others.
+    pub async fn perform(&mut self, duty: OwnerDuty, world: &World) -> Result<Option<Tell>, NodeError> {
+        match duty {
+            OwnerDuty::OpenSum { model, round } => {
+                let transcript = shown(U256::from(model), round, world).await?;
+                Ok(self.open_sum(&transcript, world).await?.map(Tell::State))
+            }
+            OwnerDuty::Release { .. } => self.release_model(world).map(|_| None),
+            OwnerDuty::HandModel { query, .. } => {
+                Ok(Some(Tell::ModelKey { query, sealed: self.hand_model(query, world).await? }))
+            }
+        }
+    }
+
     /// Lets the enclave open the sum of a sealed round and go on. Gives what it says that led to, for the trainer; nothing when its
     /// numbers are not in the sum. What was said once is said again in the same bytes.
     pub async fn open_sum(
@@ -31,8 +73,11 @@ impl Owner {
     /// Publishes what the enclave releases of the finished training: the document and the model, as the plan lets it go. Gives
     /// their blobs.
     pub fn release_model(&mut self, world: &World) -> Result<(B256, B256), NodeError> {
-        let (document, model) = self.participation()?.enclave.release()?;
-        Ok((world.blobs.put(&document)?, world.blobs.put(&model)?))
+        let p = self.participation()?;
+        let (id, (document, model)) = (p.model_id, p.enclave.release()?);
+        let blobs = (world.blobs.put(&document)?, world.blobs.put(&model)?);
+        self.party.keep(&released(id), blobs.0.as_slice())?;
+        Ok(blobs)
     }
 
     /// Has the enclave hand the key of a sealed model to a query enclave that the paper believes. Gives what only that one opens.
@@ -49,4 +94,9 @@ impl Owner {
     pub async fn share_model(&mut self, to: Address, world: &World) -> Result<Vec<u8>, NodeError> {
         Ok(self.participation()?.enclave.share_model(to, &world.ledger).await?)
     }
+}
+
+/// The mark of what was published of a model.
+fn released(model: u64) -> String {
+    format!("released-{model}")
 }

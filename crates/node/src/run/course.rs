@@ -20,6 +20,7 @@ use super::setup::Cast;
 use super::training::main_trainer;
 use crate::committee::transcript;
 use crate::error::NodeError;
+use crate::owner::Tell;
 use crate::study::Study;
 
 /// Where a training stands, as far as its trainer sees it.
@@ -133,7 +134,11 @@ impl Course {
                 let transcript = transcript(header, partials, &world).await?;
                 let mut statements = Vec::new();
                 for owner in cast.owners.iter_mut().filter(|o| invited(o.donation()) && here(&o.party.name)) {
-                    statements.extend(owner.open_sum(&transcript, &world).await?);
+                    for duty in owner.duties(&world).await? {
+                        if let Some(Tell::State(said)) = owner.perform(duty, &world).await? {
+                            statements.push(said);
+                        }
+                    }
                 }
                 let trainer = main_trainer(cast, study)?;
                 let (carried, _) = trainer.agree(header, statements, &world).await?;

@@ -111,6 +111,8 @@ async fn finished(
         "stage": stage,
         "survivors": updates.len(),
         "missing": missing,
+        "basis": "recomputed",
+        "disagree": [],
         "numbers": header.dimension(),
         "update_bytes": bytes(&mut transcript.survivors.iter().map(|(_, blob)| blob.len())),
         "partial_bytes": bytes(&mut transcript.partials.iter().map(|p| p.len())),

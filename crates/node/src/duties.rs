@@ -1,0 +1,150 @@
+//! What a party owes to do in a sealed training: a pure function of what the ledger says and of what the party has done.
+//!
+//! A party may be killed at any moment and started again a week later. It then asks for its duties anew and performs them: each can
+//! be repeated, gives the same bytes, and the ledger takes it once. Duties come in the order in which they must be performed.
+
+use std::collections::BTreeSet;
+
+use histone_contracts::book::{Book, Round, RoundState};
+use histone_protocol::Address;
+
+/// Something that an owner owes to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerDuty {
+    /// Let the enclave open the sum of a round, and tell the trainer what it says.
+    OpenSum {
+        /// The model.
+        model: u64,
+        /// The round.
+        round: u32,
+    },
+    /// Publish what the enclave releases of the finished training.
+    Release {
+        /// The model.
+        model: u64,
+    },
+    /// Hand the key of a sealed model to a query enclave that has asked for it, if it is believed.
+    HandModel {
+        /// The model.
+        model: u64,
+        /// The query enclave.
+        query: Address,
+    },
+}
+
+/// What an owner's node has done for one sealed model.
+#[derive(Debug, Clone, Default)]
+pub struct OwnerDone {
+    /// The last round whose sum its enclave has opened.
+    pub opened: u32,
+    /// Rounds that it cannot open: its enclave was not in their headers.
+    pub absent: BTreeSet<u32>,
+    /// Whether it has published what is released.
+    pub released: bool,
+    /// Query enclaves that have asked for the model.
+    pub asked: BTreeSet<Address>,
+    /// Those that have got an answer.
+    pub answered: BTreeSet<Address>,
+}
+
+/// The duties of an owner that has donated to a sealed model of so many rounds.
+pub fn of_owner(book: &Book, model: u64, rounds: u32, done: &OwnerDone) -> Vec<OwnerDuty> {
+    let mut duties = Vec::new();
+    let mut finals = 0;
+    for round in rounds_of(book, model) {
+        let open = is_open(round);
+        finals += u32::from(round.state == RoundState::Final);
+        if open && round.round > done.opened && !done.absent.contains(&round.round) {
+            duties.push(OwnerDuty::OpenSum { model, round: round.round });
+        }
+    }
+    if finals == rounds && !done.released && done.absent.is_empty() {
+        duties.push(OwnerDuty::Release { model });
+    }
+    // Before the market knows the model there is nothing to compare it with.
+    if book.models.get(&model).is_some_and(|m| m.model_hash.is_some()) {
+        let due = done.asked.difference(&done.answered);
+        duties.extend(due.map(|&query| OwnerDuty::HandModel { model, query }));
+    }
+    duties
+}
+
+fn rounds_of(book: &Book, model: u64) -> impl Iterator<Item = &Round> {
+    book.rounds.iter().filter(move |round| round.model == model)
+}
+
+/// Whether a quorum has posted for its survivors, so that its sum can be opened.
+fn is_open(round: &Round) -> bool {
+    match round.state {
+        RoundState::Final => true,
+        RoundState::Closed => round.partials.len() >= usize::from(round.quorum),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use histone_contracts::book::Partial;
+    use histone_protocol::B256;
+
+    fn round(number: u32, state: RoundState, partials: usize) -> Round {
+        let partial = Partial { member: Address::ZERO, hash: B256::ZERO };
+        Round {
+            model: 1,
+            round: number,
+            state,
+            header_hash: B256::ZERO,
+            deadline: 0,
+            open_by: 0,
+            min_survivors: 2,
+            quorum: 2,
+            anchors: vec![],
+            survivors: Some(vec![1, 2, 3]),
+            partials: vec![partial; partials],
+            named: vec![],
+            aggregate_hash: None,
+            model_hash: None,
+        }
+    }
+
+    fn book(rounds: Vec<Round>) -> Book {
+        let mut book = Book::default();
+        for round in rounds {
+            book.rounds.insert((round.model, round.round), round);
+        }
+        book
+    }
+
+    /// Whoever comes back after a week has the same duties in order, and none that it has done.
+    #[test]
+    fn what_was_missed_is_owed_in_order() {
+        let all = book(vec![
+            round(1, RoundState::Final, 2),
+            round(2, RoundState::Failed, 0),
+            round(3, RoundState::Final, 2),
+            round(4, RoundState::Closed, 1),
+        ]);
+        let open = |round| OwnerDuty::OpenSum { model: 1, round };
+        let mut done = OwnerDone::default();
+        assert_eq!(of_owner(&all, 1, 3, &done), [open(1), open(3)]);
+        done.opened = 1;
+        assert_eq!(of_owner(&all, 1, 3, &done), [open(3)]);
+        done.opened = 3;
+        assert_eq!(of_owner(&all, 1, 3, &done), []);
+        // A quorum has posted for the fourth round; it is the last one of the agenda.
+        let all = book(vec![
+            round(1, RoundState::Final, 2),
+            round(3, RoundState::Final, 2),
+            round(4, RoundState::Closed, 2),
+        ]);
+        assert_eq!(of_owner(&all, 1, 3, &done), [open(4)]);
+        let all = book((1..4).map(|n| round(n, RoundState::Final, 2)).collect());
+        assert_eq!(of_owner(&all, 1, 3, &done), [OwnerDuty::Release { model: 1 }]);
+        done.released = true;
+        assert_eq!(of_owner(&all, 1, 3, &done), []);
+        // Of another model nothing is owed.
+        assert_eq!(of_owner(&all, 2, 3, &OwnerDone::default()), []);
+    }
+}
