@@ -295,18 +295,7 @@ impl QueryEnclave {
         if self.answers == 0 {
             return Ok(());
         }
-        let bought = ledger.logged::<Market::QueryBought>(Contract::Market, None).await?;
-        let of_user = |e: &Market::QueryBought| e.user == user && e.modelId == U256::from(self.model_id);
-        let mut before = 0;
-        for bought in bought.iter().map(|b| &b.event).filter(|e| of_user(e)) {
-            if bought.queryId == query_id {
-                break;
-            }
-            let call = Market::queryCall { queryId: bought.queryId };
-            let state = ledger.read(Contract::Market, call).await?.state;
-            before += u32::from(state == query_state::FUNDED || state == query_state::SETTLED);
-        }
-        match before < self.answers {
+        match bought_before(self.model_id, user, Some(query_id), ledger).await? < self.answers {
             true => Ok(()),
             false => Err(EnclaveError::NotBacked(format!(
                 "the plan of this model lets one account buy {} answers, and this one has as many: it is refunded after its deadline",
@@ -381,6 +370,27 @@ fn read_model(
             Ok((Model::from_bytes(bytes).map_err(|_| unreadable())?, key(read)))
         }
     }
+}
+
+/// How many answers of a model an account has bought, before one of them where it is given. What was refunded does not count.
+pub async fn bought_before(
+    model_id: u64,
+    user: Address,
+    query_id: Option<B256>,
+    ledger: &impl LedgerView,
+) -> Result<u32, LedgerError> {
+    let bought = ledger.logged::<Market::QueryBought>(Contract::Market, None).await?;
+    let of_user = |e: &&Market::QueryBought| e.user == user && e.modelId == U256::from(model_id);
+    let mut before = 0;
+    for bought in bought.iter().map(|b| &b.event).filter(of_user) {
+        if Some(bought.queryId) == query_id {
+            break;
+        }
+        let call = Market::queryCall { queryId: bought.queryId };
+        let state = ledger.read(Contract::Market, call).await?.state;
+        before += u32::from(state == query_state::FUNDED || state == query_state::SETTLED);
+    }
+    Ok(before)
 }
 
 /// Unix seconds until which the ledger takes an answer of this enclave: the query's deadline, or the end of the enclave's

@@ -3,7 +3,9 @@
 use histone_attestation::Attested;
 use histone_contracts::{Contract, Enclaves, Market, TestToken, query_state};
 use histone_enclave::cohort;
-use histone_enclave::query::{self, QUERY_INFO, QueryRequest, code_hash, open_answer, query_aad};
+use histone_enclave::query::{
+    self, QUERY_INFO, QueryRequest, bought_before, code_hash, open_answer, query_aad,
+};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::{Address, B256, U256};
 
@@ -97,6 +99,12 @@ impl User {
         world: &World,
     ) -> Result<AccessCode, NodeError> {
         let ledger = &world.ledger;
+        let most = plan::of_model(model_id, world).await?.disclosure.answers;
+        if most > 0 && bought_before(model_id, self.party.account(), None, ledger).await? >= most {
+            return Err(NodeError::Message(format!(
+                "the plan of model {model_id} lets one account buy {most} answers, and this one has as many; another would be refunded only"
+            )));
+        }
         // Counted before it is paid for: a code that was bought comes back with the root, and none is used twice.
         let code = self.code(self.party.next(CODES)?);
         let approve =

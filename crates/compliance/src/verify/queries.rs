@@ -1,10 +1,11 @@
 //! Queries: each settled one has its question and answer, each other one has none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use histone_contracts::{Contract, Market};
-use histone_protocol::U256;
+use histone_protocol::consent::WhitePaper;
 use histone_protocol::hash::blob_hash;
+use histone_protocol::{Address, U256};
 
 use super::Check;
 use super::enclaves::{Appraised, Purpose};
@@ -75,6 +76,22 @@ pub(super) fn check(run: &Run, enclaves: &Appraised) -> Check {
             |s: &&Seen<Market::QueryBought>| s.event.queryId == id && s.event.modelId == U256::from(model);
         findings.expect(bought.iter().any(|s| here(&s)), || {
             format!("query {id} in run.json was never bought of model {model}")
+        });
+    }
+    for model in &run.record.models {
+        let answers = run.signed::<WhitePaper>(model.paper).map_or(0, |(paper, _)| paper.disclosure.answers);
+        let mut by_account: BTreeMap<Address, u32> = BTreeMap::new();
+        let of = bought.iter().filter(|s| s.event.modelId == U256::from(model.model_id));
+        for s in of.filter(|s| settled.iter().any(|done| done.event.queryId == s.event.queryId)) {
+            *by_account.entry(s.event.user).or_default() += 1;
+        }
+        let most = by_account.iter().max_by_key(|(_, count)| **count).filter(|_| answers > 0);
+        findings.expect(most.is_none_or(|(_, count)| *count <= answers), || {
+            let (account, count) = most.map_or_else(Default::default, |(a, c)| (run.name(*a), *c));
+            format!(
+                "`{account}` got {count} answers of model {}, its white paper lets one account buy {answers}",
+                model.model_id
+            )
         });
     }
     let open = bought.len().saturating_sub(settled.len() + refunded.len());

@@ -411,12 +411,12 @@ async fn spoilt_run(how: Spoils) -> Left {
     }
     let (mut rounds, mut summaries, mut withdrawn) = (Vec::new(), Vec::new(), Vec::new());
     let finished = loop {
-        let last = rounds.len() == 2;
+        let last = rounds.len() == 3;
         let kept = (&mut rounds, &mut summaries);
         let step = match how {
             Spoils::Partial(posted) if last => last_with_a_lie(&mut cast, &mut model, posted, kept).await,
             Spoils::Withdrawal(late) if last => {
-                withdrawn.push((2, 4));
+                withdrawn.push((2, 5));
                 last_with_late_members(&mut cast, &mut model, late, kept).await
             }
             _ => round(&mut cast, &mut model, &[0, 1, 2], None, kept).await,
