@@ -45,6 +45,9 @@ impl Errors {
     }
 }
 
+/// An error larger than this, where the range of outcomes is 2, is taken as this, so that no row makes the squares pass their bound.
+const FURTHEST: f64 = 1_024.0;
+
 /// `[rows of training and judging]`, then for each `[squared errors, differences from the mean, their squares]`.
 pub(crate) fn segments() -> Vec<Segment> {
     let max_abs = (1_u64 << 48) as f64;
@@ -72,7 +75,7 @@ pub(crate) fn site(
         design.batches(data, part, &mut |batch| {
             for (z, &y) in batch.z.chunks_exact(batch.width).zip(&batch.outcomes) {
                 let y = scaled(range, y);
-                let (error, deviation) = (y - dot(weights, z), y - mean);
+                let (error, deviation) = ((y - dot(weights, z)).clamp(-FURTHEST, FURTHEST), y - mean);
                 out[at] += 1.0;
                 let sums = &mut out[2 + 3 * at..5 + 3 * at];
                 sums[0] += error * error;

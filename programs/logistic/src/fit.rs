@@ -19,6 +19,9 @@ const LOSS_SLACK: f64 = 1e-12;
 /// Log odds that no data of a site can back: more than 10^13 to 1.
 const SEPARATED: f64 = 30.0;
 
+/// Log odds beyond this are taken as this, so that no row makes the loss pass its bound. A probability is 0 or 1 long before.
+const FURTHEST: f64 = 8_192.0;
+
 /// Bound of the sums of gradient, curvature and loss of one site.
 const MAX_ABS: f64 = (1_u64 << 48) as f64;
 
@@ -71,7 +74,7 @@ pub(crate) fn site(design: &Design, weights: &[f64], data: &dyn Data) -> Result<
     design.batches(data, Part::Training, &mut |batch| {
         curvature.clear();
         for (z, &y) in batch.z.chunks_exact(p).zip(&batch.outcomes) {
-            let eta = dot(weights, z);
+            let eta = dot(weights, z).clamp(-FURTHEST, FURTHEST);
             let probability = logistic(eta);
             axpy(y - probability, z, &mut gradient);
             curvature.push(probability * (1.0 - probability));

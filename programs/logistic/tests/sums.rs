@@ -8,7 +8,7 @@ mod tables;
 use histone_program_logistic::{Logistic, Question, State};
 use histone_program_sdk::config::{Config, Feature, Least, Outcome};
 use histone_program_sdk::math::{dot, logistic};
-use histone_program_sdk::method::{Cell, Done, Method, Next, Opened};
+use histone_program_sdk::method::{Cell, Done, Method, Next, Opened, Progress};
 use histone_program_sdk::tabular::{Design, Part};
 use histone_program_sdk::wire::Wire;
 use tables::{Table, blocks, cell, fact, missing, number, of_patients, patients, train, tumours, value};
@@ -51,6 +51,7 @@ fn rounds(
 ) -> Result<(Vec<Round>, Done), String> {
     let sites: Vec<_> = tables.iter().map(|t| blocks(t, config)).collect();
     let mut state = Logistic::begin(config.clone()).unwrap();
+    let (agenda, mut progress) = (Logistic::agenda(config).unwrap(), Progress::default());
     let mut rounds = Vec::new();
     loop {
         see(&state);
@@ -60,6 +61,9 @@ fn rounds(
         };
         let question = || Question::from_bytes(&ask.question).unwrap();
         let sites: Vec<Vec<f64>> = sites.iter().map(|s| Logistic::site(question(), s).unwrap()).collect();
+        // What is asked is the agenda's, and no answer is refused.
+        progress.go(&agenda, &ask).unwrap();
+        sites.iter().for_each(|numbers| ask.admit(numbers, 1).unwrap());
         let mut sums = vec![0.0; ask.len()];
         sites.iter().for_each(|site| sums.iter_mut().zip(site).for_each(|(sum, v)| *sum += v));
         lie(&ask.stage, &mut sums);
@@ -118,6 +122,31 @@ fn to_drive_weights_to_1e12() {
     // Whom nobody lies to is not held.
     let (done, _) = train::<Logistic>(&honest, &tables).unwrap();
     assert!(done.facts.iter().all(|f| f.name != "at the bound"));
+}
+
+/// Squares that make a deviation nearly nothing would have honest sites pass the bounds of their numbers, and be told by that.
+#[test]
+fn to_have_honest_sites_refuse_by_a_lie_about_scales() {
+    let tables = tumours();
+    let features: Vec<_> = ["mean_radius", "mean_texture"].map(|n| number(n, &tables)).into();
+    let some = config(features, "malignant", 0.25, SEALED);
+    let lie = |stage: &str, sums: &mut [f64]| {
+        if stage == "describe" {
+            // Of the first column: sum and squares.
+            let place = sums.len() - 4;
+            sums[place + 1] = sums[place] * sums[place] / sums[0] * (1.0 + 1e-15) + 1e-13;
+        }
+    };
+    let mut deviation = 0.0;
+    let ended = rounds(&some, &tables, lie, |state| {
+        if let State::Fitting { fit } = state {
+            deviation = fit.design.sd[0];
+        }
+    });
+    assert!((1e-10..1e-5).contains(&deviation), "{deviation}");
+    assert!(
+        ended.is_ok() || ended.is_err_and(|e| e.contains("tell yes from no") || e.contains("says nothing"))
+    );
 }
 
 /// Log odds of all judging rows with their outcomes, as only the sites have them.

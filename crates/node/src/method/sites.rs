@@ -120,6 +120,7 @@ mod tests {
         yes = "yes"
         no = "no"
         other = "leave-out"
+        missing = "mean"
         [columns.visits]
         kind = "whole"
     "#;
@@ -139,6 +140,9 @@ mod tests {
             fitted.proposed
         );
         let blocks = encode(&settings, &fitted, 0, &table).unwrap();
+        let strict = self::fitted(&SETTINGS.replacen("\"mean\"", "\"refuse\"", 1)).unwrap();
+        let told = encode(&strict.0, &strict.1, 0, &strict.2).unwrap_err().to_string();
+        assert!(told.starts_with("`missing`: a value is missing in `visits`; fill it"), "{told}");
         let block = Block::decode(&blocks[0]).unwrap();
         assert_eq!((block.columns, block.values.len()), (4, 12));
         assert_eq!(block.values[..4], [3.0, 18_321.0, 100.5, 1.0]);

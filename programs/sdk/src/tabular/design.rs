@@ -11,6 +11,11 @@ use super::select::{Part, Selection, class, lacks};
 /// Rows in a [`Batch`] at the most.
 pub const BATCH: usize = 64;
 
+/// No value is further from the mean than this many deviations: of N rows none is further than the root of N. It holds where sums
+/// lie and a deviation is much too small; without it the numbers of an honest site would pass their bounds, and its refusal would
+/// tell of its rows.
+const FURTHEST: f64 = 32_768.0;
+
 wire! {
     /// One column of a design.
     #[derive(Debug, Clone, PartialEq)]
@@ -174,7 +179,7 @@ impl Design {
             let v = present(x, v).unwrap_or(fill);
             let mut push = |u: f64| {
                 let (mean, sd) = (self.mean[at], self.sd[at]);
-                z.push(if sd == 0.0 { 0.0 } else { (u - mean) / sd });
+                z.push(if sd == 0.0 { 0.0 } else { ((u - mean) / sd).clamp(-FURTHEST, FURTHEST) });
                 at += 1;
             };
             match &x.kind {
