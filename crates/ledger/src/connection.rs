@@ -5,7 +5,7 @@ mod coins;
 mod time;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use alloy::rpc::types::TransactionReceipt;
 use alloy::transports::{IntoBoxTransport, TransportError, TransportErrorKind, TransportFut};
 use histone_chain::Chain;
 use histone_contracts::LedgerError;
+use histone_contracts::book::Head;
 
 pub use self::blocks::{ToldBlock, ToldTransaction};
 pub(crate) use self::coins::Action;
@@ -35,6 +36,8 @@ pub struct Connection {
     what: Arc<str>,
     /// In this process: one node, which is never behind itself.
     embedded: bool,
+    /// The newest block of an embedded chain, which never takes one back.
+    newest: Arc<Mutex<Option<Head>>>,
 }
 
 impl Connection {
@@ -53,7 +56,12 @@ impl Connection {
     /// A service that takes requests somewhere: in this process or not, shown to people as `what`.
     pub(crate) fn over(service: impl IntoBoxTransport, local: bool, what: &str) -> Self {
         let provider = RootProvider::<Ethereum>::new(RpcClient::new(service, local));
-        Self { provider: Arc::new(provider.erased()), what: what.into(), embedded: local }
+        Self {
+            provider: Arc::new(provider.erased()),
+            what: what.into(),
+            embedded: local,
+            newest: Arc::default(),
+        }
     }
 
     /// What is reached, for people: `embedded chain`, or scheme, host and port of a node. The rest of an address may hold

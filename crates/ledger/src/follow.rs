@@ -33,6 +33,14 @@ impl Ledger {
         Ok(book)
     }
 
+    /// The same from what the parties of this process have read already, and what is new: of all contracts.
+    pub async fn current_book(&self) -> Result<Book, LedgerError> {
+        let journal = self.journal().await?;
+        let mut book = Book::of(&self.deployment);
+        book.take(&journal)?;
+        Ok(book)
+    }
+
     /// All events of type `E` that a contract has emitted, oldest first.
     pub async fn events<E: SolEvent>(&self, contract: Contract) -> Result<Vec<E>, LedgerError> {
         self.journal().await?.said(contract)

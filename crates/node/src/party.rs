@@ -106,14 +106,18 @@ impl Party {
 
     fn with(name: &str, root: Root, entropy: Entropy, dir: PathBuf) -> Result<Self, PartyError> {
         let key = SigningKey::generate(&mut root.rng("signing key", &[]));
-        let seed = root.derive("seal key", &[]);
-        let seal = SealKey::from_seed(&seed);
+        let seal = SealKey::from_seed(&root.derive("seal key", &[]));
         let party = Self { name: name.to_string(), key, seal, root, entropy, dir };
         // For wallets and for whoever sweeps the accounts; the party itself never reads it.
         party.keep_first(SIGNING_KEY, party.key.to_bytes().to_vec())?;
-        // For an auditor, who gives it to `histone verify`; the party itself never reads it.
-        party.keep_first(SEAL_KEY, seed.to_vec())?;
         Ok(party)
+    }
+
+    /// Keeps the key under which the party receives in a file of its own, `seal.key`: an auditor gives it to `histone verify`. The
+    /// party itself never reads it.
+    pub fn export_seal_key(&self) -> Result<(), PartyError> {
+        self.keep_first(SEAL_KEY, self.root.derive("seal key", &[]).to_vec())?;
+        Ok(())
     }
 
     /// The party's account.

@@ -80,7 +80,7 @@ fn what_cannot_work_leaves_nothing_behind() {
     says(&["--rpc", "https://node.example"], "needs TLS");
     says(&["--rpc", "node.example"], "is not of the form http://HOST:PORT");
     says(&["--rpc", "http://127.0.0.1:9", "--funder-key", "none.key"], "cannot read the key `none.key`");
-    says(&["--drop-out", "city-hospital@99"], "the training has at most 14 rounds");
+    says(&["--drop-out", "city-hospital@99"], "the training has at most 15 rounds");
     let ran = Ran::of(&mut demo(1, &dir, &["--funder-key", "x"]));
     assert!(ran.code == Some(2) && ran.stderr.contains("--rpc"), "{ran:?}");
 

@@ -3,7 +3,7 @@
 //! Each step can be repeated at any time and gives the same bytes: the enclave derives everything from the ledger and from public
 //! blobs, and what it says it says once.
 
-use histone_contracts::Contract;
+use histone_contracts::Book;
 use histone_enclave::training::{QueryPeer, RoundTranscript};
 use histone_protocol::agreement::StateStatement;
 use histone_protocol::program::ProgramKind;
@@ -32,14 +32,13 @@ pub enum Tell {
 
 impl Owner {
     /// What this owner owes to do in the sealed model that it takes part in.
-    pub async fn duties(&mut self, world: &World) -> Result<Vec<OwnerDuty>, NodeError> {
+    pub async fn duties(&mut self, book: &Book, world: &World) -> Result<Vec<OwnerDuty>, NodeError> {
         let p = self.participation()?;
         let (model, opened) = (p.model_id, p.enclave.observed());
         let rounds = crate::plan::of_model(model, world).await?.agenda.iter().map(|s| s.rounds).sum();
-        let book = world.ledger.book(&[Contract::Market, Contract::Rounds]).await?;
         let released = self.party.recall(&released(model))?.is_some();
         let done = OwnerDone { opened, released, ..OwnerDone::default() };
-        Ok(duties::of_owner(&book, model, rounds, &done))
+        Ok(duties::of_owner(book, model, rounds, &done))
     }
 
     /// Performs a duty, from what ledger and public storage have by now. Gives what is to be told to others.

@@ -132,9 +132,9 @@ impl Course {
             }
             Course::Sealed { plan, rounds, .. } => {
                 let transcript = transcript(header, partials, &world).await?;
-                let mut statements = Vec::new();
+                let (book, mut statements) = (world.ledger.current_book().await?, Vec::new());
                 for owner in cast.owners.iter_mut().filter(|o| invited(o.donation()) && here(&o.party.name)) {
-                    for duty in owner.duties(&world).await? {
+                    for duty in owner.duties(&book, &world).await? {
                         if let Some(Tell::State(said)) = owner.perform(duty, &world).await? {
                             statements.push(said);
                         }

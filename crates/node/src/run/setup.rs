@@ -127,6 +127,9 @@ pub(super) async fn start(
     let auditor = party(&study.auditor)?;
     let auditors = study.auditors.iter().map(|name| party(name)).collect::<Result<Vec<_>, _>>()?;
     let auditing: Vec<&Party> = std::iter::once(&auditor).chain(&auditors).collect();
+    for auditor in &auditing {
+        auditor.export_seal_key()?;
+    }
     let mut devices = BTreeMap::new();
     let mut owners = Vec::new();
     for participant in &study.participants {
