@@ -37,6 +37,8 @@
 //! noise. A donor of one row that drops out gives away the row. A coordinator that suppresses a donor's update can cause
 //! all of this.
 
+use std::sync::Arc;
+
 use histone_program_sdk::config::Config;
 use histone_program_sdk::method::{Ask, Done, Fact, Next, Opened, Stage};
 use histone_program_sdk::model::Model;
@@ -117,7 +119,7 @@ enum Now {
 #[derive(Debug, Clone)]
 pub struct Training<M> {
     method: M,
-    plan: Plan,
+    plan: Arc<Plan>,
     /// Sums used so far.
     rounds: u32,
     /// Donors of the last sum, ascending; empty before the first one.
@@ -222,7 +224,7 @@ impl<M: Method + Clone> Training<M> {
         };
         fits(&plan.agenda, 0, &ask).map_err(TrainingError::Rounds)?;
         let (now, key) = (Now::Asking(ask), SumKey::first());
-        Ok(Self { method, plan, rounds: 0, donors: Vec::new(), state, now, key })
+        Ok(Self { method, plan: Arc::new(plan), rounds: 0, donors: Vec::new(), state, now, key })
     }
 
     /// The plan.

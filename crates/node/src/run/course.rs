@@ -28,14 +28,16 @@ pub(super) enum Course {
     /// Sums are public: the trainer follows the training itself.
     Open(Box<Training>),
     /// Sums are sealed: it knows the agenda, and the names that enclaves have signed.
-    Sealed {
-        /// The plan.
-        plan: Plan,
-        /// Rounds that were carried.
-        rounds: u32,
-        /// What comes next.
-        asked: Asked,
-    },
+    Sealed(Box<Sealed>),
+}
+
+/// A sealed training as its trainer sees it.
+pub(super) struct Sealed {
+    plan: Plan,
+    /// Rounds that were carried.
+    rounds: u32,
+    /// What comes next.
+    asked: Asked,
 }
 
 /// What a round led to.
@@ -43,7 +45,7 @@ pub(super) enum After {
     /// Another round.
     Next(Course),
     /// The end.
-    Ended(Ended),
+    Ended(Box<Ended>),
     /// A sealed training came to its end without a model.
     NoModel,
 }
@@ -76,7 +78,7 @@ impl Course {
         let sealed = plan.is_sealed();
         let training = Training::start(method, plan.clone()).map_err(NodeError::round)?;
         match sealed {
-            true => Ok(Course::Sealed { asked: training.asked(), plan, rounds: 0 }),
+            true => Ok(Course::Sealed(Box::new(Sealed { asked: training.asked(), plan, rounds: 0 }))),
             false => Ok(Course::Open(Box::new(training))),
         }
     }
@@ -85,7 +87,7 @@ impl Course {
     pub(super) fn asked(&self) -> Asked {
         match self {
             Course::Open(training) => training.asked(),
-            Course::Sealed { asked, .. } => asked.clone(),
+            Course::Sealed(sealed) => sealed.asked.clone(),
         }
     }
 
@@ -93,7 +95,7 @@ impl Course {
     pub(super) fn stage(&self) -> String {
         match self {
             Course::Open(training) => training.stage().into(),
-            Course::Sealed { asked, .. } => asked.question.stage().into(),
+            Course::Sealed(sealed) => sealed.asked.question.stage().into(),
         }
     }
 
@@ -121,16 +123,17 @@ impl Course {
                 let after = match step {
                     Step::Next(next) => After::Next(Course::Open(Box::new(next))),
                     Step::NoModel => After::NoModel,
-                    Step::Finished(finished) => After::Ended(Ended {
+                    Step::Finished(finished) => After::Ended(Box::new(Ended {
                         model_hash: B256::from(finished.hash()),
                         model_blob: world.blobs.put(&finished.model.to_bytes())?,
                         model: Some(finished.model),
                         facts: finished.facts,
-                    }),
+                    })),
                 };
                 Ok(Finished { transcript, after, carried: None })
             }
-            Course::Sealed { plan, rounds, .. } => {
+            Course::Sealed(sealed) => {
+                let Sealed { plan, rounds, .. } = *sealed;
                 let transcript = transcript(header, partials, &world).await?;
                 let (book, mut statements) = (world.ledger.current_book().await?, Vec::new());
                 for owner in cast.owners.iter_mut().filter(|o| invited(o.donation()) && here(&o.party.name)) {
@@ -148,9 +151,9 @@ impl Course {
                 let names = Names { state: carried.state.0, next: carried.next.0 };
                 let rounds = rounds + 1;
                 let after = match Asked::sealed(&plan, rounds, names) {
-                    Some(asked) => After::Next(Course::Sealed { plan, rounds, asked }),
+                    Some(asked) => After::Next(Course::Sealed(Box::new(Sealed { plan, rounds, asked }))),
                     None if names == no_model() => After::NoModel,
-                    None => After::Ended(released(&plan, &carried, cast, here)?),
+                    None => After::Ended(Box::new(released(&plan, &carried, cast, here)?)),
                 };
                 Ok(Finished { transcript, after, carried: Some(carried) })
             }

@@ -124,7 +124,7 @@ pub(super) async fn train(
         observer.round(round, at_most, &stage);
         match finished.after {
             After::Next(next) => course = next,
-            After::Ended(ended) => break ended,
+            After::Ended(ended) => break *ended,
             After::NoModel => return Err(no_model(study, cast, model_id).await?),
         }
     };
