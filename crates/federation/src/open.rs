@@ -12,6 +12,9 @@ use crate::sealed::SumKey;
 use crate::share::{self, ShareError};
 use crate::update::{Survivors, UpdateError};
 
+/// Numbers from which a [`SumKey`] derives, of 127 bits each; a round may have fewer.
+const KEY_NUMBERS: usize = 8;
+
 /// Why a sum does not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -106,8 +109,8 @@ pub fn open_sealed(
     blobs: &[Blob],
     partials: &[PartialSum],
 ) -> Result<(Aggregate, SumKey, Vec<u8>), OpenError> {
-    let (Opened { aggregate, mask }, wrong) = agreeing(header, survivors, blobs, partials)?;
-    Ok((aggregate, SumKey::of_mask(header, survivors, &mask), wrong))
+    let (Opened { aggregate, beyond }, wrong) = agreeing(header, survivors, blobs, partials)?;
+    Ok((aggregate, SumKey::of(header, survivors, &beyond), wrong))
 }
 
 fn agreeing(
@@ -186,10 +189,10 @@ pub fn open(
     Ok(opened(header, survivors, blobs, partials)?.aggregate)
 }
 
-/// A sum and its mask.
+/// A sum, and what nobody has who did not open it, not even whoever knows the sum.
 struct Opened {
     aggregate: Aggregate,
-    mask: Vec<Fp>,
+    beyond: Vec<Fp>,
 }
 
 fn opened(
@@ -223,5 +226,5 @@ fn opened(
         // Distinct members, at most 255 of them.
         redundancy: (partials.len() - usize::from(threshold)) as u8,
     };
-    Ok(Opened { aggregate, mask })
+    Ok(Opened { aggregate, beyond: share::beyond(&shares, threshold, KEY_NUMBERS) })
 }

@@ -5,8 +5,9 @@
 //! reads nothing more, and nobody has to be trusted to choose the readers of others. The key is committed to, so that all
 //! readers of one blob read the same numbers.
 //!
-//! The mask of an opened sum is uniform and was known to nobody before. [`SumKey`] derives from it: whoever opened the sum has
-//! the key, and nobody else, without a message between them.
+//! [`SumKey`] is what whoever opened a sum has, and nobody else, without a message between them. It does not derive from the mask:
+//! ciphertexts are public, so whoever guesses the sum, all zeros for instance, has the mask. It derives from the other values of the
+//! polynomials that share the mask, which stay uniform for whoever knows mask and sum.
 
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::{Reader as Bytes, Wire, WireError, Writer};
@@ -247,8 +248,8 @@ fn associated_data(
     codec::hash("histone/partial-key-aad/v1", &[header, survivors, &[member], reader, commitment])
 }
 
-/// What whoever opened a sum has, and nobody else: it derives from the mask of the sum, which is uniform. Names that are keyed
-/// with it cannot be compared with a guess of what they name.
+/// What whoever opened a sum has, and nobody else: values of the sharing polynomials at a point that is no member's. Names that are
+/// keyed with it cannot be compared with a guess of what they name, nor with a guess of the sum.
 #[derive(Clone)]
 pub struct SumKey(Root);
 
@@ -265,11 +266,11 @@ impl SumKey {
         SumKey(Root::from_bytes(codec::hash("histone/sum-key/first/v1", &[])))
     }
 
-    pub(crate) fn of_mask(header: &RoundHeader, survivors: &Survivors, mask: &[Fp]) -> SumKey {
-        let mask = Zeroizing::new(encode_vector(mask));
+    pub(crate) fn of(header: &RoundHeader, survivors: &Survivors, beyond: &[Fp]) -> SumKey {
+        let beyond = Zeroizing::new(encode_vector(beyond));
         SumKey(Root::from_bytes(codec::hash(
-            "histone/sum-key/v1",
-            &[&header.hash(), &survivors.hash(), &mask],
+            "histone/sum-key/v2",
+            &[&header.hash(), &survivors.hash(), &beyond],
         )))
     }
 

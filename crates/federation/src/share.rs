@@ -93,13 +93,16 @@ pub fn split(
     Ok(shares)
 }
 
+/// A point that is nobody's: members have 1 to 255.
+const BEYOND: u128 = 256;
+
 /// Weights `w` such that `sum w_i f(points_i) = f(at)` for every polynomial of degree below the number of points.
-fn lagrange(points: &[u8], at: u8) -> Vec<Fp> {
+fn lagrange(points: &[u8], at: Fp) -> Vec<Fp> {
     let fp = |x: u8| Fp::new(u128::from(x));
     let weight = |&i: &u8| {
         let others = points.iter().filter(|&&j| j != i);
         let (top, bottom) =
-            others.fold((Fp::ONE, Fp::ONE), |(t, b), &j| (t * (fp(at) - fp(j)), b * (fp(i) - fp(j))));
+            others.fold((Fp::ONE, Fp::ONE), |(t, b), &j| (t * (at - fp(j)), b * (fp(i) - fp(j))));
         // The points are distinct and below P, so that no difference and no product is zero.
         top * bottom.inverse().unwrap_or(Fp::ZERO)
     };
@@ -119,6 +122,21 @@ pub(crate) fn combine<E: Element>(shares: &[(u8, &[E])], threshold: u8) -> Resul
     secret.reserve_exact(shares.first().map_or(0, |s| s.1.len()));
     walk(shares, threshold, Some(&mut secret))?;
     Ok(secret)
+}
+
+/// The first `numbers` values of the polynomials at a point that is nobody's, from shares that agree. To whoever has fewer than
+/// `threshold - 1` shares they are uniform, even if it knows the secret; from a threshold of 2 on.
+pub(crate) fn beyond<E: Element>(shares: &[(u8, &[E])], threshold: u8, numbers: usize) -> Vec<Fp> {
+    let base = shares.get(..usize::from(threshold)).unwrap_or(shares);
+    let points: Vec<u8> = base.iter().map(|s| s.0).collect();
+    let weights = lagrange(&points, Fp::new(BEYOND));
+    let numbers = numbers.min(base.iter().map(|s| s.1.len()).min().unwrap_or(0));
+    let value = |at: usize| {
+        let terms =
+            base.iter().zip(&weights).filter_map(|((_, share), &w)| Some(w * share.get(at)?.element()));
+        terms.fold(Fp::ZERO, |sum, term| sum + term)
+    };
+    (0..numbers).map(value).collect()
 }
 
 /// Whether shares agree, as [`reconstruct`] checks it; what they are shares of is not computed.
@@ -148,8 +166,9 @@ fn walk<E: Element>(
     let (base, extra) = shares.split_at(t);
     let points: Vec<u8> = base.iter().map(|s| s.0).collect();
     // The weights of the secret, and those of what each further member must have.
-    let weights = lagrange(&points, 0);
-    let checks: Vec<(Vec<Fp>, &[E])> = extra.iter().map(|s| (lagrange(&points, s.0), s.1)).collect();
+    let weights = lagrange(&points, Fp::ZERO);
+    let checks: Vec<(Vec<Fp>, &[E])> =
+        extra.iter().map(|s| (lagrange(&points, Fp::new(u128::from(s.0))), s.1)).collect();
     let combined = |weights: &[Fp], from: usize, out: &mut [Sum]| {
         out.fill(Sum::ZERO);
         for (&weight, (_, share)) in weights.iter().zip(base) {
@@ -206,7 +225,7 @@ fn find_wrong<E: Element>(shares: &[(u8, &[E])], t: usize) -> Option<Vec<u8>> {
         let chosen: Vec<(u8, Fp)> = pick.iter().filter_map(|&i| points.get(i).copied()).collect();
         let xs: Vec<u8> = chosen.iter().map(|c| c.0).collect();
         let disagrees = |&&(member, value): &&(u8, Fp)| {
-            let weights = lagrange(&xs, member);
+            let weights = lagrange(&xs, Fp::new(u128::from(member)));
             weights.into_iter().zip(&chosen).fold(Fp::ZERO, |sum, (w, c)| sum + w * c.1) != value
         };
         let wrong: Vec<u8> = points.iter().filter(disagrees).map(|p| p.0).collect();
@@ -260,6 +279,26 @@ mod tests {
 
         /// For every value that fewer than `threshold` members hold and every other secret there is a polynomial that
         /// gives both: what they hold says nothing.
+        /// Whoever knows the secret and one share less than is needed beside it still finds any value beyond.
+        #[test]
+        fn what_lies_beyond_is_the_same_for_every_quorum_and_free_for_others(seed: u64, m in 3u8..9, t in 3u8..9) {
+            let t = t.min(m);
+            let secret = vec![Fp::random(&mut rng(seed)); 3];
+            let shares = split(&secret, t, m, &mut rng(seed ^ 1)).unwrap();
+            let all: Vec<u8> = (1..=m).collect();
+            let value = |members: &[u8], shares: &[Zeroizing<Vec<Fp>>]| {
+                let view = view(shares, members);
+                let view: Vec<_> = view.iter().map(|(i, s)| (*i, s.as_slice())).collect();
+                beyond(&view, t, 2)
+            };
+            let first = value(&all[..usize::from(t)], &shares);
+            prop_assert_eq!(first.len(), 2);
+            prop_assert_eq!(&value(&all[usize::from(m - t)..], &shares), &first);
+            // The same secret and other coins: another value.
+            let others = split(&secret, t, m, &mut rng(seed ^ 2)).unwrap();
+            prop_assert_ne!(&value(&all[..usize::from(t)], &others), &first);
+        }
+
         #[test]
         fn fewer_than_threshold_fit_every_secret(seed: u64, other: u128, m in 2u8..9, t in 2u8..9) {
             prop_assume!(t <= m);
@@ -271,7 +310,7 @@ mod tests {
             xs.push(0);
             let mut ys: Vec<Fp> = held.iter().map(|h| h.1[0]).collect();
             ys.push(Fp::new(other));
-            let forged = lagrange(&xs, t).into_iter().zip(ys).fold(Fp::ZERO, |s, (w, y)| s + w * y);
+            let forged = lagrange(&xs, Fp::new(u128::from(t))).into_iter().zip(ys).fold(Fp::ZERO, |s, (w, y)| s + w * y);
             let mut all = held;
             all.push((t, vec![forged]));
             prop_assert_eq!(open(&all, t).unwrap(), vec![Fp::new(other)]);
