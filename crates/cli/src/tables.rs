@@ -348,7 +348,9 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
         study.appraisal.max_age_seconds / 3_600
     )?;
     let shown = &study.training.disclosure;
-    for line in shown.sentences().into_iter().chain(shown.warning(study.table.features.len())) {
+    let warnings = shown.warning(study.table.features.len()).into_iter();
+    let warnings = warnings.chain(study.too_many_questions().map(|why| format!("error when it runs: {why}")));
+    for line in shown.sentences().into_iter().chain(warnings) {
         writeln!(out, "{line}")?;
     }
     for (participant, why) in study.deniers() {

@@ -106,6 +106,9 @@ const STEPS: [&str; 9] = [
 /// for. Changes nothing.
 pub async fn check(study: &Study, options: &Options) -> Result<(), NodeError> {
     training::check_drop_outs(study, options)?;
+    if let Some(why) = study.too_many_questions() {
+        return Err(NodeError::Message(why));
+    }
     if let Some(network) = &options.network {
         Node::find(network, options).await?;
     }
@@ -120,6 +123,9 @@ pub async fn run(
 ) -> Result<RunResult, NodeError> {
     let folder = Folder::at(&options.out);
     training::check_drop_outs(study, options)?;
+    if let Some(why) = study.too_many_questions() {
+        return Err(NodeError::Message(why));
+    }
     // A node that does not answer leaves nothing behind.
     let node = match &options.network {
         Some(network) => Some(Node::find(network, options).await?),

@@ -105,6 +105,18 @@ fn denied(asked: &StudyDisclosure, allow_public_exact: bool, allow_auditors: &[S
 }
 
 impl Study {
+    /// Why the end user's questions cannot all be answered, if so: one account may buy too few answers.
+    #[must_use]
+    pub fn too_many_questions(&self) -> Option<String> {
+        let (asked, most) = (self.end_user.queries.len() + 1, self.training.disclosure.answers);
+        (most > 0 && asked > most as usize).then(|| {
+            format!(
+                "the end user of the study buys {asked} answers, the last of which is refunded, and one account may buy {most} of this model; \
+                 ask fewer questions with `count` under [end_user], or allow more with `answers` under [model]"
+            )
+        })
+    }
+
     /// The same with sealed sums and a public model, whatever its file says.
     #[must_use]
     pub fn sealed(mut self) -> Self {

@@ -107,14 +107,6 @@ pub(super) fn fill(
     training.disclosure.answers =
         disclosure::answers(checker, file, training.disclosure.model, features.len())?;
     let end_user = end_user(checker, file, &outline.end_user, outline.count, &named, &features, files)?;
-    let (asked, most) = (end_user.queries.len() + 1, training.disclosure.answers);
-    if most > 0 && asked > most as usize {
-        let message = format!(
-            "the end user buys {asked} answers, the last of which is refunded, and one account may buy {most} of this model (`answers` under \
-             [model]); ask fewer questions with `count`, or allow more answers"
-        );
-        return checker.refuse(&file.end_user.queries.span(), message);
-    }
     Ok(Study {
         name: outline.name,
         title: outline.title,
