@@ -47,7 +47,7 @@ impl StudyDisclosure {
         let mut said = vec![match self.sums {
             Sums::Sealed => {
                 "sums sealed: the attested enclaves of each round open them, and no party does; as many committee members as open a sum \
-                 together, or one broken enclave, see all sums, and SIMULATED enclaves are broken by anybody"
+                 together, or one broken enclave, see all sums, and whoever has the vendor's key breaks SIMULATED ones"
                     .into()
             }
             Sums::PublicExact => PUBLIC_EXACT.into(),

@@ -61,7 +61,8 @@ fn a_study_that_says_nothing_shows_nothing() {
     assert_eq!(
         shown.sentences(),
         [
-            "sums sealed: the attested enclaves of each round open them, and no party does",
+            "sums sealed: the attested enclaves of each round open them, and no party does; as many committee members as open a sum \
+             together, or one broken enclave, see all sums, and whoever has the vendor's key breaks SIMULATED ones",
             "model sealed: query enclaves have it, and nobody else",
             "answers: one account may buy 1 at the most",
         ]
