@@ -2,9 +2,12 @@
 //!
 //! It is JSON in the custom section `histone.manifest` of the module, measured with the rest. Nothing is run to read it.
 
+mod facts;
+
 use histone_program_sdk::config::{Config, Kind, Outcome};
 use serde::{Deserialize, Serialize};
 
+pub use self::facts::{DeclaredFact, declared};
 use crate::program::Limits;
 
 /// What a method says of itself.
@@ -29,6 +32,9 @@ pub struct Manifest {
     pub config: Vec<Setting>,
     /// What a site says of itself with the finished model.
     pub report: Vec<Field>,
+    /// What may be said of a sealed training whose model is not for everybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<DeclaredFact>,
     /// How its models are applied.
     pub answer: AnswerModule,
     /// What a call of it may use.
@@ -299,6 +305,7 @@ impl Manifest {
             }
             s.number(s.default).map_err(|what| ManifestError::Wrong { place, what })?;
         }
+        facts::check(&self.facts)?;
         for (place, fields) in [("report", &self.report), ("answer.fields", &self.answer.fields)] {
             if fields.len() > MAX_FIELDS {
                 return wrong(place, format!("it has {} fields; at most {MAX_FIELDS} leave", fields.len()));

@@ -121,6 +121,8 @@ pub mod sealed;
 
 pub mod plan;
 
+pub mod precision;
+
 pub mod training;
 
 /// What a handed-in sealer or memory says when it fails.

@@ -13,6 +13,8 @@
 //! ([`SumKey`]), so that they cannot be compared with a guess; the first ones are not, since everybody can compute them from the
 //! plan. Whoever opened every sum derives every name; whoever did not compares what others say ([`Names`]).
 //!
+//! The model keeps [`precision::SIGNIFICANT_BITS`] digits of each number, whoever gets it: with all of them it would be an exact sum.
+//!
 //! # Drop-outs
 //!
 //! Whoever withdraws its data leaves for good, and the sums made before stay in the state. In each round any
@@ -48,7 +50,7 @@ use histone_protocol::disclosure::Release;
 use crate::header::{Question, RoundHeader, check_ask};
 use crate::plan::{Plan, PlanError};
 use crate::sealed::{ModelKey, SumKey};
-use crate::{BoxError, codec};
+use crate::{BoxError, codec, precision};
 
 /// The public half of a method, which sees opened sums and no row. The same bytes come out wherever it runs.
 pub trait Method {
@@ -354,7 +356,7 @@ impl<M: Method + Clone> Training<M> {
     }
 
     /// The same where sums are sealed, with the key of the sum. It goes on whatever the sum says: what goes wrong with data shows
-    /// at the end only, as a training without a model.
+    /// at the end only, as a training without a model. The numbers of the model are [rounded](precision).
     pub fn advance_sealed(&self, donors: &[u16], sum: &[f64], key: SumKey) -> Result<Step<M>, TrainingError> {
         if !self.plan.is_sealed() {
             return Err(TrainingError::Header("its sums are public"));
@@ -376,6 +378,8 @@ impl<M: Method + Clone> Training<M> {
             return Ok(Step::Next(self.at(rounds, donors, state, now, key)));
         }
         let Now::Done(Done { model, facts }) = now else { return Ok(Step::NoModel) };
+        // Here and not at a gate: its name, answers and reports are then of the model that is released, whoever gets it.
+        let model = precision::released(model);
         let model_key = (self.plan.model != Release::Public).then(|| key.model_key());
         Ok(Step::Finished(Finished { model, facts, rounds, key: model_key }))
     }

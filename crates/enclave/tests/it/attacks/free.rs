@@ -5,12 +5,14 @@
 //! the gradient is then the sum over those above, to the last digit. Two such sums that differ by one row tell that row.
 
 use histone_program_logistic::Question;
+use histone_program_sdk::config::Config;
 use histone_program_sdk::method::Ask;
 use histone_program_sdk::stats::normal_quantile;
 use histone_program_sdk::tabular::{Design, Question as Prepare};
 
 use super::world::{
-    End, FEATURES, Liars, PEOPLE, RANGE, ROWS, Random, Rows, honest, in_units, plan, read, shown, train,
+    End, FEATURES, Liars, PEOPLE, RANGE, ROWS, Random, Rows, bounded, honest, in_units, plan, read, shown,
+    train,
 };
 
 /// What a liar may send of gradient, curvature and loss.
@@ -111,7 +113,8 @@ impl Dividing {
         let rows = (1_u64 << 31) as f64;
         let middle = (RANGE.0 + RANGE.1) / 2.0;
         let u = (PEOPLE.0 - middle) / (RANGE.1 - middle);
-        let mut numbers = vec![rows, 0.0, 0.0, rows / 2.0];
+        // Rows, judging, without outcome, positives, left out, hidden.
+        let mut numbers = vec![rows, 0.0, 0.0, rows / 2.0, 0.0, 0.0];
         numbers.extend([rows; FEATURES]);
         numbers.extend([0.0; FEATURES]);
         (0..FEATURES).for_each(|_| numbers.extend([rows * u, rows * u * u]));
@@ -224,14 +227,24 @@ impl Dividing {
 
 /// Rows read after so many rounds in all, and claims that are nobody's row.
 fn rows_read(n: usize, liars: usize, seed: u64, rounds: &[u32]) -> (Vec<usize>, Option<u32>, usize) {
+    rows_read_by(plan, n, liars, seed, rounds)
+}
+
+fn rows_read_by(
+    plan: impl Fn(u32) -> Config,
+    n: usize,
+    liars: usize,
+    seed: u64,
+    rounds: &[u32],
+) -> (Vec<usize>, Option<u32>, usize) {
     let mut random = Random::new(seed);
     let sites: Vec<Rows> = (liars..n).map(|_| honest(&mut random, ROWS)).collect();
     let most = rounds.iter().copied().max().unwrap_or(0);
     let mut attack = Dividing::new(liars, seed);
     let end = train(&plan(most), &sites, &mut attack, most as usize);
     match end {
-        End::Stopped => {}
-        End::Model(_) => panic!("ended early, in round {}", attack.round),
+        // Who is held back long enough lets the training end.
+        End::Stopped | End::Model(_) => {}
         End::Refused(why) => panic!("refused in round {}: {why}", attack.round),
     }
     let until =
@@ -245,6 +258,16 @@ fn one_liar_of_four_reads_rows_in_public_exact_sums() {
     let (counts, first, wrong) = rows_read(4, 1, 1, &[20]);
     println!("free numbers, 1 of 4: {counts:?} rows in 20 rounds, the first in round {first:?}");
     assert!(counts[0] >= 1 && wrong == 0, "{counts:?} {wrong}");
+}
+
+/// The same attack where the plan bounds steps and weights, as it does unless a study says otherwise: it never comes to where it
+/// wants to divide the rows.
+#[test]
+fn bounds_of_steps_and_weights_end_it() {
+    for seed in 1..=3 {
+        let (counts, first, _) = rows_read_by(|rounds| bounded(rounds, None), 4, 1, seed, &[40]);
+        assert_eq!((counts, first), (vec![0], None), "seed {seed}");
+    }
 }
 
 #[test]

@@ -161,7 +161,7 @@ impl Liars for Script {
         let numbers = match question {
             Question::Prepare { question: Prepare::Describe { .. } } => {
                 let rows = (1_u64 << 31) as f64;
-                let mut numbers = vec![rows, 0.0, 0.0, rows / 2.0];
+                let mut numbers = vec![rows, 0.0, 0.0, rows / 2.0, 0.0, 0.0];
                 numbers.extend([rows; FEATURES]);
                 numbers.extend([0.0; FEATURES]);
                 (0..FEATURES).for_each(|_| numbers.extend([0.0, rows * DEVIATION * DEVIATION]));

@@ -93,8 +93,8 @@ pub fn config(features: Vec<Feature>, missing: Missing, set: &[(&str, f64)]) -> 
         set.iter().find(|(name, _)| *name == setting.name).map_or(default, |(_, value)| *value)
     };
     let values = method().manifest().config.iter().map(value).collect();
-    // As a study with public sums has it by default: a block of one site that rests on fewer rows is sent as zeros.
-    let least = Least { site: 5, sum: 5 };
+    // No minimum anywhere, in favor of the attacker.
+    let least = Least::default();
     Config { features, outcome: Outcome::YesNo { name: "y".into() }, missing, holdout: 0.0, least, values }
 }
 
@@ -103,14 +103,20 @@ pub fn number(name: &str, (low, high): (f64, f64)) -> Feature {
     Feature { name: name.into(), kind: Kind::Number { low, high }, zero_is_missing: false }
 }
 
-/// The plan of the attacked studies, as the bundled ones have it but for the rounds.
+/// The plan of the attacked studies, as the bundled ones have it but for the rounds, and without bounds of steps and weights, in favor
+/// of the attacker.
 pub fn plan(rounds: u32) -> Config {
+    bounded(rounds, 1e300)
+}
+
+/// The same with the manifest's bounds, where none is given.
+pub fn bounded(rounds: u32, bound: impl Into<Option<f64>>) -> Config {
+    let bound = bound.into();
+    let bounds = ["max_step", "max_weight"].into_iter().filter_map(|name| Some((name, bound?)));
     let features = (0..FEATURES).map(|i| number(&format!("x{i}"), RANGE)).collect();
-    config(
-        features,
-        Missing::Refuse {},
-        &[("ridge", 1.0), ("rounds", f64::from(rounds)), ("tolerance", 1e-6), ("separated", 0.0)],
-    )
+    let set = [("ridge", 1.0), ("rounds", f64::from(rounds)), ("tolerance", 1e-6), ("separated", 0.0)];
+    let set: Vec<_> = set.into_iter().chain(bounds).collect();
+    config(features, Missing::Refuse {}, &set)
 }
 
 /// Those who attack from inside of a cohort: what they send for a question, and what they learn from the opened sum.
