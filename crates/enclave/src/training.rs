@@ -19,7 +19,7 @@ use histone_federation::dispute;
 use histone_federation::header::RoundHeader;
 use histone_federation::open::open_sealed;
 use histone_federation::open::{self, Aggregate, open_and_name};
-use histone_federation::sealed::{SealedError, SealedPartial, SumKey};
+use histone_federation::sealed::{SealedPartial, SumKey};
 use histone_federation::training::Finished;
 use histone_federation::update::{self, Hpke, Survivor, Survivors, Unsealer};
 use histone_program_sdk::config::Config;
@@ -92,8 +92,8 @@ impl RoundTranscript {
             let sealed = SealedPartial::decode(blob, &self.header)?;
             match sealed.open(&self.header, reader, key) {
                 Ok(partial) if partial.is_over(&survivors) => partials.push(partial),
-                Ok(_) => return Err(Box::new(SealedError::Content { member: sealed.member() })),
-                Err(_) => wrong.push(sealed.member()),
+                // A member that sealed the sum of other survivors stops nobody.
+                Ok(_) | Err(_) => wrong.push(sealed.member()),
             }
         }
         if partials.len() < usize::from(self.header.threshold()) + 1 {

@@ -235,9 +235,9 @@ impl Prepared {
         readers: &[SumReader],
         sealer: &dyn Sealer,
         secret: &Root,
-    ) -> Result<Prepared<SealedPartial>, CommitteeError> {
-        let partial = SealedPartial::seal(header, &self.partial, readers, sealer, secret)?;
-        Ok(Prepared { openings: self.openings, partial })
+    ) -> Prepared<SealedPartial> {
+        let partial = SealedPartial::seal(header, &self.partial, readers, sealer, secret);
+        Prepared { openings: self.openings, partial }
     }
 }
 

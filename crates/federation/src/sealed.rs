@@ -16,11 +16,11 @@ use histone_protocol::dataset::DataKey;
 use histone_protocol::secret::Root;
 use zeroize::Zeroizing;
 
+use crate::codec;
 use crate::committee::PartialSum;
 use crate::field::{Fp, encode_vector};
 use crate::header::RoundHeader;
 use crate::update::{Sealer, Survivors, Unsealer};
-use crate::{BoxError, codec};
 
 const VERSION: u8 = 1;
 
@@ -42,15 +42,6 @@ pub struct Reader {
 /// Why a partial sum cannot be sealed, or a sealed one cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SealedError {
-    /// Wrapping the key failed.
-    #[error("the key of the partial sum could not be sealed to {}", hex(.reader))]
-    Wrap {
-        /// To whom.
-        reader: [u8; 20],
-        /// What the sealer said.
-        #[source]
-        source: BoxError,
-    },
     /// The bytes are no sealed partial sum of this round.
     #[error("the sealed partial sum cannot be read or is of another round; ask the member again")]
     Encoding(#[source] WireError),
@@ -74,11 +65,6 @@ pub enum SealedError {
     },
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    format!("0x{hex}")
-}
-
 /// A partial sum under a key of its own, and that key for each reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedPartial {
@@ -93,14 +79,15 @@ pub struct SealedPartial {
 }
 
 impl SealedPartial {
-    /// Seals a partial sum to these readers. The same call gives the same bytes.
+    /// Seals a partial sum to these readers. The same call gives the same bytes. A reader with a key to which nothing can be
+    /// sealed is named and reads nothing: it would otherwise stop everybody by its choice of a key.
     pub fn seal(
         header: &RoundHeader,
         partial: &PartialSum,
         readers: &[Reader],
         sealer: &dyn Sealer,
         secret: &Root,
-    ) -> Result<SealedPartial, SealedError> {
+    ) -> SealedPartial {
         let plain = partial.blob();
         let key = secret.child("histone/sealed-partial/v1", &[&header.hash(), plain]);
         let (survivors, member) = (partial.survivors, partial.member);
@@ -113,10 +100,8 @@ impl SealedPartial {
             let aad = associated_data(&header.hash(), &survivors, member, &address, &commitment);
             // The key belongs to this message alone, and so does what derives from it and the reader.
             let randomness = key.derive("wrap", &[&address, &seal_key]);
-            let wrapped = sealer
-                .seal(&seal_key, KEY_INFO, &aad, key.as_bytes(), &randomness)
-                .map_err(|source| SealedError::Wrap { reader: address, source })?;
-            wraps.push((address, wrapped));
+            let wrapped = sealer.seal(&seal_key, KEY_INFO, &aad, key.as_bytes(), &randomness);
+            wraps.push((address, wrapped.unwrap_or_default()));
         }
         let body = body_key(&key).encrypt(plain);
         let sealed = SealedPartial {
@@ -128,7 +113,7 @@ impl SealedPartial {
             body,
             blob: Blob::new(Vec::new()),
         };
-        Ok(SealedPartial { blob: Blob::new(sealed.encode()), ..sealed })
+        SealedPartial { blob: Blob::new(sealed.encode()), ..sealed }
     }
 
     fn encode(&self) -> Vec<u8> {

@@ -36,9 +36,15 @@ pub struct Auditor {
 pub(super) fn auditor(run: &Run, key: &SealKey) -> (Check, Option<Auditor>) {
     let mut findings = Findings::new("auditor");
     let named: BTreeSet<Address> = run.papers().flat_map(|paper| paper.disclosure.auditors).collect();
-    let added = run.events::<Members::MemberAdded>(Contract::Members);
-    let account = added.iter().map(|s| &s.event).filter(|e| e.sealKey == key.public().0).map(|e| e.account);
-    let account = account.into_iter().find(|account| named.contains(account));
+    // A member may have had several keys.
+    let added = run.events::<Members::MemberAdded>(Contract::Members).into_iter();
+    let updated = run.events::<Members::MemberUpdated>(Contract::Members).into_iter();
+    let proven = run.events::<Members::SealKeyProven>(Contract::Members).into_iter();
+    let keys = added.map(|s| (s.event.account, s.event.sealKey));
+    let keys = keys.chain(updated.map(|s| (s.event.account, s.event.sealKey)));
+    let mut keys = keys.chain(proven.map(|s| (s.event.account, s.event.sealKey)));
+    let account = keys.find(|(account, held)| *held == key.public().0 && named.contains(account));
+    let account = account.map(|(account, _)| account);
     let Some(account) = account else {
         let names: Vec<String> = named.iter().map(|a| run.name(*a)).collect();
         findings.fail(match names.is_empty() {

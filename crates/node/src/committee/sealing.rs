@@ -38,7 +38,7 @@ impl CommitteeMember {
             // Whoever lacks a key reads nothing; nobody else waits for it.
             readers.extend(key.map(|key| Reader { address: account.into_array(), seal_key: key.0 }));
         }
-        prepared.seal(header, &readers, &Hpke, self.party.root()).map_err(NodeError::round)
+        Ok(prepared.seal(header, &readers, &Hpke, self.party.root()))
     }
 }
 

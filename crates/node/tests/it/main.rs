@@ -12,6 +12,7 @@ mod leaves;
 mod network;
 mod release;
 mod run;
+mod sealed;
 mod strangers;
 mod study;
 mod support;
