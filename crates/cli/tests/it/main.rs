@@ -13,6 +13,7 @@ mod kill;
 mod ledger;
 mod methods;
 mod rpc;
+mod sealed;
 mod serve;
 mod server;
 mod support;
