@@ -123,6 +123,7 @@ impl CommitteeMember {
             return Err(NodeError::Message(format!("round {round} is not closed under this header")));
         }
         crate::plan::check_times(model_id, round, world).await?;
+        crate::plan::check_stage(header, world).await?;
         let mut striking = self.review(number, world).await?;
         let watch = self.watch(number, world).await?;
         watch.check_header(header, &world.evidence(), &world.ledger).await?;

@@ -3,6 +3,7 @@
 use histone_contracts::{Contract, Market, Rounds};
 use histone_enclave::method::HostedMethod;
 use histone_enclave::plan::{plan_of, with_agenda};
+use histone_federation::header::RoundHeader;
 use histone_federation::plan::Plan;
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::disclosure::Disclosure;
@@ -104,6 +105,45 @@ pub async fn check_times(model_id: U256, round: u32, world: &World) -> Result<()
             "round {round} gives the committee {given} s, the plan of its model promises {promised} s"
         ))),
         _ => Ok(()),
+    }
+}
+
+/// Whether a round has its place in the plan of its model, as far as everybody sees it: by the method of the plan, with a question
+/// that is shown or sealed as the plan says; a sealed one in the stage and of the size that the agenda has after so many rounds.
+/// What is asked in it the enclaves compare.
+pub async fn check_stage(header: &RoundHeader, world: &World) -> Result<(), NodeError> {
+    let f = header.fields();
+    let model_id = U256::from_be_bytes(f.model_id);
+    let plan = of_model(model_id.saturating_to(), world).await?;
+    let refuse = |what: &str| Err(NodeError::Message(format!("round {} is refused: {what}", f.round)));
+    if f.method != plan.programs.training.0 {
+        return refuse("its method is not the plan's");
+    }
+    if f.question.is_sealed() != plan.disclosure.is_sealed() {
+        return refuse("the plan seals sums and its header does not, or the other way round");
+    }
+    if !f.question.is_sealed() {
+        return Ok(());
+    }
+    let about = Some(B256::from(model_id));
+    let before = world.ledger.logged::<Rounds::RoundFinal>(Contract::Rounds, about).await?;
+    let mut left = before.iter().filter(|r| r.event.round < f.round).count();
+    let slot = plan.agenda.iter().find(|stage| match left.checked_sub(stage.rounds as usize) {
+        Some(rest) => {
+            left = rest;
+            false
+        }
+        None => true,
+    });
+    match slot {
+        Some(stage) if stage.stage == f.question.stage() && stage.numbers as usize == header.dimension() => {
+            Ok(())
+        }
+        Some(stage) => refuse(&format!(
+            "the agenda of the plan has the stage `{}` of {} numbers next",
+            stage.stage, stage.numbers
+        )),
+        None => refuse("the agenda of the plan is over"),
     }
 }
 

@@ -70,6 +70,8 @@ pub(super) struct Finished {
     pub(super) after: After,
     /// What enclaves said of a sealed one.
     pub(super) carried: Option<Carried>,
+    /// Participants whose enclaves follow the training no further, and why.
+    pub(super) stopped: Vec<(String, String)>,
 }
 
 impl Course {
@@ -130,16 +132,25 @@ impl Course {
                         facts: finished.facts,
                     })),
                 };
-                Ok(Finished { transcript, after, carried: None })
+                Ok(Finished { transcript, after, carried: None, stopped: Vec::new() })
             }
             Course::Sealed(sealed) => {
                 let Sealed { plan, rounds, .. } = *sealed;
                 let transcript = transcript(header, partials, &world).await?;
                 let (book, mut statements) = (world.ledger.current_book().await?, Vec::new());
+                let mut stopped = Vec::new();
                 for owner in cast.owners.iter_mut().filter(|o| invited(o.donation()) && here(&o.party.name)) {
                     for duty in owner.duties(&book, &world).await? {
-                        if let Some(Tell::State(said)) = owner.perform(duty, &world).await? {
-                            statements.push(said);
+                        match owner.perform(duty, &world).await {
+                            Ok(Some(Tell::State(said))) => statements.push(said),
+                            Ok(_) => {}
+                            // It follows no further; the others go on without it, if they are enough.
+                            Err(NodeError::Enclave(why)) => {
+                                let why = histone_protocol::with_causes(&why);
+                                stopped.push((owner.party.name.clone(), why));
+                                break;
+                            }
+                            Err(error) => return Err(error),
                         }
                     }
                 }
@@ -155,7 +166,7 @@ impl Course {
                     None if names == no_model() => After::NoModel,
                     None => After::Ended(Box::new(released(&plan, &carried, cast, here)?)),
                 };
-                Ok(Finished { transcript, after, carried: Some(carried) })
+                Ok(Finished { transcript, after, carried: Some(carried), stopped })
             }
         }
     }

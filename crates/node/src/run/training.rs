@@ -1,6 +1,6 @@
 //! The rounds of training, and the evaluation at each site.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::thread::{self, ScopedJoinHandle};
@@ -56,6 +56,7 @@ pub(super) async fn train(
     let mut records = Vec::new();
     let mut summaries = Vec::new();
     let mut withdrawn = Vec::new();
+    let mut stopped: BTreeSet<String> = BTreeSet::new();
     main_trainer(cast, study)?.start(model_id, &world).await?;
     let mut leading = lead(study, cast, recruited).await?;
     for member in &mut cast.committee {
@@ -72,7 +73,9 @@ pub(super) async fn train(
                 withdrawn.push(Withdrawn { participant: left.participant.clone(), round, what });
             }
         }
-        let here = |participant: &str| !withdrawn.iter().any(|w| w.participant == participant);
+        let here = |participant: &str| {
+            !withdrawn.iter().any(|w| w.participant == participant) && !stopped.contains(participant)
+        };
         let opened = main_trainer(cast, study)?.open_round(&asked, &mut leading, &world).await;
         let (header, header_blob) = match opened {
             Err(NodeError::Round(_)) if !withdrawn.is_empty() => {
@@ -82,11 +85,14 @@ pub(super) async fn train(
             }
             opened => opened?,
         };
-        let mut absent = Vec::new();
+        let (mut absent, mut wait) = (Vec::new(), false);
         for owner in &mut cast.owners {
             let dropped =
                 options.drop_outs.iter().any(|d| d.participant == owner.party.name && round >= d.round);
             let invited = owner.donation().is_some_and(|(_, donor)| header.has_donor(donor));
+            if invited && stopped.contains(&owner.party.name) {
+                wait = true;
+            }
             if !invited || !here(&owner.party.name) {
                 continue;
             }
@@ -99,6 +105,9 @@ pub(super) async fn train(
         if !absent.is_empty() {
             let who = absent.join(", ");
             observer.note(&format!("round {round}: {who} did not answer (SIMULATED failure)"));
+            wait = true;
+        }
+        if wait {
             cast.wait(leading.round_seconds + 1, observer).await?;
         }
         let (survivors, enough) = main_trainer(cast, study)?.close_round(model_id, round, &world).await?;
@@ -108,6 +117,10 @@ pub(super) async fn train(
         let partials = open_sum(cast, &header).await?;
         let finished = course.finish(study, cast, &header, &partials, &here).await?;
         let transcript = finished.transcript;
+        for (participant, why) in finished.stopped {
+            observer.note(&format!("round {round}: the enclave of {participant} follows no further: {why}"));
+            stopped.insert(participant);
+        }
         records.push(record(round, &stage, header_blob, &transcript, &partials));
         summaries.push(RoundSummary {
             round,

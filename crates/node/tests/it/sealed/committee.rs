@@ -5,11 +5,13 @@ use histone_contracts::{Contract, Rounds, reasons};
 use histone_enclave::cohort;
 use histone_federation::BoxError;
 use histone_federation::committee::{ForgetfulRounds, Member, PartialSum};
-use histone_federation::header::RoundHeader;
+use histone_federation::header::{Question, RoundFields, RoundHeader};
 use histone_federation::sealed::{Reader, SealedPartial};
 use histone_federation::training::model_hash;
 use histone_federation::update::{Hpke, Sealer, Survivor, Survivors};
 use histone_node::committee::{Lock, survivors, transcript};
+use histone_node::plan::check_stage;
+use histone_program_sdk::method::{Ask, Numbers, Segment};
 use histone_protocol::blob::Blob;
 use histone_protocol::disclosure::Release;
 use histone_protocol::program::ProgramKind;
@@ -205,4 +207,31 @@ async fn an_enclave_that_is_left_out_by_too_many_says_so() {
     cast.carry(&mut led, &next, statements).await;
     cast.sealed_end(&mut led, &[1, 2]).await;
     assert_eq!(cast.owed(led.id(), 1).await, PRICE);
+}
+
+/// What is asked is a secret, but not where a round stands in the plan, by which method, and that it is sealed at all.
+#[tokio::test]
+async fn members_look_at_stage_size_and_method() {
+    let mut cast = Cast::new(1).await;
+    let mut led = cast.recruit_sealed(sealed_plan(Release::Public)).await;
+    let header = cast.open_sealed(&mut led).await;
+    check_stage(&header, &cast.world).await.unwrap();
+    let sealed = |stage: &str, numbers: u32| Question::Sealed { stage: stage.into(), numbers, hash: [0; 32] };
+    let numbers = header.dimension() as u32;
+    let open = Ask { stage: "describe".into(), question: vec![], segments: vec![] };
+    let segment = Segment { len: numbers, numbers: Numbers::Count { max: 1 } };
+    let changes: [(&dyn Fn(&mut RoundFields), &str); 4] = [
+        (&|f| f.question = sealed("newton", numbers), "has the stage `describe`"),
+        (&|f| f.question = sealed("describe", numbers + 1), "has the stage `describe`"),
+        (
+            &|f| f.question = Question::Open(Ask { segments: vec![segment], ..open.clone() }),
+            "the plan seals sums and its header does not",
+        ),
+        (&|f| f.method[0] ^= 1, "its method is not the plan's"),
+    ];
+    for (change, why) in changes {
+        let mut fields = header.fields().clone();
+        change(&mut fields);
+        refused(check_stage(&RoundHeader::new(fields).unwrap(), &cast.world).await, why);
+    }
 }
