@@ -220,7 +220,8 @@ async fn members_look_at_stage_size_and_method() {
     let numbers = header.dimension() as u32;
     let open = Ask { stage: "describe".into(), question: vec![], segments: vec![] };
     let segment = Segment { len: numbers, numbers: Numbers::Count { max: 1 } };
-    let changes: [(&dyn Fn(&mut RoundFields), &str); 4] = [
+    type Change<'a> = &'a dyn Fn(&mut RoundFields);
+    let changes: [(Change<'_>, &str); 4] = [
         (&|f| f.question = sealed("newton", numbers), "has the stage `describe`"),
         (&|f| f.question = sealed("describe", numbers + 1), "has the stage `describe`"),
         (
