@@ -7,9 +7,7 @@ use histone_federation::header::RoundHeader;
 use histone_federation::plan::Plan;
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::disclosure::Disclosure;
-use histone_protocol::plan::{
-    ColumnKind, FORMAT, LEAST, MissingCells, PlanDocument, PlanFeature, PlanPrograms,
-};
+use histone_protocol::plan::{ColumnKind, FORMAT, MissingCells, PlanDocument, PlanFeature, PlanPrograms};
 use histone_protocol::{B256, U256};
 
 use crate::error::NodeError;
@@ -54,7 +52,7 @@ pub fn document(
         settings: manifest.config.iter().map(|s| (s.name.clone(), study.training.setting(s))).collect(),
         // The method gives them, below.
         agenda: Vec::new(),
-        least: LEAST,
+        least: study.training.least,
         // A study has at most 256 participants.
         min_survivors: study.training.min_survivors as u16,
         committee_members: study.committee.numbers.members(),

@@ -18,7 +18,7 @@ fn study(dir: &Path) {
     let text = fs::read_to_string(&file).unwrap();
     let allowed = "allow_auditors = [\"independent-auditor\"]  # ";
     let text = text.replace("allow_public_exact = true", allowed);
-    let sealed = "sums = \"sealed\"\nmodel = \"sealed\"\nauditors = [\"independent-auditor\"] # ";
+    let sealed = "sums = \"sealed\"\nmodel = \"sealed\"\nauditors = [\"independent-auditor\"]\nleast = 7 # ";
     assert!(text.contains("sums = \"public-exact\""));
     fs::write(&file, text.replace("sums = \"public-exact\"", sealed)).unwrap();
 }
@@ -31,6 +31,10 @@ fn spellings(v: f64) -> Vec<Vec<u8>> {
     // Fixed-point, as sums have it.
     all.push(((v * (1_u64 << 60) as f64) as i128).to_le_bytes().to_vec());
     all
+}
+
+fn find(file: &[u8], text: &[u8]) -> bool {
+    file.windows(text.len()).any(|window| window == text)
 }
 
 /// How many of the model's numbers stand somewhere in these files, and in which.
@@ -92,6 +96,9 @@ fn a_sealed_model_shows_nowhere_and_an_auditor_recomputes_it() {
         everywhere.extend(own.into_iter().map(|(name, bytes)| (format!("{party}/{name}"), bytes)));
     }
     assert_eq!(found(&everywhere, &model), (0, vec![]));
+
+    // The plan has what the study says.
+    assert!(files(&out.join("blobs")).values().any(|blob| find(blob, b"\"least\":7,")));
 
     // What may be said is said, and answers are those of the same model.
     let (sealed, open) =

@@ -2,6 +2,7 @@
 
 use histone_protocol::Address;
 use histone_protocol::disclosure::{Disclosure, DisclosureError, Release, Sums};
+use histone_protocol::plan::{LEAST, MOST_LEAST};
 use toml::Spanned;
 
 use super::check::{Checker, Outline};
@@ -12,9 +13,6 @@ use super::{Participant, Study};
 /// What everybody is told of exact sums that everybody sees.
 pub const PUBLIC_EXACT: &str = "sums PUBLIC-EXACT: everybody sees each sum exactly, and whoever steers what is asked can read single rows out of \
      them; fit for public data and for teaching, and for nothing else";
-
-/// Fewest rows behind a number that is sent, where the study does not say.
-const DEFAULT_LEAST: u32 = 5;
 
 /// Who may see what of the training.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,8 +222,8 @@ pub(super) fn read(checker: &Checker<'_>, file: &StudyFile) -> Result<StudyDiscl
 /// Fewest rows behind a number that is sent.
 pub(super) fn least(checker: &Checker<'_>, training: &TrainingFile) -> Result<u32, StudyError> {
     match &training.least {
-        Some(least) => Ok(checker.whole("least", least, 1..=1_000)? as u32),
-        None => Ok(DEFAULT_LEAST),
+        Some(least) => Ok(checker.whole("least", least, 1..=MOST_LEAST as usize)? as u32),
+        None => Ok(LEAST),
     }
 }
 

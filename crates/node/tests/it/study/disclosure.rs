@@ -177,8 +177,8 @@ fn words_and_numbers() {
         "model = \"trainer\"",
         "study.toml:41:9: `trainer` does not say who gets the model; write \"sealed\", \"participants\" or \"public\"",
     );
-    training("least = 0", "study.toml:41:9: `least` is 0, it must be 1 to 1000");
-    training("least = 1001", "study.toml:41:9: `least` is 1001, it must be 1 to 1000");
+    training("least = 0", "study.toml:41:9: `least` is 0, it must be 1 to 20");
+    training("least = 21", "study.toml:41:9: `least` is 21, it must be 1 to 20");
     assert_eq!(read(&Keys { training: "least = 12", ..NONE }).training.least, 12);
     for (model, release) in
         [("sealed", Release::Sealed), ("participants", Release::Participants), ("public", Release::Public)]
