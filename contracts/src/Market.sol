@@ -13,7 +13,7 @@ import {DonorInfo, Model, Places, Query, QueryState, State} from "./MarketTypes.
 import {Members, Roles} from "./Members.sol";
 import {Kinds} from "./Programs.sol";
 import {Purse} from "./Purse.sol";
-import {DonationConsent, Receipts} from "./Receipts.sol";
+import {DonationConsent, HostedTraining, Receipts} from "./Receipts.sol";
 import {Donor, Sales, Shares} from "./Shares.sol";
 
 /// @title Models from proposal to paid queries. This contract holds all the money.
@@ -50,8 +50,8 @@ contract Market is MarketRules, Consent, Purse {
     /// @param maxDonors No more are accepted; the deposit covers the instant payment of this many.
     /// @param queryTimeout Seconds after which an unanswered query is refunded.
     /// @param minSurvivors With fewer updates no round is opened; at least 2.
-    /// @param colluders How many members of the committee may collude without anybody losing; at least 1. Threshold and
-    /// quorum follow from it (`Committees`).
+    /// @param colluders How many members of the committee may collude without anybody losing. Threshold and quorum follow
+    /// from it (`Committees`). 0 where there is no committee: all data is brought to one enclave (`host`).
     struct Terms {
         uint96 instantPayment;
         uint96 queryPrice;
@@ -155,7 +155,6 @@ contract Market is MarketRules, Consent, Purse {
         if (t.minSurvivors < 2 || t.minSurvivors > t.minDonors) {
             revert InvalidMinSurvivors(t.minSurvivors, t.minDonors);
         }
-        if (t.colluders == 0) revert ZeroColluders();
         if (t.queryTimeout == 0) revert ZeroTimeout();
         if (t.queryTimeout > LONGEST_QUERY) revert TimeoutTooLong(t.queryTimeout, LONGEST_QUERY);
 
@@ -170,6 +169,7 @@ contract Market is MarketRules, Consent, Purse {
         m.maxDonors = t.maxDonors;
         m.minSurvivors = t.minSurvivors;
         m.colluders = t.colluders;
+        m.particular = t.colluders == 0;
         m.whitePaperHash = whitePaperHash;
         m.planHash = planHash;
         // The proposer pays for the slots which the next donors will most likely share.
@@ -181,8 +181,24 @@ contract Market is MarketRules, Consent, Purse {
         _take(deposit);
     }
 
+    /// @notice Names the one enclave that all data of a model is brought to, once. Its trainer only, still a TRAINER, while the
+    /// model recruits and where its terms have no colluders. Owners appraise it before they donate to it; an enclave that dies
+    /// ends the model, and its trainer proposes another one.
+    /// @param enclave A live training enclave; its operator is a RUNNER or an OWNER.
+    function host(uint256 modelId, address enclave) external {
+        Model storage m = _inState(modelId, State.Recruiting);
+        _onlyTrainer(modelId, m);
+        members.requireRole(msg.sender, Roles.TRAINER);
+        if (m.colluders != 0) revert NotHosted(modelId);
+        if (m.host != 0) revert HostNamed(modelId);
+        (address runner, uint32 number) = enclaves.requireLive(enclave, Kinds.TRAINING);
+        members.requireRole(runner, Roles.RUNNER | Roles.OWNER);
+        m.host = number;
+        emit TrainingHosted(modelId, enclave, runner);
+    }
+
     /// @notice Records a donation. The owner of the dataset calls, once per dataset and model, and an enclave holds one
-    /// place in a model. Its weight is rows times quality as the register knows them now.
+    /// place in a model, unless it is the one that all data is brought to (`host`). Its weight is rows times quality as the register knows them now.
     /// @param modelId A model that recruits.
     /// @param datasetId A dataset of the caller that is not withdrawn.
     /// @param payee Account to be paid; better one made for this model than the caller's.
@@ -224,7 +240,8 @@ contract Market is MarketRules, Consent, Purse {
 
     /// @notice Takes a withdrawn dataset out of the training of a model that it was donated to: out of every later round,
     /// and out of the latest one unless its sum is open. Anybody may call, once the dataset is withdrawn. As long as no sum
-    /// is open nothing was made from it, and its donor is paid nothing; afterwards the donor is paid like the others.
+    /// is open nothing was made from it, and its donor is paid nothing; afterwards the donor is paid like the others. Where all
+    /// data is brought to one enclave, that enclave says after training whether it was used (`finishHosted`).
     function endUse(uint256 modelId, uint16 donorIndex) external {
         Model storage m = _known(modelId);
         if (m.state != State.Recruiting && m.state != State.Training) revert WrongState(modelId, m.state);
@@ -237,6 +254,7 @@ contract Market is MarketRules, Consent, Purse {
         d.enclave = 0;
         emit DonorUseEnded(modelId, donorIndex);
         rounds.dropDonor(modelId, donorIndex);
+        if (m.colluders == 0 && m.state == State.Training) return;
         (uint32 opened,) = rounds.progress(modelId);
         if (opened == 0) _exclude(modelId, donorIndex, m, d);
     }
@@ -254,7 +272,7 @@ contract Market is MarketRules, Consent, Purse {
         if (d.paid != Shares.UNPAID | data.number) revert OtherDataset(modelId, donorIndex, datasetId);
         bool left = d.enclave == 0;
         if (left && _refused[modelId][data.owner]) revert UseEnded(modelId, donorIndex);
-        m.refusing = true;
+        m.particular = true;
         _refused[modelId][data.owner] = true;
         emit DonorRefused(modelId, data.owner, donorIndex);
         if (left) return;
@@ -280,6 +298,7 @@ contract Market is MarketRules, Consent, Purse {
 
     /// @notice Ends recruiting. Its trainer only, still a TRAINER; needs `minDonors`. The committee is fixed here for the whole training, so
     /// that a member who changes its key or its role later touches later trainings only.
+    /// Where all data is brought to one enclave there is none.
     /// @param seats Its members, each with the role COMMITTEE and a key that it claims to have proved, in ascending order
     /// of their addresses. It should be all of them whose proof is good: that is what everybody else checks.
     /// @param sealKeys The key of each, as the caller checked it: one that was changed since stops nothing but this call.
@@ -291,7 +310,11 @@ contract Market is MarketRules, Consent, Purse {
         if (left < m.minDonors) revert TooFewDonors(modelId, left, m.minDonors);
         m.state = State.Training;
         emit TrainingStarted(modelId, m.donors, m.totalWeight);
-        rounds.fixCommittee(modelId, seats, sealKeys, m.colluders, m.minSurvivors);
+        if (m.colluders != 0) {
+            rounds.fixCommittee(modelId, seats, sealKeys, m.colluders, m.minSurvivors);
+        } else if (seats.length + sealKeys.length != 0) {
+            revert NoCommittee(modelId);
+        }
     }
 
     /// @notice Ends training. Trainer only; the latest round must be final with this model, and not every donor named: the
@@ -305,11 +328,35 @@ contract Market is MarketRules, Consent, Purse {
             revert NotFinal(modelId, round, status, roundModelHash);
         }
         if (m.excluded == m.donors) revert TooFewDonors(modelId, 0, m.minSurvivors);
-        m.state = State.Trained;
-        m.modelHash = modelHash;
-        uint256 rest = _unused(m);
-        _credit(m.trainer, rest);
-        emit TrainingFinished(modelId, modelHash, rest);
+        _finish(modelId, m, modelHash);
+    }
+
+    /// @notice Ends the training of a model whose data was all brought to one enclave. Trainer only. Donors whose data was not
+    /// used are paid nothing, each other one can claim the instant payment, whether it was withdrawn since or not. The enclave
+    /// hands the model to nobody before this.
+    /// @param t What the enclave says. Who was not used has withdrawn; fewer than `minSurvivors` make no model.
+    /// @param signature EIP-712 `HostedTraining` by the enclave, which is neither revoked nor expired and whose program the
+    /// members allow.
+    function finishHosted(HostedTraining calldata t, bytes calldata signature) external {
+        Model storage m = _inState(t.modelId, State.Training);
+        _onlyTrainer(t.modelId, m);
+        if (m.colluders != 0) revert NotHosted(t.modelId);
+        if (t.modelHash == 0 || t.statementHash == 0) revert ZeroHash();
+        address enclave = enclaves.signerOf(m.host);
+        enclaves.requireRunning(enclave, Kinds.TRAINING);
+        _checkSignature(enclave, Receipts.hosted(t), signature);
+        uint16 before = 0;
+        for (uint256 i = 0; i < t.unused.length; ++i) {
+            uint16 donorIndex = t.unused[i];
+            Donor storage d = _donor(t.modelId, donorIndex);
+            if (donorIndex <= before || d.enclave != 0 || d.weight == 0) revert StillInUse(t.modelId, donorIndex);
+            before = donorIndex;
+            _exclude(t.modelId, donorIndex, m, d);
+        }
+        uint16 used = m.donors - m.excluded;
+        if (used < m.minSurvivors) revert TooFewDonors(t.modelId, used, m.minSurvivors);
+        emit HostedModel(t.modelId, enclave, t.statementHash);
+        _finish(t.modelId, m, t.modelHash);
     }
 
     /// @notice Gives a model up. As long as the sum of no round was open, the whole deposit goes back to the trainer, and
@@ -572,18 +619,32 @@ contract Market is MarketRules, Consent, Purse {
         uint32 number;
         uint32 weight;
         (owner, number, weight, root) = datasets.requireUsable(datasetId);
-        if (m.refusing && _refused[modelId][owner]) revert OwnerRefused(modelId, owner);
+        bool particular = m.particular;
+        if (particular && _refused[modelId][owner]) revert OwnerRefused(modelId, owner);
         if (weight == 0) revert ZeroWeight();
         if (number >= Shares.UNPAID) revert CounterFull();
         if (!_donated[modelId].take(number)) revert AlreadyDonated(modelId, datasetId);
         (, uint32 enclaveNumber) = enclaves.requireLive(enclave, Kinds.TRAINING);
-        if (!_taken[modelId].take(enclaveNumber)) revert EnclaveTaken(modelId, enclave);
+        if (particular && m.colluders == 0) {
+            if (enclaveNumber != m.host) revert OtherHost(modelId, enclave);
+        } else if (!_taken[modelId].take(enclaveNumber)) {
+            revert EnclaveTaken(modelId, enclave);
+        }
         _checkSignature(enclave, Receipts.donation(modelId, datasetId, root, payee, decision), signature);
 
         m.donors = ++donorIndex;
         m.totalWeight += weight;
         _donors[modelId][donorIndex] = Donor(payee, weight, enclaveNumber, Shares.UNPAID | number);
         emit Donated(modelId, datasetId, payee, donorIndex, weight, enclave, root, decision);
+    }
+
+    // Of the money that a training takes, what is not the donors' returns.
+    function _finish(uint256 modelId, Model storage m, bytes32 modelHash) private {
+        m.state = State.Trained;
+        m.modelHash = modelHash;
+        uint256 rest = _unused(m);
+        _credit(m.trainer, rest);
+        emit TrainingFinished(modelId, modelHash, rest);
     }
 
     // Is paid nothing: its weight is off the sum, its instant payment a part of the deposit that is not used.

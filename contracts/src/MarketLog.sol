@@ -27,6 +27,11 @@ abstract contract MarketLog {
     );
     /// @notice Recruiting is over.
     event TrainingStarted(uint256 indexed modelId, uint16 donors, uint48 totalWeight);
+    /// @notice The enclave that all data of this model is brought to, and who runs it.
+    event TrainingHosted(uint256 indexed modelId, address indexed enclave, address indexed runner);
+    /// @notice The enclave that has the data of all donors has made the model; `statementHash` is the hash of what it says
+    /// about it: whose data it used, and that it has destroyed all of it. `TrainingFinished` follows.
+    event HostedModel(uint256 indexed modelId, address indexed enclave, bytes32 statementHash);
     /// @notice Donors can claim their instant payments; the unused deposit went back to the trainer.
     event TrainingFinished(uint256 indexed modelId, bytes32 modelHash, uint256 depositReturned);
     /// @notice The model was given up. The whole deposit went back to the trainer, or what the instant payments of the
@@ -89,8 +94,16 @@ abstract contract MarketLog {
     error InvalidDonorLimits(uint16 minDonors, uint16 maxDonors);
     /// @notice `minSurvivors` must be at least 2 and at most `minDonors`: the sum over one donor is its data.
     error InvalidMinSurvivors(uint16 minSurvivors, uint16 minDonors);
-    /// @notice Rounds are planned for at least one member of the committee who colludes.
-    error ZeroColluders();
+    /// @notice In this model each owner has an enclave of its own, and a committee opens the sums.
+    error NotHosted(uint256 modelId);
+    /// @notice All data of this model is brought to one enclave: there are no sums, and nobody to open them.
+    error NoCommittee(uint256 modelId);
+    /// @notice The enclave that all data is brought to was named before; there is one for a model.
+    error HostNamed(uint256 modelId);
+    /// @notice All data of this model is brought to another enclave, or that was not named yet.
+    error OtherHost(uint256 modelId, address enclave);
+    /// @notice The donors that were not used are not ascending, or this one's use has not ended.
+    error StillInUse(uint256 modelId, uint16 donorIndex);
     /// @notice A query needs time to be answered.
     error ZeroTimeout();
     /// @notice A user would wait for its price for longer than a query may take.

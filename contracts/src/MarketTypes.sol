@@ -24,8 +24,8 @@ struct Model {
     uint16 donors;
     uint16 maxDonors;
     uint48 totalWeight;
-    // Whether somebody was refused: most donations need not look who.
-    bool refusing;
+    // Whether a donation has more to look at: somebody was refused, or all data goes to one enclave.
+    bool particular;
     // second slot
     Sales sales;
     // third slot
@@ -37,6 +37,8 @@ struct Model {
     uint8 colluders;
     // Donors who are paid nothing: named by the committee, refused, or withdrawn before a sum was open.
     uint16 excluded;
+    // Running number of the one enclave that all data is brought to; 0 where each owner has its own, or before it is named.
+    uint32 host;
     bytes32 whitePaperHash;
     bytes32 planHash;
     bytes32 modelHash;

@@ -142,6 +142,8 @@ contract Rounds is Signed, Seats {
         if (status == RoundStatus.Open || status == RoundStatus.Closed) {
             revert PreviousRoundRunning(modelId, last, status);
         }
+        Committee storage c = _committees[modelId];
+        if (c.quorum == 0) revert NoCommittee(modelId);
         if (headerHash == 0) revert ZeroHash();
         if (deadline <= block.timestamp) revert DeadlineTooEarly(deadline);
         uint256 latest = block.timestamp + LONGEST;
@@ -160,7 +162,6 @@ contract Rounds is Signed, Seats {
                 _missingHigh[_key(modelId, round, w)] = word;
             }
         }
-        Committee storage c = _committees[modelId];
         emit RoundOpened(modelId, round, headerHash, deadline, c.minSurvivors, c.quorum, openBy);
     }
 

@@ -106,6 +106,8 @@ abstract contract RoundsLog {
 
     /// @notice Only the market may do this.
     error NotMarket(address account);
+    /// @notice The training of this model has no committee: all data is brought to one enclave.
+    error NoCommittee(uint256 modelId);
     /// @notice The seats are not in ascending order, or one comes twice.
     error SeatsNotAscending(address seat);
     /// @notice The account lacks the role COMMITTEE, or never claimed to have proved its key.
