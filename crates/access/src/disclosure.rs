@@ -1,4 +1,4 @@
-//! Who sees the sums of a training, and whether the policy allows it.
+//! Where a training meets the data and who sees its sums, and whether the policy allows it.
 
 use histone_protocol::consent::DecisionFacts;
 use histone_protocol::disclosure::Sums;
@@ -22,6 +22,27 @@ pub(crate) fn judge(facts: &DecisionFacts, denials: &mut Vec<String>, grounds: &
         // `check` has refused it.
         Sums::Noised => {}
     }
+    if asked.in_one_enclave() {
+        match policy.allow_one_enclave {
+            true => grounds.push("the policy allows bringing the data to one enclave".into()),
+            false => denials.push(
+                "the data would be brought to one enclave that has the data of all owners (`one-enclave`), and the policy does not allow it"
+                    .into(),
+            ),
+        }
+    }
+    if asked.is_closed() {
+        // Its measurement stands among the paper's programs: validation, training, query.
+        match paper.programs.get(1) {
+            Some(method) if policy.allow_closed.contains(method) => {
+                grounds.push(format!("the policy allows the method of closed source {method}"));
+            }
+            Some(method) => denials.push(format!(
+                "nobody can read the method {method} (`closed`), whose model can carry rows, and the policy does not allow it"
+            )),
+            None => denials.push("the white paper does not name the method that nobody can read (`closed`)".into()),
+        }
+    }
     for auditor in &asked.auditors {
         if *auditor == paper.trainer {
             denials.push(format!("the auditor {auditor} is the trainer, who has an interest in the model"));
@@ -44,9 +65,9 @@ pub(crate) fn judge(facts: &DecisionFacts, denials: &mut Vec<String>, grounds: &
 
 #[cfg(test)]
 mod tests {
-    use histone_protocol::Address;
     use histone_protocol::consent::Verdict;
-    use histone_protocol::disclosure::{Disclosure, Release};
+    use histone_protocol::disclosure::{Disclosure, Place, Release, Source};
+    use histone_protocol::{Address, B256};
 
     use super::*;
     use crate::tests::{TRAINER, check, facts};
@@ -110,6 +131,52 @@ mod tests {
         let entry = histone_protocol::consent::AllowedAccount { account: two, meets: vec![] };
         elsewhere.policy.allow_accounts = vec![entry];
         assert_eq!(crate::decide(&elsewhere).map(|r| r.verdict), Ok(Verdict::Deny));
+    }
+
+    #[test]
+    fn bringing_data_to_one_enclave_needs_a_policy_that_says_so() {
+        let asked = |allowed: bool| {
+            move |f: &mut DecisionFacts| {
+                f.policy.allow_one_enclave = allowed;
+                f.paper.disclosure =
+                    Disclosure { place: Place::OneEnclave, ..Disclosure::sealed(Release::Public) };
+            }
+        };
+        check(GENERAL, asked(true), Verdict::Permit, "bringing the data to one enclave");
+        check(GENERAL, asked(false), Verdict::Deny, "has the data of all owners");
+    }
+
+    #[test]
+    fn each_closed_method_is_allowed_by_its_measurement() {
+        let [own, other] = [B256::repeat_byte(5), B256::repeat_byte(6)];
+        let asked = |allowed: &[B256]| {
+            let allowed = allowed.to_vec();
+            move |f: &mut DecisionFacts| {
+                f.policy.allow_one_enclave = true;
+                f.policy.allow_closed = allowed.clone();
+                f.paper.programs = vec![B256::repeat_byte(4), own, B256::repeat_byte(7)];
+                let sealed = Disclosure::sealed(Release::Sealed);
+                let (place, source) = (Place::OneEnclave, Source::Closed);
+                f.paper.disclosure = Disclosure { place, source, answers: 3, ..sealed };
+            }
+        };
+        check(GENERAL, asked(&[other, own]), Verdict::Permit, "closed source 0x0505");
+        check(GENERAL, asked(&[other]), Verdict::Deny, "nobody can read the method 0x0505");
+        let one_enclave_only = |f: &mut DecisionFacts| {
+            asked(&[own])(f);
+            f.policy.allow_one_enclave = false;
+        };
+        check(GENERAL, one_enclave_only, Verdict::Deny, "has the data of all owners");
+        let elsewhere = |f: &mut DecisionFacts| {
+            asked(&[own])(f);
+            f.paper.disclosure.place = Place::EachOwner;
+        };
+        check(GENERAL, elsewhere, Verdict::Deny, "runs in one enclave only");
+        let public = |f: &mut DecisionFacts| {
+            asked(&[own])(f);
+            f.paper.disclosure.model = Release::Public;
+        };
+        check(GENERAL, public, Verdict::Deny, "is a sealed model");
     }
 
     #[test]

@@ -20,6 +20,8 @@
 //! | denied account | everything that it asks for | |
 //! | `allow_public_exact` | sums that everybody sees exactly | everything else |
 //! | allowed auditor | the sums that this account may open | everything else |
+//! | `allow_one_enclave` | bringing the data to one enclave that has that of all owners | everything else |
+//! | allowed closed method | a method that nobody can read, in such an enclave | everything else |
 
 mod disclosure;
 pub mod duo;
@@ -29,7 +31,7 @@ use histone_protocol::consent::{AllowedAccount, ConsentPolicy, DecisionFacts, De
 use histone_protocol::{Address, B256};
 
 /// Version of the rules in [`decide`]; recorded with every decision.
-pub const RULES: &str = "duo-matching/3";
+pub const RULES: &str = "duo-matching/4";
 
 /// The development of methods.
 const METHODS: &str = "DUO:0000031";
@@ -118,6 +120,11 @@ pub fn check_policy(policy: &ConsentPolicy) -> Result<(), AccessError> {
     for (i, auditor) in policy.allow_auditors.iter().enumerate() {
         if policy.allow_auditors.iter().take(i).any(|earlier| earlier == auditor) {
             return Err(AccessError::List(format!("the auditor {auditor} is allowed twice")));
+        }
+    }
+    for (i, method) in policy.allow_closed.iter().enumerate() {
+        if policy.allow_closed.iter().take(i).any(|earlier| earlier == method) {
+            return Err(AccessError::List(format!("the closed method {method} is allowed twice")));
         }
     }
     let terms = terms(policy)?;
@@ -342,6 +349,8 @@ mod tests {
                 versions: 1,
                 allow_public_exact: true,
                 allow_auditors: vec![],
+                allow_one_enclave: false,
+                allow_closed: vec![],
             },
             paper: WhitePaper {
                 ledger: LedgerId::default(),

@@ -37,6 +37,9 @@ enum Command {
         /// Train with sealed sums instead: the attested enclaves of each round open them, and no party does.
         #[arg(long)]
         sealed: bool,
+        /// Train in one attested enclave instead, to which all hospitals bring their data, encrypted; it destroys them afterwards.
+        #[arg(long, conflicts_with = "sealed")]
+        one_enclave: bool,
         #[command(flatten)]
         args: RunArgs,
     },
@@ -158,7 +161,7 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     let mut out = io::stdout().lock();
     let result = match command {
-        Command::Demo { sealed, args } => study::demo(sealed, &args, &mut out),
+        Command::Demo { sealed, one_enclave, args } => study::demo(sealed, one_enclave, &args, &mut out),
         Command::Study(StudyCommand::Run { study, run }) => study::run(&study, &run, &mut out),
         Command::Study(StudyCommand::Check { study }) => study::check(&study, &mut out),
         Command::Verify { dir, rpc, model: Some(number), ledger, auditor_key, json, .. } => {

@@ -21,10 +21,15 @@ use crate::{RunArgs, replace, tables};
 /// The SIMULATED clock of a seeded run starts here: 1 January 2026, 00:00 UTC.
 const SEEDED_START: u64 = 1_767_225_600;
 
-/// The bundled study, as its file says or with sealed sums.
-pub fn demo(sealed: bool, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
+/// The bundled study, as its file says, with sealed sums, or in one enclave.
+pub fn demo(sealed: bool, one_enclave: bool, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
     let study = Study::bundled()?;
-    execute(&if sealed { study.sealed() } else { study }, args, out)
+    let study = match (sealed, one_enclave) {
+        (_, true) => study.in_one_enclave(),
+        (true, false) => study.sealed(),
+        (false, false) => study,
+    };
+    execute(&study, args, out)
 }
 
 /// A study file.

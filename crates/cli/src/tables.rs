@@ -6,7 +6,7 @@ use std::path::Path;
 
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, Table};
-use histone_node::run::{QueryOutcome, RunResult};
+use histone_node::run::{HostedSummary, QueryOutcome, RoundSummary, RunResult};
 use histone_node::study::{PUBLIC_EXACT, Study, Tokens, positives};
 use histone_protocol::disclosure::Sums;
 use histone_protocol::plan::{ColumnKind, PlanOutcome};
@@ -75,6 +75,43 @@ fn cell_text(cell: &serde_json::Value) -> String {
     }
 }
 
+/// The rounds of a training in enclaves of each participant's.
+fn rounds(rounds: &[RoundSummary], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\nRounds (updates encrypted, only their sum was opened)")?;
+    let rows = rounds.iter().map(|x| {
+        vec![
+            x.round.to_string(),
+            x.stage.clone(),
+            x.survivors.to_string(),
+            x.numbers.to_string(),
+            x.update_bytes.to_string(),
+            x.partial_bytes.to_string(),
+            format!("{:.0}", x.milliseconds),
+        ]
+    });
+    writeln!(
+        out,
+        "{}",
+        table(&["round", "stage", "updates", "numbers", "update bytes", "committee bytes", "ms"], rows)
+    )
+}
+
+/// A training in one enclave.
+fn in_one_enclave(hosted: &HostedSummary, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "\nOne enclave {} (SIMULATED), run by {}, had the data of {}",
+        hosted.enclave,
+        hosted.runner,
+        hosted.participants.join(", ")
+    )?;
+    writeln!(
+        out,
+        "  it says that it has destroyed {} datasets; that it made the model from them nobody else can compute again",
+        hosted.destroyed
+    )
+}
+
 /// What a run came to.
 pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{} ({})", r.title, r.study)?;
@@ -85,6 +122,7 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
         if r.seeded { ", seeded: its secrets are not secret" } else { "" }
     )?;
     match r.disclosure.sums {
+        Sums::Sealed if r.hosted.is_some() => {}
         Sums::PublicExact => writeln!(out, "{PUBLIC_EXACT}")?,
         Sums::Sealed | Sums::Noised => {
             writeln!(out, "sums sealed: the attested enclaves of each round opened them")?
@@ -107,7 +145,7 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
             _ => tables.push(fact),
         }
     }
-    writeln!(out, "{}", table(&["fact", "federated", "pooled*", "what it is"], words))?;
+    writeln!(out, "{}", table(&["fact", "trained", "pooled*", "what it is"], words))?;
     for (place, fact) in tables.into_iter().enumerate() {
         writeln!(out, "\n{}", plain(&fact.says))?;
         if fact.rows.len() > MOST_ROWS[place.min(1)] {
@@ -189,24 +227,11 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
         )?;
     }
 
-    writeln!(out, "\nRounds (updates encrypted, only their sum was opened)")?;
-    let rows = r.rounds.iter().map(|x| {
-        vec![
-            x.round.to_string(),
-            x.stage.clone(),
-            x.survivors.to_string(),
-            x.numbers.to_string(),
-            x.update_bytes.to_string(),
-            x.partial_bytes.to_string(),
-            format!("{:.0}", x.milliseconds),
-        ]
-    });
-    writeln!(
-        out,
-        "{}",
-        table(&["round", "stage", "updates", "numbers", "update bytes", "committee bytes", "ms"], rows)
-    )?;
-
+    if let Some(hosted) = &r.hosted {
+        in_one_enclave(hosted, out)?;
+    } else {
+        rounds(&r.rounds, out)?;
+    }
     if !r.declined.is_empty() {
         writeln!(out, "\nDeclined by owners")?;
         let rows =

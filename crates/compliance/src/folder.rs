@@ -27,7 +27,7 @@ use histone_protocol::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 /// Version of the layout and of the documents in it.
-pub const FORMAT: &str = "histone-run/3";
+pub const FORMAT: &str = "histone-run/4";
 
 /// A fact that a method says of a finished training, as the result has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -258,8 +258,10 @@ pub struct ModelRecord {
     pub plan: B256,
     /// Blobs of the owners' signed decisions.
     pub decisions: Vec<B256>,
-    /// Rounds of its training; none when it was not trained.
+    /// Rounds of its training; none when it was not trained, or in one enclave.
     pub rounds: Vec<RoundRecord>,
+    /// Blob of what the one enclave says that had all data; none when each owner had its own, or it was not trained.
+    pub hosted: Option<B256>,
     /// Blob of the finished model; none when there is none.
     pub model: Option<B256>,
     /// Blobs of the sites' signed evaluations of it.
@@ -272,12 +274,12 @@ impl ModelRecord {
     /// A model that was proposed, and nothing else so far.
     pub fn proposed(model_id: u64, paper: B256, plan: B256, decisions: Vec<B256>) -> Self {
         let (rounds, evaluations, queries) = (Vec::new(), Vec::new(), Vec::new());
-        Self { model_id, paper, plan, decisions, rounds, model: None, evaluations, queries }
+        Self { model_id, paper, plan, decisions, rounds, hosted: None, model: None, evaluations, queries }
     }
 
-    /// Whether a round of it was opened.
+    /// Whether a round of it was opened, or one enclave has made it.
     pub fn is_trained(&self) -> bool {
-        !self.rounds.is_empty()
+        !self.rounds.is_empty() || self.hosted.is_some()
     }
 }
 

@@ -55,6 +55,7 @@ mod findings;
 #[cfg(test)]
 mod founder;
 mod history;
+mod hosted;
 mod leaves;
 mod money;
 mod on_ledger;

@@ -71,6 +71,11 @@ impl Moment {
         Ok(opened.map(|o| (Self::at(o.at, o.time), o.event.headerHash)))
     }
 
+    /// When something was logged.
+    pub fn of_log<E>(logged: &Logged<E>) -> Self {
+        Self::at(logged.at, logged.time)
+    }
+
     fn at(at: (u64, u64), time: u64) -> Self {
         Self { at, renewed: u64::MAX, ended: u64::MAX, time }
     }

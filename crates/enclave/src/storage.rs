@@ -20,6 +20,12 @@ pub trait Storage {
 
     /// What is kept under a name, if anything.
     fn recall(&self, name: &str) -> Result<Option<Vec<u8>>, BoxError>;
+
+    /// Destroys what is kept under a name, durably.
+    fn destroy(&self, name: &str) -> Result<(), BoxError>;
+
+    /// The names that begin so, ascending.
+    fn names(&self, beginning: &str) -> Result<Vec<String>, BoxError>;
 }
 
 /// A place for one state that changes, whose last version survives restarts.
@@ -42,6 +48,15 @@ impl Storage for ForgetfulStorage {
 
     fn recall(&self, name: &str) -> Result<Option<Vec<u8>>, BoxError> {
         Ok(self.0.borrow().get(name).cloned())
+    }
+
+    fn destroy(&self, name: &str) -> Result<(), BoxError> {
+        self.0.borrow_mut().remove(name);
+        Ok(())
+    }
+
+    fn names(&self, beginning: &str) -> Result<Vec<String>, BoxError> {
+        Ok(self.0.borrow().keys().filter(|name| name.starts_with(beginning)).cloned().collect())
     }
 }
 
@@ -67,6 +82,6 @@ impl Instance {
     }
 }
 
-fn failed(error: BoxError) -> EnclaveError {
+pub(crate) fn failed(error: BoxError) -> EnclaveError {
     EnclaveError::Storage(histone_protocol::with_causes(&*error))
 }

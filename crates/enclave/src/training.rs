@@ -6,6 +6,8 @@
 //! believes ([`crate::cohort`]) together, and to the committee of the ledger and no other. A sum counts only as its members
 //! posted it. What was answered once for one version of a dataset is not answered for another one ([`AnsweredVersions`]).
 
+mod host;
+mod made;
 mod sealed;
 
 use std::collections::BTreeSet;
@@ -19,6 +21,7 @@ use histone_federation::dispute;
 use histone_federation::header::RoundHeader;
 use histone_federation::open::open_sealed;
 use histone_federation::open::{self, Aggregate, open_and_name};
+use histone_federation::plan::Plan;
 use histone_federation::sealed::{SealedPartial, SumKey};
 use histone_federation::training::Finished;
 use histone_federation::update::{self, Hpke, Survivor, Survivors, Unsealer};
@@ -36,7 +39,9 @@ use histone_protocol::record::{LedgerId, Signed};
 use histone_protocol::report::{NamedValue, SiteEvaluation};
 use histone_protocol::{Address, B256, U256};
 
-pub use self::sealed::{MODEL_KEY_INFO, PARTICIPANT_KEY_INFO, QueryPeer, model_key_aad, participant_key_aad};
+pub use self::host::{HostEnclave, Hosted};
+use self::made::Made;
+pub use self::made::{MODEL_KEY_INFO, PARTICIPANT_KEY_INFO, QueryPeer, model_key_aad, participant_key_aad};
 use crate::cohort::Watch;
 use crate::consent::Asked;
 pub use crate::consent::Consent;
@@ -267,28 +272,9 @@ impl TrainingEnclave {
         let (asked, plan_programs, model_release) = (plan.hash(), plan.programs, plan.disclosure.model);
         let plan_hash = asked;
         let plan = plan_of(plan, &method).map_err(EnclaveError::Config)?;
-        let opened = instance.open(dataset)?;
-        let blocks = rows_of(&opened.table, &plan.config).map_err(EnclaveError::Config)?;
-        let registered = ledger.read(Contract::Datasets, Datasets::datasetCall { id: dataset.id }).await?;
-        if registered.root != opened.root || registered.owner != dataset.owner {
-            return Err(EnclaveError::NotBacked("the dataset is not registered with this commitment".into()));
-        }
-        if registered.withdrawn {
-            return Err(EnclaveError::NotBacked("the dataset is withdrawn".into()));
-        }
-        let measurement = instance.measurement();
-        let asked = Asked { model_id, plan: asked, dataset: dataset.id, root: opened.root, measurement };
-        let (decision, terms) = donation.consent.check(asked, ledger).await?;
-        let receipt = DonationReceipt {
-            modelId: U256::from(model_id),
-            datasetId: dataset.id,
-            root: opened.root,
-            payee: donation.payee,
-            decision,
-        };
-        let domain = receipt::domain(deployment.chain_id, deployment.market);
-        let signature = receipt::sign(&receipt, &domain, instance.receipt_key());
-        let version = version(opened.root, &plan.config);
+        let taken = take(&instance, asked, &plan, model_id, (dataset, donation), ledger).await?;
+        let Taken { blocks, root, versions, donation } = taken;
+        let version = version(root, &plan.config);
         let progress = Progress::Running(Box::new(Training::start(method.clone(), plan)?));
         let ledger = deployment.id();
         let enclave = Self {
@@ -298,9 +284,9 @@ impl TrainingEnclave {
             model_id,
             blocks,
             lineage: dataset.id,
-            root: opened.root,
+            root,
             version,
-            versions: terms.versions,
+            versions,
             watch: Watch::new(U256::from(model_id), policy),
             progress,
             observed: 0,
@@ -313,7 +299,7 @@ impl TrainingEnclave {
             plan_programs,
             model_release,
         };
-        Ok((enclave, Donation { receipt, signature }))
+        Ok((enclave, donation))
     }
 
     /// The running enclave.
@@ -458,6 +444,21 @@ impl TrainingEnclave {
         }
     }
 
+    /// The finished model, to be handed on.
+    fn made(&self) -> Result<Made<'_>, EnclaveError> {
+        let (finished, name) = self.finished()?;
+        Ok(Made {
+            instance: &self.instance,
+            model_id: self.model_id,
+            plan: self.plan,
+            query: self.plan_programs.query,
+            release: self.model_release,
+            finished,
+            name,
+            donors: self.last_donors.clone(),
+        })
+    }
+
     fn finished(&self) -> Result<(&Finished, B256), EnclaveError> {
         match &self.progress {
             Progress::Finished { finished, last_state } => Ok((finished, *last_state)),
@@ -562,19 +563,70 @@ impl TrainingEnclave {
     pub fn evaluate(&self) -> Result<Vec<u8>, EnclaveError> {
         let (finished, last_state) = self.finished()?;
         let donor = self.donor.ok_or(EnclaveError::Request("this enclave is in no sum of the model"))?;
-        let values = self.method.report(&finished.model, &self.blocks)?;
-        let names = self.method.manifest().report.iter().map(|field| field.name.clone());
-        let fields = names.zip(values).map(|(name, value)| NamedValue { name, value }).collect();
-        let statement = SiteEvaluation {
-            ledger: self.ledger,
-            platform: self.instance.platform(),
-            model_id: self.model_id,
-            donor,
-            model_hash: last_state,
-            fields,
-        };
-        Ok(Signed::sign(&statement, self.instance.receipt_key())?.to_bytes())
+        let of = (self.ledger, self.model_id, donor);
+        evaluation(&self.instance, &self.method, (finished, last_state), of, &self.blocks)
     }
+}
+
+/// A dataset that an enclave has taken in.
+struct Taken {
+    /// The rows as the method reads them.
+    blocks: Vec<Arc<[u8]>>,
+    root: B256,
+    /// How many versions the owner's policy lets be answered.
+    versions: u32,
+    donation: Donation,
+}
+
+/// Opens a dataset whose key was released to this enclave, and signs its donation to a model when the decision of its owner allows it.
+async fn take(
+    instance: &Instance,
+    plan_hash: B256,
+    plan: &Plan,
+    model_id: u64,
+    (dataset, donation): (&SealedDataset, DonationTerms),
+    ledger: &impl LedgerView,
+) -> Result<Taken, EnclaveError> {
+    let opened = instance.open(dataset)?;
+    let blocks = rows_of(&opened.table, &plan.config).map_err(EnclaveError::Config)?;
+    let registered = ledger.read(Contract::Datasets, Datasets::datasetCall { id: dataset.id }).await?;
+    if registered.root != opened.root || registered.owner != dataset.owner {
+        return Err(EnclaveError::NotBacked("the dataset is not registered with this commitment".into()));
+    }
+    if registered.withdrawn {
+        return Err(EnclaveError::NotBacked("the dataset is withdrawn".into()));
+    }
+    let (root, measurement) = (opened.root, instance.measurement());
+    let asked = Asked { model_id, plan: plan_hash, dataset: dataset.id, root, measurement };
+    let (decision, terms) = donation.consent.check(asked, ledger).await?;
+    let receipt = DonationReceipt {
+        modelId: U256::from(model_id),
+        datasetId: dataset.id,
+        root,
+        payee: donation.payee,
+        decision,
+    };
+    let deployment = ledger.deployment();
+    let domain = receipt::domain(deployment.chain_id, deployment.market);
+    let signature = receipt::sign(&receipt, &domain, instance.receipt_key());
+    Ok(Taken { blocks, root, versions: terms.versions, donation: Donation { receipt, signature } })
+}
+
+/// What an enclave says of a model at the site of a donor: what the method reports, signed.
+fn evaluation(
+    instance: &Instance,
+    method: &HostedMethod,
+    made: (&Finished, B256),
+    (ledger, model_id, donor): (LedgerId, u64, u16),
+    blocks: &[Arc<[u8]>],
+) -> Result<Vec<u8>, EnclaveError> {
+    let (finished, model_hash) = made;
+    let values = method.report(&finished.model, blocks)?;
+    let names = method.manifest().report.iter().map(|field| field.name.clone());
+    let fields = names.zip(values).map(|(name, value)| NamedValue { name, value }).collect();
+    let statement =
+        SiteEvaluation { ledger, platform: instance.platform(), model_id, donor, model_hash, fields };
+    Ok(Signed::sign(&statement, instance.receipt_key())?.to_bytes())
 }
 
 /// Partial sums carry no signature: each must be the one that its member posted, and there must be enough of them.

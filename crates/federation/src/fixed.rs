@@ -81,6 +81,18 @@ pub fn encode(values: &[f64], fractional_bits: u8, cohort: usize) -> Result<Vec<
     values.iter().enumerate().map(element).collect()
 }
 
+/// Adds vectors of several parties as a round does: exactly, on the grid of these bits, so that the sum has the same bits however
+/// it is made.
+pub fn sum(vectors: &[Vec<f64>], fractional_bits: u8) -> Result<Vec<f64>, FixedError> {
+    let mut sums = vec![0i128; vectors.first().map_or(0, Vec::len)];
+    for vector in vectors {
+        for (index, (sum, &v)) in sums.iter_mut().zip(vector).enumerate() {
+            *sum += to_integer(v, fractional_bits, vectors.len(), index)?;
+        }
+    }
+    Ok(sums.into_iter().map(|sum| to_real(sum, fractional_bits)).collect())
+}
+
 /// Whether `integer` can be a sum of numbers that [`to_integer`] accepted.
 pub fn sum_in_range(integer: i128, fractional_bits: u8) -> bool {
     integer.unsigned_abs() <= 1u128 << (SUM_BITS + fractional_bits.min(MAX_FRACTIONAL_BITS))
@@ -130,6 +142,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_sum_is_that_of_the_field(
+            rows in proptest::collection::vec(proptest::collection::vec(-1e9f64..1e9, 3), 1..6),
+            bits in 0u8..=60,
+        ) {
+            let mut field = [Fp::ZERO; 3];
+            for row in &rows {
+                let encoded = encode(row, bits, rows.len()).unwrap();
+                field.iter_mut().zip(encoded).for_each(|(sum, v)| *sum = *sum + v);
+            }
+            let opened: Vec<f64> = field.iter().map(|v| to_real(v.to_signed(), bits)).collect();
+            prop_assert_eq!(sum(&rows, bits).unwrap(), opened);
+        }
+
         #[test]
         fn exact_or_within_half_a_unit(v in -1e15f64..1e15, bits in 0u8..=60) {
             let i = to_integer(v, bits, 10, 0).unwrap();

@@ -259,6 +259,12 @@ impl SumKey {
         )))
     }
 
+    /// The key of a sum that one enclave has made inside: of its own secret and of everything that led to the sum, so that two sums
+    /// never share a key.
+    pub fn inside(secret: &Root, led_to: &[&[u8]]) -> SumKey {
+        SumKey(secret.child("histone/sum-key/inside/v1", led_to))
+    }
+
     /// A name for `parts`, which shows nothing of them to whoever lacks the key.
     pub fn name(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
         *self.0.derive(purpose, parts)

@@ -42,6 +42,27 @@ pub fn read_durable(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(Some(bytes))
 }
 
+/// Removes a file for good, if it is there: a later crash does not bring it back. What a disk keeps of removed files is its own
+/// matter.
+pub fn remove_durable(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io_error("remove", path)(error)),
+        Ok(()) => Directory::of(path)?.sync(),
+    }
+}
+
+/// The names of the files in a directory that begin so, in the order of the alphabet.
+pub fn file_names(dir: &Path, beginning: &str) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
+        let name = entry.map_err(io_error("list", dir))?.file_name();
+        names.extend(name.to_str().filter(|name| name.starts_with(beginning)).map(str::to_string));
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Makes a directory and those above it, to stay.
 pub fn create_dir(dir: &Path) -> Result<(), StoreError> {
     create(dir, &fs::DirBuilder::new())

@@ -19,7 +19,9 @@ use histone_protocol::hash::blob_hash;
 
 use self::kept::Kept;
 
-pub use files::{create_dir, create_private_dir, read_durable, update_private, write_whole};
+pub use files::{
+    create_dir, create_private_dir, file_names, read_durable, remove_durable, update_private, write_whole,
+};
 
 /// Largest blob that is read or written: 256 MiB.
 pub const MAX_BLOB: u64 = 256 << 20;

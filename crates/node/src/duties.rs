@@ -1,11 +1,11 @@
-//! What a party owes to do in a sealed training: a pure function of what the ledger says and of what the party has done.
+//! What a party owes to do in a sealed training, in enclaves of each owner's or in one: a pure function of what the ledger says and of what the party has done.
 //!
 //! A party may be killed at any moment and started again a week later. It then asks for its duties anew and performs them: each can
 //! be repeated, gives the same bytes, and the ledger takes it once. Duties come in the order in which they must be performed.
 
 use std::collections::BTreeSet;
 
-use histone_contracts::book::{Book, Round, RoundState};
+use histone_contracts::book::{Book, DatasetState, ModelState, Round, RoundState};
 use histone_protocol::Address;
 
 /// Something that an owner owes to do.
@@ -65,6 +65,86 @@ pub fn of_owner(book: &Book, model: u64, rounds: u32, done: &OwnerDone) -> Vec<O
     if book.models.get(&model).is_some_and(|m| m.model_hash.is_some()) {
         let due = done.asked.difference(&done.answered);
         duties.extend(due.map(|&query| OwnerDuty::HandModel { model, query }));
+    }
+    duties
+}
+
+/// Something that the runner of the one enclave owes to do, which has the data of all owners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostDuty {
+    /// Have the enclave forget the data of a donor whose dataset is withdrawn.
+    Forget {
+        /// The model.
+        model: u64,
+        /// The donor.
+        donor: u16,
+    },
+    /// End the use of a donor whose dataset is withdrawn: the enclave does not train before.
+    EndUse {
+        /// The model.
+        model: u64,
+        /// The donor.
+        donor: u16,
+    },
+    /// Have the enclave train, publish what it says, and tell the trainer.
+    Train {
+        /// The model.
+        model: u64,
+    },
+    /// Publish what the enclave releases, now that the market has the model.
+    Release {
+        /// The model.
+        model: u64,
+    },
+    /// Hand the key of a sealed model to a query enclave that has asked for it, if it is believed.
+    HandModel {
+        /// The model.
+        model: u64,
+        /// The query enclave.
+        query: Address,
+    },
+}
+
+/// What the runner's node has done for one model.
+#[derive(Debug, Clone, Default)]
+pub struct HostDone {
+    /// Donors whose withdrawn data was forgotten.
+    pub forgotten: BTreeSet<u16>,
+    /// Whether it has told the trainer what the enclave says.
+    pub trained: bool,
+    /// Whether it has published what is released.
+    pub released: bool,
+    /// Query enclaves that have asked for the model.
+    pub asked: BTreeSet<Address>,
+    /// Those that have got an answer.
+    pub answered: BTreeSet<Address>,
+}
+
+/// The duties of the runner of an enclave to which all data of a model is brought.
+pub fn of_host(book: &Book, model: u64, done: &HostDone) -> Vec<HostDuty> {
+    let mut duties = Vec::new();
+    let Some(m) = book.models.get(&model) else { return duties };
+    if matches!(m.state, ModelState::Recruiting | ModelState::Training) {
+        let withdrawn =
+            |dataset| book.datasets.get(dataset).is_some_and(|d| d.state != DatasetState::Registered);
+        for d in m.donors.iter().filter(|d| withdrawn(&d.dataset)) {
+            if !done.forgotten.contains(&d.donor) {
+                duties.push(HostDuty::Forget { model, donor: d.donor });
+            }
+            if !d.use_ended {
+                duties.push(HostDuty::EndUse { model, donor: d.donor });
+            }
+        }
+    }
+    if m.state == ModelState::Training && !done.trained {
+        duties.push(HostDuty::Train { model });
+    }
+    if m.model_hash.is_some() {
+        if !done.released {
+            duties.push(HostDuty::Release { model });
+        }
+        let due = done.asked.difference(&done.answered);
+        duties.extend(due.map(|&query| HostDuty::HandModel { model, query }));
     }
     duties
 }

@@ -1,7 +1,9 @@
 //! A data owner: an institution whose table never leaves but encrypted to an enclave it has checked.
 
+mod donating;
 mod sealed;
 
+pub use donating::{Decided, host_of};
 pub use sealed::Tell;
 
 use std::collections::BTreeMap;
@@ -11,10 +13,10 @@ use histone_attestation::Attested;
 use histone_attestation::simulated::SimulatedDevice;
 use histone_contracts::{Contract, Datasets, Market, Members, Rounds, model_state, pays_as_promised, roles};
 use histone_enclave::engine::LoadedProgram;
-use histone_enclave::instance::{EnclaveError, SealedDataset};
+use histone_enclave::instance::SealedDataset;
 use histone_enclave::method::Training;
 use histone_enclave::reading::places;
-use histone_enclave::training::{self, Consent, DonationTerms, RoundTranscript, TrainingEnclave};
+use histone_enclave::training::{Consent, RoundTranscript, TrainingEnclave};
 use histone_enclave::validation::{self, Validated, ValidationEnclave};
 use histone_federation::header::RoundHeader;
 use histone_genome::table::{Column, Table};
@@ -81,7 +83,28 @@ struct Participation {
     model_id: u64,
     donor: u16,
     payee: SigningKey,
-    enclave: TrainingEnclave,
+    place: Place,
+}
+
+/// Where the owner's data is used.
+enum Place {
+    /// In an enclave of its own.
+    Own(Box<TrainingEnclave>),
+    /// In the one enclave that has the data of all owners; what it does is its runner's matter.
+    Host,
+}
+
+impl Participation {
+    /// The owner's own enclave.
+    fn enclave(&mut self) -> Result<&mut TrainingEnclave, NodeError> {
+        match &mut self.place {
+            Place::Own(enclave) => Ok(enclave),
+            Place::Host => Err(NodeError::Message(format!(
+                "the data for model {} was brought to the one enclave that trains it; this owner has no enclave of its own there",
+                self.model_id
+            ))),
+        }
+    }
 }
 
 impl std::fmt::Debug for Owner {
@@ -115,8 +138,8 @@ pub struct Machine<'a> {
 pub struct Withdrawal {
     /// The model in which it took part.
     pub model_id: Option<u64>,
-    /// Opened sums that hold its data and stay in the model.
-    pub rounds: u32,
+    /// Opened sums that hold its data and stay in the model; none where it was brought to one enclave, which opens none.
+    pub rounds: Option<u32>,
 }
 
 impl std::fmt::Display for Withdrawal {
@@ -124,8 +147,14 @@ impl std::fmt::Display for Withdrawal {
         let Some(model) = self.model_id else {
             return f.write_str("the dataset is withdrawn; it took part in no model");
         };
+        let Some(rounds) = self.rounds else {
+            return write!(
+                f,
+                "the dataset is withdrawn; the one enclave of model {model} forgets it, unless the model is made already, in which it stays"
+            );
+        };
         write!(f, "the dataset is withdrawn and takes part in no further round of model {model}; ")?;
-        match self.rounds {
+        match rounds {
             0 => f.write_str("no sum with it was opened"),
             rounds => write!(
                 f,
@@ -309,73 +338,6 @@ impl Owner {
         Ok(Answer { permit, decision, blob })
     }
 
-    /// Starts the owner's own training enclave, releases the key to it, and registers the donation with its receipt.
-    pub async fn donate(
-        &mut self,
-        permit: Permit,
-        decision: B256,
-        model_id: u64,
-        instant_payment: u64,
-        machine: Machine<'_>,
-        world: &World,
-    ) -> Result<u16, NodeError> {
-        // Whether a plan fits shows by the donation that follows or does not, and a trainer could search for values with plans.
-        let misfits = self.party.count(MISFITS)?;
-        if misfits >= MOST_MISFITS {
-            return Err(NodeError::Message(format!(
-                "{misfits} plans did not fit the values of this dataset; each one that is refused for them tells its trainer \
-                 something. A person has to look at what comes next: remove `{MISFITS}.count` from the directory of `{}`",
-                self.party.name
-            )));
-        }
-        // The plan that was considered, whatever the ledger is said to have by now.
-        let plan = self.considered.get(&model_id).cloned().ok_or_else(|| {
-            NodeError::Message(format!("`{}` has not considered model {model_id}", self.party.name))
-        })?;
-        let (computation, _) = plan::computation(&plan, world)?;
-        let version = training::version(self.table.root, &computation.config);
-        let answered = Answered::of(&self.party, world);
-        answered.forget_unopened(self.dataset, world).await?;
-        if !answered.has_room(self.dataset, version, self.policy.versions)? {
-            return Err(NodeError::Message(format!(
-                "the dataset was answered for in another version, or by a plan with other columns, another outcome, other ranges, \
-                 another held-out share or another rule for missing values; sums of both would tell single rows apart. Your policy allows {} (`versions`)",
-                self.policy.versions
-            )));
-        }
-        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
-        let now = world.ledger.time().await?;
-        let instance = self.party.start_enclave(machine.program, machine.device, init_data, now)?;
-        world.register_enclave(&instance, &self.party.key).await?;
-        let signer = instance.keys().receipt;
-        let attested = world.appraise_for(model_id, signer, ProgramKind::Training, init_data).await?;
-        let funded = world.ledger.funded_training(model_id, instant_payment).await?;
-        let sealed = self.release(permit, attested, funded, B256::ZERO, world).await?;
-        // An account for this model alone. The ledger names it beside the dataset; it keeps the money apart, not the owner.
-        let payee = self.party.payee(world.ledger.deployment().id(), model_id)?;
-        let policy = world.cohort_policy(model_id).await?;
-        let consent = consent(self.dataset, model_id, decision, world).await?;
-        let terms = DonationTerms { payee: payee.address(), consent };
-        let admitted =
-            TrainingEnclave::admit(instance, &plan, model_id, &sealed, terms, policy, &world.ledger).await;
-        if let Err(EnclaveError::Config(_)) = &admitted {
-            self.party.next(MISFITS)?;
-        }
-        let (enclave, donation) = admitted?;
-        let call = Market::donateCall {
-            modelId: donation.receipt.modelId,
-            datasetId: donation.receipt.datasetId,
-            payee: donation.receipt.payee,
-            decision,
-            enclave: signer,
-            signature: donation.signature.as_slice().to_vec().into(),
-        };
-        let receipt = world.ledger.send(&self.party.key, Contract::Market, call).await?;
-        let donor = receipt.event::<Market::Donated>()?.donorIndex;
-        self.participation = Some(Participation { model_id, donor, payee, enclave });
-        Ok(donor)
-    }
-
     /// Has the enclave make this round's encrypted update, publishes it and anchors its hash.
     pub async fn contribute(
         &mut self,
@@ -386,18 +348,20 @@ impl Owner {
         let Some(p) = &mut self.participation else {
             return Err(NodeError::Message(format!("`{}` takes part in no model", self.party.name)));
         };
+        let (model_id, donor) = (p.model_id, p.donor);
+        let enclave = p.enclave()?;
         let f = header.fields();
-        if let Some(plan) = self.considered.get(&p.model_id) {
+        if let Some(plan) = self.considered.get(&model_id) {
             let members = f.committee.len();
             if members < usize::from(plan.committee_members) {
                 return Err(NodeError::Message(format!(
                     "the committee of model {} has {members} members, its plan asks for {} or more",
-                    p.model_id, plan.committee_members
+                    model_id, plan.committee_members
                 )));
             }
         }
-        crate::plan::check_times(U256::from(p.model_id), f.round, world).await?;
-        let name = format!("update-{}-{}-{:x}.bin", p.model_id, f.round, B256::from(header.hash()));
+        crate::plan::check_times(U256::from(model_id), f.round, world).await?;
+        let name = format!("update-{model_id}-{}-{:x}.bin", f.round, B256::from(header.hash()));
         // Kept before it is sent: whatever happens in between, the same bytes are sent again.
         let kept = match self.party.recall(&name)? {
             Some(kept) => kept,
@@ -405,7 +369,7 @@ impl Owner {
                 let mut answered = Answered::of(&self.party, world);
                 answered.forget_unopened(self.dataset, world).await?;
                 let (ledger, evidence) = (&world.ledger, world.evidence());
-                let update = p.enclave.contribute(header, p.donor, ledger, &evidence, &mut answered).await?;
+                let update = enclave.contribute(header, donor, ledger, &evidence, &mut answered).await?;
                 self.party.keep_first(&name, [update.signature.as_slice(), &update.blob].concat())?
             }
         };
@@ -417,11 +381,10 @@ impl Owner {
             modelId: U256::from_be_bytes(f.model_id),
             round: f.round,
             blobHash: blob,
-            donorIndex: p.donor,
-            enclave: p.enclave.instance().keys().receipt,
+            donorIndex: donor,
+            enclave: enclave.instance().keys().receipt,
             signature: signature.to_vec().into(),
         };
-        let donor = p.donor;
         world.ledger.send(&key, Contract::Rounds, call).await?;
         Ok((donor, blob))
     }
@@ -433,30 +396,31 @@ impl Owner {
         header: &RoundHeader,
         world: &World,
     ) -> Result<Vec<Address>, NodeError> {
-        let Some(p) = &self.participation else { return Ok(Vec::new()) };
+        let Some(p) = &mut self.participation else { return Ok(Vec::new()) };
+        let own = p.donor;
+        let Ok(enclave) = p.enclave() else { return Ok(Vec::new()) };
         let f = header.fields();
         let about = Some(B256::from(f.model_id));
         let accused = world.ledger.logged::<Rounds::ShareAccused>(Contract::Rounds, about).await?;
         let opened = world.ledger.logged::<Rounds::ShareOpened>(Contract::Rounds, about).await?;
         let answered = |member: Address| {
-            let own =
-                |o: &Rounds::ShareOpened| (o.round, o.donorIndex, o.member) == (f.round, p.donor, member);
-            opened.iter().any(|o| own(&o.event))
+            let ours = |o: &Rounds::ShareOpened| (o.round, o.donorIndex, o.member) == (f.round, own, member);
+            opened.iter().any(|o| ours(&o.event))
         };
         let mut now = Vec::new();
         for accusation in accused.into_iter().map(|a| a.event) {
             let member = accusation.member;
-            if (accusation.round, accusation.donorIndex) != (f.round, p.donor) || answered(member) {
+            if (accusation.round, accusation.donorIndex) != (f.round, own) || answered(member) {
                 continue;
             }
-            let share = p.enclave.open_share(header, p.donor, member, &world.ledger).await?;
+            let share = enclave.open_share(header, own, member, &world.ledger).await?;
             let call = Rounds::answerAccusationCall {
                 modelId: share.receipt.modelId,
                 round: f.round,
-                donorIndex: p.donor,
+                donorIndex: own,
                 member,
                 blobHash: world.blobs.put(&share.blob)?,
-                enclave: p.enclave.instance().keys().receipt,
+                enclave: enclave.instance().keys().receipt,
                 signature: share.signature.as_slice().to_vec().into(),
             };
             world.ledger.send(&self.party.key, Contract::Rounds, call).await?;
@@ -468,13 +432,13 @@ impl Owner {
     /// Lets the enclave recompute the sum of a finished round and go on to the plan's next step.
     pub async fn observe(&mut self, transcript: &RoundTranscript, world: &World) -> Result<(), NodeError> {
         let p = self.participation()?;
-        Ok(p.enclave.observe(transcript, &world.ledger).await?)
+        Ok(p.enclave()?.observe(transcript, &world.ledger).await?)
     }
 
     /// Publishes the enclave's signed evaluation of the finished model on this owner's rows.
     pub fn evaluate(&mut self, world: &World) -> Result<B256, NodeError> {
         let p = self.participation()?;
-        Ok(world.blobs.put(&p.enclave.evaluate()?)?)
+        Ok(world.blobs.put(&p.enclave()?.evaluate()?)?)
     }
 
     /// Takes the dataset back for good and ends its use in the model that it was donated to. Says what remains.
@@ -482,7 +446,7 @@ impl Owner {
         let call = Datasets::withdrawCall { id: self.dataset };
         world.ledger.send(&self.party.key, Contract::Datasets, call).await?;
         let Some(p) = &self.participation else {
-            return Ok(Withdrawal { model_id: None, rounds: 0 });
+            return Ok(Withdrawal { model_id: None, rounds: None });
         };
         let model_id = U256::from(p.model_id);
         let state =
@@ -491,7 +455,11 @@ impl Owner {
             let call = Market::endUseCall { modelId: model_id, donorIndex: p.donor };
             world.ledger.send(&self.party.key, Contract::Market, call).await?;
         }
-        Ok(Withdrawal { model_id: Some(p.model_id), rounds: p.enclave.rounds_with_own() })
+        let rounds = match &p.place {
+            Place::Own(enclave) => Some(enclave.rounds_with_own()),
+            Place::Host => None,
+        };
+        Ok(Withdrawal { model_id: Some(p.model_id), rounds })
     }
 
     /// Claims what the model owes to this owner's account for it.
@@ -556,10 +524,6 @@ fn encrypt(party: &Party, table: &Table) -> Result<Encrypted, NodeError> {
     };
     Ok(Encrypted { schema, keys, ciphertext, root, file })
 }
-
-/// Plans that were refused for the values of the dataset, and how many are before a person looks.
-const MISFITS: &str = "misfits";
-const MOST_MISFITS: u64 = 3;
 
 /// The published documents that allow the donation of a dataset to a model.
 pub async fn consent(

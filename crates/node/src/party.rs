@@ -256,6 +256,14 @@ impl Storage for Directory {
     fn recall(&self, name: &str) -> Result<Option<Vec<u8>>, BoxError> {
         Ok(read_durable(&self.0.join(name))?)
     }
+
+    fn destroy(&self, name: &str) -> Result<(), BoxError> {
+        Ok(histone_network::remove_durable(&self.0.join(name))?)
+    }
+
+    fn names(&self, beginning: &str) -> Result<Vec<String>, BoxError> {
+        Ok(histone_network::file_names(&self.0, beginning)?)
+    }
 }
 
 impl fmt::Debug for Party {

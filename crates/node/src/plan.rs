@@ -32,6 +32,10 @@ pub fn document(
     disclosure: Disclosure,
 ) -> Result<PlanDocument, NodeError> {
     let manifest = method.manifest();
+    // One enclave needs neither a committee nor rounds.
+    let one = disclosure.in_one_enclave();
+    let numbers = study.committee.numbers;
+    let or_none = |value: u64| if one { 0 } else { value };
     let feature = |(name, kind): (&String, &ColumnKind)| PlanFeature {
         name: name.clone(),
         kind: kind.clone(),
@@ -55,10 +59,10 @@ pub fn document(
         least: study.training.least,
         // A study has at most 256 participants.
         min_survivors: study.training.min_survivors as u16,
-        committee_members: study.committee.numbers.members(),
-        colluders: study.committee.numbers.colluders(),
-        round_seconds: times.round_seconds,
-        opening_seconds: times.opening_seconds,
+        committee_members: if one { 0 } else { numbers.members() },
+        colluders: if one { 0 } else { numbers.colluders() },
+        round_seconds: or_none(times.round_seconds),
+        opening_seconds: or_none(times.opening_seconds),
         disclosure,
         programs,
     };

@@ -9,16 +9,21 @@
 //! Where sums are sealed, nobody outside recomputes. Then every round must be carried: more than half of the enclaves in its sum
 //! have signed what it led to, and every header follows from what they signed before ([`carried`]).
 
+use std::collections::BTreeSet;
+
 use histone_contracts::{Contract, Market, Rounds};
-use histone_enclave::cohort::{RightCommittee, fixed_committee, seats};
+use histone_enclave::cohort::{Moment, RightCommittee, Watch, fixed_committee, seats};
 use histone_enclave::method::{Step, Training};
 use histone_federation::header::{RoundHeader, Seat};
 use histone_federation::training::{Asked, Finished, Names};
 use histone_protocol::agreement::Agreement;
+use histone_protocol::record::Signed;
+use histone_protocol::report::HostedStatement;
 use histone_protocol::{B256, U256};
 
 use crate::committee::{enclaves, posted, sealed_round, survivors, transcript};
 use crate::error::NodeError;
+use crate::owner::host_of;
 use crate::plan;
 use crate::world::World;
 
@@ -27,9 +32,11 @@ use crate::world::World;
 pub async fn check(model_id: u64, world: &World) -> Result<(), NodeError> {
     let sold = Market::modelCall { modelId: U256::from(model_id) };
     let sold = world.ledger.read(Contract::Market, sold).await?;
-    match plan::read(sold.planHash, world)?.disclosure.is_sealed() {
-        true => carried(model_id, world).await,
-        false => model(model_id, world).await.map(|_| ()),
+    let disclosure = plan::read(sold.planHash, world)?.disclosure;
+    match (disclosure.in_one_enclave(), disclosure.is_sealed()) {
+        (true, _) => hosted(model_id, world).await,
+        (false, true) => carried(model_id, world).await,
+        (false, false) => model(model_id, world).await.map(|_| ()),
     }
 }
 
@@ -46,6 +53,53 @@ async fn committee(model_id: u64, world: &World) -> Result<Committee, NodeError>
 
 fn unfounded(model_id: u64, what: &str) -> NodeError {
     NodeError::Message(format!("model {model_id} does not follow from its public rounds: {what}"))
+}
+
+/// Checks what the one enclave says that has made a model: it was named for that, was believed when it said so, and has signed that
+/// it made the model which the market sells from the data that the market knows.
+pub async fn hosted(model_id: u64, world: &World) -> Result<(), NodeError> {
+    let (id, ledger) = (U256::from(model_id), &world.ledger);
+    let refuse = |what: String| {
+        Err(NodeError::Message(format!(
+            "model {model_id} does not follow from what its one enclave says: {what}"
+        )))
+    };
+    let about = Some(B256::from(id));
+    let made = ledger.logged::<Market::HostedModel>(Contract::Market, about).await?;
+    let Some(made) = made.last() else { return refuse("it has said nothing".into()) };
+    let (statement, signer) =
+        Signed::<HostedStatement>::from_bytes(&world.blobs.get(made.event.statementHash)?)?.open()?;
+    if host_of(model_id, world).await? != Some(signer) || made.event.enclave != signer {
+        return refuse(format!(
+            "its statement is signed by {signer}, which is not the enclave that was named"
+        ));
+    }
+    let sold = ledger.read(Contract::Market, Market::modelCall { modelId: id }).await?;
+    if statement.ledger != ledger.deployment().id()
+        || (statement.model_id, statement.plan) != (model_id, sold.planHash)
+    {
+        return refuse("its statement is of another ledger, model or plan".into());
+    }
+    if statement.model_hash != Some(sold.modelHash) {
+        return refuse(format!(
+            "it has made {:?}, the market sells {}",
+            statement.model_hash, sold.modelHash
+        ));
+    }
+    // As of then: what becomes of it later touches nothing that it has done.
+    let then = Moment::of_log(made);
+    let mut watch = Watch::new(id, world.cohort_policy(model_id).await?);
+    let cohort = watch.cohort(then, &world.evidence(), ledger).await?;
+    if let Some(no) = cohort.unbelieved.iter().find(|no| statement.donors.iter().any(|d| d.donor == no.donor))
+    {
+        return refuse(format!("donor {} was not believed: {}", no.donor, no.why));
+    }
+    let used: BTreeSet<u16> = statement.donors.iter().map(|d| d.donor).collect();
+    match cohort.believed.iter().find(|place| !used.contains(&place.donor)) {
+        _ if cohort.believed.is_empty() => refuse("nobody of its donors was believed then".into()),
+        Some(place) => refuse(format!("it has not used the data of donor {}", place.donor)),
+        None => Ok(()),
+    }
 }
 
 /// Checks every round of a sealed training: its header follows from what was signed before, and more than half of the enclaves in

@@ -11,6 +11,7 @@
 
 mod course;
 mod gas;
+mod hosted;
 mod outcome;
 pub mod place;
 mod pooled;
@@ -27,14 +28,15 @@ use std::time::Instant;
 use histone_compliance::folder::{FORMAT, Folder, Manifest, RunRecord};
 use histone_ledger::Settings;
 use histone_network::io_error;
+use histone_protocol::disclosure::Place as PlaceOfTraining;
 
 use crate::error::NodeError;
 use crate::party::Entropy;
 use crate::study::Study;
 pub use gas::FUNDED;
 pub use outcome::{
-    Balance, ChainSummary, Declined, DisclosureSummary, QueryOutcome, Refusal, RoundSummary, RunResult,
-    SiteReport, Validation,
+    Balance, ChainSummary, Declined, DisclosureSummary, HostedSummary, QueryOutcome, Refusal, RoundSummary,
+    RunResult, SiteReport, Validation,
 };
 pub use place::Network;
 use place::{End, Node, Place};
@@ -90,12 +92,15 @@ impl Stage {
     }
 }
 
+const TRAIN: &str = "train on encrypted updates; only sums are opened";
+const TRAIN_INSIDE: &str = "train in the one enclave that has the data, which destroys them";
+
 const STEPS: [&str; 9] = [
     "start the ledger, deploy the contracts, admit the members",
     "publish, audit and register the programs",
     "attest a validation enclave; validate, commit and register each table",
     "propose the models; each owner's node decides",
-    "train on encrypted updates; only sums are opened",
+    TRAIN,
     "evaluate the model at each site",
     "serve the model: access codes, sealed questions and answers",
     "try what must be refused",
@@ -150,7 +155,10 @@ async fn go(
     let mut number = 0;
     let mut step = |observer: &mut dyn Observer| {
         number += 1;
-        let title = STEPS.get(number - 1).copied().unwrap_or_default();
+        let title = match STEPS.get(number - 1).copied().unwrap_or_default() {
+            TRAIN if study.training.disclosure.place == PlaceOfTraining::OneEnclave => TRAIN_INSIDE,
+            title => title,
+        };
         observer.step(number, STEPS.len(), title);
         title
     };
@@ -179,6 +187,7 @@ async fn go(
     let mut models = recruited.records.clone();
     if let Some(main) = models.first_mut() {
         main.rounds.clone_from(&trained.records);
+        main.hosted = trained.hosted.as_ref().map(|hosted| hosted.statement);
         main.model = Some(trained.model_blob);
         main.evaluations.clone_from(&evaluated.blobs);
         main.queries.clone_from(&served.records);

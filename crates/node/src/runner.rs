@@ -1,4 +1,6 @@
-//! The runner: operates the validation and query enclaves, and is paid for it.
+//! The runner: operates the validation and query enclaves, and the one to which all data of a model may be brought, and is paid for it.
+
+mod host;
 
 use histone_attestation::simulated::SimulatedDevice;
 use histone_contracts::{Contract, Market};
@@ -12,6 +14,8 @@ use crate::error::NodeError;
 use crate::party::Party;
 use crate::plan;
 use crate::world::World;
+
+pub use host::{Host, HostTell};
 
 /// A runner's node.
 #[derive(Debug)]

@@ -29,10 +29,10 @@ use std::path::Path;
 use histone_enclave::manifest::{Manifest, Setting};
 use histone_enclave::reading::LEAST_ROWS;
 use histone_genome::table::{Label, MissingRules, Table};
-use histone_protocol::Address;
 use histone_protocol::committee::Committee;
 use histone_protocol::evidence::Platform;
 use histone_protocol::plan::{ColumnKind, PlanOutcome};
+use histone_protocol::{Address, B256};
 
 pub use disclosure::{PUBLIC_EXACT, StudyDisclosure};
 pub use error::{Place, StudyError};
@@ -155,6 +155,10 @@ pub struct Participant {
     pub allow_public_exact: bool,
     /// Names of auditors of the study who may open every sum that this dataset is in.
     pub allow_auditors: Vec<String>,
+    /// Whether the data may be brought to one enclave that has that of all owners.
+    pub allow_one_enclave: bool,
+    /// Measurements of methods of closed source that may run on it there.
+    pub allow_closed: Vec<B256>,
     /// The rows, features in the order of [`TableRules::features`].
     pub table: Table,
     /// Rows left out because of [`Missing::Drop`].

@@ -4,13 +4,14 @@ use histone_attestation::cohort::PlaceError;
 use histone_contracts::{Contract, LedgerError, Market, Programs, Rounds, TestToken};
 use histone_enclave::cohort::{self, Moment, RightCommittee, Unbelieved, Watch, fixed_committee};
 use histone_enclave::method::{Step, Training};
-use histone_enclave::training::RoundTranscript;
+use histone_enclave::training::{self, Hosted, RoundTranscript};
 use histone_federation::fixed::MAX_FRACTIONAL_BITS;
 use histone_federation::header::{RoundFields, RoundHeader};
 use histone_federation::training::Asked;
 use histone_protocol::agreement::{Agreement, Carried, StateStatement};
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::hash::sha256;
+use histone_protocol::program::ProgramKind;
 use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256, U256};
 
@@ -18,6 +19,7 @@ use crate::auditor::Submission;
 use crate::committee::{enclaves, sealed_round, survivors, transcript};
 use crate::error::NodeError;
 use crate::party::Party;
+use crate::plan;
 use crate::programs::PublishedProgram;
 use crate::world::World;
 
@@ -147,6 +149,11 @@ impl Trainer {
     pub async fn start(&self, model_id: u64, world: &World) -> Result<(), NodeError> {
         let id = U256::from(model_id);
         self.refuse_unbelieved(model_id, world).await?;
+        if plan::of_model(model_id, world).await?.disclosure.in_one_enclave() {
+            let call = Market::startTrainingCall { modelId: id, seats: Vec::new(), sealKeys: Vec::new() };
+            world.ledger.send(&self.party.key, Contract::Market, call).await?;
+            return Ok(());
+        }
         let right = RightCommittee::at(id, (u64::MAX, 0), &world.ledger).await?;
         let (seats, seal_keys) = right.everybody().into_iter().unzip();
         let call = Market::startTrainingCall { modelId: id, seats, sealKeys: seal_keys };
@@ -310,6 +317,38 @@ impl Trainer {
         let call = Market::finishTrainingCall { modelId: U256::from(model_id), modelHash: model_hash };
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(())
+    }
+
+    /// Names the one enclave to which all owners of a model bring their data, after looking at it.
+    pub async fn name_host(&self, model_id: u64, enclave: Address, world: &World) -> Result<(), NodeError> {
+        let plan = plan::of_model(model_id, world).await?;
+        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
+        let attested = world.appraise_for(model_id, enclave, ProgramKind::Training, init_data).await?;
+        if attested.measurement() != plan.programs.training {
+            return Err(NodeError::Message(format!(
+                "the enclave {enclave} runs {}, which is not the method of the plan of model {model_id}",
+                attested.measurement()
+            )));
+        }
+        let call = Market::hostCall { modelId: U256::from(model_id), enclave };
+        world.ledger.send(&self.party.key, Contract::Market, call).await?;
+        Ok(())
+    }
+
+    /// Ends the training of a model by what the one enclave says that had all data: from then on it releases what it made.
+    pub async fn finish_hosted(&self, said: &Hosted, world: &World) -> Result<B256, NodeError> {
+        let Some((receipt, signature)) = &said.finish else { return Err(NodeError::NoModel) };
+        let call = Market::finishHostedCall {
+            t: Market::HostedTraining {
+                modelId: receipt.modelId,
+                modelHash: receipt.modelHash,
+                statementHash: receipt.statementHash,
+                unused: receipt.unused.clone(),
+            },
+            signature: signature.as_slice().to_vec().into(),
+        };
+        world.ledger.send(&self.party.key, Contract::Market, call).await?;
+        Ok(receipt.modelHash)
     }
 
     /// Names the enclave that answers queries.

@@ -37,6 +37,10 @@ pub struct ConsentPolicy {
     pub allow_public_exact: bool,
     /// Accounts that may open every sum that this dataset is in, where a white paper names them as auditors.
     pub allow_auditors: Vec<Address>,
+    /// Whether this dataset may be brought, encrypted, to one enclave of somebody else that has the data of all owners.
+    pub allow_one_enclave: bool,
+    /// Measurements of methods of closed source that may run on it there. Nobody can say what such a method writes into its model.
+    pub allow_closed: Vec<B256>,
 }
 
 /// A trainer for which a person at the owner's has checked what no program can see.

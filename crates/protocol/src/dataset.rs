@@ -122,6 +122,16 @@ impl KeyBundle {
 pub struct SealedKey(Vec<u8>);
 
 impl SealedKey {
+    /// Takes a key as it was sent.
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes to send.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Opens the bundle inside the enclave.
     pub fn open(&self, key: &SealKey, aad: B256) -> Result<KeyBundle, DatasetError> {
         let plain = Zeroizing::new(key.open(RELEASE_INFO, aad.as_slice(), &self.0)?);

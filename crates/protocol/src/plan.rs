@@ -19,7 +19,7 @@ pub const LEAST: u32 = 5;
 pub const MOST_LEAST: u32 = 20;
 
 /// Version of the document.
-pub const FORMAT: &str = "histone-plan/3";
+pub const FORMAT: &str = "histone-plan/4";
 
 /// What is done with missing cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +122,8 @@ pub struct PlanDocument {
     pub least: u32,
     /// A round with fewer donors fails.
     pub min_survivors: u16,
-    /// Fewest members that the committee may have when the training starts.
+    /// Fewest members that the committee may have when the training starts. This and what follows is 0 where all data is brought to
+    /// one enclave: there is no committee and no round.
     pub committee_members: u8,
     /// Members of the committee that may collude.
     pub colluders: u8,
@@ -154,6 +155,11 @@ pub enum PlanDocumentError {
     /// No committee of these numbers.
     #[error("the committee of the training plan is refused")]
     Committee(#[from] CommitteeError),
+    /// One enclave needs nobody to open its sums.
+    #[error(
+        "the training plan has one enclave for all data, and a committee or times of rounds, of which there are none"
+    )]
+    NoRounds,
     /// A minimum that protects nobody, or leaves nobody.
     #[error("the training plan calls fewer than {0} rows too few; 1 to {MOST_LEAST} are possible")]
     Least(u32),
@@ -205,11 +211,15 @@ impl PlanDocument {
         if plan.to_bytes() != bytes {
             return Err(PlanDocumentError::NotCanonical);
         }
-        plan.committee()?;
         plan.disclosure.check()?;
         if !(1..=MOST_LEAST).contains(&plan.least) {
             return Err(PlanDocumentError::Least(plan.least));
         }
+        if plan.disclosure.in_one_enclave() {
+            let numbers = (plan.committee_members, plan.colluders, plan.round_seconds, plan.opening_seconds);
+            return if numbers == (0, 0, 0, 0) { Ok(plan) } else { Err(PlanDocumentError::NoRounds) };
+        }
+        plan.committee()?;
         let times = [(plan.round_seconds, 1, "a round"), (plan.opening_seconds, SHORTEST, "opening a round")];
         for (seconds, least, what) in times {
             if seconds < least {

@@ -75,6 +75,15 @@ sol! {
         bytes32 blobHash;
     }
 
+    /// The one enclave that had the data of all donors has made the model; the donors in `unused` had left before.
+    #[derive(Debug, PartialEq, Eq)]
+    struct HostedTraining {
+        uint256 modelId;
+        bytes32 modelHash;
+        bytes32 statementHash;
+        uint16[] unused;
+    }
+
     /// A query enclave has answered one paid query. The sealed answer is a part of what it signs, so that nobody is paid for
     /// one that is kept back.
     #[derive(Debug, PartialEq, Eq)]

@@ -66,6 +66,49 @@ pub struct SiteEvaluation {
     pub fields: Vec<NamedValue>,
 }
 
+/// What the one enclave that had the data of all donors says when it has made a model; signed by its receipt key, its blob hash is
+/// on the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostedStatement {
+    /// The ledger on which the model is; the statement is void on others.
+    pub ledger: LedgerId,
+    /// What vouches for the enclave.
+    pub platform: Platform,
+    /// The ledger's number of the model.
+    pub model_id: u64,
+    /// Hash of the plan that was followed.
+    pub plan: B256,
+    /// Hash of the finished model; none when the training came to none.
+    pub model_hash: Option<B256>,
+    /// Blob of what is released at the end: the document that names the model's blob.
+    pub released: Option<B256>,
+    /// Whose data was used, ascending by number.
+    pub donors: Vec<UsedData>,
+    /// Datasets whose data and keys this enclave has destroyed: all that it was ever given, ascending.
+    pub destroyed: Vec<B256>,
+}
+
+/// A donor of a model that was made in one enclave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsedData {
+    /// Its number in the model.
+    pub donor: u16,
+    /// The dataset.
+    pub dataset: B256,
+    /// The version of it.
+    pub root: B256,
+}
+
+impl Record for HostedStatement {
+    const KIND: &'static str = "hosted-training";
+
+    fn ledger(&self) -> Option<LedgerId> {
+        Some(self.ledger)
+    }
+}
+
 /// A number with a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -45,6 +45,8 @@ fn policy(consent: &[String]) -> ConsentPolicy {
         versions: 1,
         allow_public_exact: true,
         allow_auditors: vec![],
+        allow_one_enclave: false,
+        allow_closed: vec![],
     }
 }
 

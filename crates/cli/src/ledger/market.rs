@@ -154,8 +154,14 @@ fn show_model(page: &mut Page, m: &Model, rounds: &[&Round], money: &Money) {
             ),
         ),
         ("donors wanted", format!("{} to {}", terms.min_donors, terms.max_donors)),
-        ("rounds need", format!("{} updates", terms.min_survivors)),
-        ("may collude", format!("{} of the committee", terms.colluders)),
+        ("training needs", format!("data of {} donors", terms.min_survivors)),
+        (
+            "may collude",
+            match terms.colluders {
+                0 => "there is no committee: one enclave has all data".into(),
+                colluders => format!("{colluders} of the committee"),
+            },
+        ),
         ("queries refunded after", lasting(terms.query_timeout.into())),
         ("rounds", m.rounds.to_string()),
         (
@@ -171,6 +177,10 @@ fn show_model(page: &mut Page, m: &Model, rounds: &[&Round], money: &Money) {
     }
     for seat in &m.committee {
         facts.push(("has a seat", names.full(*seat)));
+    }
+    if let Some(host) = &m.host {
+        facts.push(("data goes to", format!("{}, run by {}", host.enclave, names.full(host.runner))));
+        facts.push(("it has said", optional(host.statement_hash)));
     }
     for owner in &m.refused {
         facts.push(("refused", names.full(*owner)));

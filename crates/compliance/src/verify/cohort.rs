@@ -119,6 +119,28 @@ pub(super) fn check(
     right.check(&f.committee)
 }
 
+/// Checks that a donor of a model that one enclave has made was believed when the model was made, whatever has become of its data
+/// while it was: the enclave, and whoever validated this version of the data.
+pub(super) fn believed_host(
+    run: &Run,
+    (model, index): (U256, u16),
+    donor: &Donor,
+    moment: Moment,
+    basis: &Basis<'_>,
+) -> Result<(), String> {
+    let id = u64::try_from(model).unwrap_or(0);
+    let paper = basis.papers.get(&id).ok_or("has no white paper that holds")?;
+    let policy = policy(run, model, paper);
+    let evidence = |hash: B256| run.record.evidence.contains(&hash).then(|| run.blob(hash).ok()).flatten();
+    let programs = paper.programs.iter().copied();
+    let allowed = programs.filter(|p| run.history.allowed(run.deployment(), *p, moment.order)).collect();
+    // Who has left since then left its data in the model.
+    let look = Look { ended: donor.donated.order, ..Look::at(moment) };
+    let place = place(index, donor, look, &allowed, basis)?;
+    appraise_place(&place, &policy, &evidence, &mut Appraisals::default(), moment.time)
+        .map_err(|e| format!("is not believed: {}", told(&e)))
+}
+
 /// What its trainer had in hand before a round: since when a training goes on, and the evidence that its headers had named.
 fn known(run: &Run, opened: &Seen<Rounds::RoundOpened>) -> (usize, BTreeSet<B256>) {
     let model = opened.event.modelId;

@@ -230,7 +230,10 @@ impl Sealed {
         let went = match self.asked {
             Some(_) => Went::Next,
             None if names == no_model() => Went::NoModel,
-            None => Went::Finished(Box::new(self.outcome(run, names)?)),
+            None => {
+                let names = (B256::from(names.state), B256::from(names.next));
+                Went::Finished(Box::new(outcome(run, &self.plan, names)?))
+            }
         };
         let basis = carried.words(enclaves.len());
         Ok(Rests { went, basis, others: carried.others, left_out: left_out(transcript), audited })
@@ -263,29 +266,28 @@ impl Sealed {
         }
         Ok(Some(account))
     }
+}
 
-    /// What was released.
-    fn outcome(&self, run: &Run, names: Names) -> Result<Outcome, String> {
-        let hash = B256::from(names.state);
-        let read = Released::from_bytes(&run.blob(B256::from(names.next))?);
-        let released = read.map_err(|e| format!("what was released cannot be read: {e}"))?;
-        let bytes = run.blob(released.model)?;
-        let model = match self.plan.model {
-            // What is under a key shows to nobody here.
-            Release::Sealed | Release::Participants => None,
-            Release::Public => {
-                let model = Model::from_bytes(&bytes).map_err(|e| format!("the released model: {e}"))?;
-                if model_hash(&model) != names.state {
-                    return Err(format!("the released model is not {hash}, which its enclaves have signed"));
-                }
-                if model.config.to_bytes() != self.plan.config.to_bytes() {
-                    return Err("the released model is of another configuration than its plan".into());
-                }
-                Some(model)
+/// What was released at the end of a training by this plan: a document with this hash, and a model of this name.
+pub(super) fn outcome(run: &Run, plan: &Plan, (hash, document): (B256, B256)) -> Result<Outcome, String> {
+    let read = Released::from_bytes(&run.blob(document)?);
+    let released = read.map_err(|e| format!("what was released cannot be read: {e}"))?;
+    let bytes = run.blob(released.model)?;
+    let model = match plan.model {
+        // What is under a key shows to nobody here.
+        Release::Sealed | Release::Participants => None,
+        Release::Public => {
+            let model = Model::from_bytes(&bytes).map_err(|e| format!("the released model: {e}"))?;
+            if B256::from(model_hash(&model)) != hash {
+                return Err(format!("the released model is not {hash}, which was signed"));
             }
-        };
-        Ok(Outcome { hash, model, blob: Some(released.model), facts: released.facts })
-    }
+            if model.config.to_bytes() != plan.config.to_bytes() {
+                return Err("the released model is of another configuration than its plan".into());
+            }
+            Some(model)
+        }
+    };
+    Ok(Outcome { hash, model, blob: Some(released.model), facts: released.facts })
 }
 
 /// Which members have left out the enclave of which donor in the sum: it could not open what they have sealed.

@@ -300,6 +300,8 @@ mod tests {
             versions: 1,
             allow_public_exact: true,
             allow_auditors: vec![],
+            allow_one_enclave: false,
+            allow_closed: vec![],
         };
         let version = |since, rows| Version {
             since,

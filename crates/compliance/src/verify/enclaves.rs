@@ -280,6 +280,7 @@ fn relied(run: &Run, used: &Used, claims: &[Claim]) -> BTreeSet<usize> {
         shown.map(|c| c.order).filter(|shown| shown < order).min()
     });
     let mut relied: BTreeSet<usize> = named.collect();
+    relied.extend(used.hosts.iter().filter_map(|(signer, order)| newest(*signer, *order)));
     relied.extend(used.serving.iter().filter_map(|(signer, order)| newest(*signer, *order)));
     let first = run.events::<Datasets::DatasetRegistered>(Contract::Datasets).into_iter();
     let first = first.map(|s| (s.event.id, s.event.root, s.event.enclave, s.order));

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 
-use histone_contracts::{Contract, Datasets, Enclaves, Rounds};
+use histone_contracts::{Contract, Datasets, Enclaves, Market, Rounds};
 use histone_protocol::B256;
 use histone_protocol::agreement::Agreement;
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::evidence::Evidence;
 use histone_protocol::plan::PlanDocument;
-use histone_protocol::report::ValidationReport;
+use histone_protocol::report::{HostedStatement, ValidationReport};
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -246,6 +246,10 @@ fn named(run: &Run) -> BTreeSet<B256> {
     let agreements =
         last.iter().filter_map(|s| Agreement::from_bytes(&run.blob(s.event.aggregateHash).ok()?).ok());
     named.extend(agreements.flat_map(|a| a.statements).map(|s| s.next));
+    // The statement of an enclave that had all data does so, too.
+    let hosted = run.events::<Market::HostedModel>(Contract::Market).into_iter();
+    let said = hosted.filter_map(|s| run.signed::<HostedStatement>(s.event.statementHash).ok());
+    named.extend(said.filter_map(|(said, _)| said.released));
     named.extend(r.programs.iter().flat_map(|p| [p.wasm, p.source, p.audit]));
     named.extend(&r.evidence);
     named.extend(r.datasets.iter().flat_map(|d| [d.policy, d.report]));
@@ -254,6 +258,7 @@ fn named(run: &Run) -> BTreeSet<B256> {
             [model.paper, model.plan]
                 .iter()
                 .chain(&model.decisions)
+                .chain(&model.hosted)
                 .chain(&model.model)
                 .chain(&model.evaluations),
         );

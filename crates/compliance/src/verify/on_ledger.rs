@@ -330,7 +330,10 @@ fn collect(
     record.datasets = ids.iter().filter_map(|id| dataset(&history, &d, *id)).collect();
     let mut run = Run::of_model(blobs, paper.appraisal.clone(), record, history, ledger, (counts, head));
     let (rounds, queries, blob) = (rounds(&run, id, &held), queries(&run, id), held.model(sold));
+    let hosted = run.events::<Market::HostedModel>(Contract::Market).into_iter();
+    let hosted = hosted.filter(|s| s.event.modelId == id).map(|s| s.event.statementHash).next_back();
     if let Some(model) = run.record.models.first_mut() {
+        model.hosted = hosted;
         (model.rounds, model.queries, model.model) = (rounds, queries, blob);
     }
     let methods = record::methods(run.blobs(), &run.record);

@@ -99,6 +99,7 @@ fn expected(run: &Run, found: &Found, held: &Balances) -> Value {
             }),
         );
         set("rounds", json!(trained.rounds));
+        set("hosted", json!(trained.hosted));
         set("silent", json!(said.silent));
     }
     result
@@ -106,10 +107,10 @@ fn expected(run: &Run, found: &Found, held: &Balances) -> Value {
 
 /// Who saw what of the training.
 fn disclosure(run: &Run, said: &Disclosure) -> Value {
-    let Disclosure { sums, model, ref auditors, answers } = *said;
+    let Disclosure { place, source, sums, model, ref auditors, answers } = *said;
     let mut names: Vec<String> = auditors.iter().map(|&account| run.name(account)).collect();
     names.sort();
-    json!({ "sums": sums, "model": model, "auditors": names, "answers": answers })
+    json!({ "place": place, "source": source, "sums": sums, "model": model, "auditors": names, "answers": answers })
 }
 
 fn chain(run: &Run) -> Value {

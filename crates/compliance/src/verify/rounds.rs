@@ -19,6 +19,7 @@ use super::course::{Course, Outcome as End, Rests, Went};
 use super::decisions::Donor;
 use super::findings::{Findings, count, told};
 use super::history::Seen;
+use super::hosted;
 use super::run::Run;
 use super::used::Locked;
 use super::{Check, Outcome};
@@ -37,6 +38,8 @@ pub(super) struct Trained {
     pub(super) rounds: Vec<Value>,
     /// On what each of them rests.
     bases: Vec<RoundBasis>,
+    /// What the result says of the one enclave that had all data; null where each owner had its own.
+    pub(super) hosted: Value,
 }
 
 /// On what it rests that a round led where it did.
@@ -49,6 +52,11 @@ struct RoundBasis {
 }
 
 impl Trained {
+    /// A model that one enclave has made, as it says.
+    pub(super) fn in_one_enclave(model_id: u64, end: End, donors: Vec<u16>, hosted: Value) -> Self {
+        Self { model_id, end, donors, rounds: Vec::new(), bases: Vec::new(), hosted }
+    }
+
     /// On what the rounds rest, for people: stretches of rounds that rest on the same are one.
     fn rests(&self, run: &Run) -> String {
         let words = |b: &RoundBasis| {
@@ -118,7 +126,26 @@ pub(super) fn check(run: &Run, basis: &Basis<'_>) -> (Check, Ends) {
         return (Check { name: "rounds", outcome: Outcome::NotCheckable, detail }, Ends::default());
     }
     let (mut all, mut open, mut holds) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+    for hosted in run.events::<Market::HostedModel>(Contract::Market) {
+        let listed = u64::try_from(hosted.event.modelId).ok().and_then(|id| run.model(id));
+        let there = listed.is_some_and(|model| model.hosted == Some(hosted.event.statementHash));
+        findings.expect(there || !run.covers(hosted.event.modelId), || {
+            format!(
+                "what the one enclave of model {} has said, {}, is not in {}",
+                hosted.event.modelId,
+                hosted.event.statementHash,
+                run.place()
+            )
+        });
+    }
     for model in run.record.models.iter().filter(|model| model.is_trained()) {
+        if model.hosted.is_some() {
+            if let Some(trained) = hosted::check(run, model, basis, &mut findings) {
+                holds.push(trained.0);
+                all.insert(model.model_id, trained.1);
+            }
+            continue;
+        }
         let trained = match trained(run, model, basis, &mut findings) {
             None => continue,
             Some(Ended::Finished(trained)) => *trained,
@@ -235,7 +262,14 @@ fn trained(run: &Run, model: &ModelRecord, basis: &Basis<'_>, findings: &mut Fin
     findings.expect(!due || sold == [hash], || {
         format!("the market has {sold:?} as model {model_id}, the rounds lead to {hash}")
     });
-    Some(Ended::Finished(Box::new(Trained { model_id, end, donors, rounds: sums, bases })))
+    Some(Ended::Finished(Box::new(Trained {
+        model_id,
+        end,
+        donors,
+        rounds: sums,
+        bases,
+        hosted: Value::Null,
+    })))
 }
 
 /// Where the training of a model led to.
@@ -252,7 +286,7 @@ enum Ended {
 }
 
 /// The finished model is the blob that is named.
-fn blob(run: &Run, model: &ModelRecord, end: &End, findings: &mut Findings) {
+pub(super) fn blob(run: &Run, model: &ModelRecord, end: &End, findings: &mut Findings) {
     let model_id = model.model_id;
     if let Some(blob) = end.blob {
         findings.expect(model.model.is_none_or(|named| named == blob), || {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::U256;
 use histone_contracts::{Contract, Market, Rounds, reasons, survivors};
 use histone_federation::header::RoundHeader;
+use histone_protocol::report::HostedStatement;
 use histone_protocol::{Address, B256};
 
 use super::history::{Moment, Seen};
@@ -19,14 +20,17 @@ pub(super) struct Used {
     pub(super) enclaves: BTreeSet<(Address, B256, usize)>,
     /// Datasets in such a cohort, each with its version.
     pub(super) datasets: BTreeSet<(B256, B256)>,
+    /// Enclaves that had all data of a model that they have made, with the position at which they said so.
+    pub(super) hosts: BTreeSet<(Address, usize)>,
     /// The donations of such versions, by position.
     pub(super) donated: BTreeSet<(B256, usize)>,
     /// Query enclaves of which an answer was bought, with the positions of purchase and settlement: what else was put into
     /// service sold nothing.
     pub(super) serving: BTreeSet<(Address, usize)>,
-    /// Donors, by model and number, whose updates are in a sum that the committee locked and so could open.
+    /// Donors, by model and number, whose updates are in a sum that the committee locked and so could open, or whose data the one
+    /// enclave has used.
     pub(super) donors: BTreeSet<(u64, u16)>,
-    /// Models of which a round was opened.
+    /// Models of which a round was opened, or that one enclave has made.
     pub(super) trained: BTreeSet<u64>,
 }
 
@@ -48,6 +52,21 @@ impl Used {
                 let (id, root) = (B256::from(donor.lineage), B256::from(donor.root));
                 used.datasets.insert((id, root));
                 cohort.insert((U256::from(model), id, root));
+            }
+        }
+        for hosted in run.events::<Market::HostedModel>(Contract::Market) {
+            let model = u64::try_from(hosted.event.modelId).unwrap_or(0);
+            if !run.covers(hosted.event.modelId) {
+                continue;
+            }
+            used.hosts.insert((hosted.event.enclave, hosted.order));
+            used.trained.insert(model);
+            // One that cannot be read fails the check of the model.
+            let said = run.signed::<HostedStatement>(hosted.event.statementHash);
+            for donor in said.into_iter().flat_map(|(said, _)| said.donors) {
+                used.datasets.insert((donor.dataset, donor.root));
+                used.donors.insert((model, donor.donor));
+                cohort.insert((hosted.event.modelId, donor.dataset, donor.root));
             }
         }
         let donated = run.events::<Market::Donated>(Contract::Market).into_iter();

@@ -448,6 +448,8 @@ pub struct Model {
     pub donors: Vec<Donor>,
     /// Owners whom the trainer refused while it recruited.
     pub refused: Vec<Address>,
+    /// The one enclave to which all data is brought, where the terms have no colluders and so no committee.
+    pub host: Option<Host>,
     /// Training rounds so far.
     pub rounds: u32,
     /// Enclaves named to answer.
@@ -457,6 +459,17 @@ pub struct Model {
     /// What became of the money of its queries.
     #[serde(skip)]
     pub(super) shared: Shared,
+}
+
+/// The one enclave to which all data of a model is brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Host {
+    /// Its receipt key.
+    pub enclave: Address,
+    /// Who runs it.
+    pub runner: Address,
+    /// Hash of what it says of the model that it made, once it has.
+    pub statement_hash: Option<B256>,
 }
 
 /// Sums over the queries of a model.

@@ -34,7 +34,7 @@ impl Owner {
     /// What this owner owes to do in the sealed model that it takes part in.
     pub async fn duties(&mut self, book: &Book, world: &World) -> Result<Vec<OwnerDuty>, NodeError> {
         let p = self.participation()?;
-        let (model, opened) = (p.model_id, p.enclave.observed());
+        let (model, opened) = (p.model_id, p.enclave()?.observed());
         let rounds = crate::plan::of_model(model, world).await?.agenda.iter().map(|s| s.rounds).sum();
         let released = self.party.recall(&released(model))?.is_some();
         let done = OwnerDone { opened, released, ..OwnerDone::default() };
@@ -66,14 +66,14 @@ impl Owner {
             return Err(NodeError::Message(format!("`{}` takes part in no model", self.party.name)));
         };
         let mut memory = Memory(&self.party);
-        Ok(p.enclave.open_sum(transcript, &mut memory, &world.ledger).await?)
+        Ok(p.enclave()?.open_sum(transcript, &mut memory, &world.ledger).await?)
     }
 
     /// Publishes what the enclave releases of the finished training: the document and the model, as the plan lets it go. Gives
     /// their blobs.
     pub fn release_model(&mut self, world: &World) -> Result<(B256, B256), NodeError> {
         let p = self.participation()?;
-        let (id, (document, model)) = (p.model_id, p.enclave.release()?);
+        let (id, (document, model)) = (p.model_id, p.enclave()?.release()?);
         let blobs = (world.blobs.put(&document)?, world.blobs.put(&model)?);
         self.party.keep(&released(id), blobs.0.as_slice())?;
         Ok(blobs)
@@ -86,12 +86,12 @@ impl Owner {
         let p = self.participation()?;
         let policy = world.cohort_policy(p.model_id).await?.appraisal;
         let peer = QueryPeer { signer: query, evidence: &evidence };
-        Ok(p.enclave.hand_model(peer, &policy, &world.ledger).await?)
+        Ok(p.enclave()?.hand_model(peer, &policy, &world.ledger).await?)
     }
 
     /// Has the enclave seal the key of a model for participants to one of them.
     pub async fn share_model(&mut self, to: Address, world: &World) -> Result<Vec<u8>, NodeError> {
-        Ok(self.participation()?.enclave.share_model(to, &world.ledger).await?)
+        Ok(self.participation()?.enclave()?.share_model(to, &world.ledger).await?)
     }
 }
 

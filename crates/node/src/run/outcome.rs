@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use histone_compliance::folder::FactTable;
 use histone_protocol::consent::Verdict;
-use histone_protocol::disclosure::{Release, Sums};
+use histone_protocol::disclosure::{Place, Release, Source, Sums};
 use histone_protocol::evidence::Platform;
 use histone_protocol::report::{ColumnFlags, NamedValue};
 use histone_protocol::{Address, B256};
 use serde::Serialize;
 
 /// Version of the result document.
-pub const FORMAT: &str = "histone-result/3";
+pub const FORMAT: &str = "histone-result/4";
 
 /// What a run says at its end; `--json` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -46,6 +46,8 @@ pub struct RunResult {
     pub model: ModelSummary,
     /// Rounds of training.
     pub rounds: Vec<RoundSummary>,
+    /// The one enclave that had all data; none where each participant had its own.
+    pub hosted: Option<HostedSummary>,
     /// What validation found.
     pub validation: Vec<Validation>,
     /// Who left rows out of its table before it registered it, because of their outcome or of a missing cell.
@@ -84,6 +86,10 @@ pub struct LeftOut {
 /// Who saw what of the training, as plan and white paper say.
 #[derive(Debug, Clone, Serialize)]
 pub struct DisclosureSummary {
+    /// Where the method met the data.
+    pub place: Place,
+    /// Who could read the method.
+    pub source: Source,
     /// Who saw the sums.
     pub sums: Sums,
     /// Who got the model.
@@ -92,6 +98,19 @@ pub struct DisclosureSummary {
     pub auditors: Vec<String>,
     /// Answers that one account may buy; 0 for as many as it likes.
     pub answers: u32,
+}
+
+/// The one enclave that had all data.
+#[derive(Debug, Clone, Serialize)]
+pub struct HostedSummary {
+    /// Its receipt key.
+    pub enclave: Address,
+    /// Who ran it.
+    pub runner: String,
+    /// Whose data it used.
+    pub participants: Vec<String>,
+    /// How many datasets it says it has destroyed.
+    pub destroyed: usize,
 }
 
 /// The chain at the end of a run.

@@ -96,6 +96,9 @@ pub(super) async fn serve(
 /// Any training enclave that followed the training hands the key over: the first that is there does.
 async fn hand_over(cast: &mut Cast, trained: &Trained, query: Address) -> Result<Vec<u8>, NodeError> {
     let world = cast.world.clone();
+    if let Some(host) = &cast.host {
+        return cast.runner.hand_model(host, query, &world).await;
+    }
     let last = trained.summaries.last();
     let there = |name: &str| {
         last.is_some_and(|last| !last.missing.iter().any(|m| m == name))

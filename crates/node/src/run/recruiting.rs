@@ -13,7 +13,7 @@ use super::Observer;
 use super::outcome::Declined;
 use super::setup::{Cast, appraisal_terms};
 use crate::error::NodeError;
-use crate::owner::Machine;
+use crate::owner::{Decided, Machine};
 use crate::plan::{self, Times};
 use crate::study::{MIN_ROWS, Model, Study};
 use crate::trainer::Offer;
@@ -120,6 +120,16 @@ pub(super) async fn recruit(
             .get(&model.trainer)
             .ok_or_else(|| NodeError::Message(format!("there is no trainer `{}`", model.trainer)))?;
         let (paper_blob, model_id) = trainer.propose(&paper, offer, &world).await?;
+        if index == 0 && disclosure.in_one_enclave() {
+            let program = cast.loaded.method.program().clone();
+            let host = cast.runner.start_host(program, model_id, &world).await?;
+            let enclave = host.enclave.instance().keys().receipt;
+            trainer.name_host(model_id, enclave, &world).await?;
+            let runner = &cast.runner.party.name;
+            observer
+                .note(&format!("all data goes to one enclave, {enclave}, which {runner} runs (SIMULATED)"));
+            cast.host = Some(host);
+        }
         let mut decisions = Vec::new();
         let mut donors = 0;
         for owner in &mut cast.owners {
@@ -128,13 +138,19 @@ pub(super) async fn recruit(
             match answer.permit {
                 Some(permit) if index == 0 => {
                     let name = owner.party.name.clone();
-                    let device = cast
-                        .devices
-                        .get(&name)
-                        .ok_or_else(|| NodeError::Message(format!("`{name}` has no machine")))?;
-                    let machine = Machine { program: cast.loaded.method.program().clone(), device };
-                    let payment = paper.instant_payment;
-                    owner.donate(permit, answer.blob, model_id, payment, machine, &world).await?;
+                    let instant_payment = paper.instant_payment;
+                    let decided = Decided { permit, decision: answer.blob, model_id, instant_payment };
+                    match &mut cast.host {
+                        Some(host) => owner.bring(decided, &mut host.enclave, &world).await?,
+                        None => {
+                            let device = cast
+                                .devices
+                                .get(&name)
+                                .ok_or_else(|| NodeError::Message(format!("`{name}` has no machine")))?;
+                            let machine = Machine { program: cast.loaded.method.program().clone(), device };
+                            owner.donate(decided, machine, &world).await?
+                        }
+                    };
                     donors += 1;
                 }
                 Some(_) => {

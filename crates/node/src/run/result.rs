@@ -111,6 +111,8 @@ pub(super) fn assemble(
         clock: if cast.stage.place.clock_is_simulated() { "SIMULATED" } else { "network" },
         seeded: matches!(options.entropy, Entropy::Seed(_)),
         disclosure: DisclosureSummary {
+            place: recruited.paper.disclosure.place,
+            source: recruited.paper.disclosure.source,
             sums: recruited.paper.disclosure.sums,
             model: recruited.paper.disclosure.model,
             auditors: auditors(study),
@@ -148,6 +150,7 @@ pub(super) fn assemble(
             largest_difference_to_pooled: comparison.largest_difference,
         },
         rounds: trained.summaries.clone(),
+        hosted: trained.hosted.as_ref().map(|hosted| hosted.summary.clone()),
         validation: validated.reports,
         left_out: study
             .participants

@@ -12,7 +12,7 @@ use histone_contracts::{Contract, Enclaves, Members, Programs, TestToken, roles}
 use histone_ledger::{Ledger, Settings};
 use histone_network::{BlobStore, io_error};
 use histone_protocol::consent::{AllowedAccount, AppraisalTerms, ConsentPolicy};
-use histone_protocol::disclosure::Disclosure;
+use histone_protocol::disclosure::{Disclosure, Place as PlaceOfTraining};
 use histone_protocol::record::LedgerId;
 use histone_protocol::{Address, B256, U256};
 
@@ -26,7 +26,7 @@ use crate::error::NodeError;
 use crate::owner::Owner;
 use crate::party::{Party, create_private_dir};
 use crate::programs::{Loaded, Methods};
-use crate::runner::Runner;
+use crate::runner::{Host, Runner};
 use crate::study::{Denied, Participant, Study, TrainerId};
 use crate::trainer::Trainer;
 use crate::user::User;
@@ -43,6 +43,8 @@ pub(super) struct Cast {
     pub(super) owners: Vec<Owner>,
     pub(super) trainers: BTreeMap<String, Trainer>,
     pub(super) runner: Runner,
+    /// The one enclave to which all data is brought, where the study has one.
+    pub(super) host: Option<Host>,
     /// Who audits programs.
     pub(super) auditor: Party,
     /// Further auditors, whom trainings and owners may name.
@@ -180,6 +182,7 @@ pub(super) async fn start(
         owners,
         trainers,
         runner,
+        host: None,
         auditor,
         auditors,
         committee,
@@ -246,6 +249,8 @@ fn policy(
             .iter()
             .map(|name| auditor_account(name, auditing))
             .collect::<Result<_, _>>()?,
+        allow_one_enclave: participant.allow_one_enclave,
+        allow_closed: participant.allow_closed.clone(),
     };
     for denied in &participant.deny {
         match denied {
@@ -424,6 +429,10 @@ pub(super) async fn datasets(
 
 /// Most rounds that the training of a study can take.
 pub(super) fn rounds_at_most(study: &Study) -> u32 {
+    // One enclave trains at once: before that is the only moment there is.
+    if study.training.disclosure.place == PlaceOfTraining::OneEnclave {
+        return 1;
+    }
     let ranks = if study.table.missing == crate::study::Missing::Median { 9 } else { 0 };
     let manifest = &study.training.manifest;
     let setting = manifest.config.iter().find(|s| s.name == "rounds").map(|s| study.training.setting(s));

@@ -13,12 +13,13 @@ use histone_federation::header::RoundHeader;
 use histone_program_sdk::method::Fact;
 use histone_program_sdk::model::Model;
 use histone_protocol::agreement::{Carried, RECOMPUTED};
-use histone_protocol::disclosure::Release;
+use histone_protocol::disclosure::{Place, Release};
 use histone_protocol::record::Signed;
 use histone_protocol::report::SiteEvaluation;
 use histone_protocol::{B256, U256};
 
 use super::course::{After, Course, Ended, record};
+use super::hosted::{self, HostedOutcome};
 use super::outcome::{RoundSummary, Struck, Withdrawn};
 use super::recruiting::Recruited;
 use super::setup::{Cast, rounds_at_most};
@@ -39,6 +40,8 @@ pub(super) struct Trained {
     pub(super) summaries: Vec<RoundSummary>,
     pub(super) withdrawn: Vec<Withdrawn>,
     pub(super) struck: Vec<Struck>,
+    /// The one enclave that had all data, and what it said.
+    pub(super) hosted: Option<HostedOutcome>,
 }
 
 /// Leads the main model through its rounds.
@@ -49,6 +52,9 @@ pub(super) async fn train(
     recruited: &Recruited,
     observer: &mut dyn Observer,
 ) -> Result<Trained, NodeError> {
+    if cast.host.is_some() {
+        return hosted::train(study, options, cast, recruited, observer).await;
+    }
     let world = cast.world.clone();
     let model_id = recruited.model_id;
     let at_most = rounds_at_most(study);
@@ -161,7 +167,8 @@ pub(super) async fn train(
         };
         model = share(study, cast, (model_id, model_hash, model_blob), &there).await?;
     }
-    Ok(Trained { model, facts, model_blob, model_hash, records, summaries, withdrawn, struck })
+    let hosted = None;
+    Ok(Trained { model, facts, model_blob, model_hash, records, summaries, withdrawn, struck, hosted })
 }
 
 /// The donors of the model that are not in a sum, by name.
@@ -209,6 +216,11 @@ pub(super) fn main_trainer<'a>(
 /// A failure that cannot happen is a slip of the pen, and is said before anything starts.
 pub(super) fn check_drop_outs(study: &Study, options: &Options) -> Result<(), NodeError> {
     let at_most = rounds_at_most(study);
+    if study.training.disclosure.place == Place::OneEnclave && !options.drop_outs.is_empty() {
+        return Err(NodeError::Message(
+            "nobody drops out of a training in one enclave: it has no rounds that anybody answers".into(),
+        ));
+    }
     let verbs = [("drop out", &options.drop_outs), ("withdraw", &options.withdrawals)];
     for (verb, list) in verbs {
         if let Some(d) = list.iter().find(|d| d.round > at_most) {
@@ -261,7 +273,7 @@ async fn open_sum(cast: &mut Cast, header: &RoundHeader) -> Result<Vec<B256>, No
 }
 
 /// Too few survivors: the trainer ends the training. The deposit returns, but for what the donors of open sums are owed.
-async fn give_up(
+pub(super) async fn give_up(
     study: &Study,
     cast: &Cast,
     model_id: u64,
@@ -293,7 +305,7 @@ async fn give_up(
 }
 
 /// A sealed training that came to no model: why, nobody outside of the enclaves learns. The donors of its sums are paid.
-async fn no_model(study: &Study, cast: &Cast, model_id: u64) -> Result<NodeError, NodeError> {
+pub(super) async fn no_model(study: &Study, cast: &Cast, model_id: u64) -> Result<NodeError, NodeError> {
     main_trainer(cast, study)?.abort(model_id, &cast.world).await?;
     Ok(NodeError::NoModel)
 }
@@ -333,6 +345,9 @@ pub(super) struct Evaluated {
 pub(super) fn evaluate(cast: &mut Cast, trained: &Trained) -> Result<Evaluated, NodeError> {
     let world = cast.world.clone();
     let mut evaluated = Evaluated { blobs: Vec::new(), sites: Vec::new(), silent: Vec::new() };
+    if let Some(hosted) = &trained.hosted {
+        return hosted.evaluated(cast);
+    }
     let mut speaking = Vec::new();
     for owner in &mut cast.owners {
         let name = &owner.party.name;

@@ -1,7 +1,7 @@
 //! What a participant allows and refuses: codes, and trainers by account or by their name in this study.
 
 use histone_access::duo::{self, DataUse, TermKind};
-use histone_protocol::Address;
+use histone_protocol::{Address, B256};
 use toml::Spanned;
 
 use super::check::Checker;
@@ -21,6 +21,8 @@ pub(super) struct ParticipantOutline {
     pub versions: u32,
     pub allow_public_exact: bool,
     pub allow_auditors: Vec<String>,
+    pub allow_one_enclave: bool,
+    pub allow_closed: Vec<B256>,
 }
 
 pub(super) fn participants(
@@ -72,6 +74,8 @@ pub(super) fn participants(
                 },
                 allow_public_exact: participant.allow_public_exact,
                 allow_auditors: disclosure::named(checker, &participant.allow_auditors, &auditors)?,
+                allow_one_enclave: participant.allow_one_enclave,
+                allow_closed: disclosure::closed(checker, &participant.allow_closed)?,
             })
         })
         .collect()

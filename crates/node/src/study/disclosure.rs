@@ -1,8 +1,8 @@
 //! Who may see what of the training, as a study says it: parties by their names, which a run replaces by accounts.
 
-use histone_protocol::Address;
-use histone_protocol::disclosure::{Disclosure, DisclosureError, Release, Sums};
+use histone_protocol::disclosure::{Disclosure, DisclosureError, Place, Release, Source, Sums};
 use histone_protocol::plan::{LEAST, MOST_LEAST};
+use histone_protocol::{Address, B256};
 use toml::Spanned;
 
 use super::check::{Checker, Outline};
@@ -18,6 +18,10 @@ pub const PUBLIC_EXACT: &str = "sums PUBLIC-EXACT: everybody sees each sum exact
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StudyDisclosure {
+    /// Where the method meets the data.
+    pub place: Place,
+    /// Who may read the method.
+    pub source: Source,
     /// Who sees the sums.
     pub sums: Sums,
     /// Who gets the model.
@@ -36,13 +40,25 @@ impl StudyDisclosure {
     pub fn with_accounts<E>(&self, account: impl Fn(&str) -> Result<Address, E>) -> Result<Disclosure, E> {
         let mut auditors = self.auditors.iter().map(|name| account(name)).collect::<Result<Vec<_>, E>>()?;
         auditors.sort();
-        Ok(Disclosure { sums: self.sums, model: self.model, auditors, answers: self.answers })
+        Ok(Disclosure {
+            place: self.place,
+            source: self.source,
+            sums: self.sums,
+            model: self.model,
+            auditors,
+            answers: self.answers,
+        })
     }
 
     /// Who sees what, a sentence each, for people.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
         let mut said = vec![match self.sums {
+            Sums::Sealed if self.place == Place::OneEnclave => {
+                "one enclave: all data is brought to it, encrypted, and destroyed when the model is made; one broken enclave sees all rows, \
+                 and whoever has the vendor's key breaks SIMULATED ones"
+                    .into()
+            }
             Sums::Sealed => {
                 "sums sealed: the attested enclaves of each round open them, and no party does; as many committee members as open a sum \
                  together, or one broken enclave, see all sums, and whoever has the vendor's key breaks SIMULATED ones"
@@ -51,6 +67,12 @@ impl StudyDisclosure {
             Sums::PublicExact => PUBLIC_EXACT.into(),
             Sums::Noised => DisclosureError::Noised.to_string(),
         }];
+        if self.source == Source::Closed {
+            said.push(
+                "method CLOSED: nobody but its author and the enclave can read it; what it writes into the weights of its model may be rows"
+                    .into(),
+            );
+        }
         said.extend(self.auditors.iter().map(|name| {
             format!(
                 "auditor `{name}` may open every sum; for it the training is public-exact, with what that tells of single rows"
@@ -88,17 +110,34 @@ impl StudyDisclosure {
     /// Why this participant's policy denies it, if it does.
     #[must_use]
     pub fn denied_by(&self, participant: &Participant) -> Option<String> {
-        denied(self, participant.allow_public_exact, &participant.allow_auditors)
+        let allowed = Allowed {
+            public_exact: participant.allow_public_exact,
+            auditors: &participant.allow_auditors,
+            one_enclave: participant.allow_one_enclave,
+        };
+        denied(self, allowed)
     }
 }
 
-fn denied(asked: &StudyDisclosure, allow_public_exact: bool, allow_auditors: &[String]) -> Option<String> {
-    if asked.sums == Sums::PublicExact && !allow_public_exact {
+/// What a participant's policy allows of it. Which closed methods it does depends on their measurements, and shows in the run.
+struct Allowed<'a> {
+    public_exact: bool,
+    auditors: &'a [String],
+    one_enclave: bool,
+}
+
+fn denied(asked: &StudyDisclosure, allowed: Allowed<'_>) -> Option<String> {
+    if asked.place == Place::OneEnclave && !allowed.one_enclave {
+        return Some(
+            "its policy does not allow bringing its data to one enclave (`allow_one_enclave`)".into(),
+        );
+    }
+    if asked.sums == Sums::PublicExact && !allowed.public_exact {
         return Some(
             "its policy does not allow exact sums that everybody sees (`allow_public_exact`)".into(),
         );
     }
-    let stranger = asked.auditors.iter().find(|name| !allow_auditors.contains(name))?;
+    let stranger = asked.auditors.iter().find(|name| !allowed.auditors.contains(name))?;
     Some(format!("its policy does not allow the auditor `{stranger}` (`allow_auditors`)"))
 }
 
@@ -120,6 +159,15 @@ impl Study {
     pub fn sealed(mut self) -> Self {
         let disclosure = &mut self.training.disclosure;
         (disclosure.sums, disclosure.model) = (Sums::Sealed, Release::Public);
+        self
+    }
+
+    /// The same in one enclave to which all data is brought, with a public model, whatever its file says.
+    #[must_use]
+    pub fn in_one_enclave(mut self) -> Self {
+        let disclosure = &mut self.training.disclosure;
+        (disclosure.place, disclosure.sums, disclosure.model) =
+            (Place::OneEnclave, Sums::Sealed, Release::Public);
         self
     }
 
@@ -162,9 +210,56 @@ pub(super) fn named(
     Ok(found)
 }
 
+/// Measurements of methods, each written as 0x and 64 hexadecimal digits.
+pub(super) fn closed(checker: &Checker<'_>, list: &[Spanned<String>]) -> Result<Vec<B256>, StudyError> {
+    let mut found = Vec::new();
+    for text in list {
+        let measurement = text.get_ref().strip_prefix("0x").and_then(|hex| hex.parse::<B256>().ok());
+        let Some(measurement) = measurement else {
+            let message = format!(
+                "`{}` is no measurement of a method; write 0x and 64 hexadecimal digits, as `histone program check` prints them",
+                text.get_ref().escape_debug()
+            );
+            return checker.refuse(&text.span(), message);
+        };
+        if found.contains(&measurement) {
+            return checker.refuse(&text.span(), format!("`{measurement}` is listed twice; remove one"));
+        }
+        found.push(measurement);
+    }
+    Ok(found)
+}
+
+/// A key that is one of a few words.
+fn word<T: Copy>(
+    checker: &Checker<'_>,
+    text: &Option<Spanned<String>>,
+    (usual, words): (T, &[(&str, T)]),
+    says: &str,
+) -> Result<T, StudyError> {
+    let Some(text) = text else { return Ok(usual) };
+    match words.iter().find(|(word, _)| word == text.get_ref()) {
+        Some((_, meaning)) => Ok(*meaning),
+        None => {
+            let words: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            let message = format!(
+                "`{}` does not say {says}; write {}",
+                text.get_ref().escape_debug(),
+                words.join(" or ")
+            );
+            checker.refuse(&text.span(), message)
+        }
+    }
+}
+
 /// Reads who sees what. How many answers are sold where the study does not say depends on the tables ([`answers`]).
 pub(super) fn read(checker: &Checker<'_>, file: &StudyFile) -> Result<StudyDisclosure, StudyError> {
     let training = &file.training;
+    let places = [("each-owner", Place::EachOwner), ("one-enclave", Place::OneEnclave)];
+    let place =
+        word(checker, &training.place, (Place::EachOwner, &places), "where the method meets the data")?;
+    let sources = [("open", Source::Open), ("closed", Source::Closed)];
+    let source = word(checker, &training.source, (Source::Open, &sources), "who may read the method")?;
     let word =
         |text: &Option<Spanned<String>>| text.as_ref().map(|text| (text.get_ref().clone(), text.span()));
     let sums = match word(&training.sums) {
@@ -207,7 +302,23 @@ pub(super) fn read(checker: &Checker<'_>, file: &StudyFile) -> Result<StudyDiscl
             model
         }
     };
+    if let (Place::OneEnclave, Sums::PublicExact, Some(text)) = (place, sums, &training.sums) {
+        return checker.refuse(&text.span(), DisclosureError::OneEnclaveSums.to_string());
+    }
+    if let (Source::Closed, Place::EachOwner, Some(text)) = (source, place, &training.source) {
+        let message = format!("{}; write `place = \"one-enclave\"`", DisclosureError::ClosedPlace);
+        return checker.refuse(&text.span(), message);
+    }
+    let no_limit = file.model.answers.as_ref().is_some_and(|answers| *answers.get_ref() == 0);
+    if let (Source::Closed, Some(text)) = (source, &training.source)
+        && (model != Release::Sealed || no_limit)
+    {
+        return checker.refuse(&text.span(), DisclosureError::ClosedModel.to_string());
+    }
     let auditors = named(checker, &training.auditors, &auditors(file))?;
+    if let (Place::OneEnclave, Some(first)) = (place, training.auditors.first()) {
+        return checker.refuse(&first.span(), DisclosureError::NothingToAudit.to_string());
+    }
     if let (Sums::PublicExact, Some(first)) = (sums, training.auditors.first()) {
         return checker.refuse(&first.span(), DisclosureError::NeedlessAuditors.to_string());
     }
@@ -216,7 +327,7 @@ pub(super) fn read(checker: &Checker<'_>, file: &StudyFile) -> Result<StudyDiscl
             "models that only recruit share the plan of [model], and its `answers`; remove this one";
         return checker.refuse(&answers.span(), message);
     }
-    Ok(StudyDisclosure { sums, model, auditors, answers: 0 })
+    Ok(StudyDisclosure { place, source, sums, model, auditors, answers: 0 })
 }
 
 /// Fewest rows behind a number that is sent.
@@ -251,7 +362,12 @@ pub(super) fn consented(
 ) -> Result<(), StudyError> {
     let asked = &outline.training.disclosure;
     let denials = file.participant.iter().zip(&outline.participants).filter_map(|(participant, rules)| {
-        let why = denied(asked, rules.allow_public_exact, &rules.allow_auditors)?;
+        let allowed = Allowed {
+            public_exact: rules.allow_public_exact,
+            auditors: &rules.allow_auditors,
+            one_enclave: rules.allow_one_enclave,
+        };
+        let why = denied(asked, allowed)?;
         Some(format!("`{}`: {why}", participant.name.get_ref()))
     });
     let denials: Vec<String> = denials.collect();
@@ -260,7 +376,8 @@ pub(super) fn consented(
         return Ok(());
     }
     let of_auditors = file.training.auditors.first().map(Spanned::span);
-    let of_sums = file.training.sums.as_ref().map(Spanned::span);
+    let of_place = file.training.place.as_ref().map(Spanned::span);
+    let of_sums = file.training.sums.as_ref().map(Spanned::span).or(of_place);
     let message = format!(
         "only {left} of {} participants allow this, and `min_survivors` is {}; {}",
         file.participant.len(),

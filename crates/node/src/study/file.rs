@@ -104,6 +104,10 @@ pub(super) struct ParticipantFile {
     pub allow_public_exact: bool,
     #[serde(default)]
     pub allow_auditors: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub allow_one_enclave: bool,
+    #[serde(default)]
+    pub allow_closed: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -146,6 +150,8 @@ pub(super) struct TrainingFile {
     pub ridge: Option<Spanned<f64>>,
     pub holdout: Spanned<f64>,
     pub min_survivors: Spanned<i64>,
+    pub place: Option<Spanned<String>>,
+    pub source: Option<Spanned<String>>,
     pub sums: Option<Spanned<String>>,
     pub model: Option<Spanned<String>>,
     #[serde(default)]

@@ -82,6 +82,8 @@ pub(super) fn fill(
             versions: rules.versions,
             allow_public_exact: rules.allow_public_exact,
             allow_auditors: rules.allow_auditors,
+            allow_one_enclave: rules.allow_one_enclave,
+            allow_closed: rules.allow_closed.clone(),
             dropped_rows: left_out.incomplete,
             left_out_rows: left_out.without_outcome,
             table,

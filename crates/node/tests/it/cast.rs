@@ -172,6 +172,8 @@ pub fn policy() -> ConsentPolicy {
         versions: 1,
         allow_public_exact: true,
         allow_auditors: vec![],
+        allow_one_enclave: false,
+        allow_closed: vec![],
     }
 }
 

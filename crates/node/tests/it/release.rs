@@ -67,6 +67,8 @@ async fn setup(dir: &Path) -> Setup {
         versions: 1,
         allow_public_exact: true,
         allow_auditors: vec![],
+        allow_one_enclave: false,
+        allow_closed: vec![],
     };
     let owner = Owner::prepare(party("owner"), table, policy).unwrap();
     backend.fund([runner.party.account(), owner.account()]).await;

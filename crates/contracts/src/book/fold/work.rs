@@ -4,7 +4,7 @@ use alloy_primitives::U256;
 
 use super::super::Book;
 use super::super::rows::{
-    Amount, Anchor, Donor, Model, ModelState, Named, Partial, Query, QueryCounts, QueryState, Round,
+    Amount, Anchor, Donor, Host, Model, ModelState, Named, Partial, Query, QueryCounts, QueryState, Round,
     RoundState, Serving, Shared, Terms,
 };
 use super::Odd;
@@ -44,6 +44,7 @@ impl Book {
                         deposit_returned: None,
                         total_weight: 0,
                         donors: Vec::new(),
+                        host: None,
                         rounds: 0,
                         refused: Vec::new(),
                         servings: Vec::new(),
@@ -84,6 +85,15 @@ impl Book {
             }
             E::DonorRefused(e) => self.model(e.modelId)?.refused.push(e.owner),
             E::TrainingStarted(e) => self.model(e.modelId)?.state = ModelState::Training,
+            E::TrainingHosted(e) => {
+                let host = Host { enclave: e.enclave, runner: e.runner, statement_hash: None };
+                self.model(e.modelId)?.host = Some(host);
+            }
+            E::HostedModel(e) => {
+                if let Some(host) = &mut self.model(e.modelId)?.host {
+                    host.statement_hash = Some(e.statementHash);
+                }
+            }
             E::TrainingFinished(e) => {
                 let model = self.model(e.modelId)?;
                 model.state = ModelState::Trained;

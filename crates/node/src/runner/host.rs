@@ -1,0 +1,142 @@
+//! How a runner operates the one enclave to which all owners of a model bring their data.
+//!
+//! Each step can be repeated at any time: the enclave keeps what it was given and what it made with the runner, encrypted, and says
+//! the same again.
+
+use histone_contracts::{Book, Contract, Market};
+use histone_enclave::engine::LoadedProgram;
+use histone_enclave::instance::Instance;
+use histone_enclave::training::{self, HostEnclave, Hosted, QueryPeer};
+use histone_protocol::program::ProgramKind;
+use histone_protocol::{Address, B256, U256};
+
+use super::Runner;
+use crate::duties::{self, HostDone, HostDuty};
+use crate::error::NodeError;
+use crate::plan;
+use crate::world::World;
+
+/// The one enclave of a model on a runner's machine.
+#[derive(Debug)]
+pub struct Host {
+    /// The enclave.
+    pub enclave: HostEnclave,
+    model_id: u64,
+    done: HostDone,
+}
+
+/// What a runner tells another party when it has performed a duty.
+#[derive(Debug)]
+pub enum HostTell {
+    /// To the trainer: what the enclave says that it has made.
+    Made(Hosted),
+    /// To everybody: blobs of what was released, first the document, then the model; and of the evaluations.
+    Released {
+        /// The document.
+        document: B256,
+        /// The model, as it is or under its key.
+        model: B256,
+        /// What the method reports at each donor's site.
+        evaluations: Vec<B256>,
+    },
+    /// To a runner: the key of a model, sealed to its query enclave.
+    ModelKey {
+        /// The query enclave.
+        query: Address,
+        /// What only that enclave opens.
+        sealed: Vec<u8>,
+    },
+}
+
+impl Runner {
+    /// Starts and registers the enclave to which all data of a model that recruits is to be brought. Its trainer has yet to name it.
+    pub async fn start_host(
+        &mut self,
+        program: LoadedProgram,
+        model_id: u64,
+        world: &World,
+    ) -> Result<Host, NodeError> {
+        let plan = plan::of_model(model_id, world).await?;
+        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
+        let now = world.ledger.time().await?;
+        let instance = self.party.start_enclave(program, &self.device, init_data, now)?;
+        world.register_enclave(&instance, &self.party.key).await?;
+        self.host(instance, model_id, world).await
+    }
+
+    /// Starts such an enclave again whose process ended. It has its keys, the data that it was given, or what it made of it.
+    pub async fn resume_host(
+        &self,
+        program: LoadedProgram,
+        model_id: u64,
+        signer: Address,
+        world: &World,
+    ) -> Result<Host, NodeError> {
+        let plan = plan::of_model(model_id, world).await?;
+        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
+        let instance = self.party.resume_enclave(program, signer, init_data)?;
+        self.host(instance, model_id, world).await
+    }
+
+    async fn host(&self, instance: Instance, model_id: u64, world: &World) -> Result<Host, NodeError> {
+        let plan = plan::of_model(model_id, world).await?;
+        let policy = world.cohort_policy(model_id).await?;
+        let storage = self.party.storage();
+        let enclave = HostEnclave::start(instance, &plan, model_id, policy, storage, &world.ledger).await?;
+        Ok(Host { enclave, model_id, done: HostDone::default() })
+    }
+
+    /// What this runner owes to do for the enclave that has all data.
+    pub fn host_duties(&self, host: &Host, book: &Book) -> Vec<HostDuty> {
+        duties::of_host(book, host.model_id, &host.done)
+    }
+
+    /// Performs a duty. Gives what is to be told to others.
+    pub async fn perform(
+        &self,
+        duty: HostDuty,
+        host: &mut Host,
+        world: &World,
+    ) -> Result<Option<HostTell>, NodeError> {
+        match duty {
+            HostDuty::Forget { donor, .. } => {
+                host.enclave.forget_withdrawn(&world.ledger).await?;
+                host.done.forgotten.insert(donor);
+                Ok(None)
+            }
+            HostDuty::EndUse { model, donor } => {
+                let call = Market::endUseCall { modelId: U256::from(model), donorIndex: donor };
+                world.ledger.send(&self.party.key, Contract::Market, call).await?;
+                Ok(None)
+            }
+            HostDuty::Train { .. } => {
+                let said = host.enclave.train(&world.evidence(), &world.ledger).await?;
+                world.blobs.put(&said.statement)?;
+                host.done.trained = true;
+                Ok(Some(HostTell::Made(said)))
+            }
+            HostDuty::Release { .. } => {
+                let (document, model) = host.enclave.release(&world.ledger).await?;
+                let said = host.enclave.evaluations(&world.ledger).await?;
+                let evaluations = said.iter().map(|said| world.blobs.put(said)).collect::<Result<_, _>>()?;
+                let (document, model) = (world.blobs.put(&document)?, world.blobs.put(&model)?);
+                host.done.released = true;
+                Ok(Some(HostTell::Released { document, model, evaluations }))
+            }
+            HostDuty::HandModel { query, .. } => {
+                let sealed = self.hand_model(host, query, world).await?;
+                host.done.answered.insert(query);
+                Ok(Some(HostTell::ModelKey { query, sealed }))
+            }
+        }
+    }
+
+    /// Has the enclave hand the key of a sealed model to a query enclave that the paper believes.
+    pub async fn hand_model(&self, host: &Host, query: Address, world: &World) -> Result<Vec<u8>, NodeError> {
+        let facts = histone_enclave::cohort::enclave(query, ProgramKind::Query, &world.ledger).await?;
+        let evidence = world.blobs.get(facts.evidence_hash)?;
+        let policy = world.cohort_policy(host.model_id).await?.appraisal;
+        let peer = QueryPeer { signer: query, evidence: &evidence };
+        Ok(host.enclave.hand_model(peer, &policy, &world.ledger).await?)
+    }
+}
