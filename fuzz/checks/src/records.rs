@@ -15,7 +15,9 @@ use histone_protocol::plan::{
     ColumnKind, FORMAT, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms, PlanStage,
 };
 use histone_protocol::record::{LedgerId, Record, RecordError, Signed};
-use histone_protocol::report::{ColumnFlags, NamedValue, SiteEvaluation, ValidationReport};
+use histone_protocol::report::{
+    ColumnFlags, HostedStatement, NamedValue, SiteEvaluation, UsedData, ValidationReport,
+};
 use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256};
 
@@ -47,6 +49,7 @@ pub fn record(bytes: &[u8]) -> bool {
         signed::<DecisionRecord>(bytes),
         signed::<ValidationReport>(bytes),
         signed::<SiteEvaluation>(bytes),
+        signed::<HostedStatement>(bytes),
         signed::<DuplicateNotice>(bytes),
         signed::<DeviceCertificate>(bytes),
         signed::<Quote>(bytes),
@@ -70,6 +73,8 @@ fn policy() -> ConsentPolicy {
         versions: 1,
         allow_public_exact: true,
         allow_auditors: vec![Address::repeat_byte(7)],
+        allow_one_enclave: true,
+        allow_closed: vec![B256::repeat_byte(3)],
     }
 }
 
@@ -182,6 +187,16 @@ fn made() -> Result<Vec<(String, Vec<u8>)>, RecordError> {
             NamedValue { name: "slope".into(), value: None },
         ],
     };
+    let hosted = HostedStatement {
+        ledger,
+        platform: Platform::SIMULATED,
+        model_id: 1,
+        plan: B256::repeat_byte(5),
+        model_hash: Some(B256::repeat_byte(7)),
+        released: Some(B256::repeat_byte(8)),
+        donors: vec![UsedData { donor: 2, dataset, root: B256::repeat_byte(9) }],
+        destroyed: vec![dataset],
+    };
     let notice = DuplicateNotice {
         ledger,
         owner: Address::repeat_byte(1),
@@ -202,6 +217,7 @@ fn made() -> Result<Vec<(String, Vec<u8>)>, RecordError> {
         ("consent-decision", Signed::sign(&decision, &key)?.to_bytes()),
         ("validation-report", Signed::sign(&report, &key)?.to_bytes()),
         ("site-evaluation", Signed::sign(&evaluation, &key)?.to_bytes()),
+        ("hosted-training", Signed::sign(&hosted, &key)?.to_bytes()),
         ("duplicate-notice", Signed::sign(&notice, &key)?.to_bytes()),
         ("certificate", evidence.certificate.to_bytes()),
         ("quote", evidence.quote.to_bytes()),

@@ -16,7 +16,7 @@ fn the_result_is_one_json_document_on_stdout_and_progress_is_on_stderr() {
     let ran = &shared.ran;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let result = ran.json();
-    assert_eq!(result["format"], "histone-result/3");
+    assert_eq!(result["format"], "histone-result/4");
     assert_eq!((&result["platform"], &result["clock"]), (&"SIMULATED".into(), &"SIMULATED".into()));
     assert_eq!(result["seeded"], true);
     let stored: Value = serde_json::from_slice(&fs::read(shared.dir.join("result.json")).unwrap()).unwrap();

@@ -22,7 +22,7 @@ use super::run::Run;
 use crate::folder::fact_tables;
 
 /// Version of the result document.
-const FORMAT: &str = "histone-result/3";
+const FORMAT: &str = "histone-result/4";
 /// What the result calls the market's own balance.
 const LEFT_OVER: &str = "market (rounding left over)";
 

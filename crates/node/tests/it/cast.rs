@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use histone_access::Permit;
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::{SimulatedDevice, SimulatedVendor};
 use histone_chain::{Chain, ManualClock, Sequencer};
@@ -26,7 +27,7 @@ use histone_network::BlobStore;
 use histone_node::auditor::audit;
 use histone_node::committee::CommitteeMember;
 use histone_node::committee::Lock;
-use histone_node::owner::{Machine, Owner};
+use histone_node::owner::{Decided, Machine, Owner};
 use histone_node::party::{Entropy, Party};
 use histone_node::programs::{Loaded, METHODS, Methods, PublishedProgram};
 use histone_node::runner::Runner;
@@ -119,6 +120,11 @@ pub fn plan(min_survivors: u16) -> Plan {
         min_survivors,
     };
     with(with(with(plan, "ridge", 1.0), "rounds", 1.0), "bins", 10.0)
+}
+
+/// A decision to donate at the price of these tests.
+pub fn at_price(permit: Permit, decision: B256, model_id: u64) -> Decided {
+    Decided { permit, decision, model_id, instant_payment: PRICE }
 }
 
 /// Who sees what of a training by this plan.
@@ -402,7 +408,7 @@ impl Cast {
         let answer = self.owners[owner].consider(paper, model, &self.world).await?;
         let machine = Machine { program: self.loaded.method.program().clone(), device: &self.devices[owner] };
         self.owners[owner]
-            .donate(answer.permit.unwrap(), answer.blob, model, PRICE, machine, &self.world)
+            .donate(at_price(answer.permit.unwrap(), answer.blob, model), machine, &self.world)
             .await
     }
 

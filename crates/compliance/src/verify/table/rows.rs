@@ -25,6 +25,10 @@ pub(super) const DOCUMENTS: &[(&str, &str)] = &[
     ("consent-policy", "A blob for each dataset, named by the ledger."),
     ("consent-decision", "A blob for each answer of an owner to a white paper."),
     ("validation-report", "A blob for each dataset, named by the ledger."),
+    (
+        "hosted-training",
+        "What the one enclave says that had the data of all donors of a model. Signed by it; the ledger has the hash.",
+    ),
     ("site-evaluation", "A blob for each donor in the last sum that gave one."),
     ("audit-report", "A blob for each program, named by the ledger."),
     ("evidence", "A blob for each enclave, named by the ledger; holds the next two."),

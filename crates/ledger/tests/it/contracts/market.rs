@@ -270,7 +270,6 @@ pub async fn models(stall: &Stall) {
         // The sum over one donor is its data.
         (Market::Terms { minSurvivors: 1, ..terms() }, "InvalidMinSurvivors"),
         (Market::Terms { minSurvivors: 3, ..terms() }, "InvalidMinSurvivors"),
-        (Market::Terms { colluders: 0, ..terms() }, "ZeroColluders"),
         (Market::Terms { queryTimeout: 0, ..terms() }, "ZeroTimeout"),
         (Market::Terms { queryTimeout: LONG as u32 + 1, ..terms() }, "TimeoutTooLong"),
         // The token says why: too little of it is there.

@@ -8,7 +8,7 @@ use histone_protocol::disclosure::{Disclosure, Release};
 use histone_protocol::plan::{PlanDocument, PlanOutcome};
 use histone_protocol::{Address, B256};
 
-use crate::cast::{Cast, PRICE, plan, refused, with};
+use crate::cast::{Cast, at_price, plan, refused, with};
 
 #[tokio::test]
 async fn a_paper_says_one_plan_and_the_ledger_another() {
@@ -148,7 +148,7 @@ async fn a_permit_opens_no_donation_to_a_model_that_was_not_considered() {
     let answer = cast.owners[0].consider(paper, first, &world).await.unwrap();
     let machine = Machine { program: cast.loaded.method.program().clone(), device: &cast.devices[0] };
     let donated =
-        cast.owners[0].donate(answer.permit.unwrap(), answer.blob, second, PRICE, machine, &world).await;
+        cast.owners[0].donate(at_price(answer.permit.unwrap(), answer.blob, second), machine, &world).await;
     refused(donated, "has not considered model 2");
 }
 

@@ -13,7 +13,7 @@ use histone_protocol::hash::blob_hash;
 use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256, U256};
 
-use crate::cast::{Cast, PRICE, plan, refused, table};
+use crate::cast::{Cast, PRICE, at_price, plan, refused, table};
 
 fn terms(payee: Address, consent: &Consent) -> DonationTerms {
     DonationTerms { payee, consent: consent.clone() }
@@ -201,12 +201,13 @@ async fn donations_at_the_wrong_moment_or_for_another_paper() {
     cast.owners[0].consider(other_paper, second, &world).await.unwrap();
     let permit = cast.owners[0].consider(paper, id, &world).await.unwrap().permit.unwrap();
     let machine = Machine { program: cast.loaded.method.program().clone(), device: &cast.devices[0] };
-    let donated = cast.owners[0].donate(permit, B256::repeat_byte(1), second, PRICE, machine, &world).await;
+    let donated =
+        cast.owners[0].donate(at_price(permit, B256::repeat_byte(1), second), machine, &world).await;
     refused(donated, "the permit is for Training { model_id: 1 }, the ledger's funds are for");
     // A program of another kind on the owner's machine.
     let permit = cast.owners[0].consider(paper, id, &world).await.unwrap().permit.unwrap();
     let machine = Machine { program: cast.loaded.query.clone(), device: &cast.devices[0] };
-    let donated = cast.owners[0].donate(permit, B256::repeat_byte(1), id, PRICE, machine, &world).await;
+    let donated = cast.owners[0].donate(at_price(permit, B256::repeat_byte(1), id), machine, &world).await;
     refused(donated, "WrongKind");
 
     // Twice the same dataset.
@@ -218,7 +219,7 @@ async fn donations_at_the_wrong_moment_or_for_another_paper() {
     cast.donate(1, paper, id).await.unwrap();
     cast.trainer.start(id, &world).await.unwrap();
     let machine = Machine { program: cast.loaded.method.program().clone(), device: &cast.devices[2] };
-    let donated = cast.owners[2].donate(permit, B256::repeat_byte(1), id, PRICE, machine, &world).await;
+    let donated = cast.owners[2].donate(at_price(permit, B256::repeat_byte(1), id), machine, &world).await;
     refused(donated, "model 1 is in state 2, not recruiting");
     let signer = cast.start_training(2, id, &plan, 3).await;
     cast.register(2, &signer).await;
@@ -229,7 +230,7 @@ async fn donations_at_the_wrong_moment_or_for_another_paper() {
     world.ledger.send(&cast.owners[2].party.key, Contract::Datasets, withdraw).await.unwrap();
     let machine = Machine { program: cast.loaded.method.program().clone(), device: &cast.devices[2] };
     let permit = answer.permit.unwrap();
-    let donated = cast.owners[2].donate(permit, answer.blob, second, PRICE, machine, &world).await;
+    let donated = cast.owners[2].donate(at_price(permit, answer.blob, second), machine, &world).await;
     refused(donated, "the dataset is withdrawn");
     assert!(cast.owners[2].donation().is_none());
     assert!(cast.owners[2].consider(other_paper, second, &world).await.unwrap().permit.is_none());

@@ -117,7 +117,7 @@ async fn to_train_on_withdrawn_and_erased_data() {
     }
     assert_eq!(cast.trainer.close_round(model.id, 2, &world).await.unwrap(), (3, true));
     let told = cast.owners[2].withdraw(&world).await.unwrap();
-    assert_eq!((told.model_id, told.rounds), (Some(model.id), 1));
+    assert_eq!((told.model_id, told.rounds), (Some(model.id), Some(1)));
     assert!(told.to_string().contains("1 opened sum(s) with it stay in the model"), "{told}");
     let partials = cast.open_sum(&header).await;
     let second = cast.trainer.finish_round(&model.training, &header, &partials, &world).await.unwrap();

@@ -318,7 +318,7 @@ async fn result(cast: &Cast, record: &RunRecord, kept: &Kept) -> Value {
     let model = &kept.finished.model;
     let features: Vec<&str> = model.config.features.iter().map(|f| f.name.as_str()).collect();
     json!({
-        "format": "histone-result/3",
+        "format": "histone-result/4",
         "study": record.study,
         "platform": record.platform,
         "clock": "SIMULATED",
