@@ -226,10 +226,10 @@ pub struct ProgramRecord {
     pub name: String,
     /// Its measurement, the ledger's key.
     pub measurement: B256,
-    /// Blob of the wasm module.
-    pub wasm: B256,
-    /// Blob of the canonical source listing.
-    pub source: B256,
+    /// Blob of the wasm module; none of a method of closed source.
+    pub wasm: Option<B256>,
+    /// Blob of the canonical source listing; none of a method of closed source.
+    pub source: Option<B256>,
     /// Blob of the signed audit report.
     pub audit: B256,
 }

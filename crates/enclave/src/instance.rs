@@ -22,6 +22,10 @@ use crate::engine::{LoadedProgram, RunError};
 use crate::gate;
 use crate::method::MethodError;
 
+mod waiting;
+
+pub use waiting::{Waiting, seal_module};
+
 /// Why an enclave refuses or fails. Nothing of the data is in any message.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -150,6 +154,12 @@ pub struct SealedDataset {
 /// that a crash, a clone or a restored copy never uses a random number for a second purpose.
 pub struct Instance {
     program: LoadedProgram,
+    identity: Identity,
+}
+
+/// Who an enclave is: the program that it runs and nothing else, its keys, and the evidence that binds them.
+pub struct Identity {
+    measurement: B256,
     secret: Root,
     receipt_key: SigningKey,
     seal_key: SealKey,
@@ -170,11 +180,8 @@ impl Instance {
         now: u64,
         seed: Zeroizing<[u8; 32]>,
     ) -> Result<Self, EnclaveError> {
-        let mut instance = Self::derive(program, device.platform(), operator, init_data, &seed);
-        let (keys, measurement) = (instance.keys(), instance.measurement());
-        let evidence = device.evidence(keys, operator, measurement, init_data, now);
-        instance.evidence = evidence.map_err(EnclaveError::Evidence)?.to_bytes();
-        Ok(instance)
+        let measurement = B256::from(program.program().measurement());
+        Ok(Self { identity: Identity::start(measurement, device, operator, init_data, now, &seed)?, program })
     }
 
     /// Starts the enclave again after its process ended, with the same keys and the evidence of its first start.
@@ -185,54 +192,38 @@ impl Instance {
         evidence: Vec<u8>,
         seed: Zeroizing<[u8; 32]>,
     ) -> Result<Self, EnclaveError> {
-        let (platform, claims) = platform::read(&evidence).map_err(|_| EnclaveError::OtherStart)?;
-        let mut instance = Self::derive(program, platform, operator, init_data, &seed);
-        if (claims.keys, claims.operator) != (instance.keys(), operator)
-            || (claims.measurement, claims.init_data) != (instance.measurement(), init_data)
-        {
-            return Err(EnclaveError::OtherStart);
-        }
-        instance.evidence = evidence;
-        Ok(instance)
+        let measurement = B256::from(program.program().measurement());
+        Ok(Self { identity: Identity::resume(measurement, operator, init_data, evidence, &seed)?, program })
     }
 
-    fn derive(
-        program: LoadedProgram,
-        platform: Platform,
-        operator: Address,
-        init_data: B256,
-        seed: &[u8; 32],
-    ) -> Self {
-        let measurement = program.program().measurement();
-        let secret = Root::from_bytes(*seed).child("histone/enclave/v1", &[measurement.as_slice()]);
-        let receipt_key = SigningKey::generate(&mut secret.rng("receipt key", &[]));
-        let seal_key = SealKey::from_seed(&secret.derive("seal key", &[]));
-        Self { program, secret, receipt_key, seal_key, operator, init_data, platform, evidence: Vec::new() }
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The public keys.
     pub fn keys(&self) -> EnclaveKeys {
-        EnclaveKeys { receipt: self.receipt_key.address(), seal: self.seal_key.public() }
+        self.identity.keys()
     }
 
     /// The evidence, as it is published.
     pub fn evidence(&self) -> &[u8] {
-        &self.evidence
+        &self.identity.evidence
     }
 
     /// Which program runs.
     pub fn measurement(&self) -> B256 {
-        B256::from(self.program.program().measurement())
+        self.identity.measurement
     }
 
     /// What vouches for this enclave.
     pub fn platform(&self) -> Platform {
-        self.platform
+        self.identity.platform
     }
 
     /// The configuration that it was started with.
     pub fn init_data(&self) -> B256 {
-        self.init_data
+        self.identity.init_data
     }
 
     /// Agrees to be registered by its operator until `expires_at` (Unix seconds).
@@ -241,17 +232,7 @@ impl Instance {
         ledger: &Deployment,
         expires_at: u64,
     ) -> (EnclaveRegistration, SignatureBytes) {
-        let registration = EnclaveRegistration {
-            operator: self.operator,
-            sealKey: self.seal_key.public().0,
-            measurement: self.measurement(),
-            platform: self.platform().code(),
-            evidenceHash: blob_hash(&self.evidence),
-            expiresAt: expires_at,
-        };
-        let domain = receipt::domain(ledger.chain_id, ledger.enclaves);
-        let signature = receipt::sign(&registration, &domain, &self.receipt_key);
-        (registration, signature)
+        self.identity.registration(ledger, expires_at)
     }
 
     pub(crate) fn need(&self, needed: ProgramKind) -> Result<(), EnclaveError> {
@@ -260,16 +241,16 @@ impl Instance {
     }
 
     pub(crate) fn receipt_key(&self) -> &SigningKey {
-        &self.receipt_key
+        &self.identity.receipt_key
     }
 
     pub(crate) fn seal_key(&self) -> &SealKey {
-        &self.seal_key
+        &self.identity.seal_key
     }
 
     /// What updates and sealed messages derive from.
     pub(crate) fn secret(&self) -> &Root {
-        &self.secret
+        &self.identity.secret
     }
 
     /// Encrypts what the operator's machine keeps under `name`, so that only this enclave reads it and only as that.
@@ -284,7 +265,7 @@ impl Instance {
     }
 
     fn storage_key(&self, name: &str) -> DataKey {
-        DataKey::from_bytes(*self.secret.derive("storage key", &[name.as_bytes()]))
+        DataKey::from_bytes(*self.secret().derive("storage key", &[name.as_bytes()]))
     }
 
     /// Runs a validation program and passes its output through the gate.
@@ -301,8 +282,8 @@ impl Instance {
 
     /// Decrypts a dataset whose key was released to this enclave, and checks its commitment.
     pub(crate) fn open(&self, dataset: &SealedDataset) -> Result<OpenedDataset, EnclaveError> {
-        let aad = release_aad(dataset.id, self.measurement(), blob_hash(&self.evidence));
-        let keys = dataset.key.open(&self.seal_key, aad)?;
+        let aad = release_aad(dataset.id, self.measurement(), blob_hash(self.evidence()));
+        let keys = dataset.key.open(self.seal_key(), aad)?;
         let plain = keys.data.decrypt(&dataset.ciphertext)?;
         let table = histone_genome::table::Table::decode(&plain).map_err(EnclaveError::Table)?;
         let root = histone_protocol::commitment::dataset_root(&keys.salt, table.leaves());
@@ -313,9 +294,112 @@ impl Instance {
     }
 }
 
+impl Identity {
+    fn start(
+        measurement: B256,
+        device: &SimulatedDevice,
+        operator: Address,
+        init_data: B256,
+        now: u64,
+        seed: &[u8; 32],
+    ) -> Result<Self, EnclaveError> {
+        let mut identity = Self::derive(measurement, device.platform(), operator, init_data, seed);
+        let evidence = device.evidence(identity.keys(), operator, measurement, init_data, now);
+        identity.evidence = evidence.map_err(EnclaveError::Evidence)?.to_bytes();
+        Ok(identity)
+    }
+
+    fn resume(
+        measurement: B256,
+        operator: Address,
+        init_data: B256,
+        evidence: Vec<u8>,
+        seed: &[u8; 32],
+    ) -> Result<Self, EnclaveError> {
+        let (platform, claims) = platform::read(&evidence).map_err(|_| EnclaveError::OtherStart)?;
+        let mut identity = Self::derive(measurement, platform, operator, init_data, seed);
+        if (claims.keys, claims.operator) != (identity.keys(), operator)
+            || (claims.measurement, claims.init_data) != (measurement, init_data)
+        {
+            return Err(EnclaveError::OtherStart);
+        }
+        identity.evidence = evidence;
+        Ok(identity)
+    }
+
+    fn derive(
+        measurement: B256,
+        platform: Platform,
+        operator: Address,
+        init_data: B256,
+        seed: &[u8; 32],
+    ) -> Self {
+        let secret = Root::from_bytes(*seed).child("histone/enclave/v1", &[measurement.as_slice()]);
+        let receipt_key = SigningKey::generate(&mut secret.rng("receipt key", &[]));
+        let seal_key = SealKey::from_seed(&secret.derive("seal key", &[]));
+        Self {
+            measurement,
+            secret,
+            receipt_key,
+            seal_key,
+            operator,
+            init_data,
+            platform,
+            evidence: Vec::new(),
+        }
+    }
+
+    /// The public keys.
+    pub fn keys(&self) -> EnclaveKeys {
+        EnclaveKeys { receipt: self.receipt_key.address(), seal: self.seal_key.public() }
+    }
+
+    /// The evidence, as it is published.
+    pub fn evidence(&self) -> &[u8] {
+        &self.evidence
+    }
+
+    /// Agrees to be registered by its operator until `expires_at` (Unix seconds).
+    pub fn registration(
+        &self,
+        ledger: &Deployment,
+        expires_at: u64,
+    ) -> (EnclaveRegistration, SignatureBytes) {
+        let registration = EnclaveRegistration {
+            operator: self.operator,
+            sealKey: self.seal_key.public().0,
+            measurement: self.measurement,
+            platform: self.platform.code(),
+            evidenceHash: blob_hash(&self.evidence),
+            expiresAt: expires_at,
+        };
+        let domain = receipt::domain(ledger.chain_id, ledger.enclaves);
+        let signature = receipt::sign(&registration, &domain, &self.receipt_key);
+        (registration, signature)
+    }
+}
+
+impl AsRef<Identity> for Instance {
+    fn as_ref(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+impl AsRef<Identity> for Identity {
+    fn as_ref(&self) -> &Identity {
+        self
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({})", self.keys().receipt)
+    }
+}
+
 impl fmt::Debug for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Instance({:?}, {})", self.program.program().kind(), self.receipt_key.address())
+        write!(f, "Instance({:?}, {})", self.program.program().kind(), self.keys().receipt)
     }
 }
 

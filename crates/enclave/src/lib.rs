@@ -28,6 +28,7 @@
 
 pub mod cohort;
 mod consent;
+pub mod described;
 pub mod engine;
 pub mod gate;
 pub mod instance;

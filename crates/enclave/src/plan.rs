@@ -6,12 +6,17 @@ use histone_program_sdk::method::Stage;
 use histone_protocol::disclosure::Sums;
 use histone_protocol::plan::{ColumnKind, MissingCells, PlanDocument, PlanOutcome, PlanStage};
 
+use crate::described::{Described, manifest_hash};
 use crate::method::HostedMethod;
 
 /// What a plan's document fixes about the computation; the method must be the one that it names, take its configuration and have its
 /// agenda.
 pub fn plan_of(document: &PlanDocument, method: &HostedMethod) -> Result<Plan, String> {
-    let config = config_of(document, method)?;
+    let config = config_of(document, &method.into())?;
+    let manifest = manifest_hash(method.program().program());
+    if document.manifest.is_some_and(|said| said != manifest) {
+        return Err(format!("it publishes another manifest than `{}` has", method.manifest().name));
+    }
     let agenda = method.agenda(&config).map_err(|error| error.to_string())?;
     let said = document.agenda.iter().map(|s| (s.stage.as_str(), s.numbers, s.rounds));
     if !said.eq(agenda.iter().map(|s| (s.name.as_str(), s.numbers, s.rounds))) {
@@ -20,7 +25,22 @@ pub fn plan_of(document: &PlanDocument, method: &HostedMethod) -> Result<Plan, S
             method.manifest().name
         ));
     }
-    let method = method.program().program().measurement();
+    made(document, config, agenda)
+}
+
+/// The same for whoever cannot read the method, which is of closed source: the agenda is what the document says. The one enclave
+/// compares it with the method's before it takes any data.
+pub fn plan_as_said(document: &PlanDocument, method: &Described) -> Result<Plan, String> {
+    if !document.disclosure.is_closed() {
+        return Err("its method is open, and not at hand".into());
+    }
+    let stage = |s: &PlanStage| Stage { name: s.stage.clone(), numbers: s.numbers, rounds: s.rounds };
+    let agenda = document.agenda.iter().map(stage).collect();
+    made(document, config_of(document, method)?, agenda)
+}
+
+fn made(document: &PlanDocument, config: Config, agenda: Vec<Stage>) -> Result<Plan, String> {
+    let method = document.programs.training.0;
     let (sums, model) = (document.disclosure.sums, document.disclosure.model);
     let plan = Plan { method, config, agenda, sums, model, min_survivors: document.min_survivors };
     plan.check().map_err(|error| error.to_string())?;
@@ -29,15 +49,15 @@ pub fn plan_of(document: &PlanDocument, method: &HostedMethod) -> Result<Plan, S
 
 /// The same document with the agenda of its method, which must be at hand and take its configuration.
 pub fn with_agenda(document: PlanDocument, method: &HostedMethod) -> Result<PlanDocument, String> {
-    let agenda = method.agenda(&config_of(&document, method)?).map_err(|error| error.to_string())?;
+    let agenda = method.agenda(&config_of(&document, &method.into())?).map_err(|error| error.to_string())?;
     let stage = |s: Stage| PlanStage { stage: s.name, numbers: s.numbers, rounds: s.rounds };
     Ok(PlanDocument { agenda: agenda.into_iter().map(stage).collect(), ..document })
 }
 
 /// What the method is told; it must be the one that the document names, and take it.
-fn config_of(document: &PlanDocument, method: &HostedMethod) -> Result<Config, String> {
-    let (manifest, measurement) = (method.manifest(), method.program().program().measurement());
-    if document.programs.training.0 != measurement {
+fn config_of(document: &PlanDocument, method: &Described) -> Result<Config, String> {
+    let manifest = method.manifest();
+    if document.programs.training != method.measurement() {
         return Err(format!(
             "it is of the method {} ({}), which is not at hand",
             document.method.escape_debug(),

@@ -213,6 +213,8 @@ pub struct Program {
     kind: ProgramKind,
     entries: &'static [&'static str],
     manifest: Option<Manifest>,
+    /// The manifest as it stands in the module.
+    manifest_bytes: Vec<u8>,
     limits: Limits,
     wasm_hash: [u8; 32],
     measurement: [u8; 32],
@@ -243,7 +245,9 @@ impl Program {
         facts.check_memory(limits)?;
         let wasm_hash: [u8; 32] = Sha256::digest(wasm).into();
         let measurement = measure(&wasm_hash, limits, &imports);
-        Ok(Program { wasm: wasm.to_vec(), kind, entries, manifest, limits, wasm_hash, measurement })
+        let manifest_bytes = facts.manifests.first().map(|bytes| bytes.to_vec()).unwrap_or_default();
+        let wasm = wasm.to_vec();
+        Ok(Program { wasm, kind, entries, manifest, manifest_bytes, limits, wasm_hash, measurement })
     }
 
     /// What the program is for.
@@ -259,6 +263,11 @@ impl Program {
     /// What it says of itself; only methods do.
     pub fn manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()
+    }
+
+    /// The same as it stands in the module; empty where there is none.
+    pub fn manifest_bytes(&self) -> &[u8] {
+        &self.manifest_bytes
     }
 
     /// What its runs may use.

@@ -14,8 +14,9 @@ use histone_protocol::seal::SealPublicKey;
 use histone_protocol::{Address, B256, U256};
 use zeroize::Zeroizing;
 
+use crate::described::Described;
 use crate::instance::{EnclaveError, Instance};
-use crate::method::{HostedAnswer, HostedMethod};
+use crate::method::HostedAnswer;
 use crate::storage::Storage;
 use crate::training::{MODEL_KEY_INFO, model_key_aad};
 
@@ -53,7 +54,7 @@ pub struct Served<'a> {
     /// The plan that it was trained by.
     pub plan: &'a PlanDocument,
     /// The method of the plan, whose manifest says how answers are rounded.
-    pub method: &'a HostedMethod,
+    pub method: &'a Described,
 }
 
 /// A trained model, as a query enclave gets it from its operator. Nothing of it is believed: the ledger names the model.
@@ -182,7 +183,7 @@ impl QueryEnclave {
         let hash = on_ledger.modelHash;
         let Served { model_id, plan, method } = served;
         let (manifest, programs) = (method.manifest(), &plan.programs);
-        if programs.training != B256::from(method.program().program().measurement()) {
+        if programs.training != method.measurement() {
             return Err(EnclaveError::Request("the plan of the model is of another method"));
         }
         if programs.query != instance.measurement() {

@@ -29,33 +29,63 @@ pub struct Submission {
 /// Fetches module and source, checks their hashes against the ledger, admits and measures the module, and registers a
 /// signed report. Gives the report's blob. A program that does not measure as registered is not audited.
 pub async fn audit(auditor: &Party, program: &Submission, world: &World) -> Result<B256, NodeError> {
+    let files = Files { wasm: &world.blobs.get(program.wasm)?, source: &world.blobs.get(program.source)? };
+    let about = (program.name.as_str(), program.kind, program.measurement);
+    audit_files(auditor, about, files, "re-measured", world).await
+}
+
+/// Module and source of a program.
+#[derive(Debug, Clone, Copy)]
+pub struct Files<'a> {
+    /// The module.
+    pub wasm: &'a [u8],
+    /// The source listing.
+    pub source: &'a [u8],
+}
+
+/// The same for a program of closed source, whose author has shown module and source to this auditor and to nobody else: its report
+/// is all that others have.
+pub async fn audit_closed(
+    auditor: &Party,
+    about: (&str, ProgramKind, B256),
+    files: Files<'_>,
+    world: &World,
+) -> Result<B256, NodeError> {
+    audit_files(auditor, about, files, "re-measured, module and source were shown to the auditor only", world)
+        .await
+}
+
+async fn audit_files(
+    auditor: &Party,
+    (name, kind, measurement): (&str, ProgramKind, B256),
+    Files { wasm, source }: Files<'_>,
+    method: &str,
+    world: &World,
+) -> Result<B256, NodeError> {
     let ledger = &world.ledger;
-    let registered =
-        ledger.read(Contract::Programs, Programs::programCall { measurement: program.measurement }).await?;
-    let wasm = world.blobs.get(program.wasm)?;
-    let source = world.blobs.get(program.source)?;
-    let refuse = |what: &str| NodeError::Audit { program: program.name.clone(), what: what.to_string() };
-    if registered.wasmHash != sha256(&wasm) {
+    let registered = ledger.read(Contract::Programs, Programs::programCall { measurement }).await?;
+    let refuse = |what: &str| NodeError::Audit { program: name.to_string(), what: what.to_string() };
+    if registered.wasmHash != sha256(wasm) {
         return Err(refuse("the module is not the registered one"));
     }
-    if registered.sourceHash != sha256(&source) {
+    if registered.sourceHash != sha256(source) {
         return Err(refuse("the source listing is not the registered one"));
     }
-    let measured = Program::published(&wasm).map_err(|e| refuse(&e.to_string()))?;
-    if B256::from(measured.measurement()) != program.measurement {
+    let measured = Program::published(wasm).map_err(|e| refuse(&e.to_string()))?;
+    if B256::from(measured.measurement()) != measurement {
         return Err(refuse("the module measures differently than registered"));
     }
     let report = AuditReport {
-        program: program.name.clone(),
-        kind: program.kind,
+        program: name.into(),
+        kind,
         source_hash: registered.sourceHash,
         wasm_hash: registered.wasmHash,
-        measurement: program.measurement,
-        method: "re-measured".into(),
+        measurement,
+        method: method.into(),
         time: ledger.time().await?,
     };
     let blob = world.blobs.put(&Signed::sign(&report, &auditor.key)?.to_bytes())?;
-    let call = Programs::auditCall { measurement: program.measurement, reportHash: blob };
+    let call = Programs::auditCall { measurement, reportHash: blob };
     ledger.send(&auditor.key, Contract::Programs, call).await?;
     Ok(blob)
 }

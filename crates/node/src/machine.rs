@@ -2,8 +2,9 @@
 
 use histone_attestation::simulated::SimulatedDevice;
 use histone_enclave::engine::LoadedProgram;
-use histone_enclave::instance::Instance;
+use histone_enclave::instance::{Identity, Instance, Waiting};
 use histone_protocol::{Address, B256};
+use zeroize::Zeroizing;
 
 use crate::error::NodeError;
 use crate::party::Party;
@@ -24,9 +25,28 @@ impl Party {
         let number = self.next(ENCLAVES)?;
         let seed = self.enclave_seed(number);
         let instance = Instance::start(program, device, self.account(), init_data, now, seed)?;
-        let entry = [number.to_le_bytes().as_slice(), instance.evidence()].concat();
-        self.keep(&file(instance.keys().receipt), &entry)?;
+        self.keep_enclave(number, instance.identity())?;
         Ok(instance)
+    }
+
+    /// Starts a new enclave for a module that its author will seal to it.
+    pub fn start_waiting(
+        &self,
+        measurement: B256,
+        device: &SimulatedDevice,
+        init_data: B256,
+        now: u64,
+    ) -> Result<Waiting, NodeError> {
+        let number = self.next(ENCLAVES)?;
+        let seed = self.enclave_seed(number);
+        let waiting = Waiting::start(measurement, device, self.account(), init_data, now, seed)?;
+        self.keep_enclave(number, waiting.identity())?;
+        Ok(waiting)
+    }
+
+    fn keep_enclave(&self, number: u64, identity: &Identity) -> Result<(), NodeError> {
+        let entry = [number.to_le_bytes().as_slice(), identity.evidence()].concat();
+        Ok(self.keep(&file(identity.keys().receipt), &entry)?)
     }
 
     /// Starts an enclave again whose process ended: the same keys, and the evidence that is registered.
@@ -36,11 +56,27 @@ impl Party {
         signer: Address,
         init_data: B256,
     ) -> Result<Instance, NodeError> {
+        let (evidence, seed) = self.started(signer)?;
+        Ok(Instance::resume(program, self.account(), init_data, evidence, seed)?)
+    }
+
+    /// Starts an enclave again that waits for its module.
+    pub fn resume_waiting(
+        &self,
+        measurement: B256,
+        signer: Address,
+        init_data: B256,
+    ) -> Result<Waiting, NodeError> {
+        let (evidence, seed) = self.started(signer)?;
+        Ok(Waiting::resume(measurement, self.account(), init_data, evidence, seed)?)
+    }
+
+    /// Evidence and seed of an enclave that was started before.
+    fn started(&self, signer: Address) -> Result<(Vec<u8>, Zeroizing<[u8; 32]>), NodeError> {
         let unknown = || NodeError::Message(format!("`{}` has started no enclave {signer}", self.name));
         let entry = self.recall(&file(signer))?.ok_or_else(unknown)?;
         let (number, evidence) = entry.split_first_chunk().ok_or_else(unknown)?;
-        let seed = self.enclave_seed(u64::from_le_bytes(*number));
-        Ok(Instance::resume(program, self.account(), init_data, evidence.to_vec(), seed)?)
+        Ok((evidence.to_vec(), self.enclave_seed(u64::from_le_bytes(*number))))
     }
 }
 

@@ -310,9 +310,13 @@ impl Owner {
         plan::agree(&plan, &paper, &on_ledger)
             .map_err(|why| NodeError::Message(format!("the plan of model {model_id} is refused: {why}")))?;
         // Its method begins it, before anything of the owner's is released.
-        let (computation, method) = plan::computation(&plan, world)?;
+        let (computation, _) = plan::known(&plan, world)?;
         let fits = places(&self.table.schema.columns, &computation.config).is_ok();
-        Training::start(method, computation).map_err(NodeError::round)?;
+        // One that nobody can read is begun by its enclave only.
+        if !plan.disclosure.is_closed() {
+            let (computation, method) = plan::computation(&plan, world)?;
+            Training::start(method, computation).map_err(NodeError::round)?;
+        }
         self.considered.insert(model_id, plan);
         let in_force = world
             .ledger

@@ -1,8 +1,9 @@
 //! The plan of a training, as the document that the white paper and the ledger name.
 
 use histone_contracts::{Contract, Market, Rounds};
+use histone_enclave::described::{Described, manifest_hash};
 use histone_enclave::method::HostedMethod;
-use histone_enclave::plan::{plan_of, with_agenda};
+use histone_enclave::plan::{plan_as_said, plan_of, with_agenda};
 use histone_federation::header::RoundHeader;
 use histone_federation::plan::Plan;
 use histone_protocol::consent::WhitePaper;
@@ -33,7 +34,7 @@ pub fn document(
 ) -> Result<PlanDocument, NodeError> {
     let manifest = method.manifest();
     // One enclave needs neither a committee nor rounds.
-    let one = disclosure.in_one_enclave();
+    let (one, closed) = (disclosure.in_one_enclave(), disclosure.is_closed());
     let numbers = study.committee.numbers;
     let or_none = |value: u64| if one { 0 } else { value };
     let feature = |(name, kind): (&String, &ColumnKind)| PlanFeature {
@@ -63,6 +64,7 @@ pub fn document(
         colluders: if one { 0 } else { numbers.colluders() },
         round_seconds: or_none(times.round_seconds),
         opening_seconds: or_none(times.opening_seconds),
+        manifest: closed.then(|| manifest_hash(method.program().program())),
         disclosure,
         programs,
     };
@@ -77,6 +79,19 @@ pub fn computation(document: &PlanDocument, world: &World) -> Result<(Plan, Host
         refuse(format!("its method {} ({training}) is not at hand", document.method.escape_debug()))
     })?;
     Ok((plan_of(document, method).map_err(refuse)?, method.clone()))
+}
+
+/// What a plan computes, as far as this node can know, and what everybody may know of the method: of one of closed source no more
+/// than the plan says and the manifest that it names.
+pub fn known(document: &PlanDocument, world: &World) -> Result<(Plan, Described), NodeError> {
+    let Some(manifest) = document.manifest else {
+        let (plan, method) = computation(document, world)?;
+        return Ok((plan, (&method).into()));
+    };
+    let refuse = |why: String| NodeError::Message(format!("the plan is refused: {why}"));
+    let described = Described::read(document.programs.training, &world.blobs.get(manifest)?);
+    let described = described.map_err(|e| refuse(histone_protocol::with_causes(&e)))?;
+    Ok((plan_as_said(document, &described).map_err(refuse)?, described))
 }
 
 /// Reads a plan from public storage.

@@ -57,6 +57,11 @@ pub fn manifest(name: &str) -> Result<Manifest, ProgramError> {
     program.manifest().cloned().ok_or_else(|| MethodError::NotAMethod(name.into()).into())
 }
 
+/// The measurement of a bundled method, without compiling it.
+pub fn measurement(name: &str) -> Result<B256, ProgramError> {
+    Ok(Program::published(method(name)?[0].wasm)?.measurement().into())
+}
+
 /// Why a program cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {

@@ -167,7 +167,7 @@ async fn go(
     let mut cast = setup::start(study, options, folder, node, observer).await?;
     cast.stage.mark(title)?;
     cast.stage.mark(step(observer))?;
-    let programs = setup::programs(&mut cast).await?;
+    let programs = setup::programs(study, &mut cast).await?;
     cast.stage.mark(step(observer))?;
     let validated = setup::datasets(study, &mut cast, observer).await?;
     cast.stage.mark(step(observer))?;

@@ -83,7 +83,7 @@ impl Runner {
         world: &World,
     ) -> Result<QueryEnclave, NodeError> {
         let plan = plan::of_model(model_id, world).await?;
-        let (_, method) = plan::computation(&plan, world)?;
+        let (_, method) = plan::known(&plan, world)?;
         let file = model_file(instance.keys().receipt);
         let storage = self.party.storage();
         let served = Served { model_id, plan: &plan, method: &method };
@@ -102,7 +102,7 @@ impl Runner {
         world: &World,
     ) -> Result<QueryEnclave, NodeError> {
         let plan = plan::of_model(model_id, world).await?;
-        let (_, method) = plan::computation(&plan, world)?;
+        let (_, method) = plan::known(&plan, world)?;
         let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash, plan.hash());
         let instance = self.party.resume_enclave(program, signer, init_data)?;
         let missing = || NodeError::Message(format!("the model of enclave {signer} was not kept"));

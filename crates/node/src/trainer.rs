@@ -3,7 +3,10 @@
 use histone_attestation::cohort::PlaceError;
 use histone_contracts::{Contract, LedgerError, Market, Programs, Rounds, TestToken};
 use histone_enclave::cohort::{self, Moment, RightCommittee, Unbelieved, Watch, fixed_committee};
+use histone_enclave::described::published;
+use histone_enclave::instance::{EnclaveError, seal_module};
 use histone_enclave::method::{Step, Training};
+use histone_enclave::program::Program;
 use histone_enclave::training::{self, Hosted, RoundTranscript};
 use histone_federation::fixed::MAX_FRACTIONAL_BITS;
 use histone_federation::header::{RoundFields, RoundHeader};
@@ -332,6 +335,39 @@ impl Trainer {
         }
         let call = Market::hostCall { modelId: U256::from(model_id), enclave };
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
+        Ok(())
+    }
+
+    /// Seals a method of closed source to the enclave that is to run it, after looking at it. Nobody else can open it.
+    pub async fn seal_module(
+        &self,
+        model_id: u64,
+        enclave: Address,
+        wasm: &[u8],
+        world: &World,
+    ) -> Result<Vec<u8>, NodeError> {
+        let plan = plan::of_model(model_id, world).await?;
+        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
+        let attested = world.appraise_for(model_id, enclave, ProgramKind::Training, init_data).await?;
+        Ok(seal_module(wasm, &attested, self.party.root()).map_err(EnclaveError::Seal)?)
+    }
+
+    /// Registers a program of closed source under its measurement: the ledger has the hashes, and public storage the manifest of a
+    /// method. Module and source go to the auditor only, by a way of their own.
+    pub async fn register_closed(
+        &self,
+        program: &PublishedProgram,
+        loaded: &Program,
+        world: &World,
+    ) -> Result<(), NodeError> {
+        world.blobs.put(&published(loaded))?;
+        let call = Programs::registerCall {
+            measurement: loaded.measurement().into(),
+            sourceHash: sha256(program.source),
+            wasmHash: sha256(program.wasm),
+            kind: program.kind.code(),
+        };
+        world.ledger.send(&self.party.key, Contract::Programs, call).await?;
         Ok(())
     }
 

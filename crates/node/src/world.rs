@@ -4,7 +4,7 @@ use histone_attestation::cohort::CohortPolicy;
 use histone_attestation::{AppraisalPolicy, Attested, Expected, appraise};
 use histone_contracts::{Contract, Enclaves, Market};
 use histone_enclave::cohort;
-use histone_enclave::instance::Instance;
+use histone_enclave::instance::Identity;
 use histone_enclave::{training, validation};
 use histone_ledger::Ledger;
 use histone_network::BlobStore;
@@ -120,25 +120,26 @@ impl World {
     /// Publishes an enclave's evidence and registers it under its operator.
     pub async fn register_enclave(
         &self,
-        instance: &Instance,
+        enclave: impl AsRef<Identity>,
         operator: &SigningKey,
     ) -> Result<(), NodeError> {
-        self.blobs.put(instance.evidence())?;
-        self.announce_enclave(instance, operator).await
+        self.blobs.put(enclave.as_ref().evidence())?;
+        self.announce_enclave(enclave, operator).await
     }
 
     /// Registers an enclave whose evidence is in public storage already, or, for whoever tries what must be refused, is
     /// not.
     pub async fn announce_enclave(
         &self,
-        instance: &Instance,
+        enclave: impl AsRef<Identity>,
         operator: &SigningKey,
     ) -> Result<(), NodeError> {
+        let enclave = enclave.as_ref();
         let expires_at = self.ledger.time().await? + self.appraisal.max_age();
-        let (registration, signature) = instance.registration(self.ledger.deployment(), expires_at);
+        let (registration, signature) = enclave.registration(self.ledger.deployment(), expires_at);
         let call = Enclaves::registerCall {
             e: Enclaves::Enclave {
-                signer: instance.keys().receipt,
+                signer: enclave.keys().receipt,
                 sealKey: registration.sealKey,
                 measurement: registration.measurement,
                 platform: registration.platform,

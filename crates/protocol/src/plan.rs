@@ -133,6 +133,8 @@ pub struct PlanDocument {
     pub opening_seconds: u64,
     /// Who may see what of the training.
     pub disclosure: Disclosure,
+    /// Blob of the manifest of a method of closed source, which nobody else can read in the module; none of an open one.
+    pub manifest: Option<B256>,
     /// The programs.
     pub programs: PlanPrograms,
 }
@@ -155,6 +157,9 @@ pub enum PlanDocumentError {
     /// No committee of these numbers.
     #[error("the committee of the training plan is refused")]
     Committee(#[from] CommitteeError),
+    /// Whoever can read a module reads its manifest there.
+    #[error("the training plan names a manifest of an open method, or none of a closed one")]
+    Manifest,
     /// One enclave needs nobody to open its sums.
     #[error(
         "the training plan has one enclave for all data, and a committee or times of rounds, of which there are none"
@@ -214,6 +219,9 @@ impl PlanDocument {
         plan.disclosure.check()?;
         if !(1..=MOST_LEAST).contains(&plan.least) {
             return Err(PlanDocumentError::Least(plan.least));
+        }
+        if plan.disclosure.is_closed() != plan.manifest.is_some() {
+            return Err(PlanDocumentError::Manifest);
         }
         if plan.disclosure.in_one_enclave() {
             let numbers = (plan.committee_members, plan.colluders, plan.round_seconds, plan.opening_seconds);

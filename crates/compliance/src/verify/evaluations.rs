@@ -43,7 +43,19 @@ pub(super) fn check(
             findings.fail("there is no recomputed model to compare them with");
             continue;
         };
-        let fields = plans.get(&model.model_id).and_then(|plan| run.method(B256::from(plan.method)).ok());
+        let measured = plans.get(&model.model_id).map(|plan| B256::from(plan.method));
+        if measured.is_some_and(|method| run.is_closed(method)) {
+            findings.expect(model.evaluations.is_empty(), || {
+                format!("model {} is of a closed method, which reports nothing", model.model_id)
+            });
+            holds.push(format!(
+                "model {} is of a closed method: nothing of what it reports goes out",
+                model.model_id
+            ));
+            sites.insert(model.model_id, Sites::default());
+            continue;
+        }
+        let fields = measured.and_then(|method| run.method(method).ok());
         let fields = fields.map_or(&[][..], |method| &method.manifest().report);
         let (said, silent) = of_model(run, model, (donors, enclaves), (trained, fields), &mut findings);
         open |= !silent.silent.is_empty();

@@ -435,7 +435,7 @@ fn program(
         .filter_map(|hash| Some((hash, signed::<AuditReport>(blobs, hash).ok()?.0.program)))
         .next()
         .unwrap_or_else(|| (B256::ZERO, measurement.to_string()));
-    let find = |hash: B256| held.by_sha256(hash).unwrap_or_default();
+    let find = |hash: B256| held.by_sha256(hash);
     let (wasm, source) = (find(registered.wasmHash), find(registered.sourceHash));
     Some(ProgramRecord { name, measurement, wasm, source, audit })
 }

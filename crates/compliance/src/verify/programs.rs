@@ -36,10 +36,18 @@ pub(super) fn check(run: &Run) -> Check {
             entry.event.measurement, entry.block
         ));
     }
-    let programs = count(listed.len(), "program", "programs");
-    findings.check(format!(
+    let closed = run.record.programs.iter().filter(|p| p.wasm.is_none()).count();
+    let programs = count(listed.len() - closed.min(listed.len()), "program", "programs");
+    let mut holds = format!(
         "{programs} admitted and measured again, each with its source and a signed audit, and allowed"
-    ))
+    );
+    if closed > 0 {
+        holds.push_str(&format!(
+            "; {} of CLOSED source with a signed audit, and allowed: that it measures so is the auditor's word, and what it does nobody else can read",
+            count(closed, "method", "methods")
+        ));
+    }
+    findings.check(holds)
 }
 
 fn one(
@@ -50,7 +58,14 @@ fn one(
 ) {
     let (name, on_ledger) = (&program.name, &entry.event);
     let of = |what: &str| format!("{what} of program `{name}`");
-    if let Some(wasm) = findings.take(run.blob(program.wasm), || of("the module")) {
+    // Of a closed method the plan says so, and the auditor's word is all there is.
+    let closed = run.is_closed(program.measurement);
+    let missing =
+        |what: &str| format!("{} is not here, and no plan says that it is of closed source", of(what));
+    findings.expect(program.wasm.is_some() || closed, || missing("the module"));
+    findings.expect(program.source.is_some() || closed, || missing("the source"));
+    let wasm = program.wasm.map(|wasm| run.blob(wasm));
+    if let Some(wasm) = wasm.and_then(|wasm| findings.take(wasm, || of("the module"))) {
         findings.expect(sha256(&wasm) == on_ledger.wasmHash, || {
             format!("{} hashes to {}, the ledger has {}", of("the module"), sha256(&wasm), on_ledger.wasmHash)
         });
@@ -75,7 +90,8 @@ fn one(
     findings.expect(allowed.iter().any(|s| s.event.measurement == program.measurement), || {
         format!("program `{name}` was never allowed by the members")
     });
-    if let Some(source) = findings.take(run.blob(program.source), || of("the source")) {
+    let source = program.source.map(|source| run.blob(source));
+    if let Some(source) = source.and_then(|source| findings.take(source, || of("the source"))) {
         findings.expect(sha256(&source) == on_ledger.sourceHash, || {
             format!(
                 "{} hashes to {}, the ledger has {}",

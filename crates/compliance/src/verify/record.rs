@@ -11,6 +11,7 @@ use histone_contracts::book::Powers;
 use histone_contracts::{
     Contract, Deployment, Directory, Market, Members, TimelockController, directory_name,
 };
+use histone_enclave::described::Described;
 use histone_enclave::engine::{Budget, Engine};
 use histone_enclave::method::HostedMethod;
 use histone_enclave::program::Program;
@@ -23,7 +24,7 @@ use super::files;
 use super::findings::{Findings, count, told};
 use super::history::History;
 use super::parties;
-use super::run::{Counts, Head, Run};
+use super::run::{Counts, Head, Methods, Run};
 use super::{Check, Outcome};
 use crate::folder::{FORMAT, Folder, Manifest, RunRecord};
 
@@ -266,16 +267,21 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
 const MOST_SECONDS: u64 = 30 * 60;
 
 /// The methods of all models that were trained, by measurement, with one budget for all.
-pub(super) fn methods(blobs: &BlobStore, record: &RunRecord) -> Result<BTreeMap<B256, HostedMethod>, String> {
+pub(super) fn methods(blobs: &BlobStore, record: &RunRecord) -> Result<Methods, String> {
     let budget = Budget::of_seconds(MOST_SECONDS);
-    let mut methods = BTreeMap::new();
+    let mut methods = Methods::default();
     for model in record.models.iter().filter(|model| model.is_trained()) {
         let of = |e: String| format!("of model {}: {e}", model.model_id);
         let plan = blobs.get(model.plan).map_err(|e| of(told(&e)))?;
         let plan = PlanDocument::from_bytes(&plan).map_err(|e| of(told(&e)))?;
         let measurement = plan.programs.training;
-        if let Entry::Vacant(place) = methods.entry(measurement) {
+        if let Some(manifest) = plan.manifest {
+            let manifest = blobs.get(manifest).map_err(|e| of(told(&e)))?;
+            let described = Described::read(measurement, &manifest).map_err(|e| of(told(&e)))?;
+            methods.described.insert(measurement, described);
+        } else if let Entry::Vacant(place) = methods.read.entry(measurement) {
             let method = method(blobs, record, measurement).map_err(of)?;
+            methods.described.insert(measurement, (&method).into());
             place.insert(method.within(budget.clone()));
         }
     }
@@ -286,7 +292,8 @@ pub(super) fn methods(blobs: &BlobStore, record: &RunRecord) -> Result<BTreeMap<
 fn method(blobs: &BlobStore, record: &RunRecord, measurement: B256) -> Result<HostedMethod, String> {
     let program = record.programs.iter().find(|p| p.measurement == measurement);
     let program = program.ok_or_else(|| format!("{measurement} is no program that is known here"))?;
-    let wasm = blobs.get(program.wasm).map_err(|e| told(&e))?;
+    let wasm = program.wasm.ok_or_else(|| format!("the module of `{}` is not here", program.name))?;
+    let wasm = blobs.get(wasm).map_err(|e| told(&e))?;
     let admitted = Program::published(&wasm).map_err(|e| told(&e))?;
     if admitted.measurement() != measurement.0 {
         return Err(format!("the module of `{}` does not measure {measurement}", program.name));

@@ -85,7 +85,7 @@ fn expected(run: &Run, found: &Found, held: &Balances) -> Value {
         let plan = found.recruited.plans.get(&first);
         let features =
             plan.map(|plan| plan.config.features.iter().map(|f| f.name.as_str()).collect::<Vec<_>>());
-        let manifest = plan.and_then(|plan| run.method(B256::from(plan.method)).ok());
+        let manifest = plan.and_then(|plan| run.described(B256::from(plan.method)).ok());
         let manifest = manifest.map(|method| method.manifest());
         set("facts", json!(fact_tables(&trained.end.facts)));
         set("sites", json!(sites));

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use alloy_sol_types::SolEvent;
 use histone_contracts::{Contract, Deployment, Market, Programs};
+use histone_enclave::described::Described;
 use histone_enclave::method::HostedMethod;
 use histone_ledger::Ledger;
 use histone_network::BlobStore;
@@ -50,11 +51,20 @@ pub(super) struct Run {
     opened: Mutex<BTreeSet<B256>>,
     pub(super) record: RunRecord,
     /// The methods of the models that were trained, by measurement.
-    methods: BTreeMap<B256, HostedMethod>,
+    methods: Methods,
     pub(super) counts: Counts,
     pub(super) head: Head,
     pub(super) history: History,
     pub(super) ledger: Ledger,
+}
+
+/// The methods of the models that were trained, by measurement.
+#[derive(Default)]
+pub(super) struct Methods {
+    /// Those that everybody can read.
+    pub(super) read: BTreeMap<B256, HostedMethod>,
+    /// What is known of all of them.
+    pub(super) described: BTreeMap<B256, Described>,
 }
 
 impl Run {
@@ -62,7 +72,7 @@ impl Run {
     pub(super) fn new(
         folder: &Folder,
         record: RunRecord,
-        methods: BTreeMap<B256, HostedMethod>,
+        methods: Methods,
         history: History,
         ledger: Ledger,
         (counts, head): (Counts, Head),
@@ -92,7 +102,7 @@ impl Run {
         ledger: Ledger,
         (counts, head): (Counts, Head),
     ) -> Self {
-        let (opened, methods) = (Mutex::default(), BTreeMap::new());
+        let (opened, methods) = (Mutex::default(), Methods::default());
         Self {
             blobs,
             whole: false,
@@ -109,7 +119,7 @@ impl Run {
     }
 
     /// Gives it the methods of its models.
-    pub(super) fn teach(&mut self, methods: BTreeMap<B256, HostedMethod>) {
+    pub(super) fn teach(&mut self, methods: Methods) {
         self.methods = methods;
     }
 
@@ -159,9 +169,21 @@ impl Run {
 
     /// The method with this measurement, where a model was trained with it.
     pub(super) fn method(&self, measurement: B256) -> Result<&HostedMethod, String> {
-        self.methods
-            .get(&measurement)
-            .ok_or_else(|| format!("no model was trained with the method {measurement}"))
+        self.methods.read.get(&measurement).ok_or_else(|| match self.methods.described.get(&measurement) {
+            Some(_) => format!("the method {measurement} is of closed source"),
+            None => format!("no model was trained with the method {measurement}"),
+        })
+    }
+
+    /// What everybody may know of it, also where it is of closed source.
+    pub(super) fn described(&self, measurement: B256) -> Result<&Described, String> {
+        let known = self.methods.described.get(&measurement);
+        known.ok_or_else(|| format!("no model was trained with the method {measurement}"))
+    }
+
+    /// Whether a program is a method of closed source by the plans of all models that are of it.
+    pub(super) fn is_closed(&self, measurement: B256) -> bool {
+        self.methods.described.contains_key(&measurement) && !self.methods.read.contains_key(&measurement)
     }
 
     /// What the record says of a model.

@@ -44,7 +44,7 @@ use crate::instance::{EnclaveError, Instance, SealedDataset};
 use crate::method::{HostedMethod, Step, Training};
 use crate::plan::plan_of;
 use crate::reading::rows_of;
-use crate::release::released;
+use crate::release::{Released, released};
 use crate::storage::{Storage, failed};
 
 /// The one enclave to which all owners of a model bring their data.
@@ -56,6 +56,8 @@ pub struct HostEnclave {
     plan: Plan,
     plan_hash: B256,
     programs: PlanPrograms,
+    /// Nobody but its author and this enclave reads the method: nothing of what it says goes out.
+    closed: bool,
     watch: Watch,
     /// Kept by the operator, encrypted: the data until the model is made, and what came of it.
     storage: Box<dyn Storage>,
@@ -114,7 +116,7 @@ impl HostEnclave {
             return Err(EnclaveError::Request("the plan of the model has an enclave of each owner's"));
         }
         let method = HostedMethod::new(instance.program().clone())?;
-        let programs = plan.programs;
+        let (programs, closed) = (plan.programs, plan.disclosure.is_closed());
         let plan = plan_of(plan, &method).map_err(EnclaveError::Config)?;
         let mut host = Self {
             ledger: deployment.id(),
@@ -127,6 +129,7 @@ impl HostEnclave {
             plan,
             plan_hash,
             programs,
+            closed,
             storage,
         };
         host.recall(ledger).await?;
@@ -241,7 +244,7 @@ impl HostEnclave {
         let donors: Vec<u16> = used.iter().map(|u| u.donor).collect();
         let finished = self.trained(&donors, &rows)?;
         let mut evaluations = Vec::new();
-        if let Some(finished) = &finished {
+        if let Some(finished) = finished.as_ref().filter(|_| !self.closed) {
             let name = B256::from(finished.hash());
             for (donor, rows) in donors.iter().zip(&rows) {
                 let of = (self.ledger, self.model_id, *donor);
@@ -301,7 +304,7 @@ impl HostEnclave {
     fn say(&self, ledger: &impl LedgerView) -> Result<Hosted, EnclaveError> {
         let ended = self.ended()?;
         let model_hash = ended.finished.as_ref().map(|finished| B256::from(finished.hash()));
-        let document = ended.finished.as_ref().map(|f| released(f, self.method.manifest()).0.hash());
+        let document = ended.finished.as_ref().map(|f| self.released(f).0.hash());
         let statement = HostedStatement {
             ledger: self.ledger,
             platform: self.instance.platform(),
@@ -332,8 +335,17 @@ impl HostEnclave {
     pub async fn release(&self, ledger: &impl LedgerView) -> Result<(Vec<u8>, Vec<u8>), EnclaveError> {
         let made = self.made()?;
         made.sold(ledger).await?;
-        let (document, model) = released(made.finished, self.method.manifest());
+        let (document, model) = self.released(made.finished);
         Ok((document.to_bytes(), model))
+    }
+
+    /// What is released, with the model as the plan lets it go: of a closed method nothing but the model.
+    fn released(&self, finished: &Finished) -> (Released, Vec<u8>) {
+        let (document, model) = released(finished, self.method.manifest());
+        match self.closed {
+            true => (Released { facts: Vec::new(), ..document }, model),
+            false => (document, model),
+        }
     }
 
     /// What the method reports of the model at the site of each donor, signed, once the market has the model.

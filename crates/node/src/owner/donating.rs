@@ -84,7 +84,7 @@ impl Owner {
             )));
         }
         // Recorded before the key leaves: the enclave is somebody else's, and asks nobody again.
-        let (computation, _) = plan::computation(&plan, world)?;
+        let (computation, _) = plan::known(&plan, world)?;
         let version = training::version(self.table.root, &computation.config);
         let mut answered = Answered::of(&self.party, world);
         let recorded = answered.record(self.dataset, version, model_id, self.policy.versions);
@@ -114,7 +114,7 @@ impl Owner {
         let plan = self.considered.get(&model_id).cloned().ok_or_else(|| {
             NodeError::Message(format!("`{}` has not considered model {model_id}", self.party.name))
         })?;
-        let (computation, _) = plan::computation(&plan, world)?;
+        let (computation, _) = plan::known(&plan, world)?;
         let version = training::version(self.table.root, &computation.config);
         let answered = Answered::of(&self.party, world);
         answered.forget_unopened(self.dataset, world).await?;

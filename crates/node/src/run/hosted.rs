@@ -25,6 +25,8 @@ pub(super) struct HostedOutcome {
     pub(super) statement: B256,
     pub(super) summary: HostedSummary,
     evaluations: Vec<B256>,
+    /// Whether the method is of closed source: nothing of what it reports goes out.
+    closed: bool,
 }
 
 /// Trains the main model in the one enclave that has the data.
@@ -102,7 +104,12 @@ pub(super) async fn train(
         summaries: Vec::new(),
         withdrawn,
         struck: Vec::new(),
-        hosted: Some(HostedOutcome { statement, summary, evaluations }),
+        hosted: Some(HostedOutcome {
+            statement,
+            summary,
+            evaluations,
+            closed: recruited.paper.disclosure.is_closed(),
+        }),
     })
 }
 
@@ -149,7 +156,7 @@ impl HostedOutcome {
             let name = cast.owners.iter().find(of).map(|o| o.party.name.clone()).unwrap_or_default();
             sites.push((name, said));
         }
-        let spoke = |name: &&String| !sites.iter().any(|(spoke, _)| spoke == *name);
+        let spoke = |name: &&String| !self.closed && !sites.iter().any(|(spoke, _)| spoke == *name);
         let silent = self.summary.participants.iter().filter(spoke).cloned().collect();
         Ok(Evaluated { blobs: self.evaluations.clone(), sites, silent })
     }

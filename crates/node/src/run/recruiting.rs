@@ -95,7 +95,7 @@ pub(super) async fn recruit(
     let disclosure = cast.disclosure(study)?;
     let (method, programs, times) = (&cast.loaded.method, programs(cast), times(study, cast));
     let document = plan::document(study, method, programs, times, disclosure.clone())?;
-    let (plan, _) = plan::computation(&document, &cast.world)?;
+    let (plan, _) = plan::known(&document, &cast.world)?;
     let plan_blob = cast.world.blobs.put(&document.to_bytes())?;
     observer.note(&format!("committee: {}", study.committee.numbers));
     let platforms: Vec<String> = study.appraisal.platforms.iter().map(ToString::to_string).collect();
@@ -122,8 +122,16 @@ pub(super) async fn recruit(
         let (paper_blob, model_id) = trainer.propose(&paper, offer, &world).await?;
         if index == 0 && disclosure.in_one_enclave() {
             let program = cast.loaded.method.program().clone();
-            let host = cast.runner.start_host(program, model_id, &world).await?;
-            let enclave = host.enclave.instance().keys().receipt;
+            let (host, enclave) = if disclosure.is_closed() {
+                let waiting = cast.runner.start_waiting_host(model_id, &world).await?;
+                let enclave = waiting.identity().keys().receipt;
+                let module = trainer.seal_module(model_id, enclave, program.program().wasm(), &world).await?;
+                (cast.runner.load_host(waiting, &module, model_id, &world).await?, enclave)
+            } else {
+                let host = cast.runner.start_host(program, model_id, &world).await?;
+                let enclave = host.enclave.instance().keys().receipt;
+                (host, enclave)
+            };
             trainer.name_host(model_id, enclave, &world).await?;
             let runner = &cast.runner.party.name;
             observer

@@ -12,7 +12,8 @@ use histone_contracts::{Contract, Enclaves, Members, Programs, TestToken, roles}
 use histone_ledger::{Ledger, Settings};
 use histone_network::{BlobStore, io_error};
 use histone_protocol::consent::{AllowedAccount, AppraisalTerms, ConsentPolicy};
-use histone_protocol::disclosure::{Disclosure, Place as PlaceOfTraining};
+use histone_protocol::disclosure::{Disclosure, Place as PlaceOfTraining, Source};
+use histone_protocol::program::ProgramKind;
 use histone_protocol::record::LedgerId;
 use histone_protocol::{Address, B256, U256};
 
@@ -20,7 +21,7 @@ use super::gas::Needs;
 use super::outcome::Validation;
 use super::place::{Node, Place, private_dir};
 use super::{Observer, Options, Stage};
-use crate::auditor::audit;
+use crate::auditor::{Files, audit, audit_closed};
 use crate::committee::CommitteeMember;
 use crate::error::NodeError;
 use crate::owner::Owner;
@@ -171,7 +172,9 @@ pub(super) async fn start(
             .note(&format!("contracts deployed on chain {}; their directory is {}", d.chain_id, d.directory));
     }
     let loaded = Loaded::bundled(&study.training.method)?;
-    let methods = Methods::of([loaded.method.clone()]);
+    // A method of closed source nobody has at hand but its author.
+    let open = study.training.disclosure.source == Source::Open;
+    let methods = Methods::of(open.then(|| loaded.method.clone()));
     let mut cast = Cast {
         stage: Stage { folder, place, started: Instant::now() },
         world: World { ledger, blobs, appraisal, methods },
@@ -362,25 +365,32 @@ impl Cast {
 
 /// The first trainer publishes the bundled programs, the auditor measures them again, the founder allows them. Then the
 /// founder hands over to the members.
-pub(super) async fn programs(cast: &mut Cast) -> Result<Vec<ProgramRecord>, NodeError> {
+pub(super) async fn programs(study: &Study, cast: &mut Cast) -> Result<Vec<ProgramRecord>, NodeError> {
+    let closed = study.training.disclosure.source == Source::Closed;
     let mut records = Vec::new();
     let author =
         cast.trainers.values().next().ok_or_else(|| NodeError::Message("there is no trainer".into()))?;
     for (program, loaded) in cast.loaded.all() {
         let measurement = B256::from(loaded.program().measurement());
-        let submission = author.publish(program, measurement, &cast.world).await?;
-        let audit = audit(&cast.auditor, &submission, &cast.world).await?;
+        // Query modules are always open.
+        let is_closed = closed && program.kind == ProgramKind::Training;
+        let (wasm, source, audit) = if is_closed {
+            author.register_closed(program, loaded.program(), &cast.world).await?;
+            let (about, files) = (
+                (program.name, program.kind, measurement),
+                Files { wasm: program.wasm, source: program.source },
+            );
+            (None, None, audit_closed(&cast.auditor, about, files, &cast.world).await?)
+        } else {
+            let submission = author.publish(program, measurement, &cast.world).await?;
+            let audit = audit(&cast.auditor, &submission, &cast.world).await?;
+            (Some(submission.wasm), Some(submission.source), audit)
+        };
         cast.world
             .ledger
             .send(&cast.operator.key, Contract::Programs, Programs::allowCall { measurement })
             .await?;
-        records.push(ProgramRecord {
-            name: program.name.into(),
-            measurement,
-            wasm: submission.wasm,
-            source: submission.source,
-            audit,
-        });
+        records.push(ProgramRecord { name: program.name.into(), measurement, wasm, source, audit });
     }
     cast.world.ledger.hand_over(&cast.operator.key, cast.auditor.account()).await?;
     Ok(records)

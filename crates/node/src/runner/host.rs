@@ -4,8 +4,8 @@
 //! the same again.
 
 use histone_contracts::{Book, Contract, Market};
-use histone_enclave::engine::LoadedProgram;
-use histone_enclave::instance::Instance;
+use histone_enclave::engine::{Engine, LoadedProgram};
+use histone_enclave::instance::{EnclaveError, Instance, Waiting};
 use histone_enclave::training::{self, HostEnclave, Hosted, QueryPeer};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::{Address, B256, U256};
@@ -62,6 +62,45 @@ impl Runner {
         let instance = self.party.start_enclave(program, &self.device, init_data, now)?;
         world.register_enclave(&instance, &self.party.key).await?;
         self.host(instance, model_id, world).await
+    }
+
+    /// The same for a method of closed source, whose author seals the module to this enclave when it has looked at it.
+    pub async fn start_waiting_host(&mut self, model_id: u64, world: &World) -> Result<Waiting, NodeError> {
+        let plan = plan::of_model(model_id, world).await?;
+        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
+        let now = world.ledger.time().await?;
+        let waiting = self.party.start_waiting(plan.programs.training, &self.device, init_data, now)?;
+        world.register_enclave(waiting.identity(), &self.party.key).await?;
+        Ok(waiting)
+    }
+
+    /// Gives the enclave the module that was sealed to it, and keeps it: whoever is started again needs it again.
+    pub async fn load_host(
+        &self,
+        waiting: Waiting,
+        sealed: &[u8],
+        model_id: u64,
+        world: &World,
+    ) -> Result<Host, NodeError> {
+        let name = module_file(waiting.identity().keys().receipt);
+        let instance = waiting.load(&Engine::new().map_err(EnclaveError::from)?, sealed)?;
+        self.party.keep(&name, sealed)?;
+        self.host(instance, model_id, world).await
+    }
+
+    /// Starts such an enclave again whose process ended, with the module that it was given.
+    pub async fn resume_closed_host(
+        &self,
+        model_id: u64,
+        signer: Address,
+        world: &World,
+    ) -> Result<Host, NodeError> {
+        let plan = plan::of_model(model_id, world).await?;
+        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
+        let waiting = self.party.resume_waiting(plan.programs.training, signer, init_data)?;
+        let missing = || NodeError::Message(format!("the module of the enclave {signer} was not kept"));
+        let sealed = self.party.recall(&module_file(signer))?.ok_or_else(missing)?;
+        self.load_host(waiting, &sealed, model_id, world).await
     }
 
     /// Starts such an enclave again whose process ended. It has its keys, the data that it was given, or what it made of it.
@@ -139,4 +178,9 @@ impl Runner {
         let peer = QueryPeer { signer: query, evidence: &evidence };
         Ok(host.enclave.hand_model(peer, &policy, &world.ledger).await?)
     }
+}
+
+/// Where the module of closed source is kept that was sealed to an enclave.
+fn module_file(signer: Address) -> String {
+    format!("module-{signer:x}.sealed")
 }

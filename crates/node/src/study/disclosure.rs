@@ -109,28 +109,39 @@ impl StudyDisclosure {
 
     /// Why this participant's policy denies it, if it does.
     #[must_use]
-    pub fn denied_by(&self, participant: &Participant) -> Option<String> {
+    pub fn denied_by(&self, method: &str, participant: &Participant) -> Option<String> {
         let allowed = Allowed {
             public_exact: participant.allow_public_exact,
             auditors: &participant.allow_auditors,
             one_enclave: participant.allow_one_enclave,
+            closed: &participant.allow_closed,
         };
-        denied(self, allowed)
+        denied(self, method, allowed)
     }
 }
 
-/// What a participant's policy allows of it. Which closed methods it does depends on their measurements, and shows in the run.
+/// What a participant's policy allows of it.
 struct Allowed<'a> {
     public_exact: bool,
     auditors: &'a [String],
     one_enclave: bool,
+    closed: &'a [B256],
 }
 
-fn denied(asked: &StudyDisclosure, allowed: Allowed<'_>) -> Option<String> {
+fn denied(asked: &StudyDisclosure, method: &str, allowed: Allowed<'_>) -> Option<String> {
     if asked.place == Place::OneEnclave && !allowed.one_enclave {
         return Some(
             "its policy does not allow bringing its data to one enclave (`allow_one_enclave`)".into(),
         );
+    }
+    if asked.source == Source::Closed {
+        // A study's method is one that can be read, or the study was refused before.
+        let measurement = crate::programs::measurement(method).ok()?;
+        if !allowed.closed.contains(&measurement) {
+            return Some(format!(
+                "its policy does not allow the closed method `{method}`, {measurement} (`allow_closed`)"
+            ));
+        }
     }
     if asked.sums == Sums::PublicExact && !allowed.public_exact {
         return Some(
@@ -174,8 +185,8 @@ impl Study {
     /// Participants whose policies deny who sees the sums, each with the reason. Enough others are left to train.
     #[must_use]
     pub fn deniers(&self) -> Vec<(&Participant, String)> {
-        let asked = &self.training.disclosure;
-        self.participants.iter().filter_map(|p| Some((p, asked.denied_by(p)?))).collect()
+        let (asked, method) = (&self.training.disclosure, &self.training.method);
+        self.participants.iter().filter_map(|p| Some((p, asked.denied_by(method, p)?))).collect()
     }
 }
 
@@ -366,8 +377,9 @@ pub(super) fn consented(
             public_exact: rules.allow_public_exact,
             auditors: &rules.allow_auditors,
             one_enclave: rules.allow_one_enclave,
+            closed: &rules.allow_closed,
         };
-        let why = denied(asked, allowed)?;
+        let why = denied(asked, &outline.training.method, allowed)?;
         Some(format!("`{}`: {why}", participant.name.get_ref()))
     });
     let denials: Vec<String> = denials.collect();

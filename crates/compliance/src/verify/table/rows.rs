@@ -434,6 +434,7 @@ pub const TABLE: &[Row] = &[
             "disclosure.model",
             "disclosure.auditors[*]",
             "disclosure.answers",
+            "manifest",
             "programs.validation",
             "programs.training",
             "programs.query",
