@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::U256;
 use histone_access::decide;
 use histone_contracts::{Contract, Market, Rounds, pays_as_promised};
+use histone_enclave::described::Described;
 use histone_enclave::plan::{plan_as_said, plan_of};
 use histone_federation::plan::Plan;
 use histone_protocol::consent::{DecisionRecord, Verdict, WhitePaper};
@@ -246,9 +247,12 @@ fn plan(
     if !model.is_trained() {
         return None;
     }
-    let plan = match document.disclosure.is_closed() {
-        true => run.described(training).and_then(|method| plan_as_said(&document, method)),
-        false => run.method(training).and_then(|method| plan_of(&document, method)),
+    let plan = match document.manifest {
+        Some(manifest) => run
+            .blob(manifest)
+            .and_then(|blob| Described::read(training, &blob).map_err(|e| told(&e)))
+            .and_then(|method| plan_as_said(&document, &method)),
+        None => run.method(training).and_then(|method| plan_of(&document, method)),
     };
     findings.take(plan, of)
 }
