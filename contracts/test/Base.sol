@@ -14,6 +14,7 @@ import {TestToken} from "../src/TestToken.sol";
 /// The few cheat codes that are used here.
 interface Vm {
     function expectEmit(address emitter) external;
+
     struct Gas {
         uint64 gasLimit;
         uint64 gasTotalUsed;

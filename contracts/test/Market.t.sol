@@ -382,9 +382,6 @@ contract MarketTest is Base {
         t.minSurvivors = 3;
         _badTerms(t, abi.encodeWithSelector(MarketLog.InvalidMinSurvivors.selector, 3, 2));
         t = terms();
-        t.colluders = 0;
-        _badTerms(t, abi.encodeWithSelector(MarketLog.ZeroColluders.selector));
-        t = terms();
         t.queryTimeout = 0;
         _badTerms(t, abi.encodeWithSelector(MarketLog.ZeroTimeout.selector));
     }
