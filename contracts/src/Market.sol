@@ -198,7 +198,8 @@ contract Market is MarketRules, Consent, Purse {
     }
 
     /// @notice Records a donation. The owner of the dataset calls, once per dataset and model, and an enclave holds one
-    /// place in a model, unless it is the one that all data is brought to (`host`). Its weight is rows times quality as the register knows them now.
+    /// place in a model, unless it is the one that all data is brought to (`host`). Its weight is rows times quality as the
+    /// register knows them now.
     /// @param modelId A model that recruits.
     /// @param datasetId A dataset of the caller that is not withdrawn.
     /// @param payee Account to be paid; better one made for this model than the caller's.
@@ -297,8 +298,8 @@ contract Market is MarketRules, Consent, Purse {
     }
 
     /// @notice Ends recruiting. Its trainer only, still a TRAINER; needs `minDonors`. The committee is fixed here for the whole training, so
-    /// that a member who changes its key or its role later touches later trainings only.
-    /// Where all data is brought to one enclave there is none.
+    /// that a member who changes its key or its role later touches later trainings only. Where all data is brought to one
+    /// enclave there is none, and training begins now: the market is not paused.
     /// @param seats Its members, each with the role COMMITTEE and a key that it claims to have proved, in ascending order
     /// of their addresses. It should be all of them whose proof is good: that is what everybody else checks.
     /// @param sealKeys The key of each, as the caller checked it: one that was changed since stops nothing but this call.
@@ -312,8 +313,10 @@ contract Market is MarketRules, Consent, Purse {
         emit TrainingStarted(modelId, m.donors, m.totalWeight);
         if (m.colluders != 0) {
             rounds.fixCommittee(modelId, seats, sealKeys, m.colluders, m.minSurvivors);
-        } else if (seats.length + sealKeys.length != 0) {
-            revert NoCommittee(modelId);
+        } else {
+            // This is what begins the work: no round is opened, which a pause would stop.
+            _requireNotPaused();
+            if (seats.length + sealKeys.length != 0) revert NoCommittee(modelId);
         }
     }
 
@@ -638,7 +641,7 @@ contract Market is MarketRules, Consent, Purse {
         emit Donated(modelId, datasetId, payee, donorIndex, weight, enclave, root, decision);
     }
 
-    // Of the money that a training takes, what is not the donors' returns.
+    // What the donors do not take of the deposit goes back to the trainer.
     function _finish(uint256 modelId, Model storage m, bytes32 modelHash) private {
         m.state = State.Trained;
         m.modelHash = modelHash;

@@ -102,7 +102,7 @@ abstract contract MarketLog {
     error HostNamed(uint256 modelId);
     /// @notice All data of this model is brought to another enclave, or that was not named yet.
     error OtherHost(uint256 modelId, address enclave);
-    /// @notice The donors that were not used are not ascending, or this one's use has not ended.
+    /// @notice The donors that were not used are not ascending, or this one's use has not ended, or it was excluded before.
     error StillInUse(uint256 modelId, uint16 donorIndex);
     /// @notice A query needs time to be answered.
     error ZeroTimeout();
