@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Base} from "./Base.sol";
+import {Hosting} from "./Hosting.sol";
 import {RoundStatus} from "../src/IRounds.sol";
 import {Market} from "../src/Market.sol";
-import {QueryState} from "../src/MarketTypes.sol";
+import {QueryState, State} from "../src/MarketTypes.sol";
+import {HostedTraining} from "../src/Receipts.sol";
 
-/// Random users of two models: they buy, settle, let time pass, ask for refunds, claim, open and abort others, and
-/// somebody pauses now and then.
-contract Handler is Base {
-    uint256[2] public modelIds;
+/// Random users of three models: they buy, settle, let time pass, ask for refunds, claim, open and abort others, bring data to
+/// one enclave and take it back, and somebody pauses now and then. The third model was made in one enclave.
+contract Handler is Hosting {
+    uint256 public constant MODELS = 3;
+
+    uint256[3] public modelIds;
     bytes32[] public queries;
     uint256[] public modelOf;
     uint256 public refusals;
@@ -17,6 +20,8 @@ contract Handler is Base {
     uint256 public soldWhilePaused;
     uint256[] public recruiting;
     uint256[] public aborted;
+    // Brought to one enclave, of three donors each, wherever they stand.
+    uint256[] public hosted;
     address[2] public treasuries = [vm.addr(20), vm.addr(21)];
     uint256 private _now;
 
@@ -35,6 +40,18 @@ contract Handler is Base {
         donate(modelIds[1], 4, 11);
         donate(modelIds[1], 5, type(uint32).max);
         trainAndServe(modelIds[1], 3);
+        // Made in one enclave, of the data of two of three, with the same fee.
+        t.colluders = 0;
+        modelIds[2] = proposeHosted(t);
+        for (uint16 d = 1; d <= 3; ++d) {
+            donateToHost(modelIds[2], 5 + d, d);
+        }
+        startHosted(modelIds[2]);
+        takesBack(modelIds[2], 7, 2);
+        finishHosted(modelIds[2], one(2));
+        vm.startPrank(trainer);
+        market.serve(modelIds[2], vm.addr(QUERY_KEY));
+        vm.stopPrank();
     }
 
     function obligations() external view returns (uint256) {
@@ -57,7 +74,16 @@ contract Handler is Base {
                 sum += market.owedDonor(aborted[i], d);
             }
         }
-        for (uint256 i = 0; i < 2; ++i) {
+        for (uint256 i = 0; i < hosted.length; ++i) {
+            Market.ModelInfo memory m = market.model(hosted[i]);
+            if (m.state == State.Recruiting || m.state == State.Training) {
+                sum += uint256(m.terms.instantPayment) * m.terms.maxDonors;
+            }
+            for (uint16 d = 1; d <= 3; ++d) {
+                sum += market.owedDonor(hosted[i], d);
+            }
+        }
+        for (uint256 i = 0; i < MODELS; ++i) {
             Market.ModelInfo memory m = market.model(modelIds[i]);
             sum += market.feesOf(modelIds[i]);
             for (uint16 d = 1; d <= m.donors; ++d) {
@@ -77,7 +103,7 @@ contract Handler is Base {
     }
 
     function buyOne(uint256 which) external {
-        uint256 modelId = modelIds[which % 2];
+        uint256 modelId = modelIds[which % MODELS];
         vm.startPrank(user);
         try market.buy(modelId, keccak256(abi.encode(queries.length)), vm.addr(QUERY_KEY)) returns (bytes32 queryId) {
             modelOf.push(modelId);
@@ -130,8 +156,9 @@ contract Handler is Base {
     }
 
     function claimOne(uint256 which, uint16 index) external {
-        bool gone = which % 3 == 2 && aborted.length > 0;
-        uint256 modelId = gone ? aborted[which % aborted.length] : modelIds[which % 2];
+        uint256 modelId = modelIds[which % MODELS];
+        if (which % 4 == 2 && aborted.length > 0) modelId = aborted[which % aborted.length];
+        if (which % 4 == 3 && hosted.length > 0) modelId = hosted[which % hosted.length];
         try market.claimDonor(modelId, index % 4) {}
         catch {
             ++refusals;
@@ -144,14 +171,14 @@ contract Handler is Base {
         for (uint256 i = 0; i < 3; ++i) {
             indices[i] = uint16(1 + (which >> (8 * i)) % 2);
         }
-        uint256 modelId = modelIds[which % 2];
+        uint256 modelId = modelIds[which % MODELS];
         uint256 before = token.balanceOf(address(market));
         uint256 sum = market.claimDonors(modelId, indices);
         equal("paid", before - token.balanceOf(address(market)), sum);
     }
 
     function collectOne(uint256 which) external {
-        try market.collectFees(modelIds[which % 2]) {}
+        try market.collectFees(modelIds[which % MODELS]) {}
         catch {
             ++refusals;
         }
@@ -204,6 +231,81 @@ contract Handler is Base {
         vm.stopPrank();
     }
 
+    function proposeHostedOne(uint96 instant) external {
+        if (market.paused() || hosted.length == 6) return;
+        Market.Terms memory t = hostedTerms();
+        t.instantPayment = instant % 1_000;
+        uint256 modelId = proposeHosted(t);
+        hosted.push(modelId);
+        for (uint16 d = 1; d <= 3; ++d) {
+            donateToHost(modelId, _number(modelId, d), d);
+        }
+    }
+
+    /// A donor leaves, or is refused while the model recruits, in whatever state it is.
+    function leaveHosted(uint256 which, uint16 index, bool refuses) external {
+        if (hosted.length == 0) return;
+        uint256 modelId = hosted[which % hosted.length];
+        index = 1 + index % 3;
+        uint256 n = _number(modelId, index);
+        bytes32 id = datasets.idOf(vm.addr(10_000 + n), rootOf(n));
+        if (refuses) {
+            vm.startPrank(trainer);
+            try market.refuseDonor(modelId, index, id) {}
+            catch {
+                ++refusals;
+            }
+            vm.stopPrank();
+            return;
+        }
+        if (!datasets.dataset(id).withdrawn) withdrawDataset(n);
+        try market.endUse(modelId, index) {}
+        catch {
+            ++refusals;
+        }
+    }
+
+    function startHostedOne(uint256 which) external {
+        if (hosted.length == 0) return;
+        vm.startPrank(trainer);
+        try market.startTraining(hosted[which % hosted.length], new address[](0), new bytes32[](0)) {}
+        catch {
+            ++refusals;
+        }
+        vm.stopPrank();
+    }
+
+    /// The enclave names any of the donors; the market takes only what can be.
+    function finishHostedOne(uint256 which, uint8 unused) external {
+        if (hosted.length == 0) return;
+        uint16[] memory list = new uint16[](unused >> 2 & 1 == 1 ? 1 : 0);
+        if (list.length == 1) list[0] = 1 + uint16(unused % 3);
+        HostedTraining memory t = said(hosted[which % hosted.length], list);
+        bytes memory signature = signHosted(hostKey(), t);
+        vm.startPrank(trainer);
+        try market.finishHosted(t, signature) {}
+        catch {
+            ++refusals;
+        }
+        vm.stopPrank();
+    }
+
+    function abortHosted(uint256 which) external {
+        // Seldom, so that most of them come to an end.
+        if (hosted.length == 0 || which % 4 != 0) return;
+        vm.startPrank(trainer);
+        try market.abortTraining(hosted[which / 4 % hosted.length]) {}
+        catch {
+            ++refusals;
+        }
+        vm.stopPrank();
+    }
+
+    // Of the dataset of this donor of a model made in one enclave.
+    function _number(uint256 modelId, uint16 index) private pure returns (uint256) {
+        return 1_000 + 3 * modelId + index;
+    }
+
     /// Paused for good, everybody takes what is theirs: all of it must be there, and nothing may be left but dust.
     function windUp() external {
         if (!market.paused()) market.pause();
@@ -212,16 +314,23 @@ contract Handler is Base {
         for (uint256 i = 0; i < queries.length; ++i) {
             if (market.query(queries[i]).state == QueryState.Funded) market.refund(queries[i]);
         }
-        for (uint256 i = 0; i < 2; ++i) {
+        for (uint256 i = 0; i < MODELS; ++i) {
             _claimAll(modelIds[i]);
             if (market.feesOf(modelIds[i]) != 0) market.collectFees(modelIds[i]);
         }
         for (uint256 i = 0; i < aborted.length; ++i) {
             _claimAll(aborted[i]);
         }
+        for (uint256 i = 0; i < hosted.length; ++i) {
+            _claimAll(hosted[i]);
+        }
         vm.startPrank(trainer);
         for (uint256 i = 0; i < recruiting.length; ++i) {
             market.abortTraining(recruiting[i]);
+        }
+        for (uint256 i = 0; i < hosted.length; ++i) {
+            State state = market.model(hosted[i]).state;
+            if (state == State.Recruiting || state == State.Training) market.abortTraining(hosted[i]);
         }
         if (market.owed(trainer) != 0) market.claim();
         vm.stopPrank();
@@ -283,7 +392,7 @@ contract InvariantTest {
 
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
         targets = new FuzzSelector[](1);
-        bytes4[] memory s = new bytes4[](13);
+        bytes4[] memory s = new bytes4[](18);
         s[0] = Handler.buyOne.selector;
         s[1] = Handler.settleOne.selector;
         s[2] = Handler.refundOne.selector;
@@ -297,6 +406,11 @@ contract InvariantTest {
         s[10] = Handler.collectOne.selector;
         s[11] = Handler.changeFee.selector;
         s[12] = Handler.settleForged.selector;
+        s[13] = Handler.proposeHostedOne.selector;
+        s[14] = Handler.leaveHosted.selector;
+        s[15] = Handler.startHostedOne.selector;
+        s[16] = Handler.finishHostedOne.selector;
+        s[17] = Handler.abortHosted.selector;
         targets[0] = FuzzSelector(address(_handler), s);
     }
 
@@ -309,14 +423,14 @@ contract InvariantTest {
 
     /// Everybody's earnings are counted in settled queries, and each of them had the receipt of the enclave that served.
     function invariant_no_payout_without_receipt() external view {
-        for (uint256 i = 0; i < 2; ++i) {
+        for (uint256 i = 0; i < 3; ++i) {
             (uint256 settled, uint256 receipts) = _handler.settled(i);
             if (settled != receipts) revert Broken("settled", settled, receipts);
         }
     }
 
     function invariant_terms_never_change() external view {
-        if (_handler.feeOf(0) != 0 || _handler.feeOf(1) != 333) {
+        if (_handler.feeOf(0) != 0 || _handler.feeOf(1) != 333 || _handler.feeOf(2) != 333) {
             revert Broken("fee", _handler.feeOf(0), _handler.feeOf(1));
         }
     }
@@ -329,13 +443,13 @@ contract InvariantTest {
     function afterInvariant() external {
         _handler.windUp();
         uint256 owes = _handler.obligations();
-        if (owes > 5 || _handler.balance() != owes) revert Broken("left", _handler.balance(), owes);
+        if (owes > 7 || _handler.balance() != owes) revert Broken("left", _handler.balance(), owes);
     }
 
     /// Everybody can be paid, and rounding keeps less than one unit per donor.
     function invariant_everybody_can_be_paid() external view {
         uint256 due = _handler.due();
         uint256 owes = _handler.obligations();
-        if (due > owes || owes - due > 5) revert Broken("due", due, owes);
+        if (due > owes || owes - due > 7) revert Broken("due", due, owes);
     }
 }
