@@ -169,12 +169,12 @@ contract Market is MarketRules, Consent, Purse {
         m.maxDonors = t.maxDonors;
         m.minSurvivors = t.minSurvivors;
         m.colluders = t.colluders;
-        m.particular = t.colluders == 0;
         m.whitePaperHash = whitePaperHash;
         m.planHash = planHash;
         // The proposer pays for the slots which the next donors will most likely share.
         _donated[modelId].prepare(datasets.count());
-        _taken[modelId].prepare(enclaves.count());
+        if (t.colluders == 0) m.particular = true;
+        else _taken[modelId].prepare(enclaves.count());
         uint256 deposit = uint256(t.instantPayment) * t.maxDonors;
         emit ModelProposed(modelId, msg.sender, whitePaperHash, planHash, t, deposit);
         if (fee != 0) emit ModelFee(modelId, fee);
@@ -622,16 +622,16 @@ contract Market is MarketRules, Consent, Purse {
         uint32 number;
         uint32 weight;
         (owner, number, weight, root) = datasets.requireUsable(datasetId);
-        bool particular = m.particular;
-        if (particular && _refused[modelId][owner]) revert OwnerRefused(modelId, owner);
+        bool hosted = m.particular && _particulars(modelId, m, owner);
         if (weight == 0) revert ZeroWeight();
         if (number >= Shares.UNPAID) revert CounterFull();
         if (!_donated[modelId].take(number)) revert AlreadyDonated(modelId, datasetId);
         (, uint32 enclaveNumber) = enclaves.requireLive(enclave, Kinds.TRAINING);
-        if (particular && m.colluders == 0) {
-            if (enclaveNumber != m.host) revert OtherHost(modelId, enclave);
-        } else if (!_taken[modelId].take(enclaveNumber)) {
-            revert EnclaveTaken(modelId, enclave);
+        // In this order the usual donation is the cheaper one.
+        if (!hosted) {
+            if (!_taken[modelId].take(enclaveNumber)) revert EnclaveTaken(modelId, enclave);
+        } else if (enclaveNumber != m.host) {
+            revert OtherHost(modelId, enclave);
         }
         _checkSignature(enclave, Receipts.donation(modelId, datasetId, root, payee, decision), signature);
 
@@ -639,6 +639,12 @@ contract Market is MarketRules, Consent, Purse {
         m.totalWeight += weight;
         _donors[modelId][donorIndex] = Donor(payee, weight, enclaveNumber, Shares.UNPAID | number);
         emit Donated(modelId, datasetId, payee, donorIndex, weight, enclave, root, decision);
+    }
+
+    // What most donations need not look at: whether the owner was refused, and whether all data is brought to one enclave.
+    function _particulars(uint256 modelId, Model storage m, address owner) private view returns (bool hosted) {
+        if (_refused[modelId][owner]) revert OwnerRefused(modelId, owner);
+        return m.colluders == 0;
     }
 
     // What the donors do not take of the deposit goes back to the trainer.
