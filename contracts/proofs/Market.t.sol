@@ -7,6 +7,7 @@ import {Enclaves} from "../src/Enclaves.sol";
 import {IRounds, RoundStatus} from "../src/IRounds.sol";
 import {Market} from "../src/Market.sol";
 import {Members} from "../src/Members.sol";
+import {HostedTraining} from "../src/Receipts.sol";
 import {TestToken} from "../src/TestToken.sol";
 import {Prover} from "./Prover.sol";
 
@@ -45,6 +46,27 @@ contract SayYes {
     function requireLive(address signer, uint8) external pure returns (address, uint32) {
         return (RUNNER, uint32(uint160(signer)));
     }
+
+    address private _host;
+
+    function setHost(address enclave) external {
+        _host = enclave;
+    }
+
+    function signerOf(uint32) external view returns (address) {
+        return _host;
+    }
+
+    function requireRunning(address signer, uint8) external pure returns (uint32) {
+        return uint32(uint160(signer));
+    }
+
+    /// The third dataset was taken back.
+    function isWithdrawn(uint32 number) external pure returns (bool) {
+        return number == 3;
+    }
+
+    function dropDonor(uint256, uint16) external pure {}
 
     function outcome(uint256) external pure returns (uint32, RoundStatus, bytes32) {
         return (1, RoundStatus.Final, bytes32("model"));
@@ -87,7 +109,7 @@ abstract contract MarketProver is Prover {
 
     // The prover knows nothing about ecrecover but that it is a function, so both cases are looked at: the signature
     // is refused, which ends the path, or it is the enclave's.
-    function _signature() private pure returns (bytes memory signature) {
+    function _signature() internal pure returns (bytes memory signature) {
         signature = new bytes(65);
         signature[31] = 0x01;
         signature[63] = 0x01;
@@ -125,8 +147,11 @@ abstract contract MarketProver is Prover {
     }
 
     function _donate(uint256 modelId, uint8 n) internal {
+        _bring(modelId, n, address(uint160(ENCLAVE) + n));
+    }
+
+    function _bring(uint256 modelId, uint8 n, address enclave) private {
         address owner = address(uint160(0x6000) + n);
-        address enclave = address(uint160(ENCLAVE) + n);
         vm.startPrank(owner);
         bytes32 id = bytes32(uint256(uint160(owner)) << 8 | n);
         market.donate(modelId, id, _payee(n), "decision", enclave, _signature());
@@ -140,6 +165,31 @@ abstract contract MarketProver is Prover {
         market.startTraining(modelId, new address[](0), new bytes32[](0));
         vm.stopPrank();
         if (named) assert(registers.exclude(market, modelId, 2));
+    }
+
+    /// Three donors bring their data to one enclave; the third one leaves before the start, or after it, or not.
+    function _hosted(uint96 instant, bool early, bool leaves) internal returns (uint256 modelId) {
+        Market.Terms memory t = _terms(0, 3_000, 1_000, instant);
+        t.colluders = 0;
+        modelId = _propose(t);
+        registers.setHost(ENCLAVE);
+        vm.startPrank(TRAINER);
+        market.host(modelId, ENCLAVE);
+        vm.stopPrank();
+        for (uint8 n = 1; n <= 3; ++n) {
+            _bring(modelId, n, ENCLAVE);
+        }
+        if (early) market.endUse(modelId, 3);
+        vm.startPrank(TRAINER);
+        market.startTraining(modelId, new address[](0), new bytes32[](0));
+        vm.stopPrank();
+        if (!early && leaves) market.endUse(modelId, 3);
+    }
+
+    function _finishHosted(uint256 modelId, uint16[] memory unused) internal {
+        vm.startPrank(TRAINER);
+        market.finishHosted(HostedTraining(modelId, "model", "statement", unused), _signature());
+        vm.stopPrank();
     }
 
     function _serve(uint256 modelId) internal {
@@ -234,6 +284,41 @@ contract MarketProofs is MarketProver {
         assert(market.owedDonor(modelId, 2) == (owed && !named ? instant : 0));
         uint256 due = market.owedDonor(modelId, 1) + market.owedDonor(modelId, 2);
         assert(market.owed(TRAINER) + due == deposit);
+    }
+
+    /// So it is where all data was brought to one enclave, whoever left, when it did, and whether it was used.
+    function check_deposit_of_one_enclave(uint96 instant, bool early, bool leaves, bool used, bool abort) public {
+        uint256 modelId = _hosted(instant, early, leaves);
+        uint256 deposit = market.obligations();
+        assert(deposit == 3 * uint256(instant));
+        bool unused = !early && leaves && !used;
+        if (abort) {
+            vm.startPrank(TRAINER);
+            market.abortTraining(modelId);
+            vm.stopPrank();
+        } else {
+            uint16[] memory list = new uint16[](unused ? 1 : 0);
+            if (unused) list[0] = 3;
+            _finishHosted(modelId, list);
+        }
+        assert(market.owedDonor(modelId, 1) == (abort ? 0 : instant));
+        assert(market.owedDonor(modelId, 2) == (abort ? 0 : instant));
+        assert(market.owedDonor(modelId, 3) == (abort || early || unused ? 0 : instant));
+        uint256 due = market.owedDonor(modelId, 1) + market.owedDonor(modelId, 2) + market.owedDonor(modelId, 3);
+        assert(market.owed(TRAINER) + due == deposit);
+    }
+
+    /// An enclave takes nothing from a donor who has not left, whatever it signs.
+    function check_one_enclave_excludes_nobody_who_stays(uint16 donorIndex) public {
+        uint256 modelId = _hosted(1, false, true);
+        vm.assume(donorIndex != 3);
+        uint16[] memory list = new uint16[](1);
+        list[0] = donorIndex;
+        vm.startPrank(TRAINER);
+        try market.finishHosted(HostedTraining(modelId, "model", "statement", list), _signature()) {
+            assert(false);
+        } catch {}
+        vm.stopPrank();
     }
 
     /// Nobody but the contract with the rounds takes a place or a payment from a donor.
