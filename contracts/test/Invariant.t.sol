@@ -20,7 +20,7 @@ contract Handler is Hosting {
     uint256 public soldWhilePaused;
     uint256[] public recruiting;
     uint256[] public aborted;
-    // Brought to one enclave, of three donors each, wherever they stand.
+    // Brought to one enclave, of four donors each, wherever they stand: one can be taken off twice, were that possible.
     uint256[] public hosted;
     address[2] public treasuries = [vm.addr(20), vm.addr(21)];
     uint256 private _now;
@@ -79,7 +79,7 @@ contract Handler is Hosting {
             if (m.state == State.Recruiting || m.state == State.Training) {
                 sum += uint256(m.terms.instantPayment) * m.terms.maxDonors;
             }
-            for (uint16 d = 1; d <= 3; ++d) {
+            for (uint16 d = 1; d <= 4; ++d) {
                 sum += market.owedDonor(hosted[i], d);
             }
         }
@@ -237,7 +237,7 @@ contract Handler is Hosting {
         t.instantPayment = instant % 1_000;
         uint256 modelId = proposeHosted(t);
         hosted.push(modelId);
-        for (uint16 d = 1; d <= 3; ++d) {
+        for (uint16 d = 1; d <= 4; ++d) {
             donateToHost(modelId, _number(modelId, d), d);
         }
     }
@@ -246,7 +246,7 @@ contract Handler is Hosting {
     function leaveHosted(uint256 which, uint16 index, bool refuses) external {
         if (hosted.length == 0) return;
         uint256 modelId = hosted[which % hosted.length];
-        index = 1 + index % 3;
+        index = 1 + index % 4;
         uint256 n = _number(modelId, index);
         bytes32 id = datasets.idOf(vm.addr(10_000 + n), rootOf(n));
         if (refuses) {
@@ -275,14 +275,19 @@ contract Handler is Hosting {
         vm.stopPrank();
     }
 
-    /// The enclave names any of the donors; the market takes only what can be.
-    function finishHostedOne(uint256 which, uint8 unused) external {
+    /// The enclave names any of the donors, and the market takes only what can be. Starts a training that has not, so that
+    /// many come to their end.
+    function finishHostedOne(uint256 which, uint8 unused, bool names) external {
         if (hosted.length == 0) return;
-        uint16[] memory list = new uint16[](unused >> 2 & 1 == 1 ? 1 : 0);
-        if (list.length == 1) list[0] = 1 + uint16(unused % 3);
-        HostedTraining memory t = said(hosted[which % hosted.length], list);
+        uint256 modelId = hosted[which % hosted.length];
+        uint16[] memory list = names ? one(1 + uint16(unused % 4)) : nobody;
+        HostedTraining memory t = said(modelId, list);
         bytes memory signature = signHosted(hostKey(), t);
         vm.startPrank(trainer);
+        try market.startTraining(modelId, new address[](0), new bytes32[](0)) {}
+        catch {
+            ++refusals;
+        }
         try market.finishHosted(t, signature) {}
         catch {
             ++refusals;
@@ -292,9 +297,9 @@ contract Handler is Hosting {
 
     function abortHosted(uint256 which) external {
         // Seldom, so that most of them come to an end.
-        if (hosted.length == 0 || which % 4 != 0) return;
+        if (hosted.length == 0 || which % 3 != 0) return;
         vm.startPrank(trainer);
-        try market.abortTraining(hosted[which / 4 % hosted.length]) {}
+        try market.abortTraining(hosted[which / 3 % hosted.length]) {}
         catch {
             ++refusals;
         }
@@ -303,7 +308,7 @@ contract Handler is Hosting {
 
     // Of the dataset of this donor of a model made in one enclave.
     function _number(uint256 modelId, uint16 index) private pure returns (uint256) {
-        return 1_000 + 3 * modelId + index;
+        return 1_000 + 4 * modelId + index;
     }
 
     /// Paused for good, everybody takes what is theirs: all of it must be there, and nothing may be left but dust.
