@@ -21,8 +21,8 @@ import {Donor, Sales, Shares} from "./Shares.sol";
 /// about the revenue of its donors is how many queries were settled, and of a donor how many were paid: no step costs
 /// more when there are more donors.
 ///
-/// A pause stops new work (proposals, donations, rounds, sales) and nothing else: what was begun can be finished,
-/// settled, refunded, given up and claimed, so a pause never locks money.
+/// A pause stops new work (proposals, donations, rounds, the start of a training in one enclave, sales) and nothing else:
+/// what was begun can be finished, settled, refunded, given up and claimed, so a pause never locks money.
 ///
 /// A dataset that is withdrawn after it was donated takes part in no later round: its updates are refused, and `endUse`
 /// takes it out of a round that is not opened yet. Its donor keeps the place and the share: the enclave took the data

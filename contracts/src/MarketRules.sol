@@ -61,8 +61,8 @@ abstract contract MarketRules is AccessManaged, Pausable, MarketLog {
         emit FeeSet(bps, treasury_);
     }
 
-    /// @notice Stops new work: proposals, donations, rounds (also of trainings that have begun) and sales. Restricted by the access manager, which should
-    /// name somebody who can act at once.
+    /// @notice Stops new work: proposals, donations, rounds (also of trainings that have begun), the start of a training in
+    /// one enclave, and sales. Restricted by the access manager, which should name somebody who can act at once.
     function pause() external restricted {
         _pause();
     }
