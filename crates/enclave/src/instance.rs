@@ -65,6 +65,39 @@ pub enum EnclaveError {
     /// The evidence of another enclave is refused.
     #[error("the evidence of the other enclave is refused")]
     Peer(#[source] histone_attestation::AppraisalError),
+    /// A query enclave that the ledger does not have, or does not have any more.
+    #[error(
+        "model {model} is not handed to {taker}: it is no live query enclave of this ledger; it has to be registered, neither expired nor revoked, and run a query program that the members allow"
+    )]
+    NotLive {
+        /// Who asks.
+        taker: Address,
+        /// For what.
+        model: u64,
+    },
+    /// A query enclave that is not the one that the plan wants.
+    #[error("model {model} is not handed to the query enclave {taker}, whose evidence is refused")]
+    Taker {
+        /// Who asks.
+        taker: Address,
+        /// For what.
+        model: u64,
+        /// Why.
+        #[source]
+        error: histone_attestation::AppraisalError,
+    },
+    /// A sealed round in whose header the enclave is not.
+    #[error(
+        "the enclave {enclave} is not in the header of round {round} of model {model}: no member has sealed its sum to it, so that it does not know what follows from it and takes no further part"
+    )]
+    Absent {
+        /// This enclave.
+        enclave: Address,
+        /// The model.
+        model: u64,
+        /// The round.
+        round: u32,
+    },
     /// What the enclave keeps could not be read or written.
     #[error("what the enclave keeps with its operator could not be read or written")]
     Store(#[source] histone_federation::BoxError),

@@ -453,10 +453,28 @@ pub async fn transcript(
         header: header.clone(),
         survivors: survivors
             .into_iter()
-            .map(|(donor, blob)| Ok((donor, world.blobs.read(blob)?)))
+            .map(|(donor, blob)| {
+                let what = || format!("the update of donor {donor} in round {}", f.round);
+                Ok((donor, world.blobs.read(blob).map_err(NodeError::withheld(what))?))
+            })
             .collect::<Result<_, NodeError>>()?,
-        partials: partials.iter().map(|p| world.blobs.read(*p)).collect::<Result<_, _>>()?,
+        partials: partials
+            .iter()
+            .map(|p| {
+                let what = || format!("a partial sum of round {}", f.round);
+                world.blobs.read(*p).map_err(NodeError::withheld(what))
+            })
+            .collect::<Result<_, _>>()?,
     })
+}
+
+/// A blob that somebody has to have published, by what it is.
+pub(crate) fn shown_blob(
+    hash: B256,
+    world: &World,
+    what: impl FnOnce() -> String,
+) -> Result<Vec<u8>, NodeError> {
+    world.blobs.get(hash).map_err(NodeError::withheld(what))
 }
 
 /// The partial sums that members posted for the last survivors, each of its own seat. A member that posted the hash of
@@ -495,7 +513,8 @@ fn is_own<P: Published>(blob: Blob, header: &RoundHeader, seat: u8, set: &Surviv
 pub async fn shown(model_id: U256, round: u32, world: &World) -> Result<RoundTranscript, NodeError> {
     let info = Rounds::roundInfoCall { modelId: model_id, round };
     let info = world.ledger.read(Contract::Rounds, info).await?;
-    let header = RoundHeader::decode(&world.blobs.get(info.headerHash)?).map_err(NodeError::round)?;
+    let header = shown_blob(info.headerHash, world, || format!("the header of round {round}"))?;
+    let header = RoundHeader::decode(&header).map_err(NodeError::round)?;
     let partials = posted(&header, world).await?;
     transcript(&header, &partials, world).await
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use histone_contracts::book::{Book, DatasetState, ModelState, Round, RoundState};
-use histone_protocol::Address;
+use histone_protocol::{Address, B256};
 
 /// Something that an owner owes to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,9 @@ pub fn of_owner(book: &Book, model: u64, rounds: u32, done: &OwnerDone) -> Vec<O
     for round in rounds_of(book, model) {
         let open = is_open(round);
         finals += u32::from(round.state == RoundState::Final);
-        if open && round.round > done.opened && !done.absent.contains(&round.round) {
+        // Whoever could not open a sum does not know what follows from it.
+        let absent = done.absent.first().is_some_and(|first| *first <= round.round);
+        if open && round.round > done.opened && !absent {
             duties.push(OwnerDuty::OpenSum { model, round: round.round });
         }
     }
@@ -149,6 +151,11 @@ pub fn of_host(book: &Book, model: u64, done: &HostDone) -> Vec<HostDuty> {
     duties
 }
 
+/// The rounds of a model whose sums can be opened, with the hashes of their headers.
+pub(crate) fn open_rounds(book: &Book, model: u64) -> impl Iterator<Item = (u32, B256)> {
+    rounds_of(book, model).filter(|round| is_open(round)).map(|round| (round.round, round.header_hash))
+}
+
 fn rounds_of(book: &Book, model: u64) -> impl Iterator<Item = &Round> {
     book.rounds.iter().filter(move |round| round.model == model)
 }
@@ -167,7 +174,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use histone_contracts::book::Partial;
-    use histone_protocol::B256;
 
     fn round(number: u32, state: RoundState, partials: usize) -> Round {
         let partial = Partial { member: Address::ZERO, hash: B256::ZERO };
@@ -211,6 +217,10 @@ mod tests {
         assert_eq!(of_owner(&all, 1, 3, &done), [open(1), open(3)]);
         done.opened = 1;
         assert_eq!(of_owner(&all, 1, 3, &done), [open(3)]);
+        // In whose header it was not, it cannot open, nor what follows from it.
+        let absent = OwnerDone { opened: 1, absent: BTreeSet::from([3]), ..OwnerDone::default() };
+        assert_eq!(of_owner(&all, 1, 2, &absent), []);
+        assert_eq!(of_owner(&all, 1, 2, &OwnerDone { opened: 0, ..absent }), [open(1)]);
         done.opened = 3;
         assert_eq!(of_owner(&all, 1, 3, &done), []);
         // A quorum has posted for the fourth round; it is the last one of the agenda.

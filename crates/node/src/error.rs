@@ -54,6 +54,15 @@ pub enum NodeError {
     /// A round cannot be made or recomputed.
     #[error("a round of training failed: {0}")]
     Round(String),
+    /// Something that the ledger names is not shown.
+    #[error("{what} is not in public storage, or not what the ledger names; whoever has it must show it")]
+    Withheld {
+        /// What it is.
+        what: String,
+        /// What was found.
+        #[source]
+        error: StoreError,
+    },
     /// The ledger refused or failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -96,6 +105,11 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// What was looked for in public storage, when it is not there.
+    pub(crate) fn withheld(what: impl FnOnce() -> String) -> impl FnOnce(StoreError) -> Self {
+        |error| Self::Withheld { what: what(), error }
+    }
+
     /// A failure of the round's arithmetic or protocol, with its causes.
     pub(crate) fn round(error: impl std::error::Error + 'static) -> Self {
         Self::Round(histone_protocol::with_causes(&error))

@@ -14,14 +14,19 @@ use std::collections::BTreeSet;
 use histone_contracts::{Contract, Market, Rounds};
 use histone_enclave::cohort::{Moment, RightCommittee, Watch, fixed_committee, seats};
 use histone_enclave::method::{Step, Training};
+use histone_enclave::release::Released;
 use histone_federation::header::{RoundHeader, Seat};
-use histone_federation::training::{Asked, Finished, Names};
+use histone_federation::plan::Plan;
+use histone_federation::training::{Asked, Finished, Names, model_hash, no_model};
+use histone_program_sdk::model::Model;
+use histone_program_sdk::wire::Wire;
 use histone_protocol::agreement::Agreement;
+use histone_protocol::disclosure::Release;
 use histone_protocol::record::Signed;
 use histone_protocol::report::HostedStatement;
 use histone_protocol::{B256, U256};
 
-use crate::committee::{enclaves, posted, sealed_round, survivors, transcript};
+use crate::committee::{enclaves, posted, sealed_round, shown_blob, survivors, transcript};
 use crate::error::NodeError;
 use crate::owner::host_of;
 use crate::plan;
@@ -110,7 +115,7 @@ pub async fn carried(model_id: u64, world: &World) -> Result<(), NodeError> {
     let (plan, method) = plan::computation(&plan::read(sold.planHash, world)?, world)?;
     let committee = committee(model_id, world).await?;
     let mut asked = Some(Training::start(method, plan.clone()).map_err(NodeError::round)?.asked());
-    let mut last = B256::ZERO;
+    let mut last = no_model();
     let finals = ledger.logged::<Rounds::RoundFinal>(Contract::Rounds, Some(B256::from(id))).await?;
     for (before, ended) in (0u32..).zip(&finals) {
         let round = ended.event.round;
@@ -121,12 +126,16 @@ pub async fn carried(model_id: u64, world: &World) -> Result<(), NodeError> {
             return Err(unfounded(model_id, &format!("round {round} came after its end")));
         };
         let names = signed(&asks, id, round, &committee, world).await.map_err(about)?;
-        last = B256::from(names.state);
+        last = names;
         asked = Asked::sealed(&plan, before + 1, names);
     }
     match asked {
-        None if last == sold.modelHash => Ok(()),
+        None if last == no_model() => Err(unfounded(model_id, "they lead to no model")),
+        None if last.state == sold.modelHash.0 => {
+            released(&plan, last, world).map_err(|e| unfounded(model_id, &histone_protocol::with_causes(&e)))
+        }
         None => {
+            let last = B256::from(last.state);
             Err(unfounded(model_id, &format!("they lead to {last}, the market sells {}", sold.modelHash)))
         }
         Some(asks) => Err(unfounded(
@@ -153,7 +162,8 @@ async fn signed(
     if anchored.len() != usize::from(info.survivors) {
         return refuse("the updates on the ledger are not those of its survivors".into());
     }
-    let agreement = Agreement::from_bytes(&world.blobs.get(info.aggregateHash)?).map_err(NodeError::round)?;
+    let agreement = shown_blob(info.aggregateHash, world, || "what its enclaves have signed".into())?;
+    let agreement = Agreement::from_bytes(&agreement).map_err(NodeError::round)?;
     let of = sealed_round(&header, &anchored, world)?;
     let carried = agreement.carried(&of, &enclaves(&header, &anchored)).map_err(NodeError::round)?;
     if carried.state != info.modelHash {
@@ -162,7 +172,42 @@ async fn signed(
             carried.state, info.modelHash
         ));
     }
+    // What enclaves have opened an auditor and whoever comes back must be able to open, too.
+    let partials = enough(&header, world).await?;
+    transcript(&header, &partials, world).await?;
     Ok(Names { state: carried.state.0, next: carried.next.0 })
+}
+
+/// The partial sums of a round, when they are enough.
+async fn enough(header: &RoundHeader, world: &World) -> Result<Vec<B256>, NodeError> {
+    let partials = posted(header, world).await?;
+    let (got, needed) = (partials.len(), header.committee().quorum());
+    if got < usize::from(needed) {
+        return Err(NodeError::Message(format!(
+            "{got} partial sums of its committee are on the ledger and in public storage; it needs {needed}"
+        )));
+    }
+    Ok(partials)
+}
+
+/// Whether what enclaves have signed at the end of a training is shown: what is said of it and the model, as the plan lets it go.
+fn released(plan: &Plan, names: Names, world: &World) -> Result<(), NodeError> {
+    let next = B256::from(names.next);
+    let document = shown_blob(next, world, || "what its enclaves have released".into())?;
+    let document = Released::from_bytes(&document)
+        .map_err(|e| NodeError::Message(format!("what its enclaves have released ({next}): {e}")))?;
+    let model = shown_blob(document.model, world, || "the model that its enclaves have released".into())?;
+    if plan.model == Release::Public {
+        let model = Model::from_bytes(&model)
+            .map_err(|e| NodeError::Message(format!("the model that its enclaves have released: {e}")))?;
+        if model_hash(&model) != names.state {
+            return Err(NodeError::Message(format!(
+                "the model that its enclaves have released is not {}, which they have signed",
+                B256::from(names.state)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The header of a round, as far as it does not depend on what is computed.
@@ -176,7 +221,8 @@ async fn header(
     let refuse = |what: &str| Err(NodeError::Message(what.into()));
     let info = ledger.read(Contract::Rounds, Rounds::roundInfoCall { modelId: model_id, round }).await?;
     // A header's hash is the name of its blob.
-    let header = RoundHeader::decode(&world.blobs.get(info.headerHash)?).map_err(NodeError::round)?;
+    let header = shown_blob(info.headerHash, world, || "its header".into())?;
+    let header = RoundHeader::decode(&header).map_err(NodeError::round)?;
     let (f, d) = (header.fields(), ledger.deployment());
     let own = (d.chain_id, d.market.into_array(), model_id.to_be_bytes::<32>(), round);
     if (f.chain_id, f.market, f.model_id, f.round) != own || info.headerHash.0 != header.hash() {
@@ -241,13 +287,7 @@ async fn step(
     if anchored.len() != usize::from(info.survivors) {
         return refuse("the updates on the ledger are not those of its survivors".into());
     }
-    let partials = posted(&header, world).await?;
-    let (got, needed) = (partials.len(), header.committee().quorum());
-    if got < usize::from(needed) {
-        return refuse(format!(
-            "{got} partial sums of its committee are on the ledger and in public storage; it needs {needed}"
-        ));
-    }
+    let partials = enough(&header, world).await?;
     let transcript = transcript(&header, &partials, world).await?;
     let (sum, _) = transcript.open().map_err(|e| NodeError::Round(histone_protocol::with_causes(&*e)))?;
     if info.aggregateHash.0 != sum.hash() {

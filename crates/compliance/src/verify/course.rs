@@ -204,7 +204,9 @@ impl Sealed {
     ) -> Result<Rests, String> {
         let header = &transcript.header;
         let survivors = transcript.survivors().map_err(|e| told(&*e))?;
-        let agreement = Agreement::from_bytes(&run.blob(last.aggregateHash)?).map_err(|e| told(&e))?;
+        let agreement =
+            run.blob(last.aggregateHash).map_err(|e| format!("what its enclaves have signed: {e}"))?;
+        let agreement = Agreement::from_bytes(&agreement).map_err(|e| told(&e))?;
         let deployment = run.deployment();
         let of = SealedRound {
             chain_id: deployment.chain_id,
@@ -270,9 +272,10 @@ impl Sealed {
 
 /// What was released at the end of a training by this plan: a document with this hash, and a model of this name.
 pub(super) fn outcome(run: &Run, plan: &Plan, (hash, document): (B256, B256)) -> Result<Outcome, String> {
-    let read = Released::from_bytes(&run.blob(document)?);
-    let released = read.map_err(|e| format!("what was released cannot be read: {e}"))?;
-    let bytes = run.blob(released.model)?;
+    let read = run.blob(document).map_err(|e| format!("what was released: {e}"))?;
+    let released =
+        Released::from_bytes(&read).map_err(|e| format!("what was released cannot be read: {e}"))?;
+    let bytes = run.blob(released.model).map_err(|e| format!("the released model: {e}"))?;
     let model = match plan.model {
         // What is under a key shows to nobody here.
         Release::Sealed | Release::Participants => None,

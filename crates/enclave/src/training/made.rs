@@ -69,7 +69,7 @@ impl Made<'_> {
         let (key, name) = self.secret_model(ledger).await?;
         let facts = cohort::enclave(to.signer, ProgramKind::Query, ledger).await?;
         if !facts.live {
-            return Err(EnclaveError::Request("it is no live query enclave of this ledger"));
+            return Err(EnclaveError::NotLive { taker: to.signer, model: self.model_id });
         }
         let expected = Expected {
             operator: facts.operator,
@@ -79,8 +79,8 @@ impl Made<'_> {
             init_data: query::init_data(ledger.deployment(), self.model_id, name, self.plan),
             platform: facts.platform,
         };
-        let attested =
-            appraise(to.evidence, &expected, policy, ledger.time().await?).map_err(EnclaveError::Peer)?;
+        let taker = |error| EnclaveError::Taker { taker: to.signer, model: self.model_id, error };
+        let attested = appraise(to.evidence, &expected, policy, ledger.time().await?).map_err(taker)?;
         let aad = model_key_aad(self.model_id, name, to.signer, attested.evidence_hash());
         let secret = self.instance.secret();
         Ok(attested.keys().seal.seal(MODEL_KEY_INFO, aad.as_slice(), key.as_bytes(), secret)?)
@@ -116,10 +116,15 @@ impl Made<'_> {
     /// That the market has this model to sell.
     pub(super) async fn sold(&self, ledger: &impl LedgerView) -> Result<(), EnclaveError> {
         let call = Market::modelCall { modelId: U256::from(self.model_id) };
-        match ledger.read(Contract::Market, call).await?.modelHash == self.name {
-            true => Ok(()),
-            false => Err(EnclaveError::NotBacked("the market sells another model, or none yet".into())),
+        let sold = ledger.read(Contract::Market, call).await?.modelHash;
+        if sold != self.name {
+            let sells = if sold.is_zero() { "nothing yet".into() } else { sold.to_string() };
+            return Err(EnclaveError::NotBacked(format!(
+                "this enclave has trained model {} to {}, the market sells {sells}",
+                self.model_id, self.name
+            )));
         }
+        Ok(())
     }
 
     /// The key of the finished model, and its name, which the market must sell.

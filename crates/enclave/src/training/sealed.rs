@@ -31,13 +31,16 @@ impl TrainingEnclave {
         if let Some(said) = self.said.as_ref().filter(|s| s.round == round && s.header == header.hash()) {
             return Ok(said.statement.clone());
         }
+        let own = self.instance.keys().receipt;
+        if !header.fields().cohort.iter().any(|d| d.enclave == own.into_array()) {
+            return Err(EnclaveError::Absent { enclave: own, model: self.model_id, round });
+        }
         let training = self.follows(transcript)?;
         let info = self.check_transcript(transcript, ledger).await?;
         if !info.opened {
             return Err(EnclaveError::Round("no quorum of its committee has locked it".into()));
         }
         check_partials(transcript, ledger).await?;
-        let own = self.instance.keys().receipt;
         let told =
             |e: &(dyn std::error::Error + 'static)| EnclaveError::Round(histone_protocol::with_causes(e));
         let opened = transcript.open_as(&own.into_array(), self.instance.seal_key());

@@ -5,13 +5,14 @@
 
 use histone_contracts::Book;
 use histone_enclave::training::{QueryPeer, RoundTranscript};
+use histone_federation::header::RoundHeader;
 use histone_protocol::agreement::StateStatement;
 use histone_protocol::program::ProgramKind;
 use histone_protocol::{Address, B256, U256};
 
 use super::Owner;
 use crate::committee::memory::Memory;
-use crate::committee::shown;
+use crate::committee::{shown, shown_blob};
 use crate::duties::{self, OwnerDone, OwnerDuty};
 use crate::error::NodeError;
 use crate::world::World;
@@ -36,8 +37,17 @@ impl Owner {
         let p = self.participation()?;
         let (model, opened) = (p.model_id, p.enclave()?.observed());
         let rounds = crate::plan::of_model(model, world).await?.agenda.iter().map(|s| s.rounds).sum();
+        let own = p.enclave.instance().keys().receipt.into_array();
         let released = self.party.recall(&released(model))?.is_some();
-        let done = OwnerDone { opened, released, ..OwnerDone::default() };
+        let mut done = OwnerDone { opened, released, ..OwnerDone::default() };
+        for (round, header) in duties::open_rounds(book, model).filter(|(round, _)| *round > opened) {
+            // A header that nobody shows is in the way of whoever opens the sum, and said there.
+            let Ok(header) = world.blobs.get(header) else { continue };
+            let Ok(header) = RoundHeader::decode(&header) else { continue };
+            if !header.fields().cohort.iter().any(|d| d.enclave == own) {
+                done.absent.insert(round);
+            }
+        }
         Ok(duties::of_owner(book, model, rounds, &done))
     }
 
@@ -81,8 +91,14 @@ impl Owner {
 
     /// Has the enclave hand the key of a sealed model to a query enclave that the paper believes. Gives what only that one opens.
     pub async fn hand_model(&mut self, query: Address, world: &World) -> Result<Vec<u8>, NodeError> {
-        let evidence = histone_enclave::cohort::enclave(query, ProgramKind::Query, &world.ledger).await?;
-        let evidence = world.blobs.get(evidence.evidence_hash)?;
+        let facts = histone_enclave::cohort::enclave(query, ProgramKind::Query, &world.ledger).await?;
+        // The training enclave refuses who is not live, whatever its evidence.
+        let evidence = match facts.live {
+            true => {
+                shown_blob(facts.evidence_hash, world, || format!("the evidence of the enclave {query}"))?
+            }
+            false => Vec::new(),
+        };
         let p = self.participation()?;
         let policy = world.cohort_policy(p.model_id).await?.appraisal;
         let peer = QueryPeer { signer: query, evidence: &evidence };

@@ -19,6 +19,7 @@ use histone_protocol::disclosure::Release;
 use super::setup::Cast;
 use super::training::main_trainer;
 use crate::committee::transcript;
+use crate::duties::OwnerDuty;
 use crate::error::NodeError;
 use crate::owner::Tell;
 use crate::study::Study;
@@ -141,8 +142,10 @@ impl Course {
                 let mut stopped = Vec::new();
                 for owner in cast.owners.iter_mut().filter(|o| invited(o.donation()) && here(&o.party.name)) {
                     for duty in owner.duties(&book, &world).await? {
+                        // Whoever catches up says of earlier rounds what is carried without it.
+                        let now = matches!(duty, OwnerDuty::OpenSum { round, .. } if round == header.fields().round);
                         match owner.perform(duty, &world).await {
-                            Ok(Some(Tell::State(said))) => statements.push(said),
+                            Ok(Some(Tell::State(said))) if now => statements.push(said),
                             Ok(_) => {}
                             // It follows no further; the others go on without it, if they are enough.
                             Err(NodeError::Enclave(why)) => {
