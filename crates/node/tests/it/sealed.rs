@@ -1,6 +1,7 @@
 //! Trainings whose sums only enclaves see, and everybody who would break them.
 
 mod committee;
+mod handing;
 mod honest;
 mod majority;
 
