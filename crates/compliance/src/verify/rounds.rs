@@ -331,7 +331,8 @@ fn one(
     basis: &Basis<'_>,
 ) -> Result<Option<Sum>, String> {
     let e = &opened.event;
-    let header = RoundHeader::decode(&run.blob(record.header)?).map_err(|e| told(&e))?;
+    let header = run.blob(record.header).map_err(|e| format!("its header: {e}"))?;
+    let header = RoundHeader::decode(&header).map_err(|e| told(&e))?;
     check_header(run, course, &header, opened, donors)?;
     cohort::check(run, &header, opened, donors, basis)?;
     let stage = course.stage();

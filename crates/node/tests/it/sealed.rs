@@ -4,9 +4,12 @@ mod committee;
 mod handing;
 mod honest;
 mod majority;
+mod withholding;
+
+use std::path::{Path, PathBuf};
 
 use histone_compliance::verify::{Outcome, Report, Source, verify_model};
-use histone_contracts::{Contract, Market};
+use histone_contracts::{Contract, Market, Rounds};
 use histone_enclave::query::{Given, QueryEnclave};
 use histone_enclave::training::RoundTranscript;
 use histone_federation::header::RoundHeader;
@@ -15,6 +18,7 @@ use histone_federation::precision::released;
 use histone_federation::training::{Asked, Names};
 use histone_federation::update::{Hpke, seal_update};
 use histone_node::committee::{sealed_round, survivors, transcript};
+use histone_node::world::World;
 use histone_program_sdk::model::Model;
 use histone_protocol::agreement::{Carried, StateStatement};
 use histone_protocol::disclosure::{Release, Sums};
@@ -210,12 +214,36 @@ impl Cast {
 
     /// What a stranger finds, by the ledger and the public blobs alone, in a copy of both.
     pub async fn looked_at(&self, model: u64, auditor: Option<&SealKey>) -> Report {
+        self.looked_at_in(&self.dir.path().join("ledger"), model, auditor).await
+    }
+
+    /// The same in another history.
+    pub async fn looked_at_in(&self, ledger: &Path, model: u64, auditor: Option<&SealKey>) -> Report {
         self.publish();
         let dir = tempfile::tempdir().unwrap();
         let file = histone_chain::FILE_NAME;
-        std::fs::copy(self.dir.path().join("ledger").join(file), dir.path().join(file)).unwrap();
+        std::fs::copy(ledger.join(file), dir.path().join(file)).unwrap();
         let source = Source::Chain { dir: dir.path().to_owned(), directory: None };
         verify_model(&source, &self.dir.path().join("blobs"), model, auditor, &mut |_| {}).await.unwrap()
+    }
+
+    /// A history of its own, in which the trainer ends the open round with these hashes and sells the state. Where it lies, and
+    /// what is there.
+    pub async fn ended_with(&self, header: &RoundHeader, document: B256, state: B256) -> (PathBuf, World) {
+        let dir = tempfile::tempdir_in(self.dir.path()).unwrap().keep();
+        let (world, clock) = self.fork(&dir);
+        clock.set(self.world.ledger.time().await.unwrap());
+        let f = header.fields();
+        let (key, model_id) = (&self.trainer.party.key, U256::from_be_bytes(f.model_id));
+        let call = Rounds::finalizeCall {
+            modelId: model_id,
+            round: f.round,
+            aggregateHash: document,
+            modelHash: state,
+        };
+        world.ledger.send(key, Contract::Rounds, call).await.unwrap();
+        self.trainer.finish(model_id.to(), state, &world).await.unwrap();
+        (dir, world)
     }
 
     /// What the trainer may claim now, in millionths.
