@@ -210,6 +210,16 @@ impl Cast {
 
     /// With this many owners, each of whom lets so many versions of its dataset be answered for.
     pub async fn allowing(chain_id: u64, owners: u32, versions: u32) -> Self {
+        Self::holding(chain_id, owners, ConsentPolicy { versions, ..policy() }, &table).await
+    }
+
+    /// With this many owners of this policy and of these tables, by site from 1.
+    pub async fn holding(
+        chain_id: u64,
+        owners: u32,
+        policy: ConsentPolicy,
+        table: &dyn Fn(u32) -> Table,
+    ) -> Self {
         let size = owners;
         let dir = tempfile::tempdir().unwrap();
         let private = dir.path().join("private");
@@ -233,10 +243,7 @@ impl Cast {
         let mut device = || vendor.make_device(&mut rng).unwrap();
         let devices = (0..size).map(|_| device()).collect();
         let mut runner = Runner::new(party("runner"), device());
-        let owner = |i: u32| {
-            Owner::prepare(party(&format!("owner {i}")), table(i), ConsentPolicy { versions, ..policy() })
-                .unwrap()
-        };
+        let owner = |i: u32| Owner::prepare(party(&format!("owner {i}")), table(i), policy.clone()).unwrap();
         let mut owners: Vec<Owner> = (1..=size).map(owner).collect();
         let committee: Vec<_> =
             (1..=7).map(|i| CommitteeMember::new(party(&format!("member {i}")))).collect();

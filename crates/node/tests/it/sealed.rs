@@ -1,5 +1,6 @@
 //! Trainings whose sums only enclaves see, and everybody who would break them.
 
+mod auditors;
 mod catching_up;
 mod committee;
 mod handing;
