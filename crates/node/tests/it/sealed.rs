@@ -6,6 +6,7 @@ mod committee;
 mod handing;
 mod honest;
 mod majority;
+mod transcripts;
 mod withholding;
 
 use std::path::{Path, PathBuf};
