@@ -5,6 +5,7 @@ mod catching_up;
 mod committee;
 mod handing;
 mod honest;
+mod leaves;
 mod majority;
 mod transcripts;
 mod withholding;
