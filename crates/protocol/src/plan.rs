@@ -272,6 +272,7 @@ mod tests {
             round_seconds: 3_600,
             opening_seconds: 3_600,
             disclosure: Disclosure::sealed(crate::disclosure::Release::Public),
+            manifest: None,
             programs: PlanPrograms {
                 validation: B256::repeat_byte(1),
                 training: B256::repeat_byte(2),

@@ -35,9 +35,10 @@ impl Owner {
     /// What this owner owes to do in the sealed model that it takes part in.
     pub async fn duties(&mut self, book: &Book, world: &World) -> Result<Vec<OwnerDuty>, NodeError> {
         let p = self.participation()?;
-        let (model, opened) = (p.model_id, p.enclave()?.observed());
+        let (model, enclave) = (p.model_id, p.enclave()?);
+        let opened = enclave.observed();
+        let own = enclave.instance().keys().receipt.into_array();
         let rounds = crate::plan::of_model(model, world).await?.agenda.iter().map(|s| s.rounds).sum();
-        let own = p.enclave.instance().keys().receipt.into_array();
         let released = self.party.recall(&released(model))?.is_some();
         let mut done = OwnerDone { opened, released, ..OwnerDone::default() };
         for (round, header) in duties::open_rounds(book, model).filter(|(round, _)| *round > opened) {

@@ -370,6 +370,7 @@ impl Cast {
             round_seconds: DEADLINE,
             opening_seconds: DEADLINE,
             disclosure: disclosure(plan),
+            manifest: None,
             programs: PlanPrograms {
                 validation: measurement(&self.loaded.validation),
                 training: measurement(self.loaded.method.program()),

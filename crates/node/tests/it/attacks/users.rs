@@ -152,7 +152,8 @@ async fn to_answer_with_another_program_that_is_allowed() {
         Instance::start(program.clone(), device, operator, init_data, now, [seed; 32].into()).unwrap()
     };
     let lied_to = start(plan_of_liar.hash(), 3);
-    let served = Served { model_id: model.id, plan: &plan_of_liar, method: &method };
+    let described = (&method).into();
+    let served = Served { model_id: model.id, plan: &plan_of_liar, method: &described };
     let storage = cast.runner.party.storage();
     let installed =
         QueryEnclave::install(lied_to, served, Given::Public(&bytes), storage, &world.ledger).await;

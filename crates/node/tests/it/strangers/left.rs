@@ -112,8 +112,8 @@ impl Left {
         let programs = published.map(|(program, measurement)| ProgramRecord {
             name: program.name.into(),
             measurement,
-            wasm: cast.world.blobs.put(program.wasm).unwrap(),
-            source: cast.world.blobs.put(program.source).unwrap(),
+            wasm: Some(cast.world.blobs.put(program.wasm).unwrap()),
+            source: Some(cast.world.blobs.put(program.source).unwrap()),
             audit: audits.iter().find(|a| a.measurement == measurement).unwrap().reportHash,
         });
         let shown = ledger.events::<Enclaves::EnclaveRegistered>(Contract::Enclaves).await.unwrap();
