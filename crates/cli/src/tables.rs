@@ -185,7 +185,8 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
     writeln!(
         out,
         "* the same method over all rows in one place: computed by the runner of this study from the files; no party of a real\n  \
-         collaboration could. {compared}"
+         collaboration could{}. {compared}",
+        if r.hosted.is_some() { ", but the enclave that had them" } else { "" }
     )?;
 
     for l in &r.left_out {

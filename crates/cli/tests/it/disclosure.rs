@@ -51,6 +51,54 @@ fn a_check_says_who_sees_what() {
     );
 }
 
+/// The study in one enclave, and what else is changed.
+fn in_one_enclave(others: &[(&str, &str)]) -> Ran {
+    let place = ("sums = \"public-exact\"", "place = \"one-enclave\"");
+    checked(&[&[place], others].concat())
+}
+
+#[test]
+fn a_check_says_where_data_goes() {
+    let one = in_one_enclave(&[]);
+    says(&one, &["one enclave: all data is brought to it, encrypted", "model sealed: "]);
+    assert!(!one.stdout.contains("sums sealed"), "{}", one.stdout);
+    let logistic = histone_node::programs::measurement("logistic").unwrap();
+    let by_name = format!("allow_one_enclave = true\nallow_closed = [\"{logistic}\"]");
+    let closed = ("place = \"one-enclave\"", "place = \"one-enclave\"\nsource = \"closed\"");
+    says(&in_one_enclave(&[closed, ("allow_one_enclave = true", &by_name)]), &["method CLOSED: nobody but"]);
+    let (twice, wrong) = (
+        format!("allow_one_enclave = true\nallow_closed = [\"{logistic}\", \"{logistic}\"]"),
+        "allow_one_enclave = true\nallow_closed = [\"logistic\"]",
+    );
+    for (changes, why) in [
+        (&[("allow_one_enclave = true", "")][..], "only 0 of 4 participants allow this"),
+        (&[closed], "its policy does not allow the closed method `logistic`, 0x"),
+        (&[("allow_one_enclave = true", twice.as_str())], "is listed twice"),
+        (&[("allow_one_enclave = true", wrong)], "`logistic` is no measurement of a method; write 0x"),
+        (
+            &[("one-enclave", "there")],
+            "`there` does not say where the method meets the data; write \"each-owner\" or",
+        ),
+        (&[closed, ("\"closed\"", "\"secret\"")], "`secret` does not say who may read the method"),
+        (&[closed, ("place = \"one-enclave\"\n", "")], "write `place = \"one-enclave\"`"),
+        (
+            &[closed, ("\"closed\"", "\"closed\"\nmodel = \"public\"")],
+            "is a sealed model with a limit of answers",
+        ),
+        (
+            &[("place = \"one-enclave\"", "place = \"one-enclave\"\nsums = \"public-exact\"")],
+            "in one enclave there are no sums that others see",
+        ),
+        (
+            &[("place = \"one-enclave\"", "place = \"one-enclave\"\nauditors = [\"independent-auditor\"]")],
+            "no sums that an auditor could open",
+        ),
+    ] {
+        let error = in_one_enclave(changes).error();
+        assert!(error.contains(why) && error.contains("study.toml:"), "`{why}` is not in: {error}");
+    }
+}
+
 #[test]
 fn owners_who_deny_it_are_named_and_too_few_others_are_an_error() {
     let deny = |name: &str| format!("name = \"{name}\"\n");
@@ -78,7 +126,7 @@ fn owners_who_deny_it_are_named_and_too_few_others_are_an_error() {
 #[test]
 fn a_run_and_its_result_say_who_saw_what() {
     let ran = &shared().ran;
-    let all = json!({ "sums": "public-exact", "model": "public", "auditors": [], "answers": 0 });
+    let all = json!({ "place": "each-owner", "source": "open", "sums": "public-exact", "model": "public", "auditors": [], "answers": 0 });
     assert_eq!(ran.json()["disclosure"], all);
     assert!(ran.stderr.contains("sums PUBLIC-EXACT: everybody sees each sum exactly"), "{}", ran.stderr);
 }
