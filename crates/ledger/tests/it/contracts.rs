@@ -3,6 +3,7 @@
 mod attacks;
 pub(crate) mod committee;
 mod governed;
+mod hosted;
 pub(crate) mod market;
 mod queries;
 mod registers;

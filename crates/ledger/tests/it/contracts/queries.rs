@@ -8,6 +8,7 @@ use histone_protocol::receipt::QueryReceipt;
 use super::attacks::{
     another_enclave_between_look_and_buy, one_enclave_holds_two_places, weight_from_nothing,
 };
+use super::hosted::trainings_in_one_enclave;
 use super::market::{INSTANT, PRICE, Stall, TIMEOUT, governed, id, models, terms};
 use crate::reads;
 use crate::suite::{Suite, hash, key};
@@ -35,6 +36,7 @@ async fn the_market() {
     let stall = Stall::new().await;
     models(&stall).await;
     governed(&stall).await;
+    trainings_in_one_enclave(&stall).await;
     let s = &stall.s;
     let k = &s.k;
 

@@ -5,6 +5,7 @@ use histone_contracts::Contract::{Datasets as D, Market as K, Rounds as R};
 use histone_contracts::{Datasets, Market, Rounds};
 
 use super::committee;
+use super::hosted;
 use super::market::{OPENING, Stall, id, terms};
 use crate::reads;
 use crate::suite::{LONG, hash};
@@ -18,6 +19,8 @@ async fn rounds() {
     let open = stall.open(recruiting, 1_000).await;
     s.refused(&k.trainer, R, open, "NotTraining").await;
     s.send(&k.trainer, K, Market::abortTrainingCall { modelId: id(recruiting) }).await;
+    // Where all data is brought to one enclave there is nobody to open a round.
+    hosted::begun(&stall).await;
     committee::start(&stall).await;
 
     let model = stall.training().await;
