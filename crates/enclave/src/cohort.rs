@@ -76,6 +76,11 @@ impl Moment {
         Self::at(logged.at, logged.time)
     }
 
+    /// The same, as if nothing had ended: for work that was done before, by those whose part may have ended since.
+    pub fn before_any_end(self) -> Self {
+        Self { ended: 0, ..self }
+    }
+
     fn at(at: (u64, u64), time: u64) -> Self {
         Self { at, renewed: u64::MAX, ended: u64::MAX, time }
     }

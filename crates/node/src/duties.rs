@@ -93,6 +93,11 @@ pub enum HostDuty {
         /// The model.
         model: u64,
     },
+    /// Have the enclave destroy all data that it was given: the trainer has given the model up.
+    Destroy {
+        /// The model.
+        model: u64,
+    },
     /// Publish what the enclave releases, now that the market has the model.
     Release {
         /// The model.
@@ -114,6 +119,8 @@ pub struct HostDone {
     pub forgotten: BTreeSet<u16>,
     /// Whether it has told the trainer what the enclave says.
     pub trained: bool,
+    /// Whether the data of a model that was given up is destroyed.
+    pub destroyed: bool,
     /// Whether it has published what is released.
     pub released: bool,
     /// Query enclaves that have asked for the model.
@@ -140,6 +147,9 @@ pub fn of_host(book: &Book, model: u64, done: &HostDone) -> Vec<HostDuty> {
     }
     if m.state == ModelState::Training && !done.trained {
         duties.push(HostDuty::Train { model });
+    }
+    if m.state == ModelState::Aborted && !done.destroyed {
+        duties.push(HostDuty::Destroy { model });
     }
     if m.model_hash.is_some() {
         if !done.released {
@@ -173,7 +183,9 @@ fn is_open(round: &Round) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use histone_contracts::book::Partial;
+    use histone_contracts::Market;
+    use histone_contracts::book::{Amount, Dataset, Donor, Model, Partial};
+    use histone_protocol::U256;
 
     fn round(number: u32, state: RoundState, partials: usize) -> Round {
         let partial = Partial { member: Address::ZERO, hash: B256::ZERO };
@@ -236,5 +248,127 @@ mod tests {
         assert_eq!(of_owner(&all, 1, 3, &done), []);
         // Of another model nothing is owed.
         assert_eq!(of_owner(&all, 2, 3, &OwnerDone::default()), []);
+    }
+
+    const MODEL: u64 = 1;
+
+    fn dataset(n: u8, state: DatasetState) -> Dataset {
+        let hash = B256::repeat_byte(n);
+        Dataset {
+            id: hash,
+            number: n.into(),
+            state,
+            owner: Address::ZERO,
+            rows: 1,
+            quality: 1,
+            root: hash,
+            report_hash: hash,
+            policy_hash: hash,
+            enclave: Address::ZERO,
+            version: 1,
+            erased_at: None,
+            donated_to: vec![MODEL],
+        }
+    }
+
+    fn donor(donor: u16) -> Donor {
+        Donor {
+            donor,
+            payee: Address::ZERO,
+            dataset: B256::repeat_byte(donor as u8),
+            weight: 1,
+            enclave: Address::ZERO,
+            root: B256::ZERO,
+            decision: B256::ZERO,
+            use_ended: false,
+            excluded: false,
+            earned: Amount::default(),
+            paid: Amount::default(),
+            owed: Amount::default(),
+        }
+    }
+
+    /// A model of three donors in one enclave; the second has withdrawn, the third has erased its data.
+    fn hosted(state: ModelState) -> Book {
+        let terms = Market::Terms {
+            instantPayment: Default::default(),
+            queryPrice: Default::default(),
+            donorsBps: 10_000,
+            trainerBps: 0,
+            runnerBps: 0,
+            minDonors: 1,
+            maxDonors: 3,
+            queryTimeout: 1,
+            minSurvivors: 1,
+            colluders: 0,
+        };
+        let proposed = Market::ModelProposed {
+            modelId: U256::from(MODEL),
+            trainer: Address::ZERO,
+            whitePaperHash: B256::ZERO,
+            planHash: B256::ZERO,
+            terms,
+            deposit: U256::from(3),
+        };
+        let mut model = Model::proposed(MODEL, &proposed);
+        model.state = state;
+        model.donors = vec![donor(1), donor(2), donor(3)];
+        model.model_hash = (state == ModelState::Trained).then_some(B256::ZERO);
+        let mut book = Book::default();
+        book.models.insert(MODEL, model);
+        let states = [DatasetState::Registered, DatasetState::Withdrawn, DatasetState::Erased];
+        for (n, state) in (1..).zip(states) {
+            book.datasets.insert(B256::repeat_byte(n), dataset(n, state));
+        }
+        book
+    }
+
+    /// What is owed in each state, in order, and nothing twice.
+    #[test]
+    fn whoever_runs_the_one_enclave_owes_each_step_once() {
+        let model = MODEL;
+        let [forget, end] = [
+            |donor| HostDuty::Forget { model: MODEL, donor },
+            |donor| HostDuty::EndUse { model: MODEL, donor },
+        ];
+        let none = HostDone::default();
+        let left = [forget(2), end(2), forget(3), end(3)];
+        assert_eq!(of_host(&hosted(ModelState::Recruiting), model, &none), left);
+        let training = hosted(ModelState::Training);
+        let train = HostDuty::Train { model };
+        assert_eq!(of_host(&training, model, &none), [&left[..], &[train]].concat());
+        // Its data is forgotten whether somebody has ended its use or not, and its use is ended whether it is forgotten or not.
+        let ended = |donors: &[usize]| {
+            let mut book = hosted(ModelState::Training);
+            let mut m = book.models.get(&model).unwrap().clone();
+            donors.iter().for_each(|&i| m.donors[i].use_ended = true);
+            book.models.insert(model, m);
+            book
+        };
+        let training = ended(&[2]);
+        let forgotten = HostDone { forgotten: [2].into(), ..none.clone() };
+        assert_eq!(of_host(&training, model, &forgotten), [end(2), forget(3), train]);
+        let training = ended(&[1, 2]);
+        let done = HostDone { forgotten: [2, 3].into(), trained: true, ..none.clone() };
+        assert_eq!(of_host(&training, model, &done), []);
+
+        // Given up: nothing is made of the data any more.
+        let aborted = hosted(ModelState::Aborted);
+        assert_eq!(of_host(&aborted, model, &none), [HostDuty::Destroy { model }]);
+        assert_eq!(of_host(&aborted, model, &HostDone { destroyed: true, ..none.clone() }), []);
+
+        // Whoever withdraws now stays in the model. Who asks for it gets it once, also when all else was done long ago.
+        let trained = hosted(ModelState::Trained);
+        let release = HostDuty::Release { model };
+        assert_eq!(of_host(&trained, model, &none), [release]);
+        let [first, second] = [1, 2].map(Address::repeat_byte);
+        let hand = |query| HostDuty::HandModel { model, query };
+        let asked = HostDone { asked: [first, second].into(), ..none.clone() };
+        assert_eq!(of_host(&trained, model, &asked), [release, hand(first), hand(second)]);
+        assert_eq!(of_host(&training, model, &asked).iter().filter(|d| **d == hand(first)).count(), 0);
+        let done = HostDone { released: true, answered: [first].into(), ..asked };
+        assert_eq!(of_host(&trained, model, &done), [hand(second)]);
+        // Of a model that the ledger does not know nothing is owed.
+        assert_eq!(of_host(&trained, 2, &none), []);
     }
 }

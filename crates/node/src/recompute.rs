@@ -23,7 +23,7 @@ use histone_program_sdk::wire::Wire;
 use histone_protocol::agreement::Agreement;
 use histone_protocol::disclosure::Release;
 use histone_protocol::record::Signed;
-use histone_protocol::report::HostedStatement;
+use histone_protocol::report::{HostedStatement, UsedData};
 use histone_protocol::{B256, U256};
 
 use crate::committee::{enclaves, posted, sealed_round, shown_blob, survivors, transcript};
@@ -91,20 +91,29 @@ pub async fn hosted(model_id: u64, world: &World) -> Result<(), NodeError> {
             statement.model_hash, sold.modelHash
         ));
     }
-    // As of then: what becomes of it later touches nothing that it has done.
-    let then = Moment::of_log(made);
+    // As of then: what becomes of it later touches nothing that it has done. Whoever has withdrawn while it was made and sold is in
+    // it or not, as the enclave said and the market has excluded: an owner could otherwise spoil a model that is made.
+    let then = Moment::of_log(made).before_any_end();
+    let excluded = ledger.logged::<Market::DonorExcluded>(Contract::Market, about).await?;
+    let excluded: BTreeSet<u16> =
+        excluded.iter().filter(|e| e.at < made.at).map(|e| e.event.donorIndex).collect();
     let mut watch = Watch::new(id, world.cohort_policy(model_id).await?);
     let cohort = watch.cohort(then, &world.evidence(), ledger).await?;
-    if let Some(no) = cohort.unbelieved.iter().find(|no| statement.donors.iter().any(|d| d.donor == no.donor))
-    {
+    if let Some(no) = cohort.unbelieved.iter().find(|no| !excluded.contains(&no.donor)) {
         return refuse(format!("donor {} was not believed: {}", no.donor, no.why));
     }
-    let used: BTreeSet<u16> = statement.donors.iter().map(|d| d.donor).collect();
-    match cohort.believed.iter().find(|place| !used.contains(&place.donor)) {
-        _ if cohort.believed.is_empty() => refuse("nobody of its donors was believed then".into()),
-        Some(place) => refuse(format!("it has not used the data of donor {}", place.donor)),
-        None => Ok(()),
+    let left = cohort.believed.iter().filter(|place| !excluded.contains(&place.donor));
+    let left: Vec<UsedData> =
+        left.map(|p| UsedData { donor: p.donor, dataset: p.dataset.lineage, root: p.dataset.root }).collect();
+    if left.is_empty() {
+        return refuse("nobody of its donors was believed then".into());
     }
+    if statement.donors != left {
+        let numbers = |donors: &[UsedData]| donors.iter().map(|d| d.donor).collect::<Vec<_>>();
+        let (used, there) = (numbers(&statement.donors), numbers(&left));
+        return refuse(format!("it has used the data of donors {used:?}, the market has {there:?}"));
+    }
+    Ok(())
 }
 
 /// Checks every round of a sealed training: its header follows from what was signed before, and more than half of the enclaves in

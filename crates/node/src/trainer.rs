@@ -396,6 +396,6 @@ impl Trainer {
 }
 
 /// Whether the market refuses because a donor has left.
-fn is_ended(error: &LedgerError) -> bool {
+pub(crate) fn is_ended(error: &LedgerError) -> bool {
     matches!(error, LedgerError::Refused { explanation, .. } if explanation.starts_with("UseEnded"))
 }

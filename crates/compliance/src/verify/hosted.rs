@@ -37,11 +37,11 @@ fn one(run: &Run, model: &ModelRecord, basis: &Basis<'_>) -> Result<(String, Tra
     if !model.rounds.is_empty() {
         return Err("it has rounds, and was made in one enclave".into());
     }
-    let said = run.events::<Market::HostedModel>(Contract::Market).into_iter();
-    let said = said.filter(|s| of(s.event.modelId)).next_back();
+    let mut said = run.events::<Market::HostedModel>(Contract::Market).into_iter();
+    let said = said.rfind(|s| of(s.event.modelId));
     let said = said.ok_or("the ledger has nothing that one enclave says of it")?;
-    let named = run.events::<Market::TrainingHosted>(Contract::Market).into_iter();
-    let named = named.filter(|s| of(s.event.modelId)).next_back();
+    let mut named = run.events::<Market::TrainingHosted>(Contract::Market).into_iter();
+    let named = named.rfind(|s| of(s.event.modelId));
     let host = named.map(|s| s.event).filter(|host| host.enclave == said.event.enclave);
     let host = host.ok_or("another enclave than the named one has made it")?;
     if model.hosted != Some(said.event.statementHash) {
@@ -52,8 +52,8 @@ fn one(run: &Run, model: &ModelRecord, basis: &Basis<'_>) -> Result<(String, Tra
         return Err(format!("what was said of it is signed by {signer}, its enclave is {}", host.enclave));
     }
     let plan = basis.plans.get(&model.model_id).ok_or("there is no plan of it that holds")?;
-    let sold = run.events::<Market::TrainingFinished>(Contract::Market).into_iter();
-    let sold = sold.filter(|s| of(s.event.modelId)).next_back().map(|s| s.event.modelHash);
+    let mut sold = run.events::<Market::TrainingFinished>(Contract::Market).into_iter();
+    let sold = sold.rfind(|s| of(s.event.modelId)).map(|s| s.event.modelHash);
     let same = statement.ledger == run.deployment().id()
         && run.terms().platforms.contains(&statement.platform)
         && statement.model_id == model.model_id
@@ -99,12 +99,10 @@ fn one(run: &Run, model: &ModelRecord, basis: &Basis<'_>) -> Result<(String, Tra
         believed_host(run, (id, *index), donor, said.moment(), basis)
             .map_err(|reason| format!("donor {index} {reason}"))?;
     }
-    let kept = expected.iter().find(|used| !statement.destroyed.contains(&used.dataset));
-    if let Some(kept) = kept {
-        return Err(format!(
-            "its enclave does not say that it has destroyed the data of donor {}",
-            kept.donor
-        ));
+    // The data of those who have left was given to it as well.
+    let kept = donors.iter().find(|(_, donor)| !statement.destroyed.contains(&donor.dataset));
+    if let Some((index, _)) = kept {
+        return Err(format!("its enclave does not say that it has destroyed the data of donor {index}"));
     }
     let end = course::outcome(run, plan, (hash, document))?;
     let numbers: Vec<u16> = expected.iter().map(|d| d.donor).collect();

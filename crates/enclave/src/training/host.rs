@@ -61,8 +61,9 @@ pub struct HostEnclave {
     watch: Watch,
     /// Kept by the operator, encrypted: the data until the model is made, and what came of it.
     storage: Box<dyn Storage>,
-    /// The rows of each dataset that was given, as the method reads them, with its version.
-    held: BTreeMap<B256, (B256, Vec<Arc<[u8]>>)>,
+    /// The rows of each version of a dataset that was given, as the method reads them. An owner may bring a version that it has not
+    /// donated: that one takes no other's place.
+    held: BTreeMap<(B256, B256), Vec<Arc<[u8]>>>,
     ended: Option<Ended>,
 }
 
@@ -156,7 +157,7 @@ impl HostEnclave {
                 .await?;
         let name = format!("{}{:x}-{:x}", self.data(), dataset.id, taken.root);
         self.instance.remember_first(&*self.storage, &name, &kept::encode(dataset))?;
-        self.held.insert(dataset.id, (taken.root, taken.blocks));
+        self.held.insert((dataset.id, taken.root), taken.blocks);
         Ok(taken.donation)
     }
 
@@ -167,11 +168,19 @@ impl HostEnclave {
             let Some(dataset) = self.kept(&name)? else { continue };
             if is_withdrawn(dataset.id, ledger).await? {
                 self.storage.destroy(&name).map_err(failed)?;
-                self.held.remove(&dataset.id);
+                self.held.retain(|(id, _), _| *id != dataset.id);
                 gone += 1;
             }
         }
         Ok(gone)
+    }
+
+    /// Destroys all data that was given, when the trainer has given the model up.
+    pub async fn give_up(&mut self, ledger: &impl LedgerView) -> Result<(), EnclaveError> {
+        match self.state(ledger).await? {
+            model_state::ABORTED => self.destroy(),
+            _ => Err(EnclaveError::NotBacked("the model is not given up".into())),
+        }
     }
 
     /// Trains, once the model's training has started, on the data of all donors that are believed and have not left; destroys all
@@ -183,7 +192,8 @@ impl HostEnclave {
     ) -> Result<Hosted, EnclaveError> {
         if self.ended.is_none() {
             let (places, unused) = self.donors(evidence, ledger).await?;
-            let ended = self.made_of(places, unused)?;
+            let given = self.given(ledger).await?;
+            let ended = self.made_of(places, unused, given)?;
             self.instance.remember_first(&*self.storage, &self.outcome(), &ended.encode())?;
             self.ended = Some(ended);
         }
@@ -216,7 +226,7 @@ impl HostEnclave {
             if place.enclave.keys.receipt != self.instance.keys().receipt {
                 return refuse(format!("donor {} gave its data to another enclave", place.donor));
             }
-            if self.held.get(&place.dataset.lineage).is_none_or(|(root, _)| *root != place.dataset.root) {
+            if !self.held.contains_key(&(place.dataset.lineage, place.dataset.root)) {
                 return refuse(format!(
                     "the data of donor {} was not kept for this enclave: its owner has to end its use, or the trainer gives the model up",
                     place.donor
@@ -231,16 +241,28 @@ impl HostEnclave {
         Ok((cohort.believed, left.difference(&excluded).copied().collect()))
     }
 
+    /// Every dataset that was given: what is there, and what was donated and is forgotten since.
+    async fn given(&self, ledger: &impl LedgerView) -> Result<BTreeSet<B256>, EnclaveError> {
+        let about = Some(B256::from(U256::from(self.model_id)));
+        let donated = ledger.logged::<Market::Donated>(Contract::Market, about).await?;
+        let own = self.instance.keys().receipt;
+        let donated = donated.iter().filter(|d| d.event.enclave == own).map(|d| d.event.datasetId);
+        Ok(self.held.keys().map(|(id, _)| *id).chain(donated).collect())
+    }
+
     /// Trains on the data of these donors.
-    fn made_of(&self, places: Vec<Place>, unused: Vec<u16>) -> Result<Ended, EnclaveError> {
+    fn made_of(
+        &self,
+        places: Vec<Place>,
+        unused: Vec<u16>,
+        given: BTreeSet<B256>,
+    ) -> Result<Ended, EnclaveError> {
         let used: Vec<UsedData> = places
             .iter()
             .map(|p| UsedData { donor: p.donor, dataset: p.dataset.lineage, root: p.dataset.root })
             .collect();
-        let rows: Vec<&[Arc<[u8]>]> = used
-            .iter()
-            .filter_map(|u| self.held.get(&u.dataset).map(|(_, blocks)| blocks.as_slice()))
-            .collect();
+        let rows: Vec<&[Arc<[u8]>]> =
+            used.iter().filter_map(|u| self.held.get(&(u.dataset, u.root)).map(Vec::as_slice)).collect();
         let donors: Vec<u16> = used.iter().map(|u| u.donor).collect();
         let finished = self.trained(&donors, &rows)?;
         let mut evaluations = Vec::new();
@@ -252,7 +274,6 @@ impl HostEnclave {
                 evaluations.extend(evaluation(&self.instance, &self.method, (finished, name), of, rows));
             }
         }
-        let given = self.held.keys().copied().collect();
         Ok(Ended { finished, used, unused, given, evaluations })
     }
 
@@ -410,7 +431,7 @@ impl HostEnclave {
             let Some(dataset) = self.kept(&name)? else { continue };
             let opened = self.instance.open(&dataset)?;
             let blocks = rows_of(&opened.table, &self.plan.config).map_err(EnclaveError::Config)?;
-            self.held.insert(dataset.id, (opened.root, blocks));
+            self.held.insert((dataset.id, opened.root), blocks);
         }
         Ok(())
     }

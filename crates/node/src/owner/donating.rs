@@ -83,7 +83,11 @@ impl Owner {
                 "the data of model {model_id} goes to the enclave {named}, as the ledger has it, and not to {signer}"
             )));
         }
-        // Recorded before the key leaves: the enclave is somebody else's, and asks nobody again.
+        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
+        let sealed = self.release_to(decided, signer, init_data, world).await?;
+        let terms = self.terms(model_id, decision, world).await?;
+        // Recorded before the key leaves: the enclave is somebody else's, and asks nobody again. Not before the enclave was looked at:
+        // a trainer who names a bad one would bind the owner to its plan for nothing.
         let (computation, _) = plan::known(&plan, world)?;
         let version = training::version(self.table.root, &computation.config);
         let mut answered = Answered::of(&self.party, world);
@@ -91,9 +95,6 @@ impl Owner {
         if !recorded.map_err(EnclaveError::Memory)? {
             return Err(EnclaveError::OtherVersion { allowed: self.policy.versions }.into());
         }
-        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
-        let sealed = self.release_to(decided, signer, init_data, world).await?;
-        let terms = self.terms(model_id, decision, world).await?;
         let admitted = host.admit(&sealed, terms, &world.ledger).await;
         let donation = self.fitting(admitted)?;
         self.register_donation(model_id, signer, donation, Place::Host, world).await

@@ -51,7 +51,9 @@ pub(super) async fn train(
     let taking_part = cast.owners.iter().filter(|o| o.donation().is_some());
     let left = taking_part.filter(|o| !withdrawn.iter().any(|w| w.participant == o.party.name)).count();
     if left < study.training.min_survivors {
-        return Err(give_up(study, cast, model_id, 1, left as u16).await?);
+        let stopped = give_up(study, cast, model_id, 1, left as u16).await?;
+        perform(cast).await?;
+        return Err(stopped);
     }
     let mut said = None;
     for told in perform(cast).await? {
@@ -114,7 +116,7 @@ pub(super) async fn train(
 }
 
 /// Performs what the runner owes to do for the enclave, until nothing is left.
-async fn perform(cast: &mut Cast) -> Result<Vec<HostTell>, NodeError> {
+pub(super) async fn perform(cast: &mut Cast) -> Result<Vec<HostTell>, NodeError> {
     let world = cast.world.clone();
     let none = || NodeError::Message("there is no enclave that has all data".into());
     let host = cast.host.as_mut().ok_or_else(none)?;

@@ -189,10 +189,14 @@ pub(super) async fn recruit(
             if donors < study.training.min_survivors {
                 trainer.abort(model_id, &world).await?;
                 world.ledger.send(&trainer.party.key, Contract::Market, Market::claimCall {}).await?;
-                return Err(NodeError::Message(format!(
+                let too_few = NodeError::Message(format!(
                     "only {donors} participants agree to `{}`, it needs {}; the deposit went back to `{}`",
                     model.name, study.training.min_survivors, model.trainer
-                )));
+                ));
+                if cast.host.is_some() {
+                    super::hosted::perform(cast).await?;
+                }
+                return Err(too_few);
             }
             main = Some((model_id, paper));
         } else {

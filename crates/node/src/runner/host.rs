@@ -14,6 +14,7 @@ use super::Runner;
 use crate::duties::{self, HostDone, HostDuty};
 use crate::error::NodeError;
 use crate::plan;
+use crate::trainer::is_ended;
 use crate::world::World;
 
 /// The one enclave of a model on a runner's machine.
@@ -145,7 +146,15 @@ impl Runner {
             }
             HostDuty::EndUse { model, donor } => {
                 let call = Market::endUseCall { modelId: U256::from(model), donorIndex: donor };
-                world.ledger.send(&self.party.key, Contract::Market, call).await?;
+                match world.ledger.send(&self.party.key, Contract::Market, call).await {
+                    // Anybody may end it: perhaps somebody was quicker.
+                    Err(error) if !is_ended(&error) => Err(error.into()),
+                    _ => Ok(None),
+                }
+            }
+            HostDuty::Destroy { .. } => {
+                host.enclave.give_up(&world.ledger).await?;
+                host.done.destroyed = true;
                 Ok(None)
             }
             HostDuty::Train { .. } => {

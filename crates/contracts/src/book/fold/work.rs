@@ -10,48 +10,52 @@ use super::super::rows::{
 use super::Odd;
 use crate::{Market, Rounds, reasons, survivors};
 
+impl Model {
+    /// A model as it is proposed, before anything else happens to it.
+    pub fn proposed(model: u64, e: &Market::ModelProposed) -> Self {
+        let t = &e.terms;
+        Self {
+            model,
+            state: ModelState::Recruiting,
+            trainer: e.trainer,
+            white_paper_hash: e.whitePaperHash,
+            plan_hash: e.planHash,
+            committee: Vec::new(),
+            model_hash: None,
+            terms: Terms {
+                instant_payment: Amount(U256::from(t.instantPayment)),
+                query_price: Amount(U256::from(t.queryPrice)),
+                donors_bps: t.donorsBps,
+                trainer_bps: t.trainerBps,
+                runner_bps: t.runnerBps,
+                min_donors: t.minDonors,
+                max_donors: t.maxDonors,
+                query_timeout: t.queryTimeout,
+                min_survivors: t.minSurvivors,
+                colluders: t.colluders,
+                fee_bps: 0,
+            },
+            deposit: Amount(e.deposit),
+            deposit_returned: None,
+            total_weight: 0,
+            donors: Vec::new(),
+            host: None,
+            rounds: 0,
+            refused: Vec::new(),
+            servings: Vec::new(),
+            queries: QueryCounts::default(),
+            shared: Shared::default(),
+        }
+    }
+}
+
 impl Book {
     pub(super) fn market(&mut self, event: Market::MarketEvents) -> Result<(), Odd> {
         use Market::MarketEvents as E;
         match event {
             E::ModelProposed(e) => {
                 let model = id(e.modelId)?;
-                let t = &e.terms;
-                self.models.put(
-                    model,
-                    Model {
-                        model,
-                        state: ModelState::Recruiting,
-                        trainer: e.trainer,
-                        white_paper_hash: e.whitePaperHash,
-                        plan_hash: e.planHash,
-                        committee: Vec::new(),
-                        model_hash: None,
-                        terms: Terms {
-                            instant_payment: Amount(U256::from(t.instantPayment)),
-                            query_price: Amount(U256::from(t.queryPrice)),
-                            donors_bps: t.donorsBps,
-                            trainer_bps: t.trainerBps,
-                            runner_bps: t.runnerBps,
-                            min_donors: t.minDonors,
-                            max_donors: t.maxDonors,
-                            query_timeout: t.queryTimeout,
-                            min_survivors: t.minSurvivors,
-                            colluders: t.colluders,
-                            fee_bps: 0,
-                        },
-                        deposit: Amount(e.deposit),
-                        deposit_returned: None,
-                        total_weight: 0,
-                        donors: Vec::new(),
-                        host: None,
-                        rounds: 0,
-                        refused: Vec::new(),
-                        servings: Vec::new(),
-                        queries: QueryCounts::default(),
-                        shared: Shared::default(),
-                    },
-                );
+                self.models.put(model, Model::proposed(model, &e));
             }
             E::ModelFee(e) => self.model(e.modelId)?.terms.fee_bps = e.bps,
             E::Donated(e) => {
