@@ -10,5 +10,5 @@ mod committee;
 mod money;
 mod owners;
 mod shares;
-mod stopping;
+pub mod stopping;
 mod users;

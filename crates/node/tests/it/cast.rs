@@ -30,7 +30,7 @@ use histone_node::committee::Lock;
 use histone_node::owner::{Decided, Machine, Owner};
 use histone_node::party::{Entropy, Party};
 use histone_node::programs::{Loaded, METHODS, Methods, PublishedProgram};
-use histone_node::runner::Runner;
+use histone_node::runner::{Host, Runner};
 use histone_node::trainer::{Leading, Offer, Trainer};
 use histone_node::user::User;
 use histone_node::world::{EVIDENCE_MAX_AGE, World};
@@ -38,7 +38,7 @@ use histone_program_sdk::config::{Config, Feature, Kind, Least, Missing, Outcome
 use histone_program_sdk::method::Stage;
 use histone_protocol::consent::{AppraisalTerms, ConsentPolicy, Split, WhitePaper};
 use histone_protocol::dataset::{KeyBundle, release_aad};
-use histone_protocol::disclosure::{Disclosure, Release, Sums};
+use histone_protocol::disclosure::{Disclosure, Place, Release, Sums};
 use histone_protocol::evidence::{EnclaveKeys, Platform};
 use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
@@ -213,6 +213,16 @@ impl Cast {
         Self::holding(chain_id, owners, ConsentPolicy { versions, ..policy() }, &table).await
     }
 
+    /// With this many owners, who let their data be brought to one enclave.
+    pub async fn hosting(chain_id: u64, owners: u32) -> Self {
+        Self::under(chain_id, owners, ConsentPolicy { allow_one_enclave: true, ..policy() }).await
+    }
+
+    /// With this many owners, all with one policy.
+    pub async fn under(chain_id: u64, owners: u32, policy: ConsentPolicy) -> Self {
+        Self::holding(chain_id, owners, policy, &table).await
+    }
+
     /// With this many owners of this policy and of these tables, by site from 1.
     pub async fn holding(
         chain_id: u64,
@@ -377,6 +387,52 @@ impl Cast {
                 query: measurement(&self.loaded.query),
             },
         }
+    }
+
+    /// The plan's document where all data is brought to one enclave.
+    pub fn hosted_document(&self, plan: &Plan) -> PlanDocument {
+        let document = self.document(plan);
+        let disclosure = Disclosure { place: Place::OneEnclave, ..document.disclosure.clone() };
+        let none = PlanDocument { committee_members: 0, colluders: 0, ..document };
+        PlanDocument { round_seconds: 0, opening_seconds: 0, disclosure, ..none }
+    }
+
+    /// Proposes a model with this plan, whose data is all brought to one enclave; that is not named yet. Gives its paper and number.
+    pub async fn propose_hosted(&self, plan: &Plan) -> (B256, u64) {
+        let document = self.hosted_document(plan);
+        let disclosure = document.disclosure.clone();
+        let paper = WhitePaper { plan: document.hash(), disclosure, ..self.paper() };
+        self.propose_as(&paper, &document, |_| {}).await
+    }
+
+    /// Starts the one enclave of a model, which its trainer names.
+    pub async fn host(&mut self, model: u64) -> Host {
+        let (program, world) = (self.loaded.method.program().clone(), self.world.clone());
+        let host = self.runner.start_host(program, model, &world).await.unwrap();
+        self.trainer.name_host(model, host.enclave.instance().keys().receipt, &world).await.unwrap();
+        host
+    }
+
+    /// The decision of one owner, who brings its data to the one enclave.
+    pub async fn bring_to(
+        &mut self,
+        owner: usize,
+        (paper, model): (B256, u64),
+        host: &mut Host,
+    ) -> Result<u16, histone_node::error::NodeError> {
+        let answer = self.owners[owner].consider(paper, model, &self.world).await?;
+        let decided = at_price(answer.permit.unwrap(), answer.blob, model);
+        self.owners[owner].bring(decided, &mut host.enclave, &self.world).await
+    }
+
+    /// A proposed model to whose one enclave all owners have brought their data; its training has not started.
+    pub async fn recruit_hosted(&mut self, plan: &Plan) -> (u64, Host) {
+        let (paper, id) = self.propose_hosted(plan).await;
+        let mut host = self.host(id).await;
+        for owner in 0..self.owners.len() {
+            self.bring_to(owner, (paper, id), &mut host).await.unwrap();
+        }
+        (id, host)
     }
 
     /// Proposes a model with this plan. Gives its paper and number.

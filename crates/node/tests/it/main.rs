@@ -8,6 +8,7 @@ mod backend;
 mod cast;
 mod examples;
 mod forged;
+mod hosted;
 mod leaves;
 mod network;
 mod release;

@@ -13,7 +13,7 @@ use histone_protocol::{B256, U256};
 use crate::cast::{Cast, DEADLINE, PRICE, plan, refused};
 
 /// Registers a plain key of an owner as an enclave with evidence of nothing.
-async fn register_plain(cast: &Cast, owner: usize, key: &SigningKey, measurement: B256) {
+pub async fn register_plain(cast: &Cast, owner: usize, key: &SigningKey, measurement: B256) {
     let (ledger, d) = (&cast.world.ledger, cast.world.ledger.deployment());
     let operator = &cast.owners[owner].party.key;
     let r = EnclaveRegistration {
