@@ -408,3 +408,49 @@ fn sealed_sums_lead_to_a_model_that_tells_the_same() {
     let none = Ran::of(histone().arg("verify").arg(&out).arg("--auditor-key").arg(out.join("run.json")));
     assert!(none.stderr.contains("where the key of an auditor has 32"), "{}", none.stderr);
 }
+
+/// Brought to one enclave, the data leads to a model that tells the same; who made it a stranger sees, and that nobody computes it
+/// again.
+#[test]
+fn one_enclave_leads_to_a_model_that_tells_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("one");
+    let ran = Ran::of(&mut demo(1, &out, &["--one-enclave"]));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let (one, public) = (ran.json(), shared().ran.json());
+    assert_eq!(one["disclosure"]["place"], "one-enclave");
+    assert_eq!((&one["rounds"], &one["hosted"]["destroyed"]), (&serde_json::json!([]), &4.into()));
+    let answers = |result: &Value| {
+        let queries = result["queries"].as_array().unwrap().clone();
+        queries.into_iter().map(|q| q["answer"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(answers(&one), answers(&public));
+
+    let verified = run("verify", &out);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    assert_eq!(verified.stdout.lines().last(), Some("everything that can be checked holds"));
+    for said in
+        ["made in one enclave", "computed again by nobody", "it says that it has destroyed 4 datasets"]
+    {
+        assert!(verified.stdout.contains(said), "expected `{said}` in {}", verified.stdout);
+    }
+    // Nothing that the data was kept as lies with anybody but its owners.
+    let runner = one["hosted"]["runner"].as_str().unwrap();
+    let kept = files(&dir.path().join("one.private").join(runner));
+    assert!(kept.keys().any(|name| name.starts_with("outcome-")));
+    assert!(!kept.keys().any(|name| name.starts_with("data-")));
+
+    // The statement is not there, or is another one than the ledger names.
+    let record = fs::read_to_string(out.join("run.json")).unwrap();
+    let at = record.find("hosted").unwrap();
+    let hash: String = record[at..].chars().skip_while(|c| *c != 'x').skip(1).take(64).collect();
+    let blob = out.join("blobs").join(&hash);
+    let statement = fs::read(&blob).unwrap();
+    fs::remove_file(&blob).unwrap();
+    let verified = run("verify", &out);
+    assert!(verified.code == Some(1) && verified.stdout.contains(&hash[..16]), "{verified:?}");
+    let changed = String::from_utf8(statement).unwrap().replace("destroyed", "destroyee");
+    fs::write(&blob, changed).unwrap();
+    let verified = run("verify", &out);
+    assert!(verified.code == Some(1) && verified.stdout.contains("FAILS"), "{verified:?}");
+}
