@@ -14,7 +14,7 @@ use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::support::Copy;
+use crate::support::{At, Copy};
 
 /// JSON that keeps the order of keys, without which a signed document is not canonical.
 #[derive(Debug, Clone, PartialEq)]
@@ -334,8 +334,8 @@ struct Forger {
 }
 
 impl Forger {
-    fn new() -> Self {
-        let copy = Copy::new();
+    fn new(at: At) -> Self {
+        let copy = Copy::of(at);
         let parties = copy.record().parties;
         let keys = parties.iter().map(|p| (format!("{:?}", p.account).to_lowercase(), copy.key(&p.name)));
         let keys = keys.collect();
@@ -413,9 +413,30 @@ impl Forger {
 
 #[test]
 fn a_sample_of_changed_leaves_is_found() {
-    let forger = Forger::new();
+    a_sample_is_found(At::EachOwner, 1_500);
+}
+
+/// The same where one enclave had all data: there are no rounds, and a statement.
+#[test]
+fn a_sample_of_changed_leaves_of_one_enclave_is_found() {
+    a_sample_is_found(At::OneEnclave, 1_000);
+}
+
+/// Every value of what the one enclave has signed, which nobody can sign for it.
+#[test]
+fn every_changed_leaf_of_the_statement_of_one_enclave_is_found() {
+    let forger = Forger::new(At::OneEnclave);
     let targets = targets(&forger.copy);
-    assert!(targets.len() > 1_500, "{}", targets.len());
+    let said: Vec<&Target> = targets.iter().filter(|t| t.document == "hosted-training").collect();
+    assert!(said.len() > 15, "{said:?}");
+    assert!(said.iter().all(|target| forger.is_found(target)));
+    assert!(forger.copy.verify().holds(), "all is put back");
+}
+
+fn a_sample_is_found(at: At, least: usize) {
+    let forger = Forger::new(at);
+    let targets = targets(&forger.copy);
+    assert!(targets.len() > least, "{}", targets.len());
     // One of each document, another one each time that something is added.
     let documents: BTreeSet<&str> = targets.iter().map(|t| t.document).collect();
     let sample: Vec<&Target> = documents
@@ -433,13 +454,19 @@ fn a_sample_of_changed_leaves_is_found() {
 #[test]
 #[ignore = "minutes; cargo test --release -p histone-node --test it leaves -- --ignored"]
 fn every_changed_leaf_is_found_or_claimed() {
+    for at in [At::EachOwner, At::OneEnclave] {
+        every_leaf_is_found_or_claimed(at);
+    }
+}
+
+fn every_leaf_is_found_or_claimed(at: At) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (all, missed): (Vec<usize>, Vec<Vec<String>>) = std::thread::scope(|scope| {
         let parts: Vec<_> = (0..threads)
             .map(|n| {
                 // Targets name files of their own copy, the same ones in the same order in each.
                 scope.spawn(move || {
-                    let forger = Forger::new();
+                    let forger = Forger::new(at);
                     let all = targets(&forger.copy);
                     let part: Vec<&Target> = all.iter().skip(n).step_by(threads).collect();
                     (all.len(), forger.missed(&part))

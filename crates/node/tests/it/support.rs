@@ -28,23 +28,39 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
+/// Where the method of the bundled study meets the data.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum At {
+    /// In an enclave of each owner.
+    EachOwner,
+    /// In one enclave.
+    OneEnclave,
+}
+
 /// The folder of one finished run of the bundled study.
-fn original() -> &'static Path {
-    static RUN: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = RUN.get_or_init(|| {
+fn original(at: At) -> &'static Path {
+    static RUNS: [OnceLock<(tempfile::TempDir, PathBuf)>; 2] = [OnceLock::new(), OnceLock::new()];
+    let (_, path) = RUNS[at as usize].get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("run");
         let mut study = Study::bundled().unwrap();
         // A price that does not divide, so that rounding leaves something in the market.
         study.model.query_price = Tokens::from_micro(2_333_331);
         let drop_out = DropOut { participant: study.participants[1].name.clone(), round: 5 };
+        let drop_outs = match at {
+            At::EachOwner => vec![drop_out],
+            At::OneEnclave => {
+                study = study.in_one_enclave();
+                vec![]
+            }
+        };
         let options = Options {
             out: out.clone(),
             entropy: Entropy::Seed(1),
             start_time: 1_800_000_000,
             network: None,
             withdrawals: vec![],
-            drop_outs: vec![drop_out],
+            drop_outs,
         };
         block_on(run(&study, &options, &mut Silent)).unwrap();
         (dir, out)
@@ -55,6 +71,7 @@ fn original() -> &'static Path {
 /// A copy of the run, with every key that its parties had.
 pub struct Copy {
     _dir: tempfile::TempDir,
+    at: At,
     pub folder: Folder,
 }
 
@@ -73,10 +90,14 @@ fn copy(from: &Path, to: &Path) {
 
 impl Copy {
     pub fn new() -> Self {
+        Self::of(At::EachOwner)
+    }
+
+    pub fn of(at: At) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        copy(original(), &dir.path().join("run"));
+        copy(original(at), &dir.path().join("run"));
         let folder = Folder::at(dir.path().join("run"));
-        Self { _dir: dir, folder }
+        Self { _dir: dir, at, folder }
     }
 
     pub fn verify(&self) -> Report {
@@ -88,7 +109,7 @@ impl Copy {
 
     /// The key of a party, which a forger who is that party has.
     pub fn key(&self, party: &str) -> SigningKey {
-        let private = original().with_file_name("run.private");
+        let private = original(self.at).with_file_name("run.private");
         let bytes = fs::read(private.join(party).join("signing.key")).unwrap();
         SigningKey::from_bytes(&bytes.try_into().unwrap()).unwrap()
     }
