@@ -122,7 +122,7 @@ async fn nothing_leaves_before_the_market_has_the_model() {
         let program = cast.loaded.query.clone();
         let instance = cast.runner.begin_query(program, id, name, &world).await.unwrap();
         let query = instance.keys().receipt;
-        let none_yet = "the market sells another model, or none yet";
+        let none_yet = "the market sells nothing yet";
         let to = cast.owners[0].account();
         let refuses = async |host: &Host, why: &str| {
             refused(host.enclave.release(&world.ledger).await, why);

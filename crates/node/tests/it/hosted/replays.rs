@@ -84,7 +84,7 @@ async fn to_end_a_training_with_something_else_than_its_enclave_said() {
     };
     let sent = world.ledger.send(&cast.runner.party.key, Contract::Market, call).await;
     refused(sent, "NotTrainer");
-    refused(host.enclave.release(&world.ledger).await, "the market sells another model, or none yet");
+    refused(host.enclave.release(&world.ledger).await, "the market sells nothing yet");
     cast.sell(&mut host, &said).await;
     refused(cast.trainer.finish_hosted(&said, &world).await, "WrongState");
     cast.sell(&mut of_other, &said_of_other).await;
