@@ -151,7 +151,7 @@ async fn a_study_predicts_a_number() {
         ("missing = \"refuse\"", "levels = { malignant = [\"0\", \"1\"] }\nmissing = \"refuse\""),
         ("rounds = 12\ntolerance = 1e-6\nridge = 1.0\n", "ridge = 0.5\n"),
         // And one hospital does not want everybody to see exact sums.
-        ("allow_public_exact = true\n\n[model]", "\n[model]"),
+        ("allow_public_exact = true\nallow_one_enclave = true\n\n[model]", "\n[model]"),
     ] {
         assert!(text.contains(from), "{from}");
         text = text.replacen(from, to, 1);

@@ -199,7 +199,7 @@ fn text_that_is_no_study() {
     check(&[("[table]", "[table")], "study.toml:5:7: unclosed table, expected `]`");
     check(
         &[("rounds = 12", "rounds = 12\nround = 3")],
-        "study.toml:34:1: unknown field `round`, expected one of `method`, `rounds`, `tolerance`, `ridge`, `holdout`, `min_survivors`, `sums`, `model`, `auditors`, `least`, `settings`",
+        "study.toml:34:1: unknown field `round`, expected one of `method`, `rounds`, `tolerance`, `ridge`, `holdout`, `min_survivors`, `place`, `source`, `sums`, `model`, `auditors`, `least`, `settings`",
     );
     check(
         &[("[[participant]]\nname = \"south\"", "[[participants]]\nname = \"south\"")],

@@ -332,6 +332,7 @@ async fn result(cast: &Cast, record: &RunRecord, kept: &Kept) -> Value {
             "features": features,
         },
         "rounds": kept.summaries,
+        "hosted": null,
         "validation": reports.collect::<Vec<_>>(),
         "withdrawn": withdrawn.collect::<Vec<_>>(),
         "struck": struck.collect::<Vec<_>>(),
