@@ -5,6 +5,7 @@ use histone_compliance::folder::FolderError;
 use histone_contracts::LedgerError;
 use histone_enclave::instance::EnclaveError;
 use histone_network::StoreError;
+use histone_protocol::agreement::{AgreementError, Dropped};
 
 use crate::party::PartyError;
 
@@ -54,6 +55,19 @@ pub enum NodeError {
     /// A round cannot be made or recomputed.
     #[error("a round of training failed: {0}")]
     Round(String),
+    /// Too few enclaves say the same of a sealed round.
+    #[error("round {round} of model {model} is not carried{}", dropped.iter().map(|d| format!("; {d}")).collect::<String>())]
+    NotCarried {
+        /// The model.
+        model: u64,
+        /// The round.
+        round: u32,
+        /// Statements that did not count.
+        dropped: Vec<Dropped>,
+        /// Who said what.
+        #[source]
+        error: AgreementError,
+    },
     /// Something that the ledger names is not shown.
     #[error("{what} is not in public storage, or not what the ledger names; whoever has it must show it")]
     Withheld {

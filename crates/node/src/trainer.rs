@@ -11,7 +11,7 @@ use histone_enclave::training::{self, Hosted, RoundTranscript};
 use histone_federation::fixed::MAX_FRACTIONAL_BITS;
 use histone_federation::header::{RoundFields, RoundHeader};
 use histone_federation::training::Asked;
-use histone_protocol::agreement::{Agreement, Carried, StateStatement};
+use histone_protocol::agreement::{Agreement, Carried, Dropped, StateStatement};
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::hash::sha256;
 use histone_protocol::program::ProgramKind;
@@ -62,6 +62,17 @@ pub struct Leading {
     /// Seconds after that in which the committee opens it.
     pub opening_seconds: u64,
     watch: Watch,
+}
+
+/// What enclaves said of a sealed round, as it is on the ledger now.
+#[derive(Debug)]
+pub struct Agreed {
+    /// What more than half say.
+    pub carried: Carried,
+    /// Blob of what they signed.
+    pub document: B256,
+    /// Statements that did not count.
+    pub dropped: Vec<Dropped>,
 }
 
 impl Trainer {
@@ -277,21 +288,29 @@ impl Trainer {
     }
 
     /// Puts what the enclaves of a sealed round say it led to on the ledger, when more than half of the donors in the sum say the
-    /// same. Once it is there it stays: whoever speaks later is not heard.
+    /// same. Once it is there it stays: whoever speaks later is not heard. A statement that does not count is left out and named: one
+    /// broken owner stops nobody.
     pub async fn agree(
         &self,
         header: &RoundHeader,
         statements: Vec<StateStatement>,
         world: &World,
-    ) -> Result<(Carried, B256), NodeError> {
-        let agreement = Agreement::new(statements);
+    ) -> Result<Agreed, NodeError> {
         let f = header.fields();
         let survivors = survivors(U256::from_be_bytes(f.model_id), f.round, world).await?;
         let round = sealed_round(header, &survivors, world)?;
-        let carried = agreement.carried(&round, &enclaves(header, &survivors)).map_err(NodeError::round)?;
-        let blob = world.blobs.put(&agreement.to_bytes())?;
-        self.finalize(header, blob, carried.state, world).await?;
-        Ok((carried, blob))
+        let enclaves = enclaves(header, &survivors);
+        let (agreement, dropped) = Agreement::of_valid(statements, &round, &enclaves);
+        let carried = match agreement.carried(&round, &enclaves) {
+            Ok(carried) => carried,
+            Err(error) => {
+                let (model, round) = (round.model_id, round.round);
+                return Err(NodeError::NotCarried { model, round, dropped, error });
+            }
+        };
+        let document = world.blobs.put(&agreement.to_bytes())?;
+        self.finalize(header, document, carried.state, world).await?;
+        Ok(Agreed { carried, document, dropped })
     }
 
     async fn finalize(

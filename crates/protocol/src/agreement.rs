@@ -5,7 +5,7 @@
 //! The trainer puts what they signed into one document, which the ledger names when the round is final. A round is carried when
 //! more than half of the donors in its sum say the same. Who says something else is in the document, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
@@ -116,6 +116,40 @@ impl Carried {
     }
 }
 
+/// A statement that counts for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dropped {
+    /// The donor in whose name it is.
+    pub donor: u16,
+    /// Why it does not count.
+    pub why: Invalid,
+}
+
+/// Why a statement counts for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invalid {
+    /// Its donor is not in the sum.
+    Stranger,
+    /// Its enclave did not sign it for this round, header and survivors.
+    Signature,
+    /// Its enclave has said the same before; that counts.
+    Again,
+    /// Its enclave has signed two different states of one round; neither counts.
+    Contradicts,
+}
+
+impl std::fmt::Display for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a statement of donor {} counts for nothing: ", self.donor)?;
+        f.write_str(match self.why {
+            Invalid::Stranger => "the donor is not in the sum",
+            Invalid::Signature => "it is not signed by its enclave for this round, header and survivors",
+            Invalid::Again => "its enclave has said the same before, which counts",
+            Invalid::Contradicts => "its enclave has signed another one of this round; neither counts",
+        })
+    }
+}
+
 /// How it is said of a round that everybody computes again.
 pub const RECOMPUTED: &str = "recomputed";
 
@@ -177,6 +211,35 @@ impl Agreement {
         Self { format: FORMAT.into(), statements }
     }
 
+    /// Puts those statements in order that count in a round; gives the others beside it, each kind of a donor once. What somebody
+    /// says in a donor's name takes nothing from what its enclave has signed.
+    pub fn of_valid(
+        statements: Vec<StateStatement>,
+        of: &SealedRound,
+        enclaves: &BTreeMap<u16, Address>,
+    ) -> (Self, Vec<Dropped>) {
+        let (mut valid, mut dropped) = (BTreeMap::<u16, StateStatement>::new(), BTreeSet::new());
+        for statement in statements {
+            let donor = statement.donor;
+            let why = match (enclaves.get(&donor), valid.get(&donor)) {
+                (None, _) => Invalid::Stranger,
+                (Some(enclave), _) if !statement.is_by(of, *enclave) => Invalid::Signature,
+                (Some(_), None) => {
+                    valid.insert(donor, statement);
+                    continue;
+                }
+                // Seats that it found wrong may be others: partial sums may have come in between.
+                (Some(_), Some(s)) if (s.state, s.next) == (statement.state, statement.next) => {
+                    Invalid::Again
+                }
+                (Some(_), Some(_)) => Invalid::Contradicts,
+            };
+            dropped.insert(Dropped { donor, why });
+        }
+        valid.retain(|&donor, _| !dropped.contains(&Dropped { donor, why: Invalid::Contradicts }));
+        (Self::new(valid.into_values().collect()), dropped.into_iter().collect())
+    }
+
     /// The canonical bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         // Unwrap safety: numbers, strings and hashes always serialize.
@@ -230,8 +293,10 @@ impl Agreement {
         };
         let agree = |s: &&StateStatement| signers.contains(&s.donor);
         let mut wrong = BTreeMap::new();
-        for seat in self.statements.iter().filter(agree).flat_map(|s| &s.wrong) {
-            *wrong.entry(*seat).or_default() += 1;
+        // One enclave names a seat once, however often it writes it.
+        let seats = |s: &StateStatement| s.wrong.iter().copied().collect::<BTreeSet<u8>>();
+        for seat in self.statements.iter().filter(agree).flat_map(seats) {
+            *wrong.entry(seat).or_default() += 1;
         }
         let others = self.statements.iter().filter(|s| !agree(s)).map(|s| s.donor).collect();
         Ok(Carried { state, next, signers: signers.clone(), others, wrong })
@@ -304,5 +369,55 @@ mod tests {
         let mut twice = one.clone();
         twice.statements.push(said(2, 6));
         assert!(matches!(Agreement::from_bytes(&twice.to_bytes()), Err(AgreementError::Order)));
+    }
+
+    #[test]
+    fn what_does_not_count_is_dropped_and_named() {
+        let of =
+            |statements: &[StateStatement]| Agreement::of_valid(statements.to_vec(), &round(), &enclaves(3));
+        let all = [said(1, 6), said(2, 6), said(3, 6)];
+        let honest = Agreement::new(all.to_vec());
+        assert_eq!(of(&all), (honest.clone(), vec![]));
+        let signed_for = |other: SealedRound| {
+            let names = (B256::repeat_byte(6), B256::repeat_byte(9));
+            StateStatement::sign(&other, 3, names, vec![], &key(3))
+        };
+        let altered = StateStatement { wrong: vec![1], ..said(3, 6) };
+        let stolen = StateStatement { donor: 3, ..said(1, 6) };
+        for (statement, what) in [
+            (signed_for(SealedRound { round: 4, ..round() }), "round"),
+            (signed_for(SealedRound { header: B256::ZERO, ..round() }), "header"),
+            (signed_for(SealedRound { survivors: B256::ZERO, ..round() }), "survivors"),
+            (altered, "altered"),
+            (stolen, "of another donor"),
+        ] {
+            let forged = Dropped { donor: 3, why: Invalid::Signature };
+            let (agreement, dropped) = of(&[all[0].clone(), statement.clone(), all[1].clone()]);
+            assert_eq!((agreement.statements.len(), &dropped[..]), (2, &[forged][..]), "{what}");
+            assert_eq!(agreement.carried(&round(), &enclaves(3)).unwrap().signers, [1, 2], "{what}");
+            // Before or behind the right one, however often, it takes nothing from it.
+            let lies = [&[statement.clone(), statement.clone()][..], &all, &[statement]].concat();
+            assert_eq!(of(&lies), (honest.clone(), vec![forged]), "{what}");
+        }
+        let stranger = Dropped { donor: 9, why: Invalid::Stranger };
+        assert_eq!(of(&[&all[..], &[said(9, 6)]].concat()), (honest.clone(), vec![stranger]));
+        let again = Dropped { donor: 2, why: Invalid::Again };
+        assert_eq!(of(&[&all[..], &[said(2, 6)]].concat()), (honest, vec![again]));
+        // Whoever says two things has said nothing, in whichever order.
+        for two in [[said(2, 7), said(2, 6)], [said(2, 6), said(2, 7)]] {
+            let (agreement, dropped) = of(&[&two[..], &[said(1, 6), said(3, 6)]].concat());
+            assert_eq!(dropped, [Dropped { donor: 2, why: Invalid::Contradicts }]);
+            let carried = agreement.carried(&round(), &enclaves(3)).unwrap();
+            assert_eq!((&carried.signers[..], carried.others.len()), (&[1, 3][..], 0));
+        }
+    }
+
+    #[test]
+    fn an_enclave_names_a_seat_once() {
+        let names = (B256::repeat_byte(6), B256::repeat_byte(9));
+        let often = StateStatement::sign(&round(), 1, names, vec![2, 2, 2, 5], &key(1));
+        let agreement = Agreement::new(vec![often, said(2, 6), said(3, 6)]);
+        let carried = agreement.carried(&round(), &enclaves(3)).unwrap();
+        assert_eq!(carried.wrong, BTreeMap::from([(2, 1), (5, 1)]));
     }
 }

@@ -13,7 +13,7 @@ use histone_program_sdk::method::Fact;
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::Wire;
 use histone_protocol::B256;
-use histone_protocol::agreement::Carried;
+use histone_protocol::agreement::{Carried, Dropped};
 use histone_protocol::disclosure::Release;
 
 use super::setup::Cast;
@@ -23,6 +23,7 @@ use crate::duties::OwnerDuty;
 use crate::error::NodeError;
 use crate::owner::Tell;
 use crate::study::Study;
+use crate::trainer::Agreed;
 
 /// Where a training stands, as far as its trainer sees it.
 pub(super) enum Course {
@@ -73,6 +74,8 @@ pub(super) struct Finished {
     pub(super) carried: Option<Carried>,
     /// Participants whose enclaves follow the training no further, and why.
     pub(super) stopped: Vec<(String, String)>,
+    /// Statements of enclaves that did not count.
+    pub(super) dropped: Vec<Dropped>,
 }
 
 impl Course {
@@ -133,7 +136,7 @@ impl Course {
                         facts: finished.facts,
                     })),
                 };
-                Ok(Finished { transcript, after, carried: None, stopped: Vec::new() })
+                Ok(Finished { transcript, after, carried: None, stopped: Vec::new(), dropped: Vec::new() })
             }
             Course::Sealed(sealed) => {
                 let Sealed { plan, rounds, .. } = *sealed;
@@ -158,7 +161,7 @@ impl Course {
                     }
                 }
                 let trainer = main_trainer(cast, study)?;
-                let (carried, _) = trainer.agree(header, statements, &world).await?;
+                let Agreed { carried, dropped, .. } = trainer.agree(header, statements, &world).await?;
                 for member in &mut cast.committee {
                     member.name_found_wrong(header, &carried, &world).await?;
                 }
@@ -169,7 +172,7 @@ impl Course {
                     None if names == no_model() => After::NoModel,
                     None => After::Ended(Box::new(released(&plan, &carried, cast, here)?)),
                 };
-                Ok(Finished { transcript, after, carried: Some(carried), stopped })
+                Ok(Finished { transcript, after, carried: Some(carried), stopped, dropped })
             }
         }
     }

@@ -12,7 +12,7 @@ use histone_enclave::training::RoundTranscript;
 use histone_federation::header::RoundHeader;
 use histone_program_sdk::method::Fact;
 use histone_program_sdk::model::Model;
-use histone_protocol::agreement::{Carried, RECOMPUTED};
+use histone_protocol::agreement::{Carried, Dropped, RECOMPUTED};
 use histone_protocol::disclosure::{Place, Release};
 use histone_protocol::record::Signed;
 use histone_protocol::report::SiteEvaluation;
@@ -127,6 +127,9 @@ pub(super) async fn train(
             observer.note(&format!("round {round}: the enclave of {participant} follows no further: {why}"));
             stopped.insert(participant);
         }
+        for dropped in &finished.dropped {
+            observer.note(&not_counted(round, dropped, donor_name(cast, dropped.donor)));
+        }
         records.push(record(round, &stage, header_blob, &transcript, &partials));
         summaries.push(RoundSummary {
             round,
@@ -181,8 +184,19 @@ fn missing(cast: &Cast, transcript: &RoundTranscript) -> Vec<String> {
 /// Whose enclaves say that a round led to something else, by name.
 fn disagree(cast: &Cast, carried: Option<&Carried>) -> Vec<String> {
     let others = carried.map_or(&[][..], |c| &c.others);
-    let name = |donor: &u16| cast.owners.iter().find(|o| o.donation().is_some_and(|(_, d)| d == *donor));
-    others.iter().filter_map(name).map(|o| o.party.name.clone()).collect()
+    others.iter().filter_map(|donor| donor_name(cast, *donor)).map(String::from).collect()
+}
+
+/// Who a donor is in the study.
+fn donor_name(cast: &Cast, donor: u16) -> Option<&str> {
+    let owner = cast.owners.iter().find(|o| o.donation().is_some_and(|(_, d)| d == donor));
+    owner.map(|o| o.party.name.as_str())
+}
+
+/// How it is said that a statement of an enclave did not count.
+fn not_counted(round: u32, dropped: &Dropped, participant: Option<&str>) -> String {
+    let who = participant.map(|name| format!(" ({name})")).unwrap_or_default();
+    format!("round {round}{who}: {dropped}; the others go on without it")
 }
 
 /// Whom the committee left out of the training, and why.
@@ -381,4 +395,23 @@ pub(super) fn evaluate(cast: &mut Cast, trained: &Trained) -> Result<Evaluated, 
         }
     }
     Ok(evaluated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use histone_protocol::agreement::Invalid;
+
+    #[test]
+    fn a_note_says_whose_statement_did_not_count_and_why() {
+        let dropped = Dropped { donor: 3, why: Invalid::Signature };
+        assert_eq!(
+            not_counted(2, &dropped, Some("ward")),
+            "round 2 (ward): a statement of donor 3 counts for nothing: it is not signed by its enclave for this round, header and \
+             survivors; the others go on without it"
+        );
+        // Who is in no sum of the study has no name there.
+        let stranger = Dropped { donor: 9, why: Invalid::Stranger };
+        assert!(not_counted(2, &stranger, None).starts_with("round 2: a statement of donor 9"));
+    }
 }

@@ -135,7 +135,7 @@ impl Cast {
         header: &RoundHeader,
         statements: Vec<StateStatement>,
     ) -> Carried {
-        let (carried, _) = self.trainer.agree(header, statements, &self.world).await.unwrap();
+        let carried = self.trainer.agree(header, statements, &self.world).await.unwrap().carried;
         led.go_on(&carried);
         carried
     }

@@ -1,8 +1,9 @@
 //! Enclaves that say something else of a round, and statements that are not theirs.
 
 use histone_compliance::verify::Outcome;
+use histone_node::error::NodeError;
 use histone_protocol::B256;
-use histone_protocol::agreement::StateStatement;
+use histone_protocol::agreement::{Agreement, Dropped, Invalid, StateStatement};
 use histone_protocol::disclosure::Release;
 
 use crate::cast::{Cast, PRICE, refused};
@@ -47,22 +48,7 @@ async fn the_majority_decides_and_who_disagrees_is_named() {
         let honest = cast.said(&transcript, &[0, 1]).await;
         let lie = cast.lie(key, &header, *liar, OTHER).await;
         if led.rounds == 0 {
-            // What another key has signed, or says in another's name, is nobody's statement; who is not in the sum has none.
-            let stolen = StateStatement { donor: *liar, ..honest[0].clone() };
-            let stranger = cast.lie(key, &header, 9, OTHER).await;
-            let forged = cast.lie(key, &header, 1, OTHER).await;
-            for (statement, why) in [
-                (stolen, "the statement of donor 3 is not signed by its enclave for this round"),
-                (stranger, "donor 9 has a statement in the agreement and is not in the sum"),
-            ] {
-                let statements = [&honest[..], &[statement]].concat();
-                refused(cast.trainer.agree(&header, statements, &world).await, why);
-            }
-            refused(
-                cast.trainer.agree(&header, vec![forged, honest[1].clone()], &world).await,
-                "the statement of donor 1 is not signed by its enclave for this round",
-            );
-            // And one of three is no majority, whoever is silent.
+            // One of three is no majority, whoever is silent.
             let error = cast.trainer.agree(&header, vec![honest[0].clone(), lie.clone()], &world).await;
             refused(
                 error,
@@ -147,4 +133,80 @@ async fn an_enclave_that_disagrees_stops() {
         cast.owners[0].contribute(&next, &world).await,
         "the round header does not belong to this state of the training: it follows another state",
     );
+}
+
+/// What does not count is left out and named, and the round goes on; the document holds what counts alone.
+#[tokio::test]
+async fn a_broken_owner_stops_nobody() {
+    let mut cast = Cast::new(1).await;
+    let world = cast.world.clone();
+    let (mut led, broken) = with_broken(&mut cast, 2).await;
+    let (key, liar) = &broken[0];
+    let mut earlier: Option<StateStatement> = None;
+    while led.asked.is_some() {
+        let header = cast.open_sealed(&mut led).await;
+        for owner in &mut cast.owners[..2] {
+            owner.contribute(&header, &world).await.unwrap();
+        }
+        cast.answer_broken(key, &header, *liar).await;
+        cast.close(&header, 3).await;
+        let partials = cast.open_sum(&header).await;
+        let transcript = histone_node::committee::transcript(&header, &partials, &world).await.unwrap();
+        let honest = cast.said(&transcript, &[0, 1]).await;
+        let lie = cast.lie(key, &header, *liar, OTHER).await;
+        let by = |why| Dropped { donor: *liar, why };
+        let (sent, expected, disagrees) = match led.rounds {
+            // Another's word, and one of nobody in the sum.
+            0 => {
+                let stolen = StateStatement { donor: *liar, ..honest[0].clone() };
+                let stranger = cast.lie(key, &header, 9, OTHER).await;
+                let dropped = vec![by(Invalid::Signature), Dropped { donor: 9, why: Invalid::Stranger }];
+                (vec![stolen, stranger], dropped, false)
+            }
+            // In another's name, and something else than was signed. Its own word is another state, which counts as that.
+            1 => {
+                let forged = cast.lie(key, &header, 1, OTHER).await;
+                let altered = StateStatement { next: B256::repeat_byte(8), ..lie.clone() };
+                let dropped = vec![Dropped { donor: 1, why: Invalid::Signature }, by(Invalid::Signature)];
+                (vec![forged, altered, lie.clone()], dropped, true)
+            }
+            // Of an earlier round, and the same again.
+            2 => {
+                let sent = vec![earlier.take().unwrap(), lie.clone(), lie.clone()];
+                (sent, vec![by(Invalid::Signature), by(Invalid::Again)], true)
+            }
+            // Two things at once.
+            _ => {
+                let other = cast.lie(key, &header, *liar, (honest[0].state, honest[0].next)).await;
+                (vec![lie.clone(), other], vec![by(Invalid::Contradicts)], false)
+            }
+        };
+        if led.rounds == 0 {
+            // With one that counts it is too few, and both are said.
+            let too_few = [&sent[..], &honest[..1]].concat();
+            let error = cast.trainer.agree(&header, too_few, &world).await.unwrap_err();
+            let NodeError::NotCarried { model, round: 1, dropped, .. } = &error else { panic!("{error}") };
+            assert_eq!((*model, dropped), (led.id(), &expected));
+            let error = histone_protocol::with_causes(&error);
+            assert!(
+                error.contains(&format!(
+                    "round 1 of model {} is not carried; a statement of donor 3 counts for nothing",
+                    led.id()
+                )) && error.contains("1 of the 3 enclaves in the sum say the same"),
+                "{error}"
+            );
+        }
+        let agreed = cast.trainer.agree(&header, [&sent[..], &honest].concat(), &world).await.unwrap();
+        assert_eq!(agreed.dropped, expected);
+        let others: &[u16] = if disagrees { &[*liar] } else { &[] };
+        assert_eq!((&agreed.carried.signers[..], &agreed.carried.others[..]), (&[1, 2][..], others));
+        let document = Agreement::from_bytes(&world.blobs.get(agreed.document).unwrap()).unwrap();
+        assert_eq!(document.statements.len(), 2 + others.len());
+        led.go_on(&agreed.carried);
+        earlier = Some(lie);
+    }
+    assert_eq!(led.rounds, 4);
+    cast.trainer.finish(led.id(), led.names.0, &world).await.unwrap();
+    cast.owners[1].release_model(&world).unwrap();
+    histone_node::recompute::check(led.id(), &world).await.unwrap();
 }
