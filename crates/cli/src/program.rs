@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use histone_enclave::manifest::Field;
+use histone_enclave::manifest::{FactBits, Field};
 use histone_enclave::method::{HostedMethod, LocalStep, LocalTraining};
 use histone_enclave::program::Program;
 use histone_genome::table::{Limits as TableLimits, RawTable};
@@ -130,6 +130,9 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
             },
             "manifest": program.manifest(),
             "report_bits": program.manifest().map(|m| m.report_bits()),
+            "fact_bits": program.manifest().map(|m| json!({
+                "public_model": fact_bits(m.fact_bits(true)), "other_model": fact_bits(m.fact_bits(false)),
+            })),
             "measurement": hex(program.measurement()),
             "module_sha256": hex(program.wasm_hash()),
         });
@@ -190,13 +193,34 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
         });
         writeln!(out, "{}", table(&["field", "decimals", "range", "", "what it is"], rows))?;
     }
+    if !m.facts.is_empty() {
+        writeln!(out, "\nwhat is said of a training with sealed sums")?;
+        let rows = m.facts.iter().map(|f| {
+            let whose = if f.public_model { "public" } else { "" };
+            vec![f.fact.clone(), f.holds(), whose.into(), f.says.clone()]
+        });
+        writeln!(out, "{}", table(&["fact", "holds", "model", "what it is"], rows))?;
+    }
     writeln!(out, "\nwith each report a site tells {} bits of its rows at the most", m.report_bits())?;
+    for (of, public) in [("that everybody gets", true), ("that is not for everybody", false)] {
+        let (fixed, feature, level) = m.fact_bits(public).whole();
+        writeln!(
+            out,
+            "beside a model of sealed sums {of} its facts tell {fixed} bits at the most, and {feature} for each feature and {level} for each level of a category"
+        )?;
+    }
     writeln!(
         out,
         "models are applied by the program `{}`; at most {} rounds",
         m.answer.program, m.limits.rounds
     )?;
     Ok(true)
+}
+
+/// How much facts tell, as JSON.
+fn fact_bits(bits: FactBits) -> Value {
+    let (fixed, feature, level) = bits.whole();
+    json!({ "fixed": fixed, "each_feature": feature, "each_level": level })
 }
 
 /// A default as people read it: a whole number without a point.

@@ -7,7 +7,7 @@ mod facts;
 use histone_program_sdk::config::{Config, Kind, Outcome};
 use serde::{Deserialize, Serialize};
 
-pub use self::facts::{DeclaredFact, declared};
+pub use self::facts::{DeclaredCell, DeclaredFact, FactBits, Names, Rows, Shape, When};
 use crate::program::Limits;
 
 /// What a method says of itself.
@@ -32,7 +32,7 @@ pub struct Manifest {
     pub config: Vec<Setting>,
     /// What a site says of itself with the finished model.
     pub report: Vec<Field>,
-    /// What may be said of a sealed training whose model is not for everybody.
+    /// What may be said of a sealed training.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<DeclaredFact>,
     /// How its models are applied.
@@ -305,7 +305,7 @@ impl Manifest {
             }
             s.number(s.default).map_err(|what| ManifestError::Wrong { place, what })?;
         }
-        facts::check(&self.facts)?;
+        facts::check(&self.facts, |name| self.config.iter().any(|s| s.name == name))?;
         for (place, fields) in [("report", &self.report), ("answer.fields", &self.answer.fields)] {
             if fields.len() > MAX_FIELDS {
                 return wrong(place, format!("it has {} fields; at most {MAX_FIELDS} leave", fields.len()));

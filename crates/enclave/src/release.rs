@@ -1,14 +1,14 @@
 //! What is released of a sealed training: one document, once.
 
+use histone_federation::BoxError;
 use histone_federation::training::{Finished, Names};
-use histone_federation::{BoxError, precision};
-use histone_program_sdk::method::{Cell, Fact};
+use histone_program_sdk::method::Fact;
 use histone_program_sdk::wire;
 use histone_program_sdk::wire::Wire;
 use histone_protocol::B256;
 use histone_protocol::hash::blob_hash;
 
-use crate::manifest::{Manifest, declared};
+use crate::manifest::Manifest;
 use crate::method::Step;
 
 wire! {
@@ -53,30 +53,17 @@ impl Released {
     }
 }
 
-/// What is released of a finished training, with the blob of the model: as it is, or under its key. Every enclave that followed the
+/// What is released of a finished training: the facts that its manifest declares, with the blob of the model: as it is, or under its key. Every enclave that followed the
 /// training gives the same bytes, so that nothing is lost with one of them.
 pub fn released(finished: &Finished, manifest: &Manifest) -> (Released, Vec<u8>) {
-    match &finished.key {
-        None => {
-            let model = finished.model.to_bytes();
-            (Released { model: blob_hash(&model), facts: on_grid(&finished.facts) }, model)
-        }
-        Some(key) => {
-            let model = key.seal(&finished.model);
-            (Released { model: blob_hash(&model), facts: declared(&manifest.facts, &finished.facts) }, model)
-        }
-    }
-}
-
-/// Facts of a public model, with as many digits as the model has.
-fn on_grid(facts: &[Fact]) -> Vec<Fact> {
-    let mut facts = facts.to_vec();
-    for cell in facts.iter_mut().flat_map(|fact| fact.rows.iter_mut().flatten()) {
-        if let Cell::Number { value } = cell {
-            *value = precision::rounded(*value);
-        }
-    }
-    facts
+    // The configuration of a model is that of its plan, whatever its method says.
+    let config = &finished.model.config;
+    let facts = manifest.declared(&finished.facts, finished.key.is_none(), config);
+    let model = match &finished.key {
+        None => finished.model.to_bytes(),
+        Some(key) => key.seal(&finished.model),
+    };
+    (Released { model: blob_hash(&model), facts }, model)
 }
 
 /// How the ledger names what a sealed round led to.

@@ -21,6 +21,11 @@ const INFINITE: u64 = 0x7ff << STORED;
 /// The nearest number with [`SIGNIFICANT_BITS`] significant binary digits, ties to the one whose last digit is 0. What would become
 /// infinite is the largest that is finite; -0 is 0, and there is one NaN.
 pub fn rounded(v: f64) -> f64 {
+    rounded_to(v, SIGNIFICANT_BITS)
+}
+
+/// The same with another number of significant binary digits.
+pub fn rounded_to(v: f64, significant: u32) -> f64 {
     let sign = v.to_bits() & (1 << 63);
     let magnitude = v.to_bits() ^ sign;
     match magnitude {
@@ -35,7 +40,7 @@ pub fn rounded(v: f64) -> f64 {
         0 => u64::BITS - magnitude.leading_zeros(),
         _ => f64::MANTISSA_DIGITS,
     };
-    let Some(dropped) = digits.checked_sub(SIGNIFICANT_BITS).filter(|dropped| *dropped > 0) else { return v };
+    let Some(dropped) = digits.checked_sub(significant).filter(|dropped| *dropped > 0) else { return v };
     let unit = 1_u64 << dropped;
     let odd = magnitude >> dropped & 1;
     // A carry out of the digits goes into the exponent, which is the next power of two.

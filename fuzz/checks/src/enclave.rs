@@ -9,7 +9,7 @@ use histone_protocol::{Address, B256};
 /// A manifest that is read is read again from what it is written as.
 pub fn manifest(bytes: &[u8]) -> bool {
     let Ok(manifest) = Manifest::read(bytes) else { return false };
-    let _ = manifest.report_bits();
+    let _ = (manifest.report_bits(), manifest.fact_bits(true), manifest.fact_bits(false));
     let written = serde_json::to_vec(&manifest).expect("a manifest is plain data");
     // Longer names of the same characters can take it beyond the size of a manifest.
     match Manifest::read(&written) {

@@ -31,12 +31,20 @@ fn methods_of_the_product_are_shown_as_an_auditor_reads_them() {
         "Logistic regression",
         "ridge",
         "own_auc",
+        "10 columns, a row for each of the terms",
+        "yes or no",
+        "beside a model of sealed sums that everybody gets its facts tell",
+        "and 0 for each feature and 0 for each level of a category",
     ] {
         assert!(out.contains(part), "{part}: {out}");
     }
     let (ok, out, _) = run(&["program", "check", "linear", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert!(ok && json["manifest"]["name"] == "linear" && json["limits"]["memory_bytes"] == 1 << 30);
+    let (public, other) = (&json["fact_bits"]["public_model"], &json["fact_bits"]["other_model"]);
+    // Six numbers of 32 bits, and whether the term is there and at the bound.
+    assert!(public["each_level"] == 6 * 32 + 3 && other["each_level"] == 0, "{public} {other}");
+    assert!(public["fixed"].as_u64() > other["fixed"].as_u64(), "{public} {other}");
     let (ok, _, err) = run(&["program", "check", "nothing"]);
     assert!(!ok && err.contains("neither a file that can be read nor a method"), "{err}");
     let (ok, _, err) = run(&["program", "check", "README.md"]);

@@ -5,6 +5,7 @@
 mod admission;
 mod agenda;
 mod attacks;
+mod facts;
 mod heart;
 mod limits;
 mod methods;
