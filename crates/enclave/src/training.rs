@@ -6,6 +6,7 @@
 //! believes ([`crate::cohort`]) together, and to the committee of the ledger and no other. A sum counts only as its members
 //! posted it. What was answered once for one version of a dataset is not answered for another one ([`AnsweredVersions`]).
 
+mod again;
 mod host;
 mod made;
 mod sealed;
@@ -39,6 +40,7 @@ use histone_protocol::record::{LedgerId, Signed};
 use histone_protocol::report::{NamedValue, SiteEvaluation};
 use histone_protocol::{Address, B256, U256};
 
+pub use self::again::KeptUpdate;
 pub use self::host::{HostEnclave, Hosted};
 use self::made::Made;
 pub use self::made::{MODEL_KEY_INFO, PARTICIPANT_KEY_INFO, QueryPeer, model_key_aad, participant_key_aad};
@@ -269,21 +271,32 @@ impl TrainingEnclave {
             return Err(EnclaveError::Request("the enclave was started for another model or plan"));
         }
         let method = HostedMethod::new(instance.program().clone())?;
-        let (asked, plan_programs, model_release) = (plan.hash(), plan.programs, plan.disclosure.model);
-        let plan_hash = asked;
-        let plan = plan_of(plan, &method).map_err(EnclaveError::Config)?;
-        let taken = take(&instance, asked, &plan, model_id, (dataset, donation), ledger).await?;
+        let computation = plan_of(plan, &method).map_err(EnclaveError::Config)?;
+        let taken = take(&instance, plan.hash(), &computation, model_id, (dataset, donation), ledger).await?;
         let Taken { blocks, root, versions, donation } = taken;
+        let opened = Opened { blocks, lineage: dataset.id, root, versions };
+        let of = (model_id, deployment.id());
+        Ok((Self::begin(instance, method, (plan, computation), of, opened, policy)?, donation))
+    }
+
+    /// The state before the first round.
+    fn begin(
+        instance: Instance,
+        method: HostedMethod,
+        (document, plan): (&PlanDocument, Plan),
+        (model_id, ledger): (u64, LedgerId),
+        Opened { blocks, lineage, root, versions }: Opened,
+        policy: CohortPolicy,
+    ) -> Result<Self, EnclaveError> {
         let version = version(root, &plan.config);
         let progress = Progress::Running(Box::new(Training::start(method.clone(), plan)?));
-        let ledger = deployment.id();
-        let enclave = Self {
+        Ok(Self {
             instance,
             ledger,
             method,
             model_id,
             blocks,
-            lineage: dataset.id,
+            lineage,
             root,
             version,
             versions,
@@ -295,11 +308,10 @@ impl TrainingEnclave {
             donor: None,
             last_donors: Vec::new(),
             said: None,
-            plan: plan_hash,
-            plan_programs,
-            model_release,
-        };
-        Ok((enclave, donation))
+            plan: document.hash(),
+            plan_programs: document.programs,
+            model_release: document.disclosure.model,
+        })
     }
 
     /// The running enclave.
@@ -566,6 +578,16 @@ impl TrainingEnclave {
         let of = (self.ledger, self.model_id, donor);
         evaluation(&self.instance, &self.method, (finished, last_state), of, &self.blocks)
     }
+}
+
+/// A dataset as an enclave holds it.
+struct Opened {
+    /// The rows as the method reads them.
+    blocks: Vec<Arc<[u8]>>,
+    lineage: B256,
+    root: B256,
+    /// How many versions the owner's policy lets be answered.
+    versions: u32,
 }
 
 /// A dataset that an enclave has taken in.

@@ -1,5 +1,6 @@
 //! A data owner: an institution whose table never leaves but encrypted to an enclave it has checked.
 
+mod again;
 mod donating;
 mod sealed;
 
@@ -62,8 +63,22 @@ struct Encrypted {
     keys: KeyBundle,
     ciphertext: Vec<u8>,
     root: B256,
+    /// What its files are named by.
+    name: B256,
     /// Its files in the owner's directory, without their ending.
     file: String,
+}
+
+impl Schema {
+    fn of(table: &Table) -> Self {
+        // A table has fewer than 2^32 rows.
+        Self { columns: table.columns().to_vec(), rows: table.rows() as u32 }
+    }
+}
+
+/// The files of a version of the table, without their ending.
+fn dataset_file(name: B256) -> String {
+    format!("dataset-{name:x}")
 }
 
 /// A data owner's node.
@@ -515,18 +530,13 @@ fn encrypt(party: &Party, table: &Table) -> Result<Encrypted, NodeError> {
     let plain = Zeroizing::new(table.encode());
     // The name tells nobody anything about the table: it derives from the root secret as well.
     let name = B256::from(*party.root().derive("dataset", &[&plain]));
-    let file = format!("dataset-{name:x}");
+    let file = dataset_file(name);
     // Drawn and not derived from the root: to destroy it is to erase this version.
     let keys = KeyBundle::from_bytes(&*party.draw(&format!("{file}.key"))?);
     let ciphertext = keys.data.encrypt(&plain);
     let root = dataset_root(&keys.salt, table.leaves());
     party.keep(&format!("{file}.sealed"), &ciphertext)?;
-    let schema = Schema {
-        columns: table.columns().to_vec(),
-        // A table has fewer than 2^32 rows.
-        rows: table.rows() as u32,
-    };
-    Ok(Encrypted { schema, keys, ciphertext, root, file })
+    Ok(Encrypted { schema: Schema::of(table), keys, ciphertext, root, name, file })
 }
 
 /// The published documents that allow the donation of a dataset to a model.

@@ -59,6 +59,8 @@ impl Owner {
         let admitted =
             TrainingEnclave::admit(instance, &plan, model_id, &sealed, terms, policy, &world.ledger).await;
         let (enclave, donation) = self.fitting(admitted)?;
+        // Before the ledger has the donation: from then on the enclave is owed.
+        self.keep_released(signer, &sealed)?;
         self.register_donation(model_id, signer, donation, Place::Own(Box::new(enclave)), world).await
     }
 

@@ -77,7 +77,8 @@ impl Owner {
             return Err(NodeError::Message(format!("`{}` takes part in no model", self.party.name)));
         };
         let mut memory = Memory(&self.party);
-        Ok(p.enclave()?.open_sum(transcript, &mut memory, &world.ledger).await?)
+        let said = p.enclave()?.open_sum(transcript, &mut memory, &world.ledger).await?;
+        said.map(|said| self.said_first(&transcript.header, said)).transpose()
     }
 
     /// Publishes what the enclave releases of the finished training: the document and the model, as the plan lets it go. Gives

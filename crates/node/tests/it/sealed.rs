@@ -7,6 +7,7 @@ mod handing;
 mod honest;
 mod leaves;
 mod majority;
+mod restarted;
 mod transcripts;
 mod withholding;
 
