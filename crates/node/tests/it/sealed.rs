@@ -5,6 +5,7 @@ mod catching_up;
 mod committee;
 mod handing;
 mod honest;
+mod judging;
 mod leaves;
 mod majority;
 mod restarted;
