@@ -87,7 +87,7 @@ impl Cast {
     }
 
     /// The process of the enclave ends, and it is started again.
-    pub async fn again(&self, id: u64, host: Host) -> Host {
+    pub async fn again_host(&self, id: u64, host: Host) -> Host {
         let signer = signer(&host);
         drop(host);
         let program = self.loaded.method.program().clone();

@@ -71,5 +71,8 @@ pub async fn trainings_in_one_enclave(stall: &Stall) {
     for donorIndex in [1, 2] {
         let due = s.read(K, Market::owedDonorCall { modelId, donorIndex }).await;
         assert_eq!(due, U256::from(INSTANT));
+        s.send(&k.stranger, K, Market::claimDonorCall { modelId, donorIndex }).await;
     }
+    s.send(&k.trainer, K, Market::abortTrainingCall { modelId: id(other) }).await;
+    s.send(&k.trainer, K, Market::claimCall {}).await;
 }

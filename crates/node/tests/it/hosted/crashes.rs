@@ -24,28 +24,28 @@ async fn a_process_ends_after_each_step() {
 
     let (paper, id) = cast.propose_hosted(&plan).await;
     let host = cast.host(id).await;
-    let mut host = cast.again(id, host).await;
+    let mut host = cast.again_host(id, host).await;
     let datasets = |n: usize| format!(" model {id}, {n} datasets");
     for owner in 0..3 {
         let donor = cast.bring_to(owner, (paper, id), &mut host).await.unwrap();
         assert_eq!(usize::from(donor), owner + 1);
-        host = cast.again(id, host).await;
+        host = cast.again_host(id, host).await;
         assert!(format!("{host:?}").contains(&datasets(owner + 1)), "{host:?}");
     }
     cast.trainer.start(id, &world).await.unwrap();
-    let mut host = cast.again(id, host).await;
+    let mut host = cast.again_host(id, host).await;
     let said = cast.make(&mut host).await;
     assert_eq!(used(&said), [1, 2, 3]);
 
     // What it has told may be lost with the process: it owes to tell it again, in the same bytes.
-    let mut host = cast.again(id, host).await;
+    let mut host = cast.again_host(id, host).await;
     assert!(format!("{host:?}").contains(&datasets(0)), "{host:?}");
     assert_eq!(cast.owes(&host).await, [HostDuty::Train { model: id }]);
     let again = cast.make(&mut host).await;
     assert_eq!(bytes(&again), bytes(&said));
     cast.trainer.finish_hosted(&again, &world).await.unwrap();
 
-    let mut host = cast.again(id, host).await;
+    let mut host = cast.again_host(id, host).await;
     assert_eq!(cast.owes(&host).await, [HostDuty::Release { model: id }]);
     let out = cast.released(&mut host).await;
     assert_eq!(out.2.len(), 3);
@@ -53,7 +53,7 @@ async fn a_process_ends_after_each_step() {
     let key = host.enclave.share_model(to, &world.ledger).await.unwrap();
     let (name, blob) = (says(&said).model_hash.unwrap(), world.blobs.get(out.1).unwrap());
     assert!(receive(&cast.owners[0].party, id, name, &key, &blob).unwrap() == quiet);
-    let mut host = cast.again(id, host).await;
+    let mut host = cast.again_host(id, host).await;
     assert_eq!(cast.released(&mut host).await, out);
     assert_eq!(host.enclave.share_model(to, &world.ledger).await.unwrap(), key);
     let again = host.enclave.train(&world.evidence(), &world.ledger).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_process_ends_between_data_and_donation() {
     let consent = cast.consent(0, id).await;
     let terms = histone_enclave::training::DonationTerms { payee: cast.owners[0].account(), consent };
     host.enclave.admit(&sealed, terms, &world.ledger).await.unwrap();
-    let mut host = cast.again(id, host).await;
+    let mut host = cast.again_host(id, host).await;
     for owner in 0..2 {
         cast.bring_to(owner, (paper, id), &mut host).await.unwrap();
     }

@@ -132,7 +132,7 @@ async fn a_restored_directory_trains_nothing_once_the_market_has_the_model() {
     // As long as the market has nothing, it makes the same again, and destroys it again.
     put_back(&dir, &copy);
     assert_eq!(cast.kept_data().len(), 2);
-    let mut host = cast.again(id, host).await;
+    let mut host = cast.again_host(id, host).await;
     assert!(format!("{host:?}").contains(" 2 datasets"), "{host:?}");
     let again = cast.make(&mut host).await;
     assert_eq!(bytes(&again), bytes(&said));
@@ -141,12 +141,12 @@ async fn a_restored_directory_trains_nothing_once_the_market_has_the_model() {
     for (name, bytes) in copy.iter().filter(|(name, _)| name.starts_with("data-")) {
         fs::write(dir.join(name), bytes).unwrap();
     }
-    let mut host = cast.again(id, host).await;
+    let mut host = cast.again_host(id, host).await;
     assert!(cast.kept_data().is_empty() && format!("{host:?}").contains(" 0 datasets"), "{host:?}");
     cast.sell(&mut host, &said).await;
 
     put_back(&dir, &copy);
-    let mut host = cast.again(id, host).await;
+    let mut host = cast.again_host(id, host).await;
     assert!(cast.kept_data().is_empty() && format!("{host:?}").contains(" 0 datasets"), "{host:?}");
     assert_eq!(cast.found(), [""; 0]);
     refused(host.enclave.train(&world.evidence(), &world.ledger).await, "has not started, or is over");

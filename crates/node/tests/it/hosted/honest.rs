@@ -135,14 +135,14 @@ async fn nothing_leaves_before_the_market_has_the_model() {
         // Neither by the way of a model with rounds, which has none.
         refused(cast.trainer.finish(id, name, &world).await, "NotFinal");
         // What the process keeps of its duties does not matter: after a restart it says the same.
-        let host = cast.again(id, host).await;
+        let host = cast.again_host(id, host).await;
         refuses(&host, none_yet).await;
         // Given up, it never leaves, and the whole deposit is the trainer's again.
         cast.trainer.abort(id, &world).await.unwrap();
         refuses(&host, none_yet).await;
         assert_eq!(cast.owed_trainer().await, 2 * PRICE);
         refused(cast.trainer.finish_hosted(&said, &world).await, "WrongState");
-        let mut host = cast.again(id, host).await;
+        let mut host = cast.again_host(id, host).await;
         assert!(cast.perform(&mut host).await.is_empty());
         refuses(&host, none_yet).await;
         let call = Market::standingCall { modelId: U256::from(id) };

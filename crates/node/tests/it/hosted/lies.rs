@@ -331,7 +331,7 @@ async fn to_read_the_data_of_another_model_on_the_same_machine() {
     assert_eq!(used(&said), [1, 2, 3]);
     let left = cast.kept_data();
     assert!(left.len() == 2 && left.iter().all(|name| name.contains(&format!("{b:x}"))), "{left:?}");
-    let mut second = cast.again(two, second).await;
+    let mut second = cast.again_host(two, second).await;
     let said = cast.make(&mut second).await;
     assert_eq!((used(&said), says(&said).destroyed.len()), (vec![1, 2], 2));
 }

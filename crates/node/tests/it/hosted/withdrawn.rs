@@ -151,7 +151,7 @@ async fn to_stop_the_training_with_a_version_that_was_not_donated() {
     }
     assert_eq!(cast.kept_data().len(), 5);
     cast.trainer.start(id, &world).await.unwrap();
-    let mut host = cast.again(id, host).await;
+    let mut host = cast.again_host(id, host).await;
     let said = cast.make(&mut host).await;
     assert_eq!(says(&said).donors.iter().map(|d| d.root).collect::<Vec<_>>(), roots);
     assert_eq!(says(&said).destroyed, cast.datasets(0..3));
