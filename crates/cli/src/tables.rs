@@ -189,6 +189,18 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
         if r.hosted.is_some() { ", but the enclave that had them" } else { "" }
     )?;
 
+    if let Some(m) = &r.membership {
+        writeln!(
+            out,
+            "Membership by a threshold on the loss of the released model: area under the curve {:.3} (0.5 is chance), {:.1} % of {} rows that \
+             it was trained on found at 1 % of {} held-out rows; docs/attacks.md has a stronger test, with shadow models",
+            m.auc,
+            m.tpr_at_1_percent * 100.0,
+            m.rows,
+            m.held_out
+        )?;
+    }
+
     for l in &r.left_out {
         writeln!(
             out,

@@ -358,6 +358,11 @@ impl HostedAnswer {
         }
     }
 
+    /// What the method says of itself, and of what is answered.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     /// The answer to a row: a value for each field of the manifest.
     pub fn answer(&self, model: &Model, row: &[f64]) -> Result<Vec<Option<f64>>, MethodError> {
         self.answer_for_owner(model, row).map_err(|_| MethodError::Withheld {

@@ -12,6 +12,7 @@
 mod course;
 mod gas;
 mod hosted;
+mod membership;
 mod outcome;
 pub mod place;
 mod pooled;
@@ -35,8 +36,8 @@ use crate::party::Entropy;
 use crate::study::Study;
 pub use gas::FUNDED;
 pub use outcome::{
-    Balance, ChainSummary, Declined, DisclosureSummary, HostedSummary, QueryOutcome, Refusal, RoundSummary,
-    RunResult, SiteReport, Validation,
+    Balance, ChainSummary, Declined, DisclosureSummary, HostedSummary, Membership, QueryOutcome, Refusal,
+    RoundSummary, RunResult, SiteReport, Validation,
 };
 pub use place::Network;
 use place::{End, Node, Place};
@@ -173,8 +174,9 @@ async fn go(
     cast.stage.mark(step(observer))?;
     let recruited = recruiting::recruit(study, &mut cast, observer).await?;
     cast.stage.mark(step(observer))?;
-    let pooling = pooled::Pooling::start(study, &cast, &recruited)?;
+    let mut pooling = pooled::Pooling::start(study, &cast, &recruited)?;
     let trained = training::train(study, options, &mut cast, &recruited, observer).await?;
+    pooling.measure(&cast, &trained)?;
     cast.stage.mark(step(observer))?;
     let evaluated = training::evaluate(&mut cast, &trained)?;
     cast.stage.mark(step(observer))?;

@@ -85,6 +85,11 @@ fn the_money_sums_and_what_must_be_refused_is_refused() {
     let converged = result["facts"].as_array().unwrap().iter().find(|f| f["name"] == "converged").unwrap();
     assert_eq!(converged["rows"][0][0], "yes");
     assert!(result["model"]["largest_difference_to_pooled"].as_f64().unwrap() < 1e-9);
+    let membership = &result["membership"];
+    // Of 560 rows a fifth is held out. A penalized model of thirty features knows none of them by heart.
+    assert_eq!((&membership["rows"], &membership["held_out"]), (&448.into(), &112.into()));
+    let figure = |name: &str| membership[name].as_f64().unwrap();
+    assert!((0.4..0.6).contains(&figure("auc")) && figure("tpr_at_1_percent") < 0.1, "{membership}");
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct RunResult {
     pub legend: Vec<(String, String)>,
     /// The trained model.
     pub model: ModelSummary,
+    /// How well membership shows in the model; none where it was not released, or no rows of a yes/no outcome were held out.
+    pub membership: Option<Membership>,
     /// Rounds of training.
     pub rounds: Vec<RoundSummary>,
     /// The one enclave that had all data; none where each participant had its own.
@@ -167,6 +169,19 @@ pub struct ModelSummary {
     pub features: Vec<String>,
     /// Largest difference of a number of it to the pooled model, relative to the larger of 1 and the number; none of a sealed model.
     pub largest_difference_to_pooled: Option<f64>,
+}
+
+/// How well the loss of a row tells whether a released model was trained on it; computed by the runner of the study from the files.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Membership {
+    /// Area under the curve of "the loss is small" as a test of membership; 0.5 is chance.
+    pub auc: f64,
+    /// Share of the trained rows that it finds where it takes one in a hundred of the held-out rows for one of them.
+    pub tpr_at_1_percent: f64,
+    /// Rows that were looked at of those that were trained on.
+    pub rows: usize,
+    /// Of those that were held out.
+    pub held_out: usize,
 }
 
 /// A round of training.

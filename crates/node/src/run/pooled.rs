@@ -1,17 +1,20 @@
 //! The comparison that only the runner of a study can make: the same training over the rows of all donors in one place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use histone_enclave::method::{HostedMethod, LocalStep, LocalTraining};
+use histone_enclave::method::{HostedAnswer, HostedMethod, LocalStep, LocalTraining};
 use histone_enclave::reading::rows_of;
 use histone_program_sdk::config::Config;
 use histone_program_sdk::model::Model;
 use histone_protocol::report::NamedValue;
 
+use super::membership::{Measuring, Parts, without};
+use super::outcome::Membership;
 use super::recruiting::Recruited;
 use super::setup::Cast;
+use super::training::Trained;
 use crate::error::NodeError;
 use crate::study::Study;
 
@@ -23,6 +26,8 @@ pub(super) struct Comparison {
     pub(super) sites: BTreeMap<String, Vec<Option<f64>>>,
     /// Largest difference of a number, relative to the larger of 1 and the number; none of a sealed model, which nobody can look at.
     pub(super) largest_difference: Option<f64>,
+    /// How well membership shows in the released model; none of a sealed one, or where no rows of a yes/no outcome were held out.
+    pub(super) membership: Option<Membership>,
 }
 
 /// Rows of each participant, in blocks.
@@ -37,33 +42,54 @@ struct Pooled {
 
 /// The training over all rows at work. It needs nothing of the ledger and nothing there needs it, so that it has a thread to
 /// itself while the parties train theirs.
-pub(super) struct Pooling(JoinHandle<Result<Pooled, NodeError>>);
+pub(super) struct Pooling {
+    at_work: JoinHandle<Result<Pooled, NodeError>>,
+    /// By participant, the rows that membership is looked for in.
+    parts: Vec<(String, Parts)>,
+    measuring: Option<Measuring>,
+}
 
 impl Pooling {
     /// Begins with the rows of everybody who has donated.
     pub(super) fn start(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Self, NodeError> {
         let (method, config) = (cast.loaded.method.clone(), recruited.plan.config.clone());
-        let mut rows = Rows::new();
+        let (mut rows, mut parts) = (Rows::new(), Vec::new());
         for (owner, participant) in cast.owners.iter().zip(&study.participants) {
             if owner.donation().is_some() {
                 let blocks = rows_of(&participant.table, &config).map_err(NodeError::Message)?;
+                parts.extend(Parts::of(&config, &blocks).map(|parts| (participant.name.clone(), parts)));
                 rows.insert(participant.name.clone(), blocks);
             }
         }
         let at_work = thread::Builder::new().name("pooled".into());
         let at_work = at_work.spawn(move || train(&method, &config, rows));
-        at_work.map(Self).map_err(|e| NodeError::Message(format!("no thread can be started: {e}")))
+        let at_work = at_work.map_err(|e| NodeError::Message(format!("no thread can be started: {e}")))?;
+        Ok(Self { at_work, parts, measuring: None })
+    }
+
+    /// Begins to look for members in the model, where it was released. Of whoever left, or was missing in a sum, nobody can say whether
+    /// the model was trained on its rows.
+    pub(super) fn measure(&mut self, cast: &Cast, trained: &Trained) -> Result<(), NodeError> {
+        let Some(model) = trained.model.clone() else { return Ok(()) };
+        let answer = HostedAnswer::new(cast.loaded.query.clone(), cast.loaded.method.manifest().clone());
+        let answer = answer.map_err(NodeError::round)?;
+        let mut gone: BTreeSet<&str> = trained.withdrawn.iter().map(|w| w.participant.as_str()).collect();
+        gone.extend(trained.struck.iter().map(|s| s.participant.as_str()));
+        gone.extend(trained.summaries.iter().flat_map(|x| &x.missing).map(String::as_str));
+        self.measuring = Some(Measuring::start(answer, model, without(&self.parts, &gone))?);
+        Ok(())
     }
 
     /// Waits for its end and compares.
     pub(super) fn compare(self, federated: Option<&Model>) -> Result<Comparison, NodeError> {
-        let ended = self.0.join();
+        let membership = self.measuring.map(Measuring::ended).transpose()?.flatten();
+        let ended = self.at_work.join();
         let Pooled { facts, sites, model } =
             ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let numbers =
             |model: &Model| -> Vec<f64> { model.arrays.iter().flat_map(|a| a.values.clone()).collect() };
         let Some(federated) = federated else {
-            return Ok(Comparison { facts, sites, largest_difference: None });
+            return Ok(Comparison { facts, sites, largest_difference: None, membership });
         };
         let (federated, pooled) = (numbers(federated), numbers(&model));
         // NaN stands where there is no number, in both.
@@ -75,7 +101,7 @@ impl Pooling {
         let same_shape = federated.len() == pooled.len();
         let largest = federated.iter().zip(&pooled).map(difference).fold(0.0, f64::max);
         let largest_difference = Some(if same_shape { largest } else { f64::MAX });
-        Ok(Comparison { facts, sites, largest_difference })
+        Ok(Comparison { facts, sites, largest_difference, membership })
     }
 }
 

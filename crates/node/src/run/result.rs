@@ -149,6 +149,7 @@ pub(super) fn assemble(
             features: recruited.plan.config.features.iter().map(|f| f.name.clone()).collect(),
             largest_difference_to_pooled: comparison.largest_difference,
         },
+        membership: comparison.membership,
         rounds: trained.summaries.clone(),
         hosted: trained.hosted.as_ref().map(|hosted| hosted.summary.clone()),
         validation: validated.reports,

@@ -252,6 +252,18 @@ pub const TABLE: &[Row] = &[
     ),
     row(
         "result.json",
+        &[
+            "membership",
+            "membership.auc",
+            "membership.tpr_at_1_percent",
+            "membership.rows",
+            "membership.held_out",
+        ],
+        Claimed,
+        "how well membership shows in the model needs the private rows; of a sealed model there is none, which is compared",
+    ),
+    row(
+        "result.json",
         &["sites[*].participant", "sites[*].fields[*].name", "sites[*].fields[*].value"],
         Recomputed,
         "the evaluations that the attested enclaves of the donors in the last sum signed",
