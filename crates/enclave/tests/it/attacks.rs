@@ -9,4 +9,5 @@ mod extraction;
 mod free;
 mod membership;
 mod sealed;
+mod sweeping;
 mod world;

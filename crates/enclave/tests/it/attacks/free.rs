@@ -16,7 +16,7 @@ use super::world::{
 };
 
 /// What a liar may send of gradient, curvature and loss.
-const MOST: f64 = (1_u64 << 48) as f64;
+pub const MOST: f64 = (1_u64 << 48) as f64;
 /// Weight of the divided column. From 10 on the method takes the classes for separated, and ends.
 const STEEP: f64 = 9.0;
 
@@ -261,7 +261,7 @@ fn one_liar_of_four_reads_rows_in_public_exact_sums() {
 }
 
 /// The same attack where the plan bounds steps and weights, as it does unless a study says otherwise: it never comes to where it
-/// wants to divide the rows.
+/// wants to divide the rows. One that was made for the bounds does (`sweeping`).
 #[test]
 fn bounds_of_steps_and_weights_end_it() {
     for seed in 1..=3 {
