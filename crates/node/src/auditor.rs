@@ -44,15 +44,27 @@ pub struct Files<'a> {
 }
 
 /// The same for a program of closed source, whose author has shown module and source to this auditor and to nobody else: its report
-/// is all that others have.
+/// is all that others have. Only a method may be so: whoever answers from its model has to be read by everybody.
 pub async fn audit_closed(
     auditor: &Party,
     about: (&str, ProgramKind, B256),
     files: Files<'_>,
     world: &World,
 ) -> Result<B256, NodeError> {
+    open_unless_method(about.0, about.1)?;
     audit_files(auditor, about, files, "re-measured, module and source were shown to the auditor only", world)
         .await
+}
+
+/// Refuses closed source for anything but a method.
+pub(crate) fn open_unless_method(name: &str, kind: ProgramKind) -> Result<(), NodeError> {
+    match kind {
+        ProgramKind::Training => Ok(()),
+        ProgramKind::Validation | ProgramKind::Query => Err(NodeError::Audit {
+            program: name.into(),
+            what: "only a method may be of closed source; publish its module and source".into(),
+        }),
+    }
 }
 
 async fn audit_files(
@@ -74,6 +86,9 @@ async fn audit_files(
     let measured = Program::published(wasm).map_err(|e| refuse(&e.to_string()))?;
     if B256::from(measured.measurement()) != measurement {
         return Err(refuse("the module measures differently than registered"));
+    }
+    if measured.kind() != kind || registered.kind != kind.code() {
+        return Err(refuse("the module is of another kind than it is called"));
     }
     let report = AuditReport {
         program: name.into(),

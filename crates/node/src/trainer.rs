@@ -18,7 +18,7 @@ use histone_protocol::program::ProgramKind;
 use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256, U256};
 
-use crate::auditor::Submission;
+use crate::auditor::{Submission, open_unless_method};
 use crate::committee::{enclaves, sealed_round, survivors, transcript};
 use crate::error::NodeError;
 use crate::party::Party;
@@ -379,6 +379,7 @@ impl Trainer {
         loaded: &Program,
         world: &World,
     ) -> Result<(), NodeError> {
+        open_unless_method(program.name, loaded.kind())?;
         world.blobs.put(&published(loaded))?;
         let call = Programs::registerCall {
             measurement: loaded.measurement().into(),

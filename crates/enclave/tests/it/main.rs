@@ -5,6 +5,7 @@
 mod admission;
 mod agenda;
 mod attacks;
+mod closed;
 mod facts;
 mod heart;
 mod limits;

@@ -75,6 +75,18 @@ impl Runner {
         Ok(waiting)
     }
 
+    /// The same enclave again whose process ended before it had its module.
+    pub async fn resume_waiting_host(
+        &self,
+        model_id: u64,
+        signer: Address,
+        world: &World,
+    ) -> Result<Waiting, NodeError> {
+        let plan = plan::of_model(model_id, world).await?;
+        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
+        self.party.resume_waiting(plan.programs.training, signer, init_data)
+    }
+
     /// Gives the enclave the module that was sealed to it, and keeps it: whoever is started again needs it again.
     pub async fn load_host(
         &self,
@@ -96,9 +108,7 @@ impl Runner {
         signer: Address,
         world: &World,
     ) -> Result<Host, NodeError> {
-        let plan = plan::of_model(model_id, world).await?;
-        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
-        let waiting = self.party.resume_waiting(plan.programs.training, signer, init_data)?;
+        let waiting = self.resume_waiting_host(model_id, signer, world).await?;
         let missing = || NodeError::Message(format!("the module of the enclave {signer} was not kept"));
         let sealed = self.party.recall(&module_file(signer))?.ok_or_else(missing)?;
         self.load_host(waiting, &sealed, model_id, world).await

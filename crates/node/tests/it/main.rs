@@ -6,6 +6,7 @@ mod attacks;
 #[path = "../../../ledger/tests/it/backend.rs"]
 mod backend;
 mod cast;
+mod closed;
 mod examples;
 mod forged;
 mod hosted;

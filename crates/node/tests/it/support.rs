@@ -16,7 +16,7 @@ use histone_protocol::keys::SigningKey;
 use histone_protocol::record::{Record, Signed};
 use histone_protocol::{Address, B256};
 
-struct Silent;
+pub struct Silent;
 
 impl Observer for Silent {
     fn step(&mut self, _: usize, _: usize, _: &str) {}
@@ -71,7 +71,8 @@ fn original(at: At) -> &'static Path {
 /// A copy of the run, with every key that its parties had.
 pub struct Copy {
     _dir: tempfile::TempDir,
-    at: At,
+    /// Where it was copied from.
+    original: PathBuf,
     pub folder: Folder,
 }
 
@@ -90,14 +91,19 @@ fn copy(from: &Path, to: &Path) {
 
 impl Copy {
     pub fn new() -> Self {
-        Self::of(At::EachOwner)
+        Self::from(original(At::EachOwner))
     }
 
     pub fn of(at: At) -> Self {
+        Self::from(original(at))
+    }
+
+    /// Of another finished run.
+    pub fn from(original: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        copy(original(at), &dir.path().join("run"));
+        copy(original, &dir.path().join("run"));
         let folder = Folder::at(dir.path().join("run"));
-        Self { _dir: dir, at, folder }
+        Self { _dir: dir, original: original.into(), folder }
     }
 
     pub fn verify(&self) -> Report {
@@ -109,7 +115,7 @@ impl Copy {
 
     /// The key of a party, which a forger who is that party has.
     pub fn key(&self, party: &str) -> SigningKey {
-        let private = original(self.at).with_file_name("run.private");
+        let private = self.original.with_file_name("run.private");
         let bytes = fs::read(private.join(party).join("signing.key")).unwrap();
         SigningKey::from_bytes(&bytes.try_into().unwrap()).unwrap()
     }
