@@ -94,7 +94,8 @@ fn a_check_says_where_data_goes() {
             "no sums that an auditor could open",
         ),
     ] {
-        let error = in_one_enclave(changes).error();
+        let ran = in_one_enclave(changes);
+        let error = ran.error();
         assert!(error.contains(why) && error.contains("study.toml:"), "`{why}` is not in: {error}");
     }
 }
