@@ -41,7 +41,8 @@ pub fn run(path: &Path, args: &RunArgs, out: &mut dyn Write) -> Result<bool> {
 pub fn check(path: &Path, out: &mut dyn Write) -> Result<bool> {
     let study = load(path)?;
     tables::study(&study, out).context(STDOUT)?;
-    Ok(true)
+    // Said among the rest; it would stop the run.
+    Ok(study.too_many_questions().is_none())
 }
 
 fn load(path: &Path) -> Result<Study> {

@@ -8,7 +8,7 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, Table};
 use histone_node::run::{HostedSummary, QueryOutcome, RoundSummary, RunResult};
 use histone_node::study::{PUBLIC_EXACT, Study, Tokens, positives};
-use histone_protocol::disclosure::Sums;
+use histone_protocol::disclosure::{Place, Release, Source, Sums};
 use histone_protocol::plan::{ColumnKind, PlanOutcome};
 
 /// A text of somebody else as one harmless line: a terminal would obey control characters, line breaks would fake lines,
@@ -107,7 +107,7 @@ fn in_one_enclave(hosted: &HostedSummary, out: &mut dyn Write) -> io::Result<()>
     )?;
     writeln!(
         out,
-        "  it says that it has destroyed {} datasets; that it made the model from them nobody else can compute again",
+        "  it says that it has destroyed {} datasets; nobody else can compute this model again",
         hosted.destroyed
     )
 }
@@ -122,12 +122,31 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
         if r.seeded { ", seeded: its secrets are not secret" } else { "" }
     )?;
     match r.disclosure.sums {
-        Sums::Sealed if r.hosted.is_some() => {}
+        Sums::Sealed if r.hosted.is_some() => {
+            let closed = match r.disclosure.source {
+                Source::Closed => {
+                    "; method CLOSED: it says nothing, and nobody can read what its model carries"
+                }
+                Source::Open => "",
+            };
+            writeln!(out, "one enclave: all data was brought to it{closed}")?;
+        }
         Sums::PublicExact => writeln!(out, "{PUBLIC_EXACT}")?,
         Sums::Sealed | Sums::Noised => {
             writeln!(out, "sums sealed: the attested enclaves of each round opened them")?
         }
     }
+    writeln!(
+        out,
+        "{}",
+        match r.disclosure.model {
+            Release::Public => "model public",
+            Release::Participants =>
+                "model for participants: `model-1.bin` in the directory of each; answers and pooled figures stay on this screen",
+            Release::Sealed =>
+                "model sealed: answers and pooled figures stay on this screen, and result.json has none",
+        }
+    )?;
     for auditor in &r.disclosure.auditors {
         writeln!(out, "auditor {auditor} could open every sum")?;
     }
@@ -145,7 +164,10 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
             _ => tables.push(fact),
         }
     }
-    writeln!(out, "{}", table(&["fact", "trained", "pooled*", "what it is"], words))?;
+    let says_nothing = words.is_empty() && tables.is_empty();
+    if !says_nothing {
+        writeln!(out, "{}", table(&["fact", "trained", "pooled*", "what it is"], words))?;
+    }
     for (place, fact) in tables.into_iter().enumerate() {
         writeln!(out, "\n{}", plain(&fact.says))?;
         if fact.rows.len() > MOST_ROWS[place.min(1)] {
@@ -178,27 +200,29 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
             writeln!(out, "  {}: {}", plain(name), plain(says))?;
         }
     }
-    let compared = match r.model.largest_difference_to_pooled {
-        Some(largest) => format!("Largest difference of a number of the two models: {largest:.1e}"),
-        None => "The model is sealed: no number of it is compared".into(),
-    };
-    writeln!(
-        out,
-        "* the same method over all rows in one place: computed by the runner of this study from the files; no party of a real\n  \
-         collaboration could{}. {compared}",
-        if r.hosted.is_some() { ", but the enclave that had them" } else { "" }
-    )?;
-
-    if let Some(m) = &r.membership {
+    if !says_nothing {
+        let compared = match r.model.largest_difference_to_pooled {
+            Some(largest) => format!("Largest difference of a number of the two models: {largest:.1e}"),
+            None => "The model is sealed: no number of it is compared".into(),
+        };
         writeln!(
             out,
-            "Membership by a threshold on the loss of the released model: area under the curve {:.3} (0.5 is chance), {:.1} % of {} rows that \
-             it was trained on found at 1 % of {} held-out rows; docs/attacks.md has a stronger test, with shadow models",
-            m.auc,
-            m.tpr_at_1_percent * 100.0,
-            m.rows,
-            m.held_out
+            "* the same method over all rows in one place: computed by the runner of this study from the files; no party of a real\n  \
+             collaboration could{}. {compared}",
+            if r.hosted.is_some() { ", but the enclave that had them" } else { "" }
         )?;
+
+        if let Some(m) = &r.membership {
+            writeln!(
+                out,
+                "Membership by a threshold on the loss of the released model: area under the curve {:.3} (0.5 is chance), {:.1} % of {} rows that \
+                 it was trained on found at 1 % of {} held-out rows; docs/attacks.md has a stronger test, with shadow models",
+                m.auc,
+                m.tpr_at_1_percent * 100.0,
+                m.rows,
+                m.held_out
+            )?;
+        }
     }
 
     for l in &r.left_out {
@@ -377,7 +401,9 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
         }
         writeln!(out)?;
     }
-    writeln!(out, "committee: {}", study.committee.numbers)?;
+    if study.training.disclosure.place == Place::EachOwner {
+        writeln!(out, "committee: {}", study.committee.numbers)?;
+    }
     let platforms: Vec<String> = study.appraisal.platforms.iter().map(ToString::to_string).collect();
     writeln!(
         out,
@@ -392,7 +418,7 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{line}")?;
     }
     for (participant, why) in study.deniers() {
-        writeln!(out, "{} will take no part: {why}", participant.name)?;
+        writeln!(out, "warning: {} will take no part: {why}", participant.name)?;
     }
     Ok(())
 }

@@ -133,7 +133,13 @@ fn checked(
     };
     let report = read_chain(dir, || Ok(runtime.block_on(make(&mut show))?))?;
     if json {
-        printed = writeln!(out, "{}", serde_json::to_string_pretty(&report)?);
+        let failed = report.checks.iter().filter(|c| c.outcome == Outcome::Fails).map(|c| c.name);
+        let document = serde_json::json!({
+            "holds": report.holds(),
+            "failed": failed.collect::<Vec<_>>(),
+            "checks": report.checks,
+        });
+        printed = writeln!(out, "{}", serde_json::to_string_pretty(&document)?);
     } else if let Some(failure) = report.first_failure() {
         let failed = report.checks.iter().filter(|c| c.outcome == Outcome::Fails);
         let failed: Vec<_> = failed.map(|c| c.name).collect();

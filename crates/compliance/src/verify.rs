@@ -77,10 +77,11 @@ use histone_contracts::Deployment;
 use histone_ledger::Connection;
 use histone_protocol::Address;
 use histone_protocol::evidence::Platform;
+use histone_protocol::plan::PlanDocument;
 use histone_protocol::seal::SealKey;
 use serde::Serialize;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, ModelRecord};
 
 pub use course::Auditor;
 pub use on_ledger::{Source, verify_model};
@@ -301,6 +302,7 @@ async fn contents(folder: &Folder, look: Look<'_>, reporter: &mut Reporter<'_>) 
     let complete = reporter.checks.iter().all(|check| check.outcome != Outcome::Fails);
     reporter.add(leaves::check(&run, folder, complete));
     open_ends(run.record.platform, node.is_some()).for_each(|check| reporter.add(check));
+    enclaves_words(&run).for_each(|check| reporter.add(check));
     leaves::claims(node.is_some()).for_each(|claim| reporter.add(claim));
 }
 
@@ -350,6 +352,34 @@ fn open_ends(platform: Platform, on_network: bool) -> impl Iterator<Item = Check
     };
     let open = NOT_CHECKABLE.into_iter().filter(move |(name, _)| !checked(name));
     open.map(|(name, detail)| Check { name, outcome: Outcome::NotCheckable, detail: detail.into() })
+}
+
+/// What nobody can check because enclaves alone have seen it.
+fn enclaves_words(run: &run::Run) -> impl Iterator<Item = Check> {
+    let plan = |model: &ModelRecord| PlanDocument::from_bytes(&run.blob(model.plan).ok()?).ok();
+    let trained = run.record.models.iter().filter(|model| model.is_trained());
+    let mut said = Vec::new();
+    for (id, plan) in trained.filter_map(|model| Some((model.model_id, plan(model)?))) {
+        let shown = &plan.disclosure;
+        if shown.in_one_enclave() {
+            said.push((
+                "one enclave",
+                format!("that model {id} was made of its data by its method, and that the data is destroyed, is that enclave's word: nobody can compute it again"),
+            ));
+        } else if shown.is_sealed() && !run.auditor().is_some_and(|a| shown.auditors.contains(&a.account)) {
+            said.push((
+                "sealed sums",
+                format!("the sums of model {id} are seen by the enclaves of its rounds alone, and by auditors whom its paper names: that they lead to it is their word"),
+            ));
+        }
+        if shown.is_closed() {
+            said.push((
+                "closed method",
+                format!("what the method of model {id} does, and what its numbers carry, nobody can read but its author and the auditor to whom it was shown"),
+            ));
+        }
+    }
+    said.into_iter().map(|(name, detail)| Check { name, outcome: Outcome::NotCheckable, detail })
 }
 
 /// What a folder cannot show.

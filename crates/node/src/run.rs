@@ -226,7 +226,8 @@ async fn go(
         refused,
         balances,
     )?;
-    let text = serde_json::to_vec_pretty(&result).map_err(|e| NodeError::Message(e.to_string()))?;
+    let text =
+        serde_json::to_vec_pretty(&result.for_strangers()).map_err(|e| NodeError::Message(e.to_string()))?;
     histone_network::write_whole(&folder.result(), &text)?;
     let End { height, head, state_digest, .. } = end;
     let manifest = Manifest { format: FORMAT.into(), head, height, state_digest, files: Default::default() };

@@ -38,7 +38,7 @@ use super::history::History;
 use super::record::{self, MOST_BLOCKS};
 use super::run::{Counts, Head, Run};
 use super::used::Locked;
-use super::{Check, Outcome, Report, Reporter, VerifyError, model_checks, open_ends};
+use super::{Check, Outcome, Report, Reporter, VerifyError, enclaves_words, model_checks, open_ends};
 use crate::folder::{DatasetRecord, FORMAT, ModelRecord, ProgramRecord, QueryRecord, RoundRecord, RunRecord};
 
 /// Where the ledger of a model is.
@@ -81,7 +81,7 @@ pub async fn verify_model(
     let mut reporter = Reporter { checks: Vec::new(), observer };
     let (check, read) = read(source).await?;
     reporter.add(check);
-    let mut platform = Platform::SIMULATED;
+    let (mut platform, mut words) = (Platform::SIMULATED, Vec::new());
     let on_network = matches!(source, Source::Node { .. });
     if let Some((history, ledger, counts, head)) = read {
         let (check, settings) = contracts(&history, ledger.deployment());
@@ -97,10 +97,11 @@ pub async fn verify_model(
                 platform = run.record.platform;
                 model_checks(&run, &mut reporter).await;
                 reporter.add(money(&run).await);
+                words.extend(enclaves_words(&run));
             }
         }
     }
-    open_ends(platform, on_network).for_each(|check| reporter.add(check));
+    open_ends(platform, on_network).chain(words).for_each(|check| reporter.add(check));
     Ok(Report { checks: reporter.checks })
 }
 

@@ -74,6 +74,24 @@ pub struct RunResult {
     pub seconds: f64,
 }
 
+impl RunResult {
+    /// The same for whoever gets the folder: where the model is not for everybody, without what only the runner of the study can
+    /// know, who has all files and plays the end user.
+    #[must_use]
+    pub fn for_strangers(&self) -> Self {
+        let mut shown = self.clone();
+        if self.disclosure.model == Release::Public {
+            return shown;
+        }
+        (shown.pooled, shown.membership, shown.model.largest_difference_to_pooled) = (Vec::new(), None, None);
+        shown.sites.iter_mut().for_each(|site| site.pooled.clear());
+        for query in &mut shown.queries {
+            (query.answer, query.truth) = (Vec::new(), None);
+        }
+        shown
+    }
+}
+
 /// Rows of a participant that are not in its dataset.
 #[derive(Debug, Clone, Serialize)]
 pub struct LeftOut {

@@ -97,7 +97,9 @@ pub(super) async fn recruit(
     let document = plan::document(study, method, programs, times, disclosure.clone())?;
     let (plan, _) = plan::known(&document, &cast.world)?;
     let plan_blob = cast.world.blobs.put(&document.to_bytes())?;
-    observer.note(&format!("committee: {}", study.committee.numbers));
+    if !disclosure.in_one_enclave() {
+        observer.note(&format!("committee: {}", study.committee.numbers));
+    }
     let platforms: Vec<String> = study.appraisal.platforms.iter().map(ToString::to_string).collect();
     observer.note(&format!("the white papers believe enclaves of the platform {}", platforms.join(", ")));
     study.training.disclosure.sentences().iter().for_each(|line| observer.note(line));

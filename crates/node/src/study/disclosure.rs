@@ -1,5 +1,7 @@
 //! Who may see what of the training, as a study says it: parties by their names, which a run replaces by accounts.
 
+use std::ops::Range;
+
 use histone_protocol::disclosure::{Disclosure, DisclosureError, Place, Release, Source, Sums};
 use histone_protocol::plan::{LEAST, MOST_LEAST};
 use histone_protocol::{Address, B256};
@@ -159,8 +161,14 @@ impl Study {
         let (asked, most) = (self.end_user.queries.len() + 1, self.training.disclosure.answers);
         (most > 0 && asked > most as usize).then(|| {
             format!(
-                "the end user of the study buys {asked} answers, the last of which is refunded, and one account may buy {most} of this model; \
-                 ask fewer questions with `count` under [end_user], or allow more with `answers` under [model]"
+                "the end user of the study buys {asked} answers, the last of which is refunded, and one account may buy {most} of this model; {}",
+                match most {
+                    1 => "set `answers` under [model] to 2 or more".into(),
+                    most => format!(
+                        "set `count` under [end_user] to {} or fewer, or `answers` under [model] to {asked} or more",
+                        most - 1
+                    ),
+                }
             )
         })
     }
@@ -320,11 +328,16 @@ pub(super) fn read(checker: &Checker<'_>, file: &StudyFile) -> Result<StudyDiscl
         let message = format!("{}; write `place = \"one-enclave\"`", DisclosureError::ClosedPlace);
         return checker.refuse(&text.span(), message);
     }
-    let no_limit = file.model.answers.as_ref().is_some_and(|answers| *answers.get_ref() == 0);
-    if let (Source::Closed, Some(text)) = (source, &training.source)
-        && (model != Release::Sealed || no_limit)
-    {
-        return checker.refuse(&text.span(), DisclosureError::ClosedModel.to_string());
+    if source == Source::Closed {
+        let refuse = |span: &Range<usize>, what: &str| {
+            checker.refuse(span, format!("{}; {what}", DisclosureError::ClosedModel))
+        };
+        if let (true, Some(text)) = (model != Release::Sealed, &training.model) {
+            return refuse(&text.span(), "leave `model` out, or write \"sealed\"");
+        }
+        if let Some(answers) = file.model.answers.as_ref().filter(|answers| *answers.get_ref() == 0) {
+            return refuse(&answers.span(), "0 is no limit: leave `answers` out, or write 1 or more");
+        }
     }
     let auditors = named(checker, &training.auditors, &auditors(file))?;
     if let (Place::OneEnclave, Some(first)) = (place, training.auditors.first()) {

@@ -236,7 +236,7 @@ pub const TABLE: &[Row] = &[
         "result.json",
         &["facts[*].name", "facts[*].says", "facts[*].columns[*]", "facts[*].rows[*][*]"],
         Recomputed,
-        "the method in the plan, run again over the opened sums",
+        "the method in the plan, run again over the opened sums; where nobody opens them, the released document whose hash the enclaves have signed",
     ),
     row(
         "result.json",
