@@ -200,6 +200,20 @@ fn no_more_tables_can_be_said_than_the_bits_have() {
     assert!(seen.len() > 100 && (seen.len() as f64).log2() <= bits && bits < 16.0, "{} {bits}", seen.len());
 }
 
+/// A list of names tells which of them are there and nothing else, however a method orders and repeats them.
+#[test]
+fn names_tell_a_bit_each() {
+    let m = with(r#"[{"fact": "t", "says": "T", "columns": [{"column": "name", "names": "features"}]}]"#)
+        .unwrap();
+    let names = ["age", "sex", "bmi", "patient 7"];
+    let mut seen = std::collections::BTreeSet::new();
+    for list in 0..256_usize {
+        let rows = (0..4).map(|i| vec![names[list >> (2 * i) & 3].into()]).collect();
+        seen.insert(said(&m, table("t", &["name"], rows)).map(|fact| format!("{:?}", fact.rows)));
+    }
+    assert_eq!(((seen.len() as f64).log2(), m.fact_bits(true).of(&config())), (3.0, 3.0), "{seen:?}");
+}
+
 #[test]
 fn the_bundled_methods_say_what_they_say() {
     for (text, terms) in [(LOGISTIC, 9.0), (LINEAR, 6.0)] {
