@@ -17,6 +17,7 @@ const BEGINNING: &[u8] = b"histone-manifest/1\n";
 #[derive(Debug, Clone)]
 pub struct Described {
     measurement: B256,
+    hash: B256,
     manifest: Manifest,
 }
 
@@ -25,12 +26,17 @@ impl Described {
     pub fn read(measurement: B256, blob: &[u8]) -> Result<Self, ManifestError> {
         // What does not begin so is no manifest, as an empty one is none.
         let bytes = blob.strip_prefix(BEGINNING).unwrap_or_default();
-        Ok(Self { measurement, manifest: Manifest::read(bytes)? })
+        Ok(Self { measurement, hash: blob_hash(blob), manifest: Manifest::read(bytes)? })
     }
 
     /// Which method it is.
     pub fn measurement(&self) -> B256 {
         self.measurement
+    }
+
+    /// The hash of what is published of it, which the plan names.
+    pub fn hash(&self) -> B256 {
+        self.hash
     }
 
     /// What it says of itself.
@@ -41,8 +47,9 @@ impl Described {
 
 impl From<&HostedMethod> for Described {
     fn from(method: &HostedMethod) -> Self {
-        let measurement = B256::from(method.program().program().measurement());
-        Self { measurement, manifest: method.manifest().clone() }
+        let program = method.program().program();
+        let (measurement, hash) = (B256::from(program.measurement()), manifest_hash(program));
+        Self { measurement, hash, manifest: method.manifest().clone() }
     }
 }
 

@@ -14,8 +14,8 @@ use crate::method::HostedMethod;
 pub fn plan_of(document: &PlanDocument, method: &HostedMethod) -> Result<Plan, String> {
     let config = config_of(document, &method.into())?;
     let manifest = manifest_hash(method.program().program());
-    if document.manifest.is_some_and(|said| said != manifest) {
-        return Err(format!("it publishes another manifest than `{}` has", method.manifest().name));
+    if document.manifest != manifest {
+        return Err(format!("it names another manifest than `{}` has", method.manifest().name));
     }
     let agenda = method.agenda(&config).map_err(|error| error.to_string())?;
     let said = document.agenda.iter().map(|s| (s.stage.as_str(), s.numbers, s.rounds));

@@ -54,13 +54,10 @@ impl OpenedRounds for ForgetfulRounds {
     }
 }
 
-/// What opening this set means: its round, and, where the header shows the computation, [`summed`]. In a sealed round that is
-/// remembered by those who see what is computed: the enclaves.
+/// What opening this set means: its round, and [`summed`] of its computation. Of a sealed one members know a name only; the first
+/// question of a plan has the same name in every training, so that no two of them are over sets that differ a little.
 pub fn openings(header: &RoundHeader, survivors: &Survivors) -> Vec<Opening> {
-    let mut openings = match header.computation_id() {
-        Some(computation) => summed(computation, header, survivors),
-        None => Vec::new(),
-    };
+    let mut openings = summed(header.computation_id(), header, survivors);
     openings.push((header.round_id(), survivors.hash()));
     openings
 }

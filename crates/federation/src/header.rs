@@ -240,9 +240,13 @@ impl RoundHeader {
         codec::hash("histone/round-id/v1", &[&chain, &f.market, &f.model_id, &round])
     }
 
-    /// [`computation_id`], where the header shows it.
-    pub fn computation_id(&self) -> Option<[u8; 32]> {
-        Some(computation_id(&self.fields.method, self.fields.question.ask()?))
+    /// [`computation_id`], or a name for it where the header shows no more.
+    pub fn computation_id(&self) -> [u8; 32] {
+        let method = &self.fields.method;
+        match &self.fields.question {
+            Question::Open(ask) => computation_id(method, ask),
+            Question::Sealed { hash, .. } => codec::hash("histone/sealed-computation/v1", &[method, hash]),
+        }
     }
 
     /// The donor of this number.
@@ -480,7 +484,9 @@ mod tests {
     fn a_sealed_question_shows_stage_and_size_only() {
         let header = RoundHeader::new(RoundFields { question: sealed("newton", 8, 1), ..fields() }).unwrap();
         assert_eq!(RoundHeader::decode(&header.encode()).unwrap(), header);
-        assert_eq!((header.dimension(), header.computation_id()), (8, None));
+        assert_eq!(header.dimension(), 8);
+        let other = RoundHeader::new(RoundFields { question: sealed("newton", 8, 2), ..fields() }).unwrap();
+        assert_ne!(header.computation_id(), other.computation_id());
         for (stage, numbers) in [("", 8), ("a\nb", 8), ("newton", 0), ("newton", 1 << 21)] {
             let fields = RoundFields { question: sealed(stage, numbers, 1), ..fields() };
             assert!(matches!(RoundHeader::new(fields), Err(HeaderError::Ask(_))), "{stage:?} {numbers}");

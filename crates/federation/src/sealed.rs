@@ -276,6 +276,9 @@ impl SumKey {
     }
 }
 
+/// The least size of a model under its key, in bytes before encryption.
+pub const LEAST_SEALED: usize = 1 << 14;
+
 /// The key of a model that is not for everybody. Every enclave that opened the last sum derives it, so that it survives the loss
 /// of all of them but one.
 #[derive(Clone)]
@@ -304,13 +307,24 @@ impl ModelKey {
     }
 
     /// The model under the key. Every enclave gives the same bytes.
+    ///
+    /// Its size is a power of two, at least [`LEAST_SEALED`], whatever the model is: a method could otherwise tell everybody as much as
+    /// the size holds.
     pub fn seal(&self, model: &Model) -> Vec<u8> {
-        self.blob_key().encrypt(&model.to_bytes())
+        let bytes = model.to_bytes();
+        let mut padded = Zeroizing::new((bytes.len() as u32).to_le_bytes().to_vec());
+        padded.extend_from_slice(&bytes);
+        let size = padded.len().next_power_of_two().max(LEAST_SEALED);
+        padded.resize(size, 0);
+        self.blob_key().encrypt(&padded)
     }
 
     /// Reads what [`Self::seal`] made; none when it was altered or is under another key.
     pub fn open(&self, sealed: &[u8]) -> Option<Model> {
-        Model::from_bytes(&self.blob_key().decrypt(sealed).ok()?).ok()
+        let padded = self.blob_key().decrypt(sealed).ok()?;
+        let (length, padded) = padded.split_first_chunk::<4>()?;
+        let (bytes, rest) = padded.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        rest.iter().all(|b| *b == 0).then(|| Model::from_bytes(bytes).ok()).flatten()
     }
 
     fn blob_key(&self) -> DataKey {

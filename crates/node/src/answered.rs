@@ -72,6 +72,13 @@ impl<'a> Answered<'a> {
         Ok(versions.is_none_or(|v| v.contains_key(&version) || v.len() < allowed as usize))
     }
 
+    /// How many other models have had an answer for this dataset, in whichever version.
+    pub fn other_models(&self, lineage: B256, model_id: u64) -> Result<usize, NodeError> {
+        let (answered, own) = (self.versions()?, format!("{}{model_id}", self.market));
+        let models = answered.get(&lineage).into_iter().flat_map(|versions| versions.values().flatten());
+        Ok(models.filter(|model| **model != own).collect::<BTreeSet<_>>().len())
+    }
+
     fn versions(&self) -> Result<Versions, NodeError> {
         decode(self.party.recall(FILE)?).map_err(damaged)
     }

@@ -88,7 +88,7 @@ pub enum HostDuty {
         /// The donor.
         donor: u16,
     },
-    /// Have the enclave train, publish what it says, and tell the trainer.
+    /// Have the enclave train, and tell the trainer what it says.
     Train {
         /// The model.
         model: u64,

@@ -34,7 +34,7 @@ pub fn document(
 ) -> Result<PlanDocument, NodeError> {
     let manifest = method.manifest();
     // One enclave needs neither a committee nor rounds.
-    let (one, closed) = (disclosure.in_one_enclave(), disclosure.is_closed());
+    let one = disclosure.in_one_enclave();
     let numbers = study.committee.numbers;
     let or_none = |value: u64| if one { 0 } else { value };
     let feature = |(name, kind): (&String, &ColumnKind)| PlanFeature {
@@ -64,7 +64,7 @@ pub fn document(
         colluders: if one { 0 } else { numbers.colluders() },
         round_seconds: or_none(times.round_seconds),
         opening_seconds: or_none(times.opening_seconds),
-        manifest: closed.then(|| manifest_hash(method.program().program())),
+        manifest: manifest_hash(method.program().program()),
         disclosure,
         programs,
     };
@@ -84,12 +84,12 @@ pub fn computation(document: &PlanDocument, world: &World) -> Result<(Plan, Host
 /// What a plan computes, as far as this node can know, and what everybody may know of the method: of one of closed source no more
 /// than the plan says and the manifest that it names.
 pub fn known(document: &PlanDocument, world: &World) -> Result<(Plan, Described), NodeError> {
-    let Some(manifest) = document.manifest else {
+    if !document.disclosure.is_closed() {
         let (plan, method) = computation(document, world)?;
         return Ok((plan, (&method).into()));
-    };
+    }
     let refuse = |why: String| NodeError::Message(format!("the plan is refused: {why}"));
-    let described = Described::read(document.programs.training, &world.blobs.get(manifest)?);
+    let described = Described::read(document.programs.training, &world.blobs.get(document.manifest)?);
     let described = described.map_err(|e| refuse(histone_protocol::with_causes(&e)))?;
     Ok((plan_as_said(document, &described).map_err(refuse)?, described))
 }

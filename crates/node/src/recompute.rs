@@ -16,7 +16,6 @@ use histone_enclave::cohort::{Moment, RightCommittee, Watch, fixed_committee, se
 use histone_enclave::method::{Step, Training};
 use histone_enclave::release::Released;
 use histone_federation::header::{RoundHeader, Seat};
-use histone_federation::plan::Plan;
 use histone_federation::training::{Asked, Finished, Names, model_hash, no_model};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::Wire;
@@ -113,7 +112,12 @@ pub async fn hosted(model_id: u64, world: &World) -> Result<(), NodeError> {
         let (used, there) = (numbers(&statement.donors), numbers(&left));
         return refuse(format!("it has used the data of donors {used:?}, the market has {there:?}"));
     }
-    Ok(())
+    let Some(document) = statement.released else { return refuse("it has released nothing".into()) };
+    if let Some(kept) = left.iter().find(|used| !statement.destroyed.contains(&used.dataset)) {
+        return refuse(format!("it does not say that it has destroyed the data of donor {}", kept.donor));
+    }
+    let release = plan::read(sold.planHash, world)?.disclosure.model;
+    released(release, Names { state: sold.modelHash.0, next: document.0 }, world)
 }
 
 /// Checks every round of a sealed training: its header follows from what was signed before, and more than half of the enclaves in
@@ -140,9 +144,8 @@ pub async fn carried(model_id: u64, world: &World) -> Result<(), NodeError> {
     }
     match asked {
         None if last == no_model() => Err(unfounded(model_id, "they lead to no model")),
-        None if last.state == sold.modelHash.0 => {
-            released(&plan, last, world).map_err(|e| unfounded(model_id, &histone_protocol::with_causes(&e)))
-        }
+        None if last.state == sold.modelHash.0 => released(plan.model, last, world)
+            .map_err(|e| unfounded(model_id, &histone_protocol::with_causes(&e))),
         None => {
             let last = B256::from(last.state);
             Err(unfounded(model_id, &format!("they lead to {last}, the market sells {}", sold.modelHash)))
@@ -200,13 +203,13 @@ async fn enough(header: &RoundHeader, world: &World) -> Result<Vec<B256>, NodeEr
 }
 
 /// Whether what enclaves have signed at the end of a training is shown: what is said of it and the model, as the plan lets it go.
-fn released(plan: &Plan, names: Names, world: &World) -> Result<(), NodeError> {
+fn released(release: Release, names: Names, world: &World) -> Result<(), NodeError> {
     let next = B256::from(names.next);
     let document = shown_blob(next, world, || "what its enclaves have released".into())?;
     let document = Released::from_bytes(&document)
         .map_err(|e| NodeError::Message(format!("what its enclaves have released ({next}): {e}")))?;
     let model = shown_blob(document.model, world, || "the model that its enclaves have released".into())?;
-    if plan.model == Release::Public {
+    if release == Release::Public {
         let model = Model::from_bytes(&model)
             .map_err(|e| NodeError::Message(format!("the model that its enclaves have released: {e}")))?;
         if model_hash(&model) != names.state {

@@ -403,6 +403,8 @@ impl Trainer {
             },
             signature: signature.as_slice().to_vec().into(),
         };
+        // Before it is named there; nobody else has seen it so far.
+        world.blobs.put(&said.statement)?;
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(receipt.modelHash)
     }

@@ -133,8 +133,9 @@ pub struct PlanDocument {
     pub opening_seconds: u64,
     /// Who may see what of the training.
     pub disclosure: Disclosure,
-    /// Blob of the manifest of a method of closed source, which nobody else can read in the module; none of an open one.
-    pub manifest: Option<B256>,
+    /// Hash of the method's manifest: how answers are rounded, and what facts are said, follows from it. Of a method of closed source
+    /// it is a blob, because nobody else can read it in the module.
+    pub manifest: B256,
     /// The programs.
     pub programs: PlanPrograms,
 }
@@ -157,9 +158,6 @@ pub enum PlanDocumentError {
     /// No committee of these numbers.
     #[error("the committee of the training plan is refused")]
     Committee(#[from] CommitteeError),
-    /// Whoever can read a module reads its manifest there.
-    #[error("the training plan names a manifest of an open method, or none of a closed one")]
-    Manifest,
     /// One enclave needs nobody to open its sums.
     #[error(
         "the training plan has one enclave for all data, and a committee or times of rounds, of which there are none"
@@ -220,9 +218,6 @@ impl PlanDocument {
         if !(1..=MOST_LEAST).contains(&plan.least) {
             return Err(PlanDocumentError::Least(plan.least));
         }
-        if plan.disclosure.is_closed() != plan.manifest.is_some() {
-            return Err(PlanDocumentError::Manifest);
-        }
         if plan.disclosure.in_one_enclave() {
             let numbers = (plan.committee_members, plan.colluders, plan.round_seconds, plan.opening_seconds);
             return if numbers == (0, 0, 0, 0) { Ok(plan) } else { Err(PlanDocumentError::NoRounds) };
@@ -272,7 +267,7 @@ mod tests {
             round_seconds: 3_600,
             opening_seconds: 3_600,
             disclosure: Disclosure::sealed(crate::disclosure::Release::Public),
-            manifest: None,
+            manifest: B256::repeat_byte(6),
             programs: PlanPrograms {
                 validation: B256::repeat_byte(1),
                 training: B256::repeat_byte(2),

@@ -135,7 +135,7 @@ fn plan() -> PlanDocument {
         round_seconds: 3_600,
         opening_seconds: 3_600,
         disclosure: disclosure(),
-        manifest: None,
+        manifest: B256::repeat_byte(6),
         programs: PlanPrograms {
             validation: B256::repeat_byte(1),
             training: B256::repeat_byte(2),

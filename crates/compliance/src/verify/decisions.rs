@@ -247,12 +247,12 @@ fn plan(
     if !model.is_trained() {
         return None;
     }
-    let plan = match document.manifest {
-        Some(manifest) => run
-            .blob(manifest)
+    let plan = match document.disclosure.is_closed() {
+        true => run
+            .blob(document.manifest)
             .and_then(|blob| Described::read(training, &blob).map_err(|e| told(&e)))
             .and_then(|method| plan_as_said(&document, &method)),
-        None => run.method(training).and_then(|method| plan_of(&document, method)),
+        false => run.method(training).and_then(|method| plan_of(&document, method)),
     };
     findings.take(plan, of)
 }

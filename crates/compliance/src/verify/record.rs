@@ -275,8 +275,8 @@ pub(super) fn methods(blobs: &BlobStore, record: &RunRecord) -> Result<Methods, 
         let plan = blobs.get(model.plan).map_err(|e| of(told(&e)))?;
         let plan = PlanDocument::from_bytes(&plan).map_err(|e| of(told(&e)))?;
         let measurement = plan.programs.training;
-        if let Some(manifest) = plan.manifest {
-            let manifest = blobs.get(manifest).map_err(|e| of(told(&e)))?;
+        if plan.disclosure.is_closed() {
+            let manifest = blobs.get(plan.manifest).map_err(|e| of(told(&e)))?;
             let described = Described::read(measurement, &manifest).map_err(|e| of(told(&e)))?;
             methods.described.insert(measurement, described);
         } else if let Entry::Vacant(place) = methods.read.entry(measurement) {

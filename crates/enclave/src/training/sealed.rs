@@ -7,7 +7,6 @@
 use histone_attestation::AppraisalPolicy;
 use histone_contracts::LedgerView;
 use histone_federation::committee::{OpenedRounds, summed};
-use histone_federation::header::computation_id;
 use histone_federation::training::Names;
 use histone_protocol::agreement::{SealedRound, StateStatement};
 use histone_protocol::{Address, B256};
@@ -46,9 +45,10 @@ impl TrainingEnclave {
         let opened = transcript.open_as(&own.into_array(), self.instance.seal_key());
         let (aggregate, key, wrong) = opened.map_err(|e| told(&*e))?;
         let survivors = transcript.survivors().map_err(|e| told(&*e))?;
-        if let Some(ask) = training.ask() {
-            let computation = computation_id(&training.plan().method, ask);
-            let recorded = memory.record(&summed(computation, header, &survivors));
+        // Of the first question, which follows from the plan. What is asked later is not for the owner, whose memory it is, nor
+        // whether anything is.
+        if training.rounds() == 0 {
+            let recorded = memory.record(&summed(header.computation_id(), header, &survivors));
             if !recorded.map_err(EnclaveError::Memory)? {
                 return Err(EnclaveError::OtherSum);
             }

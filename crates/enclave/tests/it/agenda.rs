@@ -118,7 +118,7 @@ fn a_plan_has_the_agenda_of_its_method() {
         round_seconds: 60,
         opening_seconds: 60,
         disclosure: Disclosure::public_exact(),
-        manifest: None,
+        manifest: histone_enclave::described::manifest_hash(method.program().program()),
         programs: PlanPrograms { validation: measurement, training: measurement, query: measurement },
     };
     let document = with_agenda(bare.clone(), &method).unwrap();

@@ -165,7 +165,7 @@ fn bare(method: &HostedMethod) -> PlanDocument {
             answers: 3,
             ..Disclosure::sealed(Release::Sealed)
         },
-        manifest: Some(manifest_hash(program)),
+        manifest: manifest_hash(program),
         programs: PlanPrograms { validation: training, training, query: training },
     }
 }
@@ -190,10 +190,10 @@ fn whoever_has_the_module_compares_manifest_and_agenda_with_the_plan() {
         other
     };
     // What others take on the manifest's and the plan's word, the enclave looks at.
-    let manifest = with(&|plan| plan.manifest = Some(manifest_hash(linear.program().program())));
+    let manifest = with(&|plan| plan.manifest = manifest_hash(linear.program().program()));
     let agenda = with(&|plan| plan.agenda[1].rounds -= 1);
     for (plan, why) in [
-        (manifest, "it publishes another manifest than `logistic` has"),
+        (manifest, "it names another manifest than `logistic` has"),
         (agenda, "its agenda is not the one that `logistic` has"),
     ] {
         assert!(plan_as_said(&plan, &described).is_ok(), "{why}");
@@ -231,12 +231,7 @@ fn plans_of_closed_methods_that_cannot_be() {
     let read = |plan: &PlanDocument| PlanDocument::from_bytes(&plan.to_bytes());
     assert_eq!(read(&document).unwrap(), document);
     type Change = fn(&mut PlanDocument);
-    let cases: [(Change, &str); 8] = [
-        (|plan| plan.manifest = None, "a manifest of an open method, or none of a closed one"),
-        (
-            |plan| plan.disclosure.source = Source::Open,
-            "a manifest of an open method, or none of a closed one",
-        ),
+    let cases: [(Change, &str); 6] = [
         (|plan| plan.disclosure.model = Release::Public, "a sealed model with a limit of answers"),
         (|plan| plan.disclosure.model = Release::Participants, "a sealed model with a limit of answers"),
         (|plan| plan.disclosure.answers = 0, "a sealed model with a limit of answers"),

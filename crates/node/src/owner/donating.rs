@@ -93,6 +93,14 @@ impl Owner {
         let (computation, _) = plan::known(&plan, world)?;
         let version = training::version(self.table.root, &computation.config);
         let mut answered = Answered::of(&self.party, world);
+        // In one enclave nobody sees who else is in another model by the same plan: the difference of the two would be one donor.
+        if answered.other_models(self.dataset, model_id)? >= self.policy.versions as usize {
+            return Err(NodeError::Message(format!(
+                "the dataset is in another model already; brought to one enclave as well, the difference of the two models could be \
+                 one donor. Your policy allows {} (`versions`)",
+                self.policy.versions
+            )));
+        }
         let recorded = answered.record(self.dataset, version, model_id, self.policy.versions);
         if !recorded.map_err(EnclaveError::Memory)? {
             return Err(EnclaveError::OtherVersion { allowed: self.policy.versions }.into());

@@ -29,7 +29,7 @@ pub struct Host {
 /// What a runner tells another party when it has performed a duty.
 #[derive(Debug)]
 pub enum HostTell {
-    /// To the trainer: what the enclave says that it has made.
+    /// To the trainer, who publishes it when the market has the model: what the enclave says that it has made.
     Made(Hosted),
     /// To everybody: blobs of what was released, first the document, then the model; and of the evaluations.
     Released {
@@ -169,7 +169,6 @@ impl Runner {
             }
             HostDuty::Train { .. } => {
                 let said = host.enclave.train(&world.evidence(), &world.ledger).await?;
-                world.blobs.put(&said.statement)?;
                 host.done.trained = true;
                 Ok(Some(HostTell::Made(said)))
             }

@@ -380,7 +380,7 @@ impl Cast {
             round_seconds: DEADLINE,
             opening_seconds: DEADLINE,
             disclosure: disclosure(plan),
-            manifest: None,
+            manifest: histone_enclave::described::manifest_hash(self.loaded.method.program().program()),
             programs: PlanPrograms {
                 validation: measurement(&self.loaded.validation),
                 training: measurement(self.loaded.method.program()),

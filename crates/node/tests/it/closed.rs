@@ -55,7 +55,7 @@ fn closed_plan(cast: &Cast) -> PlanDocument {
             answers: 5,
             ..Disclosure::sealed(Release::Sealed)
         },
-        manifest: Some(manifest_hash(cast.loaded.method.program().program())),
+        manifest: manifest_hash(cast.loaded.method.program().program()),
         ..cast.document(&sealed_plan(Release::Sealed))
     }
 }

@@ -180,7 +180,7 @@ fn another_manifest_than_the_plans_fails() {
     ];
     for (bytes, name, why) in cases {
         let copy = Copy::from(&original().0);
-        let manifest = copy.blobs().path(plan(&copy, &copy.record()).manifest.unwrap());
+        let manifest = copy.blobs().path(plan(&copy, &copy.record()).manifest);
         match bytes {
             Some(bytes) => fs::write(&manifest, bytes).unwrap(),
             None => fs::remove_file(&manifest).unwrap(),
@@ -194,7 +194,7 @@ fn another_manifest_than_the_plans_fails() {
     let copy = Copy::from(&original().0);
     let record = copy.record();
     let other = String::from_utf8(published_manifest()).unwrap().replace("Logistic", "Statistic");
-    let manifest = Some(copy.blobs().put(other.as_bytes()).unwrap());
+    let manifest = copy.blobs().put(other.as_bytes()).unwrap();
     let other = PlanDocument { manifest, ..plan(&copy, &record) };
     let other = copy.blobs().put(&other.to_bytes()).unwrap();
     copy.rewrite(|record| record.models[0].plan = other);
