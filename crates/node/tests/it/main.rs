@@ -9,6 +9,7 @@ mod cast;
 mod closed;
 mod examples;
 mod forged;
+mod fresh_eyes;
 mod hosted;
 mod leaves;
 mod network;
