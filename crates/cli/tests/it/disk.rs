@@ -125,7 +125,7 @@ fn a_full_disk_is_named() {
         ("nr_inodes=2", "run"),
         ("nr_inodes=5", "run.private"),
         ("nr_inodes=12", ".key`"),
-        ("nr_inodes=130", ".private/"),
+        ("nr_inodes=130", "/run"),
     ];
     for (options, named) in cases {
         let Some(disk) = Mounted::new(options) else {
