@@ -213,9 +213,10 @@ impl Cast {
         Self::holding(chain_id, owners, ConsentPolicy { versions, ..policy() }, &table).await
     }
 
-    /// With this many owners, who let their data be brought to one enclave.
+    /// With this many owners, who let their data be brought to one enclave, for as many models as a test likes.
     pub async fn hosting(chain_id: u64, owners: u32) -> Self {
-        Self::under(chain_id, owners, ConsentPolicy { allow_one_enclave: true, ..policy() }).await
+        let policy = ConsentPolicy { allow_one_enclave: true, versions: 100, ..policy() };
+        Self::under(chain_id, owners, policy).await
     }
 
     /// With this many owners, all with one policy.

@@ -303,7 +303,7 @@ async fn an_owner_is_trained_on_and_paid_for_the_rows_of_another() {
 /// second for ever, since the difference is that owner's; the one enclave has all data and compares nothing.
 #[tokio::test]
 async fn a_trainer_subtracts_two_models_of_one_enclave() {
-    let mut cast = Cast::hosting(1, 3).await;
+    let mut cast = Cast::under(1, 3, ConsentPolicy { allow_one_enclave: true, ..policy() }).await;
     let (paper, id) = cast.propose_hosted(&sealed_plan(Release::Public)).await;
     let mut host = cast.host(id).await;
     for owner in 0..3 {

@@ -142,13 +142,13 @@ async fn to_say_something_else_than_the_ledger_knows() {
         (all, "model or plan", |s| s.plan = B256::repeat_byte(1)),
         (all, "the market has", |s| s.model_hash = Some(B256::repeat_byte(1))),
         (all, "that there is none", |s| s.model_hash = None),
-        (strangers, "", |s| s.released = Some(B256::repeat_byte(1))),
-        (strangers, "that there is none", |s| s.released = None),
+        (all, "", |s| s.released = Some(B256::repeat_byte(1))),
+        (all, "that there is none", |s| s.released = None),
         (all, "has used the data of donors [1]", |s| s.donors.truncate(1)),
         (all, "has used the data of donors [1, 3]", |s| s.donors[1].donor = 3),
         (all, "has used the data of donors", |s| s.donors[1].dataset = s.donors[0].dataset),
         (all, "has used the data of donors", |s| s.donors[1].root = s.donors[0].root),
-        (strangers, "does not say that it has destroyed the data of donor", |s| s.destroyed.truncate(2)),
+        (all, "does not say that it has destroyed the data of donor", |s| s.destroyed.truncate(2)),
     ];
     let mut cast = Cast::hosting(1, 2).await;
     let world = cast.world.clone();
@@ -178,7 +178,7 @@ async fn to_say_something_else_than_the_ledger_knows() {
         assert_eq!(outcome, Outcome::Fails, "{reason}: {text}");
         assert!(text.contains(reason), "expected `{reason}`, found `{text}`");
         match who == all {
-            true => refused(recompute::check(id, &world).await, "what its one enclave says"),
+            true => refused(recompute::check(id, &world).await, "enclave"),
             false => recompute::check(id, &world).await.unwrap(),
         }
     }
