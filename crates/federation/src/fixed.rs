@@ -150,7 +150,7 @@ mod tests {
             let mut field = [Fp::ZERO; 3];
             for row in &rows {
                 let encoded = encode(row, bits, rows.len()).unwrap();
-                field.iter_mut().zip(encoded).for_each(|(sum, v)| *sum = *sum + v);
+                field.iter_mut().zip(encoded).for_each(|(sum, v)| *sum += v);
             }
             let opened: Vec<f64> = field.iter().map(|v| to_real(v.to_signed(), bits)).collect();
             prop_assert_eq!(sum(&rows, bits).unwrap(), opened);

@@ -236,7 +236,7 @@ fn the_bundled_methods_say_what_they_say() {
 fn declarations_are_checked() {
     assert!(with(AUC).is_ok());
     let one = |inner: &str| format!(r#"[{{"fact": "f", "says": "It", {inner}}}]"#);
-    let twice = AUC.replace('[', "").replace(']', "");
+    let twice = AUC.replace(['[', ']'], "");
     let many = |n: usize| {
         let all: Vec<String> =
             (0..n).map(|i| format!(r#"{{"fact": "f{i}", "says": "It", "bits": 1}}"#)).collect();
