@@ -7,7 +7,8 @@
 //! here: a quorum of that committee judged it when it locked the sum, and `verify` does for a whole record.
 //!
 //! Where sums are sealed, nobody outside recomputes. Then every round must be carried: more than half of the enclaves in its sum
-//! have signed what it led to, and every header follows from what they signed before ([`carried`]).
+//! have signed what it led to, and every header follows from what they signed before ([`carried`]). Of a model that was made in one
+//! enclave that enclave's statement is compared with the ledger ([`hosted`]).
 
 use std::collections::BTreeSet;
 

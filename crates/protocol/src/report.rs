@@ -85,7 +85,8 @@ pub struct HostedStatement {
     pub released: Option<B256>,
     /// Whose data was used, ascending by number.
     pub donors: Vec<UsedData>,
-    /// Datasets whose data and keys this enclave has destroyed: all that it was ever given, ascending.
+    /// Datasets whose data and keys this enclave has destroyed: all that it held at the end and all that was ever donated to it,
+    /// ascending.
     pub destroyed: Vec<B256>,
 }
 

@@ -17,8 +17,8 @@ use crate::release::{names, released};
 
 impl TrainingEnclave {
     /// Opens the sum of a sealed round, goes on to what follows, and signs the names of it; nothing is signed by an enclave
-    /// whose donor is not in the sum. The same round again gives the same statement. `memory` is the owner's: what was summed
-    /// for a dataset once is not summed with other datasets, or in other versions, for whichever model.
+    /// whose donor is not in the sum. The same round again gives the same statement. `memory` is the owner's: a first question that was
+    /// summed for a dataset once is not summed with other datasets, or in other versions, for whichever model.
     pub async fn open_sum(
         &mut self,
         transcript: &RoundTranscript,
