@@ -8,6 +8,7 @@
 
 mod files;
 mod kept;
+mod link;
 
 use std::fs;
 use std::io;
@@ -18,6 +19,8 @@ use histone_protocol::blob::Blob;
 use histone_protocol::hash::blob_hash;
 
 use self::kept::Kept;
+
+pub use link::{Network, NetworkError, Woken};
 
 pub use files::{
     create_dir, create_private_dir, file_names, read_durable, remove_durable, update_private, write_whole,

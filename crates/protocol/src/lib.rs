@@ -12,6 +12,7 @@
 //! 7. [`program`]: kinds of program and the audit of one. [`report`]: what enclaves state about data and models;
 //!    [`notice`]: what the committee alone is told about them.
 //! 8. [`plan`]: what a training fixes before it recruits. [`committee`]: how many members open a sum.
+//! 9. [`letter`]: what concerns two parties goes sealed from one to the other.
 //!
 //! Deliberately absent: IO, clocks and random number generators (they are handed in), policy (crate `access`),
 //! appraisal (crate `attestation`). The crate builds for wasm32.
@@ -39,6 +40,7 @@ pub mod disclosure;
 pub mod evidence;
 pub mod hash;
 pub mod keys;
+pub mod letter;
 pub mod notice;
 pub mod plan;
 pub mod program;
