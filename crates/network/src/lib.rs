@@ -10,9 +10,11 @@ mod files;
 mod kept;
 mod link;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use histone_protocol::B256;
 use histone_protocol::blob::Blob;
@@ -62,6 +64,14 @@ pub enum StoreError {
         /// Hash of its bytes.
         found: B256,
     },
+    /// The network does not take or give it now.
+    #[error("blob {hash}: {why}")]
+    Link {
+        /// Its name.
+        hash: B256,
+        /// What the network says.
+        why: String,
+    },
     /// Larger than [`MAX_BLOB`].
     #[error("a blob of {0} bytes is too large; the limit is {MAX_BLOB}")]
     TooLarge(u64),
@@ -78,6 +88,15 @@ pub fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Stor
 pub struct BlobStore {
     dir: PathBuf,
     kept: Kept,
+    link: Option<Link>,
+}
+
+/// The way to the blobs of others.
+#[derive(Debug, Clone)]
+struct Link {
+    network: Arc<dyn Network>,
+    /// What this process has offered.
+    offered: Arc<Mutex<BTreeSet<B256>>>,
 }
 
 impl BlobStore {
@@ -85,12 +104,19 @@ impl BlobStore {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let dir = dir.into();
         create_dir(&dir)?;
-        Ok(Self { dir, kept: Kept::of_bytes(KEPT_BYTES) })
+        Ok(Self { dir, kept: Kept::of_bytes(KEPT_BYTES), link: None })
+    }
+
+    /// The same store with a way to others: what is put into it is offered to them before the call returns, and what it does not
+    /// have is looked for there.
+    #[must_use]
+    pub fn linked(self, network: Arc<dyn Network>) -> Self {
+        Self { link: Some(Link { network, offered: Arc::default() }), ..self }
     }
 
     /// Opens a store for reading; nothing is created, and nothing kept: whoever only looks reads each blob once.
     pub fn at(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), kept: Kept::of_bytes(0) }
+        Self { dir: dir.into(), kept: Kept::of_bytes(0), link: None }
     }
 
     /// The file of a blob.
@@ -116,6 +142,9 @@ impl BlobStore {
         // Whoever wrote it first may have been killed before it was on the disk: reading makes sure of that.
         if read_durable(&path)?.as_deref() != Some(bytes) {
             write_whole(&path, bytes)?;
+        }
+        if let Some(link) = &self.link {
+            link.offer(hash, bytes)?;
         }
         Ok(hash)
     }
@@ -145,6 +174,11 @@ impl BlobStore {
 
     /// The bytes of a file, not looked at.
     fn load(&self, hash: B256) -> Result<Vec<u8>, StoreError> {
+        if let Some(link) = &self.link
+            && !self.path(hash).exists()
+        {
+            link.fetch(hash, self)?;
+        }
         let path = self.path(hash);
         let io = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => StoreError::Missing { hash, dir: self.dir.clone() },
@@ -155,6 +189,31 @@ impl BlobStore {
             return Err(StoreError::TooLarge(length));
         }
         fs::read(&path).map_err(io)
+    }
+}
+
+impl Link {
+    fn offer(&self, hash: B256, bytes: &[u8]) -> Result<(), StoreError> {
+        if !self.offered().contains(&hash) {
+            self.network.offer(bytes).map_err(|e| StoreError::Link { hash, why: e.to_string() })?;
+            self.offered().insert(hash);
+        }
+        Ok(())
+    }
+
+    /// Brings a blob of others into the store, if somebody has it.
+    fn fetch(&self, hash: B256, store: &BlobStore) -> Result<(), StoreError> {
+        let found = self.network.fetch(hash).map_err(|e| StoreError::Link { hash, why: e.to_string() })?;
+        if let Some(bytes) = found.filter(|bytes| blob_hash(bytes) == hash) {
+            write_whole(&store.path(hash), &bytes)?;
+            // Whoever gave it has it.
+            self.offered().insert(hash);
+        }
+        Ok(())
+    }
+
+    fn offered(&self) -> MutexGuard<'_, BTreeSet<B256>> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -29,6 +29,22 @@ impl Party {
         Ok(instance)
     }
 
+    /// The enclave that was started for one use last; none before.
+    pub(crate) fn enclave_of(&self, purpose: &str, init_data: B256) -> Result<Option<Address>, NodeError> {
+        let kept = self.recall(&use_of(purpose, init_data))?;
+        Ok(kept.and_then(|kept| Address::try_from(kept.as_slice()).ok()))
+    }
+
+    /// Keeps which enclave is for one use.
+    pub(crate) fn use_enclave(
+        &self,
+        purpose: &str,
+        init_data: B256,
+        enclave: Address,
+    ) -> Result<(), NodeError> {
+        Ok(self.keep(&use_of(purpose, init_data), enclave.as_slice())?)
+    }
+
     /// Starts a new enclave for a module that its author will seal to it.
     pub fn start_waiting(
         &self,
@@ -78,6 +94,11 @@ impl Party {
         let (number, evidence) = entry.split_first_chunk().ok_or_else(unknown)?;
         Ok((evidence.to_vec(), self.enclave_seed(u64::from_le_bytes(*number))))
     }
+}
+
+/// What an enclave is for: the name of the file that says which one it is.
+fn use_of(purpose: &str, init_data: B256) -> String {
+    format!("enclave-for-{purpose}-{init_data:x}")
 }
 
 fn file(signer: Address) -> String {

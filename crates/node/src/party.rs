@@ -68,6 +68,7 @@ impl Entropy {
 }
 
 /// A party's name, keys and private directory.
+#[derive(Clone)]
 pub struct Party {
     /// Its name in the study.
     pub name: String,

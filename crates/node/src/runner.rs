@@ -40,8 +40,42 @@ impl Runner {
         let now = world.ledger.time().await?;
         let instance = self.party.start_enclave(program, &self.device, validation::init_data(), now)?;
         world.register_enclave(&instance, &self.party.key).await?;
+        self.with_sketches(instance)
+    }
+
+    /// The validation enclave of this runner, with the sketches that it has kept: started before, or now.
+    pub async fn validation_enclave(
+        &self,
+        program: LoadedProgram,
+        world: &World,
+    ) -> Result<ValidationEnclave, NodeError> {
+        let init_data = validation::init_data();
+        let instance =
+            world.enclave_for(&self.party, "validation", program, &self.device, init_data).await?;
+        self.with_sketches(instance)
+    }
+
+    fn with_sketches(&self, instance: Instance) -> Result<ValidationEnclave, NodeError> {
         let name = format!("sketches-{}.sealed", instance.keys().receipt);
         Ok(ValidationEnclave::new(instance, Box::new(self.party.store(name)))?)
+    }
+
+    /// The query enclave of this runner for a trained model, as yet without the model, unless it had it before its process ended.
+    pub async fn query_enclave(
+        &self,
+        program: LoadedProgram,
+        model_id: u64,
+        model_hash: B256,
+        world: &World,
+    ) -> Result<Instance, NodeError> {
+        let plan = plan::of_model(model_id, world).await?;
+        let init_data = query::init_data(world.ledger.deployment(), model_id, model_hash, plan.hash());
+        world.enclave_for(&self.party, "query", program, &self.device, init_data).await
+    }
+
+    /// Whether the model of a query enclave is kept here, so that it can be [resumed](Runner::resume_query).
+    pub fn has_model(&self, signer: Address) -> Result<bool, NodeError> {
+        Ok(self.party.recall(&model_file(signer))?.is_some())
     }
 
     /// Starts and registers a query enclave with a public model, and keeps it in the runner's directory.

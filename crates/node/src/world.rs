@@ -1,10 +1,12 @@
 //! What every party can reach: the ledger, public storage, and the rule by which owners believe in enclaves.
 
 use histone_attestation::cohort::CohortPolicy;
+use histone_attestation::simulated::SimulatedDevice;
 use histone_attestation::{AppraisalPolicy, Attested, Expected, appraise};
 use histone_contracts::{Contract, Enclaves, Market};
 use histone_enclave::cohort;
-use histone_enclave::instance::Identity;
+use histone_enclave::engine::LoadedProgram;
+use histone_enclave::instance::{Identity, Instance};
 use histone_enclave::{training, validation};
 use histone_ledger::Ledger;
 use histone_network::BlobStore;
@@ -15,6 +17,7 @@ use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256, U256};
 
 use crate::error::NodeError;
+use crate::party::Party;
 use crate::programs::Methods;
 use crate::study::DEFAULT_MAX_AGE_HOURS;
 
@@ -117,14 +120,56 @@ impl World {
         Ok(appraise(&evidence, &expected, policy, self.ledger.time().await?)?)
     }
 
-    /// Publishes an enclave's evidence and registers it under its operator.
+    /// The registered enclave of a party for one use: the one that was started for it before, as long as it is live, and else a new
+    /// one. A use has one enclave, however often the process ends while it is set up.
+    pub async fn enclave_for(
+        &self,
+        party: &Party,
+        purpose: &str,
+        program: LoadedProgram,
+        device: &SimulatedDevice,
+        init_data: B256,
+    ) -> Result<Instance, NodeError> {
+        let kept = match party.enclave_of(purpose, init_data)? {
+            Some(signer) if !self.has_ended(signer, program.program().kind()).await? => Some(signer),
+            _ => None,
+        };
+        let instance = match kept {
+            Some(signer) => party.resume_enclave(program, signer, init_data)?,
+            None => {
+                let now = self.ledger.time().await?;
+                let instance = party.start_enclave(program, device, init_data, now)?;
+                party.use_enclave(purpose, init_data, instance.keys().receipt)?;
+                instance
+            }
+        };
+        self.register_enclave(&instance, &party.key).await?;
+        Ok(instance)
+    }
+
+    /// Whether an enclave is registered and not live any more.
+    async fn has_ended(&self, signer: Address, kind: ProgramKind) -> Result<bool, NodeError> {
+        Ok(self.is_registered(signer).await? && !cohort::enclave(signer, kind, &self.ledger).await?.live)
+    }
+
+    async fn is_registered(&self, signer: Address) -> Result<bool, NodeError> {
+        let known = self.ledger.logged::<Enclaves::EnclaveRegistered>(Contract::Enclaves, None).await?;
+        Ok(known.iter().any(|e| e.event.signer == signer))
+    }
+
+    /// Publishes an enclave's evidence and registers it under its operator, unless it is registered.
     pub async fn register_enclave(
         &self,
         enclave: impl AsRef<Identity>,
         operator: &SigningKey,
     ) -> Result<(), NodeError> {
         self.blobs.put(enclave.as_ref().evidence())?;
-        self.announce_enclave(enclave, operator).await
+        let signer = enclave.as_ref().keys().receipt;
+        match self.is_registered(signer).await? {
+            // By this node before its process ended.
+            true => Ok(()),
+            false => self.announce_enclave(enclave, operator).await,
+        }
     }
 
     /// Registers an enclave whose evidence is in public storage already, or, for whoever tries what must be refused, is

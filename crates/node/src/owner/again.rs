@@ -17,6 +17,7 @@ use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SignatureBytes;
 use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256, U256};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
@@ -27,7 +28,41 @@ use crate::party::Party;
 use crate::plan;
 use crate::world::World;
 
+/// What is kept of a dataset that was added: where its version lies, and under which terms.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Added {
+    name: B256,
+    root: B256,
+    policy: ConsentPolicy,
+}
+
+const ADDED: &str = "added-";
+
 impl Owner {
+    /// Keeps which dataset this is, so that [`Owner::reopen`] finds it.
+    pub fn keep(&self) -> Result<(), NodeError> {
+        let added = Added { name: self.table.name, root: self.table.root, policy: self.policy.clone() };
+        let bytes = serde_json::to_vec(&added).map_err(|e| NodeError::Message(e.to_string()))?;
+        Ok(self.party.keep(&added_file(self.dataset), &bytes)?)
+    }
+
+    /// The datasets that were added in a party's directory.
+    pub fn added(party: &Party) -> Result<Vec<B256>, NodeError> {
+        let names = party.storage().names(ADDED).map_err(|e| NodeError::Message(e.to_string()))?;
+        Ok(names.iter().filter_map(|name| name.strip_prefix(ADDED)?.strip_suffix(".json")?.parse().ok()).collect())
+    }
+
+    /// Opens a dataset that was added before, as it lies in the party's directory; what it takes part in is not looked at.
+    pub fn reopen(party: Party, dataset: B256) -> Result<Self, NodeError> {
+        let file = added_file(dataset);
+        let damaged = || NodeError::Message(format!("`{file}` of `{}` is not there or damaged", party.name));
+        let kept = party.recall(&file)?.ok_or_else(damaged)?;
+        let Added { name, root, policy } = serde_json::from_slice(&kept).map_err(|_| damaged())?;
+        let table = read(&party, name, root)?;
+        Ok(Self { party, policy, table, dataset, participation: None, considered: BTreeMap::new() })
+    }
+
     /// Starts an owner again that has donated to a model from an enclave of its own, by its directory, the ledger and public storage. The
     /// enclave stands before the first round; which sums it has to open again are its duties.
     pub async fn resume(
@@ -111,6 +146,10 @@ impl Owner {
         let bytes = serde_json::to_vec(&statement).map_err(damaged)?;
         serde_json::from_slice(&self.party.keep_first(&name, bytes)?).map_err(damaged)
     }
+}
+
+fn added_file(dataset: B256) -> String {
+    format!("{ADDED}{dataset:x}.json")
 }
 
 /// The file of a released key.

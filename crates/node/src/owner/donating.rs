@@ -49,9 +49,8 @@ impl Owner {
             )));
         }
         let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
-        let now = world.ledger.time().await?;
-        let instance = self.party.start_enclave(machine.program, machine.device, init_data, now)?;
-        world.register_enclave(&instance, &self.party.key).await?;
+        let instance =
+            world.enclave_for(&self.party, "training", machine.program, machine.device, init_data).await?;
         let signer = instance.keys().receipt;
         let sealed = self.release_to(decided, signer, init_data, world).await?;
         let terms = self.terms(model_id, decision, world).await?;
