@@ -85,8 +85,12 @@ impl SimulatedVendor {
     /// Makes and certifies a device.
     pub fn make_device(&self, rng: &mut impl CryptoRng) -> Result<SimulatedDevice, RecordError> {
         let key = SigningKey::generate(rng);
-        let certificate = DeviceCertificate { platform: Platform::SIMULATED, device: key.address() };
-        Ok(SimulatedDevice { certificate: Signed::sign(&certificate, &self.0)?, key })
+        Ok(SimulatedDevice { certificate: self.certify(key.address())?, key })
+    }
+
+    /// Certifies a device that somebody else has made.
+    pub fn certify(&self, device: Address) -> Result<Signed<DeviceCertificate>, RecordError> {
+        Signed::sign(&DeviceCertificate { platform: Platform::SIMULATED, device }, &self.0)
     }
 }
 
@@ -104,6 +108,12 @@ pub struct SimulatedDevice {
 }
 
 impl SimulatedDevice {
+    /// A device that the vendor has certified; nothing when the certificate is of another one.
+    pub fn certified(key: SigningKey, certificate: Signed<DeviceCertificate>) -> Option<Self> {
+        let (of, _) = certificate.open().ok()?;
+        (of.device == key.address()).then_some(Self { key, certificate })
+    }
+
     /// What its quotes say vouches for an enclave.
     pub fn platform(&self) -> Platform {
         Platform::SIMULATED

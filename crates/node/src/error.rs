@@ -6,6 +6,7 @@ use histone_contracts::LedgerError;
 use histone_enclave::instance::EnclaveError;
 use histone_network::StoreError;
 use histone_protocol::agreement::{AgreementError, Dropped};
+use histone_protocol::{Address, B256};
 
 use crate::party::PartyError;
 
@@ -76,6 +77,23 @@ pub enum NodeError {
         /// What was found.
         #[source]
         error: StoreError,
+    },
+    /// The node's own memory cannot be used.
+    #[error(transparent)]
+    Own(#[from] crate::store::StoreFault),
+    /// Somebody has verified another block than this node under the same number.
+    #[error(
+        "there are two histories of the ledger: this node has verified the block {number} as {ours}, {from} as {theirs}. The node has stopped; ask the others by telephone which one they have"
+    )]
+    TwoHistories {
+        /// The block.
+        number: u64,
+        /// Its hash here.
+        ours: B256,
+        /// Its hash there.
+        theirs: B256,
+        /// Who has the other one.
+        from: Address,
     },
     /// The ledger refused or failed.
     #[error(transparent)]

@@ -24,9 +24,10 @@ use histone_genome::table::{Column, Table};
 use histone_protocol::commitment::dataset_root;
 use histone_protocol::consent::{ConsentPolicy, DecisionFacts, DecisionRecord, Verdict, WhitePaper};
 use histone_protocol::dataset::KeyBundle;
-use histone_protocol::keys::SigningKey;
+use histone_protocol::keys::{SignatureBytes, SigningKey};
 use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::ProgramKind;
+use histone_protocol::receipt::ValidationReceipt;
 use histone_protocol::record::Signed;
 use histone_protocol::report::ValidationReport;
 use histone_protocol::{Address, B256, U256};
@@ -228,6 +229,56 @@ impl Owner {
         self.participation.as_ref().map(|p| (p.payee.address(), p.donor))
     }
 
+    /// The model that it takes part in.
+    pub fn takes_part_in(&self) -> Option<u64> {
+        self.participation.as_ref().map(|p| p.model_id)
+    }
+
+    /// The last round whose sum its enclave has seen.
+    pub fn observed(&mut self) -> Result<u32, NodeError> {
+        Ok(self.participation()?.enclave()?.observed())
+    }
+
+    /// Whether its enclave is in the header of a round. One that nobody shows invites nobody.
+    pub fn is_invited(&mut self, header: B256, world: &World) -> Result<bool, NodeError> {
+        let own = self.participation()?.enclave()?.instance().keys().receipt.into_array();
+        let header = crate::committee::shown_blob(header, world, || "the header of the round".into())?;
+        let header = RoundHeader::decode(&header).map_err(NodeError::round)?;
+        Ok(header.fields().cohort.iter().any(|donor| donor.enclave == own))
+    }
+
+    /// The rounds of a model in which a member calls a share of this donor unreadable and has no answer yet.
+    pub async fn accused(&self, model: u64, donor: u16, world: &World) -> Result<Vec<u32>, NodeError> {
+        let about = Some(B256::from(U256::from(model)));
+        let accused = world.ledger.logged::<Rounds::ShareAccused>(Contract::Rounds, about).await?;
+        let accused = accused.into_iter().map(|a| a.event).filter(|a| a.donorIndex == donor);
+        let accused: Vec<_> = accused.map(|a| (a.round, a.member)).collect();
+        if accused.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answered = world.ledger.logged::<Rounds::ShareOpened>(Contract::Rounds, about).await?;
+        let open = |(round, member): &(u32, Address)| {
+            let is = |o: &Rounds::ShareOpened| (o.round, o.donorIndex, o.member) == (*round, donor, *member);
+            !answered.iter().any(|o| is(&o.event))
+        };
+        let open: std::collections::BTreeSet<u32> =
+            accused.iter().filter(|a| open(a)).map(|(round, _)| *round).collect();
+        Ok(open.into_iter().collect())
+    }
+
+    /// Releases the key of the table to a validation enclave that this owner's node believes, for whoever carries it there.
+    pub async fn seal_for_validation(
+        &mut self,
+        enclave: Address,
+        replaces: B256,
+        world: &World,
+    ) -> Result<SealedDataset, NodeError> {
+        let attested = world.appraise(enclave, ProgramKind::Validation, validation::init_data()).await?;
+        let permit = Permit::own_validation(self.account(), self.dataset, vec![attested.measurement()]);
+        let funded = world.ledger.funded_validation(enclave).await?;
+        self.release(permit, attested, funded, replaces, world).await
+    }
+
     /// Has the table validated by an enclave that the owner has appraised, and registers what came out.
     pub async fn register(
         &mut self,
@@ -236,26 +287,45 @@ impl Owner {
     ) -> Result<Registered, NodeError> {
         let signer = enclave.instance().keys().receipt;
         let validated = self.validate(enclave, B256::ZERO, world).await?;
-        if validated.receipt.replaces != B256::ZERO {
+        world.blobs.put(&validated.report)?;
+        self.register_validated(signer, &validated.receipt, &validated.signature, world).await
+    }
+
+    /// Registers the dataset with what a validation enclave has signed, whose report is in public storage.
+    pub async fn register_validated(
+        &mut self,
+        enclave: Address,
+        receipt: &ValidationReceipt,
+        signature: &SignatureBytes,
+        world: &World,
+    ) -> Result<Registered, NodeError> {
+        if receipt.replaces != B256::ZERO {
             return Err(NodeError::Message(format!(
                 "the rows of this table are those of your dataset {}; update that one",
-                validated.receipt.replaces
+                receipt.replaces
             )));
         }
-        let report = world.blobs.put(&validated.report)?;
+        let (report, signer) =
+            Signed::<ValidationReport>::from_bytes(&world.blobs.get(receipt.reportHash)?)?.open()?;
+        if signer != enclave || (report.owner, report.root) != (self.account(), self.table.root) {
+            return Err(NodeError::Message(format!(
+                "the validation report {} is by {signer} and about the rows {}; expected was one by {enclave} about {}",
+                receipt.reportHash, report.root, self.table.root
+            )));
+        }
         self.policy.ledger = world.ledger.deployment().id();
         let policy = world.blobs.put(&Signed::sign(&self.policy, &self.party.key)?.to_bytes())?;
         let call = Datasets::registerCall {
-            root: validated.root,
-            reportHash: report,
+            root: receipt.root,
+            reportHash: receipt.reportHash,
             policyHash: policy,
-            rows: validated.receipt.rows,
-            quality: validated.receipt.quality,
-            enclave: signer,
-            signature: validated.signature.as_slice().to_vec().into(),
+            rows: receipt.rows,
+            quality: receipt.quality,
+            enclave,
+            signature: signature.as_slice().to_vec().into(),
         };
         world.ledger.send(&self.party.key, Contract::Datasets, call).await?;
-        Ok(Registered { dataset: self.dataset, policy, report })
+        Ok(Registered { dataset: self.dataset, policy, report: receipt.reportHash })
     }
 
     /// Replaces the table by another version of it: the dataset keeps its number, name and policy on the ledger, and what
@@ -289,10 +359,7 @@ impl Owner {
         world: &World,
     ) -> Result<Validated, NodeError> {
         let signer = enclave.instance().keys().receipt;
-        let attested = world.appraise(signer, ProgramKind::Validation, validation::init_data()).await?;
-        let permit = Permit::own_validation(self.account(), self.dataset, vec![attested.measurement()]);
-        let funded = world.ledger.funded_validation(signer).await?;
-        let sealed = self.release(permit, attested, funded, replaces, world).await?;
+        let sealed = self.seal_for_validation(signer, replaces, world).await?;
         let validated = enclave.validate(&sealed, &world.ledger).await?;
         world.blobs.put(&validated.notice)?;
         Ok(validated)

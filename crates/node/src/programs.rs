@@ -120,6 +120,36 @@ impl Loaded {
     }
 }
 
+/// All programs that come with the product, compiled once for any number of parties in this process.
+#[derive(Debug, Clone)]
+pub struct Bundled(Arc<Vec<Loaded>>);
+
+impl Bundled {
+    /// Admits and compiles them.
+    pub fn load() -> Result<Self, ProgramError> {
+        let names = METHODS.iter().map(|[method, _]| method.name);
+        Ok(Self(Arc::new(names.map(Loaded::bundled).collect::<Result<_, _>>()?)))
+    }
+
+    /// One of them, by its measurement.
+    pub fn program(&self, measurement: B256) -> Option<&LoadedProgram> {
+        let mut all = self.0.iter().flat_map(|loaded| loaded.all());
+        all.find(|(_, program)| B256::from(program.program().measurement()) == measurement).map(|(_, p)| p)
+    }
+
+    /// What a method of this name runs on.
+    pub fn method(&self, name: &str) -> Result<&Loaded, ProgramError> {
+        let known = || METHODS.iter().map(|[method, _]| method.name).collect::<Vec<_>>().join(", ");
+        let found = self.0.iter().find(|loaded| loaded.published.iter().any(|p| p.name == name));
+        found.ok_or_else(|| ProgramError::Unknown { name: name.into(), known: known() })
+    }
+
+    /// All methods.
+    pub fn methods(&self) -> Methods {
+        Methods::of(self.0.iter().map(|loaded| loaded.method.clone()))
+    }
+}
+
 /// The methods that a node has at hand, by their measurements.
 #[derive(Debug, Clone, Default)]
 pub struct Methods(Arc<BTreeMap<B256, HostedMethod>>);

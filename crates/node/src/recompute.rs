@@ -17,6 +17,7 @@ use histone_enclave::cohort::{Moment, RightCommittee, Watch, fixed_committee, se
 use histone_enclave::method::{Step, Training};
 use histone_enclave::release::Released;
 use histone_federation::header::{RoundHeader, Seat};
+use histone_federation::plan::Plan;
 use histone_federation::training::{Asked, Finished, Names, model_hash, no_model};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::wire::Wire;
@@ -277,6 +278,117 @@ pub async fn model(model_id: u64, world: &World) -> Result<Finished, NodeError> 
         return Err(about(format!("they lead to {hash}, the market sells {}", sold.modelHash)));
     }
     Ok(finished)
+}
+
+/// The document that the enclaves have signed in the last final round of a sealed training.
+pub(crate) async fn last_agreed(model_id: u64, world: &World) -> Result<B256, NodeError> {
+    let about = Some(B256::from(U256::from(model_id)));
+    let finals = world.ledger.logged::<Rounds::RoundFinal>(Contract::Rounds, about).await?;
+    let last = finals.last().ok_or_else(|| unfounded(model_id, "it has no final round"))?;
+    let names = agreed(model_id, last.event.round, world).await?;
+    Ok(B256::from(names.next))
+}
+
+/// What the enclaves of a final round have signed, as the ledger names it; whether its header follows is not looked at.
+async fn agreed(model_id: u64, round: u32, world: &World) -> Result<Names, NodeError> {
+    let id = U256::from(model_id);
+    let committee = committee(model_id, world).await?;
+    let (header, info) = header(id, round, &committee, world).await?;
+    let anchored = survivors(id, round, world).await?;
+    let agreement = shown_blob(info.aggregateHash, world, || "what its enclaves have signed".into())?;
+    let agreement = Agreement::from_bytes(&agreement).map_err(NodeError::round)?;
+    let of = sealed_round(&header, &anchored, world)?;
+    let carried = agreement.carried(&of, &enclaves(&header, &anchored)).map_err(NodeError::round)?;
+    Ok(Names { state: carried.state.0, next: carried.next.0 })
+}
+
+/// Where a training stands, as far as its trainer and everybody else see it.
+#[derive(Debug, Clone)]
+pub enum Course {
+    /// Sums are public, and everybody follows it.
+    Open(Box<Training>),
+    /// Sums are sealed: after so many rounds this is asked.
+    Sealed {
+        /// The plan.
+        plan: Box<Plan>,
+        /// Rounds that were carried.
+        rounds: u32,
+        /// What comes next.
+        asked: Box<Asked>,
+    },
+    /// It has a model of this name; where sums are sealed, with the document that was released.
+    Model {
+        /// Name of the model.
+        hash: B256,
+        /// The model, where everybody computes it.
+        model: Option<Box<Model>>,
+        /// What was released.
+        document: Option<B256>,
+    },
+    /// It came to its end without a model.
+    NoModel,
+}
+
+impl Course {
+    /// Before the first round.
+    pub async fn start(model_id: u64, world: &World) -> Result<Self, NodeError> {
+        let document = plan::of_model(model_id, world).await?;
+        let (plan, method) = plan::computation(&document, world)?;
+        let training = Training::start(method, plan.clone()).map_err(NodeError::round)?;
+        Ok(match plan.is_sealed() {
+            true => Self::Sealed { asked: Box::new(training.asked()), plan: Box::new(plan), rounds: 0 },
+            false => Self::Open(Box::new(training)),
+        })
+    }
+
+    /// What the next header says; nothing at the end.
+    pub fn asked(&self) -> Option<Asked> {
+        match self {
+            Self::Open(training) => Some(training.asked()),
+            Self::Sealed { asked, .. } => Some((**asked).clone()),
+            Self::Model { .. } | Self::NoModel => None,
+        }
+    }
+
+    /// After a round that is final on the ledger, from what is public about it.
+    pub async fn after(self, model_id: u64, round: u32, world: &World) -> Result<Self, NodeError> {
+        let id = U256::from(model_id);
+        match self {
+            Self::Open(training) => {
+                let committee = committee(model_id, world).await?;
+                Ok(Self::stepped(step(&training, id, round, &committee, world).await?))
+            }
+            Self::Sealed { plan, rounds, .. } => {
+                let names = agreed(model_id, round, world).await?;
+                Ok(Self::agreed(plan, rounds + 1, names))
+            }
+            ended => Ok(ended),
+        }
+    }
+
+    /// After a step of a public training.
+    pub(crate) fn stepped(step: Step) -> Self {
+        match step {
+            Step::Next(next) => Self::Open(Box::new(next)),
+            Step::NoModel => Self::NoModel,
+            Step::Finished(finished) => Self::Model {
+                hash: B256::from(finished.hash()),
+                model: Some(Box::new(finished.model)),
+                document: None,
+            },
+        }
+    }
+
+    fn agreed(plan: Box<Plan>, rounds: u32, names: Names) -> Self {
+        match Asked::sealed(&plan, rounds, names) {
+            Some(asked) => Self::Sealed { plan, rounds, asked: Box::new(asked) },
+            None if names == no_model() => Self::NoModel,
+            None => {
+                let (hash, document) = (B256::from(names.state), Some(B256::from(names.next)));
+                Self::Model { hash, model: None, document }
+            }
+        }
+    }
 }
 
 /// Who opens sums, as the ledger fixed it.

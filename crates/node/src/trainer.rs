@@ -417,6 +417,12 @@ impl Trainer {
     }
 }
 
+/// The name of the model that the market sells.
+pub(crate) async fn sold(model_id: u64, world: &World) -> Result<B256, NodeError> {
+    let call = Market::modelCall { modelId: U256::from(model_id) };
+    Ok(world.ledger.read(Contract::Market, call).await?.modelHash)
+}
+
 /// Whether the market refuses because a donor has left.
 pub(crate) fn is_ended(error: &LedgerError) -> bool {
     matches!(error, LedgerError::Refused { explanation, .. } if explanation.starts_with("UseEnded"))

@@ -60,7 +60,7 @@ mod no_randomness {
     getrandom_02::register_custom_getrandom!(refuse);
 }
 
-pub use alloy_primitives::{Address, B256, U256, keccak256};
+pub use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 
 /// The message of an error with its causes, from the outside to the innermost; a cause that the message already tells
 /// is not repeated.

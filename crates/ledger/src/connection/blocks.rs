@@ -75,8 +75,8 @@ impl Connection {
         *newest
     }
 
-    /// A block that must be there.
-    pub(crate) async fn head_at(&self, number: u64) -> Result<Head, LedgerError> {
+    /// A block that must be there, by its number.
+    pub async fn head_at(&self, number: u64) -> Result<Head, LedgerError> {
         self.head_of(&format!("block {number}"), number.into()).await
     }
 

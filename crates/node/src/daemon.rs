@@ -1,0 +1,310 @@
+//! A party that lives on: a process that may be killed at any instruction and started again a week later.
+//!
+//! What it knows is the ledger, its own memory ([`crate::store`]), its directory and the blobs. In each [turn](Daemon::turn) it reads
+//! what is new, asks each of its roles what it owes to do ([`crate::duties`], pure functions of ledger and memory), does that, and lets
+//! its letters go out. Every duty can be repeated: bytes are kept before they are sent, and the ledger takes each act once. What a
+//! person has to decide is a question in the memory; what a person asks for is a wish there.
+//!
+//! The same daemons run in one process over a network in memory and a clock that is moved ([`together`]), and in processes of their
+//! own. Deliberately absent: threads, sockets and clocks. Whoever runs a daemon brings them.
+
+mod auditor;
+mod committee;
+mod founder;
+mod mail;
+mod owner;
+mod runner;
+pub mod together;
+mod trainer;
+mod user;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::sync::Arc;
+
+use histone_attestation::simulated::SimulatedDevice;
+use histone_contracts::{Book, roles};
+use histone_network::Network;
+use histone_protocol::record::Signed;
+
+use crate::duties;
+use crate::error::NodeError;
+use crate::party::Party;
+use crate::programs::Bundled;
+use crate::store::{Answer, Level, Question, Store};
+use crate::world::World;
+pub use mail::{Body, Mailbox};
+
+/// How a duty that failed is tried again: after so many seconds, doubled each time up to a limit.
+const FIRST_PAUSE: u64 = 2;
+const LONGEST_PAUSE: u64 = 300;
+
+/// Who answers the questions of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// A person, one by one.
+    Ask,
+    /// The node itself, with yes: a study file has answered them all.
+    Automatic,
+}
+
+/// What all roles of a daemon have in common.
+pub struct Node {
+    /// Name, keys, directory.
+    pub party: Party,
+    /// The sum of its role bits; 0 for an end user.
+    pub roles: u8,
+    /// Its mailbox.
+    pub mailbox: Mailbox,
+    /// What it remembers.
+    pub store: Store,
+    /// The ledger and public storage.
+    pub world: World,
+    /// The way to all others.
+    pub network: Arc<dyn Network>,
+    /// Who answers its questions.
+    pub answers: Answers,
+    /// The programs that it has at hand.
+    pub bundled: Bundled,
+}
+
+impl Node {
+    /// Writes a line for people.
+    fn say(&self, now: u64, about: &str, text: &str) -> Result<(), NodeError> {
+        Ok(self.store.note(now, Level::Info, about, text)?)
+    }
+
+    /// Asks a person, or finds what it has answered; nothing as long as it has not.
+    fn ask(&self, question: &Question, now: u64) -> Result<Option<Answer>, NodeError> {
+        if let Some(answer) = self.store.answered(&question.key)? {
+            return Ok(Some(answer));
+        }
+        let number = self.store.ask(question, now)?;
+        if self.answers == Answers::Ask {
+            return Ok(None);
+        }
+        let answer = Answer { yes: true, because: "answers are automatic".into(), by: "this node".into() };
+        match self.store.answer(number, &answer, now) {
+            Ok(_) => Ok(Some(answer)),
+            // Taken back, or too late: nobody answers it any more.
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The SIMULATED device of this party, once the network's vendor has certified it.
+    fn device(&self) -> Result<Option<SimulatedDevice>, NodeError> {
+        let Some(certificate) = self.store.get(CERTIFICATE)? else { return Ok(None) };
+        let certificate = Signed::from_bytes(&certificate)?;
+        Ok(SimulatedDevice::certified(self.device_key(), certificate))
+    }
+
+    fn marked(&self, mark: &str) -> Result<bool, NodeError> {
+        Ok(self.store.get(mark)?.is_some())
+    }
+
+    fn mark(&self, mark: &str) -> Result<(), NodeError> {
+        Ok(self.store.put(mark, b"done")?)
+    }
+}
+
+/// Where the certificate of the device is kept.
+const CERTIFICATE: &str = "device-certificate";
+
+/// What came of a duty.
+enum Done {
+    /// It is done.
+    Yes,
+    /// It has to be tried again when something has changed.
+    NotYet,
+}
+
+/// A role of a party: what it owes, and how it does it.
+trait Part {
+    /// Something that it owes; its name is shown to people and tells duties apart.
+    type Duty: Clone + Display;
+
+    /// What it owes now, in the order in which it is to be done.
+    async fn duties(&mut self, book: &Book, node: &Node, now: u64) -> Result<Vec<Self::Duty>, NodeError>;
+
+    /// Does it. May be asked again at any time, also after it was done.
+    async fn perform(&mut self, duty: Self::Duty, node: &Node, now: u64) -> Result<Done, NodeError>;
+}
+
+/// A duty that failed.
+#[derive(Debug, Clone)]
+pub struct Stumble {
+    /// What happened, in words.
+    pub why: String,
+    /// How often.
+    pub times: u32,
+    /// When it is tried again, Unix seconds.
+    pub again: u64,
+    /// Since when it fails, Unix seconds.
+    pub since: u64,
+}
+
+/// What a turn has brought.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// Duties that were done.
+    pub done: Vec<String>,
+    /// Letters that were read for the first time.
+    pub letters: usize,
+    /// When there is something to do even if nothing happens, Unix seconds.
+    pub next: Option<u64>,
+}
+
+impl Turn {
+    /// Whether anything has moved.
+    pub fn moved(&self) -> bool {
+        !self.done.is_empty() || self.letters > 0
+    }
+}
+
+/// A party's daemon.
+pub struct Daemon {
+    /// What its roles share.
+    pub node: Node,
+    founder: Option<founder::Founder>,
+    auditor: Option<auditor::Auditor>,
+    runner: Option<runner::RunnerPart>,
+    owner: Option<owner::OwnerPart>,
+    trainer: Option<trainer::TrainerPart>,
+    committee: Option<committee::CommitteePart>,
+    user: user::UserPart,
+    stumbles: BTreeMap<String, Stumble>,
+}
+
+impl Daemon {
+    /// The daemon of a party, as its directory and its memory have it.
+    pub fn new(node: Node) -> Self {
+        let has = |bit: u8| node.roles & bit != 0;
+        Self {
+            founder: None,
+            auditor: has(roles::AUDITOR).then(auditor::Auditor::default),
+            runner: has(roles::RUNNER).then(runner::RunnerPart::default),
+            owner: has(roles::OWNER).then(owner::OwnerPart::default),
+            trainer: has(roles::TRAINER).then(trainer::TrainerPart::default),
+            committee: has(roles::COMMITTEE).then(|| committee::CommitteePart::new(&node)),
+            user: user::UserPart::new(&node),
+            stumbles: BTreeMap::new(),
+            node,
+        }
+    }
+
+    /// The same for the founder of a network.
+    #[must_use]
+    pub fn founding(self, network: founder::Founding) -> Self {
+        Self { founder: Some(founder::Founder::new(network)), ..self }
+    }
+
+    /// Reads what is new, does what is owed and sends what is to be sent, once.
+    pub async fn turn(&mut self, now: u64) -> Result<Turn, NodeError> {
+        let mut turn = Turn::default();
+        match self.node.fetch(now).await {
+            Ok(letters) => turn.letters = letters,
+            // Without letters there is much to do.
+            Err(error @ NodeError::Message(_)) => self.stumble("fetch letters", &error, now, &mut turn),
+            Err(error) => return Err(error),
+        }
+        self.greeted(now)?;
+        macro_rules! parts {
+            ($($part:ident),*) => {
+                $(if let Some(part) = &mut self.$part {
+                    work(part, &self.node, &mut self.stumbles, now, &mut turn).await?;
+                })*
+            };
+        }
+        parts!(founder, auditor, runner, owner, trainer, committee);
+        work(&mut self.user, &self.node, &mut self.stumbles, now, &mut turn).await?;
+        if let Err(error) = self.node.post(now) {
+            self.stumble("post letters", &error, now, &mut turn);
+        }
+        if let Some(due) = self.node.store.next_due()? {
+            turn.wake(due);
+        }
+        let book = self.node.world.ledger.current_book().await?;
+        let again = self.stumbles.values().map(|s| s.again).filter(|again| *again > now);
+        again.chain(duties::next_deadline(&book, now)).for_each(|at| turn.wake(at));
+        Ok(turn)
+    }
+
+    /// What does not work at the moment, by duty.
+    pub fn stumbles(&self) -> &BTreeMap<String, Stumble> {
+        &self.stumbles
+    }
+
+    /// Takes the certificate that the founder has sent.
+    fn greeted(&self, now: u64) -> Result<(), NodeError> {
+        for letter in self.node.letters()? {
+            let Body::Welcome { certificate } = letter.body else { continue };
+            if let Some(certificate) = certificate {
+                self.node.store.put(CERTIFICATE, certificate.as_bytes())?;
+            }
+            self.node.say(now, "network", "admitted")?;
+            self.node.store.read(letter.id, now)?;
+        }
+        Ok(())
+    }
+
+    fn stumble(&mut self, name: &str, error: &NodeError, now: u64, turn: &mut Turn) {
+        stumble(&mut self.stumbles, name, error, now, turn);
+    }
+}
+
+impl Turn {
+    fn wake(&mut self, at: u64) {
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+}
+
+fn stumble(
+    stumbles: &mut BTreeMap<String, Stumble>,
+    name: &str,
+    error: &NodeError,
+    now: u64,
+    turn: &mut Turn,
+) {
+    let why = histone_protocol::with_causes(error);
+    let entry = stumbles.entry(name.into()).or_insert(Stumble { why: String::new(), times: 0, again: now, since: now });
+    let pause = FIRST_PAUSE.saturating_mul(1 << entry.times.min(16)).min(LONGEST_PAUSE);
+    *entry = Stumble { why, times: entry.times.saturating_add(1), again: now + pause, since: entry.since };
+    turn.wake(entry.again);
+}
+
+/// Does what a role owes, until nothing is left that can be done now.
+async fn work<P: Part>(
+    part: &mut P,
+    node: &Node,
+    stumbles: &mut BTreeMap<String, Stumble>,
+    now: u64,
+    turn: &mut Turn,
+) -> Result<(), NodeError> {
+    // Once a turn each: what a duty needs from others comes with the next turn.
+    let mut tried = BTreeSet::new();
+    loop {
+        let book = node.world.ledger.current_book().await?;
+        let mut next = None;
+        for duty in part.duties(&book, node, now).await? {
+            let name = duty.to_string();
+            let waits = stumbles.get(&name).is_some_and(|s| s.again > now);
+            if !waits && !tried.contains(&name) {
+                next = Some((name, duty));
+                break;
+            }
+        }
+        let Some((name, duty)) = next else { return Ok(()) };
+        tried.insert(name.clone());
+        match part.perform(duty, node, now).await {
+            Ok(Done::Yes) => {
+                if let Some(stumble) = stumbles.remove(&name) {
+                    node.say(now, &name, &format!("works again, after {} attempts", stumble.times + 1))?;
+                }
+                turn.done.push(name);
+            }
+            Ok(Done::NotYet) => {}
+            Err(error @ (NodeError::Own(_) | NodeError::TwoHistories { .. })) => return Err(error),
+            Err(error) => stumble(stumbles, &name, &error, now, turn),
+        }
+    }
+}

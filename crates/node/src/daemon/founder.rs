@@ -1,0 +1,173 @@
+//! The founder of a network: admits members and allows programs, until it hands over to the members.
+
+use std::fmt;
+
+use histone_attestation::simulated::SimulatedVendor;
+use histone_contracts::book::{Book, Kind};
+use histone_contracts::{Contract, Members, Programs, Role, TestToken, manager_roles};
+use histone_protocol::letter::Profile;
+use histone_protocol::record::Signed;
+use histone_protocol::{Address, B256, U256};
+
+use super::mail::Body;
+use super::{Done, Node, Part};
+use crate::error::NodeError;
+use crate::store::Question;
+
+/// What a founder has beside its account.
+#[derive(Debug)]
+pub struct Founding {
+    /// Certifies the SIMULATED devices of the members.
+    pub vendor: SimulatedVendor,
+    /// The most TEST tokens that somebody who joins is given, in millionths.
+    pub most_tokens: u64,
+}
+
+pub(super) struct Founder {
+    network: Founding,
+}
+
+impl Founder {
+    pub(super) fn new(network: Founding) -> Self {
+        Self { network }
+    }
+}
+
+/// Somebody who would like to take part.
+#[derive(Debug, Clone)]
+pub(super) struct Joining {
+    letter: B256,
+    account: Address,
+    profile: Signed<Profile>,
+    tokens: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Duty {
+    /// Ask, and admit.
+    Admit(Box<Joining>),
+    /// Ask, and allow a program that was audited.
+    Allow(B256),
+}
+
+impl fmt::Display for Duty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Duty::Admit(joining) => write!(f, "admit {}", joining.account),
+            Duty::Allow(measurement) => write!(f, "allow the program {measurement}"),
+        }
+    }
+}
+
+impl Part for Founder {
+    type Duty = Duty;
+
+    async fn duties(&mut self, book: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
+        let mut duties = Vec::new();
+        for letter in node.letters()? {
+            let Body::Join { profile, tokens } = letter.body else { continue };
+            let (letter, account) = (letter.id, letter.from);
+            duties.push(Duty::Admit(Box::new(Joining { letter, account, profile, tokens })));
+        }
+        // Who has handed over decides nothing any more.
+        if book.holders(manager_roles::ADMIN).contains(&node.party.account()) {
+            duties.extend(crate::duties::founder::programs(book).into_iter().map(Duty::Allow));
+        }
+        Ok(duties)
+    }
+
+    async fn perform(&mut self, duty: Duty, node: &Node, now: u64) -> Result<Done, NodeError> {
+        match duty {
+            Duty::Admit(joining) => self.admit(&joining, node, now).await,
+            Duty::Allow(measurement) => allow(measurement, node, now).await,
+        }
+    }
+}
+
+impl Founder {
+    async fn admit(&self, joining: &Joining, node: &Node, now: u64) -> Result<Done, NodeError> {
+        let Joining { letter, account, profile, tokens } = joining;
+        let read = node.meet(profile)?;
+        let roles: Vec<&str> = Role::of(read.roles).into_iter().map(Role::word).collect();
+        let roles = if roles.is_empty() { "end user".to_owned() } else { roles.join(", ") };
+        let question = Question {
+            key: format!("admit/{account:x}"),
+            kind: "admit".into(),
+            title: format!("admit `{}` as {roles}?", read.name),
+            text: format!(
+                "{account} calls itself `{}` and asks to take part as {roles}. Anybody can take any name: compare the account by telephone before you answer.",
+                read.name
+            ),
+            facts: serde_json::json!({ "name": read.name, "account": account, "roles": read.roles, "tokens": tokens }),
+            due: None,
+        };
+        let Some(answer) = node.ask(&question, now)? else { return Ok(Done::NotYet) };
+        if answer.yes {
+            self.enter(*account, &read, profile, *tokens, node).await?;
+            let certificate = match read.device {
+                Some(device) => Some(self.network.vendor.certify(device)?.to_bytes()),
+                None => None,
+            };
+            let certificate = certificate.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            node.write(*account, &format!("welcome/{account:x}"), &Body::Welcome { certificate }, now).await?;
+        }
+        node.store.read(*letter, now)?;
+        Ok(Done::Yes)
+    }
+
+    async fn enter(
+        &self,
+        account: Address,
+        read: &Profile,
+        profile: &Signed<Profile>,
+        tokens: u64,
+        node: &Node,
+    ) -> Result<(), NodeError> {
+        let ledger = &node.world.ledger;
+        let known = ledger.read(Contract::Members, Members::rolesOfCall { account }).await?;
+        if read.roles != 0 && known == 0 {
+            let profile = node.world.blobs.put(&profile.to_bytes())?;
+            let seal_key = read.seal_key.0;
+            let call = Members::addCall { account, roles: read.roles, profile, sealKey: seal_key };
+            ledger.send(&node.party.key, Contract::Members, call).await?;
+        }
+        // Whoever was given some has them, or had.
+        let minted = format!("minted/{account:x}");
+        let amount = tokens.min(self.network.most_tokens);
+        if amount > 0 && !node.marked(&minted)? {
+            let held = ledger.read(Contract::Token, TestToken::balanceOfCall { account }).await?;
+            if held.is_zero() {
+                let call = TestToken::mintCall { to: account, amount: U256::from(amount) };
+                ledger.send(&node.party.key, Contract::Token, call).await?;
+            }
+            node.mark(&minted)?;
+        }
+        Ok(())
+    }
+}
+
+async fn allow(measurement: B256, node: &Node, now: u64) -> Result<Done, NodeError> {
+    let call = Programs::programCall { measurement };
+    let program = node.world.ledger.read(Contract::Programs, call).await?;
+    let kind = Kind::ALL.get(usize::from(program.kind).wrapping_sub(1)).map_or("unknown", |kind| kind.word());
+    let question = Question {
+        key: format!("allow/{measurement:x}"),
+        kind: "allow".into(),
+        title: format!("allow the {kind} program {measurement}?"),
+        text: format!(
+            "The program {measurement} was published by {} and audited. Whoever takes part may run it on data once it is allowed.",
+            program.author
+        ),
+        facts: serde_json::json!({ "measurement": measurement, "author": program.author }),
+        due: None,
+    };
+    match node.ask(&question, now)? {
+        None => Ok(Done::NotYet),
+        Some(answer) if !answer.yes => Ok(Done::NotYet),
+        Some(_) => {
+            let call = Programs::allowCall { measurement };
+            node.world.ledger.send(&node.party.key, Contract::Programs, call).await?;
+            Ok(Done::Yes)
+        }
+    }
+}

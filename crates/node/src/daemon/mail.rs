@@ -1,0 +1,405 @@
+//! What parties' nodes write to each other, and how letters come and go.
+//!
+//! A letter is kept before it is sent and sent until its receiver has signed for it; a letter that came is kept before it is
+//! forgotten by the network, and read once.
+
+use histone_contracts::Contract;
+use histone_contracts::Members;
+use histone_network::NetworkError;
+use histone_protocol::agreement::StateStatement;
+use histone_protocol::keys::{SignatureBytes, SigningKey};
+use histone_protocol::letter::{Letter, Profile, VerifiedHead, letter_id};
+use histone_protocol::program::ProgramKind;
+use histone_protocol::record::Signed;
+use histone_protocol::seal::SealKey;
+use histone_protocol::{Address, B256, Bytes};
+use serde::{Deserialize, Serialize};
+
+use super::Node;
+use crate::error::NodeError;
+use crate::party::Party;
+use crate::store::{Incoming, Prepared};
+
+/// Letters that are posted in one turn, at the most.
+const AT_ONCE: usize = 64;
+
+/// The keys of a party's mailbox, apart from its account.
+pub struct Mailbox {
+    /// Fetches from it.
+    pub key: SigningKey,
+    /// Opens what lies in it.
+    pub seal: SealKey,
+}
+
+impl Mailbox {
+    /// The mailbox of a party.
+    pub fn of(party: &Party) -> Self {
+        Self {
+            key: SigningKey::generate(&mut party.root().rng("mailbox", &[])),
+            seal: SealKey::from_seed(&party.root().derive("mail key", &[])),
+        }
+    }
+
+    /// Its name.
+    pub fn address(&self) -> Address {
+        self.key.address()
+    }
+}
+
+/// What a letter says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Body {
+    /// The author has these letters and keeps them.
+    Receipt {
+        /// Their ids.
+        letters: Vec<B256>,
+    },
+    /// The author would like to take part. The only letter that a stranger sends.
+    Join {
+        /// Who it is.
+        profile: Signed<Profile>,
+        /// TEST tokens that it asks for, in millionths.
+        tokens: u64,
+    },
+    /// The founder has admitted the receiver.
+    Welcome {
+        /// The certificate of its SIMULATED device, as JSON; nothing for whoever runs no enclave.
+        certificate: Option<String>,
+    },
+    /// A program is registered; will an auditor look at it?
+    Audit {
+        /// Its name.
+        name: String,
+        /// What it is for.
+        program: ProgramKind,
+        /// The ledger's key.
+        measurement: B256,
+        /// Blob of the module.
+        wasm: B256,
+        /// Blob of the source listing.
+        source: B256,
+    },
+    /// A dataset to be validated by an enclave of the receiver's, to which its key is sealed.
+    Validate {
+        /// The enclave.
+        enclave: Address,
+        /// The dataset.
+        dataset: B256,
+        /// Commitment to its content.
+        root: B256,
+        /// The dataset of which it is a new version; zero for a first one.
+        replaces: B256,
+        /// Blob of the encrypted table.
+        ciphertext: B256,
+        /// Its key, sealed to the enclave.
+        key: Bytes,
+    },
+    /// What the validation enclave says.
+    Validated {
+        /// The dataset.
+        dataset: B256,
+        /// The enclave.
+        enclave: Address,
+        /// Commitment to its content.
+        root: B256,
+        /// Blob of the signed report.
+        report: B256,
+        /// Number of records.
+        rows: u32,
+        /// Quality level.
+        quality: u8,
+        /// The dataset whose rows these are; zero when it is new.
+        replaces: B256,
+        /// The enclave's signature on the receipt.
+        signature: SignatureBytes,
+    },
+    /// The validation enclave refuses the dataset.
+    NotValidated {
+        /// The dataset.
+        dataset: B256,
+        /// Why.
+        why: String,
+    },
+    /// The owner does not take part in a model.
+    Declined {
+        /// The model.
+        model: u64,
+        /// Why.
+        reasons: Vec<String>,
+    },
+    /// What an owner's enclave says a sealed round led to.
+    Said {
+        /// The model.
+        model: u64,
+        /// The round.
+        round: u32,
+        /// What it has signed.
+        statement: StateStatement,
+    },
+    /// What an owner's enclave says of the finished model on its rows.
+    Evaluated {
+        /// The model.
+        model: u64,
+        /// Blob of the signed evaluation.
+        evaluation: B256,
+    },
+    /// A runner's query enclave asks for the key of a sealed model.
+    WantModel {
+        /// The model.
+        model: u64,
+        /// The enclave.
+        enclave: Address,
+    },
+    /// The key of a sealed model.
+    ModelKey {
+        /// The model.
+        model: u64,
+        /// The query enclave that opens it.
+        enclave: Address,
+        /// The sealed key.
+        sealed: Bytes,
+    },
+    /// Would the runner answer the queries of a model?
+    Serve {
+        /// The model.
+        model: u64,
+    },
+    /// An enclave of the runner's is ready to answer.
+    Serving {
+        /// The model.
+        model: u64,
+        /// The enclave.
+        enclave: Address,
+    },
+    /// A question to a query enclave.
+    Question {
+        /// The model.
+        model: u64,
+        /// The enclave that opens it.
+        enclave: Address,
+        /// What was paid for.
+        query: B256,
+        /// The question.
+        sealed: Bytes,
+        /// Who asks: whoever is no member is known by nothing else.
+        profile: Signed<Profile>,
+    },
+    /// The key of a model that is for the participants, sealed to the receiver.
+    Shared {
+        /// The model.
+        model: u64,
+        /// The sealed key.
+        sealed: Bytes,
+    },
+}
+
+/// A letter that is waiting to be read: who wrote it, and what.
+pub(super) struct Read {
+    pub(super) id: B256,
+    pub(super) from: Address,
+    pub(super) body: Body,
+}
+
+impl Node {
+    /// Who this party says it is.
+    pub fn profile(&self) -> Result<Signed<Profile>, NodeError> {
+        let profile = Profile {
+            ledger: self.world.ledger.deployment().id(),
+            name: self.party.name.clone(),
+            roles: self.roles,
+            mailbox: self.mailbox.address(),
+            mail_key: self.mailbox.seal.public(),
+            seal_key: self.party.seal.public(),
+            device: (self.roles != 0).then(|| self.device_key().address()),
+        };
+        Ok(Signed::sign(&profile, &self.party.key)?)
+    }
+
+    /// The key of this party's SIMULATED device.
+    pub(super) fn device_key(&self) -> SigningKey {
+        SigningKey::generate(&mut self.party.root().rng("device", &[]))
+    }
+
+    /// Keeps how to reach somebody who is no member, or not yet.
+    pub(super) fn meet(&self, profile: &Signed<Profile>) -> Result<Profile, NodeError> {
+        let (read, account) = profile.open()?;
+        if read.ledger != self.world.ledger.deployment().id() {
+            return Err(NodeError::Message(format!("the profile of {account} is for another ledger")));
+        }
+        self.store.put(&format!("peer/{account:x}"), &profile.to_bytes())?;
+        Ok(read)
+    }
+
+    /// How to reach an account: a member by the profile that the ledger names, others by what they have said themselves.
+    pub(super) async fn peer(&self, account: Address) -> Result<Profile, NodeError> {
+        let member = self.world.ledger.read(Contract::Members, Members::memberCall { account }).await?;
+        let bytes = match member.roles {
+            0 => self.store.get(&format!("peer/{account:x}"))?,
+            _ => Some(self.world.blobs.get(member.profile)?),
+        };
+        let unknown = || NodeError::Message(format!("nobody has said how to reach {account}"));
+        let (profile, signer) = Signed::<Profile>::from_bytes(&bytes.ok_or_else(unknown)?)?.open()?;
+        match signer == account && profile.ledger == self.world.ledger.deployment().id() {
+            true => Ok(profile),
+            false => Err(NodeError::Message(format!("the profile of {account} is by {signer}, or for another ledger"))),
+        }
+    }
+
+    /// Writes a letter, once for each purpose: it is kept, and goes out with the others. Says whether it is new.
+    pub(super) async fn write(
+        &self,
+        to: Address,
+        purpose: &str,
+        body: &Body,
+        now: u64,
+    ) -> Result<bool, NodeError> {
+        let peer = self.peer(to).await?;
+        let head = self.verified_head().await?;
+        let content = content(body)?;
+        self.store.send(to, purpose, now, |number| {
+            let bytes = self.sealed(to, number, head, content.clone(), &peer)?;
+            Ok::<_, NodeError>(Prepared { mailbox: peer.mailbox, bytes })
+        })
+    }
+
+    fn sealed(
+        &self,
+        to: Address,
+        number: u64,
+        head: VerifiedHead,
+        content: String,
+        peer: &Profile,
+    ) -> Result<Vec<u8>, NodeError> {
+        let ledger = self.world.ledger.deployment().id();
+        let letter = Letter { ledger, to, number, head, content };
+        let sealed = letter.seal(&self.party.key, peer.mailbox, peer.mail_key, self.party.root());
+        sealed.map_err(|e| NodeError::Message(histone_protocol::with_causes(&e)))
+    }
+
+    async fn verified_head(&self) -> Result<VerifiedHead, NodeError> {
+        let head = self.world.ledger.connection().head().await?;
+        Ok(VerifiedHead { number: head.block, hash: head.hash })
+    }
+
+    /// Posts what is due. A network that cannot be reached now is asked again later; what it refuses for good is said.
+    pub(super) fn post(&self, now: u64) -> Result<usize, NodeError> {
+        let mut posted = 0;
+        for letter in self.store.due_letters(now, AT_ONCE)? {
+            match self.network.post(letter.mailbox, &letter.bytes) {
+                Ok(()) => posted += 1,
+                Err(error @ NetworkError::Unreachable { .. }) => {
+                    self.store.posted(letter.id, now)?;
+                    return Err(NodeError::Message(error.to_string()));
+                }
+                Err(error) => self.say(now, "mail", &format!("the letter `{}`: {error}", letter.purpose))?,
+            }
+            self.store.posted(letter.id, now)?;
+        }
+        Ok(posted)
+    }
+
+    /// Fetches what lies in the mailbox, keeps it and signs for it. Gives how many letters were new.
+    pub(super) async fn fetch(&self, now: u64) -> Result<usize, NodeError> {
+        let letters = self.network.collect().map_err(|e| NodeError::Message(e.to_string()))?;
+        let (mut new, mut done, mut receipts) = (0, Vec::new(), Vec::new());
+        for sealed in letters {
+            let id = letter_id(&sealed);
+            match self.take(id, &sealed, now).await {
+                Ok(Some((from, is_new))) => {
+                    new += usize::from(is_new);
+                    receipts.push((from, id));
+                }
+                Ok(None) => {}
+                // What cannot be read now may be readable when the store works again.
+                Err(error @ (NodeError::Own(_) | NodeError::TwoHistories { .. })) => return Err(error),
+                Err(error) => self.say(now, "mail", &format!("a letter is not read: {error}"))?,
+            }
+            done.push(id);
+        }
+        // Kept here before the network forgets it.
+        for (from, id) in receipts {
+            self.sign_for(from, id).await;
+        }
+        if !done.is_empty() {
+            self.network.discard(&done).map_err(|e| NodeError::Message(e.to_string()))?;
+        }
+        Ok(new)
+    }
+
+    /// Opens a letter and keeps it. Gives its author and whether it is new; nothing for a receipt.
+    async fn take(&self, id: B256, sealed: &[u8], now: u64) -> Result<Option<(Address, bool)>, NodeError> {
+        let ledger = self.world.ledger.deployment().id();
+        let own = (ledger, self.party.account());
+        let opened = Letter::open(sealed, self.mailbox.address(), &self.mailbox.seal, own);
+        let (letter, from) = opened.map_err(|e| NodeError::Message(histone_protocol::with_causes(&e)))?;
+        self.compare_histories(from, letter.head).await?;
+        let body = serde_json::from_str::<Body>(&letter.content);
+        let body = body.map_err(|e| NodeError::Message(format!("what {from} writes is not understood: {e}")))?;
+        match &body {
+            Body::Receipt { letters } => {
+                for id in letters {
+                    self.store.delivered(*id, now)?;
+                }
+                return Ok(None);
+            }
+            Body::Join { profile, .. } | Body::Question { profile, .. } => {
+                if self.meet(profile).is_err() || profile.open()?.1 != from {
+                    return Err(NodeError::Message(format!("{from} brings a profile of somebody else")));
+                }
+            }
+            _ => {
+                // A stranger has nothing else to say.
+                self.peer(from).await?;
+            }
+        }
+        let kept = Incoming {
+            id,
+            from,
+            number: letter.number,
+            content: letter.content,
+            head_number: letter.head.number,
+            head_hash: letter.head.hash,
+        };
+        Ok(Some((from, self.store.take(&kept, now)?)))
+    }
+
+    /// Tells the author that its letter is here. It asks again by sending again, so that nothing is kept of this.
+    async fn sign_for(&self, author: Address, id: B256) {
+        let receipt = async {
+            let peer = self.peer(author).await?;
+            let content = content(&Body::Receipt { letters: vec![id] })?;
+            let sealed = self.sealed(author, 0, self.verified_head().await?, content, &peer)?;
+            self.network.post(peer.mailbox, &sealed).map_err(|e| NodeError::Message(e.to_string()))
+        };
+        // It is sent again with the next copy of the letter.
+        let _ = receipt.await;
+    }
+
+    /// Compares the newest block that somebody else has verified with the own chain.
+    async fn compare_histories(&self, from: Address, theirs: VerifiedHead) -> Result<(), NodeError> {
+        let connection = self.world.ledger.connection();
+        if theirs.number > connection.head().await?.block {
+            // Nothing is known here of what comes later; whoever wrote is compared again with its next letter.
+            return Ok(());
+        }
+        let ours = connection.head_at(theirs.number).await?;
+        if ours.hash == theirs.hash {
+            return Ok(());
+        }
+        Err(NodeError::TwoHistories { number: theirs.number, ours: ours.hash, theirs: theirs.hash, from })
+    }
+
+    /// Letters that nobody has read yet.
+    pub(super) fn letters(&self) -> Result<Vec<Read>, NodeError> {
+        let read = |kept: Incoming| {
+            let body = serde_json::from_str(&kept.content).ok()?;
+            Some(Read { id: kept.id, from: kept.from, body })
+        };
+        Ok(self.store.unread()?.into_iter().filter_map(read).collect())
+    }
+}
+
+fn content(body: &Body) -> Result<String, NodeError> {
+    serde_json::to_string(body).map_err(|e| NodeError::Message(format!("a letter cannot be written: {e}")))
+}

@@ -1,0 +1,444 @@
+//! An owner: has data validated, answers white papers, and lets its enclaves take part in what it has agreed to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use histone_access::Permit;
+use histone_contracts::book::{Book, Donor, Model, ModelState};
+use histone_contracts::{Contract, Rounds};
+use histone_federation::header::RoundHeader;
+use histone_genome::table::Table;
+use histone_protocol::consent::{ConsentPolicy, Verdict};
+use histone_protocol::disclosure::Release;
+use histone_protocol::keys::SignatureBytes;
+use histone_protocol::receipt::ValidationReceipt;
+use histone_protocol::{Address, B256, U256};
+
+use super::mail::{Body, Read};
+use super::{Done, Node, Part};
+use crate::committee::{shown, shown_blob};
+use crate::duties::{self, OwnerDuty};
+use crate::error::NodeError;
+use crate::owner::{Decided, Machine, Owner, Tell};
+use crate::plan;
+use crate::store::Question;
+
+#[derive(Default)]
+pub(super) struct OwnerPart {
+    datasets: BTreeMap<B256, Owner>,
+    opened: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Duty {
+    /// Send a dataset to a validation enclave, and to who runs it.
+    Validate { dataset: B256, enclave: Address, runner: Address },
+    /// Register what a validation enclave has signed.
+    Register { letter: B256, dataset: B256, receipt: Box<(Address, ValidationReceipt, SignatureBytes)> },
+    /// Read that a dataset was refused.
+    Refused { letter: B256, dataset: B256, why: String },
+    /// Answer a white paper, and donate where the answer is yes.
+    Consider { dataset: B256, model: u64 },
+    /// Start the enclave of a donation again.
+    Resume { dataset: B256, model: u64 },
+    /// Let the enclave answer a round.
+    Contribute { dataset: B256, model: u64, round: u32 },
+    /// Let the enclave show shares that members call unreadable.
+    Defend { dataset: B256, model: u64, round: u32 },
+    /// Let the enclave recompute a public sum.
+    Observe { dataset: B256, model: u64, round: u32 },
+    /// What is owed in a sealed training.
+    Sealed { dataset: B256, duty: OwnerDuty, trainer: Address },
+    /// Remember which query enclave asks for a model.
+    Asked { letter: B256, dataset: B256, model: u64, query: Address, runner: Address },
+    /// Let the enclave evaluate the finished model.
+    Evaluate { dataset: B256, model: u64, trainer: Address },
+    /// Take the model that is for the participants.
+    Share { dataset: B256, model: u64, trainer: Address },
+}
+
+impl fmt::Display for Duty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Duty::Validate { dataset, enclave, .. } => write!(f, "have dataset {dataset} validated by {enclave}"),
+            Duty::Register { dataset, .. } => write!(f, "register dataset {dataset}"),
+            Duty::Refused { dataset, .. } => write!(f, "read why dataset {dataset} is refused"),
+            Duty::Consider { model, dataset } => write!(f, "answer the white paper of model {model} for {dataset}"),
+            Duty::Resume { model, .. } => write!(f, "start the enclave for model {model} again"),
+            Duty::Contribute { model, round, .. } => write!(f, "answer round {round} of model {model}"),
+            Duty::Defend { model, round, .. } => write!(f, "answer accusations in round {round} of model {model}"),
+            Duty::Observe { model, round, .. } => write!(f, "follow round {round} of model {model}"),
+            Duty::Sealed { duty, .. } => match duty {
+                OwnerDuty::OpenSum { model, round } => write!(f, "open the sum of round {round} of model {model}"),
+                OwnerDuty::Release { model } => write!(f, "publish what is released of model {model}"),
+                OwnerDuty::HandModel { model, query } => write!(f, "hand model {model} to the enclave {query}"),
+            },
+            Duty::Asked { model, query, .. } => write!(f, "note that {query} asks for model {model}"),
+            Duty::Evaluate { model, .. } => write!(f, "evaluate model {model}"),
+            Duty::Share { model, .. } => write!(f, "receive model {model}"),
+        }
+    }
+}
+
+impl OwnerPart {
+    /// Encrypts a table into the owner's directory and keeps under which terms. Gives the name of the dataset on the ledger.
+    pub(super) fn add(&mut self, table: Table, policy: ConsentPolicy, node: &Node) -> Result<B256, NodeError> {
+        self.open(node)?;
+        let owner = Owner::prepare(node.party.clone(), table, policy)?;
+        owner.keep()?;
+        let dataset = owner.dataset();
+        self.datasets.entry(dataset).or_insert(owner);
+        Ok(dataset)
+    }
+
+    /// The datasets that were added before this process began.
+    fn open(&mut self, node: &Node) -> Result<(), NodeError> {
+        if !self.opened {
+            for dataset in Owner::added(&node.party)? {
+                self.datasets.insert(dataset, Owner::reopen(node.party.clone(), dataset)?);
+            }
+            self.opened = true;
+        }
+        Ok(())
+    }
+
+    fn owner(&mut self, dataset: B256) -> Result<&mut Owner, NodeError> {
+        let unknown = || NodeError::Message(format!("there is no dataset {dataset} in this node"));
+        self.datasets.get_mut(&dataset).ok_or_else(unknown)
+    }
+
+    fn of_letters(&self, node: &Node) -> Result<Vec<Duty>, NodeError> {
+        let account = node.party.account();
+        let read = |Read { id: letter, from, body }: Read| match body {
+            Body::Validated { dataset, enclave, root, report, rows, quality, replaces, signature } => {
+                let receipt =
+                    ValidationReceipt { owner: account, root, reportHash: report, rows, quality, replaces };
+                Some(Duty::Register { letter, dataset, receipt: Box::new((enclave, receipt, signature)) })
+            }
+            Body::NotValidated { dataset, why } => Some(Duty::Refused { letter, dataset, why }),
+            Body::WantModel { model, enclave } => {
+                let of = |owner: &&Owner| owner.takes_part_in() == Some(model);
+                let dataset = self.datasets.values().find(of)?.dataset();
+                Some(Duty::Asked { letter, dataset, model, query: enclave, runner: from })
+            }
+            _ => None,
+        };
+        Ok(node.letters()?.into_iter().filter_map(read).collect())
+    }
+
+    /// What is owed for a donation.
+    async fn of_donation(
+        &mut self,
+        (dataset, model, donor): (B256, &Model, &Donor),
+        book: &Book,
+        node: &Node,
+        now: u64,
+    ) -> Result<Vec<Duty>, NodeError> {
+        let (id, trainer) = (model.model, model.trainer);
+        let owner = self.owner(dataset)?;
+        if owner.takes_part_in() != Some(id) {
+            // Data that was brought to the enclave of somebody else is that one's matter.
+            let own = model.host.is_none();
+            return Ok(own.then_some(Duty::Resume { dataset, model: id }).into_iter().collect());
+        }
+        let mut duties = Vec::new();
+        if model.state == ModelState::Training && !donor.use_ended {
+            if let Some(round) = duties::owner::round_to_answer(book, id, donor.donor, now)
+                && owner.is_invited(round.header_hash, &node.world)?
+            {
+                duties.push(Duty::Contribute { dataset, model: id, round: round.round });
+            }
+            for round in owner.accused(id, donor.donor, &node.world).await? {
+                duties.push(Duty::Defend { dataset, model: id, round });
+            }
+        }
+        let disclosure = plan::of_model(id, &node.world).await?.disclosure;
+        if disclosure.is_sealed() {
+            for duty in owner.duties(book, &node.world).await? {
+                duties.push(Duty::Sealed { dataset, duty, trainer });
+            }
+            // Before the market knows the model there is nothing to compare it with.
+            let asked = if model.model_hash.is_some() { self.asked(node, id)? } else { Vec::new() };
+            for query in asked {
+                let duty = OwnerDuty::HandModel { model: id, query };
+                duties.push(Duty::Sealed { dataset, duty, trainer });
+            }
+        } else {
+            let observed = owner.observed()?;
+            let rounds = duties::owner::to_observe(book, id, observed);
+            duties.extend(rounds.into_iter().map(|round| Duty::Observe { dataset, model: id, round }));
+        }
+        let ended = matches!(model.state, ModelState::Trained | ModelState::Serving);
+        if ended && duties::owner::in_last_sum(book, id, donor.donor) && !donor.excluded {
+            if !donor.use_ended && !node.marked(&evaluated(id))? {
+                duties.push(Duty::Evaluate { dataset, model: id, trainer });
+            }
+            if disclosure.model == Release::Participants && !node.marked(&shared(id))? {
+                duties.push(Duty::Share { dataset, model: id, trainer });
+            }
+        }
+        Ok(duties)
+    }
+
+    /// Query enclaves that have asked for a model and have no answer yet.
+    fn asked(&self, node: &Node, model: u64) -> Result<Vec<Address>, NodeError> {
+        let asked = node.store.get(&format!("asked/{model}"))?.unwrap_or_default();
+        let asked: Vec<Address> = serde_json::from_slice(&asked).unwrap_or_default();
+        let mut open = Vec::new();
+        for query in asked {
+            if !node.marked(&handed(model, query))? {
+                open.push(query);
+            }
+        }
+        Ok(open)
+    }
+}
+
+fn evaluated(model: u64) -> String {
+    format!("evaluated/{model}")
+}
+
+fn shared(model: u64) -> String {
+    format!("shared/{model}")
+}
+
+fn handed(model: u64, query: Address) -> String {
+    format!("handed/{model}/{query:x}")
+}
+
+fn answered(model: u64, dataset: B256) -> String {
+    format!("answered/{model}/{dataset:x}")
+}
+
+impl Part for OwnerPart {
+    type Duty = Duty;
+
+    async fn duties(&mut self, book: &Book, node: &Node, now: u64) -> Result<Vec<Duty>, NodeError> {
+        self.open(node)?;
+        let mut duties = self.of_letters(node)?;
+        for dataset in self.datasets.keys().copied().collect::<Vec<_>>() {
+            if let Some((enclave, runner)) = duties::owner::validation(book, dataset)
+                && !node.marked(&format!("validate/{dataset:x}/{enclave:x}"))?
+            {
+                duties.push(Duty::Validate { dataset, enclave, runner });
+            }
+            for model in duties::owner::recruiting(book, dataset) {
+                if !node.marked(&answered(model.model, dataset))? {
+                    duties.push(Duty::Consider { dataset, model: model.model });
+                }
+            }
+            if let Some((model, donor)) = duties::owner::donation(book, dataset) {
+                duties.extend(self.of_donation((dataset, model, donor), book, node, now).await?);
+            }
+        }
+        Ok(duties)
+    }
+
+    async fn perform(&mut self, duty: Duty, node: &Node, now: u64) -> Result<Done, NodeError> {
+        let world = &node.world;
+        match duty {
+            Duty::Validate { dataset, enclave, runner } => {
+                let sealed = self.owner(dataset)?.seal_for_validation(enclave, B256::ZERO, world).await?;
+                let body = Body::Validate {
+                    enclave,
+                    dataset,
+                    root: sealed.root,
+                    replaces: sealed.replaces,
+                    ciphertext: world.blobs.put(&sealed.ciphertext)?,
+                    key: sealed.key.as_bytes().to_vec().into(),
+                };
+                let purpose = format!("validate/{dataset:x}/{enclave:x}");
+                node.write(runner, &purpose, &body, now).await?;
+                node.mark(&purpose)?;
+            }
+            Duty::Register { letter, dataset, receipt } => {
+                let (enclave, receipt, signature) = *receipt;
+                let book = world.ledger.current_book().await?;
+                if book.datasets.get(&dataset).is_none() {
+                    self.owner(dataset)?.register_validated(enclave, &receipt, &signature, world).await?;
+                    node.say(now, "data", &format!("dataset {dataset} is registered, quality {}", receipt.quality))?;
+                }
+                node.store.read(letter, now)?;
+            }
+            Duty::Refused { letter, dataset, why } => {
+                node.say(now, "data", &format!("dataset {dataset} is refused: {why}"))?;
+                node.store.read(letter, now)?;
+            }
+            Duty::Consider { dataset, model } => return self.consider(dataset, model, node, now).await,
+            Duty::Resume { dataset, model } => {
+                let method = plan::of_model(model, world).await?.programs.training;
+                let program = program(node, method)?;
+                let again = Owner::resume(node.party.clone(), model, program, world).await?;
+                self.datasets.insert(dataset, again);
+            }
+            Duty::Contribute { dataset, model, round } => {
+                let header = header(model, round, node).await?;
+                self.owner(dataset)?.contribute(&header, world).await?;
+            }
+            Duty::Defend { dataset, model, round } => {
+                let header = header(model, round, node).await?;
+                self.owner(dataset)?.answer_accusations(&header, world).await?;
+            }
+            Duty::Observe { dataset, model, round } => {
+                let transcript = shown(U256::from(model), round, world).await?;
+                self.owner(dataset)?.observe(&transcript, world).await?;
+            }
+            Duty::Sealed { dataset, duty, trainer } => return self.sealed(dataset, duty, trainer, node, now).await,
+            Duty::Asked { letter, model, query, runner, .. } => {
+                let key = format!("asked/{model}");
+                let asked = node.store.get(&key)?.unwrap_or_default();
+                let mut asked: Vec<Address> = serde_json::from_slice(&asked).unwrap_or_default();
+                if !asked.contains(&query) {
+                    asked.push(query);
+                    let bytes = serde_json::to_vec(&asked).map_err(|e| NodeError::Message(e.to_string()))?;
+                    node.store.put(&key, &bytes)?;
+                }
+                node.store.put(&format!("asks-for/{query:x}"), runner.as_slice())?;
+                node.store.read(letter, now)?;
+            }
+            Duty::Evaluate { dataset, model, trainer } => {
+                let evaluation = self.owner(dataset)?.evaluate(world)?;
+                let body = Body::Evaluated { model, evaluation };
+                node.write(trainer, &evaluated(model), &body, now).await?;
+                node.mark(&evaluated(model))?;
+            }
+            Duty::Share { dataset, model, trainer } => {
+                let sold = crate::trainer::sold(model, world).await?;
+                let own = node.party.account();
+                let owner = self.owner(dataset)?;
+                let key = owner.share_model(own, world).await?;
+                let blob = released_model(model, node).await?;
+                crate::model::receive(&node.party, model, sold, &key, &blob)?;
+                let sealed = owner.share_model(trainer, world).await?.into();
+                node.write(trainer, &shared(model), &Body::Shared { model, sealed }, now).await?;
+                node.mark(&shared(model))?;
+            }
+        }
+        Ok(Done::Yes)
+    }
+}
+
+impl OwnerPart {
+    async fn consider(
+        &mut self,
+        dataset: B256,
+        model: u64,
+        node: &Node,
+        now: u64,
+    ) -> Result<Done, NodeError> {
+        let world = &node.world;
+        let book = world.ledger.current_book().await?;
+        let Some(offer) = book.models.get(&model) else { return Ok(Done::NotYet) };
+        let (trainer, paper_blob) = (offer.trainer, offer.white_paper_hash);
+        let owner = self.owner(dataset)?;
+        let answer = owner.consider(paper_blob, model, world).await?;
+        let (paper, _) = world.read_paper(paper_blob)?;
+        let decline = |reasons: Vec<String>| Body::Declined { model, reasons };
+        let purpose = answered(model, dataset);
+        let Some(permit) = answer.permit else {
+            let verb = match answer.decision.verdict {
+                Verdict::Review => "a person has to change the policy first",
+                _ => "declined by the policy",
+            };
+            let reasons = answer.decision.reasons;
+            node.say(now, "model", &format!("model {model} `{}`: {verb}: {}", paper.name, reasons.join("; ")))?;
+            node.write(trainer, &purpose, &decline(reasons), now).await?;
+            node.mark(&purpose)?;
+            return Ok(Done::Yes);
+        };
+        let question = Question {
+            key: format!("donate/{model}/{dataset:x}"),
+            kind: "donate".into(),
+            title: format!("take part in model {model} `{}` of `{}`?", paper.name, paper.trainer_name),
+            text: format!(
+                "It predicts {}. Your policy allows it. It pays {} millionths of a token at once and {} of 10000 parts of its income to all donors together. What is seen of the sums and the model: {}",
+                paper.predicts,
+                paper.instant_payment,
+                paper.split.donors,
+                paper.disclosure.sentences().join(" ")
+            ),
+            facts: serde_json::json!({ "model": model, "dataset": dataset, "paper": paper_blob, "trainer": trainer }),
+            due: None,
+        };
+        match node.ask(&question, now)? {
+            None => Ok(Done::NotYet),
+            Some(no) if !no.yes => {
+                node.write(trainer, &purpose, &decline(vec![no.because]), now).await?;
+                node.mark(&purpose)?;
+                Ok(Done::Yes)
+            }
+            Some(_) => {
+                self.donate((dataset, model), permit, (answer.blob, paper.instant_payment), node).await?;
+                node.mark(&purpose)?;
+                Ok(Done::Yes)
+            }
+        }
+    }
+
+    async fn donate(
+        &mut self,
+        (dataset, model_id): (B256, u64),
+        permit: Permit,
+        (decision, instant_payment): (B256, u64),
+        node: &Node,
+    ) -> Result<u16, NodeError> {
+        let decided = Decided { permit, decision, model_id, instant_payment };
+        let method = plan::of_model(model_id, &node.world).await?.programs.training;
+        let program = program(node, method)?;
+        let device = node.device()?.ok_or_else(|| {
+            NodeError::Message("the network's vendor has not certified the device of this node yet".into())
+        })?;
+        let machine = Machine { program, device: &device };
+        self.owner(dataset)?.donate(decided, machine, &node.world).await
+    }
+
+    async fn sealed(
+        &mut self,
+        dataset: B256,
+        duty: OwnerDuty,
+        trainer: Address,
+        node: &Node,
+        now: u64,
+    ) -> Result<Done, NodeError> {
+        match (self.owner(dataset)?.perform(duty, &node.world).await?, duty) {
+            (Some(Tell::State(statement)), OwnerDuty::OpenSum { model, round }) => {
+                let body = Body::Said { model, round, statement };
+                node.write(trainer, &format!("said/{model}/{round}"), &body, now).await?;
+            }
+            (Some(Tell::ModelKey { query, sealed }), OwnerDuty::HandModel { model, .. }) => {
+                let runner = node.store.get(&format!("asks-for/{query:x}"))?.unwrap_or_default();
+                let runner = Address::try_from(runner.as_slice()).map_err(|_| {
+                    NodeError::Message(format!("nobody is known here who runs the enclave {query}"))
+                })?;
+                let body = Body::ModelKey { model, enclave: query, sealed: sealed.into() };
+                node.write(runner, &handed(model, query), &body, now).await?;
+                node.mark(&handed(model, query))?;
+            }
+            _ => {}
+        }
+        Ok(Done::Yes)
+    }
+}
+
+/// A program that this node has at hand.
+pub(super) fn program(node: &Node, measurement: B256) -> Result<histone_enclave::engine::LoadedProgram, NodeError> {
+    let missing = || NodeError::Message(format!("the program {measurement} does not come with this version"));
+    node.bundled.program(measurement).cloned().ok_or_else(missing)
+}
+
+/// The header of a round, as the ledger names it.
+pub(super) async fn header(model: u64, round: u32, node: &Node) -> Result<RoundHeader, NodeError> {
+    let info = Rounds::roundInfoCall { modelId: U256::from(model), round };
+    let info = node.world.ledger.read(Contract::Rounds, info).await?;
+    let header = shown_blob(info.headerHash, &node.world, || format!("the header of round {round}"))?;
+    RoundHeader::decode(&header).map_err(NodeError::round)
+}
+
+/// The blob of the model that enclaves have released.
+async fn released_model(model: u64, node: &Node) -> Result<Vec<u8>, NodeError> {
+    let last = crate::recompute::last_agreed(model, &node.world).await?;
+    let document = shown_blob(last, &node.world, || "what its enclaves have released".into())?;
+    let document = histone_enclave::release::Released::from_bytes(&document);
+    let document = document.map_err(|e| NodeError::Message(format!("the release cannot be read: {e}")))?;
+    shown_blob(document.model, &node.world, || "the model that its enclaves have released".into())
+}
