@@ -7,7 +7,8 @@
 //!    [`auditor`] (programs), [`committee`] (opens sums), [`user`] (asks and pays).
 //!    [`recompute`]: what a user does before it believes that a model was trained. [`duties`]: what is owed in a sealed training.
 //! 4. [`release`]: the one function through which a data key leaves an owner.
-//! 5. [`run`]: a whole collaboration in one process. Each party acts through its own struct and reads its own
+//! 5. [`store`]: a node's own memory, which survives its process.
+//! 6. [`run`]: a whole collaboration in one process. Each party acts through its own struct and reads its own
 //!    directory; what passes between them is the ledger, public blobs and sealed messages.
 //!
 //! Deliberately absent: rules. What may be used is decided in `access`, what is believed in `attestation`, what is paid
@@ -30,6 +31,7 @@ pub mod recompute;
 pub mod release;
 pub mod run;
 pub mod runner;
+pub mod store;
 pub mod study;
 pub mod trainer;
 pub mod user;
