@@ -9,6 +9,7 @@
 mod files;
 mod kept;
 mod link;
+mod memory;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,6 +24,7 @@ use histone_protocol::hash::blob_hash;
 use self::kept::Kept;
 
 pub use link::{Network, NetworkError, Woken};
+pub use memory::{Faults, MemNet, Traffic};
 
 pub use files::{
     create_dir, create_private_dir, file_names, read_durable, remove_durable, update_private, write_whole,

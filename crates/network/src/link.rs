@@ -61,8 +61,23 @@ pub enum NetworkError {
         /// What it says.
         why: String,
     },
+    /// It answers that it cannot now: a limit is reached, or its disk is full. Asking again later may help.
+    #[error("{what} cannot do it now: {why}")]
+    Busy {
+        /// Who.
+        what: String,
+        /// What it says.
+        why: String,
+        /// How long it asks to be left alone, if it says so.
+        after: Option<Duration>,
+    },
+    /// What was set for this way to others cannot be used.
+    #[error("{0}")]
+    Settings(String),
     /// It answers something that is no answer.
-    #[error("what {what} answers is not what a hub answers ({why}); is the address right, and does a proxy answer in its place?")]
+    #[error(
+        "what {what} answers is not what a hub answers ({why}); is the address right, and does a proxy answer in its place?"
+    )]
     Nonsense {
         /// Who.
         what: String,
@@ -77,6 +92,6 @@ pub enum NetworkError {
 impl NetworkError {
     /// Whether the same may work later.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Busy { .. })
     }
 }
