@@ -14,6 +14,7 @@ mod founder;
 mod mail;
 mod owner;
 mod runner;
+pub mod study;
 pub mod together;
 mod trainer;
 mod user;
@@ -24,8 +25,13 @@ use std::sync::Arc;
 
 use histone_attestation::simulated::SimulatedDevice;
 use histone_contracts::{Book, roles};
+use histone_genome::table::Table;
 use histone_network::Network;
+use histone_protocol::consent::ConsentPolicy;
+use histone_protocol::letter::Profile;
 use histone_protocol::record::Signed;
+use histone_protocol::B256;
+use serde::Serialize;
 
 use crate::duties;
 use crate::error::NodeError;
@@ -33,7 +39,10 @@ use crate::party::Party;
 use crate::programs::Bundled;
 use crate::store::{Answer, Level, Question, Store};
 use crate::world::World;
+pub use founder::Founding;
 pub use mail::{Body, Mailbox};
+pub use trainer::Proposal;
+pub use user::Asking;
 
 /// How a duty that failed is tried again: after so many seconds, doubled each time up to a limit.
 const FIRST_PAUSE: u64 = 2;
@@ -227,6 +236,29 @@ impl Daemon {
         let again = self.stumbles.values().map(|s| s.again).filter(|again| *again > now);
         again.chain(duties::next_deadline(&book, now)).for_each(|at| turn.wake(at));
         Ok(turn)
+    }
+
+    /// Asks the founder of a network to be admitted; `founder` is who says so in the invitation.
+    pub async fn join(&self, founder: &Signed<Profile>, tokens: u64, now: u64) -> Result<(), NodeError> {
+        self.node.meet(founder)?;
+        let (_, account) = founder.open()?;
+        let body = Body::Join { profile: self.node.profile()?, tokens };
+        self.node.write(account, "join", &body, now).await?;
+        Ok(())
+    }
+
+    /// Encrypts a table into the party's directory and has it registered under its terms. Gives its name on the ledger.
+    pub fn add_data(&mut self, table: Table, policy: ConsentPolicy) -> Result<B256, NodeError> {
+        let name = &self.node.party.name;
+        let owner = self.owner.as_mut();
+        let owner = owner.ok_or_else(|| NodeError::Message(format!("`{name}` is no owner of data")))?;
+        owner.add(table, policy, &self.node)
+    }
+
+    /// Asks the node to do something: a wish of this kind.
+    pub fn wish<T: Serialize>(&self, kind: &str, what: &T, now: u64) -> Result<u64, NodeError> {
+        let what = serde_json::to_value(what).map_err(|e| NodeError::Message(e.to_string()))?;
+        Ok(self.node.store.wish(kind, &what, now)?)
     }
 
     /// What does not work at the moment, by duty.

@@ -3,9 +3,15 @@
 //! A party may be killed at any moment and started again a week later. It then asks for its duties anew and performs them: each can
 //! be repeated, gives the same bytes, and the ledger takes it once. Duties come in the order in which they must be performed.
 
+pub mod committee;
+pub mod founder;
+pub mod owner;
+pub mod runner;
+pub mod trainer;
+
 use std::collections::BTreeSet;
 
-use histone_contracts::book::{Book, DatasetState, ModelState, Round, RoundState};
+use histone_contracts::book::{Book, DatasetState, ModelState, QueryState, Round, RoundState};
 use histone_protocol::{Address, B256};
 
 /// Something that an owner owes to do.
@@ -159,6 +165,18 @@ pub fn of_host(book: &Book, model: u64, done: &HostDone) -> Vec<HostDuty> {
         duties.extend(due.map(|&query| HostDuty::HandModel { model, query }));
     }
     duties
+}
+
+/// The next moment after `now` at which a deadline on the ledger passes: of rounds that are open or to be opened, and of queries.
+pub fn next_deadline(book: &Book, now: u64) -> Option<u64> {
+    let training = |model: u64| book.models.get(&model).is_some_and(|m| m.state == ModelState::Training);
+    let rounds = book.rounds.iter().filter(|r| training(r.model)).filter_map(|r| match r.state {
+        RoundState::Open => Some(r.deadline),
+        RoundState::Closed => Some(r.open_by),
+        _ => None,
+    });
+    let queries = book.queries.iter().filter(|q| q.state == QueryState::Funded).map(|q| q.deadline);
+    rounds.chain(queries).map(|deadline| deadline + 1).filter(|at| *at > now).min()
 }
 
 /// The rounds of a model whose sums can be opened, with the hashes of their headers.

@@ -17,6 +17,7 @@
 pub mod answered;
 pub mod auditor;
 pub mod committee;
+pub mod daemon;
 pub mod duplicates;
 pub mod duties;
 pub mod error;

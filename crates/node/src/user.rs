@@ -98,6 +98,30 @@ impl User {
         trusted: Attested,
         world: &World,
     ) -> Result<AccessCode, NodeError> {
+        let number = self.next_code()?;
+        self.buy_with(number, model_id, price, trusted, world).await
+    }
+
+    /// The number of a code that was never used.
+    pub(crate) fn next_code(&self) -> Result<u64, NodeError> {
+        Ok(self.party.next(CODES)?)
+    }
+
+    /// What a query with the code of this number is called on the ledger.
+    pub(crate) fn query_id(&self, number: u64) -> B256 {
+        histone_contracts::query_id(self.party.account(), code_hash(self.code(number)))
+    }
+
+    /// Pays with the code of this number. Counted before it is paid for: a code that was bought comes back with the root, and none is
+    /// used twice.
+    pub(crate) async fn buy_with(
+        &self,
+        number: u64,
+        model_id: u64,
+        price: u64,
+        trusted: Attested,
+        world: &World,
+    ) -> Result<AccessCode, NodeError> {
         let ledger = &world.ledger;
         let most = plan::of_model(model_id, world).await?.disclosure.answers;
         if most > 0 && bought_before(model_id, self.party.account(), None, ledger).await? >= most {
@@ -105,8 +129,7 @@ impl User {
                 "the plan of model {model_id} lets one account buy {most} answers, and this one has as many; another would be refunded only"
             )));
         }
-        // Counted before it is paid for: a code that was bought comes back with the root, and none is used twice.
-        let code = self.code(self.party.next(CODES)?);
+        let code = self.code(number);
         let approve =
             TestToken::approveCall { spender: ledger.deployment().market, value: U256::from(price) };
         ledger.send(&self.party.key, Contract::Token, approve).await?;
@@ -124,8 +147,7 @@ impl User {
     pub async fn unused_codes(&self, world: &World) -> Result<Vec<AccessCode>, NodeError> {
         let mut codes = Vec::new();
         for number in 0..self.party.count(CODES)? {
-            let code = self.code(number);
-            let query_id = histone_contracts::query_id(self.party.account(), code_hash(code));
+            let query_id = self.query_id(number);
             let query = world.ledger.read(Contract::Market, Market::queryCall { queryId: query_id }).await?;
             if query.state != query_state::FUNDED {
                 continue;
@@ -134,10 +156,21 @@ impl User {
             let serving =
                 Market::servingEnclaveCall { modelId: U256::from(model_id), serving: query.serving };
             let enclave = world.ledger.read(Contract::Market, serving).await?;
-            let trusted = self.appraise_enclave(model_id, enclave, world).await?;
-            codes.push(AccessCode { code, query_id, model_id, trusted });
+            codes.push(self.bought(number, model_id, enclave, world).await?);
         }
         Ok(codes)
+    }
+
+    /// The code of this number, which was paid for, with the enclave that is to answer, appraised again.
+    pub(crate) async fn bought(
+        &self,
+        number: u64,
+        model_id: u64,
+        enclave: Address,
+        world: &World,
+    ) -> Result<AccessCode, NodeError> {
+        let trusted = self.appraise_enclave(model_id, enclave, world).await?;
+        Ok(AccessCode { code: self.code(number), query_id: self.query_id(number), model_id, trusted })
     }
 
     fn code(&self, number: u64) -> B256 {
@@ -199,14 +232,28 @@ impl User {
         code: &AccessCode,
         world: &World,
     ) -> Result<Option<Vec<Option<f64>>>, NodeError> {
-        let about = Some(code.query_id);
-        let settled = world.ledger.logged::<Market::QuerySettled>(Contract::Market, about).await?;
-        settled.first().map(|s| self.read(code, &s.event.answer)).transpose()
+        self.answer_to(code.query_id, world).await
+    }
+
+    /// The same by the ledger's name of the query.
+    pub(crate) async fn answer_to(
+        &self,
+        query_id: B256,
+        world: &World,
+    ) -> Result<Option<Vec<Option<f64>>>, NodeError> {
+        let settled = world.ledger.logged::<Market::QuerySettled>(Contract::Market, Some(query_id)).await?;
+        let read = |answer: &[u8]| Ok(open_answer(&self.party.seal, query_id, answer)?);
+        settled.first().map(|s| read(&s.event.answer)).transpose()
     }
 
     /// Takes the money back for a query that nobody answered in time.
     pub async fn refund(&self, code: &AccessCode, world: &World) -> Result<(), NodeError> {
-        let call = Market::refundCall { queryId: code.query_id };
+        self.refund_query(code.query_id, world).await
+    }
+
+    /// The same by the ledger's name of the query.
+    pub(crate) async fn refund_query(&self, query_id: B256, world: &World) -> Result<(), NodeError> {
+        let call = Market::refundCall { queryId: query_id };
         world.ledger.send(&self.party.key, Contract::Market, call).await?;
         Ok(())
     }

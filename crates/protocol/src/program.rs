@@ -20,6 +20,15 @@ impl ProgramKind {
     /// All kinds in the order of their codes.
     pub const ALL: [ProgramKind; 3] = [ProgramKind::Validation, ProgramKind::Training, ProgramKind::Query];
 
+    /// The kind in a word, for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Validation => "validation",
+            Self::Training => "training",
+            Self::Query => "query",
+        }
+    }
+
     /// The ledger's code.
     pub fn code(self) -> u8 {
         self as u8

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use histone_attestation::simulated::SimulatedVendor;
-use histone_contracts::book::{Book, Kind};
-use histone_contracts::{Contract, Members, Programs, Role, TestToken, manager_roles};
+use histone_contracts::book::{Book, Kind, Role};
+use histone_contracts::{Contract, Members, Programs, TestToken, manager_roles};
 use histone_protocol::letter::Profile;
 use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256, U256};

@@ -22,6 +22,7 @@ use crate::error::NodeError;
 use crate::owner::{Decided, Machine, Owner, Tell};
 use crate::plan;
 use crate::store::Question;
+use crate::study::StudyDisclosure;
 
 #[derive(Default)]
 pub(super) struct OwnerPart {
@@ -50,7 +51,7 @@ pub(super) enum Duty {
     /// What is owed in a sealed training.
     Sealed { dataset: B256, duty: OwnerDuty, trainer: Address },
     /// Remember which query enclave asks for a model.
-    Asked { letter: B256, dataset: B256, model: u64, query: Address, runner: Address },
+    Asked { letter: B256, model: u64, query: Address, runner: Address },
     /// Let the enclave evaluate the finished model.
     Evaluate { dataset: B256, model: u64, trainer: Address },
     /// Take the model that is for the participants.
@@ -117,9 +118,7 @@ impl OwnerPart {
             }
             Body::NotValidated { dataset, why } => Some(Duty::Refused { letter, dataset, why }),
             Body::WantModel { model, enclave } => {
-                let of = |owner: &&Owner| owner.takes_part_in() == Some(model);
-                let dataset = self.datasets.values().find(of)?.dataset();
-                Some(Duty::Asked { letter, dataset, model, query: enclave, runner: from })
+                Some(Duty::Asked { letter, model, query: enclave, runner: from })
             }
             _ => None,
         };
@@ -284,7 +283,7 @@ impl Part for OwnerPart {
                 self.owner(dataset)?.observe(&transcript, world).await?;
             }
             Duty::Sealed { dataset, duty, trainer } => return self.sealed(dataset, duty, trainer, node, now).await,
-            Duty::Asked { letter, model, query, runner, .. } => {
+            Duty::Asked { letter, model, query, runner } => {
                 let key = format!("asked/{model}");
                 let asked = node.store.get(&key)?.unwrap_or_default();
                 let mut asked: Vec<Address> = serde_json::from_slice(&asked).unwrap_or_default();
@@ -355,7 +354,7 @@ impl OwnerPart {
                 paper.predicts,
                 paper.instant_payment,
                 paper.split.donors,
-                paper.disclosure.sentences().join(" ")
+                StudyDisclosure::of(&paper.disclosure).sentences().join(" ")
             ),
             facts: serde_json::json!({ "model": model, "dataset": dataset, "paper": paper_blob, "trainer": trainer }),
             due: None,
@@ -435,7 +434,7 @@ pub(super) async fn header(model: u64, round: u32, node: &Node) -> Result<RoundH
 }
 
 /// The blob of the model that enclaves have released.
-async fn released_model(model: u64, node: &Node) -> Result<Vec<u8>, NodeError> {
+pub(super) async fn released_model(model: u64, node: &Node) -> Result<Vec<u8>, NodeError> {
     let last = crate::recompute::last_agreed(model, &node.world).await?;
     let document = shown_blob(last, &node.world, || "what its enclaves have released".into())?;
     let document = histone_enclave::release::Released::from_bytes(&document);

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use histone_contracts::book::{Book, Model, ModelState, RoundState};
-use histone_enclave::cohort::Moment;
 use histone_program_sdk::wire::Wire;
 use histone_protocol::agreement::StateStatement;
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::plan::PlanDocument;
-use histone_protocol::program::ProgramKind;
 use histone_protocol::{Address, B256};
 use serde::{Deserialize, Serialize};
 
@@ -355,7 +353,7 @@ fn may_start(model: &Model, book: &Book, node: &Node, now: u64) -> Result<bool, 
     }
     let id = model.model;
     let mut waiting = 0;
-    for member in book.members.iter().filter(|m| m.member && m.roles.contains(&histone_contracts::Role::Owner)) {
+    for member in book.members.iter().filter(|m| m.member && m.roles.contains(&histone_contracts::book::Role::Owner)) {
         let of_member = |d: &histone_contracts::book::Donor| {
             book.datasets.get(&d.dataset).is_some_and(|dataset| dataset.owner == member.account)
         };
@@ -413,7 +411,7 @@ async fn publish(wish: u64, method: &str, node: &Node, now: u64) -> Result<(), N
             wasm,
             source,
         };
-        let audits = |m: &&histone_contracts::book::Member| m.member && m.roles.contains(&histone_contracts::Role::Auditor);
+        let audits = |m: &&histone_contracts::book::Member| m.member && m.roles.contains(&histone_contracts::book::Role::Auditor);
         let auditors: Vec<Address> = book.members.iter().filter(audits).map(|m| m.account).collect();
         if auditors.is_empty() {
             return Err(NodeError::Message("the network has no auditor yet who could look at programs".into()));

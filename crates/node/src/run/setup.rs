@@ -11,7 +11,7 @@ use histone_compliance::folder::{DatasetRecord, Folder, PartyRecord, ProgramReco
 use histone_contracts::{Contract, Enclaves, Members, Programs, TestToken, roles};
 use histone_ledger::{Ledger, Settings};
 use histone_network::{BlobStore, io_error};
-use histone_protocol::consent::{AllowedAccount, AppraisalTerms, ConsentPolicy};
+use histone_protocol::consent::AppraisalTerms;
 use histone_protocol::disclosure::{Disclosure, Place as PlaceOfTraining, Source};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::record::LedgerId;
@@ -23,12 +23,13 @@ use super::place::{Node, Place, private_dir};
 use super::{Observer, Options, Stage};
 use crate::auditor::{Files, audit, audit_closed};
 use crate::committee::CommitteeMember;
+use crate::daemon::study::consent;
 use crate::error::NodeError;
 use crate::owner::Owner;
 use crate::party::{Party, create_private_dir};
 use crate::programs::{Loaded, Methods};
 use crate::runner::{Host, Runner};
-use crate::study::{Denied, Participant, Study, TrainerId};
+use crate::study::Study;
 use crate::trainer::Trainer;
 use crate::user::User;
 use crate::world::World;
@@ -138,7 +139,12 @@ pub(super) async fn start(
     for participant in &study.participants {
         let name = &participant.name;
         devices.insert(name.clone(), vendor.make_device(&mut device_rng(&operator, name))?);
-        let policy = policy(participant, &trainers, &auditing)?;
+        let account = |name: &str| match trainers.get(name) {
+            Some(trainer) => Ok(trainer.party.account()),
+            None => auditor_account(name, &auditing),
+        };
+        // The owner's node fills in the ledger on which it registers.
+        let policy = consent(participant, LedgerId::default(), &account)?;
         owners.push(Owner::prepare(party(&participant.name)?, participant.table.clone(), policy)?);
     }
     let runner =
@@ -220,54 +226,6 @@ fn auditor_account(name: &str, auditing: &[&Party]) -> Result<Address, NodeError
     let found = auditing.iter().find(|party| party.name == name);
     let found = found.ok_or_else(|| NodeError::Message(format!("there is no auditor `{name}`")))?;
     Ok(found.account())
-}
-
-/// A participant's policy. A name in it is the study's for one of its trainers or auditors; the policy holds that party's account.
-fn policy(
-    participant: &Participant,
-    trainers: &BTreeMap<String, Trainer>,
-    auditing: &[&Party],
-) -> Result<ConsentPolicy, NodeError> {
-    let account = |id: &TrainerId| match id {
-        TrainerId::Account(account) => Ok(*account),
-        TrainerId::Named(name) => trainers
-            .get(name)
-            .map(|trainer| trainer.party.account())
-            .ok_or_else(|| NodeError::Message(format!("there is no trainer `{name}`"))),
-    };
-    let mut policy = ConsentPolicy {
-        // The owner's node fills in its own account and the ledger on which it registers.
-        ledger: LedgerId::default(),
-        owner: Address::ZERO,
-        country: participant.country.clone(),
-        terms: participant.consent.iter().map(ToString::to_string).collect(),
-        allow_purposes: participant.allow.iter().map(ToString::to_string).collect(),
-        deny_purposes: Vec::new(),
-        allow_accounts: Vec::new(),
-        deny_accounts: Vec::new(),
-        versions: participant.versions,
-        allow_public_exact: participant.allow_public_exact,
-        allow_auditors: participant
-            .allow_auditors
-            .iter()
-            .map(|name| auditor_account(name, auditing))
-            .collect::<Result<_, _>>()?,
-        allow_one_enclave: participant.allow_one_enclave,
-        allow_closed: participant.allow_closed.clone(),
-    };
-    for denied in &participant.deny {
-        match denied {
-            Denied::Purpose(data_use) => policy.deny_purposes.push(data_use.to_string()),
-            Denied::Trainer(id) => policy.deny_accounts.push(account(id)?),
-        }
-    }
-    for allowed in &participant.allow_trainers {
-        policy.allow_accounts.push(AllowedAccount {
-            account: account(&allowed.trainer)?,
-            meets: allowed.meets.iter().map(|term| term.id.to_string()).collect(),
-        });
-    }
-    Ok(policy)
 }
 
 impl Cast {

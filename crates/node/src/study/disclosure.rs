@@ -52,6 +52,19 @@ impl StudyDisclosure {
         })
     }
 
+    /// What a white paper says of it, with accounts for names.
+    #[must_use]
+    pub fn of(disclosure: &Disclosure) -> Self {
+        Self {
+            place: disclosure.place,
+            source: disclosure.source,
+            sums: disclosure.sums,
+            model: disclosure.model,
+            auditors: disclosure.auditors.iter().map(ToString::to_string).collect(),
+            answers: disclosure.answers,
+        }
+    }
+
     /// Who sees what, a sentence each, for people.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! Tests of the node library. Those with a ledger run on the embedded chain, or on a node: see [`backend`].
 #![allow(clippy::unwrap_used)]
 
+mod daemons;
 mod adversary;
 mod attacks;
 #[path = "../../../ledger/tests/it/backend.rs"]

@@ -1,0 +1,312 @@
+//! A runner: operates the enclaves that validate data and answer queries.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use histone_contracts::book::{Book, QueryState};
+use histone_enclave::instance::SealedDataset;
+use histone_enclave::query::{Given, QueryEnclave};
+use histone_enclave::validation::ValidationEnclave;
+use histone_program_sdk::wire::Wire;
+use histone_protocol::dataset::SealedKey;
+use histone_protocol::disclosure::Release;
+use histone_protocol::{Address, B256, Bytes};
+
+use super::mail::{Body, Read};
+use super::owner::program;
+use super::{Done, Node, Part};
+use crate::committee::shown_blob;
+use crate::duties;
+use crate::error::NodeError;
+use crate::plan;
+use crate::recompute;
+use crate::runner::Runner;
+use crate::store::Question;
+
+/// Owners who are asked for the key of a sealed model; the first who answers is enough.
+const ASKED: usize = 3;
+
+#[derive(Default)]
+pub(super) struct RunnerPart {
+    validation: Option<ValidationEnclave>,
+    queries: BTreeMap<u64, QueryEnclave>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Duty {
+    /// Start an enclave that validates.
+    StartValidation(B256),
+    /// Validate a dataset that was sent.
+    Validate(Box<Sent>),
+    /// Answer for a model, as its trainer asks.
+    Serve { letter: B256, trainer: Address, model: u64 },
+    /// Keep the key of a sealed model.
+    Key { letter: B256, model: u64, enclave: Address, sealed: Bytes },
+    /// Have the query enclave answer, and settle.
+    Answer { letter: B256, model: u64, query: B256, sealed: Bytes },
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    letter: B256,
+    owner: Address,
+    enclave: Address,
+    dataset: B256,
+    root: B256,
+    replaces: B256,
+    ciphertext: B256,
+    key: Bytes,
+}
+
+impl fmt::Display for Duty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Duty::StartValidation(measurement) => write!(f, "start a validation enclave of {measurement}"),
+            Duty::Validate(sent) => write!(f, "validate dataset {} of {}", sent.dataset, sent.owner),
+            Duty::Serve { model, .. } => write!(f, "answer for model {model}"),
+            Duty::Key { model, .. } => write!(f, "keep the key of model {model}"),
+            Duty::Answer { query, .. } => write!(f, "answer query {query}"),
+        }
+    }
+}
+
+impl Part for RunnerPart {
+    type Duty = Duty;
+
+    async fn duties(&mut self, book: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
+        let mut duties = Vec::new();
+        if let Some(measurement) = duties::runner::validation(book, node.party.account())
+            && node.bundled.program(measurement).is_some()
+        {
+            duties.push(Duty::StartValidation(measurement));
+        }
+        let asked = |Read { id: letter, from, body }: Read| match body {
+            Body::Validate { enclave, dataset, root, replaces, ciphertext, key } => {
+                let owner = from;
+                let sent = Sent { letter, owner, enclave, dataset, root, replaces, ciphertext, key };
+                Some(Duty::Validate(Box::new(sent)))
+            }
+            Body::Serve { model } => Some(Duty::Serve { letter, trainer: from, model }),
+            Body::ModelKey { model, enclave, sealed } => Some(Duty::Key { letter, model, enclave, sealed }),
+            Body::Question { model, query, sealed, .. } => Some(Duty::Answer { letter, model, query, sealed }),
+            _ => None,
+        };
+        let mut asked: Vec<Duty> = node.letters()?.into_iter().filter_map(asked).collect();
+        // A key that has come is what a model waits for.
+        asked.sort_by_key(|duty| !matches!(duty, Duty::Key { .. }));
+        duties.extend(asked);
+        Ok(duties)
+    }
+
+    async fn perform(&mut self, duty: Duty, node: &Node, now: u64) -> Result<Done, NodeError> {
+        match duty {
+            Duty::StartValidation(_) => {
+                self.validation(node).await?;
+            }
+            Duty::Validate(sent) => return self.validate(*sent, node, now).await,
+            Duty::Serve { letter, trainer, model } => {
+                return self.serve(letter, trainer, model, node, now).await;
+            }
+            Duty::Key { letter, model, enclave, sealed } => {
+                // Whether it is the right one shows when it is installed; the first one that is stays.
+                let name = format!("model-key/{model}/{enclave:x}");
+                let kept = node.store.get(&name)?.unwrap_or_default();
+                let mut keys: Vec<Bytes> = serde_json::from_slice(&kept).unwrap_or_default();
+                if !keys.contains(&sealed) {
+                    keys.push(sealed);
+                    let bytes = serde_json::to_vec(&keys).map_err(|e| NodeError::Message(e.to_string()))?;
+                    node.store.put(&name, &bytes)?;
+                }
+                node.store.read(letter, now)?;
+            }
+            Duty::Answer { letter, model, query, sealed } => {
+                return self.answer(letter, model, query, &sealed, node, now).await;
+            }
+        }
+        Ok(Done::Yes)
+    }
+}
+
+impl RunnerPart {
+    fn runner(node: &Node) -> Result<Runner, NodeError> {
+        let device = node.device()?.ok_or_else(|| {
+            NodeError::Message("the network's vendor has not certified the device of this node yet".into())
+        })?;
+        Ok(Runner::new(node.party.clone(), device))
+    }
+
+    /// The validation enclave, started or resumed.
+    async fn validation(&mut self, node: &Node) -> Result<&ValidationEnclave, NodeError> {
+        let book = node.world.ledger.current_book().await?;
+        let own = node.party.account();
+        let live = self.validation.as_ref().map(|enclave| enclave.instance().keys().receipt);
+        let is_live = |signer| {
+            let state = book.enclaves.get(&signer).map(|e| e.state);
+            state == Some(histone_contracts::book::EnclaveState::Live)
+        };
+        if live.is_none_or(|signer| !is_live(signer)) {
+            let registered = book.enclaves.iter().rfind(|e| {
+                e.operator == own && e.kind == histone_contracts::book::Kind::Validation && is_live(e.signer)
+            });
+            let measurement = registered
+                .map(|e| e.measurement)
+                .or_else(|| duties::runner::validation(&book, own))
+                .ok_or_else(|| NodeError::Message("no validation program is allowed yet".into()))?;
+            let program = program(node, measurement)?;
+            self.validation = Some(Self::runner(node)?.validation_enclave(program, &node.world).await?);
+        }
+        self.validation.as_ref().ok_or_else(|| NodeError::Message("there is no validation enclave".into()))
+    }
+
+    async fn validate(&mut self, sent: Sent, node: &Node, now: u64) -> Result<Done, NodeError> {
+        let Sent { letter, owner, enclave, dataset, root, replaces, ciphertext, key } = sent;
+        let validating = self.validation(node).await?;
+        let own = validating.instance().keys().receipt;
+        let purpose = format!("validated/{owner:x}/{dataset:x}/{root:x}/{enclave:x}");
+        let answer = if own == enclave {
+            let ciphertext = node.world.blobs.get(ciphertext)?;
+            let key = SealedKey::from_bytes(key.to_vec());
+            let sealed = SealedDataset { id: dataset, owner, root, replaces, ciphertext, key };
+            match validating.validate(&sealed, &node.world.ledger).await {
+                Ok(validated) => {
+                    node.world.blobs.put(&validated.notice)?;
+                    Body::Validated {
+                        dataset,
+                        enclave,
+                        root: validated.root,
+                        report: node.world.blobs.put(&validated.report)?,
+                        rows: validated.receipt.rows,
+                        quality: validated.receipt.quality,
+                        replaces: validated.receipt.replaces,
+                        signature: validated.signature,
+                    }
+                }
+                Err(error) => {
+                    let why = histone_protocol::with_causes(&error);
+                    Body::NotValidated { dataset, why }
+                }
+            }
+        } else {
+            Body::NotValidated { dataset, why: format!("this runner runs the enclave {own} and not {enclave}") }
+        };
+        node.write(owner, &purpose, &answer, now).await?;
+        node.store.read(letter, now)?;
+        Ok(Done::Yes)
+    }
+
+    async fn serve(
+        &mut self,
+        letter: B256,
+        trainer: Address,
+        model: u64,
+        node: &Node,
+        now: u64,
+    ) -> Result<Done, NodeError> {
+        let book = node.world.ledger.current_book().await?;
+        let Some(m) = book.models.get(&model) else { return Ok(Done::NotYet) };
+        let Some(hash) = m.model_hash.filter(|_| m.trainer == trainer) else { return Ok(Done::NotYet) };
+        let question = Question {
+            key: format!("serve/{model}"),
+            kind: "serve".into(),
+            title: format!("answer the queries of model {model}?"),
+            text: format!(
+                "{trainer} asks this node to answer the queries of model {model}. Each pays {} of 10000 parts of {} millionths of a token.",
+                m.terms.runner_bps, m.terms.query_price
+            ),
+            facts: serde_json::json!({ "model": model, "trainer": trainer }),
+            due: None,
+        };
+        match node.ask(&question, now)? {
+            None => return Ok(Done::NotYet),
+            Some(answer) if !answer.yes => {}
+            Some(_) => {
+                let Some(enclave) = self.query(model, hash, &book, node, now).await? else {
+                    return Ok(Done::NotYet);
+                };
+                let purpose = format!("serving/{model}/{enclave:x}");
+                node.write(trainer, &purpose, &Body::Serving { model, enclave }, now).await?;
+            }
+        }
+        node.store.read(letter, now)?;
+        Ok(Done::Yes)
+    }
+
+    /// The query enclave of a model with its model in it; nothing as long as nobody has handed over the key.
+    async fn query(
+        &mut self,
+        model: u64,
+        hash: B256,
+        book: &Book,
+        node: &Node,
+        now: u64,
+    ) -> Result<Option<Address>, NodeError> {
+        if let Some(there) = self.queries.get(&model) {
+            return Ok(Some(there.instance().keys().receipt));
+        }
+        let world = &node.world;
+        let plan = plan::of_model(model, world).await?;
+        let (mut runner, answering) = (Self::runner(node)?, program(node, plan.programs.query)?);
+        let instance = runner.query_enclave(answering.clone(), model, hash, world).await?;
+        let signer = instance.keys().receipt;
+        if runner.has_model(signer)? {
+            let again = runner.resume_query(answering, model, hash, signer, world).await?;
+            self.queries.insert(model, again);
+            return Ok(Some(signer));
+        }
+        let enclave = match (plan.disclosure.is_sealed(), plan.disclosure.model) {
+            (false, _) => {
+                let computed = recompute::model(model, world).await?.model.to_bytes();
+                runner.install_model(instance, model, Given::Public(&computed), world).await?
+            }
+            (true, release) => {
+                let document = recompute::last_agreed(model, world).await?;
+                let document = shown_blob(document, world, || "what its enclaves have released".into())?;
+                let document = histone_enclave::release::Released::from_bytes(&document)
+                    .map_err(|e| NodeError::Message(format!("the release cannot be read: {e}")))?;
+                let blob = shown_blob(document.model, world, || "the model that was released".into())?;
+                if release == Release::Public {
+                    runner.install_model(instance, model, Given::Public(&blob), world).await?
+                } else {
+                    for owner in duties::runner::holders(book, model).into_iter().take(ASKED) {
+                        let purpose = format!("want/{model}/{signer:x}/{owner:x}");
+                        let body = Body::WantModel { model, enclave: signer };
+                        node.write(owner, &purpose, &body, now).await?;
+                    }
+                    let kept = node.store.get(&format!("model-key/{model}/{signer:x}"))?.unwrap_or_default();
+                    let keys: Vec<Bytes> = serde_json::from_slice(&kept).unwrap_or_default();
+                    let Some(key) = keys.first() else { return Ok(None) };
+                    let given = Given::Sealed { blob: &blob, key };
+                    runner.install_model(instance, model, given, world).await?
+                }
+            }
+        };
+        self.queries.insert(model, enclave);
+        Ok(Some(signer))
+    }
+
+    async fn answer(
+        &mut self,
+        letter: B256,
+        model: u64,
+        query: B256,
+        sealed: &Bytes,
+        node: &Node,
+        now: u64,
+    ) -> Result<Done, NodeError> {
+        let book = node.world.ledger.current_book().await?;
+        let bought = book.queries.get(&query).filter(|q| q.model == model);
+        let open = bought.is_some_and(|q| q.state == QueryState::Funded && now <= q.deadline);
+        let Some(hash) = book.models.get(&model).and_then(|m| m.model_hash).filter(|_| open) else {
+            // Settled, refunded, or never paid for.
+            node.store.read(letter, now)?;
+            return Ok(Done::Yes);
+        };
+        let Some(_) = self.query(model, hash, &book, node, now).await? else { return Ok(Done::NotYet) };
+        let enclave = self.queries.get(&model);
+        let enclave = enclave.ok_or_else(|| NodeError::Message(format!("no enclave answers for model {model}")))?;
+        let answer = enclave.answer(sealed, &node.world.ledger).await?;
+        Self::runner(node)?.settle(&answer, &node.world).await?;
+        node.store.read(letter, now)?;
+        Ok(Done::Yes)
+    }
+}

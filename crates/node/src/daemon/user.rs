@@ -1,0 +1,164 @@
+//! What any party may do for itself: buy answers, and claim what it is owed.
+
+use std::fmt;
+
+use histone_contracts::book::{Book, QueryState};
+use histone_contracts::{Contract, Market};
+use histone_protocol::{Address, B256};
+use serde::{Deserialize, Serialize};
+
+use super::mail::Body;
+use super::{Done, Node, Part};
+use crate::error::NodeError;
+use crate::store::Wish;
+use crate::user::User;
+
+pub(super) struct UserPart {
+    user: User,
+}
+
+impl UserPart {
+    pub(super) fn new(node: &Node) -> Self {
+        Self { user: User { party: node.party.clone() } }
+    }
+}
+
+/// A question to a model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asking {
+    /// The model.
+    pub model: u64,
+    /// What is asked: one number for each feature, in the plan's order.
+    pub row: Vec<f64>,
+    /// No more than so many millionths of a token are paid.
+    pub most: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Duty {
+    /// Buy, ask and read one answer.
+    Query(u64, Asking),
+    /// Claim what the market owes to this account.
+    Claim(u64),
+}
+
+impl fmt::Display for Duty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Duty::Query(wish, asking) => write!(f, "query {wish} to model {}", asking.model),
+            Duty::Claim(_) => f.write_str("claim what is owed"),
+        }
+    }
+}
+
+fn wished(wish: Wish) -> Option<Duty> {
+    match wish.kind.as_str() {
+        "query" => Some(Duty::Query(wish.number, serde_json::from_value(wish.what).ok()?)),
+        "claim" => Some(Duty::Claim(wish.number)),
+        _ => None,
+    }
+}
+
+impl Part for UserPart {
+    type Duty = Duty;
+
+    async fn duties(&mut self, _: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
+        Ok(node.store.wishes(true)?.into_iter().filter_map(wished).collect())
+    }
+
+    async fn perform(&mut self, duty: Duty, node: &Node, now: u64) -> Result<Done, NodeError> {
+        match duty {
+            Duty::Query(wish, asking) => self.query(wish, &asking, node, now).await,
+            Duty::Claim(wish) => {
+                let own = node.party.account();
+                let ledger = &node.world.ledger;
+                let owed = ledger.read(Contract::Market, Market::owedCall { account: own }).await?;
+                if !owed.is_zero() {
+                    ledger.send(&node.party.key, Contract::Market, Market::claimCall {}).await?;
+                }
+                node.store.wish_done(wish, &serde_json::json!({ "claimed": owed.to_string() }), now)?;
+                Ok(Done::Yes)
+            }
+        }
+    }
+}
+
+impl UserPart {
+    async fn query(&mut self, wish: u64, asking: &Asking, node: &Node, now: u64) -> Result<Done, NodeError> {
+        let world = &node.world;
+        let kept = format!("code/{wish}");
+        let number = match node.store.get(&kept)?.and_then(|kept| kept.as_slice().try_into().ok()) {
+            Some(kept) => u64::from_le_bytes(kept),
+            None => {
+                let number = self.user.next_code()?;
+                node.store.put(&kept, &number.to_le_bytes())?;
+                number
+            }
+        };
+        let id = self.user.query_id(number);
+        let book = world.ledger.current_book().await?;
+        let Some(query) = book.queries.get(&id) else {
+            let model = book.models.get(&asking.model);
+            let Some(price) = model.map(|m| m.terms.query_price.0.saturating_to::<u64>()) else {
+                node.store.wish_failed(wish, &format!("there is no model {}", asking.model), now)?;
+                return Ok(Done::Yes);
+            };
+            if price > asking.most {
+                let why = format!("an answer costs {price} millionths of a token, at most {} were to be paid", asking.most);
+                node.store.wish_failed(wish, &why, now)?;
+                return Ok(Done::Yes);
+            }
+            if model.is_some_and(|m| m.servings.is_empty()) {
+                node.store.wish_progress(wish, "nobody answers for the model yet")?;
+                return Ok(Done::NotYet);
+            }
+            let trusted = self.user.appraise(asking.model, world).await?;
+            self.user.buy_with(number, asking.model, price, trusted, world).await?;
+            node.store.wish_progress(wish, "bought")?;
+            return Ok(Done::Yes);
+        };
+        match query.state {
+            QueryState::Settled => {
+                let answer = self.user.answer_to(id, world).await?;
+                let outcome = serde_json::json!({ "query": id, "answer": answer });
+                node.store.wish_done(wish, &outcome, now)?;
+                Ok(Done::Yes)
+            }
+            QueryState::Refunded => {
+                node.store.wish_failed(wish, "nobody has answered in time; the price came back", now)?;
+                Ok(Done::Yes)
+            }
+            _ if now > query.deadline => {
+                self.user.refund_query(id, world).await?;
+                Ok(Done::Yes)
+            }
+            _ => self.ask(wish, (number, asking), (id, query.enclave), node, now).await,
+        }
+    }
+
+    /// Sends the question to who runs the enclave, once.
+    async fn ask(
+        &mut self,
+        wish: u64,
+        (number, asking): (u64, &Asking),
+        (query, enclave): (B256, Address),
+        node: &Node,
+        now: u64,
+    ) -> Result<Done, NodeError> {
+        let purpose = format!("question/{query:x}");
+        if node.marked(&purpose)? {
+            return Ok(Done::NotYet);
+        }
+        let code = self.user.bought(number, asking.model, enclave, &node.world).await?;
+        let sealed = self.user.ask(&code, asking.row.clone(), &node.world).await?.into();
+        let book = node.world.ledger.current_book().await?;
+        let runner = book.enclaves.get(&enclave).map(|e| e.operator);
+        let runner = runner.ok_or_else(|| NodeError::Message(format!("nobody is known who runs {enclave}")))?;
+        let body = Body::Question { model: asking.model, enclave, query, sealed, profile: node.profile()? };
+        node.write(runner, &purpose, &body, now).await?;
+        node.mark(&purpose)?;
+        node.store.wish_progress(wish, "asked")?;
+        Ok(Done::Yes)
+    }
+}

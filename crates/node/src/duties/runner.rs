@@ -1,0 +1,23 @@
+//! What a runner owes.
+
+use histone_contracts::book::{Book, EnclaveState, Kind};
+use histone_protocol::{Address, B256};
+
+/// The validation program that this runner is to start an enclave of: usable, and none of its enclaves runs it now.
+pub fn validation(book: &Book, account: Address) -> Option<B256> {
+    let own = |e: &&histone_contracts::book::Enclave| {
+        e.kind == Kind::Validation && e.operator == account && e.state == EnclaveState::Live
+    };
+    if book.enclaves.iter().any(|e| own(&e)) {
+        return None;
+    }
+    book.programs.iter().rfind(|p| p.kind == Kind::Validation && p.usable).map(|p| p.measurement)
+}
+
+/// The owners of the data in the last sum of a model, in order of donation: whose enclaves have its key.
+pub fn holders(book: &Book, model: u64) -> Vec<Address> {
+    let Some(m) = book.models.get(&model) else { return Vec::new() };
+    let there = |d: &&histone_contracts::book::Donor| super::owner::in_last_sum(book, model, d.donor);
+    let owner = |d: &histone_contracts::book::Donor| Some(book.datasets.get(&d.dataset)?.owner);
+    m.donors.iter().filter(there).filter_map(owner).collect()
+}
