@@ -141,8 +141,21 @@ impl OwnerPart {
             return Ok(own.then_some(Duty::Resume { dataset, model: id }).into_iter().collect());
         }
         let mut duties = Vec::new();
+        let disclosure = plan::of_model(id, &node.world).await?.disclosure;
+        if disclosure.is_sealed() {
+            for duty in owner.duties(book, &node.world).await? {
+                duties.push(Duty::Sealed { dataset, duty, trainer });
+            }
+        } else {
+            let observed = owner.observed()?;
+            let rounds = duties::owner::to_observe(book, id, observed);
+            duties.extend(rounds.into_iter().map(|round| Duty::Observe { dataset, model: id, round }));
+        }
+        // What is asked next follows from the sums before.
+        let follows = duties.is_empty();
         if model.state == ModelState::Training && !donor.use_ended {
-            if let Some(round) = duties::owner::round_to_answer(book, id, donor.donor, now)
+            if follows
+                && let Some(round) = duties::owner::round_to_answer(book, id, donor.donor, now)
                 && owner.is_invited(round.header_hash, &node.world)?
             {
                 duties.push(Duty::Contribute { dataset, model: id, round: round.round });
@@ -151,21 +164,13 @@ impl OwnerPart {
                 duties.push(Duty::Defend { dataset, model: id, round });
             }
         }
-        let disclosure = plan::of_model(id, &node.world).await?.disclosure;
         if disclosure.is_sealed() {
-            for duty in owner.duties(book, &node.world).await? {
-                duties.push(Duty::Sealed { dataset, duty, trainer });
-            }
             // Before the market knows the model there is nothing to compare it with.
             let asked = if model.model_hash.is_some() { self.asked(node, id)? } else { Vec::new() };
             for query in asked {
                 let duty = OwnerDuty::HandModel { model: id, query };
                 duties.push(Duty::Sealed { dataset, duty, trainer });
             }
-        } else {
-            let observed = owner.observed()?;
-            let rounds = duties::owner::to_observe(book, id, observed);
-            duties.extend(rounds.into_iter().map(|round| Duty::Observe { dataset, model: id, round }));
         }
         let ended = matches!(model.state, ModelState::Trained | ModelState::Serving);
         if ended && duties::owner::in_last_sum(book, id, donor.donor) && !donor.excluded {

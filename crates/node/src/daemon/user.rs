@@ -101,8 +101,8 @@ impl UserPart {
         let Some(query) = book.queries.get(&id) else {
             let model = book.models.get(&asking.model);
             let Some(price) = model.map(|m| m.terms.query_price.0.saturating_to::<u64>()) else {
-                node.store.wish_failed(wish, &format!("there is no model {}", asking.model), now)?;
-                return Ok(Done::Yes);
+                node.store.wish_progress(wish, &format!("the ledger has no model {} yet", asking.model))?;
+                return Ok(Done::NotYet);
             };
             if price > asking.most {
                 let why = format!("an answer costs {price} millionths of a token, at most {} were to be paid", asking.most);

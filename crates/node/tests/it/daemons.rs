@@ -12,4 +12,6 @@ async fn a_study_runs_by_its_daemons() {
     let book = gathered.book().await;
     let model = book.models.iter().next().unwrap();
     assert_eq!(model.state.word(), "serving", "{}", gathered.told());
+    println!("{}", gathered.told());
+    println!("{:?}", model.queries);
 }
