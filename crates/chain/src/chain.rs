@@ -99,12 +99,16 @@ impl Chain {
         Ok(Chain::new(store, genesis, Some(sequencer), clock))
     }
 
-    #[cfg(test)]
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
     }
 
-    fn new(store: Store, genesis: Genesis, sequencer: Option<Sequencer>, clock: Arc<dyn Clock>) -> Chain {
+    pub(crate) fn new(
+        store: Store,
+        genesis: Genesis,
+        sequencer: Option<Sequencer>,
+        clock: Arc<dyn Clock>,
+    ) -> Chain {
         let inner = Inner {
             store,
             genesis,

@@ -81,7 +81,7 @@ impl Genesis {
         bytes
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Genesis, ChainError> {
+    pub fn decode(bytes: &[u8]) -> Result<Genesis, ChainError> {
         let encoded: Encoded = alloy_rlp::decode_exact(bytes)
             .map_err(|error| ChainError::corrupt("the genesis entry", error))?;
         let genesis = Genesis {

@@ -12,7 +12,7 @@ use crate::chain::check_ahead;
 use crate::execution::validate;
 use crate::recovery::recover;
 use crate::store::Store;
-use crate::{Block, BlockHeader, BlockRecord, ChainError, Clock, Genesis, ReplayError, Transaction};
+use crate::{Block, BlockHeader, BlockRecord, Chain, ChainError, Clock, Genesis, ReplayError, Transaction};
 
 /// What block 0 follows from, as `sequencer_getGenesis` tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,14 +50,13 @@ impl RawBlock {
 /// The copy is an ordinary chain directory: [`Chain::open_read_only`](crate::Chain::open_read_only) and
 /// [`replay()`](crate::replay()) read it.
 pub struct Replica {
-    store: Store,
-    genesis: Genesis,
+    chain: Chain,
     clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Replica {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Replica").field("chain_id", &self.genesis.chain_id).finish_non_exhaustive()
+        f.debug_struct("Replica").field("chain_id", &self.genesis().chain_id).finish_non_exhaustive()
     }
 }
 
@@ -76,7 +75,7 @@ impl Replica {
         let now = clock.now();
         check_ahead(0, genesis.timestamp, now).map_err(failed)?;
         let store = Store::create(dir, &genesis, &signature, now)?;
-        Ok(Replica { store, genesis, clock })
+        Ok(Replica { chain: Chain::new(store, genesis, None, clock.clone()), clock })
     }
 
     /// Continues a copy.
@@ -86,13 +85,13 @@ impl Replica {
     pub fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Replica, ChainError> {
         let store = Store::open(dir)?;
         let genesis = store.genesis()?;
-        Ok(Replica { store, genesis, clock })
+        Ok(Replica { chain: Chain::new(store, genesis, None, clock.clone()), clock })
     }
 
     /// What the chain starts from.
     #[must_use]
     pub fn genesis(&self) -> &Genesis {
-        &self.genesis
+        self.chain.genesis()
     }
 
     /// The newest block that was executed here.
@@ -100,7 +99,13 @@ impl Replica {
     /// # Errors
     /// When the store fails or is damaged.
     pub fn head(&self) -> Result<BlockHeader, ChainError> {
-        Ok(self.store.view()?.head()?.clone())
+        self.chain.head()
+    }
+
+    /// The copy as a chain to read: what was executed here, and what is added to it. Writes give [`ChainError::ReadOnly`].
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        self.chain.clone()
     }
 
     /// Executes the block that follows the head, and keeps it when every field of its header is what execution gives,
@@ -112,25 +117,25 @@ impl Replica {
     /// [`ChainError::AheadOfClock`] in [`ReplayError::Execution`] when either clock is wrong: this one, or the
     /// sequencer's.
     pub fn apply(&self, raw: &RawBlock) -> Result<B256, ReplayError> {
-        let view = self.store.view()?;
+        let view = self.chain.store().view()?;
         let parent = &view.head()?.header;
         let number = parent.number.saturating_add(1);
         let failed = |error| ReplayError::of_block(number, error);
         let header: Header = alloy_rlp::decode_exact(&raw.header)
             .map_err(|error| failed(ChainError::corrupt(format!("the header of block {number}"), error)))?;
-        let signature = check_signature(number, &raw.signature, header.hash_slow(), self.genesis.sequencer)?;
+        let signature = check_signature(number, &raw.signature, header.hash_slow(), self.genesis().sequencer)?;
         let now = self.clock.now();
         check_ahead(number, header.timestamp, now).map_err(failed)?;
         let transactions = raw
             .transactions
             .iter()
             .enumerate()
-            .map(|(index, raw)| Transaction::decode(raw, self.genesis.chain_id, index))
+            .map(|(index, raw)| Transaction::decode(raw, self.genesis().chain_id, index))
             .collect::<Result<Vec<_>, _>>()
             .map_err(failed)?;
         let executed =
-            validate(&self.genesis, &*view, parent, Block { header, transactions }).map_err(failed)?;
-        self.store.append(&executed, &signature, now)?;
+            validate(self.genesis(), &*view, parent, Block { header, transactions }).map_err(failed)?;
+        self.chain.store().append(&executed, &signature, now)?;
         Ok(executed.hash())
     }
 }

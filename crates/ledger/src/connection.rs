@@ -2,6 +2,7 @@
 
 mod blocks;
 mod coins;
+mod following;
 mod time;
 
 use std::fmt;
@@ -16,11 +17,12 @@ use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{RequestPacket, ResponsePacket};
 use alloy::rpc::types::TransactionReceipt;
 use alloy::transports::{IntoBoxTransport, TransportError, TransportErrorKind, TransportFut};
-use histone_chain::Chain;
+use histone_chain::{Chain, Clock};
 use histone_contracts::LedgerError;
 use histone_contracts::book::Head;
 
 pub use self::blocks::{ToldBlock, ToldTransaction};
+pub use self::following::{FollowError, Follower, Upstream};
 pub(crate) use self::coins::Action;
 use crate::explain;
 use crate::http::Http;
@@ -38,6 +40,8 @@ pub struct Connection {
     embedded: bool,
     /// The newest block of an embedded chain, which never takes one back.
     newest: Arc<Mutex<Option<Head>>>,
+    /// What time it is, where blocks alone do not tell.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl Connection {
@@ -61,7 +65,12 @@ impl Connection {
             what: what.into(),
             embedded: local,
             newest: Arc::default(),
+            clock: None,
         }
+    }
+
+    pub(crate) fn clock(&self) -> Option<&dyn Clock> {
+        self.clock.as_deref()
     }
 
     /// What is reached, for people: `embedded chain`, or scheme, host and port of a node. The rest of an address may hold

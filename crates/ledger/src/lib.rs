@@ -31,7 +31,7 @@ use alloy::providers::Provider;
 use alloy::rpc::types::{TransactionInput, TransactionReceipt, TransactionRequest};
 use alloy::sol_types::{SolCall, SolEvent};
 use connection::Action;
-pub use connection::{Connection, ToldBlock, ToldTransaction};
+pub use connection::{Connection, FollowError, Follower, ToldBlock, ToldTransaction, Upstream};
 pub use deploy::{Settings, creation_code};
 pub use funded::{Basis, Funded, NotFunded};
 use histone_contracts::{Contract, Deployment, Journal, LedgerError, LedgerView, Logged};
@@ -121,9 +121,11 @@ impl Ledger {
         self.transact(from, name, to, call.abi_encode().into()).await
     }
 
-    /// Timestamp of the latest block, Unix seconds: the time by which contracts judge deadlines.
+    /// The time by which contracts judge deadlines, Unix seconds: that of the latest block or, where this process follows a chain that
+    /// makes blocks for transactions only, what its clock says, if that is later.
     pub async fn time(&self) -> Result<u64, LedgerError> {
-        Ok(self.connection.head().await?.time)
+        let block = self.connection.head().await?.time;
+        Ok(self.connection.clock().map_or(block, |clock| clock.now().max(block)))
     }
 
     /// Asks a view of a contract at the latest block.

@@ -1,0 +1,228 @@
+//! A chain of somebody else that this process executes itself: reads are answered here, transactions go to its sequencer.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use alloy::primitives::B256;
+use alloy::rpc::json_rpc::{RequestPacket, ResponsePacket};
+use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
+use histone_chain::{Chain, ChainError, Clock, FILE_NAME, RawBlock, RawGenesis, Replica, ReplayError};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::Connection;
+
+/// Blocks of one request. When they are too many for one answer the server says so, and the rest is asked for again.
+const BATCH: u64 = 64;
+
+/// The way to whoever makes the blocks. It may lose and delay; what it gives is executed again.
+pub trait Upstream: Send + Sync {
+    /// Passes a JSON-RPC request, or a batch, on and gives the answer. Blocks the thread.
+    fn rpc(&self, request: &[u8]) -> Result<Vec<u8>, String>;
+}
+
+/// Why a chain cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// It cannot be reached now.
+    #[error("the ledger cannot be reached: {0}")]
+    Unreachable(String),
+    /// What comes is no answer of a sequencer.
+    #[error("what answers for the ledger is no sequencer: {0}")]
+    Nonsense(String),
+    /// It is another chain.
+    #[error("the ledger there begins with block 0 {found}, the invitation says {expected}")]
+    Genesis {
+        /// There.
+        found: B256,
+        /// Expected.
+        expected: B256,
+    },
+    /// A block does not follow from what was executed here.
+    #[error("a block of the ledger is refused: there is another history than the one that was verified here, or its sequencer made a block that does not hold; this node stops")]
+    Refused(#[source] ReplayError),
+    /// The own copy cannot be used.
+    #[error("the copy of the ledger cannot be used")]
+    Copy(#[from] ChainError),
+}
+
+impl FollowError {
+    /// Whether it may pass by itself.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Nonsense(_))
+    }
+}
+
+/// A copy of a chain that grows with it.
+pub struct Follower {
+    replica: Replica,
+    chain: Chain,
+    upstream: Arc<dyn Upstream>,
+    clock: Arc<dyn Clock>,
+    /// Held while blocks are fetched.
+    fetching: Mutex<()>,
+}
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Follower({:?})", self.replica)
+    }
+}
+
+impl Follower {
+    /// Opens the copy in `dir`, or begins one: of the chain whose block 0 has the hash `genesis`.
+    pub fn open(
+        dir: &Path,
+        genesis: B256,
+        upstream: Arc<dyn Upstream>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, FollowError> {
+        let expected = |found: B256| match found == genesis {
+            true => Ok(()),
+            false => Err(FollowError::Genesis { found, expected: genesis }),
+        };
+        let replica = if dir.join(FILE_NAME).exists() {
+            Replica::open(dir, clock.clone())?
+        } else {
+            let raw: RawGenesis = ask(&*upstream, "sequencer_getGenesis", json!([]))?;
+            // Before anything is made on the disk.
+            let decoded = histone_chain::Genesis::decode(&raw.genesis)
+                .map_err(|e| FollowError::Nonsense(e.to_string()))?;
+            expected(decoded.header().hash_slow())?;
+            Replica::create(dir, &raw, clock.clone()).map_err(FollowError::Refused)?
+        };
+        expected(replica.genesis().header().hash_slow())?;
+        let chain = replica.chain();
+        Ok(Self { replica, chain, upstream, clock, fetching: Mutex::default() })
+    }
+
+    /// The copy.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// Fetches and executes what is new. Gives how many blocks that were.
+    pub fn catch_up(&self) -> Result<u64, FollowError> {
+        let _fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut applied = 0;
+        loop {
+            let head = self.replica.head()?.header.number;
+            let mut new = 0;
+            for block in self.blocks(head + 1)? {
+                self.replica.apply(&block).map_err(FollowError::Refused)?;
+                new += 1;
+            }
+            applied += new;
+            if new < BATCH {
+                return Ok(applied);
+            }
+        }
+    }
+
+    /// The blocks from a number on, as many as there are and fit.
+    fn blocks(&self, from: u64) -> Result<Vec<RawBlock>, FollowError> {
+        let request = |id: u64| {
+            let number = format!("{:#x}", from + id);
+            json!({ "jsonrpc": "2.0", "id": id, "method": "sequencer_getBlock", "params": [number] })
+        };
+        let batch: Vec<Value> = (0..BATCH).map(request).collect();
+        let batch = serde_json::to_vec(&batch).map_err(nonsense)?;
+        let answer = self.upstream.rpc(&batch).map_err(FollowError::Unreachable)?;
+        let mut answers: Vec<Answer> = serde_json::from_slice(&answer).map_err(nonsense)?;
+        answers.sort_by_key(|answer| answer.id);
+        let mut blocks = Vec::new();
+        for (id, answer) in (0u64..).zip(answers) {
+            match answer.result {
+                // The head, or the end of what fits into one answer.
+                None | Some(Value::Null) => break,
+                Some(_) if answer.id != id => return Err(nonsense("answers to other questions")),
+                Some(block) => blocks.push(serde_json::from_value(block).map_err(nonsense)?),
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// Answers a request from the copy, or has it answered by the sequencer where it changes the chain.
+    fn answer(&self, request: &[u8]) -> Result<Vec<u8>, FollowError> {
+        let asked: Value = serde_json::from_slice(request).map_err(nonsense)?;
+        let mut methods = match &asked {
+            Value::Array(all) => all.iter().filter_map(|one| one.get("method")).collect(),
+            one => one.get("method").into_iter().collect::<Vec<_>>(),
+        }
+        .into_iter()
+        .filter_map(Value::as_str);
+        if methods.clone().any(|method| method == "eth_sendRawTransaction") {
+            let answer = self.upstream.rpc(request).map_err(FollowError::Unreachable)?;
+            self.catch_up()?;
+            return Ok(answer);
+        }
+        let answer = self.chain.handle(request);
+        if methods.any(|method| method == "eth_getTransactionReceipt") && is_unknown(&answer) {
+            // Of a block that is not here yet.
+            self.catch_up()?;
+            return Ok(self.chain.handle(request));
+        }
+        Ok(answer)
+    }
+}
+
+/// One answer of a batch.
+#[derive(serde::Deserialize)]
+struct Answer {
+    id: u64,
+    result: Option<Value>,
+}
+
+fn nonsense(error: impl fmt::Display) -> FollowError {
+    FollowError::Nonsense(error.to_string())
+}
+
+fn is_unknown(answer: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(answer).is_ok_and(|answer| answer.get("result") == Some(&Value::Null))
+}
+
+fn ask<T: DeserializeOwned>(upstream: &dyn Upstream, method: &str, params: Value) -> Result<T, FollowError> {
+    let request = json!({ "jsonrpc": "2.0", "id": 0, "method": method, "params": params });
+    let request = serde_json::to_vec(&request).map_err(nonsense)?;
+    let answer = upstream.rpc(&request).map_err(FollowError::Unreachable)?;
+    let answer: Answer = serde_json::from_slice(&answer).map_err(nonsense)?;
+    let result = answer.result.ok_or_else(|| nonsense(format!("it gives no {method}")))?;
+    serde_json::from_value(result).map_err(nonsense)
+}
+
+impl Connection {
+    /// A chain that is followed: what is asked is answered by the copy.
+    pub fn following(follower: Arc<Follower>) -> Self {
+        let clock = Some(follower.clock.clone());
+        Self { clock, ..Self::over(Following(follower), true, "followed chain") }
+    }
+}
+
+#[derive(Clone)]
+struct Following(Arc<Follower>);
+
+impl tower::Service<RequestPacket> for Following {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: RequestPacket) -> Self::Future {
+        let follower = self.0.clone();
+        Box::pin(async move {
+            let request = serde_json::to_vec(&request).map_err(TransportErrorKind::custom)?;
+            let answer = follower.answer(&request);
+            let answer = answer.map_err(|e| {
+                let why = histone_protocol::with_causes(&e);
+                TransportErrorKind::custom_str(&why)
+            })?;
+            serde_json::from_slice(&answer)
+                .map_err(|e| TransportError::deser_err(e, String::from_utf8_lossy(&answer)))
+        })
+    }
+}
