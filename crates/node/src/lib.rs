@@ -7,7 +7,7 @@
 //!    [`auditor`] (programs), [`committee`] (opens sums), [`user`] (asks and pays).
 //!    [`recompute`]: what a user does before it believes that a model was trained. [`duties`]: what is owed in a sealed training.
 //! 4. [`release`]: the one function through which a data key leaves an owner.
-//! 5. [`store`]: a node's own memory, which survives its process.
+//! 5. [`home`]: the directory in which one party lives. [`store`]: a node's own memory, which survives its process.
 //! 6. [`run`]: a whole collaboration in one process. Each party acts through its own struct and reads its own
 //!    directory; what passes between them is the ledger, public blobs and sealed messages.
 //!
@@ -21,6 +21,7 @@ pub mod daemon;
 pub mod duplicates;
 pub mod duties;
 pub mod error;
+pub mod home;
 pub mod machine;
 pub mod method;
 pub mod model;

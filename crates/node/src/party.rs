@@ -2,6 +2,10 @@
 //!
 //! The root is stored before anything is made from it. A party that is killed and started again has the same keys,
 //! accounts and codes; nothing that it uses comes from a generator whose position a crash forgets.
+//!
+//! The root lies in the directory ([`Party::create`]), or somebody else keeps it, such as a keystore with a passphrase
+//! ([`Party::of_root`]). Then nothing in the directory can be read without it: keys that derive from it are not written at all, and
+//! the rest is encrypted.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,6 +22,10 @@ use histone_protocol::record::LedgerId;
 use histone_protocol::seal::SealKey;
 use histone_protocol::secret::Root;
 use zeroize::Zeroizing;
+
+mod vault;
+
+use self::vault::{Files, Vault};
 
 const ROOT: &str = "root.secret";
 const SIGNING_KEY: &str = "signing.key";
@@ -51,6 +59,9 @@ pub enum PartyError {
     /// A file does not hold what was put there.
     #[error("`{0}` is damaged: it does not have the length of what was kept there")]
     Damaged(PathBuf),
+    /// A file does not open under the party's keys.
+    #[error("`{0}` does not open under the keys of this party: it was altered, moved, or is another party's")]
+    Unreadable(PathBuf),
 }
 
 impl Entropy {
@@ -78,7 +89,7 @@ pub struct Party {
     pub seal: SealKey,
     root: Root,
     entropy: Entropy,
-    dir: PathBuf,
+    files: Files,
 }
 
 impl Party {
@@ -92,7 +103,7 @@ impl Party {
             Some(_) => Err(PartyError::Exists(dir.clone())),
             None => Ok(Some(root.as_bytes().to_vec())),
         })?;
-        Self::with(name, root, entropy, dir)
+        Self::with(name, root, entropy, Files { dir, vault: None })
     }
 
     /// Opens a party that was created before: the same keys, whatever happened in between.
@@ -102,23 +113,43 @@ impl Party {
         let bytes = if dir.is_dir() { read_durable(&path)?.map(Zeroizing::new) } else { None };
         let bytes = bytes.ok_or_else(|| PartyError::Missing(dir.clone()))?;
         let root = bytes.as_slice().try_into().map_err(|_| PartyError::Damaged(path))?;
-        Self::with(name, Root::from_bytes(root), entropy, dir)
+        Self::with(name, Root::from_bytes(root), entropy, Files { dir, vault: None })
     }
 
-    fn with(name: &str, root: Root, entropy: Entropy, dir: PathBuf) -> Result<Self, PartyError> {
+    /// The party of a root that is kept elsewhere, with `dir` as its private directory, which is made when it is not there. What the
+    /// party writes is encrypted under a key of the root, file by file; keys that derive from the root are not written.
+    pub fn of_root(name: &str, root: Root, entropy: Entropy, dir: &Path) -> Result<Self, PartyError> {
+        create_private_dir(dir)?;
+        let vault = Some(Vault::of(&root));
+        Self::with(name, root, entropy, Files { dir: dir.to_owned(), vault })
+    }
+
+    fn with(name: &str, root: Root, entropy: Entropy, files: Files) -> Result<Self, PartyError> {
         let key = SigningKey::generate(&mut root.rng("signing key", &[]));
         let seal = SealKey::from_seed(&root.derive("seal key", &[]));
-        let party = Self { name: name.to_string(), key, seal, root, entropy, dir };
-        // For wallets and for whoever sweeps the accounts; the party itself never reads it.
-        party.keep_first(SIGNING_KEY, party.key.to_bytes().to_vec())?;
+        let party = Self { name: name.to_string(), key, seal, root, entropy, files };
+        // For wallets and for whoever sweeps the accounts.
+        party.show(SIGNING_KEY, &party.key.to_bytes())?;
         Ok(party)
     }
 
-    /// Keeps the key under which the party receives in a file of its own, `seal.key`: an auditor gives it to `histone verify`. The
-    /// party itself never reads it.
-    pub fn export_seal_key(&self) -> Result<(), PartyError> {
-        self.keep_first(SEAL_KEY, self.root.derive("seal key", &[]).to_vec())?;
+    /// Keeps a key in a file for others of the machine's programs, where the root lies open as well. The party itself never reads it.
+    fn show(&self, name: &str, key: &[u8; 32]) -> Result<(), PartyError> {
+        if self.files.vault.is_none() {
+            self.keep_first(name, key.to_vec())?;
+        }
         Ok(())
+    }
+
+    /// Keeps the key under which the party receives in a file of its own, `seal.key`: an auditor gives it to `histone verify`. The
+    /// party itself never reads it. Not where the root is kept elsewhere: there, [`seal_secret`](Self::seal_secret) gives it.
+    pub fn export_seal_key(&self) -> Result<(), PartyError> {
+        self.show(SEAL_KEY, &self.seal_secret())
+    }
+
+    /// The secret of the key under which the party receives, as `histone verify` takes it.
+    pub fn seal_secret(&self) -> Zeroizing<[u8; 32]> {
+        self.root.derive("seal key", &[])
     }
 
     /// The party's account.
@@ -131,13 +162,14 @@ impl Party {
         &self.root
     }
 
-    /// The account that is paid for a donation to one model on one ledger, always the same. Its key is kept in a file.
+    /// The account that is paid for a donation to one model on one ledger, always the same. Its key is kept in a file,
+    /// unless the root is kept elsewhere.
     pub fn payee(&self, ledger: LedgerId, model_id: u64) -> Result<SigningKey, PartyError> {
         let place: [&[u8]; 3] =
             [&ledger.chain_id.to_le_bytes(), ledger.contract.as_slice(), &model_id.to_le_bytes()];
         let key = SigningKey::generate(&mut self.root.rng("payee", &place));
         let file = format!("payee-{}-{:x}-{model_id}.key", ledger.chain_id, ledger.contract);
-        self.keep_first(&file, key.to_bytes().to_vec())?;
+        self.show(&file, &key.to_bytes())?;
         Ok(key)
     }
 
@@ -152,7 +184,7 @@ impl Party {
         let mut next = 0;
         self.amend(&name, |old| {
             if let Some(old) = old {
-                let count = old.try_into().map_err(|_| PartyError::Damaged(self.dir.join(&name)))?;
+                let count = old.try_into().map_err(|_| PartyError::Damaged(self.files.path(&name)))?;
                 next = u64::from_le_bytes(count);
             }
             // 2^64 numbers are not given in the life of a machine.
@@ -161,11 +193,22 @@ impl Party {
         Ok(next)
     }
 
+    /// Has a series go on from `least` on, unless it is there already: after a restore from a backup, when numbers may have been given
+    /// that are not known here.
+    pub fn skip(&self, series: &str, least: u64) -> Result<(), PartyError> {
+        if self.count(series)? < least {
+            self.amend(&format!("{series}.count"), |_| {
+                Ok::<_, PartyError>(Some(least.to_le_bytes().to_vec()))
+            })?;
+        }
+        Ok(())
+    }
+
     /// How many numbers of a series were given.
     pub fn count(&self, series: &str) -> Result<u64, PartyError> {
         let name = format!("{series}.count");
         let Some(bytes) = self.recall(&name)? else { return Ok(0) };
-        Ok(u64::from_le_bytes(bytes.try_into().map_err(|_| PartyError::Damaged(self.dir.join(name)))?))
+        Ok(u64::from_le_bytes(bytes.try_into().map_err(|_| PartyError::Damaged(self.files.path(&name)))?))
     }
 
     /// Secret bytes that derive from nothing, drawn once and kept under a name before they are used: for keys whose
@@ -174,24 +217,24 @@ impl Party {
         let mut fresh = Zeroizing::new([0; N]);
         self.entropy.generator(&format!("{}/{name}", self.name))?.fill_bytes(&mut *fresh);
         let kept = Zeroizing::new(self.keep_first(name, fresh.to_vec())?);
-        let kept = kept.as_slice().try_into().map_err(|_| PartyError::Damaged(self.dir.join(name)))?;
+        let kept = kept.as_slice().try_into().map_err(|_| PartyError::Damaged(self.files.path(name)))?;
         Ok(Zeroizing::new(kept))
     }
 
     /// The private directory as an enclave on this party's machine sees it.
     pub fn storage(&self) -> Box<dyn Storage> {
-        Box::new(Directory(self.dir.clone()))
+        Box::new(Directory(self.files.clone()))
     }
 
     /// Writes a file of the private directory whole or not at all; it is on the disk when this returns.
     pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), PartyError> {
-        Ok(update_private(&self.dir.join(name), |_| Ok::<_, StoreError>(Some(bytes)))?)
+        self.files.keep(name, bytes)
     }
 
     /// Keeps bytes under a name that has none yet, and gives what is kept there: what was prepared first is what is sent,
     /// however often.
     pub fn keep_first(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, PartyError> {
-        Ok(keep_first(&self.dir.join(name), bytes)?)
+        self.files.keep_first(name, bytes)
     }
 
     /// Changes a file in one step that no other process of this party comes between: `change` gets what is there and
@@ -201,69 +244,60 @@ impl Party {
         name: &str,
         change: impl FnOnce(Option<Vec<u8>>) -> Result<Option<Vec<u8>>, E>,
     ) -> Result<(), E> {
-        let mut outcome = Ok(());
-        let stored = update_private(&self.dir.join(name), |old| {
-            Ok::<_, StoreError>(change(old).unwrap_or_else(|error| {
-                outcome = Err(error);
-                None
-            }))
-        });
-        stored.map_err(PartyError::from)?;
-        outcome
+        self.files.amend(name, change)
     }
 
     /// Reads a file of the private directory, to stay there; `None` when there is none.
     pub fn recall(&self, name: &str) -> Result<Option<Vec<u8>>, PartyError> {
-        Ok(read_durable(&self.dir.join(name))?)
+        self.files.recall(name)
     }
 
     /// A place in the private directory for what an enclave seals.
     pub fn store(&self, name: String) -> EnclaveStore {
-        EnclaveStore(self.dir.join(name))
+        EnclaveStore { files: self.files.clone(), name }
     }
 }
 
 /// A file of a party's private directory in which an enclave keeps a sealed state.
-#[derive(Debug)]
-pub struct EnclaveStore(PathBuf);
+pub struct EnclaveStore {
+    files: Files,
+    name: String,
+}
 
 impl Store for EnclaveStore {
     fn recall(&self) -> Result<Option<Vec<u8>>, BoxError> {
-        Ok(read_durable(&self.0)?)
+        Ok(self.files.recall(&self.name)?)
     }
 
     fn keep(&mut self, state: &[u8]) -> Result<(), BoxError> {
-        Ok(update_private(&self.0, |_| Ok::<_, StoreError>(Some(state)))?)
+        Ok(self.files.keep(&self.name, state)?)
     }
 }
 
-fn keep_first(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-    let mut kept = None;
-    update_private(path, |old| {
-        kept = old;
-        Ok::<_, StoreError>(kept.is_none().then_some(&bytes))
-    })?;
-    Ok(kept.unwrap_or(bytes))
+impl fmt::Debug for EnclaveStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EnclaveStore({})", self.files.path(&self.name).display())
+    }
 }
 
 /// A party's directory as a storage of enclaves.
-struct Directory(PathBuf);
+struct Directory(Files);
 
 impl Storage for Directory {
     fn keep_first(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, BoxError> {
-        Ok(keep_first(&self.0.join(name), bytes)?)
+        Ok(self.0.keep_first(name, bytes)?)
     }
 
     fn recall(&self, name: &str) -> Result<Option<Vec<u8>>, BoxError> {
-        Ok(read_durable(&self.0.join(name))?)
+        Ok(self.0.recall(name)?)
     }
 
     fn destroy(&self, name: &str) -> Result<(), BoxError> {
-        Ok(histone_network::remove_durable(&self.0.join(name))?)
+        Ok(histone_network::remove_durable(&self.0.path(name))?)
     }
 
     fn names(&self, beginning: &str) -> Result<Vec<String>, BoxError> {
-        Ok(histone_network::file_names(&self.0, beginning)?)
+        Ok(histone_network::file_names(self.0.dir(), beginning)?)
     }
 }
 
@@ -366,6 +400,82 @@ mod tests {
         });
         assert!(matches!(refused, Err(PartyError::Missing(_))));
         assert_eq!(party.recall("update").unwrap().unwrap(), b"one");
+    }
+
+    /// Every file of the directory, wherever it comes from, against every secret that the party has.
+    #[test]
+    fn with_the_root_elsewhere_nothing_lies_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let private = dir.path().join("private");
+        let root = Root::from_bytes([0xA7; 32]);
+        let of_root = |root: &Root| Party::of_root("a", root.clone(), Entropy::System, &private).unwrap();
+        let party = of_root(&root);
+        party.export_seal_key().unwrap();
+        let payee = party.payee(LEDGER, 3).unwrap();
+        let drawn = party.draw::<64>("dataset.key").unwrap();
+        assert_eq!((party.next("codes").unwrap(), party.next("codes").unwrap()), (0, 1));
+        party.keep("model", b"what was trained, and stays here").unwrap();
+        assert_eq!(
+            party.keep_first("first", b"what was said first".to_vec()).unwrap(),
+            b"what was said first"
+        );
+        assert_eq!(party.keep_first("first", b"another thing".to_vec()).unwrap(), b"what was said first");
+        party.storage().keep_first("of-enclave", b"what an enclave keeps".to_vec()).unwrap();
+        party.store("state".to_string()).keep(b"what an enclave changes").unwrap();
+        let secrets: [&[u8]; 9] = [
+            root.as_bytes(),
+            &*party.key.to_bytes(),
+            &*payee.to_bytes(),
+            &*party.seal_secret(),
+            &drawn[..32],
+            b"what was trained",
+            b"what was said first",
+            b"what an enclave keeps",
+            b"what an enclave changes",
+        ];
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&private).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = fs::read(&path).unwrap();
+            for secret in secrets {
+                assert!(!bytes.windows(secret.len()).any(|part| part == secret), "{}", path.display());
+            }
+            names.push(path.file_name().unwrap().to_string_lossy().into_owned());
+        }
+        names.sort();
+        assert_eq!(names, ["codes.count", "dataset.key", "first", "model", "of-enclave", "state"]);
+
+        let again = of_root(&root);
+        assert_eq!(again.account(), party.account());
+        assert_eq!(again.payee(LEDGER, 3).unwrap().address(), payee.address());
+        assert_eq!(again.draw::<64>("dataset.key").unwrap(), drawn);
+        assert_eq!((again.next("codes").unwrap(), again.count("codes").unwrap()), (2, 3));
+        // One name is one file, whoever asks.
+        assert_eq!(again.storage().recall("first").unwrap().unwrap(), b"what was said first");
+        assert_eq!(again.recall("of-enclave").unwrap().unwrap(), b"what an enclave keeps");
+        assert_eq!(again.recall("state").unwrap().unwrap(), b"what an enclave changes");
+        assert_eq!(again.store("state".to_string()).recall().unwrap().unwrap(), b"what an enclave changes");
+        assert_eq!(again.storage().names("of").unwrap(), ["of-enclave"]);
+        again.storage().destroy("of-enclave").unwrap();
+        assert_eq!(again.recall("of-enclave").unwrap(), None);
+
+        // A file in another's place, and another party's root.
+        fs::copy(private.join("first"), private.join("model")).unwrap();
+        let unreadable = |party: &Party| {
+            let changed = party.amend("model", |_| Ok::<_, PartyError>(Some(Vec::new())));
+            assert!(matches!(changed, Err(PartyError::Unreadable(path)) if path == private.join("model")));
+            assert!(matches!(party.recall("model"), Err(PartyError::Unreadable(_))));
+            assert!(matches!(party.keep_first("model", Vec::new()), Err(PartyError::Unreadable(_))));
+            assert!(
+                party.storage().recall("model").is_err()
+                    && party.store("model".to_string()).recall().is_err()
+            );
+        };
+        unreadable(&again);
+        let other = of_root(&Root::from_bytes([1; 32]));
+        unreadable(&other);
+        assert!(matches!(other.next("codes"), Err(PartyError::Unreadable(_))));
+        assert!(matches!(other.draw::<64>("dataset.key"), Err(PartyError::Unreadable(_))));
     }
 
     #[cfg(unix)]
