@@ -81,6 +81,10 @@ impl Genesis {
         bytes
     }
 
+    /// Reads what [`RawGenesis`](crate::RawGenesis) carries.
+    ///
+    /// # Errors
+    /// [`ChainError::Corrupt`] when the bytes are no genesis.
     pub fn decode(bytes: &[u8]) -> Result<Genesis, ChainError> {
         let encoded: Encoded = alloy_rlp::decode_exact(bytes)
             .map_err(|error| ChainError::corrupt("the genesis entry", error))?;

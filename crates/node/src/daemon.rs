@@ -28,13 +28,14 @@ use histone_contracts::{Book, roles};
 use histone_genome::table::Table;
 use histone_network::Network;
 use histone_protocol::consent::ConsentPolicy;
-use histone_protocol::letter::Profile;
+use histone_protocol::letter::{Profile, VerifiedHead};
 use histone_protocol::record::Signed;
 use histone_protocol::B256;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::duties;
 use crate::error::NodeError;
+use crate::home::Answers;
 use crate::party::Party;
 use crate::programs::Bundled;
 use crate::store::{Answer, Level, Question, Store};
@@ -47,15 +48,6 @@ pub use user::Asking;
 /// How a duty that failed is tried again: after so many seconds, doubled each time up to a limit.
 const FIRST_PAUSE: u64 = 2;
 const LONGEST_PAUSE: u64 = 300;
-
-/// Who answers the questions of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answers {
-    /// A person, one by one.
-    Ask,
-    /// The node itself, with yes: a study file has answered them all.
-    Automatic,
-}
 
 /// What all roles of a daemon have in common.
 pub struct Node {
@@ -116,6 +108,9 @@ impl Node {
     }
 }
 
+/// Letters that cannot be fetched or posted now, among the duties that fail.
+const FETCH: &str = "fetch letters";
+const POST: &str = "post letters";
 /// Where the certificate of the device is kept.
 const CERTIFICATE: &str = "device-certificate";
 
@@ -123,6 +118,8 @@ const CERTIFICATE: &str = "device-certificate";
 enum Done {
     /// It is done.
     Yes,
+    /// It is done for this process alone: nobody else sees anything of it, and the next process does it again.
+    Here,
     /// It has to be tried again when something has changed.
     NotYet,
 }
@@ -140,7 +137,8 @@ trait Part {
 }
 
 /// A duty that failed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stumble {
     /// What happened, in words.
     pub why: String,
@@ -161,6 +159,12 @@ pub struct Turn {
     pub letters: usize,
     /// When there is something to do even if nothing happens, Unix seconds.
     pub next: Option<u64>,
+    /// Whether the ledger has the party as a member.
+    pub member: bool,
+    /// The newest block that the party has verified.
+    pub head: Option<VerifiedHead>,
+    /// The ledger as it was at the end.
+    pub book: Book,
 }
 
 impl Turn {
@@ -207,16 +211,25 @@ impl Daemon {
         Self { founder: Some(founder::Founder::new(network)), ..self }
     }
 
-    /// Reads what is new, does what is owed and sends what is to be sent, once.
-    pub async fn turn(&mut self, now: u64) -> Result<Turn, NodeError> {
+    /// Reads what is new, does what is owed and sends what is to be sent, once. The mailbox is looked into where `letters` says that
+    /// some may lie there.
+    pub async fn turn(&mut self, now: u64, letters: bool) -> Result<Turn, NodeError> {
         let mut turn = Turn::default();
-        match self.node.fetch(now).await {
-            Ok(letters) => turn.letters = letters,
-            // Without letters there is much to do.
-            Err(error @ NodeError::Message(_)) => self.stumble("fetch letters", &error, now, &mut turn),
-            Err(error) => return Err(error),
+        if letters || self.stumbles.contains_key(FETCH) {
+            match self.node.fetch(now).await {
+                Ok(letters) => {
+                    turn.letters = letters;
+                    self.stumbles.remove(FETCH);
+                }
+                // Without letters there is much to do.
+                Err(error @ NodeError::Message(_)) => self.stumble(FETCH, &error, now, &mut turn),
+                Err(error) => return Err(error),
+            }
         }
         self.greeted(now)?;
+        let book = self.node.world.ledger.current_book().await?;
+        let own = book.members.get(&self.node.party.account());
+        let admitted = own.is_some_and(|member| member.member);
         macro_rules! parts {
             ($($part:ident),*) => {
                 $(if let Some(part) = &mut self.$part {
@@ -224,10 +237,17 @@ impl Daemon {
                 })*
             };
         }
-        parts!(founder, auditor, runner, owner, trainer, committee);
+        parts!(founder);
+        // Before that nobody takes anything from it.
+        if admitted {
+            parts!(auditor, runner, owner, trainer, committee);
+        }
         work(&mut self.user, &self.node, &mut self.stumbles, now, &mut turn).await?;
-        if let Err(error) = self.node.post(now) {
-            self.stumble("post letters", &error, now, &mut turn);
+        match self.node.post(now) {
+            Ok(_) => {
+                self.stumbles.remove(POST);
+            }
+            Err(error) => self.stumble(POST, &error, now, &mut turn),
         }
         if let Some(due) = self.node.store.next_due()? {
             turn.wake(due);
@@ -235,6 +255,9 @@ impl Daemon {
         let book = self.node.world.ledger.current_book().await?;
         let again = self.stumbles.values().map(|s| s.again).filter(|again| *again > now);
         again.chain(duties::next_deadline(&book, now)).for_each(|at| turn.wake(at));
+        turn.member = book.members.get(&self.node.party.account()).is_some_and(|member| member.member);
+        turn.head = Some(self.node.head().await?);
+        turn.book = book;
         Ok(turn)
     }
 
@@ -328,11 +351,13 @@ async fn work<P: Part>(
         let Some((name, duty)) = next else { return Ok(()) };
         tried.insert(name.clone());
         match part.perform(duty, node, now).await {
-            Ok(Done::Yes) => {
+            Ok(done @ (Done::Yes | Done::Here)) => {
                 if let Some(stumble) = stumbles.remove(&name) {
                     node.say(now, &name, &format!("works again, after {} attempts", stumble.times + 1))?;
                 }
-                turn.done.push(name);
+                if matches!(done, Done::Yes) {
+                    turn.done.push(name);
+                }
             }
             Ok(Done::NotYet) => {}
             Err(error @ (NodeError::Own(_) | NodeError::TwoHistories { .. })) => return Err(error),

@@ -8,6 +8,7 @@ pub mod founder;
 pub mod owner;
 pub mod runner;
 pub mod trainer;
+pub mod waiting;
 
 use std::collections::BTreeSet;
 

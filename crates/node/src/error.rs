@@ -95,6 +95,9 @@ pub enum NodeError {
         /// Who has the other one.
         from: Address,
     },
+    /// The ledger cannot be followed.
+    #[error(transparent)]
+    Follow(#[from] histone_ledger::FollowError),
     /// The ledger refused or failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

@@ -33,6 +33,7 @@ pub mod recompute;
 pub mod release;
 pub mod run;
 pub mod runner;
+pub mod service;
 pub mod store;
 pub mod study;
 pub mod trainer;

@@ -87,6 +87,11 @@ impl Store {
         Ok(Self { inner: Arc::new(Inner { path, connection: Mutex::new(connection) }) })
     }
 
+    /// A number that changes when another process has written here.
+    pub fn data_version(&self) -> Result<i64, StoreFault> {
+        self.look(|connection| connection.query_row("PRAGMA data_version", [], |row| row.get(0)))
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.inner.path

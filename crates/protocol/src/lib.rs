@@ -39,6 +39,7 @@ pub mod dataset;
 pub mod disclosure;
 pub mod evidence;
 pub mod hash;
+pub mod invitation;
 pub mod keys;
 pub mod letter;
 pub mod notice;

@@ -222,7 +222,7 @@ impl Node {
     }
 
     /// Keeps how to reach somebody who is no member, or not yet.
-    pub(super) fn meet(&self, profile: &Signed<Profile>) -> Result<Profile, NodeError> {
+    pub fn meet(&self, profile: &Signed<Profile>) -> Result<Profile, NodeError> {
         let (read, account) = profile.open()?;
         if read.ledger != self.world.ledger.deployment().id() {
             return Err(NodeError::Message(format!("the profile of {account} is for another ledger")));
@@ -255,7 +255,7 @@ impl Node {
         now: u64,
     ) -> Result<bool, NodeError> {
         let peer = self.peer(to).await?;
-        let head = self.verified_head().await?;
+        let head = self.head().await?;
         let content = content(body)?;
         self.store.send(to, purpose, now, |number| {
             let bytes = self.sealed(to, number, head, content.clone(), &peer)?;
@@ -277,7 +277,8 @@ impl Node {
         sealed.map_err(|e| NodeError::Message(histone_protocol::with_causes(&e)))
     }
 
-    async fn verified_head(&self) -> Result<VerifiedHead, NodeError> {
+    /// The newest block that this node has verified.
+    pub(crate) async fn head(&self) -> Result<VerifiedHead, NodeError> {
         let head = self.world.ledger.connection().head().await?;
         Ok(VerifiedHead { number: head.block, hash: head.hash })
     }
@@ -369,7 +370,7 @@ impl Node {
         let receipt = async {
             let peer = self.peer(author).await?;
             let content = content(&Body::Receipt { letters: vec![id] })?;
-            let sealed = self.sealed(author, 0, self.verified_head().await?, content, &peer)?;
+            let sealed = self.sealed(author, 0, self.head().await?, content, &peer)?;
             self.network.post(peer.mailbox, &sealed).map_err(|e| NodeError::Message(e.to_string()))
         };
         // It is sent again with the next copy of the letter.

@@ -274,6 +274,7 @@ impl Part for OwnerPart {
                 let program = program(node, method)?;
                 let again = Owner::resume(node.party.clone(), model, program, world).await?;
                 self.datasets.insert(dataset, again);
+                return Ok(Done::Here);
             }
             Duty::Contribute { dataset, model, round } => {
                 let header = header(model, round, node).await?;
@@ -286,6 +287,7 @@ impl Part for OwnerPart {
             Duty::Observe { dataset, model, round } => {
                 let transcript = shown(U256::from(model), round, world).await?;
                 self.owner(dataset)?.observe(&transcript, world).await?;
+                return Ok(Done::Here);
             }
             Duty::Sealed { dataset, duty, trainer } => return self.sealed(dataset, duty, trainer, node, now).await,
             Duty::Asked { letter, model, query, runner } => {

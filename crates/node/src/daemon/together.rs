@@ -15,7 +15,7 @@ pub async fn together(
     loop {
         let (mut moved, mut next) = (false, None::<u64>);
         for daemon in daemons.iter_mut() {
-            let turn = daemon.turn(now).await?;
+            let turn = daemon.turn(now, true).await?;
             moved |= turn.moved();
             next = turn.next.map(|at| next.map_or(at, |next| next.min(at))).or(next);
         }

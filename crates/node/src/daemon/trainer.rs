@@ -272,6 +272,7 @@ impl TrainerPart {
                     Ok(next) => {
                         led.course = Some(next);
                         led.followed += 1;
+                        return Ok(Done::Here);
                     }
                     Err(error) => {
                         led.course = Some(kept);
@@ -372,7 +373,7 @@ fn may_start(model: &Model, book: &Book, node: &Node, now: u64) -> Result<bool, 
         due: None,
     };
     // Nobody waits for a person's word when nobody is waited for any more.
-    if node.answers == super::Answers::Automatic && waiting > 0 {
+    if node.answers == crate::home::Answers::Automatic && waiting > 0 {
         return Ok(false);
     }
     Ok(node.ask(&question, now)?.is_some_and(|answer| answer.yes))

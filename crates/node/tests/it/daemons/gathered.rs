@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use histone_attestation::simulated::SimulatedVendor;
 use histone_chain::{Chain, Clock, Genesis, ManualClock, Sequencer};
 use histone_contracts::Book;
 use histone_ledger::{Connection, Ledger, Settings};
 use histone_network::{BlobStore, Faults, MemNet};
 use histone_node::daemon::study::{OnLedger, Taking, appraisal, appraisal_policy, parties};
-use histone_node::daemon::together::together;
-use histone_node::daemon::{Answers, Daemon, Founding, Mailbox, Node};
+use histone_node::daemon::{Daemon, Founding, Mailbox, Node};
+use histone_node::home::Answers;
 use histone_node::party::{Entropy, Party};
 use histone_node::plan::Times;
 use histone_node::programs::Bundled;
 use histone_node::store::Store;
-use histone_node::study::Study;
+use histone_node::service::vendor;
+use histone_node::study::{Study, StudyDisclosure};
 use histone_node::world::World;
 use histone_protocol::Address;
+use histone_protocol::disclosure::{Disclosure, Place, Release, Source, Sums};
 
 const START: u64 = 1_767_225_600;
 
@@ -31,6 +31,8 @@ pub struct Gathered {
     ledger: Ledger,
     pub daemons: Vec<Daemon>,
     pub now: u64,
+    /// Whether one daemon after the other ends between its turns, and another one opens its directory and its memory.
+    pub again: bool,
 }
 
 fn bundled() -> Bundled {
@@ -38,11 +40,26 @@ fn bundled() -> Bundled {
     LOADED.get_or_init(|| Bundled::load().unwrap()).clone()
 }
 
+pub fn example(name: &str) -> Study {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name).join("study.toml");
+    Study::load(&file, None).unwrap()
+}
+
+/// Sums and model that nobody sees.
+pub fn sealed() -> StudyDisclosure {
+    StudyDisclosure::of(&Disclosure {
+        place: Place::EachOwner,
+        source: Source::Open,
+        sums: Sums::Sealed,
+        model: Release::Sealed,
+        auditors: Vec::new(),
+        answers: 0,
+    })
+}
+
 impl Gathered {
-    pub async fn start(example: &str, seed: u64) -> Self {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(example).join("study.toml");
-        let study = Study::load(&file, None).unwrap();
-        Self::of(study, seed).await
+    pub async fn start(name: &str, seed: u64) -> Self {
+        Self::of(example(name), seed).await
     }
 
     pub async fn of(study: Study, seed: u64) -> Self {
@@ -61,11 +78,11 @@ impl Gathered {
         let chain = Chain::create(&dir.path().join("ledger"), genesis, sequencer, clock.clone()).unwrap();
         let ledger =
             Ledger::deploy(Connection::embedded(chain), &founder.key, &Settings::default()).await.unwrap();
-        let vendor = SimulatedVendor::generate(&mut founder.root().rng("vendor", &[]));
+        let vendor = vendor(&founder);
         let of_network = clock.clone();
         let net = MemNet::with(seed, Faults::default(), Arc::new(move || of_network.now()));
         let mut gathered =
-            Self { dir, study, net, clock, ledger, daemons: Vec::new(), now: START };
+            Self { dir, study, net, clock, ledger, daemons: Vec::new(), now: START, again: false };
 
         let world = gathered.world(vendor.address());
         let node = gathered.node(founder, 0, world.clone());
@@ -140,11 +157,65 @@ impl Gathered {
 
     /// Until nothing is left to do.
     pub async fn run(&mut self) {
-        let clock = self.clock.clone();
-        let turns = AtomicU64::new(0);
-        let done = |_: &[Daemon]| turns.fetch_add(1, Ordering::Relaxed) > 400;
-        let set = |now| clock.set(now);
-        self.now = together(&mut self.daemons, self.now, &set, self.now + 86_400, &done).await.unwrap();
+        for passes in 0..400 {
+            let (mut moved, mut next) = (false, None::<u64>);
+            for place in 0..self.daemons.len() {
+                let turn = self.daemons[place].turn(self.now, true).await.unwrap();
+                moved |= turn.moved();
+                next = turn.next.into_iter().chain(next).min();
+            }
+            if self.again {
+                self.restart(passes % self.daemons.len());
+            }
+            if moved {
+                continue;
+            }
+            match next.filter(|next| *next > self.now && *next < START + 86_400) {
+                Some(next) => {
+                    self.now = next;
+                    self.clock.set(next);
+                }
+                None => return,
+            }
+        }
+        panic!("it does not come to an end: {}", self.told());
+    }
+
+    /// Ends a daemon and opens it again, from its directory and its memory.
+    pub fn restart(&mut self, place: usize) {
+        let old = &self.daemons[place].node;
+        let private = self.dir.path().join("private");
+        let party = Party::open(&old.party.name, &private, Entropy::Seed(0)).unwrap();
+        let node = Node {
+            mailbox: Mailbox::of(&party),
+            roles: old.roles,
+            store: old.store.clone(),
+            world: old.world.clone(),
+            network: old.network.clone(),
+            answers: old.answers,
+            bundled: bundled(),
+            party,
+        };
+        let daemon = Daemon::new(node);
+        self.daemons[place] = match place {
+            0 => {
+                let vendor = vendor(&daemon.node.party);
+                daemon.founding(Founding { vendor, most_tokens: u64::MAX })
+            }
+            _ => daemon,
+        };
+    }
+
+    /// Nobody has a duty that fails, a letter that nobody has, a wish or a question that is open.
+    pub fn nothing_is_left(&self) {
+        for daemon in &self.daemons {
+            let (name, store) = (&daemon.node.party.name, &daemon.node.store);
+            assert!(daemon.stumbles().is_empty(), "{name}: {}", self.told());
+            assert!(store.undelivered().unwrap().is_empty(), "{name}: {}", self.told());
+            assert!(store.unread().unwrap().is_empty(), "{name}: {:?}", store.unread().unwrap());
+            assert!(store.wishes(true).unwrap().is_empty(), "{name}: {}", self.told());
+            assert!(store.questions(true).unwrap().is_empty(), "{name}: {:?}", store.questions(true).unwrap());
+        }
     }
 
     /// What everybody has to say, for who looks at a failure.
