@@ -6,10 +6,16 @@
 //! when the call returns ([`write_whole`], [`update_private`]); writers of one directory wait for each other, in
 //! whichever process they are. Deliberately absent: any knowledge of what a blob means.
 
+#[cfg(feature = "client")]
+pub mod client;
 mod files;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod kept;
 mod link;
 mod memory;
+#[cfg(any(feature = "client", feature = "hub"))]
+mod wire;
 
 use std::fs;
 use std::io;
