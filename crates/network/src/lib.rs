@@ -1,5 +1,9 @@
 //! Untrusted bytes to and from others, and files that survive.
 //!
+//! A party reaches all others by a [`Network`]: over a hub (`client::HubNet`, to `hub::serve`), over files that somebody carries
+//! ([`FileNet`]), or within one process ([`MemNet`], with the faults of real networks). What it carries is sealed or has its hash
+//! for a name.
+//!
 //! Content-addressed public storage on a file system ([`BlobStore`]) is never trusted: what is read is hashed, and bytes that
 //! were found to fit may be kept in memory for the next reader ([`BlobStore::read`]). Only ciphertexts and public records are
 //! ever put there. Files are written whole or not at all and are on the disk
@@ -8,6 +12,7 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+mod courier;
 mod files;
 #[cfg(feature = "hub")]
 pub mod hub;
@@ -27,6 +32,7 @@ use histone_protocol::hash::blob_hash;
 
 use self::kept::Kept;
 
+pub use courier::FileNet;
 pub use link::{Network, NetworkError, Woken};
 pub use memory::{Faults, MemNet, Traffic};
 
