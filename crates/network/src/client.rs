@@ -11,7 +11,7 @@ mod tls;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use histone_protocol::hash::blob_hash;
@@ -443,10 +443,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A node of a ledger by its address, for whoever passes requests on to it.
-#[derive(Debug)]
+/// A node of a ledger by its address, for whoever passes requests on to it. Clones share the open connections.
+#[derive(Debug, Clone)]
 pub struct NodeClient {
-    server: Server,
+    server: Arc<Server>,
     patience: Duration,
 }
 
@@ -460,7 +460,12 @@ impl NodeClient {
     ) -> Result<Self, NetworkError> {
         // Ledgers are public, and what is sent there is signed: HTTP is allowed, as for every other client of such a node.
         let way = Way { url, ca: ca.as_deref(), proxy: proxy.as_deref(), insecure_http: true };
-        Ok(Self { server: Server::new(&way)?, patience })
+        Ok(Self { server: Arc::new(Server::new(&way)?), patience })
+    }
+
+    /// Scheme, host and port: the rest of the address may hold a secret.
+    pub fn shown(&self) -> &str {
+        &self.server.target.shown
     }
 
     /// Passes one JSON-RPC request, or a batch, on and gives the answer.
