@@ -223,6 +223,8 @@ impl HubNet {
         }
         let why = match serde_json::from_slice::<Refused>(&answer.body) {
             Ok(refused) => plain(&refused.error),
+            // Said without words, before anything was read.
+            Err(_) if answer.status == 503 => "it has too many connections".into(),
             Err(_) => format!("status {}", answer.status),
         };
         let what = self.server.target.shown.clone();

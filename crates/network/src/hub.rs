@@ -231,9 +231,9 @@ struct Shared {
     rates: AllRates,
     bells: Arc<Bells>,
     room: Room,
-    disk: Semaphore,
-    turns: Semaphore,
-    guest_turns: Semaphore,
+    disk: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+    guest_turns: Arc<Semaphore>,
     certificates: Option<Certificates>,
     ending: watch::Sender<bool>,
     /// Keeps others away from the directory.
@@ -264,14 +264,20 @@ impl Shared {
         self.options.limits.disk.saturating_sub(self.mail.total()).saturating_sub(self.blobs.total())
     }
 
-    /// Runs what blocks, when it is its turn.
+    /// Runs what blocks, when it is its turn. The work owns its turn: when a client goes away the turn is free when the work has
+    /// ended, and not before, so that clients that come and go have no more at work than those that stay.
     async fn blocking<T: Send + 'static>(
         &self,
         act: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         // Never closed.
-        let _turn = self.disk.acquire().await.map_err(|_| Refusal::internal())?;
-        tokio::task::spawn_blocking(act).await.map_err(|_| Refusal::internal())
+        let turn = self.disk.clone().acquire_owned().await.map_err(|_| Refusal::internal())?;
+        let work = tokio::task::spawn_blocking(move || {
+            let done = act();
+            drop(turn);
+            done
+        });
+        work.await.map_err(|_| Refusal::internal())
     }
 
     async fn with_mail<T: Send + 'static>(
@@ -346,9 +352,9 @@ impl Hub {
             rates,
             bells: Arc::default(),
             room: Room::new(),
-            disk: Semaphore::new(DISK_CALLS),
-            turns: Semaphore::new(TURNS.0),
-            guest_turns: Semaphore::new(TURNS.1),
+            disk: Arc::new(Semaphore::new(DISK_CALLS)),
+            turns: Arc::new(Semaphore::new(TURNS.0)),
+            guest_turns: Arc::new(Semaphore::new(TURNS.1)),
             certificates,
             ending: watch::Sender::new(false),
             _lock: lock,

@@ -138,10 +138,11 @@ impl Blobs {
         let done = self.finish(key, total);
         let mut state = self.lock();
         state.coming.remove(&key);
-        if done? {
+        // Somebody else may have brought it at the same moment: it is counted once.
+        if done? && !state.checked.contains(&hash) {
             state.stored = state.stored.saturating_add(total);
-            state.remember(hash);
         }
+        state.remember(hash);
         Ok(Have { complete: true, have: total })
     }
 

@@ -160,7 +160,11 @@ pub(super) async fn forget(left: &Left) {
 }
 
 /// Bytes that are counted until they are sent.
-pub(super) fn counted(bytes: Vec<u8>, permit: OwnedSemaphorePermit) -> Body {
+pub(super) fn counted(bytes: Vec<u8>, mut permit: OwnedSemaphorePermit) -> Body {
+    // What was taken for more is given back at once.
+    if let Some(unused) = permit.num_permits().checked_sub(bytes.len().div_ceil(UNIT)) {
+        drop(permit.split(unused));
+    }
     Body::new(Counted { bytes: Some(bytes.into()), _permit: permit })
 }
 

@@ -358,6 +358,11 @@ mod tests {
             mail.post(TO, (FROM, Standing::Member), &letter, 1, (&Limits::default(), u64::MAX)).unwrap();
         }
         assert_eq!(mail.collect(TO).unwrap().len(), 2);
+        // Room of letters that are gone is given back to the disk.
+        let ids: Vec<_> = (0..4).map(|n| letter_id(&vec![n; 3 << 20])).collect();
+        mail.discard(TO, &ids).unwrap();
+        drop(mail);
+        assert!(std::fs::metadata(dir.path().join("mail.sqlite")).unwrap().len() < 1 << 20);
     }
 
     #[test]

@@ -358,19 +358,25 @@ async fn rpc(State(hub): Hub, caller: Caller, body: Body) -> Result<Response, Re
             "this hub has no ledger; give the address of a node of it",
         ));
     };
-    let (request, _permit) = body::read(&hub.room, body, REQUEST, "a JSON-RPC request").await?;
+    let (request, permit) = body::read(&hub.room, body, REQUEST, "a JSON-RPC request").await?;
     let turns = match caller.standing {
         Standing::Guest => &hub.guest_turns,
         Standing::Member => &hub.turns,
     };
-    let Ok(Ok(_turn)) = timeout(TURN, turns.acquire()).await else {
+    let Ok(Ok(turn)) = timeout(TURN, turns.clone().acquire_owned()).await else {
         return Err(Refusal::later(
             StatusCode::SERVICE_UNAVAILABLE,
             "too many ask the ledger at the same time; ask again in 5 s",
             5,
         ));
     };
-    let answer = handler(request).await.map_err(|why| {
+    // A task of its own: it keeps its turn to its end, also when the client goes away.
+    let work = tokio::spawn(async move {
+        let answer = handler(request).await;
+        drop((turn, permit));
+        answer
+    });
+    let answer = work.await.map_err(|_| Refusal::internal())?.map_err(|why| {
         (hub.options.log)(&why);
         Refusal::later(StatusCode::BAD_GATEWAY, format!("the hub's way to the ledger fails: {why}"), 10)
     })?;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use histone_network::client::{HubNet, HubOptions};
 use histone_network::hub::{Hub, HubError};
 use histone_network::{MAX_BLOB, Network as _, NetworkError, Woken};
 use histone_protocol::B256;
@@ -240,6 +241,57 @@ fn blobs_resume() {
     }
     assert!(failed > 0 && bad.made.load(Ordering::SeqCst) == 22);
     assert!(hub.net(1).fetch(blob_hash(&other)).unwrap().unwrap() == other);
+}
+
+/// What the hub had of a blob is spoiled, as by a power cut: it is dropped at the end, and comes again in the same call.
+#[test]
+fn a_spoiled_upload_begins_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let blob = bytes((3 << 20) + 5);
+    let hub = TestHub::start(dir.path());
+    let line = Line::breaks(hub.address, [vec![(5 << 19, usize::MAX)], vec![(100, usize::MAX); 10]].concat());
+    assert!(net(&line.url(), 1).offer(&blob).is_err());
+    hub.stop();
+    let uploads = fs::read_dir(dir.path().join("uploads")).unwrap().map(|entry| entry.unwrap().path());
+    let uploads: Vec<_> = uploads.collect();
+    let mut there = fs::read(&uploads[0]).unwrap();
+    assert_eq!((uploads.len(), there.len()), (1, 2 << 20));
+    there[1 << 20..].fill(0);
+    fs::write(&uploads[0], there).unwrap();
+    let hub = TestHub::start(dir.path());
+    hub.net(1).offer(&blob).unwrap();
+    assert!(hub.net(2).fetch(blob_hash(&blob)).unwrap().unwrap() == blob);
+}
+
+/// Clients that ask and go away do not leave more work behind than may run at the same time.
+#[test]
+fn who_goes_away_keeps_its_turn() {
+    use std::sync::atomic::AtomicUsize;
+    let dir = tempfile::tempdir().unwrap();
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counts = (running.clone(), most.clone());
+    let hub = TestHub::with(dir.path(), |options| {
+        options.rpc = Some(Arc::new(move |_| {
+            let (running, most) = counts.clone();
+            Box::pin(async move {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(Vec::new())
+            })
+        }));
+    });
+    let hasty: Vec<_> = (1..61_u8)
+        .map(|n| {
+            let options =
+                HubOptions { patience: Duration::from_millis(200), ..HubOptions::new(hub.url(), key(n)) };
+            let net = HubNet::new(options).unwrap();
+            net.collect().unwrap();
+            std::thread::spawn(move || net.rpc(b"{}").unwrap_err())
+        })
+        .collect();
+    hasty.into_iter().for_each(|thread| assert!(thread.join().unwrap().is_temporary()));
+    assert_eq!(most.load(Ordering::SeqCst), 16);
 }
 
 #[test]
