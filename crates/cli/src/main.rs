@@ -5,6 +5,7 @@
 
 mod chain;
 mod damaged;
+mod hub;
 mod ledger;
 mod program;
 mod progress;
@@ -72,6 +73,9 @@ enum Command {
     /// Work with an embedded chain.
     #[command(subcommand)]
     Chain(ChainCommand),
+    /// Run a meeting point for parties that can only go out.
+    #[command(subcommand)]
+    Hub(hub::Command),
     #[command(flatten)]
     Ledger(ledger::Command),
 }
@@ -177,6 +181,7 @@ fn main() -> ExitCode {
             chain::follow::run(&url, &dir, genesis, once, &mut out)
         }
         Command::Chain(ChainCommand::Replay { dir, json }) => chain::replay(&dir, json, &mut out),
+        Command::Hub(command) => hub::run(&command, &mut out),
         Command::Ledger(command) => ledger::run(command, &mut out),
     };
     // What stdout still holds back can fail too, for instance on a full disk.

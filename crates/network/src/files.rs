@@ -42,6 +42,18 @@ pub fn read_durable(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(Some(bytes))
 }
 
+/// Puts a file that somebody has written into its place, whole and to stay; what was there is replaced.
+#[cfg(any(feature = "hub", test))]
+pub(crate) fn move_durable(from: &Path, to: &Path) -> Result<(), StoreError> {
+    OpenOptions::new()
+        .write(true)
+        .open(from)
+        .and_then(|file| file.sync_data())
+        .map_err(io_error("sync", from))?;
+    fs::rename(from, to).map_err(io_error("write", to))?;
+    Directory::of(to)?.sync()
+}
+
 /// Removes a file for good, if it is there: a later crash does not bring it back. What a disk keeps of removed files is its own
 /// matter.
 pub fn remove_durable(path: &Path) -> Result<(), StoreError> {

@@ -1,15 +1,26 @@
 //! Untrusted bytes to and from others, and files that survive.
 //!
+//! A party reaches all others by a [`Network`]: over a hub (`client::HubNet`, to `hub::serve`), over files that somebody carries
+//! ([`FileNet`]), or within one process ([`MemNet`], with the faults of real networks). What it carries is sealed or has its hash
+//! for a name.
+//!
 //! Content-addressed public storage on a file system ([`BlobStore`]) is never trusted: what is read is hashed, and bytes that
 //! were found to fit may be kept in memory for the next reader ([`BlobStore::read`]). Only ciphertexts and public records are
 //! ever put there. Files are written whole or not at all and are on the disk
 //! when the call returns ([`write_whole`], [`update_private`]); writers of one directory wait for each other, in
 //! whichever process they are. Deliberately absent: any knowledge of what a blob means.
 
+#[cfg(feature = "client")]
+pub mod client;
+mod courier;
 mod files;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod kept;
 mod link;
 mod memory;
+#[cfg(any(feature = "client", feature = "hub"))]
+mod wire;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,6 +34,7 @@ use histone_protocol::hash::blob_hash;
 
 use self::kept::Kept;
 
+pub use courier::FileNet;
 pub use link::{Network, NetworkError, Woken};
 pub use memory::{Faults, MemNet, Traffic};
 

@@ -21,7 +21,7 @@ use super::key;
 use crate::progress::{STDOUT, tell};
 
 /// Chain id of a new chain unless the user chooses one; wallets take it for a development chain.
-const CHAIN_ID: u64 = 31_337;
+pub const CHAIN_ID: u64 = 31_337;
 
 /// The ten development keys that Ethereum tools print and know. INSECURE: everybody has them.
 const INSECURE_KEYS: [[u8; 32]; 10] = [
@@ -124,7 +124,7 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<bool> {
 /// The allocator of glibc keeps a heap for each of many threads, which doubles the memory of a server under attack. It looks at
 /// its environment when a program starts and not later, so the program starts again. Where that fails it goes on as it is.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn keep_few_heaps() {
+pub fn keep_few_heaps() {
     use std::os::unix::process::CommandExt as _;
     const HEAPS: &str = "MALLOC_ARENA_MAX";
     if std::env::var_os(HEAPS).is_none()
@@ -135,7 +135,7 @@ fn keep_few_heaps() {
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn keep_few_heaps() {}
+pub fn keep_few_heaps() {}
 
 /// What the server can do with its chain.
 enum Held<'a> {
@@ -293,7 +293,7 @@ fn announce(
 
 /// Ready at the first request to stop: Ctrl-C, or SIGTERM from whoever runs services.
 #[cfg(unix)]
-fn stop_signal() -> Result<impl Future<Output = ()>> {
+pub fn stop_signal() -> Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
@@ -306,7 +306,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
 }
 
 #[cfg(not(unix))]
-fn stop_signal() -> Result<impl Future<Output = ()>> {
+pub fn stop_signal() -> Result<impl Future<Output = ()>> {
     Ok(async {
         // Without a console there is no Ctrl-C to wait for.
         if tokio::signal::ctrl_c().await.is_err() {

@@ -8,6 +8,7 @@ mod disclosure;
 mod disk;
 mod docs;
 mod help;
+mod hub;
 mod identifiers;
 mod kill;
 mod ledger;
