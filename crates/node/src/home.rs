@@ -15,6 +15,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use histone_network::{StoreError, create_private_dir, io_error};
 use histone_protocol::Address;
@@ -23,9 +24,12 @@ use histone_protocol::secret::Root;
 use crate::party::{Entropy, Party, PartyError};
 use crate::store::{Store, StoreFault};
 
+mod backup;
+pub mod doctor;
 pub mod keystore;
 mod settings;
 
+pub use self::backup::{Backup, BackupError};
 pub use self::keystore::{Cost, KeystoreError, Passphrase, Protection};
 pub use self::settings::{Answers, ROLES, Settings, SettingsError};
 
@@ -40,6 +44,10 @@ const LOCK: &str = "run.lock";
 const ACCOUNT: &str = "account";
 /// The party's series of enclaves, whose seeds must not come twice.
 const ENCLAVES: &str = "enclaves";
+
+/// How often the lock is asked for again, and after how long each time.
+const PATIENCE: u32 = 4;
+const MOMENT: Duration = Duration::from_millis(25);
 
 /// What `init` says of a root that lies open.
 const OPEN: &str = "the keys of this node lie open in `keystore.json`: whoever can read that file, or a backup of it, is this party. Use a passphrase unless the node must start with nobody there";
@@ -92,6 +100,9 @@ pub enum HomeError {
         /// By the number of its process, when it is known.
         process: Option<u32>,
     },
+    /// A backup.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -275,7 +286,16 @@ impl Home {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let opened = options.read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(io_error("open", &path))?;
-        match file.try_lock() {
+        let mut taken = file.try_lock();
+        for _ in 0..PATIENCE {
+            if !matches!(taken, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            // Somebody who only looks whether a node runs has it for a moment.
+            std::thread::sleep(MOMENT);
+            taken = file.try_lock();
+        }
+        match taken {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 // Where locks hold off readers as well, the number stays unknown.

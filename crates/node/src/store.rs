@@ -11,12 +11,14 @@
 
 use std::cell::Cell;
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+mod copies;
 mod decisions;
 mod fault;
 mod letters;
@@ -59,18 +61,11 @@ impl Store {
     /// Opens the store in a file, which is made when it is not there, and brings it to the version of this program. The file is
     /// looked through for damage.
     pub fn open(path: &Path) -> Result<Self, StoreFault> {
-        let disk = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::StorageFull => StoreFault::Full(path.to_owned()),
-            std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
-                StoreFault::ReadOnly(path.to_owned())
-            }
-            _ => StoreFault::Disk { path: path.to_owned(), why: error.to_string() },
-        };
         let mut options = OpenOptions::new();
         // SQLite gives the files beside it the rights of this one.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.read(true).write(true).create(true).truncate(false).open(path).map_err(disk)?;
+        options.read(true).write(true).create(true).truncate(false).open(path).map_err(|e| disk(path, &e))?;
         let connection = Connection::open(path).map_err(|error| StoreFault::of(path, error))?;
         Self::with(connection, path.to_owned())
     }
@@ -178,10 +173,7 @@ fn prepare(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Res
     ] {
         connection.pragma_update_and_check(None, pragma, value, |_| Ok(())).or_else(no_row).map_err(fault)?;
     }
-    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(fault)?;
-    if found != "ok" {
-        return Err(StoreFault::Damaged { path: path.to_owned(), what: found });
-    }
+    look_through(connection, path)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
     // Asked again under the lock: another process may have been faster.
     let done = check_kind(&transaction, path, migrations.len())?;
@@ -191,6 +183,25 @@ fn prepare(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Res
         transaction.pragma_update(None, "application_id", APPLICATION).map_err(fault)?;
     }
     transaction.commit().map_err(fault)
+}
+
+/// Looks for damage in the whole file.
+fn look_through(connection: &Connection, path: &Path) -> Result<(), StoreFault> {
+    let found: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    match found.map_err(|error| StoreFault::of(path, error))? {
+        found if found == "ok" => Ok(()),
+        what => Err(StoreFault::Damaged { path: path.to_owned(), what }),
+    }
+}
+
+/// What a refusal of the file system means for the file.
+fn disk(path: &Path, error: &std::io::Error) -> StoreFault {
+    let path = path.to_owned();
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreFault::Full(path),
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => StoreFault::ReadOnly(path),
+        _ => StoreFault::Disk { path, why: error.to_string() },
+    }
 }
 
 /// Some pragmas give their new value back and others nothing.
