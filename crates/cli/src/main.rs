@@ -7,6 +7,7 @@ mod chain;
 mod damaged;
 mod hub;
 mod ledger;
+mod node;
 mod program;
 mod progress;
 mod replace;
@@ -76,6 +77,12 @@ enum Command {
     /// Run a meeting point for parties that can only go out.
     #[command(subcommand)]
     Hub(hub::Command),
+    /// Run one party as a process of its own (docs/consortium.md).
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Found a network that others join.
+    #[command(subcommand)]
+    Network(node::NetworkCommand),
     #[command(flatten)]
     Ledger(ledger::Command),
 }
@@ -182,6 +189,8 @@ fn main() -> ExitCode {
         }
         Command::Chain(ChainCommand::Replay { dir, json }) => chain::replay(&dir, json, &mut out),
         Command::Hub(command) => hub::run(&command, &mut out),
+        Command::Node(command) => node::run(&command, &mut out),
+        Command::Network(command) => node::network(&command, &mut out),
         Command::Ledger(command) => ledger::run(command, &mut out),
     };
     // What stdout still holds back can fail too, for instance on a full disk.

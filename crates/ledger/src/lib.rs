@@ -31,7 +31,7 @@ use alloy::providers::Provider;
 use alloy::rpc::types::{TransactionInput, TransactionReceipt, TransactionRequest};
 use alloy::sol_types::{SolCall, SolEvent};
 use connection::Action;
-pub use connection::{Connection, FollowError, Follower, ToldBlock, ToldTransaction, Upstream};
+pub use connection::{Connection, FollowError, Follower, ToldBlock, ToldTransaction, Upstream, genesis_of};
 pub use deploy::{Settings, creation_code};
 pub use funded::{Basis, Funded, NotFunded};
 use histone_contracts::{Contract, Deployment, Journal, LedgerError, LedgerView, Logged};

@@ -41,7 +41,7 @@ use crate::programs::Bundled;
 use crate::store::{Answer, Level, Question, Store};
 use crate::world::World;
 pub use founder::Founding;
-pub use mail::{Body, Mailbox};
+pub use mail::{Body, Mailbox, profile};
 pub use trainer::Proposal;
 pub use user::Asking;
 

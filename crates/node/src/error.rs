@@ -140,6 +140,15 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// Whether the same may work later, without anybody doing anything.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Follow(error) => error.is_temporary(),
+            Self::Store(StoreError::Link { .. }) => true,
+            _ => false,
+        }
+    }
+
     /// What was looked for in public storage, when it is not there.
     pub(crate) fn withheld(what: impl FnOnce() -> String) -> impl FnOnce(StoreError) -> Self {
         |error| Self::Withheld { what: what(), error }

@@ -14,18 +14,21 @@ use histone_attestation::simulated::SimulatedVendor;
 use histone_chain::Clock;
 use histone_ledger::{Connection, FollowError, Follower, Ledger, Upstream};
 use histone_network::{BlobStore, Network, NetworkError, Woken};
+use histone_protocol::consent::AppraisalTerms;
+use histone_protocol::evidence::Platform;
 use histone_protocol::invitation::Invitation;
-use histone_protocol::letter::VerifiedHead;
+use histone_protocol::letter::{Letter, VerifiedHead};
+use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256};
 use serde::{Deserialize, Serialize};
 
-use crate::daemon::{Daemon, Founding, Mailbox, Node, Stumble, Turn};
+use crate::daemon::{Body, Daemon, Founding, Mailbox, Node, Stumble, Turn, profile};
 use crate::duties::waiting::{Waiting, waiting};
 use crate::error::NodeError;
-use crate::home::Opened;
+use crate::home::{Opened, Settings};
 use crate::party::Party;
 use crate::programs::Bundled;
-use crate::store::Store;
+use crate::store::{Prepared, Store};
 use crate::world::World;
 
 /// Where the store has the invitation by which the party joined.
@@ -115,16 +118,141 @@ pub fn invitation(store: &Store) -> Result<Option<Invitation>, NodeError> {
     Ok(Some(read.map_err(|e| NodeError::Message(histone_protocol::with_causes(&e)))?))
 }
 
-/// Keeps that a party is the founder of its network.
-pub fn keep_founding(store: &Store, terms: &FoundingTerms) -> Result<(), NodeError> {
-    let bytes = serde_json::to_vec(terms).map_err(|e| NodeError::Message(e.to_string()))?;
-    Ok(store.put(FOUNDING, &bytes)?)
-}
-
 /// How the daemon of a store stood when it last said so.
 pub fn status(store: &Store) -> Result<Option<Status>, NodeError> {
     let kept = store.get(STATUS)?;
     Ok(kept.and_then(|kept| serde_json::from_slice(&kept).ok()))
+}
+
+/// What a founder says of its network.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Its name.
+    pub name: String,
+    /// The address of its hub, as others reach it.
+    pub hub: String,
+    /// The most TEST tokens that somebody who joins is given, in millionths.
+    pub most_tokens: u64,
+    /// Seconds in which somebody may join by the invitation.
+    pub invited_for: u64,
+    /// Seconds for which evidence of enclaves counts.
+    pub evidence_max_age: u64,
+}
+
+/// What a network file says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NetworkFile {
+    name: String,
+    #[serde(default)]
+    test_tokens: u64,
+    #[serde(default = "month")]
+    invitation_days: u64,
+    #[serde(default = "week")]
+    evidence_hours: u64,
+}
+
+fn month() -> u64 {
+    30
+}
+
+fn week() -> u64 {
+    24 * 7
+}
+
+impl Terms {
+    /// Reads a network file: its `name`, and where the usual does not fit `test_tokens` (the most that each who joins is given),
+    /// `invitation_days` and `evidence_hours`.
+    pub fn read(text: &str, hub: &str) -> Result<Self, toml::de::Error> {
+        let file: NetworkFile = toml::from_str(text)?;
+        Ok(Self {
+            name: file.name,
+            hub: hub.into(),
+            most_tokens: file.test_tokens.saturating_mul(1_000_000),
+            invited_for: file.invitation_days.saturating_mul(86_400),
+            evidence_max_age: file.evidence_hours.saturating_mul(3_600),
+        })
+    }
+}
+
+/// Founds a network: deploys the contracts on the ledger of a hub and writes the invitation. A home founds one network; the same again
+/// gives a new invitation to it.
+pub async fn found(
+    opened: &Opened,
+    network: &Arc<dyn Network>,
+    clock: &Arc<dyn Clock>,
+    terms: &Terms,
+) -> Result<Vec<u8>, NodeError> {
+    let (party, store) = (&opened.party, &opened.store);
+    let before = invitation(store)?;
+    if before.is_some() && store.get(FOUNDING)?.is_none() {
+        return Err(NodeError::Message(format!(
+            "`{}` has joined a network of somebody else; found another one from a home of its own",
+            party.name
+        )));
+    }
+    let genesis = match &before {
+        Some(before) => before.genesis,
+        None => genesis(network)?,
+    };
+    let follower = follow(&opened.home.ledger(), genesis, network, clock)?;
+    follower.catch_up()?;
+    let connection = Connection::following(Arc::new(follower));
+    let ledger = match &before {
+        Some(before) => Ledger::find(connection, before.ledger.contract).await?,
+        None => Ledger::deploy(connection, &party.key, &histone_ledger::Settings::default()).await?,
+    };
+    let now = clock.now();
+    let id = ledger.deployment().id();
+    let profile = profile(party, opened.settings.roles, id)?;
+    let written = Invitation {
+        ledger: id,
+        name: terms.name.clone(),
+        genesis,
+        hub: terms.hub.clone(),
+        founder: profile,
+        appraisal: AppraisalTerms {
+            platforms: vec![Platform::SIMULATED],
+            max_age_seconds: terms.evidence_max_age,
+            simulated_vendors: vec![vendor(party).address()],
+        },
+        issued_at: now,
+        expires_at: now.saturating_add(terms.invited_for),
+    };
+    let bytes = Signed::sign(&written, &party.key)?.to_bytes();
+    let founding = FoundingTerms { most_tokens: terms.most_tokens };
+    let founding = serde_json::to_vec(&founding).map_err(|e| NodeError::Message(e.to_string()))?;
+    store.put(FOUNDING, &founding)?;
+    store.put(INVITATION, &bytes)?;
+    Ok(bytes)
+}
+
+/// The hash of block 0 of the chain behind a network, as it is said there.
+fn genesis(network: &Arc<dyn Network>) -> Result<B256, NodeError> {
+    Ok(histone_ledger::genesis_of(&ByNetwork(network.clone()))?)
+}
+
+/// Keeps that a party asks to be admitted: the letter goes out with the first turn.
+pub fn ask_to_join(
+    party: &Party,
+    settings: &Settings,
+    store: &Store,
+    invitation: &Invitation,
+    tokens: u64,
+    now: u64,
+) -> Result<(), NodeError> {
+    let (founder, account) = invitation.founder.open()?;
+    let body = Body::Join { profile: profile(party, settings.roles, invitation.ledger)?, tokens };
+    let content = serde_json::to_string(&body).map_err(|e| NodeError::Message(e.to_string()))?;
+    // It has verified nothing yet but which chain it is.
+    let head = VerifiedHead { number: 0, hash: invitation.genesis };
+    store.send(account, "join", now, |number| {
+        let letter = Letter { ledger: invitation.ledger, to: account, number, head, content };
+        let sealed = letter.seal(&party.key, founder.mailbox, founder.mail_key, party.root());
+        let bytes = sealed.map_err(|e| NodeError::Message(histone_protocol::with_causes(&e)))?;
+        Ok::<_, NodeError>(Prepared { mailbox: founder.mailbox, bytes })
+    })?;
+    Ok(())
 }
 
 /// A party's daemon in a process of its own.
@@ -231,7 +359,13 @@ impl Service {
     }
 
     /// Takes turns until it is told to stop, or until something happens after which it must not go on.
-    pub async fn run(&mut self, stop: &AtomicBool, bell: &Bell) -> Result<(), NodeError> {
+    /// `told` hears which duties each turn has done.
+    pub async fn run(
+        &mut self,
+        stop: &AtomicBool,
+        bell: &Bell,
+        told: &mut dyn FnMut(&[String], u64),
+    ) -> Result<(), NodeError> {
         let (mut asking, mut pause) = (false, FIRST_PAUSE);
         let (mut blocks, mut letters) = (true, true);
         let (mut looked, mut retry) = (0, None::<u64>);
@@ -252,6 +386,7 @@ impl Service {
             let version = self.daemon.node.store.data_version()?;
             let turn = self.daemon.turn(now, letters).await?;
             self.say(now, &turn)?;
+            told(&turn.done, now);
             (blocks, letters) = (false, false);
             if turn.moved() {
                 // What was done here may be what somebody waits for here.

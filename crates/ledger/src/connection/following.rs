@@ -192,6 +192,13 @@ fn ask<T: DeserializeOwned>(upstream: &dyn Upstream, method: &str, params: Value
     serde_json::from_value(result).map_err(nonsense)
 }
 
+/// The hash of block 0, as somebody says it.
+pub fn genesis_of(upstream: &dyn Upstream) -> Result<B256, FollowError> {
+    let raw: RawGenesis = ask(upstream, "sequencer_getGenesis", json!([]))?;
+    let genesis = histone_chain::Genesis::decode(&raw.genesis).map_err(nonsense)?;
+    Ok(genesis.header().hash_slow())
+}
+
 impl Connection {
     /// A chain that is followed: what is asked is answered by the copy.
     pub fn following(follower: Arc<Follower>) -> Self {

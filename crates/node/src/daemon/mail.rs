@@ -10,7 +10,7 @@ use histone_protocol::agreement::StateStatement;
 use histone_protocol::keys::{SignatureBytes, SigningKey};
 use histone_protocol::letter::{Letter, Profile, VerifiedHead, letter_id};
 use histone_protocol::program::ProgramKind;
-use histone_protocol::record::Signed;
+use histone_protocol::record::{LedgerId, Signed};
 use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256, Bytes};
 use serde::{Deserialize, Serialize};
@@ -194,6 +194,26 @@ pub enum Body {
     },
 }
 
+/// Who a party says it is, on a ledger.
+pub fn profile(party: &Party, roles: u8, ledger: LedgerId) -> Result<Signed<Profile>, NodeError> {
+    let mailbox = Mailbox::of(party);
+    let profile = Profile {
+        ledger,
+        name: party.name.clone(),
+        roles,
+        mailbox: mailbox.address(),
+        mail_key: mailbox.seal.public(),
+        seal_key: party.seal.public(),
+        device: (roles != 0).then(|| device_key(party).address()),
+    };
+    Ok(Signed::sign(&profile, &party.key)?)
+}
+
+/// The key of a party's SIMULATED device.
+fn device_key(party: &Party) -> SigningKey {
+    SigningKey::generate(&mut party.root().rng("device", &[]))
+}
+
 /// A letter that is waiting to be read: who wrote it, and what.
 pub(super) struct Read {
     pub(super) id: B256,
@@ -204,21 +224,12 @@ pub(super) struct Read {
 impl Node {
     /// Who this party says it is.
     pub fn profile(&self) -> Result<Signed<Profile>, NodeError> {
-        let profile = Profile {
-            ledger: self.world.ledger.deployment().id(),
-            name: self.party.name.clone(),
-            roles: self.roles,
-            mailbox: self.mailbox.address(),
-            mail_key: self.mailbox.seal.public(),
-            seal_key: self.party.seal.public(),
-            device: (self.roles != 0).then(|| self.device_key().address()),
-        };
-        Ok(Signed::sign(&profile, &self.party.key)?)
+        profile(&self.party, self.roles, self.world.ledger.deployment().id())
     }
 
     /// The key of this party's SIMULATED device.
     pub(super) fn device_key(&self) -> SigningKey {
-        SigningKey::generate(&mut self.party.root().rng("device", &[]))
+        device_key(&self.party)
     }
 
     /// Keeps how to reach somebody who is no member, or not yet.
