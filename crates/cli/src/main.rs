@@ -13,6 +13,7 @@ mod progress;
 mod replace;
 mod study;
 mod tables;
+mod up;
 mod verify;
 
 use std::io::{self, Write};
@@ -80,6 +81,8 @@ enum Command {
     /// Run one party as a process of its own (docs/consortium.md).
     #[command(subcommand)]
     Node(node::Command),
+    /// Run all parties of a study as processes on this machine, and keep them alive.
+    Up(up::UpArgs),
     /// Found a network that others join.
     #[command(subcommand)]
     Network(node::NetworkCommand),
@@ -190,6 +193,7 @@ fn main() -> ExitCode {
         Command::Chain(ChainCommand::Replay { dir, json }) => chain::replay(&dir, json, &mut out),
         Command::Hub(command) => hub::run(&command, &mut out),
         Command::Node(command) => node::run(&command, &mut out),
+        Command::Up(args) => up::run(&args, &mut out),
         Command::Network(command) => node::network(&command, &mut out),
         Command::Ledger(command) => ledger::run(command, &mut out),
     };

@@ -45,7 +45,8 @@ pub fn check(path: &Path, out: &mut dyn Write) -> Result<bool> {
     Ok(study.too_many_questions().is_none())
 }
 
-fn load(path: &Path) -> Result<Study> {
+/// Reads a study file.
+pub fn load(path: &Path) -> Result<Study> {
     let here = std::env::current_dir().context("cannot tell the current directory")?;
     let root = data_root(std::env::var_os("HISTONE_DATA"), &here);
     Ok(Study::load(path, root.as_deref())?)

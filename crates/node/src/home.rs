@@ -326,6 +326,11 @@ impl Home {
         self.file(BLOBS)
     }
 
+    /// The file of the node's own memory.
+    pub fn store_file(&self) -> PathBuf {
+        self.file(STORE)
+    }
+
     /// Where the replica of the ledger is kept.
     pub fn ledger(&self) -> PathBuf {
         self.file(LEDGER)

@@ -1,0 +1,368 @@
+//! `histone up`: all parties of a study as processes on this machine, kept alive.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use histone_chain::{Clock as _, SystemClock};
+use histone_node::daemon::study::{OnLedger, appraisal, parties};
+use histone_node::home::{Answers, Home, Protection, Settings};
+use histone_node::owner::Owner;
+use histone_node::party::Entropy;
+use histone_node::plan::Times;
+use histone_node::programs::Bundled;
+use histone_node::service::{self, Terms};
+use histone_node::store::{Store, WishState};
+use histone_node::study::Study;
+use histone_protocol::Address;
+use histone_protocol::invitation::Invitation;
+
+use crate::chain::serve::stop_signal;
+use crate::node::{found_by, join_by};
+use crate::progress::{STDOUT, tell};
+
+/// The founder's home among the parties'.
+const FOUNDER: &str = "operator";
+/// Where it is kept how far the beginning has come.
+const READY: &str = "ready.json";
+/// How often the parties are looked after.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long a process that was told to stop may take.
+const FAREWELL: Duration = Duration::from_secs(12);
+
+/// Which study, and where.
+#[derive(Args)]
+pub struct UpArgs {
+    /// The study file (docs/study-file.md); the bundled study when there is none.
+    study: Option<PathBuf>,
+    /// Directory with the hub and a home for each party; what is there goes on.
+    #[arg(long, value_name = "DIR", default_value = "histone-up")]
+    dir: PathBuf,
+    /// Seconds that a round of training and a query take at the most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    deadline: u32,
+    /// End when the study's questions are answered, instead of keeping the parties alive.
+    #[arg(long)]
+    once: bool,
+    /// Print the outcome as one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a study by its parties' processes.
+pub fn run(args: &UpArgs, out: &mut dyn Write) -> Result<bool> {
+    let study = match &args.study {
+        Some(path) => crate::study::load(path)?,
+        None => Study::bundled()?,
+    };
+    let started = Instant::now();
+    std::fs::create_dir_all(&args.dir).with_context(|| format!("cannot make `{}`", args.dir.display()))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    on_signal(stop.clone())?;
+    let mut processes = Processes { dir: args.dir.clone(), running: Vec::new() };
+    let port = port(&args.dir)?;
+    let url = format!("http://127.0.0.1:{port}");
+    processes.hub(port)?;
+    if !args.dir.join(READY).exists() {
+        tell(&format!("preparing the parties of `{}`; their machines are SIMULATED", crate::tables::plain(&study.name)));
+        prepare(args, &study, &url)?;
+    }
+    let names = names(&study);
+    for name in &names {
+        processes.node(name)?;
+    }
+    tell(&format!("{} parties run, each as a process of its own; homes in {}", names.len(), args.dir.display()));
+    let outcome = watch(args, &study, &mut processes, &stop);
+    processes.end();
+    let outcome = outcome?;
+    let seconds = started.elapsed().as_secs_f64();
+    if args.json {
+        let line = serde_json::json!({ "study": study.name, "seconds": seconds, "answers": outcome.answers, "unanswered": outcome.unanswered });
+        writeln!(out, "{line}").context(STDOUT)?;
+    } else {
+        for (number, answer) in &outcome.answers {
+            writeln!(out, "query {number}: {answer}").context(STDOUT)?;
+        }
+        writeln!(out, "after {seconds:.1} s: {} answered, {} not", outcome.answers.len(), outcome.unanswered)
+            .context(STDOUT)?;
+    }
+    Ok(outcome.unanswered == 0)
+}
+
+/// Everybody who has a process.
+fn names(study: &Study) -> Vec<String> {
+    let mut names = vec![FOUNDER.to_owned()];
+    names.extend(parties(study).into_iter().map(|taking| taking.name));
+    names
+}
+
+fn on_signal(stop: Arc<AtomicBool>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the runtime")?;
+    thread::spawn(move || {
+        runtime.block_on(async {
+            if let Ok(told) = stop_signal() {
+                told.await;
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+    });
+    Ok(())
+}
+
+/// The port of the hub: a free one, and the same at the next start, since the invitation names it.
+fn port(dir: &Path) -> Result<u16> {
+    let path = dir.join("port");
+    if let Ok(kept) = std::fs::read_to_string(&path) {
+        return kept.trim().parse().with_context(|| format!("`{}` holds no port; remove the directory to begin again", path.display()));
+    }
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;
+    let port = free.local_addr().context("there is no free port")?.port();
+    histone_network::write_whole(&path, port.to_string().as_bytes())?;
+    Ok(port)
+}
+
+/// Makes the homes, founds the network, has everybody ask to join, and gives everybody what the study says. Begins again where it was
+/// interrupted.
+fn prepare(args: &UpArgs, study: &Study, url: &str) -> Result<()> {
+    let dir = &args.dir;
+    let mut accounts = BTreeMap::<String, Address>::new();
+    for (name, roles) in std::iter::once((FOUNDER.to_owned(), 0))
+        .chain(parties(study).into_iter().map(|taking| (taking.name, taking.roles)))
+    {
+        let home = dir.join(&name);
+        let settings = Settings { answers: Answers::Automatic, api: ([127, 0, 0, 1], 0).into(), ..Settings::new(&name, roles) };
+        if Home::at(&home).account().is_err() {
+            Home::init(&home, &settings, &Protection::Open, Entropy::System)?;
+        }
+        accounts.insert(name, Home::at(&home).account()?);
+    }
+    let terms = Terms {
+        name: study.name.clone(),
+        hub: url.into(),
+        most_tokens: u64::MAX,
+        invited_for: 86_400,
+        evidence_max_age: study.appraisal.max_age_seconds,
+    };
+    let (invitation, bytes) = found_by(Home::open(&dir.join(FOUNDER), None)?, &terms)?;
+    histone_network::write_whole(&dir.join("invitation.json"), &bytes)?;
+    let bundled = Bundled::load()?;
+    let on_ledger = on_ledger(args, study, &invitation, &accounts)?;
+    let proposals = on_ledger.proposals(bundled.method(&study.training.method)?)?;
+    let now = SystemClock.now();
+    for taking in parties(study) {
+        let opened = Home::open(&dir.join(&taking.name), None)?;
+        join_by(&opened, &bytes, taking.tokens)?;
+        for participant in study.participants.iter().filter(|p| p.name == taking.name) {
+            let (table, policy) = on_ledger.data(participant)?;
+            Owner::prepare(opened.party.clone(), table, policy)?.keep()?;
+        }
+        // Wishes are made once, however often the beginning is interrupted.
+        if !opened.store.wishes(false)?.is_empty() {
+            continue;
+        }
+        let wish = |kind: &str, what: &serde_json::Value| opened.store.wish(kind, what, now);
+        if taking.name == study.model.trainer {
+            wish("publish", &serde_json::json!({ "method": study.training.method }))?;
+        }
+        // The main model alone: nobody would train the others.
+        for (model, proposal) in proposals.iter().take(1).filter(|(m, _)| m.trainer == taking.name) {
+            let what = serde_json::to_value(proposal).with_context(|| format!("`{}`", model.name))?;
+            wish("propose", &what)?;
+        }
+        if taking.name == study.end_user.name {
+            for question in on_ledger.questions(1) {
+                wish("query", &serde_json::to_value(question).context("a question")?)?;
+            }
+        }
+    }
+    let ready = serde_json::json!({ "study": study.name, "fingerprint": invitation.fingerprint() });
+    histone_network::write_whole(&dir.join(READY), ready.to_string().as_bytes())?;
+    Ok(())
+}
+
+fn on_ledger<'a>(
+    args: &UpArgs,
+    study: &'a Study,
+    invitation: &Invitation,
+    accounts: &'a BTreeMap<String, Address>,
+) -> Result<OnLedger<'a>> {
+    let vendor = invitation.appraisal.simulated_vendors.first().copied();
+    let Some(vendor) = vendor else { bail!("the invitation believes no vendor") };
+    let seconds = u64::from(args.deadline);
+    Ok(OnLedger {
+        study,
+        ledger: invitation.ledger,
+        accounts,
+        appraisal: appraisal(study, vendor),
+        times: Times { round_seconds: seconds, opening_seconds: seconds },
+        query_timeout: args.deadline,
+    })
+}
+
+/// What came of the study's questions.
+#[derive(Default)]
+struct Outcome {
+    answers: BTreeMap<u64, serde_json::Value>,
+    unanswered: usize,
+}
+
+/// Looks after the processes, and says how the study goes on.
+fn watch(args: &UpArgs, study: &Study, processes: &mut Processes, stop: &AtomicBool) -> Result<Outcome> {
+    let trainer = Store::open(&Home::at(&args.dir.join(&study.model.trainer)).store_file())?;
+    let user = Store::open(&Home::at(&args.dir.join(&study.end_user.name)).store_file())?;
+    let (mut said, mut finished) = (BTreeSet::new(), false);
+    loop {
+        processes.look_after()?;
+        let status = service::status(&trainer)?;
+        for waiting in status.iter().flat_map(|status| &status.waiting) {
+            let line = format!("model {} waits for {}", waiting.model, waiting.what);
+            if said.insert(line.clone()) {
+                tell(&line);
+            }
+        }
+        let mut outcome = Outcome::default();
+        for wish in user.wishes(false)?.into_iter().filter(|wish| wish.kind == "query") {
+            match wish.state {
+                WishState::Done(answer) => {
+                    outcome.answers.insert(wish.number, answer["answer"].clone());
+                }
+                WishState::Open | WishState::Failed(_) => outcome.unanswered += 1,
+            }
+        }
+        if outcome.unanswered == 0 && !finished {
+            finished = true;
+            tell("all questions of the study are answered");
+        }
+        if stop.load(Ordering::Relaxed) || (finished && args.once) {
+            return Ok(outcome);
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// The processes of a study.
+struct Processes {
+    dir: PathBuf,
+    running: Vec<Process>,
+}
+
+struct Process {
+    name: String,
+    child: Child,
+    arguments: Vec<String>,
+    /// When it may be started again after it has ended.
+    pause: Duration,
+    again: Option<Instant>,
+}
+
+impl Processes {
+    /// Starts the hub and waits until it listens.
+    fn hub(&mut self, port: u16) -> Result<()> {
+        let dir = self.dir.join("hub").to_string_lossy().into_owned();
+        let arguments = ["hub", "serve", "--dir", &dir, "--port", &port.to_string(), "--json"];
+        let mut child = self.command("hub", &arguments)?.stdout(Stdio::piped()).spawn().context("cannot start the hub")?;
+        let Some(stdout) = child.stdout.take() else { bail!("the hub says nothing") };
+        let mut line = String::new();
+        let heard = BufReader::new(stdout).read_line(&mut line).context("cannot hear the hub")?;
+        self.running.push(Process::new("hub", child, &arguments));
+        if heard == 0 {
+            bail!("the hub does not start; see `{}`", self.log("hub").display());
+        }
+        Ok(())
+    }
+
+    /// Starts the daemon of a party.
+    fn node(&mut self, name: &str) -> Result<()> {
+        let home = self.dir.join(name).to_string_lossy().into_owned();
+        let arguments = ["node", "run", "--home", &home];
+        let child = self.command(name, &arguments)?.spawn().with_context(|| format!("cannot start `{name}`"))?;
+        self.running.push(Process::new(name, child, &arguments));
+        Ok(())
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.log"))
+    }
+
+    fn command(&self, name: &str, arguments: &[&str]) -> Result<Command> {
+        let path = self.log(name);
+        let log = File::options().create(true).append(true).open(&path);
+        let log = log.with_context(|| format!("cannot write `{}`", path.display()))?;
+        let program = std::env::current_exe().context("cannot tell which program this is")?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        Ok(command)
+    }
+
+    /// Starts again what has ended.
+    fn look_after(&mut self) -> Result<()> {
+        for place in 0..self.running.len() {
+            let process = &mut self.running[place];
+            if process.again.is_none() {
+                let Some(status) = process.child.try_wait().context("cannot look after a process")? else { continue };
+                tell(&format!("`{}` has ended ({status}); it is started again in {} s", process.name, process.pause.as_secs_f32()));
+                process.again = Some(Instant::now() + process.pause);
+                process.pause = (process.pause * 2).min(Duration::from_secs(30));
+            }
+            if process.again.is_some_and(|at| Instant::now() >= at) {
+                let (name, arguments) = (process.name.clone(), process.arguments.clone());
+                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                let child = self.command(&name, &arguments)?.spawn();
+                let process = &mut self.running[place];
+                process.child = child.with_context(|| format!("cannot start `{name}` again"))?;
+                process.again = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells everybody to stop, and waits for them.
+    fn end(&mut self) {
+        for process in &mut self.running {
+            terminate(&mut process.child);
+        }
+        let patience = Instant::now() + FAREWELL;
+        for process in &mut self.running {
+            while process.again.is_none() && matches!(process.child.try_wait(), Ok(None)) {
+                if Instant::now() > patience {
+                    let _ = process.child.kill();
+                    let _ = process.child.wait();
+                    break;
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+impl Process {
+    fn new(name: &str, child: Child, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        Self { name: name.into(), child, arguments, pause: Duration::from_millis(500), again: None }
+    }
+}
+
+/// Asks a process to end; where the system has no way to ask, ends it, which every party survives.
+#[cfg(unix)]
+fn terminate(child: &mut Child) {
+    let number = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = number {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+#[cfg(not(unix))]
+fn terminate(child: &mut Child) {
+    let _ = child.kill();
+}
