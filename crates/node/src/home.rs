@@ -210,13 +210,7 @@ impl Home {
         let home = Self::at(dir);
         let protected = home.needs_passphrase()?;
         let settings = Settings::read(&home.file(SETTINGS))?;
-        let path = home.file(KEYSTORE);
-        let (root, account) = keystore::unlock(&path, passphrase)?;
-        let party = Party::of_root(&settings.name, root, Entropy::System, &home.private())?;
-        if party.account() != account {
-            let what = format!("its root leads to the account {}, and it names {account}", party.account());
-            return Err(KeystoreError::Damaged { path, what }.into());
-        }
+        let (root, account) = keystore::unlock(&home.file(KEYSTORE), passphrase)?;
         let path = home.file(STORE);
         // An empty file would become a store that knows of nothing.
         if !fs::metadata(&path).is_ok_and(|file| file.len() > 0) {
@@ -227,6 +221,11 @@ impl Home {
         if found != account.to_string().as_bytes() {
             let found = String::from_utf8_lossy(&found).escape_debug().to_string();
             return Err(HomeError::Mixed { file: path, found, account });
+        }
+        let party = Party::of_root(&settings.name, root, Entropy::System, &home.private())?;
+        if party.account() != account {
+            let what = format!("its root leads to the account {}, and it names {account}", party.account());
+            return Err(KeystoreError::Damaged { path: home.file(KEYSTORE), what }.into());
         }
         let restored = store.restored()?;
         if let Some(time) = restored {

@@ -16,7 +16,7 @@
 //! A backup has the keys of datasets. An erasure that is to count is done in the backups, too.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use histone_network::{StoreError, create_private_dir, file_names, io_error, read_durable, update_private};
@@ -315,7 +315,7 @@ fn finish(partial: &Path, dir: &Path) -> Result<(), HomeError> {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let synced = File::open(above).and_then(|above| above.sync_all());
+        let synced = fs::File::open(above).and_then(|above| above.sync_all());
         synced.map_err(io_error("sync", above))?;
     }
     Ok(())

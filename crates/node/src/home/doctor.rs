@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::Path;
 
-use super::{Home, HomeError, KEYSTORE, KeystoreError, LOCK, PRIVATE, SETTINGS, STORE, Settings, keystore};
+use super::{Home, HomeError, KEYSTORE, KeystoreError, LOCK, SETTINGS, STORE, Settings, keystore};
 use crate::store::{Store, moment};
 
 /// Free space below which a node should not start: a round's largest blob, the copies that are made of it, and room for the system.
@@ -131,6 +131,7 @@ fn memory_of_node(dir: &Path) -> Finding {
 /// Who may read the home, and whose it is.
 #[cfg(unix)]
 fn rights(dir: &Path) -> Vec<Finding> {
+    use super::PRIVATE;
     use std::os::unix::fs::MetadataExt;
     let Ok(owner) = fs::metadata(dir).map(|home| home.uid()) else { return Vec::new() };
     let mut paths = vec![dir.to_owned(), dir.join(PRIVATE)];
@@ -313,7 +314,7 @@ fn span(seconds: u64) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::home::Protection;
+    use crate::home::{PRIVATE, Protection};
     use crate::party::Entropy;
 
     const NOW: u64 = 1_800_000_000;

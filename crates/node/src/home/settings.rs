@@ -1,5 +1,6 @@
 //! The settings of a home: the file `node.toml`.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -18,8 +19,8 @@ pub const ROLES: [(&str, u8); 5] = [
     ("committee", roles::COMMITTEE),
 ];
 
-/// What a node is told by the people who run it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a node is told by the people who run it. `Debug` does not show the proxy's address.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The party's name: 1 to 32 of a-z, 0-9 and -.
     pub name: String,
@@ -230,6 +231,22 @@ impl Settings {
     }
 }
 
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, roles, hub, ca_file, proxy, answers, api, rpc } = self;
+        f.debug_struct("Settings")
+            .field("name", name)
+            .field("roles", roles)
+            .field("hub", hub)
+            .field("ca_file", ca_file)
+            .field("proxy", &proxy.as_ref().map(|_| "not shown"))
+            .field("answers", answers)
+            .field("api", api)
+            .field("rpc", rpc)
+            .finish()
+    }
+}
+
 fn automatic_port() -> Spanned<String> {
     Spanned::new(0..0, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).to_string())
 }
@@ -279,6 +296,7 @@ mod tests {
             ..Settings::new("university-hospital", roles::OWNER | roles::COMMITTEE)
         };
         assert_eq!(parse(&full.text()).unwrap(), full);
+        assert!(!format!("{full:?}").contains("ss@"));
         assert_eq!(full.role_names(), ["owner", "committee"]);
         // Every example in the file is a setting, and every setting has an example.
         let shown = Settings::new("a", 0).text().replace("# hub", "hub").replace("# ca", "ca");

@@ -1,5 +1,7 @@
 //! Letters that go out, and letters that came in.
 
+use std::fmt;
+
 use histone_protocol::letter::letter_id;
 use histone_protocol::{Address, B256};
 use rusqlite::{OptionalExtension, Row, params};
@@ -50,8 +52,8 @@ pub struct Waiting {
     pub tries: u32,
 }
 
-/// A letter that came in, opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A letter that came in, opened. `Debug` does not show what it says.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Incoming {
     /// Its [name](letter_id).
     pub id: B256,
@@ -65,6 +67,12 @@ pub struct Incoming {
     pub head_number: u64,
     /// Its hash.
     pub head_hash: B256,
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Incoming(letter {} of {}, {} bytes)", self.number, self.from, self.content.len())
+    }
 }
 
 impl Store {

@@ -30,6 +30,11 @@ use rusqlite::types::Value;
 use self::image::Chance;
 use self::layer::{Op, record};
 
+/// A directory in memory, where there is one: what is synced is recorded, and no disk need wait for it.
+fn memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// What is in a store, row by row.
 type Rows = BTreeMap<String, Vec<Vec<Value>>>;
 
@@ -147,7 +152,7 @@ fn check_store(
 
 #[test]
 fn a_store_after_the_power_failed() {
-    let temp = tempfile::tempdir().unwrap();
+    let temp = memory();
     let [from, to] = ["recorded", "image"].map(|name| temp.path().join(name));
     fs::create_dir(&from).unwrap();
     let (ops, states) = life_of_a_store(&from);
@@ -265,7 +270,7 @@ fn check_party(
 #[test]
 fn a_party_after_the_power_failed() {
     for way in [Way::RootInside, Way::RootElsewhere] {
-        let temp = tempfile::tempdir().unwrap();
+        let temp = memory();
         let [from, to] = ["recorded", "image"].map(|name| temp.path().join(name));
         fs::create_dir(&from).unwrap();
         let (ops, states) = life_of_a_party(way, &from);
@@ -305,7 +310,7 @@ fn life_of_a_home(dir: &Path) -> (Vec<Op>, Address) {
 
 #[test]
 fn a_home_after_the_power_failed() {
-    let temp = tempfile::tempdir().unwrap();
+    let temp = memory();
     let [from, to] = ["recorded", "image"].map(|name| temp.path().join(name));
     fs::create_dir(&from).unwrap();
     let (ops, account) = life_of_a_home(&from);
