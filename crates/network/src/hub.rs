@@ -34,6 +34,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use histone_protocol::seal::OVERHEAD;
 use histone_protocol::{Address, B256};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -174,7 +175,7 @@ impl Default for Limits {
             member_calls: 100.0,
             guest_calls: 10.0,
             sessions: 60.0,
-            guest_letter: 64 << 10,
+            guest_letter: (64 << 10) + OVERHEAD,
             guest_hourly: 20.0,
             guest_each: 4,
             guest_waiting: 64,
