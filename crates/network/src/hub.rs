@@ -34,6 +34,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use histone_protocol::seal::OVERHEAD;
 use histone_protocol::{Address, B256};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -174,13 +175,13 @@ impl Default for Limits {
             member_calls: 100.0,
             guest_calls: 10.0,
             sessions: 60.0,
-            guest_letter: 64 << 10,
+            guest_letter: (64 << 10) + OVERHEAD,
             guest_hourly: 20.0,
             guest_each: 4,
             guest_waiting: 64,
             pair_bytes: 64 << 20,
-            sender_bytes: 512 << 20,
-            mailbox_bytes: 1 << 30,
+            sender_bytes: 256 << 20,
+            mailbox_bytes: 256 << 20,
             age: 30 * 86_400,
             member_daily: 64 << 30,
             guest_daily: 1 << 20,

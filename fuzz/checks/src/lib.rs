@@ -8,6 +8,7 @@
 
 #[cfg(feature = "enclave")]
 pub mod enclave;
+pub mod letters;
 pub mod methods;
 pub mod mutate;
 pub mod records;
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "csv", check: tables::csv, seeds: tables::files, exact: false },
     Target { name: "header", check: rounds::header, seeds: rounds::headers, exact: true },
     Target { name: "update", check: rounds::update, seeds: rounds::updates, exact: true },
+    Target { name: "letter", check: letters::letter, seeds: letters::letters, exact: true },
     Target { name: "record", check: records::record, seeds: records::records, exact: true },
 ];
 

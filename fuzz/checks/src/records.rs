@@ -10,6 +10,7 @@ use histone_protocol::consent::{
 use histone_protocol::disclosure::{Disclosure, Release};
 use histone_protocol::evidence::{DeviceCertificate, EnclaveKeys, Evidence, Platform, Quote};
 use histone_protocol::keys::SigningKey;
+use histone_protocol::letter::Profile;
 use histone_protocol::notice::{DuplicateNotice, Earlier};
 use histone_protocol::plan::{
     ColumnKind, FORMAT, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms, PlanStage,
@@ -53,6 +54,7 @@ pub fn record(bytes: &[u8]) -> bool {
         signed::<DuplicateNotice>(bytes),
         signed::<DeviceCertificate>(bytes),
         signed::<Quote>(bytes),
+        signed::<Profile>(bytes),
     ]
     .contains(&true)
 }
@@ -205,6 +207,15 @@ fn made() -> Result<Vec<(String, Vec<u8>)>, RecordError> {
         earlier: vec![Earlier { lineage: B256::repeat_byte(8), percent: 95 }],
         more: false,
     };
+    let profile = Profile {
+        ledger,
+        name: "university hospital, größer".into(),
+        roles: 3,
+        mailbox: Address::repeat_byte(5),
+        mail_key: SealKey::from_seed(&[1; 32]).public(),
+        seal_key: SealKey::from_seed(&[2; 32]).public(),
+        device: Some(Address::repeat_byte(6)),
+    };
     let device = SimulatedVendor::generate(&mut rng).make_device(&mut rng)?;
     let keys = EnclaveKeys {
         receipt: SigningKey::generate(&mut rng).address(),
@@ -224,6 +235,7 @@ fn made() -> Result<Vec<(String, Vec<u8>)>, RecordError> {
         ("quote", evidence.quote.to_bytes()),
         ("evidence", evidence.to_bytes()),
         ("plan", plan().to_bytes()),
+        ("profile", Signed::sign(&profile, &key)?.to_bytes()),
     ];
     Ok(seeds.map(|(name, bytes)| (name.into(), bytes)).into())
 }

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use histone_network::Network as _;
@@ -21,7 +22,10 @@ struct Hub {
 
 impl Hub {
     fn start(dir: &Path, further: &[&str]) -> Self {
-        let mut command = histone();
+        Self::with(histone(), dir, further)
+    }
+
+    fn with(mut command: Command, dir: &Path, further: &[&str]) -> Self {
         command.args(["hub", "serve", "--json", "--dir"]).arg(dir).args(further);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -117,6 +121,31 @@ fn a_hub_passes_requests_on_to_a_node() {
     drop(server);
     let away = net.rpc(b"{}").unwrap_err();
     assert!(away.is_temporary() && away.to_string().contains("way to the ledger fails"), "{away}");
+}
+
+/// The way out of a hospital is in the environment, as for its other programs; names are left to the proxy.
+#[test]
+fn the_environment_names_a_proxy() {
+    let home = tempfile::tempdir().unwrap();
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let with = |no_proxy: &str| {
+        let mut command = histone();
+        for name in ["ALL_PROXY", "all_proxy", "https_proxy", "no_proxy"] {
+            command.env_remove(name);
+        }
+        let address = format!("http://{}", proxy.local_addr().unwrap());
+        command.env("HTTPS_PROXY", address).env("NO_PROXY", no_proxy);
+        Hub::with(command, &home.path().join(no_proxy), &["--port", "0", "--rpc", "https://node.invalid"])
+    };
+    let hub = with("example.org");
+    // It asks for the newest block by itself.
+    let mut line = String::new();
+    BufReader::new(proxy.accept().unwrap().0).read_line(&mut line).unwrap();
+    assert_eq!(line, "CONNECT node.invalid:443 HTTP/1.1\r\n");
+    drop(hub);
+    let hub = with("node.invalid");
+    let error = hub.net(1).rpc(b"{}").unwrap_err().to_string();
+    assert!(error.contains("`node.invalid` is not known here"), "{error}");
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub(super) async fn read(
     // Eight kilobytes in each second at least.
     let patience = Duration::from_secs(30 + expected as u64 / 8192);
     let reading = async {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(expected);
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             let ended = |_| Refusal::new(StatusCode::BAD_REQUEST, "the connection ended within the request");
             let Ok(data) = frame.map_err(ended)?.into_data() else { continue };

@@ -70,6 +70,11 @@ fn blobs_are_there_for_everybody() {
     assert!(error.to_string().contains("bytes that hash to"), "{error}");
     hub.net(1).offer(b"hello").unwrap();
     assert_eq!(hub.net(2).fetch(hash).unwrap().unwrap(), b"hello");
+    // One that was copied into the directory of another hub.
+    let other = dir.path().join("other");
+    fs::create_dir_all(other.join("blobs")).unwrap();
+    fs::copy(&path, other.join("blobs").join(format!("{hash:x}"))).unwrap();
+    assert_eq!(TestHub::start(&other).net(2).fetch(hash).unwrap().unwrap(), b"hello");
 }
 
 #[test]
