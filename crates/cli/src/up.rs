@@ -157,7 +157,7 @@ fn prepare(args: &UpArgs, study: &Study, url: &str) -> Result<()> {
     histone_network::write_whole(&dir.join("invitation.json"), &bytes)?;
     let bundled = Bundled::load()?;
     let on_ledger = on_ledger(args, study, &invitation, &accounts)?;
-    let proposals = on_ledger.proposals(bundled.method(&study.training.method)?)?;
+    let proposals = on_ledger.proposals(&bundled.method(&study.training.method)?)?;
     let now = SystemClock.now();
     for taking in parties(study) {
         let opened = Home::open(&dir.join(&taking.name), None)?;

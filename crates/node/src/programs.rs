@@ -1,7 +1,7 @@
 //! The programs that come with the product, admitted and compiled.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use histone_enclave::engine::{Engine, LoadedProgram, RunError};
 use histone_enclave::manifest::Manifest;
@@ -120,49 +120,108 @@ impl Loaded {
     }
 }
 
-/// All programs that come with the product, compiled once for any number of parties in this process.
+/// All programs that come with the product, for any number of parties in this process. Each is admitted and compiled when it is needed
+/// for the first time: most parties run none, or one.
 #[derive(Debug, Clone)]
-pub struct Bundled(Arc<Vec<Loaded>>);
+pub struct Bundled(Arc<Shelf>);
+
+#[derive(Debug)]
+struct Shelf {
+    engine: Engine,
+    programs: Vec<Shelved>,
+}
+
+/// A program that may be compiled already.
+#[derive(Debug)]
+struct Shelved {
+    published: PublishedProgram,
+    measurement: B256,
+    loaded: OnceLock<LoadedProgram>,
+    method: OnceLock<HostedMethod>,
+}
 
 impl Bundled {
-    /// Admits and compiles them.
+    /// Measures them.
     pub fn load() -> Result<Self, ProgramError> {
-        let names = METHODS.iter().map(|[method, _]| method.name);
-        Ok(Self(Arc::new(names.map(Loaded::bundled).collect::<Result<_, _>>()?)))
+        let all = std::iter::once(VALIDATE).chain(METHODS.into_iter().flatten());
+        let shelved = |published: PublishedProgram| -> Result<Shelved, ProgramError> {
+            let measurement = Program::published(published.wasm)?.measurement().into();
+            Ok(Shelved { published, measurement, loaded: OnceLock::new(), method: OnceLock::new() })
+        };
+        let programs = all.map(shelved).collect::<Result<_, _>>()?;
+        Ok(Self(Arc::new(Shelf { engine: Engine::new()?, programs })))
+    }
+
+    fn find(&self, measurement: B256) -> Option<&Shelved> {
+        self.0.programs.iter().find(|p| p.measurement == measurement)
     }
 
     /// One of them, by its measurement.
-    pub fn program(&self, measurement: B256) -> Option<&LoadedProgram> {
-        let mut all = self.0.iter().flat_map(|loaded| loaded.all());
-        all.find(|(_, program)| B256::from(program.program().measurement()) == measurement).map(|(_, p)| p)
+    pub fn program(&self, measurement: B256) -> Option<Result<LoadedProgram, ProgramError>> {
+        self.find(measurement).map(|program| self.loaded(program))
+    }
+
+    fn loaded(&self, program: &Shelved) -> Result<LoadedProgram, ProgramError> {
+        if let Some(loaded) = program.loaded.get() {
+            return Ok(loaded.clone());
+        }
+        let loaded = self.0.engine.load(Program::published(program.published.wasm)?)?;
+        Ok(program.loaded.get_or_init(|| loaded).clone())
+    }
+
+    /// Whether one of them has this measurement.
+    pub fn has(&self, measurement: B256) -> bool {
+        self.find(measurement).is_some()
     }
 
     /// What a method of this name runs on.
-    pub fn method(&self, name: &str) -> Result<&Loaded, ProgramError> {
-        let known = || METHODS.iter().map(|[method, _]| method.name).collect::<Vec<_>>().join(", ");
-        let found = self.0.iter().find(|loaded| loaded.published.iter().any(|p| p.name == name));
-        found.ok_or_else(|| ProgramError::Unknown { name: name.into(), known: known() })
+    pub fn method(&self, name: &str) -> Result<Loaded, ProgramError> {
+        let [training, answer] = method(name)?;
+        let load = |published: PublishedProgram| {
+            let unknown = || ProgramError::Unknown { name: name.into(), known: String::new() };
+            let found = self.0.programs.iter().find(|p| p.published.name == published.name);
+            self.loaded(found.ok_or_else(unknown)?)
+        };
+        Ok(Loaded {
+            validation: load(VALIDATE)?,
+            method: HostedMethod::new(load(training)?)?,
+            query: load(answer)?,
+            published: [VALIDATE, training, answer],
+        })
     }
 
     /// All methods.
     pub fn methods(&self) -> Methods {
-        Methods::of(self.0.iter().map(|loaded| loaded.method.clone()))
+        Methods { known: Arc::default(), bundled: Some(self.clone()) }
+    }
+
+    fn hosted(&self, measurement: B256) -> Option<&HostedMethod> {
+        let program = self.find(measurement).filter(|p| p.published.kind == ProgramKind::Training)?;
+        if program.method.get().is_none() {
+            // The committed modules are methods: a test loads all of them.
+            let method = HostedMethod::new(self.loaded(program).ok()?).ok()?;
+            let _ = program.method.set(method);
+        }
+        program.method.get()
     }
 }
 
 /// The methods that a node has at hand, by their measurements.
 #[derive(Debug, Clone, Default)]
-pub struct Methods(Arc<BTreeMap<B256, HostedMethod>>);
+pub struct Methods {
+    known: Arc<BTreeMap<B256, HostedMethod>>,
+    bundled: Option<Bundled>,
+}
 
 impl Methods {
     /// These.
     pub fn of(methods: impl IntoIterator<Item = HostedMethod>) -> Self {
         let measured = methods.into_iter().map(|m| (B256::from(m.program().program().measurement()), m));
-        Self(Arc::new(measured.collect()))
+        Self { known: Arc::new(measured.collect()), bundled: None }
     }
 
     /// One of them.
     pub fn get(&self, measurement: B256) -> Option<&HostedMethod> {
-        self.0.get(&measurement)
+        self.known.get(&measurement).or_else(|| self.bundled.as_ref()?.hosted(measurement))
     }
 }

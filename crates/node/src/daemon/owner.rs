@@ -429,7 +429,7 @@ impl OwnerPart {
 /// A program that this node has at hand.
 pub(super) fn program(node: &Node, measurement: B256) -> Result<histone_enclave::engine::LoadedProgram, NodeError> {
     let missing = || NodeError::Message(format!("the program {measurement} does not come with this version"));
-    node.bundled.program(measurement).cloned().ok_or_else(missing)
+    Ok(node.bundled.program(measurement).ok_or_else(missing)??)
 }
 
 /// The header of a round, as the ledger names it.

@@ -76,7 +76,7 @@ impl Part for RunnerPart {
     async fn duties(&mut self, book: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
         let mut duties = Vec::new();
         if let Some(measurement) = duties::runner::validation(book, node.party.account())
-            && node.bundled.program(measurement).is_some()
+            && node.bundled.has(measurement)
         {
             duties.push(Duty::StartValidation(measurement));
         }

@@ -106,7 +106,7 @@ impl Gathered {
             times: Times { round_seconds: 3_600, opening_seconds: 3_600 },
             query_timeout: 3_600,
         };
-        let loaded = bundled().method(&study.training.method).unwrap().clone();
+        let loaded = bundled().method(&study.training.method).unwrap();
         for participant in &study.participants {
             let (table, policy) = on_ledger.data(participant).unwrap();
             let owner = daemons.iter_mut().find(|d| d.node.party.name == participant.name).unwrap();
