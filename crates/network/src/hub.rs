@@ -170,8 +170,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1024,
-            connections_each: 128,
+            // Below the 1,024 files that systems allow a process unless told otherwise.
+            connections: 800,
+            connections_each: 256,
             member_calls: 100.0,
             guest_calls: 10.0,
             sessions: 60.0,

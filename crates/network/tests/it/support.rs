@@ -128,7 +128,12 @@ pub fn net(url: &str, n: u8) -> HubNet {
     HubNet::new(HubOptions { patience: Duration::from_secs(10), ..HubOptions::new(url, key(n)) }).unwrap()
 }
 
-/// Bytes that do not repeat.
+/// Bytes that do not repeat, of the mixing function of SplitMix64.
 pub fn bytes(length: usize) -> Vec<u8> {
-    (0..length.div_ceil(32) as u64).flat_map(|n| sha256(&n.to_le_bytes()).0).take(length).collect()
+    let mix = |n: u64| {
+        let z = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb).to_le_bytes()
+    };
+    (1..=length.div_ceil(8) as u64).flat_map(mix).take(length).collect()
 }
