@@ -36,6 +36,8 @@ const FOUNDER: &str = "operator";
 const READY: &str = "ready.json";
 /// How often the parties are looked after.
 const LOOK: Duration = Duration::from_millis(200);
+/// When a process is started again that was killed on purpose.
+const KILLED: Duration = Duration::from_millis(200);
 /// How long a process that was told to stop may take.
 const FAREWELL: Duration = Duration::from_secs(12);
 
@@ -53,6 +55,12 @@ pub struct UpArgs {
     /// End when the study's questions are answered, instead of keeping the parties alive.
     #[arg(long)]
     once: bool,
+    /// SIMULATED failure: kill so many processes, one after the other, wherever they are in their work.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    kill: u32,
+    /// Which processes are killed, and when: another number, others.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
     /// Print the outcome as one JSON document.
     #[arg(long)]
     json: bool,
@@ -68,7 +76,8 @@ pub fn run(args: &UpArgs, out: &mut dyn Write) -> Result<bool> {
     std::fs::create_dir_all(&args.dir).with_context(|| format!("cannot make `{}`", args.dir.display()))?;
     let stop = Arc::new(AtomicBool::new(false));
     on_signal(stop.clone())?;
-    let mut processes = Processes { dir: args.dir.clone(), running: Vec::new() };
+    let kills = Kills { left: args.kill, state: args.seed, next: None };
+    let mut processes = Processes { dir: args.dir.clone(), running: Vec::new(), kills };
     let port = port(&args.dir)?;
     let url = format!("http://127.0.0.1:{port}");
     processes.hub(port)?;
@@ -86,7 +95,13 @@ pub fn run(args: &UpArgs, out: &mut dyn Write) -> Result<bool> {
     let outcome = outcome?;
     let seconds = started.elapsed().as_secs_f64();
     if args.json {
-        let line = serde_json::json!({ "study": study.name, "seconds": seconds, "answers": outcome.answers, "unanswered": outcome.unanswered });
+        let line = serde_json::json!({
+            "study": study.name,
+            "seconds": seconds,
+            "answers": outcome.answers,
+            "unanswered": outcome.unanswered,
+            "ledger": outcome.ledger,
+        });
         writeln!(out, "{line}").context(STDOUT)?;
     } else {
         for (number, answer) in &outcome.answers {
@@ -214,6 +229,8 @@ fn on_ledger<'a>(
 struct Outcome {
     answers: BTreeMap<u64, serde_json::Value>,
     unanswered: usize,
+    /// What the ledger says of models, donors and queries, by the node of the trainer.
+    ledger: Option<service::Summary>,
 }
 
 /// Looks after the processes, and says how the study goes on.
@@ -224,13 +241,14 @@ fn watch(args: &UpArgs, study: &Study, processes: &mut Processes, stop: &AtomicB
     loop {
         processes.look_after()?;
         let status = service::status(&trainer)?;
-        for waiting in status.iter().flat_map(|status| &status.waiting) {
+        for waiting in status.as_ref().iter().flat_map(|status| &status.waiting) {
             let line = format!("model {} waits for {}", waiting.model, waiting.what);
             if said.insert(line.clone()) {
                 tell(&line);
             }
         }
-        let mut outcome = Outcome::default();
+        let ledger = status.and_then(|status| status.ledger);
+        let mut outcome = Outcome { ledger, ..Outcome::default() };
         for wish in user.wishes(false)?.into_iter().filter(|wish| wish.kind == "query") {
             match wish.state {
                 WishState::Done(answer) => {
@@ -254,6 +272,25 @@ fn watch(args: &UpArgs, study: &Study, processes: &mut Processes, stop: &AtomicB
 struct Processes {
     dir: PathBuf,
     running: Vec<Process>,
+    kills: Kills,
+}
+
+/// SIMULATED failures that are still to come.
+struct Kills {
+    left: u32,
+    state: u64,
+    next: Option<Instant>,
+}
+
+impl Kills {
+    /// The next number of a sequence that follows from the seed (SplitMix64).
+    fn draw(&mut self, below: u64) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % below.max(1)
+    }
 }
 
 struct Process {
@@ -304,8 +341,32 @@ impl Processes {
         Ok(command)
     }
 
+    /// Kills a process where one is to be killed now.
+    fn kill(&mut self) {
+        if self.kills.left == 0 {
+            return;
+        }
+        let now = Instant::now();
+        if self.kills.next.is_some_and(|next| now >= next) {
+            let place = self.kills.draw(self.running.len() as u64) as usize;
+            if let Some(process) = self.running.get_mut(place).filter(|process| process.again.is_none()) {
+                // One that has ended by itself is looked after in the same way.
+                let _ = process.child.kill();
+                process.pause = KILLED;
+                self.kills.left -= 1;
+                tell(&format!("SIMULATED failure: `{}` is killed", process.name));
+            }
+            self.kills.next = None;
+        }
+        if self.kills.next.is_none() {
+            let pause = Duration::from_millis(self.kills.draw(900));
+            self.kills.next = Some(now + pause);
+        }
+    }
+
     /// Starts again what has ended.
     fn look_after(&mut self) -> Result<()> {
+        self.kill();
         for place in 0..self.running.len() {
             let process = &mut self.running[place];
             if process.again.is_none() {

@@ -12,6 +12,8 @@ use std::time::Duration;
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::SimulatedVendor;
 use histone_chain::Clock;
+use histone_contracts::Book;
+use histone_contracts::book::RoundState;
 use histone_ledger::{Connection, FollowError, Follower, Ledger, Upstream};
 use histone_network::{BlobStore, Network, NetworkError, Woken};
 use histone_protocol::consent::AppraisalTerms;
@@ -71,6 +73,61 @@ pub struct Status {
     pub waiting: Vec<Waiting>,
     /// When there is something to do even if nothing happens, Unix seconds.
     pub next: Option<u64>,
+    /// What the ledger says of the models.
+    pub ledger: Option<Summary>,
+}
+
+/// What the ledger says of the models, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// Members.
+    pub members: usize,
+    /// Datasets.
+    pub datasets: usize,
+    /// Enclaves that were ever registered.
+    pub enclaves: usize,
+    /// The models.
+    pub models: Vec<ModelSummary>,
+}
+
+/// What the ledger says of one model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSummary {
+    /// Its number.
+    pub model: u64,
+    /// Where it stands, in a word.
+    pub state: String,
+    /// Its name, once it is trained.
+    pub hash: Option<B256>,
+    /// Its donors, with what each is paid and still owed, in millionths of a token.
+    pub donors: Vec<(u16, String)>,
+    /// Rounds, and how many of them are final.
+    pub rounds: (u32, usize),
+    /// Queries that were bought, settled and refunded.
+    pub queries: (u64, u64, u64),
+}
+
+/// What the ledger says of the models.
+fn summary(book: &Book) -> Summary {
+    let of = |m: &histone_contracts::book::Model| ModelSummary {
+        model: m.model,
+        state: m.state.word().into(),
+        hash: m.model_hash,
+        donors: m.donors.iter().map(|d| (d.donor, d.earned.to_string())).collect(),
+        rounds: (
+            m.rounds,
+            book.rounds.iter().filter(|r| r.model == m.model && r.state == RoundState::Final).count(),
+        ),
+        queries: (m.queries.bought, m.queries.settled, m.queries.refunded),
+    };
+    Summary {
+        members: book.members.iter().filter(|m| m.member).count(),
+        datasets: book.datasets.len(),
+        enclaves: book.enclaves.len(),
+        models: book.models.iter().map(of).collect(),
+    }
 }
 
 /// What a founder decides on.
@@ -473,6 +530,7 @@ impl Service {
             undelivered: node.store.undelivered()?.len(),
             waiting: waiting(&turn.book, now),
             next: turn.next,
+            ledger: Some(summary(&turn.book)),
         };
         let bytes = |status: &Status| serde_json::to_vec(status).map_err(|e| NodeError::Message(e.to_string()));
         let before = node.store.get(STATUS)?.and_then(|kept| serde_json::from_slice::<Status>(&kept).ok());
