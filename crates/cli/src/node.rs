@@ -72,6 +72,8 @@ pub enum Command {
     Join(JoinArgs),
     /// Run the party's daemon until it is told to stop.
     Run(RunArgs),
+    /// Look for what keeps the node from working, and say what to do.
+    Doctor(crate::doctor::DoctorArgs),
 }
 
 /// Who is to be made.
@@ -160,6 +162,7 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
         Command::Init(args) => init(args, out),
         Command::Join(args) => join(args, out),
         Command::Run(args) => daemon(args),
+        Command::Doctor(args) => crate::doctor::run(args, out),
     }
 }
 
@@ -215,13 +218,17 @@ fn init(args: &InitArgs, out: &mut dyn Write) -> Result<bool> {
 }
 
 /// The way to a hub for a party.
-fn hub(url: &str, settings: &Settings, home: &Path, party: &Party) -> Result<Arc<dyn Network>> {
+pub fn hub_net(url: &str, settings: &Settings, home: &Path, party: &Party) -> Result<HubNet> {
     let options = HubOptions {
         ca: settings.ca_file.as_ref().map(|file| home.join(file)),
         proxy: settings.proxy.clone(),
         ..HubOptions::new(url, Mailbox::of(party).key)
     };
-    Ok(Arc::new(HubNet::new(options)?))
+    Ok(HubNet::new(options)?)
+}
+
+fn hub(url: &str, settings: &Settings, home: &Path, party: &Party) -> Result<Arc<dyn Network>> {
+    Ok(Arc::new(hub_net(url, settings, home, party)?))
 }
 
 /// Keeps an invitation in a home and asks to be admitted. Gives its fingerprint.
