@@ -3,6 +3,7 @@
 
 mod daemons;
 mod adversary;
+mod api;
 mod attacks;
 #[path = "../../../ledger/tests/it/backend.rs"]
 mod backend;
