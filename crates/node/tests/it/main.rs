@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod adversary;
+mod api;
 mod attacks;
 #[path = "../../../ledger/tests/it/backend.rs"]
 mod backend;
