@@ -42,7 +42,7 @@ struct Inner {
 }
 
 /// Told the number of each block after it became durable. Runs while the writer waits, so it must be quick.
-pub(crate) type Watcher = dyn Fn(u64) + Send + Sync;
+pub type Watcher = dyn Fn(u64) + Send + Sync;
 
 impl Chain {
     /// Makes a new chain in `dir`, which is created when missing, and opens it. Block 0 is on disk on return.
@@ -239,7 +239,7 @@ impl Chain {
 
     /// Tells `watcher` of every block from now on, until its last owner drops it.
     #[cfg(feature = "server")]
-    pub(crate) fn watch(&self, watcher: &Arc<Watcher>) {
+    pub fn watch(&self, watcher: &Arc<Watcher>) {
         let mut watchers = self.inner.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         watchers.push(Arc::downgrade(watcher));
     }

@@ -83,7 +83,7 @@ mod store;
 mod transaction;
 mod work;
 
-pub use chain::Chain;
+pub use chain::{Chain, Watcher};
 pub use clock::{Clock, MAX_AHEAD, ManualClock, SystemClock};
 pub use error::ChainError;
 pub use execution::{

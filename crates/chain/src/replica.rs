@@ -123,7 +123,8 @@ impl Replica {
         let failed = |error| ReplayError::of_block(number, error);
         let header: Header = alloy_rlp::decode_exact(&raw.header)
             .map_err(|error| failed(ChainError::corrupt(format!("the header of block {number}"), error)))?;
-        let signature = check_signature(number, &raw.signature, header.hash_slow(), self.genesis().sequencer)?;
+        let signature =
+            check_signature(number, &raw.signature, header.hash_slow(), self.genesis().sequencer)?;
         let now = self.clock.now();
         check_ahead(number, header.timestamp, now).map_err(failed)?;
         let transactions = raw

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use histone_chain::server::{self, listen};
-use histone_chain::{Chain, Clock as _, FILE_NAME, Genesis, SystemClock};
+use histone_chain::{Chain, Clock as _, FILE_NAME, Genesis, SystemClock, Watcher};
 use histone_network::client::NodeClient;
 use histone_network::hub::{Hub, Limits, Options, Rpc, Tls};
 use tokio::sync::{oneshot, watch};
@@ -20,8 +20,8 @@ use crate::progress::{STDOUT, tell};
 
 /// How long the ledger's node may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often the own chain is asked for its newest block, and the node of a network.
-const LOOK: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
+/// How often the node of a network is asked for its newest block.
+const LOOK: Duration = Duration::from_secs(2);
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -147,12 +147,12 @@ fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<bool> {
                     drop(stop_chain);
                     met
                 };
-                let following = follow(LOOK[0], head, || async { Some(chain.head().ok()?.header.number) });
-                let both = async { tokio::join!(meeting, serving) };
-                let (met, served) = tokio::select! {
-                    both = both => both,
-                    never = following => match never {},
-                };
+                head.send_replace(chain.head()?.header.number);
+                let watcher: Arc<Watcher> = Arc::new(move |number| {
+                    head.send_replace(number);
+                });
+                chain.watch(&watcher);
+                let (met, served) = tokio::join!(meeting, serving);
                 served.context("the chain cannot be served")?;
                 met.context("the hub failed")
             }
@@ -163,7 +163,7 @@ fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<bool> {
                 };
                 tokio::select! {
                     met = hub.serve(listener, stop) => met.context("the hub failed"),
-                    never = follow(LOOK[1], head, newest) => match never {},
+                    never = follow(LOOK, head, newest) => match never {},
                 }
             }
         }

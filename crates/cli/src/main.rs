@@ -5,6 +5,7 @@
 
 mod chain;
 mod damaged;
+mod doctor;
 mod hub;
 mod ledger;
 mod node;

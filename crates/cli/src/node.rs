@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use histone_chain::{Clock, SystemClock};
-use histone_network::client::{HubNet, HubOptions};
 use histone_network::Network;
+use histone_network::client::{HubNet, HubOptions};
 use histone_node::daemon::Mailbox;
 use histone_node::home::{Answers, Cost, Home, Opened, Passphrase, Protection, ROLES, Settings};
 use histone_node::party::{Entropy, Party};
@@ -72,6 +72,8 @@ pub enum Command {
     Join(JoinArgs),
     /// Run the party's daemon until it is told to stop.
     Run(RunArgs),
+    /// Look for what keeps the node from working, and say what to do.
+    Doctor(crate::doctor::DoctorArgs),
 }
 
 /// Who is to be made.
@@ -160,6 +162,7 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
         Command::Init(args) => init(args, out),
         Command::Join(args) => join(args, out),
         Command::Run(args) => daemon(args),
+        Command::Doctor(args) => crate::doctor::run(args, out),
     }
 }
 
@@ -201,7 +204,8 @@ fn init(args: &InitArgs, out: &mut dyn Write) -> Result<bool> {
     };
     let created = Home::init(&args.home.home, &settings, &protection, Entropy::System)?;
     if args.json {
-        let line = serde_json::json!({ "home": args.home.home, "name": args.name, "account": created.account });
+        let line =
+            serde_json::json!({ "home": args.home.home, "name": args.name, "account": created.account });
         writeln!(out, "{line}").context(STDOUT)?;
     } else {
         writeln!(out, "made the home of `{}` in {}", args.name, args.home.home.display()).context(STDOUT)?;
@@ -214,13 +218,17 @@ fn init(args: &InitArgs, out: &mut dyn Write) -> Result<bool> {
 }
 
 /// The way to a hub for a party.
-fn hub(url: &str, settings: &Settings, home: &Path, party: &Party) -> Result<Arc<dyn Network>> {
+pub fn hub_net(url: &str, settings: &Settings, home: &Path, party: &Party) -> Result<HubNet> {
     let options = HubOptions {
         ca: settings.ca_file.as_ref().map(|file| home.join(file)),
         proxy: settings.proxy.clone(),
         ..HubOptions::new(url, Mailbox::of(party).key)
     };
-    Ok(Arc::new(HubNet::new(options)?))
+    Ok(HubNet::new(options)?)
+}
+
+fn hub(url: &str, settings: &Settings, home: &Path, party: &Party) -> Result<Arc<dyn Network>> {
+    Ok(Arc::new(hub_net(url, settings, home, party)?))
 }
 
 /// Keeps an invitation in a home and asks to be admitted. Gives its fingerprint.
@@ -237,7 +245,14 @@ pub fn join_by(opened: &Opened, bytes: &[u8], tokens: u64) -> Result<Invitation>
     keep_invitation(&opened.store, bytes)?;
     let settings = Settings { hub: Some(invitation.hub.clone()), ..opened.settings.clone() };
     opened.home.set(&settings)?;
-    service::ask_to_join(&opened.party, &opened.settings, &opened.store, &invitation, tokens, SystemClock.now())?;
+    service::ask_to_join(
+        &opened.party,
+        &opened.settings,
+        &opened.store,
+        &invitation,
+        tokens,
+        SystemClock.now(),
+    )?;
     Ok(invitation)
 }
 
@@ -250,18 +265,32 @@ fn join(args: &JoinArgs, out: &mut dyn Write) -> Result<bool> {
     if let Some(told) = &args.fingerprint
         && *told != fingerprint
     {
-        bail!("the fingerprint of this invitation is {fingerprint}, not {told}: it is another network's, or was changed on its way");
+        bail!(
+            "the fingerprint of this invitation is {fingerprint}, not {told}: it is another network's, or was changed on its way"
+        );
     }
     join_by(&opened, &bytes, args.tokens.saturating_mul(1_000_000))?;
     if args.json {
         let line = serde_json::json!({ "network": invitation.name, "fingerprint": fingerprint, "hub": invitation.hub });
         writeln!(out, "{line}").context(STDOUT)?;
     } else {
-        writeln!(out, "joining the network `{}` by the hub {}", crate::tables::plain(&invitation.name), crate::tables::plain(&invitation.hub)).context(STDOUT)?;
+        writeln!(
+            out,
+            "joining the network `{}` by the hub {}",
+            crate::tables::plain(&invitation.name),
+            crate::tables::plain(&invitation.hub)
+        )
+        .context(STDOUT)?;
         if args.fingerprint.is_none() {
-            writeln!(out, "fingerprint {fingerprint}: call the founder and compare it before you go on").context(STDOUT)?;
+            writeln!(out, "fingerprint {fingerprint}: call the founder and compare it before you go on")
+                .context(STDOUT)?;
         }
-        writeln!(out, "the request goes out when the daemon runs: histone node run --home {}", args.home.home.display()).context(STDOUT)?;
+        writeln!(
+            out,
+            "the request goes out when the daemon runs: histone node run --home {}",
+            args.home.home.display()
+        )
+        .context(STDOUT)?;
     }
     Ok(true)
 }
@@ -270,8 +299,8 @@ fn found(args: &FoundArgs, out: &mut dyn Write) -> Result<bool> {
     let opened = args.home.open()?;
     let text = std::fs::read_to_string(&args.network)
         .with_context(|| format!("cannot read `{}`", args.network.display()))?;
-    let terms = service::Terms::read(&text, &args.hub)
-        .with_context(|| format!("`{}`", args.network.display()))?;
+    let terms =
+        service::Terms::read(&text, &args.hub).with_context(|| format!("`{}`", args.network.display()))?;
     let (invitation, bytes) = found_by(opened, &terms)?;
     histone_network::write_whole(&args.out, &bytes)?;
     if args.json {
@@ -280,7 +309,8 @@ fn found(args: &FoundArgs, out: &mut dyn Write) -> Result<bool> {
     } else {
         writeln!(out, "founded the network `{}`", crate::tables::plain(&invitation.name)).context(STDOUT)?;
         writeln!(out, "invitation: {}", args.out.display()).context(STDOUT)?;
-        writeln!(out, "fingerprint: {} (read it out to whoever joins)", invitation.fingerprint()).context(STDOUT)?;
+        writeln!(out, "fingerprint: {} (read it out to whoever joins)", invitation.fingerprint())
+            .context(STDOUT)?;
     }
     Ok(true)
 }
@@ -307,7 +337,10 @@ fn daemon(args: &RunArgs) -> Result<bool> {
     let _lock = opened.home.lock()?;
     let (settings, home) = (opened.settings.clone(), opened.home.dir().to_owned());
     let Some(url) = settings.hub.clone() else {
-        bail!("`{}` has joined no network yet; ask its founder for an invitation and run `histone node join`", settings.name);
+        bail!(
+            "`{}` has joined no network yet; ask its founder for an invitation and run `histone node join`",
+            settings.name
+        );
     };
     let network = hub(&url, &settings, &home, &opened.party)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -386,11 +419,16 @@ fn work(
         let mut service = loop {
             let Some(opened) = again.take() else { bail!("the home is not open") };
             let dir = opened.home.dir().to_owned();
-            let (settings, party, store) = (opened.settings.clone(), opened.party.clone(), opened.store.clone());
+            let (settings, party, store) =
+                (opened.settings.clone(), opened.party.clone(), opened.store.clone());
             match Service::open(opened, network.clone(), clock.clone(), bundled.clone()).await {
                 Ok(service) => break service,
                 Err(error) if error.is_temporary() && !stop.load(Ordering::Relaxed) => {
-                    log.line(clock.now(), "ledger", &format!("{error}; asked again in {} s", pause.as_secs()));
+                    log.line(
+                        clock.now(),
+                        "ledger",
+                        &format!("{error}; asked again in {} s", pause.as_secs()),
+                    );
                     thread::sleep(pause);
                     pause = (pause * 2).min(Duration::from_secs(60));
                     let home = Home::at(&dir);

@@ -82,14 +82,21 @@ pub fn run(args: &UpArgs, out: &mut dyn Write) -> Result<bool> {
     let url = format!("http://127.0.0.1:{port}");
     processes.hub(port)?;
     if !args.dir.join(READY).exists() {
-        tell(&format!("preparing the parties of `{}`; their machines are SIMULATED", crate::tables::plain(&study.name)));
+        tell(&format!(
+            "preparing the parties of `{}`; their machines are SIMULATED",
+            crate::tables::plain(&study.name)
+        ));
         prepare(args, &study, &url)?;
     }
     let names = names(&study);
     for name in &names {
         processes.node(name)?;
     }
-    tell(&format!("{} parties run, each as a process of its own; homes in {}", names.len(), args.dir.display()));
+    tell(&format!(
+        "{} parties run, each as a process of its own; homes in {}",
+        names.len(),
+        args.dir.display()
+    ));
     let outcome = watch(args, &study, &mut processes, &stop);
     processes.end();
     let outcome = outcome?;
@@ -138,7 +145,9 @@ fn on_signal(stop: Arc<AtomicBool>) -> Result<()> {
 fn port(dir: &Path) -> Result<u16> {
     let path = dir.join("port");
     if let Ok(kept) = std::fs::read_to_string(&path) {
-        return kept.trim().parse().with_context(|| format!("`{}` holds no port; remove the directory to begin again", path.display()));
+        return kept.trim().parse().with_context(|| {
+            format!("`{}` holds no port; remove the directory to begin again", path.display())
+        });
     }
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;
     let port = free.local_addr().context("there is no free port")?.port();
@@ -155,7 +164,11 @@ fn prepare(args: &UpArgs, study: &Study, url: &str) -> Result<()> {
         .chain(parties(study).into_iter().map(|taking| (taking.name, taking.roles)))
     {
         let home = dir.join(&name);
-        let settings = Settings { answers: Answers::Automatic, api: ([127, 0, 0, 1], 0).into(), ..Settings::new(&name, roles) };
+        let settings = Settings {
+            answers: Answers::Automatic,
+            api: ([127, 0, 0, 1], 0).into(),
+            ..Settings::new(&name, roles)
+        };
         if Home::at(&home).account().is_err() {
             Home::init(&home, &settings, &Protection::Open, Entropy::System)?;
         }
@@ -307,7 +320,11 @@ impl Processes {
     fn hub(&mut self, port: u16) -> Result<()> {
         let dir = self.dir.join("hub").to_string_lossy().into_owned();
         let arguments = ["hub", "serve", "--dir", &dir, "--port", &port.to_string(), "--json"];
-        let mut child = self.command("hub", &arguments)?.stdout(Stdio::piped()).spawn().context("cannot start the hub")?;
+        let mut child = self
+            .command("hub", &arguments)?
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the hub")?;
         let Some(stdout) = child.stdout.take() else { bail!("the hub says nothing") };
         let mut line = String::new();
         let heard = BufReader::new(stdout).read_line(&mut line).context("cannot hear the hub")?;
@@ -322,7 +339,8 @@ impl Processes {
     fn node(&mut self, name: &str) -> Result<()> {
         let home = self.dir.join(name).to_string_lossy().into_owned();
         let arguments = ["node", "run", "--home", &home];
-        let child = self.command(name, &arguments)?.spawn().with_context(|| format!("cannot start `{name}`"))?;
+        let child =
+            self.command(name, &arguments)?.spawn().with_context(|| format!("cannot start `{name}`"))?;
         self.running.push(Process::new(name, child, &arguments));
         Ok(())
     }
@@ -370,8 +388,14 @@ impl Processes {
         for place in 0..self.running.len() {
             let process = &mut self.running[place];
             if process.again.is_none() {
-                let Some(status) = process.child.try_wait().context("cannot look after a process")? else { continue };
-                tell(&format!("`{}` has ended ({status}); it is started again in {} s", process.name, process.pause.as_secs_f32()));
+                let Some(status) = process.child.try_wait().context("cannot look after a process")? else {
+                    continue;
+                };
+                tell(&format!(
+                    "`{}` has ended ({status}); it is started again in {} s",
+                    process.name,
+                    process.pause.as_secs_f32()
+                ));
                 process.again = Some(Instant::now() + process.pause);
                 process.pause = (process.pause * 2).min(Duration::from_secs(30));
             }

@@ -22,8 +22,8 @@ use histone_contracts::LedgerError;
 use histone_contracts::book::Head;
 
 pub use self::blocks::{ToldBlock, ToldTransaction};
-pub use self::following::{FollowError, Follower, Upstream, genesis_of};
 pub(crate) use self::coins::Action;
+pub use self::following::{FollowError, Follower, Upstream, genesis_of};
 use crate::explain;
 use crate::http::Http;
 

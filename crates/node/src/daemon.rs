@@ -25,13 +25,13 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use histone_attestation::simulated::SimulatedDevice;
-use histone_contracts::{Book, roles};
+use histone_contracts::{Book, Contract, Rounds, roles};
 use histone_genome::table::Table;
 use histone_network::Network;
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::letter::{Profile, VerifiedHead};
 use histone_protocol::record::Signed;
-use histone_protocol::B256;
+use histone_protocol::{B256, U256};
 use serde::{Deserialize, Serialize};
 
 use crate::duties;
@@ -99,6 +99,14 @@ impl Node {
         let Some(certificate) = self.store.get(CERTIFICATE)? else { return Ok(None) };
         let certificate = Signed::from_bytes(&certificate)?;
         Ok(SimulatedDevice::certified(self.device_key(), certificate))
+    }
+
+    /// Whether a round was opened before this home was restored from a backup: what was done in it since then is not remembered here.
+    async fn is_forgotten(&self, model: u64, round: u32) -> Result<bool, NodeError> {
+        let Some(restored) = self.store.restored()? else { return Ok(false) };
+        let about = Some(B256::from(U256::from(model)));
+        let opened = self.world.ledger.logged::<Rounds::RoundOpened>(Contract::Rounds, about).await?;
+        Ok(opened.iter().any(|o| o.event.round == round && o.time <= restored))
     }
 
     fn marked(&self, mark: &str) -> Result<bool, NodeError> {
@@ -323,7 +331,12 @@ fn stumble(
     turn: &mut Turn,
 ) {
     let why = histone_protocol::with_causes(error);
-    let entry = stumbles.entry(name.into()).or_insert(Stumble { why: String::new(), times: 0, again: now, since: now });
+    let entry = stumbles.entry(name.into()).or_insert(Stumble {
+        why: String::new(),
+        times: 0,
+        again: now,
+        since: now,
+    });
     let pause = FIRST_PAUSE.saturating_mul(1 << entry.times.min(16)).min(LONGEST_PAUSE);
     *entry = Stumble { why, times: entry.times.saturating_add(1), again: now + pause, since: entry.since };
     turn.wake(entry.again);

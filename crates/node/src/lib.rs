@@ -8,6 +8,7 @@
 //!    [`recompute`]: what a user does before it believes that a model was trained. [`duties`]: what is owed in a sealed training.
 //! 4. [`release`]: the one function through which a data key leaves an owner.
 //! 5. [`home`]: the directory in which one party lives. [`store`]: a node's own memory, which survives its process.
+//!    [`api`]: what people's commands ask a node that runs.
 //! 6. [`run`]: a whole collaboration in one process. Each party acts through its own struct and reads its own
 //!    directory; what passes between them is the ledger, public blobs and sealed messages.
 //!
@@ -15,6 +16,7 @@
 //! in the contracts, how sums are made in `federation`.
 
 pub mod answered;
+pub mod api;
 pub mod auditor;
 pub mod committee;
 pub mod daemon;

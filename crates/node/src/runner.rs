@@ -50,8 +50,7 @@ impl Runner {
         world: &World,
     ) -> Result<ValidationEnclave, NodeError> {
         let init_data = validation::init_data();
-        let instance =
-            world.enclave_for(&self.party, "validation", program, &self.device, init_data).await?;
+        let instance = world.enclave_for(&self.party, "validation", program, &self.device, init_data).await?;
         self.with_sketches(instance)
     }
 

@@ -3,9 +3,9 @@
 //! The loop is one thread that blocks. It sleeps until somebody has news (a long poll of the network), a deadline comes, or another
 //! process has written into the node's memory, such as a person's answer.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -394,7 +394,8 @@ impl Service {
             appraisal: AppraisalPolicy::of(&invitation.appraisal),
             methods: bundled.methods(),
         };
-        let founding = store.get(FOUNDING)?.and_then(|kept| serde_json::from_slice::<FoundingTerms>(&kept).ok());
+        let founding =
+            store.get(FOUNDING)?.and_then(|kept| serde_json::from_slice::<FoundingTerms>(&kept).ok());
         let vendor = vendor(&party);
         let node = Node {
             mailbox: Mailbox::of(&party),
@@ -532,7 +533,8 @@ impl Service {
             next: turn.next,
             ledger: Some(summary(&turn.book)),
         };
-        let bytes = |status: &Status| serde_json::to_vec(status).map_err(|e| NodeError::Message(e.to_string()));
+        let bytes =
+            |status: &Status| serde_json::to_vec(status).map_err(|e| NodeError::Message(e.to_string()));
         let before = node.store.get(STATUS)?.and_then(|kept| serde_json::from_slice::<Status>(&kept).ok());
         let same = match &before {
             Some(before) => bytes(&Status { at: before.at, ..status.clone() })? == bytes(before)?,

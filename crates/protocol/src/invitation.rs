@@ -45,7 +45,9 @@ pub enum InvitationError {
     #[error("the invitation cannot be read or was altered; ask for it again")]
     Record(#[from] RecordError),
     /// It was signed by somebody else than the founder it names.
-    #[error("the invitation is not signed by the founder that it names; ask for it again, and compare its fingerprint by telephone")]
+    #[error(
+        "the invitation is not signed by the founder that it names; ask for it again, and compare its fingerprint by telephone"
+    )]
     Forged,
     /// Its time is over.
     #[error("the invitation has expired at {at} (Unix seconds); ask for a new one")]
@@ -104,8 +106,15 @@ mod tests {
         let ledger = LedgerId { chain_id: 1, contract: Address::repeat_byte(1) };
         let key = SealKey::from_seed(&[8; 32]).public();
         let mailbox = Address::repeat_byte(9);
-        let profile =
-            Profile { ledger, name: "f".into(), roles: 0, mailbox, mail_key: key, seal_key: key, device: None };
+        let profile = Profile {
+            ledger,
+            name: "f".into(),
+            roles: 0,
+            mailbox,
+            mail_key: key,
+            seal_key: key,
+            device: None,
+        };
         Invitation {
             ledger,
             name: "study".into(),

@@ -227,7 +227,8 @@ mod tests {
     #[test]
     fn sizes_are_few() {
         let (author, key, secret) = keys();
-        let size = |n: usize| letter(&"x".repeat(n)).seal(&author, MAILBOX, key.public(), &secret).unwrap().len();
+        let size =
+            |n: usize| letter(&"x".repeat(n)).seal(&author, MAILBOX, key.public(), &secret).unwrap().len();
         assert_eq!(size(0), SMALLEST + OVERHEAD);
         assert_eq!(size(0), size(300));
         assert_eq!(size(1_000), 4 * SMALLEST + OVERHEAD);

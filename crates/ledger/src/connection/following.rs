@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use alloy::primitives::B256;
 use alloy::rpc::json_rpc::{RequestPacket, ResponsePacket};
 use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
-use histone_chain::{Chain, ChainError, Clock, FILE_NAME, RawBlock, RawGenesis, Replica, ReplayError};
+use histone_chain::{Chain, ChainError, Clock, FILE_NAME, RawBlock, RawGenesis, ReplayError, Replica};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -41,7 +41,9 @@ pub enum FollowError {
         expected: B256,
     },
     /// A block does not follow from what was executed here.
-    #[error("a block of the ledger is refused: there is another history than the one that was verified here, or its sequencer made a block that does not hold; this node stops")]
+    #[error(
+        "a block of the ledger is refused: there is another history than the one that was verified here, or its sequencer made a block that does not hold; this node stops"
+    )]
     Refused(#[source] ReplayError),
     /// The own copy cannot be used.
     #[error("the copy of the ledger cannot be used")]

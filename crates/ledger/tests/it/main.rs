@@ -5,6 +5,7 @@ mod backend;
 mod contracts;
 mod epochs;
 mod flood;
+mod following;
 mod governance;
 mod node;
 mod powers;

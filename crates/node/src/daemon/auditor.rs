@@ -48,7 +48,11 @@ impl Part for Auditor {
             let question = Question {
                 key: format!("audit/{measurement:x}"),
                 kind: "audit".into(),
-                title: format!("audit the {} program `{}`?", program.kind.word(), program.name.escape_debug()),
+                title: format!(
+                    "audit the {} program `{}`?",
+                    program.kind.word(),
+                    program.name.escape_debug()
+                ),
                 text: format!(
                     "The program {measurement} is submitted. This node fetches module and source, compares them with the ledger and measures the module again; whether the source does what it says is for you to read (blob {}). Yes signs the audit.",
                     program.source

@@ -30,8 +30,12 @@ impl fmt::Display for MemberDuty {
             MemberDuty::ProveKey => f.write_str("prove that the seal key is held"),
             MemberDuty::Review(model) => write!(f, "look at the donors of model {model}"),
             MemberDuty::Lock(model, round) => write!(f, "lock round {round} of model {model}"),
-            MemberDuty::Publish(model, round) => write!(f, "publish the partial sum of round {round} of model {model}"),
-            MemberDuty::Judge(model, round) => write!(f, "compare the partial sums of round {round} of model {model}"),
+            MemberDuty::Publish(model, round) => {
+                write!(f, "publish the partial sum of round {round} of model {model}")
+            }
+            MemberDuty::Judge(model, round) => {
+                write!(f, "compare the partial sums of round {round} of model {model}")
+            }
         }
     }
 }
@@ -71,6 +75,10 @@ impl Part for CommitteePart {
                 self.member.review(model, world).await?;
             }
             MemberDuty::Lock(model, round) => {
+                if node.is_forgotten(model, round).await? {
+                    // What it has promised since then it does not know: it promises nothing else.
+                    return Ok(Done::NotYet);
+                }
                 let header = header(model, round, node).await?;
                 match self.member.lock(&header, world).await? {
                     Lock::Posted(_) => {}

@@ -109,7 +109,8 @@ impl Founder {
                 None => None,
             };
             let certificate = certificate.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-            node.write(*account, &format!("welcome/{account:x}"), &Body::Welcome { certificate }, now).await?;
+            node.write(*account, &format!("welcome/{account:x}"), &Body::Welcome { certificate }, now)
+                .await?;
         }
         node.store.read(*letter, now)?;
         Ok(Done::Yes)

@@ -253,7 +253,9 @@ impl Node {
         let (profile, signer) = Signed::<Profile>::from_bytes(&bytes.ok_or_else(unknown)?)?.open()?;
         match signer == account && profile.ledger == self.world.ledger.deployment().id() {
             true => Ok(profile),
-            false => Err(NodeError::Message(format!("the profile of {account} is by {signer}, or for another ledger"))),
+            false => Err(NodeError::Message(format!(
+                "the profile of {account} is by {signer}, or for another ledger"
+            ))),
         }
     }
 
@@ -347,7 +349,8 @@ impl Node {
         let (letter, from) = opened.map_err(|e| NodeError::Message(histone_protocol::with_causes(&e)))?;
         self.compare_histories(from, letter.head).await?;
         let body = serde_json::from_str::<Body>(&letter.content);
-        let body = body.map_err(|e| NodeError::Message(format!("what {from} writes is not understood: {e}")))?;
+        let body =
+            body.map_err(|e| NodeError::Message(format!("what {from} writes is not understood: {e}")))?;
         match &body {
             Body::Receipt { letters } => {
                 for id in letters {

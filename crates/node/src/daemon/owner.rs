@@ -71,18 +71,28 @@ pub(super) enum Duty {
 impl fmt::Display for Duty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Duty::Validate { dataset, enclave, .. } => write!(f, "have dataset {dataset} validated by {enclave}"),
+            Duty::Validate { dataset, enclave, .. } => {
+                write!(f, "have dataset {dataset} validated by {enclave}")
+            }
             Duty::Register { dataset, .. } => write!(f, "register dataset {dataset}"),
             Duty::Refused { dataset, .. } => write!(f, "read why dataset {dataset} is refused"),
-            Duty::Consider { model, dataset } => write!(f, "answer the white paper of model {model} for {dataset}"),
+            Duty::Consider { model, dataset } => {
+                write!(f, "answer the white paper of model {model} for {dataset}")
+            }
             Duty::Resume { model, .. } => write!(f, "start the enclave for model {model} again"),
             Duty::Contribute { model, round, .. } => write!(f, "answer round {round} of model {model}"),
-            Duty::Defend { model, round, .. } => write!(f, "answer accusations in round {round} of model {model}"),
+            Duty::Defend { model, round, .. } => {
+                write!(f, "answer accusations in round {round} of model {model}")
+            }
             Duty::Observe { model, round, .. } => write!(f, "follow round {round} of model {model}"),
             Duty::Sealed { duty, .. } => match duty {
-                OwnerDuty::OpenSum { model, round } => write!(f, "open the sum of round {round} of model {model}"),
+                OwnerDuty::OpenSum { model, round } => {
+                    write!(f, "open the sum of round {round} of model {model}")
+                }
                 OwnerDuty::Release { model } => write!(f, "publish what is released of model {model}"),
-                OwnerDuty::HandModel { model, query } => write!(f, "hand model {model} to the enclave {query}"),
+                OwnerDuty::HandModel { model, query } => {
+                    write!(f, "hand model {model} to the enclave {query}")
+                }
             },
             Duty::Asked { model, query, .. } => write!(f, "note that {query} asks for model {model}"),
             Duty::Evaluate { model, .. } => write!(f, "evaluate model {model}"),
@@ -93,7 +103,12 @@ impl fmt::Display for Duty {
 
 impl OwnerPart {
     /// Encrypts a table into the owner's directory and keeps under which terms. Gives the name of the dataset on the ledger.
-    pub(super) fn add(&mut self, table: Table, policy: ConsentPolicy, node: &Node) -> Result<B256, NodeError> {
+    pub(super) fn add(
+        &mut self,
+        table: Table,
+        policy: ConsentPolicy,
+        node: &Node,
+    ) -> Result<B256, NodeError> {
         self.open(node)?;
         let owner = Owner::prepare(node.party.clone(), table, policy)?;
         owner.keep()?;
@@ -274,7 +289,11 @@ impl Part for OwnerPart {
                 let book = world.ledger.current_book().await?;
                 if book.datasets.get(&dataset).is_none() {
                     self.owner(dataset)?.register_validated(enclave, &receipt, &signature, world).await?;
-                    node.say(now, "data", &format!("dataset {dataset} is registered, quality {}", receipt.quality))?;
+                    node.say(
+                        now,
+                        "data",
+                        &format!("dataset {dataset} is registered, quality {}", receipt.quality),
+                    )?;
                 }
                 node.store.read(letter, now)?;
             }
@@ -291,6 +310,10 @@ impl Part for OwnerPart {
                 return Ok(Done::Here);
             }
             Duty::Contribute { dataset, model, round } => {
+                if node.is_forgotten(model, round).await? {
+                    // Its enclave may have answered other numbers since then.
+                    return Ok(Done::NotYet);
+                }
                 let header = header(model, round, node).await?;
                 self.owner(dataset)?.contribute(&header, world).await?;
             }
@@ -303,7 +326,9 @@ impl Part for OwnerPart {
                 self.owner(dataset)?.observe(&transcript, world).await?;
                 return Ok(Done::Here);
             }
-            Duty::Sealed { dataset, duty, trainer } => return self.sealed(dataset, duty, trainer, node, now).await,
+            Duty::Sealed { dataset, duty, trainer } => {
+                return self.sealed(dataset, duty, trainer, node, now).await;
+            }
             Duty::Asked { letter, model, query, runner } => {
                 let key = format!("asked/{model}");
                 let asked = node.store.get(&key)?.unwrap_or_default();
@@ -361,7 +386,11 @@ impl OwnerPart {
                 _ => "declined by the policy",
             };
             let reasons = answer.decision.reasons;
-            node.say(now, "model", &format!("model {model} `{}`: {verb}: {}", paper.name, reasons.join("; ")))?;
+            node.say(
+                now,
+                "model",
+                &format!("model {model} `{}`: {verb}: {}", paper.name, reasons.join("; ")),
+            )?;
             node.write(trainer, &purpose, &decline(reasons), now).await?;
             node.mark(&purpose)?;
             return Ok(Done::Yes);
@@ -441,7 +470,10 @@ impl OwnerPart {
 }
 
 /// A program that this node has at hand.
-pub(super) fn program(node: &Node, measurement: B256) -> Result<histone_enclave::engine::LoadedProgram, NodeError> {
+pub(super) fn program(
+    node: &Node,
+    measurement: B256,
+) -> Result<histone_enclave::engine::LoadedProgram, NodeError> {
     let missing = || NodeError::Message(format!("the program {measurement} does not come with this version"));
     Ok(node.bundled.program(measurement).ok_or_else(missing)??)
 }

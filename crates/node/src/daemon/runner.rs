@@ -88,7 +88,9 @@ impl Part for RunnerPart {
             }
             Body::Serve { model } => Some(Duty::Serve { letter, trainer: from, model }),
             Body::ModelKey { model, enclave, sealed } => Some(Duty::Key { letter, model, enclave, sealed }),
-            Body::Question { model, query, sealed, .. } => Some(Duty::Answer { letter, model, query, sealed }),
+            Body::Question { model, query, sealed, .. } => {
+                Some(Duty::Answer { letter, model, query, sealed })
+            }
             _ => None,
         };
         let mut asked: Vec<Duty> = node.letters()?.into_iter().filter_map(asked).collect();
@@ -187,7 +189,10 @@ impl RunnerPart {
                 }
             }
         } else {
-            Body::NotValidated { dataset, why: format!("this runner runs the enclave {own} and not {enclave}") }
+            Body::NotValidated {
+                dataset,
+                why: format!("this runner runs the enclave {own} and not {enclave}"),
+            }
         };
         node.write(owner, &purpose, &answer, now).await?;
         node.store.read(letter, now)?;
@@ -303,7 +308,8 @@ impl RunnerPart {
         };
         let Some(_) = self.query(model, hash, &book, node, now).await? else { return Ok(Done::NotYet) };
         let enclave = self.queries.get(&model);
-        let enclave = enclave.ok_or_else(|| NodeError::Message(format!("no enclave answers for model {model}")))?;
+        let enclave =
+            enclave.ok_or_else(|| NodeError::Message(format!("no enclave answers for model {model}")))?;
         let answer = enclave.answer(sealed, &node.world.ledger).await?;
         Self::runner(node)?.settle(&answer, &node.world).await?;
         node.store.read(letter, now)?;

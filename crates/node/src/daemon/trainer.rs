@@ -178,13 +178,7 @@ impl TrainerPart {
     }
 
     /// What this node knows of a model beside the ledger.
-    async fn known(
-        &mut self,
-        model: &Model,
-        book: &Book,
-        node: &Node,
-        now: u64,
-    ) -> Result<Known, NodeError> {
+    async fn known(&mut self, model: &Model, book: &Book, node: &Node, now: u64) -> Result<Known, NodeError> {
         let id = model.model;
         let mut known = Known::default();
         match model.state {
@@ -284,7 +278,8 @@ impl TrainerPart {
                 let plan = crate::plan::of_model(model, world).await?;
                 let led = self.led(model);
                 let asked = led.course.as_ref().and_then(Course::asked);
-                let asked = asked.ok_or_else(|| NodeError::Message(format!("model {model} asks for nothing")))?;
+                let asked =
+                    asked.ok_or_else(|| NodeError::Message(format!("model {model} asks for nothing")))?;
                 if led.leading.is_none() {
                     let (survivors, round, opening) =
                         (plan.min_survivors, plan.round_seconds, plan.opening_seconds);
@@ -354,7 +349,9 @@ fn may_start(model: &Model, book: &Book, node: &Node, now: u64) -> Result<bool, 
     }
     let id = model.model;
     let mut waiting = 0;
-    for member in book.members.iter().filter(|m| m.member && m.roles.contains(&histone_contracts::book::Role::Owner)) {
+    for member in
+        book.members.iter().filter(|m| m.member && m.roles.contains(&histone_contracts::book::Role::Owner))
+    {
         let of_member = |d: &histone_contracts::book::Donor| {
             book.datasets.get(&d.dataset).is_some_and(|dataset| dataset.owner == member.account)
         };
@@ -405,17 +402,16 @@ async fn publish(wish: u64, method: &str, node: &Node, now: u64) -> Result<(), N
         if book.programs.get(&measurement).is_none() {
             trainer(node).publish(published, measurement, &node.world).await?;
         }
-        let body = Body::Audit {
-            name: published.name.into(),
-            program: published.kind,
-            measurement,
-            wasm,
-            source,
+        let body =
+            Body::Audit { name: published.name.into(), program: published.kind, measurement, wasm, source };
+        let audits = |m: &&histone_contracts::book::Member| {
+            m.member && m.roles.contains(&histone_contracts::book::Role::Auditor)
         };
-        let audits = |m: &&histone_contracts::book::Member| m.member && m.roles.contains(&histone_contracts::book::Role::Auditor);
         let auditors: Vec<Address> = book.members.iter().filter(audits).map(|m| m.account).collect();
         if auditors.is_empty() {
-            return Err(NodeError::Message("the network has no auditor yet who could look at programs".into()));
+            return Err(NodeError::Message(
+                "the network has no auditor yet who could look at programs".into(),
+            ));
         }
         for auditor in auditors {
             node.write(auditor, &format!("audit/{measurement:x}/{auditor:x}"), &body, now).await?;

@@ -116,7 +116,10 @@ impl UserPart {
                 return Ok(Done::NotYet);
             };
             if price > asking.most {
-                let why = format!("an answer costs {price} millionths of a token, at most {} were to be paid", asking.most);
+                let why = format!(
+                    "an answer costs {price} millionths of a token, at most {} were to be paid",
+                    asking.most
+                );
                 node.store.wish_failed(wish, &why, now)?;
                 return Ok(Done::Yes);
             }
@@ -165,7 +168,8 @@ impl UserPart {
         let sealed = self.user.ask(&code, asking.row.clone(), &node.world).await?.into();
         let book = node.world.ledger.current_book().await?;
         let runner = book.enclaves.get(&enclave).map(|e| e.operator);
-        let runner = runner.ok_or_else(|| NodeError::Message(format!("nobody is known who runs {enclave}")))?;
+        let runner =
+            runner.ok_or_else(|| NodeError::Message(format!("nobody is known who runs {enclave}")))?;
         let body = Body::Question { model: asking.model, enclave, query, sealed, profile: node.profile()? };
         node.write(runner, &purpose, &body, now).await?;
         node.mark(&purpose)?;

@@ -1,6 +1,8 @@
 //! What an owner owes, beside what its enclave has to do in a sealed training ([`super::of_owner`]).
 
-use histone_contracts::book::{Book, DatasetState, Donor, EnclaveState, Kind, Model, ModelState, Round, RoundState};
+use histone_contracts::book::{
+    Book, DatasetState, Donor, EnclaveState, Kind, Model, ModelState, Round, RoundState,
+};
 use histone_protocol::{Address, B256};
 
 /// The enclave that is to validate a dataset which is not registered yet: the newest one that is live.
@@ -8,7 +10,8 @@ pub fn validation(book: &Book, dataset: B256) -> Option<(Address, Address)> {
     if book.datasets.get(&dataset).is_some() {
         return None;
     }
-    let live = |e: &&histone_contracts::book::Enclave| e.kind == Kind::Validation && e.state == EnclaveState::Live;
+    let live =
+        |e: &&histone_contracts::book::Enclave| e.kind == Kind::Validation && e.state == EnclaveState::Live;
     book.enclaves.iter().rfind(live).map(|e| (e.signer, e.operator))
 }
 

@@ -24,7 +24,8 @@ pub fn waiting(book: &Book, now: u64) -> Vec<Waiting> {
 
 fn of_model(book: &Book, model: &Model, now: u64) -> Option<Waiting> {
     let id = model.model;
-    let wait = |what: &str, whom: Vec<Address>, until| Some(Waiting { model: id, what: what.into(), whom, until });
+    let wait =
+        |what: &str, whom: Vec<Address>, until| Some(Waiting { model: id, what: what.into(), whom, until });
     match model.state {
         ModelState::Recruiting => {
             let own = |account: Address| {
@@ -41,7 +42,8 @@ fn of_model(book: &Book, model: &Model, now: u64) -> Option<Waiting> {
                 Some(round) if round.state == RoundState::Open => {
                     let round_number = format!("updates for round {}", round.round);
                     let silent = silent_donors(book, model, round);
-                    let whom = if silent.is_empty() || now > round.deadline { vec![model.trainer] } else { silent };
+                    let whom =
+                        if silent.is_empty() || now > round.deadline { vec![model.trainer] } else { silent };
                     wait(&round_number, whom, Some(round.deadline))
                 }
                 Some(round) if round.state == RoundState::Closed => {

@@ -50,7 +50,10 @@ impl Owner {
     /// The datasets that were added in a party's directory.
     pub fn added(party: &Party) -> Result<Vec<B256>, NodeError> {
         let names = party.storage().names(ADDED).map_err(|e| NodeError::Message(e.to_string()))?;
-        Ok(names.iter().filter_map(|name| name.strip_prefix(ADDED)?.strip_suffix(".json")?.parse().ok()).collect())
+        Ok(names
+            .iter()
+            .filter_map(|name| name.strip_prefix(ADDED)?.strip_suffix(".json")?.parse().ok())
+            .collect())
     }
 
     /// Opens a dataset that was added before, as it lies in the party's directory; what it takes part in is not looked at.

@@ -1,13 +1,14 @@
 //! Tests of the node library. Those with a ledger run on the embedded chain, or on a node: see [`backend`].
 #![allow(clippy::unwrap_used)]
 
-mod daemons;
 mod adversary;
+mod api;
 mod attacks;
 #[path = "../../../ledger/tests/it/backend.rs"]
 mod backend;
 mod cast;
 mod closed;
+mod daemons;
 mod examples;
 mod forged;
 mod fresh_eyes;

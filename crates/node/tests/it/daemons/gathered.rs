@@ -14,8 +14,8 @@ use histone_node::home::Answers;
 use histone_node::party::{Entropy, Party};
 use histone_node::plan::Times;
 use histone_node::programs::Bundled;
-use histone_node::store::Store;
 use histone_node::service::vendor;
+use histone_node::store::Store;
 use histone_node::study::{Study, StudyDisclosure};
 use histone_node::world::World;
 use histone_protocol::Address;
@@ -214,7 +214,11 @@ impl Gathered {
             assert!(store.undelivered().unwrap().is_empty(), "{name}: {}", self.told());
             assert!(store.unread().unwrap().is_empty(), "{name}: {:?}", store.unread().unwrap());
             assert!(store.wishes(true).unwrap().is_empty(), "{name}: {}", self.told());
-            assert!(store.questions(true).unwrap().is_empty(), "{name}: {:?}", store.questions(true).unwrap());
+            assert!(
+                store.questions(true).unwrap().is_empty(),
+                "{name}: {:?}",
+                store.questions(true).unwrap()
+            );
         }
     }
 
@@ -230,10 +234,16 @@ impl Gathered {
                 text += &format!("{name} STUMBLES: {duty}: {} ({} times)\n", stumble.why, stumble.times);
             }
             for letter in daemon.node.store.undelivered().unwrap() {
-                text += &format!("{name} has a letter to {} `{}` since {}\n", letter.to, letter.purpose, letter.since);
+                text += &format!(
+                    "{name} has a letter to {} `{}` since {}\n",
+                    letter.to, letter.purpose, letter.since
+                );
             }
             for wish in daemon.node.store.wishes(false).unwrap() {
-                text += &format!("{name} wish {} {}: {:?} {}\n", wish.number, wish.kind, wish.state, wish.progress);
+                text += &format!(
+                    "{name} wish {} {}: {:?} {}\n",
+                    wish.number, wish.kind, wish.state, wish.progress
+                );
             }
         }
         text

@@ -1,0 +1,190 @@
+//! A chain of somebody else, executed here: what is asked is answered by the copy, and whoever lies about blocks is found out.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+
+use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
+use histone_contracts::{Contract, Members, roles};
+use histone_ledger::{Connection, FollowError, Follower, Ledger, Settings, Upstream, genesis_of};
+use histone_protocol::keys::SigningKey;
+use histone_protocol::{Address, B256};
+use serde_json::Value;
+
+const START: u64 = 1_767_225_600;
+const HONEST: u8 = 0;
+const AWAY: u8 = 1;
+const HTML: u8 = 2;
+const LATER: u8 = 3;
+const SKIPS: u8 = 4;
+const OTHER: u8 = 5;
+
+/// A sequencer in this process, which may lie, and the same one with another history.
+struct Sequencing {
+    chain: Chain,
+    other: Mutex<Option<Chain>>,
+    lie: AtomicU8,
+}
+
+impl Upstream for Sequencing {
+    fn rpc(&self, request: &[u8]) -> Result<Vec<u8>, String> {
+        let lie = self.lie.load(Ordering::Relaxed);
+        match lie {
+            AWAY => return Err("connection refused".into()),
+            HTML => return Ok(b"<html>sign in to the guest network</html>".to_vec()),
+            OTHER => {
+                let other = self.other.lock().unwrap();
+                return Ok(other.as_ref().unwrap().handle(request));
+            }
+            _ => {}
+        }
+        let mut answer: Value = serde_json::from_slice(&self.chain.handle(request)).unwrap();
+        if let Some(batch) = answer.as_array_mut() {
+            match lie {
+                // A transaction less than the header says.
+                LATER => batch.iter_mut().for_each(|a| {
+                    if a["result"].is_object() {
+                        a["result"]["transactions"] = serde_json::json!([]);
+                    }
+                }),
+                // The second block in the place of the first.
+                SKIPS if batch.len() > 1 => {
+                    let second = batch[1]["result"].clone();
+                    batch[0]["result"] = second;
+                }
+                _ => {}
+            }
+        }
+        Ok(serde_json::to_vec(&answer).unwrap())
+    }
+}
+
+struct Setting {
+    dir: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    up: Arc<Sequencing>,
+    genesis: B256,
+    founder: SigningKey,
+    ledger: Ledger,
+}
+
+fn chain(dir: &std::path::Path, clock: &Arc<ManualClock>) -> Chain {
+    let sequencer = Sequencer::from_bytes(&[9; 32]).unwrap();
+    let genesis = Genesis {
+        chain_id: 4_711,
+        timestamp: START,
+        sequencer: sequencer.address(),
+        alloc: Vec::new(),
+        gas_limit: Genesis::GAS_LIMIT,
+    };
+    Chain::create(dir, genesis, sequencer, clock.clone()).unwrap()
+}
+
+async fn setting() -> Setting {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(START));
+    let chain = chain(&dir.path().join("sequencer"), &clock);
+    let founder = SigningKey::from_bytes(&[7; 32]).unwrap();
+    let ledger =
+        Ledger::deploy(Connection::embedded(chain.clone()), &founder, &Settings::default()).await.unwrap();
+    let up = Arc::new(Sequencing { chain, other: Mutex::new(None), lie: AtomicU8::new(HONEST) });
+    let genesis = genesis_of(&*up).unwrap();
+    Setting { dir, clock, up, genesis, founder, ledger }
+}
+
+impl Setting {
+    fn follow(&self, name: &str) -> Result<Follower, FollowError> {
+        Follower::open(&self.dir.path().join(name), self.genesis, self.up.clone(), self.clock.clone())
+    }
+
+    fn lie(&self, lie: u8) {
+        self.up.lie.store(lie, Ordering::Relaxed);
+    }
+}
+
+fn add(account: Address) -> Members::addCall {
+    Members::addCall {
+        account,
+        roles: roles::OWNER,
+        profile: B256::repeat_byte(1),
+        sealKey: B256::repeat_byte(2),
+    }
+}
+
+#[tokio::test]
+async fn a_copy_answers_for_the_chain_it_follows() {
+    let s = setting().await;
+    let follower = Arc::new(s.follow("copy").unwrap());
+    assert!(follower.catch_up().unwrap() > 0);
+    let directory = s.ledger.deployment().directory;
+    let ledger = Ledger::find(Connection::following(follower.clone()), directory).await.unwrap();
+    assert_eq!(ledger.deployment(), s.ledger.deployment());
+    // What is sent goes to the sequencer, and is read from the copy.
+    let account = Address::repeat_byte(5);
+    ledger.send(&s.founder, Contract::Members, add(account)).await.unwrap();
+    let read = ledger.read(Contract::Members, Members::rolesOfCall { account }).await.unwrap();
+    assert_eq!(read, roles::OWNER);
+    assert_eq!(follower.chain().head().unwrap().hash, s.up.chain.head().unwrap().hash);
+    // A refusal is the contract's own.
+    let again = ledger.send(&s.founder, Contract::Members, add(account)).await.unwrap_err();
+    assert!(again.to_string().contains("AlreadyMember"), "{again}");
+    // What others do comes with the next look, also after a restart.
+    s.ledger.send(&s.founder, Contract::Members, add(Address::repeat_byte(6))).await.unwrap();
+    drop((ledger, follower));
+    let follower = s.follow("copy").unwrap();
+    assert_eq!(follower.catch_up().unwrap(), 1);
+    // Its clock says what time it is, where no block does.
+    s.clock.set(START + 10_000);
+    let ledger = Ledger::find(Connection::following(Arc::new(follower)), directory).await.unwrap();
+    assert_eq!(ledger.time().await.unwrap(), START + 10_000);
+}
+
+#[tokio::test]
+async fn who_lies_about_blocks_is_found_out() {
+    let s = setting().await;
+    for (lie, name) in [(LATER, "later"), (SKIPS, "skips")] {
+        let follower = s.follow(name).unwrap();
+        s.lie(lie);
+        let refused = follower.catch_up().unwrap_err();
+        assert!(matches!(refused, FollowError::Refused(_)) && !refused.is_temporary(), "{name}: {refused:?}");
+        // Nothing of it stays.
+        s.lie(HONEST);
+        follower.catch_up().unwrap();
+        assert_eq!(follower.chain().head().unwrap().hash, s.up.chain.head().unwrap().hash);
+    }
+    let wrong = Follower::open(&s.dir.path().join("w"), B256::ZERO, s.up.clone(), s.clock.clone());
+    assert!(matches!(wrong, Err(FollowError::Genesis { .. })));
+    assert!(!s.dir.path().join("w").exists(), "nothing is made of another chain");
+}
+
+/// Who has executed one history does not go on with another one of the same sequencer.
+#[tokio::test]
+async fn a_second_history_is_refused() {
+    let s = setting().await;
+    let follower = s.follow("copy").unwrap();
+    follower.catch_up().unwrap();
+    let other = chain(&s.dir.path().join("other"), &s.clock);
+    let connection = Connection::embedded(other.clone());
+    let elsewhere = SigningKey::from_bytes(&[8; 32]).unwrap();
+    let ledger = Ledger::deploy(connection, &elsewhere, &Settings::default()).await.unwrap();
+    ledger.send(&elsewhere, Contract::Members, add(Address::repeat_byte(5))).await.unwrap();
+    *s.up.other.lock().unwrap() = Some(other);
+    s.lie(OTHER);
+    let refused = follower.catch_up().unwrap_err();
+    assert!(matches!(refused, FollowError::Refused(_)), "{refused:?}");
+    assert!(refused.to_string().contains("another history"), "{refused}");
+}
+
+#[tokio::test]
+async fn who_is_away_or_is_no_sequencer_is_asked_again() {
+    let s = setting().await;
+    let follower = s.follow("copy").unwrap();
+    for (lie, says) in [(AWAY, "cannot be reached"), (HTML, "no sequencer")] {
+        s.lie(lie);
+        let error = follower.catch_up().unwrap_err();
+        assert!(error.is_temporary() && error.to_string().contains(says), "{error}");
+        let new = s.follow("new").unwrap_err();
+        assert!(new.is_temporary(), "{new}");
+    }
+    s.lie(HONEST);
+    follower.catch_up().unwrap();
+}
