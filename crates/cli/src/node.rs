@@ -38,7 +38,7 @@ pub struct HomeArgs {
     pub passphrase_file: Option<PathBuf>,
 }
 
-fn default_home() -> PathBuf {
+pub fn default_home() -> PathBuf {
     let user = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE"));
     user.map_or_else(|| PathBuf::from(".histone"), |user| PathBuf::from(user).join(".histone"))
 }

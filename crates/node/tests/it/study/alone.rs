@@ -118,7 +118,7 @@ fn the_own_table_is_looked_at_as_ever() {
         &stated(),
         &other,
         "north",
-        "study.toml:6:9: `ill` holds `9` (5 rows) as well, which neither `positive` nor `negative` names; name it there, or leave these rows out with `other = \"leave-out\"`",
+        "study.toml:7:12: `ill` holds `9` (5 rows) as well, which neither `positive` nor `negative` names; name it there, or leave these rows out with `other = \"leave-out\"`",
     );
     assert!(Study::parse("study.toml", STUDY, &files()).is_ok());
 }
