@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 use histone_chain::{Clock, SystemClock};
 use histone_network::Network;
 use histone_network::client::{HubNet, HubOptions};
+use histone_node::api::{self, ApiOptions};
 use histone_node::daemon::Mailbox;
 use histone_node::home::{Answers, Cost, Home, Opened, Passphrase, Protection, ROLES, Settings};
 use histone_node::party::{Entropy, Party};
@@ -200,6 +201,8 @@ fn init(args: &InitArgs, out: &mut dyn Write) -> Result<bool> {
         ca_file: args.ca.clone(),
         proxy: args.proxy.clone(),
         answers: if args.automatic { Answers::Automatic } else { Answers::Ask },
+        // Any free port: there may be several nodes on a machine, and `api.json` tells which one it is.
+        api: ([127, 0, 0, 1], 0).into(),
         ..Settings::new(&args.name, role_bits(&args.roles)?)
     };
     let created = Home::init(&args.home.home, &settings, &protection, Entropy::System)?;
@@ -344,14 +347,22 @@ fn daemon(args: &RunArgs) -> Result<bool> {
     };
     let network = hub(&url, &settings, &home, &opened.party)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = opened.store.clone();
+    let bell = Bell::new();
+    let api = api::serve(ApiOptions {
+        listen: settings.api,
+        store: opened.store.clone(),
+        waker: bell.waker(),
+        home: home.clone(),
+        clock: clock.clone(),
+        entropy: Entropy::System,
+    })?;
     let stop = Arc::new(AtomicBool::new(false));
     let log = Log { json: args.json, name: settings.name.clone() };
     let (ended, end) = std::sync::mpsc::channel();
     let working = {
         let stop = stop.clone();
         thread::Builder::new().name("daemon".into()).spawn(move || {
-            let worked = work(opened, network, clock, &stop, &log);
+            let worked = work(opened, network, clock, &stop, &log, &bell);
             // Whoever waits for it may have gone.
             let _ = ended.send(());
             worked
@@ -373,7 +384,7 @@ fn daemon(args: &RunArgs) -> Result<bool> {
         thread::sleep(Duration::from_millis(50));
         waited += Duration::from_millis(50);
     }
-    drop(store);
+    drop(api);
     if !working.is_finished() {
         tell("the daemon is cut off in what it was doing; it goes on with it at the next start");
         return Ok(true);
@@ -408,10 +419,10 @@ fn work(
     clock: Arc<dyn Clock>,
     stop: &AtomicBool,
     log: &Log,
+    bell: &Bell,
 ) -> Result<()> {
     let bundled = Bundled::load()?;
     let store = opened.store.clone();
-    let bell = Bell::new();
     runtime()?.block_on(async {
         let mut pause = Duration::from_secs(1);
         let mut again = Some(opened);
@@ -446,7 +457,7 @@ fn work(
             }
             done.iter().for_each(|duty| log.line(now, "done", duty));
         };
-        service.run(stop, &bell, &mut tell_all).await?;
+        service.run(stop, bell, &mut tell_all).await?;
         Ok(())
     })
 }

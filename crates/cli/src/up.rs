@@ -17,7 +17,7 @@ use histone_chain::{Clock as _, SystemClock};
 use histone_node::daemon::study::parties;
 use histone_node::home::{Answers, Home, Protection, Settings};
 use histone_node::owner::Owner;
-use histone_node::party::Entropy;
+use histone_node::party::{Entropy, Party};
 use histone_node::programs::Bundled;
 use histone_node::service::{self, Terms};
 use histone_node::store::{Store, WishState};
@@ -57,9 +57,9 @@ pub struct UpArgs {
     /// SIMULATED failure: kill so many processes, one after the other, wherever they are in their work.
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     kill: u32,
-    /// Which processes are killed, and when: another number, others.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
-    seed: u64,
+    /// Repeat: keys follow from this number, and with them the model, and which processes are killed. For demonstrations only.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
     /// Print the outcome as one JSON document.
     #[arg(long)]
     json: bool,
@@ -75,7 +75,7 @@ pub fn run(args: &UpArgs, out: &mut dyn Write) -> Result<bool> {
     std::fs::create_dir_all(&args.dir).with_context(|| format!("cannot make `{}`", args.dir.display()))?;
     let stop = Arc::new(AtomicBool::new(false));
     on_signal(stop.clone())?;
-    let kills = Kills { left: args.kill, state: args.seed, next: None };
+    let kills = Kills { left: args.kill, state: args.seed.unwrap_or_default(), next: None };
     let mut processes = Processes { dir: args.dir.clone(), running: Vec::new(), kills };
     let port = port(&args.dir)?;
     let url = format!("http://127.0.0.1:{port}");
@@ -158,6 +158,7 @@ fn port(dir: &Path) -> Result<u16> {
 /// interrupted.
 fn prepare(args: &UpArgs, study: &Study, url: &str) -> Result<()> {
     let dir = &args.dir;
+    let entropy = args.seed.map_or(Entropy::System, Entropy::Seed);
     let mut accounts = BTreeMap::<String, Address>::new();
     for (name, roles) in std::iter::once((FOUNDER.to_owned(), 0))
         .chain(parties(study).into_iter().map(|taking| (taking.name, taking.roles)))
@@ -169,7 +170,7 @@ fn prepare(args: &UpArgs, study: &Study, url: &str) -> Result<()> {
             ..Settings::new(&name, roles)
         };
         if Home::at(&home).account().is_err() {
-            Home::init(&home, &settings, &Protection::Open, Entropy::System)?;
+            Home::init(&home, &settings, &Protection::Open, entropy)?;
         }
         accounts.insert(name, Home::at(&home).account()?);
     }
@@ -191,7 +192,9 @@ fn prepare(args: &UpArgs, study: &Study, url: &str) -> Result<()> {
         join_by(&opened, &bytes, taking.tokens)?;
         for participant in study.participants.iter().filter(|p| p.name == taking.name) {
             let (table, policy) = on_ledger.data(participant)?;
-            Owner::prepare(opened.party.clone(), table, policy)?.keep()?;
+            let root = opened.party.root().clone();
+            let party = Party::of_root(&taking.name, root, entropy, &opened.home.private())?;
+            Owner::prepare(party, table, policy)?.keep()?;
         }
         // Wishes are made once, however often the beginning is interrupted.
         if !opened.store.wishes(false)?.is_empty() {
