@@ -7,6 +7,7 @@ mod chain;
 mod damaged;
 mod doctor;
 mod hub;
+mod keeping;
 mod ledger;
 mod node;
 mod program;
