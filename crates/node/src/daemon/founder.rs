@@ -23,7 +23,7 @@ pub struct Founding {
     pub most_tokens: u64,
 }
 
-/// Requests that are looked at at once: the others wait in the mailbox.
+/// Requests that are looked at at once; the others wait their turn.
 const MOST_JOINING: usize = 500;
 
 pub(super) struct Founder {
