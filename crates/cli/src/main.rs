@@ -7,6 +7,7 @@ mod chain;
 mod damaged;
 mod hub;
 mod ledger;
+mod person;
 mod program;
 mod progress;
 mod replace;
@@ -76,6 +77,8 @@ enum Command {
     /// Run a meeting point for parties that can only go out.
     #[command(subcommand)]
     Hub(hub::Command),
+    #[command(flatten)]
+    Person(person::Command),
     #[command(flatten)]
     Ledger(ledger::Command),
 }
@@ -182,6 +185,7 @@ fn main() -> ExitCode {
         }
         Command::Chain(ChainCommand::Replay { dir, json }) => chain::replay(&dir, json, &mut out),
         Command::Hub(command) => hub::run(&command, &mut out),
+        Command::Person(command) => person::run(command, &mut out),
         Command::Ledger(command) => ledger::run(command, &mut out),
     };
     // What stdout still holds back can fail too, for instance on a full disk.
