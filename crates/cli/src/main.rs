@@ -10,6 +10,7 @@ mod hub;
 mod keeping;
 mod ledger;
 mod node;
+mod person;
 mod program;
 mod progress;
 mod replace;
@@ -88,6 +89,8 @@ enum Command {
     /// Found a network that others join.
     #[command(subcommand)]
     Network(node::NetworkCommand),
+    #[command(flatten)]
+    Person(person::Command),
     #[command(flatten)]
     Ledger(ledger::Command),
 }
@@ -197,6 +200,7 @@ fn main() -> ExitCode {
         Command::Node(command) => node::run(&command, &mut out),
         Command::Up(args) => up::run(&args, &mut out),
         Command::Network(command) => node::network(&command, &mut out),
+        Command::Person(command) => person::run(command, &mut out),
         Command::Ledger(command) => ledger::run(command, &mut out),
     };
     // What stdout still holds back can fail too, for instance on a full disk.
