@@ -12,7 +12,7 @@ mod place;
 mod registers;
 mod revenue;
 mod rounds;
-mod text;
+pub mod text;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
 use crate::damaged::read_chain;
+use crate::person;
 
 /// The commands about the ledger.
 #[derive(Subcommand)]
@@ -37,12 +38,12 @@ pub enum Command {
     /// Look at datasets: whose they are, where they were donated.
     #[command(subcommand)]
     Dataset(registers::DatasetCommand),
-    /// Look at models: terms, donors, where they stand.
+    /// Look at models: terms, donors, where they stand; propose, train and give up your own.
     #[command(subcommand)]
-    Model(market::ModelCommand),
-    /// Look at queries: who paid, whether they were answered.
+    Model(ModelCommand),
+    /// Look at queries: who paid, whether they were answered; ask models through your node.
     #[command(subcommand)]
-    Query(market::QueryCommand),
+    Query(QueryCommand),
     /// Look at training rounds: updates, survivors, hashes.
     #[command(subcommand)]
     Round(rounds::RoundCommand),
@@ -57,6 +58,24 @@ pub enum Command {
     Governance(governance::GovernanceCommand),
 }
 
+/// `histone model`: the ledger's, and one's own node's.
+#[derive(Subcommand)]
+pub enum ModelCommand {
+    #[command(flatten)]
+    Ledger(market::ModelCommand),
+    #[command(flatten)]
+    Node(person::ModelCommand),
+}
+
+/// `histone query`: the ledger's, and one's own node's.
+#[derive(Subcommand)]
+pub enum QueryCommand {
+    #[command(flatten)]
+    Ledger(market::QueryCommand),
+    #[command(flatten)]
+    Node(person::QueryCommand),
+}
+
 /// The folder that a command reads, for the message about a damaged one.
 fn folder(command: &Command) -> PathBuf {
     let place = match command {
@@ -67,14 +86,16 @@ fn folder(command: &Command) -> PathBuf {
         | Command::Enclave(registers::EnclaveCommand::Show { reading, .. })
         | Command::Dataset(registers::DatasetCommand::List { reading, .. })
         | Command::Dataset(registers::DatasetCommand::Show { reading, .. })
-        | Command::Model(market::ModelCommand::List { reading, .. })
-        | Command::Model(market::ModelCommand::Show { reading, .. })
-        | Command::Query(market::QueryCommand::List { reading, .. })
-        | Command::Query(market::QueryCommand::Show { reading, .. })
+        | Command::Model(ModelCommand::Ledger(market::ModelCommand::List { reading, .. }))
+        | Command::Model(ModelCommand::Ledger(market::ModelCommand::Show { reading, .. }))
+        | Command::Query(QueryCommand::Ledger(market::QueryCommand::List { reading, .. }))
+        | Command::Query(QueryCommand::Ledger(market::QueryCommand::Show { reading, .. }))
         | Command::Round(rounds::RoundCommand::List { reading, .. })
         | Command::Round(rounds::RoundCommand::Show { reading, .. }) => Some(&reading.place),
         // They read no ledger.
-        Command::Program(_) => None,
+        Command::Program(_)
+        | Command::Model(ModelCommand::Node(_))
+        | Command::Query(QueryCommand::Node(_)) => None,
         Command::Revenue(c) => revenue::place(c),
         Command::Ledger(c) => deploy::place(c),
         Command::Governance(c) => governance::place(c),
@@ -84,6 +105,12 @@ fn folder(command: &Command) -> PathBuf {
 
 /// Runs one of them.
 pub fn run(command: Command, out: &mut dyn Write) -> Result<bool> {
+    let command = match command {
+        // Their node reads the ledger for them.
+        Command::Model(ModelCommand::Node(command)) => return person::models(command, out),
+        Command::Query(QueryCommand::Node(command)) => return person::queries(command, out),
+        command => command,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -97,8 +124,10 @@ pub fn run(command: Command, out: &mut dyn Write) -> Result<bool> {
                 Command::Program(command) => registers::programs(command, out).await,
                 Command::Enclave(command) => registers::enclaves(command, out).await,
                 Command::Dataset(command) => registers::datasets(command, out).await,
-                Command::Model(command) => market::models(command, out).await,
-                Command::Query(command) => market::queries(command, out).await,
+                Command::Model(ModelCommand::Ledger(command)) => market::models(command, out).await,
+                Command::Query(QueryCommand::Ledger(command)) => market::queries(command, out).await,
+                // Sent to their node above.
+                Command::Model(ModelCommand::Node(_)) | Command::Query(QueryCommand::Node(_)) => Ok(true),
                 Command::Round(command) => rounds::rounds(command, out).await,
                 Command::Revenue(command) => revenue::run(command, out).await,
                 Command::Ledger(command) => deploy::run(command, out).await,

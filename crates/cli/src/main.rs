@@ -9,8 +9,10 @@ mod damaged;
 mod data;
 mod doctor;
 mod hub;
+mod keeping;
 mod ledger;
 mod node;
+mod person;
 mod program;
 mod progress;
 mod replace;
@@ -94,6 +96,8 @@ enum Command {
     /// Found a network that others join.
     #[command(subcommand)]
     Network(node::NetworkCommand),
+    #[command(flatten)]
+    Person(person::Command),
     #[command(flatten)]
     Ledger(ledger::Command),
 }
@@ -209,6 +213,7 @@ fn main() -> ExitCode {
         Command::Data(command) => data::run(&command, &mut out),
         Command::Up(args) => up::run(&args, &mut out),
         Command::Network(command) => node::network(&command, &mut out),
+        Command::Person(command) => person::run(command, &mut out),
         Command::Ledger(command) => ledger::run(command, &mut out),
     };
     // What stdout still holds back can fail too, for instance on a full disk.

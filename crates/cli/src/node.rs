@@ -21,6 +21,7 @@ use histone_node::service::{self, Bell, Service, keep_invitation};
 use histone_protocol::invitation::Invitation;
 
 use crate::chain::serve::{keep_few_heaps, stop_signal};
+use crate::keeping;
 use crate::progress::{STDOUT, tell};
 
 /// Where the passphrase of a node may lie.
@@ -75,6 +76,12 @@ pub enum Command {
     Run(RunArgs),
     /// Look for what keeps the node from working, and say what to do.
     Doctor(crate::doctor::DoctorArgs),
+    /// Copy everything that the node keeps into a new directory, also while it runs.
+    Backup(keeping::BackupArgs),
+    /// Make a home from a backup.
+    Restore(keeping::RestoreArgs),
+    /// Print a systemd unit that runs the node.
+    Unit(keeping::UnitArgs),
 }
 
 /// Who is to be made.
@@ -164,6 +171,9 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
         Command::Join(args) => join(args, out),
         Command::Run(args) => daemon(args),
         Command::Doctor(args) => crate::doctor::run(args, out),
+        Command::Backup(args) => keeping::backup(args, out),
+        Command::Restore(args) => keeping::restore(args, out),
+        Command::Unit(args) => keeping::unit(args, out),
     }
 }
 

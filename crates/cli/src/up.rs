@@ -107,6 +107,7 @@ pub fn run(args: &UpArgs, out: &mut dyn Write) -> Result<bool> {
             "answers": outcome.answers,
             "unanswered": outcome.unanswered,
             "ledger": outcome.ledger,
+            "killed": args.kill - processes.kills.left,
         });
         writeln!(out, "{line}").context(STDOUT)?;
     } else {
@@ -257,6 +258,7 @@ fn watch(args: &UpArgs, study: &Study, processes: &mut Processes, stop: &AtomicB
             finished = true;
             tell("all questions of the study are answered");
         }
+        // Who is to be killed is killed while it works: what is left of the kills ends with the study.
         if stop.load(Ordering::Relaxed) || (finished && args.once) {
             return Ok(outcome);
         }

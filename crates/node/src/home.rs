@@ -8,6 +8,7 @@
 //! | `private/` | the party's files, encrypted under a key of the root ([`Party::of_root`]) |
 //! | `blobs/`, `ledger/` | public copies that can be fetched again |
 //! | `run.lock` | held by the daemon while it runs |
+//! | `api.json`, `api.token`, `api.reader.token` | where the daemon's API listens, and who may ask it ([`crate::api`]) |
 //!
 //! A home is there when its keystore is there, which is written last. Only its owner may enter it. With a passphrase no key can be
 //! read without it; what letters say and what people were asked lies open in the store, for who may read the file.
@@ -351,7 +352,8 @@ impl Home {
             false => Vec::new(),
         };
         let own = [SETTINGS, KEYSTORE, PRIVATE, BLOBS, LEDGER, LOCK, "node.partial", "keystore.partial"];
-        let other = names.into_iter().find(|name| !own.contains(&name.as_str()) && !name.starts_with(STORE));
+        let ours = |name: &str| own.contains(&name) || name.starts_with(STORE) || name.starts_with("api.");
+        let other = names.into_iter().find(|name| !ours(name));
         other.map_or(Ok(()), |name| Err(HomeError::Occupied { dir: self.dir.clone(), name }))
     }
 

@@ -13,6 +13,7 @@ mod identifiers;
 mod kill;
 mod ledger;
 mod methods;
+mod person;
 mod rpc;
 mod sealed;
 mod serve;

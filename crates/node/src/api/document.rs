@@ -10,7 +10,7 @@ use super::{events, metrics, routes};
     info(
         title = "Histone node",
         version = "1",
-        description = "The local API of a node, for programs of its own machine. Each request has a token of the node's home: `api.token` allows everything, `api.reader.token` allows to look, but for letters and the log. Every refusal is `{error, todo}`: what is wrong, and what to do. 401: no token, or a wrong one. 403: a foreign `Host` or `Origin`, or a token that does not allow it.",
+        description = "The local API of a node, for programs of its own machine. Each request has a token of the node's home: `api.token` allows everything, `api.reader.token` allows to look, but for letters, the log, and what people ask models and get to know from them. Every refusal is `{error, todo}`: what is wrong, and what to do. 401: no token, or a wrong one. 403: a foreign `Host` or `Origin`, or a token that does not allow it.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     paths(

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `api.json` | where the API listens |
 //! | `api.token` | the token of the operator, who may do everything |
-//! | `api.reader.token` | a token for who may only look, and sees neither letters nor the log |
+//! | `api.reader.token` | a token for who may only look: no letters, no log, no questions to models and no answers of them |
 //!
 //! Only the home's owner may read them. They are written anew at each start and removed at the end; what a killed node has left is of
 //! no use to anybody, and is not believed while nobody holds the home.

@@ -153,7 +153,7 @@ impl Reading {
             let Some(wish) = wish else { break };
             let progress = (wish.state == store::WishState::Open).then(|| wish.progress.clone());
             if self.wishes.take(number, progress) {
-                events.push(self.event("wish", &Wish::from(wish)));
+                events.push(self.event("wish", &Wish::of(wish, self.access)));
             }
             if events.len() >= MOST {
                 break;

@@ -20,7 +20,7 @@ use super::refusal::Refusal;
 /// What a token allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// To look, but for letters and the log.
+    /// To look, but for letters, the log, and what people ask models and get to know from them.
     Reader,
     /// Everything.
     Operator,

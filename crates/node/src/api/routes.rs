@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
@@ -217,12 +217,13 @@ pub(super) struct Wanted {
 #[utoipa::path(get, tag = "node", path = "/v1/wishes", params(Wanted), responses((status = 200, body = Wishes, description = "Wishes."), (status = 400, body = Refused, description = "It is not what is wanted here.")))]
 pub(super) async fn wishes(
     State(api): Api,
+    Extension(access): Extension<Access>,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Json<Wishes>, Refusal> {
     let Wanted { open, kind, most } = asked(wanted)?;
     let found = api.with_store(move |store| store.wishes(open)).await?;
     let fits = |wish: &store::Wish| kind.as_ref().is_none_or(|kind| wish.kind == *kind);
-    let mut wishes: Vec<Wish> = found.into_iter().filter(fits).map(Wish::from).collect();
+    let mut wishes: Vec<Wish> = found.into_iter().filter(fits).map(|wish| Wish::of(wish, access)).collect();
     let most = most.unwrap_or(USUAL).min(MOST);
     wishes.drain(..wishes.len().saturating_sub(most));
     Ok(Json(Wishes { wishes }))
@@ -235,14 +236,18 @@ pub(super) async fn wishes(
     params(("number" = u64, Path, description = "The wish.")),
     responses((status = 200, body = Wish, description = "The wish."), (status = 404, body = Refused, description = "There is no such wish."))
 )]
-pub(super) async fn wish(State(api): Api, Path(number): Path<String>) -> Result<Json<Wish>, Refusal> {
+pub(super) async fn wish(
+    State(api): Api,
+    Extension(access): Extension<Access>,
+    Path(number): Path<String>,
+) -> Result<Json<Wish>, Refusal> {
     let unknown = format!("there is no wish {}", number.escape_debug());
     let found = match number.parse() {
         Ok(number) => api.with_store(move |store| store.get_wish(number)).await?,
         Err(_) => None,
     };
     let unknown = || Refusal::not_found(unknown, "ask for `/v1/wishes`, which lists them");
-    Ok(Json(found.ok_or_else(unknown)?.into()))
+    Ok(Json(Wish::of(found.ok_or_else(unknown)?, access)))
 }
 
 /// Has the node do something. The same again is another wish.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::guard::Access;
 use crate::service;
 use crate::store::{self, Asked};
 
@@ -188,7 +189,7 @@ pub struct Wish {
     pub number: u64,
     /// Its kind.
     pub kind: String,
-    /// What is to be done.
+    /// What is to be done; null for a token for looking.
     pub what: Value,
     /// When it was asked for.
     pub made_at: u64,
@@ -196,7 +197,7 @@ pub struct Wish {
     pub state: WishState,
     /// How far it is; empty at first.
     pub progress: String,
-    /// The outcome of a wish that is done; null otherwise.
+    /// The outcome of a wish that is done; null otherwise, and for a token for looking.
     pub outcome: Value,
     /// Why it cannot be done.
     pub why: Option<String>,
@@ -355,8 +356,17 @@ impl Question {
     }
 }
 
-impl From<store::Wish> for Wish {
-    fn from(wish: store::Wish) -> Self {
+impl Wish {
+    /// What a token allows to see of it: whoever only looks does not get to know what people ask models, and what these answer.
+    pub(super) fn of(wish: store::Wish, access: Access) -> Self {
+        let wish = Self::whole(wish);
+        match access {
+            Access::Operator => wish,
+            Access::Reader => Self { what: Value::Null, outcome: Value::Null, ..wish },
+        }
+    }
+
+    fn whole(wish: store::Wish) -> Self {
         let (state, outcome, why) = match wish.state {
             store::WishState::Open => (WishState::Open, Value::Null, None),
             store::WishState::Done(outcome) => (WishState::Done, outcome, None),

@@ -23,6 +23,9 @@ pub struct Founding {
     pub most_tokens: u64,
 }
 
+/// Requests that are looked at at once; the others wait their turn.
+const MOST_JOINING: usize = 500;
+
 pub(super) struct Founder {
     network: Founding,
 }
@@ -64,7 +67,7 @@ impl Part for Founder {
 
     async fn duties(&mut self, book: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
         let mut duties = Vec::new();
-        for letter in node.letters()? {
+        for letter in node.letters()?.into_iter().take(MOST_JOINING) {
             let Body::Join { profile, tokens } = letter.body else { continue };
             let (letter, account) = (letter.id, letter.from);
             duties.push(Duty::Admit(Box::new(Joining { letter, account, profile, tokens })));

@@ -3,8 +3,7 @@
 //! A letter is kept before it is sent and sent until its receiver has signed for it; a letter that came is kept before it is
 //! forgotten by the network, and read once.
 
-use histone_contracts::Contract;
-use histone_contracts::Members;
+use histone_contracts::{Contract, Members, roles};
 use histone_network::NetworkError;
 use histone_protocol::agreement::StateStatement;
 use histone_protocol::keys::{SignatureBytes, SigningKey};
@@ -194,6 +193,25 @@ pub enum Body {
     },
 }
 
+impl Body {
+    /// The sum of the roles of those who have a use for it; none where anybody has. A letter that its reader has no use for is not kept.
+    fn readers(&self) -> Option<u8> {
+        Some(match self {
+            Body::Receipt { .. } | Body::Join { .. } | Body::Welcome { .. } => return None,
+            Body::Audit { .. } => roles::AUDITOR,
+            Body::Validate { .. } | Body::Serve { .. } | Body::ModelKey { .. } | Body::Question { .. } => {
+                roles::RUNNER
+            }
+            Body::Validated { .. } | Body::NotValidated { .. } | Body::WantModel { .. } => roles::OWNER,
+            Body::Declined { .. }
+            | Body::Said { .. }
+            | Body::Evaluated { .. }
+            | Body::Serving { .. }
+            | Body::Shared { .. } => roles::TRAINER,
+        })
+    }
+}
+
 /// Who a party says it is, on a ledger.
 pub fn profile(party: &Party, roles: u8, ledger: LedgerId) -> Result<Signed<Profile>, NodeError> {
     let mailbox = Mailbox::of(party);
@@ -351,6 +369,11 @@ impl Node {
         let body = serde_json::from_str::<Body>(&letter.content);
         let body =
             body.map_err(|e| NodeError::Message(format!("what {from} writes is not understood: {e}")))?;
+        if body.readers().is_some_and(|readers| readers & self.roles == 0) {
+            return Err(NodeError::Message(format!(
+                "{from} writes what is for another role than this party has"
+            )));
+        }
         match &body {
             Body::Receipt { letters } => {
                 for id in letters {

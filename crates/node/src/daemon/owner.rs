@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use std::fmt;
 
 use histone_access::Permit;
-use histone_contracts::book::{Book, Donor, Model, ModelState};
+use histone_contracts::book::{Book, Donor, Enclave, Kind, Model, ModelState};
 use histone_contracts::{Contract, Rounds};
 use histone_federation::header::RoundHeader;
 use histone_genome::table::Table;
@@ -330,6 +330,13 @@ impl Part for OwnerPart {
                 return self.sealed(dataset, duty, trainer, node, now).await;
             }
             Duty::Asked { letter, model, query, runner } => {
+                let book = world.ledger.current_book().await?;
+                let is_its = |e: &Enclave| e.kind == Kind::Query && e.operator == runner;
+                if !book.enclaves.get(&query).is_some_and(is_its) {
+                    // Nobody else's enclave is asked for, and none that the ledger does not have.
+                    node.store.read(letter, now)?;
+                    return Ok(Done::Yes);
+                }
                 let key = format!("asked/{model}");
                 let asked = node.store.get(&key)?.unwrap_or_default();
                 let mut asked: Vec<Address> = serde_json::from_slice(&asked).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use histone_contracts::book::{Book, QueryState};
+use histone_contracts::book::{Book, QueryState, Role};
 use histone_enclave::instance::SealedDataset;
 use histone_enclave::query::{Given, QueryEnclave};
 use histone_enclave::validation::ValidationEnclave;
@@ -162,6 +162,11 @@ impl RunnerPart {
 
     async fn validate(&mut self, sent: Sent, node: &Node, now: u64) -> Result<Done, NodeError> {
         let Sent { letter, owner, enclave, dataset, root, replaces, ciphertext, key } = sent;
+        let book = node.world.ledger.current_book().await?;
+        if !book.members.get(&owner).is_some_and(|m| m.member && m.roles.contains(&Role::Owner)) {
+            node.store.read(letter, now)?;
+            return Ok(Done::Yes);
+        }
         let validating = self.validation(node).await?;
         let own = validating.instance().keys().receipt;
         let purpose = format!("validated/{owner:x}/{dataset:x}/{root:x}/{enclave:x}");
@@ -209,7 +214,11 @@ impl RunnerPart {
     ) -> Result<Done, NodeError> {
         let book = node.world.ledger.current_book().await?;
         let Some(m) = book.models.get(&model) else { return Ok(Done::NotYet) };
-        let Some(hash) = m.model_hash.filter(|_| m.trainer == trainer) else { return Ok(Done::NotYet) };
+        if m.trainer != trainer {
+            node.store.read(letter, now)?;
+            return Ok(Done::Yes);
+        }
+        let Some(hash) = m.model_hash else { return Ok(Done::NotYet) };
         let question = Question {
             key: format!("serve/{model}"),
             kind: "serve".into(),

@@ -459,15 +459,33 @@ async fn propose(wish: u64, proposal: &Proposal, node: &Node, now: u64) -> Resul
 async fn hear(heard: Heard, node: &Node, now: u64) -> Result<(), NodeError> {
     let Heard { letter, from, body } = heard;
     let book = node.world.ledger.current_book().await?;
+    let about = match &body {
+        Body::Declined { model, .. }
+        | Body::Said { model, .. }
+        | Body::Evaluated { model, .. }
+        | Body::Serving { model, .. }
+        | Body::Shared { model, .. } => book.models.get(model),
+        _ => None,
+    };
+    let Some(own) = about.filter(|m| m.trainer == node.party.account()) else {
+        // Of a model of somebody else nothing is kept.
+        node.store.read(letter, now)?;
+        return Ok(());
+    };
+    let donor_of = |donor: &histone_contracts::book::Donor| {
+        book.datasets.get(&donor.dataset).is_some_and(|dataset| dataset.owner == from)
+    };
     match body {
         Body::Declined { model, reasons } => {
             node.mark(&format!("declined/{model}/{from:x}"))?;
             node.say(now, "model", &format!("{from} declines model {model}: {}", reasons.join("; ")))?;
         }
         Body::Said { model, round, statement } => {
-            // Only an enclave of the round counts; whoever brings its statement does not matter.
+            // Each owner brings the statement of its own enclave: nobody puts another one in its place.
+            let is_own = own.donors.iter().any(|d| d.donor == statement.donor && donor_of(d));
+            let known = book.rounds.get(&(model, round)).is_some();
             let mut all = statements(model, round, node)?;
-            if !all.iter().any(|s| s.donor == statement.donor) {
+            if is_own && known && !all.iter().any(|s| s.donor == statement.donor) {
                 all.push(statement);
                 all.sort_by_key(|s| s.donor);
                 let bytes = serde_json::to_vec(&all).map_err(|e| NodeError::Message(e.to_string()))?;
@@ -475,11 +493,12 @@ async fn hear(heard: Heard, node: &Node, now: u64) -> Result<(), NodeError> {
             }
         }
         Body::Evaluated { model, evaluation } => {
-            node.store.put(&format!("evaluation/{model}/{from:x}"), evaluation.as_slice())?;
+            if own.donors.iter().any(donor_of) {
+                node.store.put(&format!("evaluation/{model}/{from:x}"), evaluation.as_slice())?;
+            }
         }
         Body::Serving { model, enclave } => {
-            let own = book.models.get(&model).filter(|m| m.trainer == node.party.account());
-            let asked = own.map(|m| proposal(m, node)).transpose()?.flatten().and_then(|p| p.runner);
+            let asked = proposal(own, node)?.and_then(|p| p.runner);
             if asked == Some(from) {
                 node.store.put(&format!("serving/{model}"), enclave.as_slice())?;
             }
