@@ -86,8 +86,6 @@ enum Command {
     /// Run one party as a process of its own (docs/consortium.md).
     #[command(subcommand)]
     Node(node::Command),
-    /// Temporary.
-    Propose(consortium::ProposeArgs),
     /// Add the data of one organization to its node.
     #[command(subcommand)]
     Data(data::Command),
@@ -209,7 +207,6 @@ fn main() -> ExitCode {
         Command::Chain(ChainCommand::Replay { dir, json }) => chain::replay(&dir, json, &mut out),
         Command::Hub(command) => hub::run(&command, &mut out),
         Command::Node(command) => node::run(&command, &mut out),
-        Command::Propose(args) => consortium::propose(&args, &mut out),
         Command::Data(command) => data::run(&command, &mut out),
         Command::Up(args) => up::run(&args, &mut out),
         Command::Network(command) => node::network(&command, &mut out),

@@ -492,10 +492,8 @@ async fn hear(heard: Heard, node: &Node, now: u64) -> Result<(), NodeError> {
                 node.store.put(&said(model, round), &bytes)?;
             }
         }
-        Body::Evaluated { model, evaluation } => {
-            if own.donors.iter().any(donor_of) {
-                node.store.put(&format!("evaluation/{model}/{from:x}"), evaluation.as_slice())?;
-            }
+        Body::Evaluated { model, evaluation } if own.donors.iter().any(donor_of) => {
+            node.store.put(&format!("evaluation/{model}/{from:x}"), evaluation.as_slice())?;
         }
         Body::Serving { model, enclave } => {
             let asked = proposal(own, node)?.and_then(|p| p.runner);
