@@ -156,8 +156,24 @@ pub fn accounts(site: &Site, wanted: &[(&str, Role)], args: &NameArgs) -> Result
     if unknown.is_empty() {
         return Ok(known);
     }
-    let names = unknown.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let found = look_up(site, names)?;
+    let names: Vec<String> = unknown.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let mut found = look_up(site, names.clone())?;
+    // Whoever has just been approved becomes a member in a moment.
+    let (patience, mut pause) = (Instant::now() + PATIENCE, LOOK * 20);
+    while let Some(name) = names.iter().find(|name| found.members.iter().all(|m| m.name != **name))
+        && Instant::now() + pause < patience
+    {
+        if pause == LOOK * 20 {
+            tell(&format!(
+                "no member is called `{}` yet: waiting for up to {} s",
+                name.escape_debug(),
+                PATIENCE.as_secs()
+            ));
+        }
+        thread::sleep(pause);
+        pause *= 2;
+        found = look_up(site, names.clone())?;
+    }
     let mut lines = Vec::new();
     for (name, role) in unknown {
         let account = one(name, role, &found)?;
@@ -259,8 +275,8 @@ fn confirm(lines: &[String], yes: bool) -> Result<()> {
 /// Which model is proposed, by which study.
 #[derive(Args, Clone)]
 pub struct ProposeArgs {
-    /// Home of the trainer's node.
-    #[arg(long, value_name = "DIR", env = "HISTONE_HOME", hide_env_values = true, default_value_os_t = default_home())]
+    /// Home of the trainer's node [default: ~/.histone].
+    #[arg(long, value_name = "DIR", env = "HISTONE_HOME", hide_env_values = true, hide_default_value = true, default_value_os_t = default_home())]
     home: PathBuf,
     /// The study file (docs/study-file.md), whose main model is proposed; no table is read.
     study: PathBuf,
@@ -347,5 +363,59 @@ impl Site {
             return Ok((before.number, false));
         }
         Ok((self.store.wish(kind, &what, SystemClock.now())?, true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use histone_node::daemon::names::Called;
+
+    use super::*;
+
+    #[test]
+    fn one_member_of_the_right_role_is_meant() {
+        let called = |name: &str, n: u8, role: Role| Called {
+            name: name.into(),
+            account: Address::repeat_byte(n),
+            roles: role.bit(),
+        };
+        let found = Found {
+            members: vec![
+                called("university", 1, Role::Trainer),
+                // Of another role: it can stand in no list of trainers.
+                called("university", 2, Role::Owner),
+                called("institute", 3, Role::Trainer),
+                called("institute", 4, Role::Trainer),
+                called("registry", 5, Role::Auditor),
+            ],
+            unread: vec![Address::repeat_byte(6)],
+        };
+        let who = |name| one(name, Role::Trainer, &found);
+        assert_eq!(who("university").unwrap(), Address::repeat_byte(1));
+        let why = |name| who(name).unwrap_err().to_string();
+        assert!(
+            why("institute").starts_with("2 members call themselves `institute` (0x0303"),
+            "{}",
+            why("institute")
+        );
+        assert!(why("registry").starts_with(
+            "the member `registry` (0x0505050505050505050505050505050505050505) is no trainer; "
+        ));
+        assert!(
+            why("clinic").starts_with(
+                "no member of the network is called `clinic` (1 profiles cannot be fetched now); "
+            )
+        );
+    }
+
+    #[test]
+    fn accounts_are_written_with_their_names() {
+        let account = "0xD1F9308C2993b85E9479dE5f574F340a007b7dB1";
+        let read = named_account(&format!("university={account}")).unwrap();
+        assert_eq!(read, ("university".into(), account.parse().unwrap()));
+        for wrong in ["university", "university=0x12", "=", account] {
+            assert!(named_account(wrong).unwrap_err().starts_with("write NAME=ACCOUNT"), "{wrong}");
+        }
     }
 }

@@ -32,8 +32,8 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// Which home, and how its keys are opened.
 #[derive(Args, Clone)]
 pub struct HomeArgs {
-    /// Home of the node: the directory with everything that it keeps.
-    #[arg(long, value_name = "DIR", env = "HISTONE_HOME", default_value_os_t = default_home())]
+    /// Home of the node: the directory with everything that it keeps [default: ~/.histone].
+    #[arg(long, value_name = "DIR", env = "HISTONE_HOME", hide_env_values = true, hide_default_value = true, default_value_os_t = default_home())]
     pub home: PathBuf,
     /// File with the passphrase of the keystore. Without it `HISTONE_PASSPHRASE` is taken.
     #[arg(long, value_name = "FILE")]

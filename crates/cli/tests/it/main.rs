@@ -2,6 +2,8 @@
 //! full or its folder was tampered with.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(unix)]
+mod consortium;
 mod demo;
 mod disclosure;
 #[cfg(unix)]

@@ -22,7 +22,7 @@ use crate::error::NodeError;
 use crate::owner::{Decided, Machine, Owner, Tell};
 use crate::plan;
 use crate::store::{Level, Question, Store};
-use crate::study::StudyDisclosure;
+use crate::study::{StudyDisclosure, Tokens};
 
 #[derive(Default)]
 pub(super) struct OwnerPart {
@@ -407,10 +407,10 @@ impl OwnerPart {
             kind: "donate".into(),
             title: format!("take part in model {model} `{}` of `{}`?", paper.name, paper.trainer_name),
             text: format!(
-                "It predicts {}. Your policy allows it. It pays {} millionths of a token at once and {} of 10000 parts of its income to all donors together. What is seen of the sums and the model: {}",
+                "It predicts {}. Your policy allows it. It pays {} tokens at once and {} % of its income to all donors together. What is seen of the sums and the model: {}",
                 paper.predicts,
-                paper.instant_payment,
-                paper.split.donors,
+                Tokens::from_micro(paper.instant_payment),
+                f64::from(paper.split.donors) / 100.0,
                 StudyDisclosure::of(&paper.disclosure).sentences().join(" ")
             ),
             facts: serde_json::json!({ "model": model, "dataset": dataset, "paper": paper_blob, "trainer": trainer }),

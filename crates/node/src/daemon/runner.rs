@@ -22,6 +22,7 @@ use crate::plan;
 use crate::recompute;
 use crate::runner::Runner;
 use crate::store::Question;
+use crate::study::Tokens;
 
 /// Owners who are asked for the key of a sealed model; the first who answers is enough.
 const ASKED: usize = 3;
@@ -224,8 +225,9 @@ impl RunnerPart {
             kind: "serve".into(),
             title: format!("answer the queries of model {model}?"),
             text: format!(
-                "{trainer} asks this node to answer the queries of model {model}. Each pays {} of 10000 parts of {} millionths of a token.",
-                m.terms.runner_bps, m.terms.query_price
+                "{trainer} asks this node to answer the queries of model {model}. Each pays {} % of {} tokens.",
+                f64::from(m.terms.runner_bps) / 100.0,
+                Tokens::from_micro(m.terms.query_price.0.saturating_to())
             ),
             facts: serde_json::json!({ "model": model, "trainer": trainer }),
             due: None,
