@@ -216,6 +216,7 @@ impl TrainerPart {
     async fn ready(&mut self, model: u64, round: u32, node: &Node, now: u64) -> Result<bool, NodeError> {
         let header = header(model, round, node).await?;
         if posted(&header, &node.world).await?.len() < usize::from(header.committee().quorum()) {
+            node.soon.ask();
             return Ok(false);
         }
         if !header.fields().question.is_sealed() {
@@ -232,6 +233,7 @@ impl TrainerPart {
         if 2 * said <= survivors.len() {
             return Ok(false);
         }
+        node.soon.ask();
         // Once it is on the ledger nobody who speaks later is heard.
         let key = format!("majority/{model}/{round}");
         let since = match node.store.get(&key)?.and_then(|kept| kept.as_slice().try_into().ok()) {
@@ -329,6 +331,7 @@ impl TrainerPart {
                     let shown = world.blobs.get(*document).ok();
                     let read = shown.and_then(|d| histone_enclave::release::Released::from_bytes(&d).ok());
                     if read.is_none_or(|read| world.blobs.get(read.model).is_err()) {
+                        node.soon.ask();
                         return Ok(Done::NotYet);
                     }
                 }
@@ -485,10 +488,8 @@ async fn hear(heard: Heard, node: &Node, now: u64) -> Result<(), NodeError> {
                 node.store.put(&said(model, round), &bytes)?;
             }
         }
-        Body::Evaluated { model, evaluation } => {
-            if own.donors.iter().any(donor_of) {
-                node.store.put(&format!("evaluation/{model}/{from:x}"), evaluation.as_slice())?;
-            }
+        Body::Evaluated { model, evaluation } if own.donors.iter().any(donor_of) => {
+            node.store.put(&format!("evaluation/{model}/{from:x}"), evaluation.as_slice())?;
         }
         Body::Serving { model, enclave } => {
             let asked = proposal(own, node)?.and_then(|p| p.runner);
@@ -496,13 +497,11 @@ async fn hear(heard: Heard, node: &Node, now: u64) -> Result<(), NodeError> {
                 node.store.put(&format!("serving/{model}"), enclave.as_slice())?;
             }
         }
-        Body::Shared { model, sealed } => {
-            if !node.marked(&format!("received/{model}"))? {
-                let sold = crate::trainer::sold(model, &node.world).await?;
-                let blob = super::owner::released_model(model, node).await?;
-                crate::model::receive(&node.party, model, sold, &sealed, &blob)?;
-                node.mark(&format!("received/{model}"))?;
-            }
+        Body::Shared { model, sealed } if !node.marked(&format!("received/{model}"))? => {
+            let sold = crate::trainer::sold(model, &node.world).await?;
+            let blob = super::owner::released_model(model, node).await?;
+            crate::model::receive(&node.party, model, sold, &sealed, &blob)?;
+            node.mark(&format!("received/{model}"))?;
         }
         _ => {}
     }

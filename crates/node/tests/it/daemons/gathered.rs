@@ -147,6 +147,7 @@ impl Gathered {
             network,
             answers: Answers::Automatic,
             bundled: bundled(),
+            soon: Default::default(),
             party,
         }
     }
@@ -194,6 +195,7 @@ impl Gathered {
             network: old.network.clone(),
             answers: old.answers,
             bundled: bundled(),
+            soon: Default::default(),
             party,
         };
         let daemon = Daemon::new(node);
