@@ -4,7 +4,9 @@
 //! when everything that was asked for held, 1 when something did not, 2 for a wrong command line.
 
 mod chain;
+mod consortium;
 mod damaged;
+mod data;
 mod doctor;
 mod hub;
 mod keeping;
@@ -84,6 +86,9 @@ enum Command {
     /// Run one party as a process of its own (docs/consortium.md).
     #[command(subcommand)]
     Node(node::Command),
+    /// Add the data of one organization to its node.
+    #[command(subcommand)]
+    Data(data::Command),
     /// Run all parties of a study as processes on this machine, and keep them alive.
     Up(up::UpArgs),
     /// Found a network that others join.
@@ -108,6 +113,9 @@ enum StudyCommand {
     Check {
         /// The study file.
         study: PathBuf,
+        /// Check what this party can: its own table is read, and no other.
+        #[arg(long = "as", value_name = "NAME")]
+        name: Option<String>,
     },
 }
 
@@ -182,7 +190,8 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Demo { sealed, one_enclave, args } => study::demo(sealed, one_enclave, &args, &mut out),
         Command::Study(StudyCommand::Run { study, run }) => study::run(&study, &run, &mut out),
-        Command::Study(StudyCommand::Check { study }) => study::check(&study, &mut out),
+        Command::Study(StudyCommand::Check { study, name: None }) => study::check(&study, &mut out),
+        Command::Study(StudyCommand::Check { study, name: Some(name) }) => study::check_as(&study, &name, &mut out),
         Command::Verify { dir, rpc, model: Some(number), ledger, auditor_key, json, .. } => {
             verify::model(number, &dir, rpc.as_deref(), auditor_key.as_deref(), &ledger, json, &mut out)
         }
@@ -198,6 +207,7 @@ fn main() -> ExitCode {
         Command::Chain(ChainCommand::Replay { dir, json }) => chain::replay(&dir, json, &mut out),
         Command::Hub(command) => hub::run(&command, &mut out),
         Command::Node(command) => node::run(&command, &mut out),
+        Command::Data(command) => data::run(&command, &mut out),
         Command::Up(args) => up::run(&args, &mut out),
         Command::Network(command) => node::network(&command, &mut out),
         Command::Person(command) => person::run(command, &mut out),

@@ -40,7 +40,7 @@ pub struct HomeArgs {
     pub passphrase_file: Option<PathBuf>,
 }
 
-fn default_home() -> PathBuf {
+pub fn default_home() -> PathBuf {
     let user = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE"));
     user.map_or_else(|| PathBuf::from(".histone"), |user| PathBuf::from(user).join(".histone"))
 }
@@ -379,7 +379,8 @@ fn daemon(args: &RunArgs) -> Result<bool> {
         })
     };
     let working = working.context("cannot start the daemon's thread")?;
-    runtime()?.block_on(async {
+    let waiting = runtime()?;
+    waiting.block_on(async {
         let told = stop_signal()?;
         let finished = tokio::task::spawn_blocking(move || end.recv());
         tokio::select! {
@@ -388,6 +389,8 @@ fn daemon(args: &RunArgs) -> Result<bool> {
         }
         anyhow::Ok(())
     })?;
+    // Dropped, it would wait for the daemon, which nobody has told yet.
+    waiting.shutdown_background();
     stop.store(true, Ordering::Relaxed);
     let mut waited = Duration::ZERO;
     while !working.is_finished() && waited < FAREWELL {

@@ -45,6 +45,13 @@ pub fn check(path: &Path, out: &mut dyn Write) -> Result<bool> {
     Ok(study.too_many_questions().is_none())
 }
 
+/// Only the checks that one party can make, who has one table or none.
+pub fn check_as(path: &Path, name: &str, out: &mut dyn Write) -> Result<bool> {
+    let seen = crate::consortium::load_as(path, name)?;
+    tables::study_as(&seen, out).context(STDOUT)?;
+    Ok(seen.study.too_many_questions().is_none())
+}
+
 /// Reads a study file.
 pub fn load(path: &Path) -> Result<Study> {
     let here = std::env::current_dir().context("cannot tell the current directory")?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, Table};
 use histone_node::run::{HostedSummary, QueryOutcome, RoundSummary, RunResult};
-use histone_node::study::{PUBLIC_EXACT, Study, Tokens, positives};
+use histone_node::study::{PUBLIC_EXACT, Participant, Study, StudyAs, Tokens, positives};
 use histone_protocol::disclosure::{Place, Release, Source, Sums};
 use histone_protocol::plan::{ColumnKind, PlanOutcome};
 
@@ -345,7 +345,25 @@ pub fn result(r: &RunResult, dir: &Path, on_network: bool, out: &mut dyn Write) 
 /// What a study file says.
 pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{} ({}): every check passed", study.title, study.name)?;
-    let rows = study.participants.iter().map(|p| {
+    described(study, &study.participants.iter().collect::<Vec<_>>(), out)
+}
+
+/// What a study file says to one of its parties.
+pub fn study_as(seen: &StudyAs, out: &mut dyn Write) -> io::Result<()> {
+    let StudyAs { study, name, part, .. } = seen;
+    writeln!(
+        out,
+        "{} ({}), as {name} ({part}) has it: every check passed that needs no table of others",
+        study.title, study.name
+    )?;
+    described(study, seen.participant().as_slice(), out)?;
+    writeln!(out, "\nnot checked, since only who has all tables could:")?;
+    seen.unchecked().iter().try_for_each(|what| writeln!(out, "  {what}"))
+}
+
+/// A study, with the tables of these participants.
+fn described(study: &Study, participants: &[&Participant], out: &mut dyn Write) -> io::Result<()> {
+    let rows = participants.iter().map(|p| {
         vec![
             p.name.clone(),
             p.country.clone(),
@@ -357,23 +375,19 @@ pub fn study(study: &Study, out: &mut dyn Write) -> io::Result<()> {
             p.consent.iter().map(|c| c.term.short).collect::<Vec<_>>().join(" "),
         ]
     });
-    writeln!(
-        out,
-        "{}",
-        table(
-            &[
-                "participant",
-                "country",
-                "rows",
-                "positive",
-                "missing cells",
-                "left out: outcome",
-                "left out: incomplete",
-                "consent"
-            ],
-            rows
-        )
-    )?;
+    let header = [
+        "participant",
+        "country",
+        "rows",
+        "positive",
+        "missing cells",
+        "left out: outcome",
+        "left out: incomplete",
+        "consent",
+    ];
+    if !participants.is_empty() {
+        writeln!(out, "{}", table(&header, rows))?;
+    }
     writeln!(
         out,
         "{} features, {}, method `{}`",

@@ -14,19 +14,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use histone_chain::{Clock as _, SystemClock};
-use histone_node::daemon::study::{OnLedger, appraisal, parties};
+use histone_node::daemon::study::parties;
 use histone_node::home::{Answers, Home, Protection, Settings};
 use histone_node::owner::Owner;
 use histone_node::party::{Entropy, Party};
-use histone_node::plan::Times;
 use histone_node::programs::Bundled;
 use histone_node::service::{self, Terms};
 use histone_node::store::{Store, WishState};
 use histone_node::study::Study;
 use histone_protocol::Address;
-use histone_protocol::invitation::Invitation;
 
 use crate::chain::serve::stop_signal;
+use crate::consortium::on_ledger;
 use crate::node::{found_by, join_by};
 use crate::progress::{STDOUT, tell};
 
@@ -186,7 +185,7 @@ fn prepare(args: &UpArgs, study: &Study, url: &str) -> Result<()> {
     let (invitation, bytes) = found_by(Home::open(&dir.join(FOUNDER), None)?, &terms)?;
     histone_network::write_whole(&dir.join("invitation.json"), &bytes)?;
     let bundled = Bundled::load()?;
-    let on_ledger = on_ledger(args, study, &invitation, &accounts)?;
+    let on_ledger = on_ledger(study, &invitation, &accounts, args.deadline)?;
     let proposals = on_ledger.proposals(&bundled.method(&study.training.method)?)?;
     let now = SystemClock.now();
     for taking in parties(study) {
@@ -220,25 +219,6 @@ fn prepare(args: &UpArgs, study: &Study, url: &str) -> Result<()> {
     let ready = serde_json::json!({ "study": study.name, "fingerprint": invitation.fingerprint() });
     histone_network::write_whole(&dir.join(READY), ready.to_string().as_bytes())?;
     Ok(())
-}
-
-fn on_ledger<'a>(
-    args: &UpArgs,
-    study: &'a Study,
-    invitation: &Invitation,
-    accounts: &'a BTreeMap<String, Address>,
-) -> Result<OnLedger<'a>> {
-    let vendor = invitation.appraisal.simulated_vendors.first().copied();
-    let Some(vendor) = vendor else { bail!("the invitation believes no vendor") };
-    let seconds = u64::from(args.deadline);
-    Ok(OnLedger {
-        study,
-        ledger: invitation.ledger,
-        accounts,
-        appraisal: appraisal(study, vendor),
-        times: Times { round_seconds: seconds, opening_seconds: seconds },
-        query_timeout: args.deadline,
-    })
 }
 
 /// What came of the study's questions.

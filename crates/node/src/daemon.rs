@@ -12,6 +12,7 @@ mod auditor;
 mod committee;
 mod founder;
 mod mail;
+pub mod names;
 mod owner;
 mod runner;
 pub mod study;
@@ -42,6 +43,7 @@ use crate::store::{Answer, Level, Question, Store};
 use crate::world::World;
 pub use founder::Founding;
 pub use mail::{Body, Mailbox, profile};
+pub use owner::data_added;
 pub use trainer::Proposal;
 pub use user::Asking;
 

@@ -214,6 +214,11 @@ impl Owner {
         self.dataset
     }
 
+    /// The terms under which the data may be used.
+    pub fn policy(&self) -> &ConsentPolicy {
+        &self.policy
+    }
+
     /// Commitment of the version of the dataset that this owner holds.
     pub fn root(&self) -> B256 {
         self.table.root

@@ -10,6 +10,7 @@
 //! Deliberately not here: who accepts which model (that is decided by each owner's own rules, later and elsewhere), and
 //! any change of the data: missing cells stay missing, zeros that mean missing stay zeros until a program replaces them.
 
+mod alone;
 mod check;
 mod consent;
 mod disclosure;
@@ -34,6 +35,7 @@ use histone_protocol::evidence::Platform;
 use histone_protocol::plan::{ColumnKind, PlanOutcome};
 use histone_protocol::{Address, B256};
 
+pub use alone::StudyAs;
 pub use disclosure::{PUBLIC_EXACT, StudyDisclosure};
 pub use error::{Place, StudyError};
 pub use files::{BREAST_CANCER, Bundled, Disk, Files, data_root};
@@ -324,7 +326,31 @@ impl Study {
         let checker = check::Checker::new(file, text);
         let parsed: file::StudyFile = toml::from_str(text).map_err(|error| checker.syntax(&error))?;
         let outline = check::outline(&checker, &parsed)?;
-        tables::fill(&checker, &parsed, outline, files)
+        tables::fill(&checker, &parsed, outline, files, None)
+    }
+
+    /// Reads the study at `path` as the party called `name` has it: only that participant's table is read, or the end user's, and for
+    /// everybody else none. Whatever is otherwise taken from the tables must then stand in the file.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); [`StudyError::Rule`] also where nobody is called so, and where the file leaves something to the tables.
+    pub fn load_as(path: &Path, data_root: Option<&Path>, name: &str) -> Result<StudyAs, StudyError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| StudyError::Unreadable { file: file.clone(), source })?;
+        Self::parse_as(&file, &text, &Disk::beside(path, data_root), name)
+    }
+
+    /// As [`load_as`](Self::load_as), from the text of a study.
+    ///
+    /// # Errors
+    /// As [`load_as`](Self::load_as).
+    pub fn parse_as(file: &str, text: &str, files: &dyn Files, name: &str) -> Result<StudyAs, StudyError> {
+        let checker = check::Checker::new(file, text);
+        let parsed: file::StudyFile = toml::from_str(text).map_err(|error| checker.syntax(&error))?;
+        let outline = check::outline(&checker, &parsed)?;
+        let study = tables::fill(&checker, &parsed, outline, files, Some(name))?;
+        alone::seat(&checker, &parsed, study, name)
     }
 
     /// Names of all parties of the study with what they are, in the order of the study file.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use histone_node::api::wire::{Decision, Inbox, Question, QuestionState};
 
-use super::client::Node;
+use super::client::{Events, Node};
 use super::{Place, age, document, line, now};
 use crate::ledger::text::utc;
 use crate::progress::STDOUT;
@@ -20,6 +20,9 @@ pub struct InboxArgs {
     /// Also what was answered or taken back.
     #[arg(long, conflicts_with = "number")]
     all: bool,
+    /// First wait until so many questions are open.
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["number", "all"])]
+    wait: Option<usize>,
     #[command(flatten)]
     place: Place,
 }
@@ -62,6 +65,9 @@ fn state(question: &Question) -> &'static str {
 /// Shows the inbox.
 pub fn show(args: &InboxArgs, out: &mut dyn Write) -> Result<bool> {
     let node = Node::find(&args.place.dir()?)?;
+    if let Some(count) = args.wait {
+        wait(&node, count)?;
+    }
     let every = args.all || args.number.is_some();
     let inbox: Inbox = node.get(if every { "/v1/inbox?all=true" } else { "/v1/inbox" })?;
     if let Some(number) = args.number {
@@ -101,6 +107,16 @@ pub fn show(args: &InboxArgs, out: &mut dyn Write) -> Result<bool> {
         )?;
     }
     Ok(true)
+}
+
+/// Waits until so many questions are open.
+fn wait(node: &Node, count: usize) -> Result<()> {
+    // Before it is looked: no question is missed.
+    let mut events = Events::follow(node)?;
+    while node.get::<Inbox>("/v1/inbox")?.questions.len() < count {
+        while events.next()?.name != "inbox" {}
+    }
+    Ok(())
 }
 
 fn in_full(question: &Question, out: &mut dyn Write) -> Result<()> {

@@ -1,18 +1,18 @@
 //! `histone model train`, `abort`, `propose`: what a trainer says to its node.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use histone_node::api::MAX_WISH;
 use histone_node::api::wire::{Inbox, QuestionState};
-use histone_node::daemon::Proposal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::Node;
 use super::wishes::{self, Wishing};
 use super::{Place, inbox};
+use crate::consortium::{self, ProposeArgs};
 
 /// What a trainer says to its node.
 #[derive(Subcommand)]
@@ -34,13 +34,8 @@ pub enum ModelCommand {
         #[command(flatten)]
         wishing: Wishing,
     },
-    /// Have your node propose a model to the owners.
-    Propose {
-        /// The proposal: JSON with `paper`, `plan`, `min_donors`, `max_donors`, `query_timeout`, `runner`.
-        file: PathBuf,
-        #[command(flatten)]
-        wishing: Wishing,
-    },
+    /// Have your node publish the programs of a study and propose its model to the owners.
+    Propose(ProposeArgs),
 }
 
 /// Runs one of them.
@@ -54,10 +49,7 @@ pub fn run(command: ModelCommand, out: &mut dyn Write) -> Result<bool> {
             &format!("to give model {model} up"),
             out,
         ),
-        ModelCommand::Propose { file, wishing } => {
-            let proposal = proposal(&file)?;
-            wishes::make(&wishing, "propose", &proposal, "to propose the model", out)
-        }
+        ModelCommand::Propose(args) => consortium::propose(&args, out),
     }
 }
 
@@ -77,14 +69,6 @@ fn train(model: u64, because: &str, place: &Place, out: &mut dyn Write) -> Resul
         );
     }
     inbox::answer(&node, question.number, true, because, place.json, out)
-}
-
-/// Reads a proposal; a wrong one is told apart by the line, before the node gets it.
-fn proposal(file: &Path) -> Result<Value> {
-    let text = read(file)?;
-    let wrong = || format!("`{}` is no proposal of a model", file.display());
-    serde_json::from_str::<Proposal>(&text).with_context(wrong)?;
-    serde_json::from_str(&text).with_context(wrong)
 }
 
 /// A file of a size that a node takes.

@@ -14,21 +14,18 @@ use std::time::{Duration, Instant};
 
 use histone_chain::{Clock as _, SystemClock};
 use histone_node::api::{self, Api, ApiOptions};
-use histone_node::daemon::{Proposal, Stumble};
+use histone_node::daemon::Stumble;
 use histone_node::duties::waiting::Waiting;
 use histone_node::home::{Home, HomeLock};
 use histone_node::party::Entropy;
 use histone_node::service::{Bell, Status};
-use histone_node::store::{Level, Question, Store, WishState};
-use histone_protocol::consent::WhitePaper;
+use histone_node::store::{Level, Question, Store};
 use histone_protocol::letter::VerifiedHead;
-use histone_protocol::plan::PlanDocument;
-use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Ran, histone, shared};
+use crate::support::{Ran, histone};
 
 /// A home, its store, and what commands see of a node.
 struct Node {
@@ -400,43 +397,6 @@ fn a_trainer_trains_gives_up_and_claims() {
     assert_eq!(node.json(&["claim"]), json!({ "number": 2 }));
     let kinds: Vec<_> = node.store.wishes(true).unwrap().into_iter().map(|w| (w.kind, w.what)).collect();
     assert_eq!(kinds, [("abort".to_string(), json!({ "model": 3 })), ("claim".to_string(), json!({}))]);
-}
-
-#[test]
-fn a_model_is_proposed_from_a_file() {
-    let node = Node::start();
-    let (mut papers, mut plans) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(shared().dir.join("blobs")).unwrap() {
-        let bytes = fs::read(entry.unwrap().path()).unwrap();
-        if let Ok(plan) = PlanDocument::from_bytes(&bytes) {
-            plans.push(plan);
-        } else if let Ok((paper, _)) =
-            Signed::<WhitePaper>::from_bytes(&bytes).and_then(|signed| signed.open())
-        {
-            papers.push(paper);
-        }
-    }
-    let proposal = Proposal {
-        paper: papers.remove(0),
-        plan: plans.remove(0),
-        min_donors: 2,
-        max_donors: 4,
-        query_timeout: 600,
-        runner: None,
-    };
-    let file = node.home.join("model.json");
-    let path = file.display().to_string();
-    fs::write(&file, serde_json::to_vec_pretty(&proposal).unwrap()).unwrap();
-    assert!(node.says(&["model", "propose", &path]).contains("asked to propose the model (wish 1)"));
-    let wish = node.store.get_wish(1).unwrap().unwrap();
-    assert_eq!((wish.kind.as_str(), wish.state), ("propose", WishState::Open));
-    let kept: Proposal = serde_json::from_value(wish.what).unwrap();
-    assert_eq!(serde_json::to_value(&kept).unwrap(), serde_json::to_value(&proposal).unwrap());
-    fs::write(&file, "{\n  \"paper\": 1\n}").unwrap();
-    let wrong = node.ran(&["model", "propose", &path]);
-    let error = wrong.error();
-    assert!(error.contains("model.json` is no proposal of a model: ") && error.contains("line 2"), "{error}");
-    assert_eq!(node.store.wishes(false).unwrap().len(), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! An owner: has data validated, answers white papers, and lets its enclaves take part in what it has agreed to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 use std::fmt;
 
 use histone_access::Permit;
@@ -21,13 +21,23 @@ use crate::duties::{self, OwnerDuty};
 use crate::error::NodeError;
 use crate::owner::{Decided, Machine, Owner, Tell};
 use crate::plan;
-use crate::store::Question;
+use crate::store::{Level, Question, Store};
 use crate::study::StudyDisclosure;
 
 #[derive(Default)]
 pub(super) struct OwnerPart {
     datasets: BTreeMap<B256, Owner>,
-    opened: bool,
+    /// What the store said of added datasets when they were opened.
+    opened: Option<Vec<u8>>,
+}
+
+/// Where the store has which dataset was added last: a daemon that runs looks for it then.
+const ADDED: &str = "data-added";
+
+/// Keeps that a dataset was added into the directory of a party whose daemon may be running.
+pub fn data_added(store: &Store, dataset: B256, now: u64) -> Result<(), NodeError> {
+    store.note(now, Level::Info, "data", &format!("dataset {dataset} is added"))?;
+    Ok(store.put(ADDED, dataset.as_slice())?)
 }
 
 #[derive(Debug, Clone)]
@@ -107,14 +117,18 @@ impl OwnerPart {
         Ok(dataset)
     }
 
-    /// The datasets that were added before this process began.
+    /// The datasets that were added before this process began, or by another one while it runs.
     fn open(&mut self, node: &Node) -> Result<(), NodeError> {
-        if !self.opened {
-            for dataset in Owner::added(&node.party)? {
-                self.datasets.insert(dataset, Owner::reopen(node.party.clone(), dataset)?);
-            }
-            self.opened = true;
+        let last = node.store.get(ADDED)?.unwrap_or_default();
+        if self.opened.as_ref() == Some(&last) {
+            return Ok(());
         }
+        for dataset in Owner::added(&node.party)? {
+            if let Entry::Vacant(new) = self.datasets.entry(dataset) {
+                new.insert(Owner::reopen(node.party.clone(), dataset)?);
+            }
+        }
+        self.opened = Some(last);
         Ok(())
     }
 

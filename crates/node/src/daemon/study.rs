@@ -106,6 +106,12 @@ impl OnLedger<'_> {
 
     /// What the trainer of each model proposes, the main one first.
     pub fn proposals(&self, loaded: &Loaded) -> Result<Vec<(&Model, Proposal)>, NodeError> {
+        let models = std::iter::once(&self.study.model).chain(&self.study.other_models);
+        models.map(|model| Ok((model, self.proposal(model, loaded)?))).collect()
+    }
+
+    /// What the trainer of a model proposes. Needs the accounts of that trainer, of the runner and of the auditors who may open sums.
+    pub fn proposal(&self, model: &Model, loaded: &Loaded) -> Result<Proposal, NodeError> {
         let study = self.study;
         let disclosure = study.training.disclosure.with_accounts(|name| self.account(name))?;
         let measurement = |p: &histone_enclave::engine::LoadedProgram| B256::from(p.program().measurement());
@@ -115,21 +121,15 @@ impl OnLedger<'_> {
             query: measurement(&loaded.query),
         };
         let plan = plan::document(study, &loaded.method, programs, self.times, disclosure.clone())?;
-        let mut proposals = Vec::new();
-        for model in std::iter::once(&study.model).chain(&study.other_models) {
-            let paper = self.paper(model, &disclosure, &programs, plan.hash())?;
-            let proposal = Proposal {
-                paper,
-                min_donors: study.training.min_survivors as u16,
-                // A study has at most 256 participants.
-                max_donors: study.participants.len() as u16,
-                query_timeout: self.query_timeout,
-                runner: Some(self.account(&study.runner)?),
-                plan: plan.clone(),
-            };
-            proposals.push((model, proposal));
-        }
-        Ok(proposals)
+        Ok(Proposal {
+            paper: self.paper(model, &disclosure, &programs, plan.hash())?,
+            min_donors: study.training.min_survivors as u16,
+            // A study has at most 256 participants.
+            max_donors: study.participants.len() as u16,
+            query_timeout: self.query_timeout,
+            runner: Some(self.account(&study.runner)?),
+            plan,
+        })
     }
 
     fn paper(

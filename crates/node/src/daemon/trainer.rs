@@ -139,7 +139,7 @@ impl Part for TrainerPart {
     async fn perform(&mut self, duty: Duty, node: &Node, now: u64) -> Result<Done, NodeError> {
         match duty {
             Duty::Publish(wish, method) => publish(wish, &method, node, now).await?,
-            Duty::Propose(wish, proposal) => propose(wish, &proposal, node, now).await?,
+            Duty::Propose(wish, proposal) => return propose(wish, &proposal, node, now).await,
             Duty::Abort(wish, model) => {
                 let book = node.world.ledger.current_book().await?;
                 let goes_on = |m: &Model| matches!(m.state, ModelState::Recruiting | ModelState::Training);
@@ -425,8 +425,16 @@ async fn publish(wish: u64, method: &str, node: &Node, now: u64) -> Result<(), N
     Ok(())
 }
 
-async fn propose(wish: u64, proposal: &Proposal, node: &Node, now: u64) -> Result<(), NodeError> {
+async fn propose(wish: u64, proposal: &Proposal, node: &Node, now: u64) -> Result<Done, NodeError> {
     let world = &node.world;
+    let book = world.ledger.current_book().await?;
+    let unusable = |p: &&B256| !book.programs.get(*p).is_some_and(|program| program.usable);
+    let waits = proposal.paper.programs.iter().filter(unusable).count();
+    if waits > 0 {
+        let why = format!("{waits} of its programs are not audited and allowed yet");
+        node.store.wish_progress(wish, &why)?;
+        return Ok(Done::NotYet);
+    }
     let offer = Offer {
         plan: world.blobs.put(&proposal.plan.to_bytes())?,
         min_survivors: proposal.plan.min_survivors,
@@ -439,7 +447,6 @@ async fn propose(wish: u64, proposal: &Proposal, node: &Node, now: u64) -> Resul
     let blob = world.blobs.put(&paper)?;
     let kept = serde_json::to_vec(proposal).map_err(|e| NodeError::Message(e.to_string()))?;
     node.store.put(&format!("proposal/{blob:x}"), &kept)?;
-    let book = world.ledger.current_book().await?;
     let own = node.party.account();
     let before = book.models.iter().find(|m| m.trainer == own && m.white_paper_hash == blob).map(|m| m.model);
     let model = match before {
@@ -448,7 +455,7 @@ async fn propose(wish: u64, proposal: &Proposal, node: &Node, now: u64) -> Resul
         None => trainer(node).propose(&proposal.paper, offer, world).await?.1,
     };
     node.store.wish_done(wish, &serde_json::json!({ "model": model, "paper": blob }), now)?;
-    Ok(())
+    Ok(Done::Yes)
 }
 
 /// Keeps what a letter says, if its author may say it.

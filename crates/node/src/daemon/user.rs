@@ -8,6 +8,7 @@ use histone_protocol::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 use super::mail::Body;
+use super::names::{self, LOOK_UP, LookUp};
 use super::{Done, Node, Part};
 use crate::error::NodeError;
 use crate::store::Wish;
@@ -41,6 +42,8 @@ pub(super) enum Duty {
     Query(u64, Asking),
     /// Claim what the market owes to this account.
     Claim(u64),
+    /// Tell which members have some names.
+    LookUp(u64, LookUp),
 }
 
 impl fmt::Display for Duty {
@@ -48,6 +51,7 @@ impl fmt::Display for Duty {
         match self {
             Duty::Query(wish, asking) => write!(f, "query {wish} to model {}", asking.model),
             Duty::Claim(_) => f.write_str("claim what is owed"),
+            Duty::LookUp(wish, _) => write!(f, "look up names for wish {wish}"),
         }
     }
 }
@@ -56,6 +60,7 @@ fn wished(wish: Wish) -> Option<Duty> {
     match wish.kind.as_str() {
         "query" => Some(Duty::Query(wish.number, serde_json::from_value(wish.what).ok()?)),
         "claim" => Some(Duty::Claim(wish.number)),
+        LOOK_UP => Some(Duty::LookUp(wish.number, serde_json::from_value(wish.what).ok()?)),
         _ => None,
     }
 }
@@ -78,6 +83,12 @@ impl Part for UserPart {
                     ledger.send(&node.party.key, Contract::Market, Market::claimCall {}).await?;
                 }
                 node.store.wish_done(wish, &serde_json::json!({ "claimed": owed.to_string() }), now)?;
+                Ok(Done::Yes)
+            }
+            Duty::LookUp(wish, asked) => {
+                let found = names::look_up(&asked.names, node).await?;
+                let found = serde_json::to_value(found).map_err(|e| NodeError::Message(e.to_string()))?;
+                node.store.wish_done(wish, &found, now)?;
                 Ok(Done::Yes)
             }
         }

@@ -12,8 +12,8 @@ const LISTED: usize = 8;
 
 /// The different cells of a column in all tables, each with its number of rows, missing ones aside; none where there are too many
 /// for codes.
-pub fn census(
-    tables: &[RawTable],
+pub fn census<'a>(
+    tables: impl IntoIterator<Item = &'a RawTable>,
     column: &str,
     missing: &MissingRules,
 ) -> Result<Option<BTreeMap<String, usize>>, TableError> {

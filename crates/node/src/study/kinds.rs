@@ -76,11 +76,11 @@ pub(super) fn taken(
     Ok(())
 }
 
-/// Every column with a kind or levels must be one that is read.
+/// Every column with a kind or levels must be one that is read. Where not all tables are there, `raw` is empty.
 pub(super) fn columns(
     checker: &Checker<'_>,
     file: &StudyFile,
-    raw: &[RawTable],
+    raw: &[&RawTable],
     selection: &Selection,
 ) -> Result<(), StudyError> {
     for (name, kind) in &selection.kinds {
@@ -98,7 +98,7 @@ pub(super) fn columns(
             ));
         }
         let outcome = *name == selection.label || Some(name) == selection.outcome.event();
-        if !raw.iter().any(|raw| raw.columns().contains(name)) {
+        if !raw.is_empty() && !raw.iter().any(|raw| raw.columns().contains(name)) {
             return refuse("is a column of no participant; correct the name or remove it from");
         }
         if selection.ignore.contains(name) {

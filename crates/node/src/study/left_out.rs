@@ -35,12 +35,12 @@ struct Seen<'a> {
 pub(super) fn columns(
     checker: &Checker<'_>,
     file: &StudyFile,
-    raw: &[RawTable],
+    raw: &[&RawTable],
     selection: &Selection,
     features: &[String],
 ) -> Result<Vec<LeftOutColumn>, StudyError> {
     let mut seen: BTreeMap<&str, Seen<'_>> = BTreeMap::new();
-    for raw in raw {
+    for &raw in raw {
         for (name, kind) in raw.columns().iter().zip(raw.column_kinds(&selection.missing)) {
             let known = features.contains(name) || selection.ignore.contains(name);
             if known || *name == selection.label || Some(name) == selection.outcome.event() {

@@ -105,11 +105,11 @@ fn rule(checker: &Checker<'_>, table: &TableFile) -> Result<YesNo, StudyError> {
     Ok(YesNo { positive, negative, other })
 }
 
-/// Looks at the outcomes of all tables: every cell means yes or no by a rule, or the study says what becomes of it.
-pub(super) fn check(
+/// Looks at the outcomes of all tables that are here: every cell means yes or no by a rule, or the study says what becomes of it.
+pub(super) fn check<'a>(
     checker: &Checker<'_>,
     file: &StudyFile,
-    raw: &[RawTable],
+    raw: impl Iterator<Item = &'a RawTable>,
     selection: &mut Selection,
 ) -> Result<(), StudyError> {
     const KEYS: Keys = Keys { yes: "positive", no: "negative", value: "\"== {}\"" };

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use histone_genome::table::{
-    CellProblem, ColumnKind as Cells, Features, Kind, Label, Limits, MissingCells, MissingRules, RawTable,
-    Selection, Table, TableError,
+    CellProblem, ColumnKind as Cells, Features, Kind, Label, LeftOut, Limits, MissingCells, MissingRules,
+    RawTable, Selection, Table, TableError,
 };
 use toml::Spanned;
 
@@ -12,18 +12,35 @@ use super::check::{Checker, Outline};
 use super::error::StudyError;
 use super::file::{ParticipantFile, StudyFile};
 use super::{EndUser, Files, MAX_CELLS, MIN_ROWS, Participant, Study, TableRules};
-use super::{disclosure, kinds, left_out, outcome};
+use super::{alone, disclosure, kinds, left_out, outcome};
 
+/// Reads the tables of a study: all of them, or, where a party is named, its own alone.
 pub(super) fn fill(
     checker: &Checker<'_>,
     file: &StudyFile,
     outline: Outline,
     files: &dyn Files,
+    alone: Option<&str>,
 ) -> Result<Study, StudyError> {
-    let mut raw = Vec::with_capacity(file.participant.len());
-    for participant in &file.participant {
-        raw.push(read(checker, file, participant.name.get_ref(), &participant.data, files)?);
+    let here = |name: &str| alone.is_none_or(|alone| alone == name);
+    if alone.is_some() {
+        alone::everything_stated(checker, file, &outline)?;
     }
+    let mut found = Vec::with_capacity(file.participant.len());
+    for participant in &file.participant {
+        let name = participant.name.get_ref();
+        found.push(match here(name) {
+            true => Some(read(checker, file, name, &participant.data, files)?),
+            false => None,
+        });
+    }
+    let raw: Vec<(&ParticipantFile, &RawTable)> =
+        file.participant.iter().zip(&found).filter_map(|(p, raw)| Some((p, raw.as_ref()?))).collect();
+    // What nobody has can be told of all tables alone.
+    let all: Vec<&RawTable> = match alone {
+        None => raw.iter().map(|(_, raw)| *raw).collect(),
+        Some(_) => Vec::new(),
+    };
     let mut selection = Selection {
         label: outline.label,
         outcome: outline.task,
@@ -32,12 +49,16 @@ pub(super) fn fill(
         ignore: outline.ignore.clone(),
         missing: outline.rules.clone(),
     };
-    kinds::columns(checker, file, &raw, &selection)?;
-    outcome::check(checker, file, &raw, &mut selection)?;
-    let features = common_features(checker, file, &raw, &selection)?;
-    check_column_lists(checker, file, &raw, &selection, &features)?;
+    kinds::columns(checker, file, &all, &selection)?;
+    outcome::check(checker, file, raw.iter().map(|(_, raw)| *raw), &mut selection)?;
+    let features = match (&selection.features, raw.is_empty()) {
+        // Whoever has no table has the names of the file.
+        (Features::Named(names), true) => names.clone(),
+        _ => common_features(checker, file, &raw, &selection)?,
+    };
+    check_column_lists(checker, file, &all, &selection, &features)?;
     let left_out = match selection.features {
-        Features::AllNumeric => left_out::columns(checker, file, &raw, &selection, &features)?,
+        Features::AllNumeric => left_out::columns(checker, file, &all, &selection, &features)?,
         Features::Named(_) => Vec::new(),
     };
     let most = outline.training.manifest.features.max as usize;
@@ -57,13 +78,17 @@ pub(super) fn fill(
         kept.missing.zero_is_missing.clear();
     }
 
-    let mut participants = Vec::with_capacity(raw.len());
-    for ((participant, rules), raw) in file.participant.iter().zip(outline.participants).zip(&raw) {
+    let mut participants = Vec::with_capacity(found.len());
+    for ((participant, rules), raw) in file.participant.iter().zip(outline.participants).zip(&found) {
         let name = participant.name.get_ref();
-        let (table, left_out) = raw
-            .select_and_count(&kept)
-            .map_err(|source| data_error(checker, file, name, &participant.data, source))?;
-        check_rows(checker, participant, &kept, &table)?;
+        let refuse = |source| data_error(checker, file, name, &participant.data, source);
+        let (table, left_out) = match raw {
+            Some(raw) => raw.select_and_count(&kept).map_err(refuse)?,
+            None => (alone::no_rows(&kept, &features).map_err(refuse)?, LeftOut::default()),
+        };
+        if raw.is_some() {
+            check_rows(checker, participant, &kept, &table)?;
+        }
         let cells = table.rows().saturating_mul(table.columns().len());
         if cells > MAX_CELLS {
             let message = format!(
@@ -89,15 +114,16 @@ pub(super) fn fill(
             table,
         });
     }
-    if let Some(name) = features.iter().enumerate().find_map(|(index, name)| {
+    let nowhere = |(index, name)| {
         let mut values = participants.iter().flat_map(|participant| participant.table.column(index));
         values.all(f64::is_nan).then_some(name)
-    }) {
+    };
+    if let (None, Some(name)) = (alone, features.iter().enumerate().find_map(nowhere)) {
         let message = format!("the feature `{name}` is missing in every row of every participant; remove it");
         return checker.refuse(&file.table.features.span(), message);
     }
     let (kinds, outcome, proposed) = kinds::ranges(checker, file, &named, &features, &participants)?;
-    if let Some((first, second, same, rows)) = same_rows(&participants) {
+    if let (None, Some((first, second, same, rows))) = (alone, same_rows(&participants)) {
         let message = format!(
             "`{}` has the rows of `{}` ({same} of {rows}): the committee would name it, and it would be left out and paid nothing; give \
              each participant a table of its own",
@@ -108,7 +134,15 @@ pub(super) fn fill(
     let mut training = outline.training;
     training.disclosure.answers =
         disclosure::answers(checker, file, training.disclosure.model, features.len())?;
-    let end_user = end_user(checker, file, &outline.end_user, outline.count, &named, &features, files)?;
+    let end_user = match here(&outline.end_user) {
+        true => end_user(checker, file, &outline.end_user, outline.count, &named, &features, files)?,
+        false => EndUser {
+            name: outline.end_user,
+            file: file.end_user.queries.get_ref().clone(),
+            queries: Vec::new(),
+            truth: None,
+        },
+    };
     Ok(Study {
         name: outline.name,
         title: outline.title,
@@ -226,14 +260,14 @@ fn data_error(
 fn common_features(
     checker: &Checker<'_>,
     file: &StudyFile,
-    raw: &[RawTable],
+    raw: &[(&ParticipantFile, &RawTable)],
     selection: &Selection,
 ) -> Result<Vec<String>, StudyError> {
     // `zero_is_missing` is checked against the result, with a place in the study file.
     let rules = MissingRules { zero_is_missing: vec![], ..selection.missing.clone() };
     let selection = Selection { missing: rules, ..selection.clone() };
     let mut common: Option<(&ParticipantFile, &RawTable, Vec<String>)> = None;
-    for (participant, raw) in file.participant.iter().zip(raw) {
+    for &(participant, raw) in raw {
         let features = raw.features(&selection).map_err(|source| {
             data_error(checker, file, participant.name.get_ref(), &participant.data, source)
         })?;
@@ -275,7 +309,7 @@ fn why_no_feature(raw: &RawTable, name: &str, rules: &MissingRules) -> String {
 fn check_column_lists(
     checker: &Checker<'_>,
     file: &StudyFile,
-    raw: &[RawTable],
+    raw: &[&RawTable],
     selection: &Selection,
     features: &[String],
 ) -> Result<(), StudyError> {

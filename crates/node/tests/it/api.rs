@@ -173,6 +173,7 @@ impl Served {
                 Stumble { why: "no route".into(), times: 3, again: NOW + 5, since: NOW - 100 },
             )],
             undelivered: 1,
+            ledger: None,
             waiting: vec![Waiting {
                 model: 3,
                 what: "updates for round 2".into(),

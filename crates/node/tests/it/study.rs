@@ -8,6 +8,7 @@ use std::path::Path;
 use histone_node::study::{Denied, Files, Missing, Study, TermKind, TrainerId};
 use histone_protocol::evidence::Platform;
 
+mod alone;
 mod consent;
 mod disclosure;
 mod kinds;

@@ -1,0 +1,171 @@
+//! `histone data`: an organization's own table.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use histone_chain::{Clock as _, SystemClock};
+use histone_contracts::book::Role;
+use histone_node::daemon::data_added;
+use histone_node::daemon::study::consent;
+use histone_node::owner::Owner;
+use histone_node::study::{Denied, Participant, TrainerId};
+use histone_protocol::Address;
+use histone_protocol::consent::ConsentPolicy;
+
+use crate::consortium::{NameArgs, Site, accounts, load_as};
+use crate::node::HomeArgs;
+use crate::progress::STDOUT;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Add the table of this organization: encrypts it into the home, and has it validated and registered under its terms.
+    Add(AddArgs),
+}
+
+/// Which table, by which study.
+#[derive(Args)]
+pub struct AddArgs {
+    #[command(flatten)]
+    home: HomeArgs,
+    /// The study file (docs/study-file.md); no other table than the participant's own is read.
+    study: PathBuf,
+    /// The participant whose table it is; the name of the node if it is not said.
+    #[arg(long = "as", value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    names: NameArgs,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a command about data.
+pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
+    match command {
+        Command::Add(args) => add(args, out),
+    }
+}
+
+fn add(args: &AddArgs, out: &mut dyn Write) -> Result<bool> {
+    let opened = args.home.open()?;
+    let settings = &opened.settings;
+    if settings.roles & Role::Owner.bit() == 0 {
+        bail!(
+            "`{}` takes part as no owner of data; make a home with `histone node init --roles owner`",
+            settings.name
+        );
+    }
+    let site = Site::of(&opened);
+    let invitation = site.invitation()?;
+    let study = load_as(&args.study, args.name.as_deref().unwrap_or(&settings.name))?;
+    let Some(participant) = study.participant() else {
+        bail!(
+            "`{}` is the {} of this study and has no table in it; name a participant with --as",
+            study.name,
+            study.part
+        );
+    };
+    let wanted = named(participant);
+    let wanted: Vec<(&str, Role)> = wanted.into_iter().collect();
+    let known = accounts(&site, &wanted, &args.names)?;
+    let of = |name: &str| -> Result<Address, histone_node::error::NodeError> {
+        let missing =
+            || histone_node::error::NodeError::Message(format!("the account of `{name}` is not known"));
+        known.get(name).copied().ok_or_else(missing)
+    };
+    let policy = consent(participant, invitation.ledger, &of)?;
+    let owner = Owner::prepare(opened.party.clone(), participant.table.clone(), policy)?;
+    let dataset = owner.dataset();
+    let again = Owner::added(&opened.party)?.contains(&dataset);
+    if again {
+        let before = Owner::reopen(opened.party.clone(), dataset)?;
+        if before.policy() != owner.policy() {
+            bail!(
+                "this table was added before as {dataset}, under other terms; adding it again does not change them"
+            );
+        }
+    } else {
+        owner.keep()?;
+        data_added(&opened.store, dataset, SystemClock.now())?;
+    }
+    let (rows, columns) = (participant.table.rows(), participant.table.columns().len());
+    if args.json {
+        let line = serde_json::json!({
+            "dataset": dataset,
+            "commitment": owner.root(),
+            "rows": rows,
+            "columns": columns,
+            "left_out": participant.left_out_rows + participant.dropped_rows,
+            "terms": terms(owner.policy()),
+            "again": again,
+        });
+        writeln!(out, "{line}").context(STDOUT)?;
+        return Ok(true);
+    }
+    let left_out = participant.left_out_rows + participant.dropped_rows;
+    let left_out = if left_out == 0 { String::new() } else { format!(" ({left_out} left out)") };
+    let verb = if again { "was added before" } else { "added" };
+    let mut lines = vec![
+        format!(
+            "{verb}: {rows} rows{left_out}, {columns} columns, encrypted in {}",
+            opened.home.dir().display()
+        ),
+        format!("dataset     {dataset}"),
+        format!("commitment  {}", owner.root()),
+        "terms:".into(),
+    ];
+    lines.extend(terms(owner.policy()).into_iter().map(|term| format!("  {term}")));
+    lines.push(site.next_step()?);
+    for line in lines {
+        writeln!(out, "{}", crate::tables::plain(&line)).context(STDOUT)?;
+    }
+    Ok(true)
+}
+
+/// The names in the terms of a participant that stand for accounts, with the role of each.
+fn named(participant: &Participant) -> BTreeSet<(&str, Role)> {
+    let denied = participant.deny.iter().filter_map(|denied| match denied {
+        Denied::Trainer(trainer) => Some(trainer),
+        Denied::Purpose(_) => None,
+    });
+    let trainers = denied.chain(participant.allow_trainers.iter().map(|allowed| &allowed.trainer));
+    let trainers = trainers.filter_map(|trainer| match trainer {
+        TrainerId::Named(name) => Some((name.as_str(), Role::Trainer)),
+        TrainerId::Account(_) => None,
+    });
+    let auditors = participant.allow_auditors.iter().map(|name| (name.as_str(), Role::Auditor));
+    trainers.chain(auditors).collect()
+}
+
+/// A policy in words.
+fn terms(policy: &ConsentPolicy) -> Vec<String> {
+    let mut lines = vec![format!("consent {}, in {}", policy.terms.join(", "), policy.country)];
+    let mut list = |what: &str, of: Vec<String>| {
+        if !of.is_empty() {
+            lines.push(format!("{what} {}", of.join(", ")));
+        }
+    };
+    list("allowed as well:", policy.allow_purposes.clone());
+    let met = |a: &histone_protocol::consent::AllowedAccount| {
+        format!("{} meets {}", a.account, a.meets.join(" and "))
+    };
+    list("trainers:", policy.allow_accounts.iter().map(met).collect());
+    list("refused purposes:", policy.deny_purposes.clone());
+    list("refused trainers:", policy.deny_accounts.iter().map(ToString::to_string).collect());
+    list("auditors who may open every sum:", policy.allow_auditors.iter().map(ToString::to_string).collect());
+    list("closed methods:", policy.allow_closed.iter().map(ToString::to_string).collect());
+    if policy.allow_public_exact {
+        lines.push("everybody may see exact sums".into());
+    }
+    if policy.allow_one_enclave {
+        lines.push("may be brought to one enclave with the data of all".into());
+    }
+    lines.push(match policy.versions {
+        1 => "one version is answered for in sums".into(),
+        versions => format!("{versions} versions are answered for in sums"),
+    });
+    lines
+}
