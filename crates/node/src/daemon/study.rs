@@ -114,7 +114,7 @@ impl OnLedger<'_> {
             training: measurement(loaded.method.program()),
             query: measurement(&loaded.query),
         };
-        let plan = plan::document(study, &loaded.method, programs.clone(), self.times, disclosure.clone())?;
+        let plan = plan::document(study, &loaded.method, programs, self.times, disclosure.clone())?;
         let mut proposals = Vec::new();
         for model in std::iter::once(&study.model).chain(&study.other_models) {
             let paper = self.paper(model, &disclosure, &programs, plan.hash())?;

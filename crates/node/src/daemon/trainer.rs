@@ -481,13 +481,11 @@ async fn hear(heard: Heard, node: &Node, now: u64) -> Result<(), NodeError> {
                 node.store.put(&format!("serving/{model}"), enclave.as_slice())?;
             }
         }
-        Body::Shared { model, sealed } => {
-            if !node.marked(&format!("received/{model}"))? {
-                let sold = crate::trainer::sold(model, &node.world).await?;
-                let blob = super::owner::released_model(model, node).await?;
-                crate::model::receive(&node.party, model, sold, &sealed, &blob)?;
-                node.mark(&format!("received/{model}"))?;
-            }
+        Body::Shared { model, sealed } if !node.marked(&format!("received/{model}"))? => {
+            let sold = crate::trainer::sold(model, &node.world).await?;
+            let blob = super::owner::released_model(model, node).await?;
+            crate::model::receive(&node.party, model, sold, &sealed, &blob)?;
+            node.mark(&format!("received/{model}"))?;
         }
         _ => {}
     }
