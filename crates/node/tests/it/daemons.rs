@@ -1,5 +1,6 @@
 //! Daemons of a whole study in one process, over a network in memory.
 
+mod ends;
 mod faults;
 mod gathered;
 #[allow(dead_code)] // another test binary uses all of it

@@ -13,6 +13,7 @@
 mod gathered;
 mod layer;
 #[path = "../it/daemons/life.rs"]
+#[allow(dead_code)] // the other tests use more of it
 mod life;
 #[path = "../it/daemons/masks.rs"]
 mod masks;

@@ -276,6 +276,17 @@ impl Gathered {
         panic!("it does not come to an end: {}", self.told());
     }
 
+    /// Until nothing is left to do for those who are not away. No time passes.
+    pub async fn run_without(&mut self, away: usize) {
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for place in (0..self.daemons.len()).filter(|place| *place != away) {
+                moved |= self.turn(place).await.unwrap().moved();
+            }
+        }
+    }
+
     /// Moves the clock to a moment that somebody waits for; false when there is none.
     pub fn wait_until(&mut self, next: Option<u64>) -> bool {
         let next = next.filter(|next| *next > self.now && *next < END);
@@ -303,6 +314,7 @@ impl Gathered {
     /// Ends a daemon and opens it again, from its directory and its memory.
     pub fn restart(&mut self, place: usize) -> Result<(), NodeError> {
         self.end(place);
+        self.seats[place].life.begin();
         self.begin(place)
     }
 

@@ -32,9 +32,23 @@ pub struct Life {
     /// The step that is not done any more, by kind; 0 for none.
     last: [AtomicU64; 2],
     over: AtomicBool,
+    /// What the last request to the ledger contains, of which no answer is heard any more.
+    last_words: Mutex<Option<String>>,
 }
 
 impl Life {
+    /// Ends when a request that contains this was sent to the ledger and done, before the answer is heard.
+    pub fn ends_with_request(&self, text: &str) {
+        *self.last_words.lock().unwrap() = Some(text.into());
+    }
+
+    fn hears_answer(&self, request: &[u8]) -> bool {
+        let words = self.last_words.lock().unwrap().clone();
+        let last = words.is_some_and(|words| String::from_utf8_lossy(request).contains(&words));
+        self.over.fetch_or(last, Ordering::Relaxed);
+        !last
+    }
+
     /// Ends at the step of this kind that comes after so many more.
     pub fn ends_after(&self, kind: Step, steps: u64) {
         self.last[kind as usize].store(self.steps(kind) + 1 + steps, Ordering::Relaxed);
@@ -44,6 +58,7 @@ impl Life {
     pub fn begin(&self) {
         self.last.iter().for_each(|last| last.store(0, Ordering::Relaxed));
         self.over.store(false, Ordering::Relaxed);
+        *self.last_words.lock().unwrap() = None;
     }
 
     pub fn steps(&self, kind: Step) -> u64 {
@@ -109,13 +124,16 @@ pub type Seen = Arc<Mutex<BTreeMap<B256, Vec<u8>>>>;
 
 impl Mortal {
     fn call<T>(&self, call: impl FnOnce(&dyn Network) -> Result<T, NetworkError>) -> Result<T, NetworkError> {
-        let ended = || NetworkError::Unreachable { what: "this process".into(), why: "it has ended".into() };
         if !self.life.step(Step::Call) {
             return Err(ended());
         }
         let done = call(&*self.network)?;
         if self.life.step(Step::Call) { Ok(done) } else { Err(ended()) }
     }
+}
+
+fn ended() -> NetworkError {
+    NetworkError::Unreachable { what: "this process".into(), why: "it has ended".into() }
 }
 
 impl Network for Mortal {
@@ -144,7 +162,8 @@ impl Network for Mortal {
     }
 
     fn rpc(&self, request: &[u8]) -> Result<Vec<u8>, NetworkError> {
-        self.call(|network| network.rpc(request))
+        let answer = self.call(|network| network.rpc(request))?;
+        if self.life.hears_answer(request) { Ok(answer) } else { Err(ended()) }
     }
 
     fn wait(&self, head: u64, patience: Duration) -> Result<Woken, NetworkError> {
