@@ -191,7 +191,9 @@ fn main() -> ExitCode {
         Command::Demo { sealed, one_enclave, args } => study::demo(sealed, one_enclave, &args, &mut out),
         Command::Study(StudyCommand::Run { study, run }) => study::run(&study, &run, &mut out),
         Command::Study(StudyCommand::Check { study, name: None }) => study::check(&study, &mut out),
-        Command::Study(StudyCommand::Check { study, name: Some(name) }) => study::check_as(&study, &name, &mut out),
+        Command::Study(StudyCommand::Check { study, name: Some(name) }) => {
+            study::check_as(&study, &name, &mut out)
+        }
         Command::Verify { dir, rpc, model: Some(number), ledger, auditor_key, json, .. } => {
             verify::model(number, &dir, rpc.as_deref(), auditor_key.as_deref(), &ledger, json, &mut out)
         }

@@ -69,6 +69,18 @@ pub struct Node {
     pub answers: Answers,
     /// The programs that it has at hand.
     pub bundled: Bundled,
+    /// Whether something is waited for that comes without a letter or a block.
+    pub soon: Soon,
+}
+
+/// Whether something is waited for that nobody announces, such as a blob: then a daemon looks again by itself.
+#[derive(Debug, Default)]
+pub struct Soon(std::cell::Cell<bool>);
+
+impl Soon {
+    fn ask(&self) {
+        self.0.set(true);
+    }
 }
 
 impl Node {
@@ -169,6 +181,8 @@ pub struct Turn {
     pub letters: usize,
     /// When there is something to do even if nothing happens, Unix seconds.
     pub next: Option<u64>,
+    /// Whether to look again soon, although nobody will say that anything is new.
+    pub soon: bool,
     /// Whether the ledger has the party as a member.
     pub member: bool,
     /// The newest block that the party has verified.
@@ -225,6 +239,7 @@ impl Daemon {
     /// some may lie there.
     pub async fn turn(&mut self, now: u64, letters: bool) -> Result<Turn, NodeError> {
         let mut turn = Turn::default();
+        self.node.soon.0.set(false);
         if letters || self.stumbles.contains_key(FETCH) {
             match self.node.fetch(now).await {
                 Ok(letters) => {
@@ -266,6 +281,7 @@ impl Daemon {
         let again = self.stumbles.values().map(|s| s.again).filter(|again| *again > now);
         again.chain(duties::next_deadline(&book, now)).for_each(|at| turn.wake(at));
         turn.member = book.members.get(&self.node.party.account()).is_some_and(|member| member.member);
+        turn.soon = self.node.soon.0.get();
         turn.head = Some(self.node.head().await?);
         turn.book = book;
         Ok(turn)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use histone_attestation::AppraisalPolicy;
 use histone_attestation::simulated::SimulatedVendor;
@@ -24,7 +24,7 @@ use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256};
 use serde::{Deserialize, Serialize};
 
-use crate::daemon::{Body, Daemon, Founding, Mailbox, Node, Stumble, Turn, profile};
+use crate::daemon::{Body, Daemon, Founding, Mailbox, Node, Soon, Stumble, Turn, profile};
 use crate::duties::waiting::{Waiting, waiting};
 use crate::error::NodeError;
 use crate::home::{Opened, Settings};
@@ -43,6 +43,8 @@ const STATUS: &str = "status";
 const PATIENCE: Duration = Duration::from_secs(55);
 /// How often a sleeping daemon looks whether another process has written into its memory.
 const LOOK: Duration = Duration::from_millis(500);
+/// What nobody announces is looked for after so long, doubled each time.
+const SOON: Duration = Duration::from_millis(100);
 /// A network that cannot be reached is asked again after so long, doubled up to a limit.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -405,6 +407,7 @@ impl Service {
             network: network.clone(),
             answers: settings.answers,
             bundled,
+            soon: Soon::default(),
             party,
         };
         node.meet(&invitation.founder)?;
@@ -427,6 +430,8 @@ impl Service {
         let (mut asking, mut pause) = (false, FIRST_PAUSE);
         let (mut blocks, mut letters) = (true, true);
         let (mut looked, mut retry) = (0, None::<u64>);
+        // How long until it looks again for what nobody announces.
+        let mut soon = SOON;
         while !stop.load(Ordering::Relaxed) {
             let now = self.clock.now();
             if now >= looked + LOOK_ANYWAY || retry.is_some_and(|at| now >= at) {
@@ -449,6 +454,7 @@ impl Service {
             if turn.moved() {
                 // What was done here may be what somebody waits for here.
                 letters = turn.letters > 0;
+                soon = SOON;
                 continue;
             }
             if !asking && self.unreachable.is_none() {
@@ -461,7 +467,11 @@ impl Service {
                 });
             }
             let until = turn.next.into_iter().chain(retry).min();
-            match self.sleep(until, version, &bell.news, stop)? {
+            let pause_of_looking = turn.soon.then_some(soon);
+            if turn.soon {
+                soon = (soon * 2).min(LONGEST_PAUSE);
+            }
+            match self.sleep(until, version, pause_of_looking, &bell.news, stop)? {
                 Some(News::Network(woken)) => {
                     asking = false;
                     match woken {
@@ -499,17 +509,20 @@ impl Service {
         &self,
         until: Option<u64>,
         version: i64,
+        most: Option<Duration>,
         news: &Receiver<News>,
         stop: &AtomicBool,
     ) -> Result<Option<News>, NodeError> {
+        let began = Instant::now();
         loop {
-            match news.recv_timeout(LOOK) {
+            match news.recv_timeout(most.map_or(LOOK, |most| most.min(LOOK))) {
                 Ok(news) => return Ok(Some(news)),
                 Err(RecvTimeoutError::Timeout) => {}
                 // Its own waker holds the other end.
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
             }
-            let due = until.is_some_and(|until| self.clock.now() >= until);
+            let due = until.is_some_and(|until| self.clock.now() >= until)
+                || most.is_some_and(|most| began.elapsed() >= most);
             if due || stop.load(Ordering::Relaxed) || self.daemon.node.store.data_version()? != version {
                 return Ok(None);
             }

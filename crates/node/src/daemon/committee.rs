@@ -83,7 +83,10 @@ impl Part for CommitteePart {
                 match self.member.lock(&header, world).await? {
                     Lock::Posted(_) => {}
                     // Others have to say the same, or the accused to answer.
-                    Lock::Striking(_) => return Ok(Done::NotYet),
+                    Lock::Striking(_) => {
+                        node.soon.ask();
+                        return Ok(Done::NotYet);
+                    }
                 }
             }
             MemberDuty::Publish(model, round) => {

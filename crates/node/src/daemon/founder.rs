@@ -8,6 +8,7 @@ use histone_contracts::{Contract, Members, Programs, TestToken, manager_roles};
 use histone_protocol::letter::Profile;
 use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256, U256};
+use serde::{Deserialize, Serialize};
 
 use super::mail::Body;
 use super::{Done, Node, Part};
@@ -135,19 +136,57 @@ impl Founder {
             let call = Members::addCall { account, roles: read.roles, profile, sealKey: seal_key };
             ledger.send(&node.party.key, Contract::Members, call).await?;
         }
-        // Whoever was given some has them, or had.
-        let minted = format!("minted/{account:x}");
-        let amount = tokens.min(self.network.most_tokens);
-        if amount > 0 && !node.marked(&minted)? {
-            let held = ledger.read(Contract::Token, TestToken::balanceOfCall { account }).await?;
-            if held.is_zero() {
-                let call = TestToken::mintCall { to: account, amount: U256::from(amount) };
-                ledger.send(&node.party.key, Contract::Token, call).await?;
-            }
-            node.mark(&minted)?;
-        }
-        Ok(())
+        give(account, tokens.min(self.network.most_tokens), node).await
     }
+}
+
+/// Where the gift is kept that may or may not be on the ledger.
+const GIVING: &str = "giving";
+
+/// A gift of TEST tokens, as it is kept before it is sent.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gift {
+    to: Address,
+    amount: u64,
+    /// How many tokens there were before. Nobody else makes any, and one gift follows the other: when there are more, it is there.
+    supply: U256,
+}
+
+/// Gives somebody TEST tokens, once: also when the process ended before it was noted, and whoever got them has spent them by now.
+async fn give(to: Address, amount: u64, node: &Node) -> Result<(), NodeError> {
+    let ledger = &node.world.ledger;
+    if let Some(kept) = node.store.get(GIVING)? {
+        let gift = serde_json::from_slice(&kept).map_err(|e| NodeError::Message(e.to_string()))?;
+        send(&gift, node).await?;
+    }
+    if amount == 0 || node.marked(&minted(to))? {
+        return Ok(());
+    }
+    // Whoever holds some was given them before it was noted how, or by somebody else.
+    if !ledger.read(Contract::Token, TestToken::balanceOfCall { account: to }).await?.is_zero() {
+        return node.mark(&minted(to));
+    }
+    let supply = ledger.read(Contract::Token, TestToken::totalSupplyCall {}).await?;
+    let gift = Gift { to, amount, supply };
+    node.store.put(GIVING, &serde_json::to_vec(&gift).map_err(|e| NodeError::Message(e.to_string()))?)?;
+    send(&gift, node).await
+}
+
+/// Sends a gift, unless it is on the ledger.
+async fn send(gift: &Gift, node: &Node) -> Result<(), NodeError> {
+    let ledger = &node.world.ledger;
+    // With a copy of the ledger that does not have it yet it is sent once more: the account's count makes that void.
+    if ledger.read(Contract::Token, TestToken::totalSupplyCall {}).await? == gift.supply {
+        let call = TestToken::mintCall { to: gift.to, amount: U256::from(gift.amount) };
+        ledger.send(&node.party.key, Contract::Token, call).await?;
+    }
+    node.mark(&minted(gift.to))?;
+    Ok(node.store.remove(GIVING)?)
+}
+
+fn minted(account: Address) -> String {
+    format!("minted/{account:x}")
 }
 
 async fn allow(measurement: B256, node: &Node, now: u64) -> Result<Done, NodeError> {

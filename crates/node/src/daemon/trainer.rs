@@ -216,6 +216,7 @@ impl TrainerPart {
     async fn ready(&mut self, model: u64, round: u32, node: &Node, now: u64) -> Result<bool, NodeError> {
         let header = header(model, round, node).await?;
         if posted(&header, &node.world).await?.len() < usize::from(header.committee().quorum()) {
+            node.soon.ask();
             return Ok(false);
         }
         if !header.fields().question.is_sealed() {
@@ -232,6 +233,7 @@ impl TrainerPart {
         if 2 * said <= survivors.len() {
             return Ok(false);
         }
+        node.soon.ask();
         // Once it is on the ledger nobody who speaks later is heard.
         let key = format!("majority/{model}/{round}");
         let since = match node.store.get(&key)?.and_then(|kept| kept.as_slice().try_into().ok()) {
@@ -329,6 +331,7 @@ impl TrainerPart {
                     let shown = world.blobs.get(*document).ok();
                     let read = shown.and_then(|d| histone_enclave::release::Released::from_bytes(&d).ok());
                     if read.is_none_or(|read| world.blobs.get(read.model).is_err()) {
+                        node.soon.ask();
                         return Ok(Done::NotYet);
                     }
                 }

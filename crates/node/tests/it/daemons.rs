@@ -1,6 +1,12 @@
 //! Daemons of a whole study in one process, over a network in memory.
 
+mod ends;
+mod faults;
 mod gathered;
+#[allow(dead_code)] // another test binary uses all of it
+mod life;
+mod outcome;
+mod small;
 
 use gathered::{Gathered, sealed};
 

@@ -1,35 +1,61 @@
-//! The parties of an example, as daemons over a network in memory and a chain in this process.
+//! The parties of a study, as daemons over a network in memory.
+//!
+//! Either they share a chain in this process, public storage and memories without files ([`Gathered::of`]), or each has a home of its
+//! own, as a process on a machine of its own would: a memory in a file, a copy of the ledger that it executes itself, blobs that come by
+//! the network ([`Gathered::apart`]).
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use histone_chain::{Chain, Clock, Genesis, ManualClock, Sequencer};
 use histone_contracts::Book;
-use histone_ledger::{Connection, Ledger, Settings};
-use histone_network::{BlobStore, Faults, MemNet};
+use histone_ledger::{Connection, Follower, Ledger, Settings};
+use histone_network::{BlobStore, Faults, MemNet, Network};
 use histone_node::daemon::study::{OnLedger, Taking, appraisal, appraisal_policy, parties};
-use histone_node::daemon::{Daemon, Founding, Mailbox, Node};
+use histone_node::daemon::{Daemon, Founding, Mailbox, Node, Turn};
+use histone_node::error::NodeError;
 use histone_node::home::Answers;
 use histone_node::party::{Entropy, Party};
 use histone_node::plan::Times;
 use histone_node::programs::Bundled;
-use histone_node::service::vendor;
+use histone_node::service::{follow, vendor};
 use histone_node::store::Store;
 use histone_node::study::{Study, StudyDisclosure};
 use histone_node::world::World;
 use histone_protocol::Address;
 use histone_protocol::disclosure::{Disclosure, Place, Release, Source, Sums};
 
-const START: u64 = 1_767_225_600;
+use super::life::{Life, Mortal, Seen, Turn as OnTurn};
+
+pub const START: u64 = 1_767_225_600;
+/// Nothing that a study does takes longer.
+const END: u64 = START + 86_400;
+
+/// One party, whichever process of it lives.
+pub struct Seat {
+    pub name: String,
+    pub roles: u8,
+    pub home: PathBuf,
+    pub life: Arc<Life>,
+}
 
 pub struct Gathered {
     dir: tempfile::TempDir,
+    /// Memories that are not in files, by seat; none where each has its own home.
+    stores: Vec<Store>,
     pub study: Study,
     pub net: MemNet,
-    clock: Arc<ManualClock>,
-    ledger: Ledger,
+    pub clock: Arc<ManualClock>,
+    /// As the sequencer has it.
+    pub chain: Chain,
+    pub ledger: Ledger,
+    vendor: Address,
+    pub seats: Vec<Seat>,
     pub daemons: Vec<Daemon>,
+    followers: Vec<Option<Arc<Follower>>>,
+    /// What was published.
+    pub seen: Seen,
     pub now: u64,
     /// Whether one daemon after the other ends between its turns, and another one opens its directory and its memory.
     pub again: bool,
@@ -57,16 +83,39 @@ pub fn sealed() -> StudyDisclosure {
     })
 }
 
+/// What a process of a party has in its hands.
+struct Opened {
+    node: Node,
+    follower: Option<Arc<Follower>>,
+}
+
 impl Gathered {
     pub async fn start(name: &str, seed: u64) -> Self {
         Self::of(example(name), seed).await
     }
 
     pub async fn of(study: Study, seed: u64) -> Self {
+        Self::gather(study, seed, false).await
+    }
+
+    /// The same with a home for each.
+    pub async fn apart(study: Study, seed: u64) -> Self {
+        Self::gather(study, seed, true).await
+    }
+
+    async fn gather(study: Study, seed: u64, apart: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let entropy = Entropy::Seed(seed);
         let clock = Arc::new(ManualClock::new(START));
-        let founder = Party::create("operator", &dir.path().join("private"), entropy).unwrap();
+        let taking = parties(&study);
+        let founder = Taking { name: "operator".into(), roles: 0, tokens: 0 };
+        let mut seats = Vec::new();
+        for Taking { name, roles, .. } in std::iter::once(&founder).chain(&taking) {
+            let home = dir.path().join(name);
+            Party::create(name, &home, entropy).unwrap();
+            seats.push(Seat { name: name.clone(), roles: *roles, home, life: Arc::default() });
+        }
+        let founder = Party::open("operator", &seats[0].home, entropy).unwrap();
         let sequencer = Sequencer::from_bytes(&founder.key.to_bytes()).unwrap();
         let genesis = Genesis {
             chain_id: 4_711,
@@ -76,79 +125,125 @@ impl Gathered {
             gas_limit: Genesis::GAS_LIMIT,
         };
         let chain = Chain::create(&dir.path().join("ledger"), genesis, sequencer, clock.clone()).unwrap();
-        let ledger =
-            Ledger::deploy(Connection::embedded(chain), &founder.key, &Settings::default()).await.unwrap();
-        let vendor = vendor(&founder);
+        let (connection, settings) = (Connection::embedded(chain.clone()), Settings::default());
+        let ledger = Ledger::deploy(connection, &founder.key, &settings).await.unwrap();
+        let vendor = vendor(&founder).address();
         let of_network = clock.clone();
         let net = MemNet::with(seed, Faults::default(), Arc::new(move || of_network.now()));
-        let mut gathered =
-            Self { dir, study, net, clock, ledger, daemons: Vec::new(), now: START, again: false };
-
-        let world = gathered.world(vendor.address());
-        let node = gathered.node(founder, 0, world.clone());
-        let profile = node.profile().unwrap();
-        let accounts: BTreeMap<String, Address>;
-        let mut daemons = vec![];
-        let taking = parties(&gathered.study);
-        for Taking { name, roles, tokens } in &taking {
-            let party = Party::create(name, &gathered.dir.path().join("private"), entropy).unwrap();
-            let daemon = Daemon::new(gathered.node(party, *roles, world.clone()));
-            daemon.join(&profile, *tokens, START).await.unwrap();
-            daemons.push(daemon);
+        let answering = chain.clone();
+        net.serve_rpc(Arc::new(move |request| answering.handle(request)));
+        let stores = match apart {
+            true => Vec::new(),
+            false => seats.iter().map(|_| Store::in_memory().unwrap()).collect(),
+        };
+        let mut gathered = Self {
+            dir,
+            stores,
+            study,
+            net,
+            clock,
+            chain,
+            ledger,
+            vendor,
+            seats,
+            daemons: Vec::new(),
+            followers: Vec::new(),
+            seen: Seen::default(),
+            now: START,
+            again: false,
+        };
+        for place in 0..gathered.seats.len() {
+            let Opened { node, follower } = gathered.open(place).unwrap();
+            gathered.daemons.push(gathered.daemon(place, node));
+            gathered.followers.push(follower);
         }
-        accounts = daemons.iter().map(|d| (d.node.party.name.clone(), d.node.party.account())).collect();
-        let study = gathered.study.clone();
+        gathered.ask(&taking).await;
+        gathered
+    }
+
+    /// Everybody is told what it is to do in the study.
+    async fn ask(&mut self, taking: &[Taking]) {
+        let profile = self.daemons[0].node.profile().unwrap();
+        for (daemon, taking) in self.daemons[1..].iter().zip(taking) {
+            daemon.join(&profile, taking.tokens, START).await.unwrap();
+        }
+        let accounts = self.daemons[1..].iter().map(|d| (d.node.party.name.clone(), d.node.party.account()));
+        let accounts: BTreeMap<String, Address> = accounts.collect();
+        let study = self.study.clone();
         let on_ledger = OnLedger {
             study: &study,
-            ledger: gathered.ledger.deployment().id(),
+            ledger: self.ledger.deployment().id(),
             accounts: &accounts,
-            appraisal: appraisal(&study, vendor.address()),
+            appraisal: appraisal(&study, self.vendor),
             times: Times { round_seconds: 3_600, opening_seconds: 3_600 },
             query_timeout: 3_600,
         };
         let loaded = bundled().method(&study.training.method).unwrap();
         for participant in &study.participants {
             let (table, policy) = on_ledger.data(participant).unwrap();
-            let owner = daemons.iter_mut().find(|d| d.node.party.name == participant.name).unwrap();
-            owner.add_data(table, policy).unwrap();
+            self.daemon_of(&participant.name).add_data(table, policy).unwrap();
         }
         let proposals = on_ledger.proposals(&loaded).unwrap();
-        let trainer = daemons.iter().find(|d| d.node.party.name == study.model.trainer).unwrap();
+        let trainer = self.daemon_of(&study.model.trainer);
         let method = serde_json::json!({ "method": study.training.method });
         trainer.wish("publish", &method, START).unwrap();
         trainer.wish("propose", &proposals[0].1, START).unwrap();
-        let user = daemons.iter().find(|d| d.node.party.name == study.end_user.name).unwrap();
+        let user = self.daemon_of(&study.end_user.name);
         for question in on_ledger.questions(1) {
             user.wish("query", &question, START).unwrap();
         }
-        let founding = Founding { vendor, most_tokens: u64::MAX };
-        gathered.daemons.push(Daemon::new(node).founding(founding));
-        gathered.daemons.extend(daemons);
-        gathered
     }
 
-    fn world(&self, vendor: Address) -> World {
-        World {
-            ledger: self.ledger.clone(),
-            blobs: BlobStore::open(self.dir.path().join("blobs")).unwrap(),
-            appraisal: appraisal_policy(&self.study, vendor),
-            methods: bundled().methods(),
-        }
-    }
-
-    fn node(&self, party: Party, roles: u8, world: World) -> Node {
+    /// What a process of a party finds in its home.
+    fn open(&self, place: usize) -> Result<Opened, NodeError> {
+        let seat = &self.seats[place];
+        let party = Party::open(&seat.name, &seat.home, Entropy::Seed(0))?;
         let mailbox = Mailbox::of(&party);
         let network = self.net.link(mailbox.address());
-        Node {
+        let network: Arc<dyn Network> =
+            Arc::new(Mortal { network, life: seat.life.clone(), seen: self.seen.clone() });
+        let (store, ledger, blobs, follower) = match self.stores.get(place) {
+            Some(store) => {
+                (store.clone(), self.ledger.clone(), BlobStore::open(self.dir.path().join("blobs"))?, None)
+            }
+            None => {
+                let clock: Arc<dyn Clock> = self.clock.clone();
+                let genesis = self.chain.genesis().header().hash_slow();
+                let follower = Arc::new(follow(&seat.home.join("ledger"), genesis, &network, &clock)?);
+                follower.catch_up()?;
+                let connection = Connection::following(follower.clone());
+                let ledger = Ledger::at(connection, self.ledger.deployment().clone());
+                let blobs = BlobStore::open(seat.home.join("blobs"))?.linked(network.clone());
+                (Store::open(&seat.home.join("store.sqlite"))?, ledger, blobs, Some(follower))
+            }
+        };
+        let appraisal = appraisal_policy(&self.study, self.vendor);
+        let node = Node {
             mailbox,
-            roles,
-            store: Store::in_memory().unwrap(),
-            world,
+            roles: seat.roles,
+            store,
+            world: World { ledger, blobs, appraisal, methods: bundled().methods() },
             network,
             answers: Answers::Automatic,
             bundled: bundled(),
+            soon: Default::default(),
             party,
+        };
+        Ok(Opened { node, follower })
+    }
+
+    fn daemon(&self, place: usize, node: Node) -> Daemon {
+        let vendor = vendor(&node.party);
+        let daemon = Daemon::new(node);
+        match place {
+            0 => daemon.founding(Founding { vendor, most_tokens: u64::MAX }),
+            _ => daemon,
         }
+    }
+
+    /// The daemon of this name.
+    pub fn daemon_of(&mut self, name: &str) -> &mut Daemon {
+        self.daemons.iter_mut().find(|d| d.node.party.name == name).unwrap()
     }
 
     pub async fn book(&self) -> Book {
@@ -157,53 +252,86 @@ impl Gathered {
 
     /// Until nothing is left to do.
     pub async fn run(&mut self) {
-        for passes in 0..400 {
+        self.run_with(|_, _| {}).await;
+    }
+
+    /// The same, with something that happens after each turn of a party.
+    pub async fn run_with(&mut self, mut happens: impl FnMut(&mut Self, usize)) {
+        for passes in 0..1_000 {
             let (mut moved, mut next) = (false, None::<u64>);
             for place in 0..self.daemons.len() {
-                let turn = self.daemons[place].turn(self.now, true).await.unwrap();
+                let turn = self.turn(place).await.unwrap();
                 moved |= turn.moved();
                 next = turn.next.into_iter().chain(next).min();
+                happens(self, place);
             }
             if self.again {
-                self.restart(passes % self.daemons.len());
+                self.restart(passes % self.daemons.len()).unwrap();
             }
-            if moved {
-                continue;
-            }
-            match next.filter(|next| *next > self.now && *next < START + 86_400) {
-                Some(next) => {
-                    self.now = next;
-                    self.clock.set(next);
-                }
-                None => return,
+            let next = next.into_iter().chain(self.net.next_arrival()).min();
+            if !moved && !self.wait_until(next) {
+                return;
             }
         }
         panic!("it does not come to an end: {}", self.told());
     }
 
-    /// Ends a daemon and opens it again, from its directory and its memory.
-    pub fn restart(&mut self, place: usize) {
-        let old = &self.daemons[place].node;
-        let private = self.dir.path().join("private");
-        let party = Party::open(&old.party.name, &private, Entropy::Seed(0)).unwrap();
-        let node = Node {
-            mailbox: Mailbox::of(&party),
-            roles: old.roles,
-            store: old.store.clone(),
-            world: old.world.clone(),
-            network: old.network.clone(),
-            answers: old.answers,
-            bundled: bundled(),
-            party,
-        };
-        let daemon = Daemon::new(node);
-        self.daemons[place] = match place {
-            0 => {
-                let vendor = vendor(&daemon.node.party);
-                daemon.founding(Founding { vendor, most_tokens: u64::MAX })
+    /// Until nothing is left to do for those who are not away. No time passes.
+    pub async fn run_without(&mut self, away: usize) {
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for place in (0..self.daemons.len()).filter(|place| *place != away) {
+                moved |= self.turn(place).await.unwrap().moved();
             }
-            _ => daemon,
-        };
+        }
+    }
+
+    /// Moves the clock to a moment that somebody waits for; false when there is none.
+    pub fn wait_until(&mut self, next: Option<u64>) -> bool {
+        let next = next.filter(|next| *next > self.now && *next < END);
+        if let Some(next) = next {
+            self.now = next;
+            self.clock.set(next);
+        }
+        next.is_some()
+    }
+
+    /// One turn of a daemon, as its process would have it.
+    pub async fn turn(&mut self, place: usize) -> Result<Turn, NodeError> {
+        let seat = &self.seats[place];
+        let _turn = OnTurn::of(&seat.home, &seat.life);
+        if let Some(follower) = &self.followers[place] {
+            // What the sequencer does not say now it says later.
+            match follower.catch_up() {
+                Err(error) if !error.is_temporary() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        self.daemons[place].turn(self.now, true).await
+    }
+
+    /// Ends a daemon and opens it again, from its directory and its memory.
+    pub fn restart(&mut self, place: usize) -> Result<(), NodeError> {
+        self.end(place);
+        self.seats[place].life.begin();
+        self.begin(place)
+    }
+
+    /// Ends a daemon: its files are closed.
+    pub fn end(&mut self, place: usize) {
+        let seat = &self.seats[place];
+        let _turn = OnTurn::of(&seat.home, &seat.life);
+        drop((self.daemons.remove(place), self.followers.remove(place)));
+    }
+
+    pub fn begin(&mut self, place: usize) -> Result<(), NodeError> {
+        let seat = &self.seats[place];
+        let _turn = OnTurn::of(&seat.home, &seat.life);
+        let Opened { node, follower } = self.open(place)?;
+        self.daemons.insert(place, self.daemon(place, node));
+        self.followers.insert(place, follower);
+        Ok(())
     }
 
     /// Nobody has a duty that fails, a letter that nobody has, a wish or a question that is open.

@@ -1,0 +1,130 @@
+//! A study that takes a second: three owners with tables of 24 rows, a committee of four, four rounds.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use histone_node::study::{Files, Study};
+use tokio::sync::OnceCell;
+
+use super::gathered::{Gathered, sealed};
+use super::life::Step;
+use super::outcome::Outcome;
+
+const STUDY: &str = r#"name = "small"
+title = "A small study"
+task = "binary"
+
+[table]
+label = "y"
+positive = "== 1"
+features = "all numeric"
+missing = "mean"
+
+[table.ranges]
+a = [0, 23]
+b = [0, 23]
+
+[[participant]]
+name = "north"
+data = "1.csv"
+country = "DE"
+consent = ["DUO:0000042"]
+allow_public_exact = true
+
+[[participant]]
+name = "west"
+data = "2.csv"
+country = "FR"
+consent = ["DUO:0000042"]
+allow_public_exact = true
+
+[[participant]]
+name = "south"
+data = "3.csv"
+country = "NL"
+consent = ["DUO:0000042"]
+allow_public_exact = true
+
+[model]
+name = "risk"
+predicts = "the risk"
+purpose = "DUO:0000042"
+trainer = "institute"
+instant_payment = "1"
+query_price = "1"
+split = { donors = 70, trainer = 20, runner = 10 }
+
+[training]
+rounds = 1
+tolerance = 1e-6
+ridge = 1.0
+holdout = 0.2
+min_survivors = 2
+sums = "public-exact"
+settings = { bins = 10 }
+
+[committee]
+members = ["ethics", "patients", "regulator", "university"]
+colluders = 1
+
+[end_user]
+queries = "queries.csv"
+
+[parties]
+runner = "cloud"
+auditor = "auditor"
+"#;
+
+struct Memory(BTreeMap<String, String>);
+
+impl Files for Memory {
+    fn open(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
+        let text = self.0.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(text.as_bytes()))
+    }
+}
+
+/// 24 rows, both classes present; sites have no row in common.
+fn table(site: u32) -> String {
+    let value = |i: u32| (i * (6 + site) + site * 5) % 23;
+    let row = |i: u32| format!("{},{},{}\n", value(2 * i), value(2 * i + 1), u8::from(i.is_multiple_of(3)));
+    format!("a,b,y\n{}", (0..24).map(row).collect::<String>())
+}
+
+/// The study, with sums and model that everybody sees.
+pub fn study() -> Study {
+    let mut files: BTreeMap<_, _> = (1..=3).map(|site| (format!("{site}.csv"), table(site))).collect();
+    files.insert("queries.csv".into(), "a,b\n7,9\n".into());
+    Study::parse("small/study.toml", STUDY, &Memory(files)).unwrap()
+}
+
+/// The same with sums and model that nobody sees.
+pub fn sealed_study() -> Study {
+    let mut study = study();
+    study.training.disclosure = sealed();
+    study
+}
+
+/// A run of a small study that nobody has disturbed.
+pub struct Undisturbed {
+    pub outcome: Outcome,
+    /// Steps of each party, by kind.
+    #[allow(dead_code)] // another test binary draws from it
+    pub steps: Vec<[u64; 2]>,
+}
+
+/// What comes of the study when nobody disturbs it; run once for all tests.
+pub async fn undisturbed(is_sealed: bool) -> &'static Undisturbed {
+    static RUNS: [OnceCell<Undisturbed>; 2] = [OnceCell::const_new(), OnceCell::const_new()];
+    let run = || async {
+        let study = if is_sealed { sealed_study() } else { study() };
+        let mut gathered = Gathered::apart(study, 1).await;
+        gathered.run().await;
+        gathered.nothing_is_left();
+        let outcome = gathered.outcome().await;
+        assert_eq!((outcome.state, outcome.refused.len()), ("serving", 0), "{outcome:?}");
+        let steps = gathered.seats.iter().map(|seat| Step::ALL.map(|kind| seat.life.steps(kind))).collect();
+        Undisturbed { outcome, steps }
+    };
+    RUNS[usize::from(is_sealed)].get_or_init(run).await
+}
