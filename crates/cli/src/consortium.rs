@@ -256,7 +256,7 @@ fn confirm(lines: &[String], yes: bool) -> Result<()> {
     }
     if !io::stdin().is_terminal() {
         bail!(
-            "anybody can take any name: compare the accounts with those that their owners tell you, by telephone for instance, and repeat the command with --yes"
+            "anybody can take any name: compare the accounts with those that their owners tell you, by telephone for instance, and repeat the command with --account NAME=ACCOUNT for each, or with --yes"
         );
     }
     tell(
