@@ -133,6 +133,8 @@ impl Node {
 /// Letters that cannot be fetched or posted now, among the duties that fail.
 const FETCH: &str = "fetch letters";
 const POST: &str = "post letters";
+/// Where it is kept who has founded the network.
+pub(crate) const FOUNDER: &str = "founder";
 /// Where the certificate of the device is kept.
 const CERTIFICATE: &str = "device-certificate";
 
@@ -318,11 +320,28 @@ impl Daemon {
     /// Takes the certificate that the founder has sent.
     fn greeted(&self, now: u64) -> Result<(), NodeError> {
         for letter in self.node.letters()? {
-            let Body::Welcome { certificate } = letter.body else { continue };
-            if let Some(certificate) = certificate {
-                self.node.store.put(CERTIFICATE, certificate.as_bytes())?;
+            if !matches!(letter.body, Body::Welcome { .. } | Body::NotAdmitted { .. }) {
+                continue;
             }
-            self.node.say(now, "network", "admitted")?;
+            let founder = self.node.store.get(FOUNDER)?;
+            if founder.is_some_and(|founder| founder != letter.from.as_slice()) {
+                // Nobody else admits, or does not.
+                self.node.store.read(letter.id, now)?;
+                continue;
+            }
+            match letter.body {
+                Body::Welcome { certificate } => {
+                    if let Some(certificate) = certificate {
+                        self.node.store.put(CERTIFICATE, certificate.as_bytes())?;
+                    }
+                    self.node.say(now, "network", "admitted")?;
+                }
+                Body::NotAdmitted { because } => {
+                    let text = format!("the founder has not admitted this party: {because}");
+                    self.node.store.note(now, Level::Warning, "network", &text)?;
+                }
+                _ => continue,
+            }
             self.node.store.read(letter.id, now)?;
         }
         Ok(())

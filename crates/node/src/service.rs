@@ -24,7 +24,7 @@ use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256};
 use serde::{Deserialize, Serialize};
 
-use crate::daemon::{Body, Daemon, Founding, Mailbox, Node, Soon, Stumble, Turn, profile};
+use crate::daemon::{Body, Daemon, FOUNDER, Founding, Mailbox, Node, Soon, Stumble, Turn, profile};
 use crate::duties::waiting::{Waiting, waiting};
 use crate::error::NodeError;
 use crate::home::{Opened, Settings};
@@ -224,6 +224,11 @@ impl Terms {
     /// `invitation_days` and `evidence_hours`.
     pub fn read(text: &str, hub: &str) -> Result<Self, toml::de::Error> {
         let file: NetworkFile = toml::from_str(text)?;
+        if !(1..=365).contains(&file.invitation_days) {
+            let why =
+                format!("`invitation_days` is {}; an invitation is for 1 to 365 days", file.invitation_days);
+            return Err(serde::de::Error::custom(why));
+        }
         Ok(Self {
             name: file.name,
             hub: hub.into(),
@@ -411,6 +416,8 @@ impl Service {
             party,
         };
         node.meet(&invitation.founder)?;
+        let (_, founder) = invitation.founder.open()?;
+        node.store.put(FOUNDER, founder.as_slice())?;
         let daemon = Daemon::new(node);
         let daemon = match founding {
             Some(FoundingTerms { most_tokens }) => daemon.founding(Founding { vendor, most_tokens }),

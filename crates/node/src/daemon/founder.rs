@@ -14,6 +14,7 @@ use super::mail::Body;
 use super::{Done, Node, Part};
 use crate::error::NodeError;
 use crate::store::Question;
+use crate::study::Tokens;
 
 /// What a founder has beside its account.
 #[derive(Debug)]
@@ -94,12 +95,16 @@ impl Founder {
         let read = node.meet(profile)?;
         let roles: Vec<&str> = Role::of(read.roles).into_iter().map(Role::word).collect();
         let roles = if roles.is_empty() { "end user".to_owned() } else { roles.join(", ") };
+        let gift = match (*tokens).min(self.network.most_tokens) {
+            0 => String::new(),
+            tokens => format!(" with {} TEST tokens", Tokens::from_micro(tokens)),
+        };
         let question = Question {
             key: format!("admit/{account:x}"),
             kind: "admit".into(),
-            title: format!("admit `{}` as {roles}?", read.name),
+            title: format!("admit `{}` as {roles}{gift}?", read.name),
             text: format!(
-                "{account} calls itself `{}` and asks to take part as {roles}. Anybody can take any name: compare the account by telephone before you answer.",
+                "{account} calls itself `{}` and asks to take part as {roles}{gift}. Anybody can take any name: compare the account by telephone before you answer.",
                 read.name
             ),
             facts: serde_json::json!({ "name": read.name, "account": account, "roles": read.roles, "tokens": tokens }),
@@ -115,9 +120,17 @@ impl Founder {
             let certificate = certificate.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
             node.write(*account, &format!("welcome/{account:x}"), &Body::Welcome { certificate }, now)
                 .await?;
+        } else {
+            node.say(
+                now,
+                "network",
+                &format!("`{}` ({account}) is not admitted: {}", read.name, answer.because),
+            )?;
+            let body = Body::NotAdmitted { because: answer.because };
+            node.write(*account, &format!("not-admitted/{account:x}"), &body, now).await?;
         }
         node.store.read(*letter, now)?;
-        Ok(Done::Yes)
+        Ok(if answer.yes { Done::Yes } else { Done::Here })
     }
 
     async fn enter(

@@ -66,6 +66,11 @@ pub enum Body {
         /// The certificate of its SIMULATED device, as JSON; nothing for whoever runs no enclave.
         certificate: Option<String>,
     },
+    /// The founder has declined to admit the receiver.
+    NotAdmitted {
+        /// Why.
+        because: String,
+    },
     /// A program is registered; will an auditor look at it?
     Audit {
         /// Its name.
@@ -197,7 +202,9 @@ impl Body {
     /// The sum of the roles of those who have a use for it; none where anybody has. A letter that its reader has no use for is not kept.
     fn readers(&self) -> Option<u8> {
         Some(match self {
-            Body::Receipt { .. } | Body::Join { .. } | Body::Welcome { .. } => return None,
+            Body::Receipt { .. } | Body::Join { .. } | Body::Welcome { .. } | Body::NotAdmitted { .. } => {
+                return None;
+            }
             Body::Audit { .. } => roles::AUDITOR,
             Body::Validate { .. } | Body::Serve { .. } | Body::ModelKey { .. } | Body::Question { .. } => {
                 roles::RUNNER
