@@ -48,6 +48,7 @@ fn mark(duty: MemberDuty) -> Option<String> {
 
 impl Part for CommitteePart {
     type Duty = MemberDuty;
+    const LOOK: &'static str = "see what the committee member owes";
 
     async fn duties(&mut self, book: &Book, node: &Node, now: u64) -> Result<Vec<MemberDuty>, NodeError> {
         let mut owed = Vec::new();

@@ -112,6 +112,7 @@ fn wished(wish: Wish) -> Option<Duty> {
 
 impl Part for TrainerPart {
     type Duty = Duty;
+    const LOOK: &'static str = "see what the trainer owes";
 
     async fn duties(&mut self, book: &Book, node: &Node, now: u64) -> Result<Vec<Duty>, NodeError> {
         let own = node.party.account();

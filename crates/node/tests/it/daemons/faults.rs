@@ -1,9 +1,30 @@
 //! Networks that lose, repeat, reorder and delay, that cannot be reached, and that forget: a study ends as over a good one.
 
+use std::sync::atomic::Ordering;
+
 use histone_contracts::book::RoundState;
 
 use super::gathered::Gathered;
 use super::small;
+
+/// The hub neither takes nor gives blobs in two of three passes, and everything else works: nobody stops, nobody is judged by what
+/// could not be fetched.
+#[tokio::test]
+async fn a_hub_without_blobs_for_a_while() {
+    let expected = &small::undisturbed(true).await.outcome;
+    let mut gathered = Gathered::apart(small::sealed_study(), 1).await;
+    let mut passes = 0;
+    gathered
+        .run_with(async |gathered, place| {
+            passes += usize::from(place == 0);
+            for seat in &gathered.seats {
+                seat.life.no_blobs.store(!passes.is_multiple_of(3) && passes < 300, Ordering::Relaxed);
+            }
+        })
+        .await;
+    gathered.nothing_is_left();
+    gathered.outcome().await.is(expected, true, "without blobs");
+}
 
 /// The hub comes back without letters, again and again: what was not signed for is sent again.
 #[tokio::test]
@@ -13,7 +34,7 @@ async fn a_hub_that_forgets_all_letters() {
     let mut turns = 0;
     let mut forgotten = 0;
     gathered
-        .run_with(|gathered, _| {
+        .run_with(async |gathered, _| {
             turns += 1;
             if turns % 17 == 0 && turns < 17 * 40 {
                 forgotten += gathered.net.waiting();
