@@ -144,8 +144,16 @@ impl OwnerPart {
         let mut duties = Vec::new();
         let disclosure = plan::of_model(id, &node.world).await?.disclosure;
         if disclosure.is_sealed() {
+            let ended = donor.excluded || donor.use_ended;
             for duty in owner.duties(book, &node.world).await? {
-                duties.push(Duty::Sealed { dataset, duty, trainer });
+                // Sums without its numbers are not sealed any more to the enclave of somebody who has left.
+                let reads = match duty {
+                    OwnerDuty::OpenSum { model, round } => duties::owner::in_sum(book, model, round, donor.donor),
+                    OwnerDuty::Release { .. } | OwnerDuty::HandModel { .. } => false,
+                };
+                if !ended || reads {
+                    duties.push(Duty::Sealed { dataset, duty, trainer });
+                }
             }
         } else {
             let observed = owner.observed()?;
