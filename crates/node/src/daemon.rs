@@ -10,6 +10,7 @@
 
 mod auditor;
 mod committee;
+mod evidence;
 mod founder;
 mod mail;
 mod owner;

@@ -9,7 +9,7 @@ use histone_protocol::U256;
 use histone_protocol::agreement::Agreement;
 
 use super::owner::header;
-use super::{Done, Node, Part};
+use super::{Done, Node, Part, evidence};
 use crate::committee::{CommitteeMember, Lock, enclaves, sealed_round, shown, shown_blob, survivors};
 use crate::duties::committee::{MemberDuty, of_member};
 use crate::error::NodeError;
@@ -66,6 +66,9 @@ impl Part for CommitteePart {
 
     async fn perform(&mut self, duty: MemberDuty, node: &Node, _: u64) -> Result<Done, NodeError> {
         let world = &node.world;
+        if let MemberDuty::Review(model) | MemberDuty::Lock(model, _) = duty {
+            evidence::fetch(model, &world.ledger.current_book().await?, node).await?;
+        }
         match duty {
             MemberDuty::ProveKey => self.member.prove_key(world).await?,
             MemberDuty::Review(model) => {
