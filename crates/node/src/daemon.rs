@@ -10,12 +10,14 @@
 
 mod auditor;
 mod committee;
+mod evidence;
 mod founder;
 mod mail;
 pub mod names;
 mod owner;
 mod runner;
 pub mod study;
+mod stumbles;
 pub mod together;
 mod trainer;
 mod user;
@@ -44,6 +46,7 @@ use crate::world::World;
 pub use founder::Founding;
 pub use mail::{Body, Mailbox, profile};
 pub use owner::data_added;
+use stumbles::Stumbles;
 pub use trainer::Proposal;
 pub use user::Asking;
 
@@ -153,6 +156,9 @@ trait Part {
     /// Something that it owes; its name is shown to people and tells duties apart.
     type Duty: Clone + Display;
 
+    /// What fails when it cannot be seen what it owes, for people.
+    const LOOK: &'static str;
+
     /// What it owes now, in the order in which it is to be done.
     async fn duties(&mut self, book: &Book, node: &Node, now: u64) -> Result<Vec<Self::Duty>, NodeError>;
 
@@ -211,7 +217,7 @@ pub struct Daemon {
     trainer: Option<trainer::TrainerPart>,
     committee: Option<committee::CommitteePart>,
     user: user::UserPart,
-    stumbles: BTreeMap<String, Stumble>,
+    stumbles: Stumbles,
 }
 
 impl Daemon {
@@ -226,7 +232,7 @@ impl Daemon {
             trainer: has(roles::TRAINER).then(trainer::TrainerPart::default),
             committee: has(roles::COMMITTEE).then(|| committee::CommitteePart::new(&node)),
             user: user::UserPart::new(&node),
-            stumbles: BTreeMap::new(),
+            stumbles: Stumbles::default(),
             node,
         }
     }
@@ -242,11 +248,11 @@ impl Daemon {
     pub async fn turn(&mut self, now: u64, letters: bool) -> Result<Turn, NodeError> {
         let mut turn = Turn::default();
         self.node.soon.0.set(false);
-        if letters || self.stumbles.contains_key(FETCH) {
+        if letters || self.stumbles.by_name().contains_key(FETCH) {
             match self.node.fetch(now).await {
                 Ok(letters) => {
                     turn.letters = letters;
-                    self.stumbles.remove(FETCH);
+                    self.stumbles.done(FETCH);
                 }
                 // Without letters there is much to do.
                 Err(error @ NodeError::Message(_)) => self.stumble(FETCH, &error, now, &mut turn),
@@ -272,7 +278,7 @@ impl Daemon {
         work(&mut self.user, &self.node, &mut self.stumbles, now, &mut turn).await?;
         match self.node.post(now) {
             Ok(_) => {
-                self.stumbles.remove(POST);
+                self.stumbles.done(POST);
             }
             Err(error) => self.stumble(POST, &error, now, &mut turn),
         }
@@ -280,7 +286,7 @@ impl Daemon {
             turn.wake(due);
         }
         let book = self.node.world.ledger.current_book().await?;
-        let again = self.stumbles.values().map(|s| s.again).filter(|again| *again > now);
+        let again = self.stumbles.by_name().values().map(|s| s.again).filter(|again| *again > now);
         again.chain(duties::next_deadline(&book, now)).for_each(|at| turn.wake(at));
         turn.member = book.members.get(&self.node.party.account()).is_some_and(|member| member.member);
         turn.soon = self.node.soon.0.get();
@@ -314,7 +320,7 @@ impl Daemon {
 
     /// What does not work at the moment, by duty.
     pub fn stumbles(&self) -> &BTreeMap<String, Stumble> {
-        &self.stumbles
+        self.stumbles.by_name()
     }
 
     /// Takes the certificate that the founder has sent.
@@ -348,7 +354,7 @@ impl Daemon {
     }
 
     fn stumble(&mut self, name: &str, error: &NodeError, now: u64, turn: &mut Turn) {
-        stumble(&mut self.stumbles, name, error, now, turn);
+        turn.wake(self.stumbles.failed("", name, error, now));
     }
 }
 
@@ -358,42 +364,35 @@ impl Turn {
     }
 }
 
-fn stumble(
-    stumbles: &mut BTreeMap<String, Stumble>,
-    name: &str,
-    error: &NodeError,
-    now: u64,
-    turn: &mut Turn,
-) {
-    let why = histone_protocol::with_causes(error);
-    let entry = stumbles.entry(name.into()).or_insert(Stumble {
-        why: String::new(),
-        times: 0,
-        again: now,
-        since: now,
-    });
-    let pause = FIRST_PAUSE.saturating_mul(1 << entry.times.min(16)).min(LONGEST_PAUSE);
-    *entry = Stumble { why, times: entry.times.saturating_add(1), again: now + pause, since: entry.since };
-    turn.wake(entry.again);
-}
-
 /// Does what a role owes, until nothing is left that can be done now.
 async fn work<P: Part>(
     part: &mut P,
     node: &Node,
-    stumbles: &mut BTreeMap<String, Stumble>,
+    stumbles: &mut Stumbles,
     now: u64,
     turn: &mut Turn,
 ) -> Result<(), NodeError> {
+    if stumbles.waits(P::LOOK, now) {
+        return Ok(());
+    }
     // Once a turn each: what a duty needs from others comes with the next turn.
     let mut tried = BTreeSet::new();
     loop {
         let book = node.world.ledger.current_book().await?;
+        let owed = match part.duties(&book, node, now).await {
+            Ok(owed) => owed,
+            Err(error @ (NodeError::Own(_) | NodeError::TwoHistories { .. })) => return Err(error),
+            // Who has what is looked for may be away.
+            Err(error) => {
+                turn.wake(stumbles.failed(P::LOOK, P::LOOK, &error, now));
+                return Ok(());
+            }
+        };
+        stumbles.keep_owed(P::LOOK, &owed.iter().map(ToString::to_string).collect());
         let mut next = None;
-        for duty in part.duties(&book, node, now).await? {
+        for duty in owed {
             let name = duty.to_string();
-            let waits = stumbles.get(&name).is_some_and(|s| s.again > now);
-            if !waits && !tried.contains(&name) {
+            if !stumbles.waits(&name, now) && !tried.contains(&name) {
                 next = Some((name, duty));
                 break;
             }
@@ -402,7 +401,7 @@ async fn work<P: Part>(
         tried.insert(name.clone());
         match part.perform(duty, node, now).await {
             Ok(done @ (Done::Yes | Done::Here)) => {
-                if let Some(stumble) = stumbles.remove(&name) {
+                if let Some(stumble) = stumbles.done(&name) {
                     node.say(now, &name, &format!("works again, after {} attempts", stumble.times + 1))?;
                 }
                 if matches!(done, Done::Yes) {
@@ -411,7 +410,7 @@ async fn work<P: Part>(
             }
             Ok(Done::NotYet) => {}
             Err(error @ (NodeError::Own(_) | NodeError::TwoHistories { .. })) => return Err(error),
-            Err(error) => stumble(stumbles, &name, &error, now, turn),
+            Err(error) => turn.wake(stumbles.failed(P::LOOK, &name, &error, now)),
         }
     }
 }

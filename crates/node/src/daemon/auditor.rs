@@ -28,6 +28,7 @@ impl fmt::Display for Duty {
 
 impl Part for Auditor {
     type Duty = Duty;
+    const LOOK: &'static str = "see what is to be audited";
 
     async fn duties(&mut self, _: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
         let submitted = |letter: super::mail::Read| {

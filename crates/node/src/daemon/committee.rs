@@ -9,7 +9,7 @@ use histone_protocol::U256;
 use histone_protocol::agreement::Agreement;
 
 use super::owner::header;
-use super::{Done, Node, Part};
+use super::{Done, Node, Part, evidence};
 use crate::committee::{CommitteeMember, Lock, enclaves, sealed_round, shown, shown_blob, survivors};
 use crate::duties::committee::{MemberDuty, of_member};
 use crate::error::NodeError;
@@ -52,6 +52,7 @@ fn mark(duty: MemberDuty) -> Option<String> {
 
 impl Part for CommitteePart {
     type Duty = MemberDuty;
+    const LOOK: &'static str = "see what the committee member owes";
 
     async fn duties(&mut self, book: &Book, node: &Node, now: u64) -> Result<Vec<MemberDuty>, NodeError> {
         let mut owed = Vec::new();
@@ -69,6 +70,9 @@ impl Part for CommitteePart {
 
     async fn perform(&mut self, duty: MemberDuty, node: &Node, _: u64) -> Result<Done, NodeError> {
         let world = &node.world;
+        if let MemberDuty::Review(model) | MemberDuty::Lock(model, _) = duty {
+            evidence::fetch(model, &world.ledger.current_book().await?, node).await?;
+        }
         match duty {
             MemberDuty::ProveKey => self.member.prove_key(world).await?,
             MemberDuty::Review(model) => {

@@ -66,6 +66,7 @@ impl fmt::Display for Duty {
 
 impl Part for Founder {
     type Duty = Duty;
+    const LOOK: &'static str = "see who is to be admitted";
 
     async fn duties(&mut self, book: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
         let mut duties = Vec::new();

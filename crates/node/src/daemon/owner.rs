@@ -8,6 +8,7 @@ use histone_contracts::book::{Book, Donor, Enclave, Kind, Model, ModelState};
 use histone_contracts::{Contract, Rounds};
 use histone_federation::header::RoundHeader;
 use histone_genome::table::Table;
+use histone_network::StoreError;
 use histone_protocol::consent::{ConsentPolicy, Verdict};
 use histone_protocol::disclosure::Release;
 use histone_protocol::keys::SignatureBytes;
@@ -172,8 +173,18 @@ impl OwnerPart {
         let mut duties = Vec::new();
         let disclosure = plan::of_model(id, &node.world).await?.disclosure;
         if disclosure.is_sealed() {
+            let ended = donor.excluded || donor.use_ended;
             for duty in owner.duties(book, &node.world).await? {
-                duties.push(Duty::Sealed { dataset, duty, trainer });
+                // Sums without its numbers are not sealed any more to the enclave of somebody who has left.
+                let reads = match duty {
+                    OwnerDuty::OpenSum { model, round } => {
+                        duties::owner::in_sum(book, model, round, donor.donor)
+                    }
+                    OwnerDuty::Release { .. } | OwnerDuty::HandModel { .. } => false,
+                };
+                if !ended || reads {
+                    duties.push(Duty::Sealed { dataset, duty, trainer });
+                }
             }
         } else {
             let observed = owner.observed()?;
@@ -185,7 +196,7 @@ impl OwnerPart {
         if model.state == ModelState::Training && !donor.use_ended {
             if follows
                 && let Some(round) = duties::owner::round_to_answer(book, id, donor.donor, now)
-                && owner.is_invited(round.header_hash, &node.world)?
+                && is_invited(owner, round.header_hash, node)?
             {
                 duties.push(Duty::Contribute { dataset, model: id, round: round.round });
             }
@@ -227,6 +238,17 @@ impl OwnerPart {
     }
 }
 
+/// Whether an owner's enclave is in a header. One that nobody shows, or that is none, invites nobody.
+fn is_invited(owner: &mut Owner, header: B256, node: &Node) -> Result<bool, NodeError> {
+    match owner.is_invited(header, &node.world) {
+        Err(NodeError::Withheld { error: StoreError::Missing { .. } | StoreError::TooLarge(_), .. }) => {
+            Ok(false)
+        }
+        Err(NodeError::Round(_)) => Ok(false),
+        other => other,
+    }
+}
+
 fn evaluated(model: u64) -> String {
     format!("evaluated/{model}")
 }
@@ -245,6 +267,7 @@ fn answered(model: u64, dataset: B256) -> String {
 
 impl Part for OwnerPart {
     type Duty = Duty;
+    const LOOK: &'static str = "see what the owner owes";
 
     async fn duties(&mut self, book: &Book, node: &Node, now: u64) -> Result<Vec<Duty>, NodeError> {
         self.open(node)?;

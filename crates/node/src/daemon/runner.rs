@@ -73,6 +73,7 @@ impl fmt::Display for Duty {
 
 impl Part for RunnerPart {
     type Duty = Duty;
+    const LOOK: &'static str = "see what is asked of the runner";
 
     async fn duties(&mut self, book: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
         let mut duties = Vec::new();

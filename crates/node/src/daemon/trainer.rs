@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mail::{Body, Read};
 use super::owner::header;
-use super::{Done, Node, Part};
+use super::{Done, Node, Part, evidence};
 use crate::committee::posted;
 use crate::duties::trainer::{Known, Next, TrainerDuty, of_trainer};
 use crate::error::NodeError;
@@ -112,6 +112,7 @@ fn wished(wish: Wish) -> Option<Duty> {
 
 impl Part for TrainerPart {
     type Duty = Duty;
+    const LOOK: &'static str = "see what the trainer owes";
 
     async fn duties(&mut self, book: &Book, node: &Node, now: u64) -> Result<Vec<Duty>, NodeError> {
         let own = node.party.account();
@@ -255,6 +256,9 @@ impl TrainerPart {
     ) -> Result<Done, NodeError> {
         let world = &node.world;
         let trainer = trainer(node);
+        if matches!(duty, TrainerDuty::Start | TrainerDuty::Open) {
+            evidence::fetch(model, &world.ledger.current_book().await?, node).await?;
+        }
         match duty {
             TrainerDuty::Start => trainer.start(model, world).await?,
             TrainerDuty::Follow(round) => {

@@ -67,6 +67,7 @@ fn wished(wish: Wish) -> Option<Duty> {
 
 impl Part for UserPart {
     type Duty = Duty;
+    const LOOK: &'static str = "see what the user has asked for";
 
     async fn duties(&mut self, _: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
         Ok(node.store.wishes(true)?.into_iter().filter_map(wished).collect())

@@ -58,3 +58,9 @@ pub fn in_last_sum(book: &Book, model: u64, donor: u16) -> bool {
     let last = book.rounds.iter().rfind(|r| r.model == model && r.state == RoundState::Final);
     last.and_then(|r| r.survivors.as_ref()).is_some_and(|survivors| survivors.contains(&donor))
 }
+
+/// Whether a donor's update is in the sum of a round.
+pub fn in_sum(book: &Book, model: u64, round: u32, donor: u16) -> bool {
+    let round = book.rounds.iter().find(|r| (r.model, r.round) == (model, round));
+    round.and_then(|r| r.survivors.as_ref()).is_some_and(|survivors| survivors.contains(&donor))
+}

@@ -1,9 +1,88 @@
 //! Networks that lose, repeat, reorder and delay, that cannot be reached, and that forget: a study ends as over a good one.
 
-use histone_contracts::book::RoundState;
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+
+use histone_contracts::book::{ModelState, RoundState};
+use histone_contracts::roles;
+use histone_network::Faults;
 
 use super::gathered::Gathered;
 use super::small;
+
+const BAD: Faults =
+    Faults { loss: 0.2, duplicate: 0.2, reorder: 0.3, delay: 30, failure: 0.05, lost_answer: 0.05 };
+
+async fn a_bad_network(is_sealed: bool, seeds: Range<u64>) {
+    let expected = &small::undisturbed(is_sealed).await.outcome;
+    for seed in seeds {
+        let study = if is_sealed { small::sealed_study() } else { small::study() };
+        let mut gathered = Gathered::apart_over(study, 1, seed).await;
+        gathered.net.set_faults(BAD);
+        gathered.run().await;
+        gathered.nothing_is_left();
+        gathered.outcome().await.is(expected, is_sealed, &format!("seed {seed}"));
+    }
+}
+
+#[tokio::test]
+async fn a_sealed_study_over_a_bad_network() {
+    a_bad_network(true, 1..2).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn soak_a_bad_network() {
+    a_bad_network(false, 1..6).await;
+    a_bad_network(true, 2..6).await;
+}
+
+/// The hub neither takes nor gives blobs in two of three passes, and everything else works: nobody stops, nobody is judged by what
+/// could not be fetched.
+#[tokio::test]
+async fn a_hub_without_blobs_for_a_while() {
+    let expected = &small::undisturbed(true).await.outcome;
+    let mut gathered = Gathered::apart(small::sealed_study(), 1).await;
+    let mut passes = 0;
+    gathered
+        .run_with(async |gathered, place| {
+            passes += usize::from(place == 0);
+            for seat in &gathered.seats {
+                seat.life.no_blobs.store(!passes.is_multiple_of(3) && passes < 300, Ordering::Relaxed);
+            }
+        })
+        .await;
+    gathered.nothing_is_left();
+    gathered.outcome().await.is(expected, true, "without blobs");
+}
+
+/// Blobs cannot be had at the two moments at which people are judged by them: the trainer looks at the donors before it begins, and
+/// members look for the updates of a round. What cannot be asked for now is not missing.
+#[tokio::test]
+async fn nobody_is_struck_for_what_could_not_be_fetched() {
+    let expected = &small::undisturbed(false).await.outcome;
+    let mut gathered = Gathered::apart(small::study(), 1).await;
+    let mut without = [0; 2];
+    gathered
+        .run_with(async |gathered, _| {
+            let book = gathered.book().await;
+            let donors = book.models.iter().any(|m| m.state == ModelState::Recruiting && m.donors.len() == 3);
+            let closed = book.rounds.iter().any(|r| r.state == RoundState::Closed && r.partials.is_empty());
+            for seat in &gathered.seats {
+                let of = [donors && seat.name == "institute", closed && seat.roles == roles::COMMITTEE];
+                let refused = (0..2).any(|judge| {
+                    let now = of[judge] && without[judge] < 40;
+                    without[judge] += usize::from(now);
+                    now
+                });
+                seat.life.no_blobs.store(refused, Ordering::Relaxed);
+            }
+        })
+        .await;
+    assert_eq!(without, [40; 2]);
+    gathered.nothing_is_left();
+    gathered.outcome().await.is(expected, false, "nobody was judged");
+}
 
 /// The hub comes back without letters, again and again: what was not signed for is sent again.
 #[tokio::test]
@@ -13,7 +92,7 @@ async fn a_hub_that_forgets_all_letters() {
     let mut turns = 0;
     let mut forgotten = 0;
     gathered
-        .run_with(|gathered, _| {
+        .run_with(async |gathered, _| {
             turns += 1;
             if turns % 17 == 0 && turns < 17 * 40 {
                 forgotten += gathered.net.waiting();

@@ -95,15 +95,20 @@ impl Gathered {
     }
 
     pub async fn of(study: Study, seed: u64) -> Self {
-        Self::gather(study, seed, false).await
+        Self::gather(study, (seed, seed), false).await
     }
 
     /// The same with a home for each.
     pub async fn apart(study: Study, seed: u64) -> Self {
-        Self::gather(study, seed, true).await
+        Self::apart_over(study, seed, seed).await
     }
 
-    async fn gather(study: Study, seed: u64, apart: bool) -> Self {
+    /// The same over a network whose faults follow from another seed than the keys do.
+    pub async fn apart_over(study: Study, seed: u64, faults: u64) -> Self {
+        Self::gather(study, (seed, faults), true).await
+    }
+
+    async fn gather(study: Study, (seed, faults): (u64, u64), apart: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let entropy = Entropy::Seed(seed);
         let clock = Arc::new(ManualClock::new(START));
@@ -129,7 +134,7 @@ impl Gathered {
         let ledger = Ledger::deploy(connection, &founder.key, &settings).await.unwrap();
         let vendor = vendor(&founder).address();
         let of_network = clock.clone();
-        let net = MemNet::with(seed, Faults::default(), Arc::new(move || of_network.now()));
+        let net = MemNet::with(faults, Faults::default(), Arc::new(move || of_network.now()));
         let answering = chain.clone();
         net.serve_rpc(Arc::new(move |request| answering.handle(request)));
         let stores = match apart {
@@ -252,18 +257,18 @@ impl Gathered {
 
     /// Until nothing is left to do.
     pub async fn run(&mut self) {
-        self.run_with(|_, _| {}).await;
+        self.run_with(async |_, _| {}).await;
     }
 
     /// The same, with something that happens after each turn of a party.
-    pub async fn run_with(&mut self, mut happens: impl FnMut(&mut Self, usize)) {
+    pub async fn run_with(&mut self, mut happens: impl AsyncFnMut(&mut Self, usize)) {
         for passes in 0..1_000 {
             let (mut moved, mut next) = (false, None::<u64>);
             for place in 0..self.daemons.len() {
                 let turn = self.turn(place).await.unwrap();
                 moved |= turn.moved();
                 next = turn.next.into_iter().chain(next).min();
-                happens(self, place);
+                happens(self, place).await;
             }
             if self.again {
                 self.restart(passes % self.daemons.len()).unwrap();

@@ -34,12 +34,21 @@ pub struct Life {
     over: AtomicBool,
     /// What the last request to the ledger contains, of which no answer is heard any more.
     last_words: Mutex<Option<String>>,
+    /// Whether blobs are not given and not taken, although everything else works.
+    pub no_blobs: AtomicBool,
 }
 
 impl Life {
     /// Ends when a request that contains this was sent to the ledger and done, before the answer is heard.
     pub fn ends_with_request(&self, text: &str) {
         *self.last_words.lock().unwrap() = Some(text.into());
+    }
+
+    fn has_blobs(&self) -> Result<(), NetworkError> {
+        match self.no_blobs.load(Ordering::Relaxed) {
+            true => Err(NetworkError::Unreachable { what: "the hub".into(), why: "it has no disk".into() }),
+            false => Ok(()),
+        }
     }
 
     fn hears_answer(&self, request: &[u8]) -> bool {
@@ -151,6 +160,7 @@ impl Network for Mortal {
 
     fn offer(&self, blob: &[u8]) -> Result<(), NetworkError> {
         self.call(|network| {
+            self.life.has_blobs()?;
             network.offer(blob)?;
             self.seen.lock().unwrap().insert(blob_hash(blob), blob.to_vec());
             Ok(())
@@ -158,7 +168,10 @@ impl Network for Mortal {
     }
 
     fn fetch(&self, hash: B256) -> Result<Option<Vec<u8>>, NetworkError> {
-        self.call(|network| network.fetch(hash))
+        self.call(|network| {
+            self.life.has_blobs()?;
+            network.fetch(hash)
+        })
     }
 
     fn rpc(&self, request: &[u8]) -> Result<Vec<u8>, NetworkError> {
