@@ -72,7 +72,8 @@ pub fn run(args: &UpArgs, out: &mut dyn Write) -> Result<bool> {
         None => Study::bundled()?,
     };
     let started = Instant::now();
-    std::fs::create_dir_all(&args.dir).with_context(|| format!("cannot make `{}`", args.dir.display()))?;
+    // The founder among the parties admits whoever has the invitation.
+    histone_network::create_private_dir(&args.dir)?;
     let stop = Arc::new(AtomicBool::new(false));
     on_signal(stop.clone())?;
     let kills = Kills { left: args.kill, state: args.seed.unwrap_or_default(), next: None };

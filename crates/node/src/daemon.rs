@@ -31,6 +31,7 @@ use histone_contracts::{Book, Contract, Rounds, roles};
 use histone_genome::table::Table;
 use histone_network::Network;
 use histone_protocol::consent::ConsentPolicy;
+use histone_protocol::evidence::DeviceCertificate;
 use histone_protocol::letter::{Profile, VerifiedHead};
 use histone_protocol::record::Signed;
 use histone_protocol::{B256, U256};
@@ -74,6 +75,8 @@ pub struct Node {
     pub bundled: Bundled,
     /// Whether something is waited for that comes without a letter or a block.
     pub soon: Soon,
+    /// Whether it admits members: nobody else reads requests to join.
+    pub is_founder: bool,
 }
 
 /// Whether something is waited for that nobody announces, such as a blob: then a daemon looks again by itself.
@@ -107,6 +110,20 @@ impl Node {
             // Taken back, or too late: nobody answers it any more.
             Err(_) => Ok(None),
         }
+    }
+
+    /// Keeps the certificate of this party's device, if it is one and by a vendor that the network believes; the first one stays.
+    fn take_certificate(&self, certificate: &str) -> Result<(), NodeError> {
+        if self.store.get(CERTIFICATE)?.is_some() {
+            return Ok(());
+        }
+        let Ok(read) = Signed::<DeviceCertificate>::from_bytes(certificate.as_bytes()) else { return Ok(()) };
+        let by = read.open().ok().map(|(_, vendor)| vendor);
+        let believed = by.is_some_and(|vendor| self.world.appraisal.simulated_vendors().contains(&vendor));
+        if believed && SimulatedDevice::certified(self.device_key(), read).is_some() {
+            self.store.put(CERTIFICATE, certificate.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// The SIMULATED device of this party, once the network's vendor has certified it.
@@ -239,7 +256,8 @@ impl Daemon {
 
     /// The same for the founder of a network.
     #[must_use]
-    pub fn founding(self, network: founder::Founding) -> Self {
+    pub fn founding(mut self, network: founder::Founding) -> Self {
+        self.node.is_founder = true;
         Self { founder: Some(founder::Founder::new(network)), ..self }
     }
 
@@ -338,7 +356,7 @@ impl Daemon {
             match letter.body {
                 Body::Welcome { certificate } => {
                     if let Some(certificate) = certificate {
-                        self.node.store.put(CERTIFICATE, certificate.as_bytes())?;
+                        self.node.take_certificate(&certificate)?;
                     }
                     self.node.say(now, "network", "admitted")?;
                 }
@@ -381,7 +399,7 @@ async fn work<P: Part>(
         let book = node.world.ledger.current_book().await?;
         let owed = match part.duties(&book, node, now).await {
             Ok(owed) => owed,
-            Err(error @ (NodeError::Own(_) | NodeError::TwoHistories { .. })) => return Err(error),
+            Err(error @ (NodeError::Own(_) | NodeError::OtherHistory { .. })) => return Err(error),
             // Who has what is looked for may be away.
             Err(error) => {
                 turn.wake(stumbles.failed(P::LOOK, P::LOOK, &error, now));
@@ -409,7 +427,7 @@ async fn work<P: Part>(
                 }
             }
             Ok(Done::NotYet) => {}
-            Err(error @ (NodeError::Own(_) | NodeError::TwoHistories { .. })) => return Err(error),
+            Err(error @ (NodeError::Own(_) | NodeError::OtherHistory { .. })) => return Err(error),
             Err(error) => turn.wake(stumbles.failed(P::LOOK, &name, &error, now)),
         }
     }

@@ -95,6 +95,20 @@ pub enum NodeError {
         /// Who has the other one.
         from: Address,
     },
+    /// Several members have verified another history.
+    #[error(
+        "there are two histories of the ledger: {members} members, {from} among them, have verified other blocks than this node, whose newest is {number} ({ours}). The node has stopped; ask the others by telephone which one they have"
+    )]
+    OtherHistory {
+        /// The newest block here.
+        number: u64,
+        /// Its hash.
+        ours: B256,
+        /// How many members.
+        members: usize,
+        /// One of them.
+        from: Address,
+    },
     /// The ledger cannot be followed.
     #[error(transparent)]
     Follow(#[from] histone_ledger::FollowError),

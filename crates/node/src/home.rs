@@ -45,6 +45,7 @@ const LOCK: &str = "run.lock";
 const ACCOUNT: &str = "account";
 /// The party's series of enclaves, whose seeds must not come twice.
 const ENCLAVES: &str = "enclaves";
+const CODES: &str = "codes";
 
 /// How often the lock is asked for again, and after how long each time.
 const PATIENCE: u32 = 4;
@@ -232,6 +233,8 @@ impl Home {
         if let Some(time) = restored {
             // Enclaves that were started after the backup was made have had the next numbers.
             party.skip(ENCLAVES, time.min(1 << 40) << 20)?;
+            // And codes that were bought.
+            party.skip(CODES, time.min(1 << 40) << 20)?;
         }
         Ok(Opened { home, settings, party, store, protected, restored })
     }

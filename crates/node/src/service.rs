@@ -413,6 +413,7 @@ impl Service {
             answers: settings.answers,
             bundled,
             soon: Soon::default(),
+            is_founder: founding.is_some(),
             party,
         };
         node.meet(&invitation.founder)?;

@@ -65,7 +65,16 @@ impl Store {
         // SQLite gives the files beside it the rights of this one.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.read(true).write(true).create(true).truncate(false).open(path).map_err(|e| disk(path, &e))?;
+        // Only where there is none: to close a file is to let go of all locks that this process has on it, SQLite's among them.
+        if !path.exists() {
+            options
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)
+                .map_err(|e| disk(path, &e))?;
+        }
         let connection = Connection::open(path).map_err(|error| StoreFault::of(path, error))?;
         Self::with(connection, path.to_owned())
     }

@@ -22,7 +22,13 @@ pub(super) struct Duty {
 
 impl fmt::Display for Duty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "audit the program `{}` {}", self.program.name.escape_debug(), self.program.measurement)
+        write!(
+            f,
+            "audit the program `{}` {} (letter {})",
+            self.program.name.escape_debug(),
+            self.program.measurement,
+            self.letter
+        )
     }
 }
 
@@ -47,7 +53,8 @@ impl Part for Auditor {
         let known = book.programs.get(&measurement);
         if known.is_some_and(|known| known.audits.iter().all(|audit| audit.auditor != own)) {
             let question = Question {
-                key: format!("audit/{measurement:x}"),
+                // Other files under the same measurement are another question.
+                key: format!("audit/{measurement:x}/{:x}/{:x}", program.wasm, program.source),
                 kind: "audit".into(),
                 title: format!(
                     "audit the {} program `{}`?",

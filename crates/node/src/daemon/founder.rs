@@ -5,6 +5,7 @@ use std::fmt;
 use histone_attestation::simulated::SimulatedVendor;
 use histone_contracts::book::{Book, Kind, Role};
 use histone_contracts::{Contract, Members, Programs, TestToken, manager_roles};
+use histone_protocol::hash::tagged_hash;
 use histone_protocol::letter::Profile;
 use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256, U256};
@@ -58,7 +59,7 @@ pub(super) enum Duty {
 impl fmt::Display for Duty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Duty::Admit(joining) => write!(f, "admit {}", joining.account),
+            Duty::Admit(joining) => write!(f, "admit {} (letter {})", joining.account, joining.letter),
             Duty::Allow(measurement) => write!(f, "allow the program {measurement}"),
         }
     }
@@ -70,8 +71,11 @@ impl Part for Founder {
 
     async fn duties(&mut self, book: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
         let mut duties = Vec::new();
-        for letter in node.letters()?.into_iter().take(MOST_JOINING) {
+        for letter in node.letters()? {
             let Body::Join { profile, tokens } = letter.body else { continue };
+            if duties.len() == MOST_JOINING {
+                break;
+            }
             let (letter, account) = (letter.id, letter.from);
             duties.push(Duty::Admit(Box::new(Joining { letter, account, profile, tokens })));
         }
@@ -101,7 +105,8 @@ impl Founder {
             tokens => format!(" with {} TEST tokens", Tokens::from_micro(tokens)),
         };
         let question = Question {
-            key: format!("admit/{account:x}"),
+            // Another request is another question.
+            key: format!("admit/{account:x}/{:x}", asked_for(profile, *tokens)),
             kind: "admit".into(),
             title: format!("admit `{}` as {roles}{gift}?", read.name),
             text: format!(
@@ -201,6 +206,12 @@ async fn send(gift: &Gift, node: &Node) -> Result<(), NodeError> {
 
 fn minted(account: Address) -> String {
     format!("minted/{account:x}")
+}
+
+/// Names what somebody asks for: who it says it is, as what, and how many tokens.
+fn asked_for(profile: &Signed<Profile>, tokens: u64) -> B256 {
+    let parts: [&[u8]; 2] = [&profile.to_bytes(), &tokens.to_le_bytes()];
+    B256::from(tagged_hash("histone/join-request/v1", &parts).0)
 }
 
 async fn allow(measurement: B256, node: &Node, now: u64) -> Result<Done, NodeError> {

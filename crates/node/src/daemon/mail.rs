@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 use super::Node;
 use crate::error::NodeError;
 use crate::party::Party;
-use crate::store::{Incoming, Prepared};
+use crate::store::{Incoming, Level, Prepared};
 
+/// Members whose letters name another block than the own chain has.
+const OTHER_HISTORIES: &str = "other-histories";
 /// Letters that are posted in one turn, at the most.
 const AT_ONCE: usize = 64;
 
@@ -351,7 +353,7 @@ impl Node {
                 }
                 Ok(None) => {}
                 // What cannot be read now may be readable when the store works again.
-                Err(error @ (NodeError::Own(_) | NodeError::TwoHistories { .. })) => return Err(error),
+                Err(error @ NodeError::Own(_)) => return Err(error),
                 Err(error) => self.say(now, "mail", &format!("a letter is not read: {error}"))?,
             }
             done.push(id);
@@ -363,6 +365,7 @@ impl Node {
         if !done.is_empty() {
             self.network.discard(&done).map_err(|e| NodeError::Message(e.to_string()))?;
         }
+        self.agrees_with_others().await?;
         Ok(new)
     }
 
@@ -372,7 +375,6 @@ impl Node {
         let own = (ledger, self.party.account());
         let opened = Letter::open(sealed, self.mailbox.address(), &self.mailbox.seal, own);
         let (letter, from) = opened.map_err(|e| NodeError::Message(histone_protocol::with_causes(&e)))?;
-        self.compare_histories(from, letter.head).await?;
         let body = serde_json::from_str::<Body>(&letter.content);
         let body =
             body.map_err(|e| NodeError::Message(format!("what {from} writes is not understood: {e}")))?;
@@ -381,12 +383,22 @@ impl Node {
                 "{from} writes what is for another role than this party has"
             )));
         }
+        let own = self.world.ledger.read(Contract::Members, Members::rolesOfCall { account: from }).await?;
+        // What a stranger says of the chain counts for nothing.
+        if own != 0 && !self.compare_histories(from, letter.head, now).await? {
+            return Ok(None);
+        }
         match &body {
             Body::Receipt { letters } => {
                 for id in letters {
-                    self.store.delivered(*id, now)?;
+                    self.store.signed_for(*id, from, now)?;
                 }
                 return Ok(None);
+            }
+            Body::Join { .. } if !self.is_founder => {
+                return Err(NodeError::Message(format!(
+                    "{from} asks this party to be admitted, which is not the founder"
+                )));
             }
             Body::Join { profile, .. } | Body::Question { profile, .. } => {
                 if self.meet(profile).is_err() || profile.open()?.1 != from {
@@ -421,18 +433,52 @@ impl Node {
         let _ = receipt.await;
     }
 
-    /// Compares the newest block that somebody else has verified with the own chain.
-    async fn compare_histories(&self, from: Address, theirs: VerifiedHead) -> Result<(), NodeError> {
+    /// Compares the newest block that a member has verified with the own chain. What one member says may be a lie, and is said; two
+    /// of them stop the node. `false` when the letter is by somebody with another history.
+    async fn compare_histories(
+        &self,
+        from: Address,
+        theirs: VerifiedHead,
+        now: u64,
+    ) -> Result<bool, NodeError> {
         let connection = self.world.ledger.connection();
         if theirs.number > connection.head().await?.block {
             // Nothing is known here of what comes later; whoever wrote is compared again with its next letter.
-            return Ok(());
+            return Ok(true);
         }
         let ours = connection.head_at(theirs.number).await?;
         if ours.hash == theirs.hash {
-            return Ok(());
+            return Ok(true);
         }
-        Err(NodeError::TwoHistories { number: theirs.number, ours: ours.hash, theirs: theirs.hash, from })
+        let kept = self.store.get(OTHER_HISTORIES)?.unwrap_or_default();
+        let mut others: Vec<Address> = serde_json::from_slice(&kept).unwrap_or_default();
+        if !others.contains(&from) {
+            others.push(from);
+            let bytes = serde_json::to_vec(&others).map_err(|e| NodeError::Message(e.to_string()))?;
+            self.store.put(OTHER_HISTORIES, &bytes)?;
+        }
+        let error =
+            NodeError::TwoHistories { number: theirs.number, ours: ours.hash, theirs: theirs.hash, from };
+        self.store.note(now, Level::Error, "ledger", &error.to_string())?;
+        Ok(false)
+    }
+
+    /// Whether more than one member has another history than this node.
+    async fn agrees_with_others(&self) -> Result<(), NodeError> {
+        let kept = self.store.get(OTHER_HISTORIES)?.unwrap_or_default();
+        let others: Vec<Address> = serde_json::from_slice(&kept).unwrap_or_default();
+        match others[..] {
+            [_, .., from] => {
+                let head = self.head().await?;
+                Err(NodeError::OtherHistory {
+                    number: head.number,
+                    ours: head.hash,
+                    members: others.len(),
+                    from,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Letters that nobody has read yet.

@@ -75,7 +75,9 @@ impl fmt::Display for Duty {
             Duty::Validate { dataset, enclave, .. } => {
                 write!(f, "have dataset {dataset} validated by {enclave}")
             }
-            Duty::Register { dataset, .. } => write!(f, "register dataset {dataset}"),
+            Duty::Register { dataset, letter, .. } => {
+                write!(f, "register dataset {dataset} (letter {letter})")
+            }
             Duty::Refused { dataset, .. } => write!(f, "read why dataset {dataset} is refused"),
             Duty::Consider { model, dataset } => {
                 write!(f, "answer the white paper of model {model} for {dataset}")
@@ -138,13 +140,25 @@ impl OwnerPart {
         self.datasets.get_mut(&dataset).ok_or_else(unknown)
     }
 
-    fn of_letters(&self, node: &Node) -> Result<Vec<Duty>, NodeError> {
+    /// Whether a dataset of this node was sent to an enclave of this runner's.
+    fn has_asked(&self, dataset: B256, enclave: Address, runner: Address, book: &Book, node: &Node) -> bool {
+        let asked = node.marked(&format!("validate/{dataset:x}/{enclave:x}")).unwrap_or(false);
+        let operator = book.enclaves.get(&enclave).map(|e| e.operator);
+        self.datasets.contains_key(&dataset) && asked && operator == Some(runner)
+    }
+
+    fn of_letters(&self, book: &Book, node: &Node) -> Result<Vec<Duty>, NodeError> {
         let account = node.party.account();
         let read = |Read { id: letter, from, body }: Read| match body {
-            Body::Validated { dataset, enclave, root, report, rows, quality, replaces, signature } => {
+            Body::Validated { dataset, enclave, root, report, rows, quality, replaces, signature }
+                if self.has_asked(dataset, enclave, from, book, node) =>
+            {
                 let receipt =
                     ValidationReceipt { owner: account, root, reportHash: report, rows, quality, replaces };
                 Some(Duty::Register { letter, dataset, receipt: Box::new((enclave, receipt, signature)) })
+            }
+            Body::Validated { dataset, .. } => {
+                Some(Duty::Refused { letter, dataset, why: format!("{from} was not asked to validate it") })
             }
             Body::NotValidated { dataset, why } => Some(Duty::Refused { letter, dataset, why }),
             Body::WantModel { model, enclave } => {
@@ -271,7 +285,7 @@ impl Part for OwnerPart {
 
     async fn duties(&mut self, book: &Book, node: &Node, now: u64) -> Result<Vec<Duty>, NodeError> {
         self.open(node)?;
-        let mut duties = self.of_letters(node)?;
+        let mut duties = self.of_letters(book, node)?;
         for dataset in self.datasets.keys().copied().collect::<Vec<_>>() {
             if let Some((enclave, runner)) = duties::owner::validation(book, dataset)
                 && !node.marked(&format!("validate/{dataset:x}/{enclave:x}"))?

@@ -24,6 +24,8 @@ use crate::runner::Runner;
 use crate::store::Question;
 use crate::study::Tokens;
 
+/// Keys of one model that are kept: a wrong one is passed over.
+const MOST_KEYS: usize = 16;
 /// Owners who are asked for the key of a sealed model; the first who answers is enough.
 const ASKED: usize = 3;
 
@@ -42,7 +44,7 @@ pub(super) enum Duty {
     /// Answer for a model, as its trainer asks.
     Serve { letter: B256, trainer: Address, model: u64 },
     /// Keep the key of a sealed model.
-    Key { letter: B256, model: u64, enclave: Address, sealed: Bytes },
+    Key { letter: B256, from: Address, model: u64, enclave: Address, sealed: Bytes },
     /// Have the query enclave answer, and settle.
     Answer { letter: B256, model: u64, query: B256, sealed: Bytes },
 }
@@ -63,10 +65,12 @@ impl fmt::Display for Duty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Duty::StartValidation(measurement) => write!(f, "start a validation enclave of {measurement}"),
-            Duty::Validate(sent) => write!(f, "validate dataset {} of {}", sent.dataset, sent.owner),
+            Duty::Validate(sent) => {
+                write!(f, "validate dataset {} of {} (letter {})", sent.dataset, sent.owner, sent.letter)
+            }
             Duty::Serve { model, .. } => write!(f, "answer for model {model}"),
-            Duty::Key { model, .. } => write!(f, "keep the key of model {model}"),
-            Duty::Answer { query, .. } => write!(f, "answer query {query}"),
+            Duty::Key { model, letter, .. } => write!(f, "keep the key of model {model} (letter {letter})"),
+            Duty::Answer { query, letter, .. } => write!(f, "answer query {query} (letter {letter})"),
         }
     }
 }
@@ -89,7 +93,9 @@ impl Part for RunnerPart {
                 Some(Duty::Validate(Box::new(sent)))
             }
             Body::Serve { model } => Some(Duty::Serve { letter, trainer: from, model }),
-            Body::ModelKey { model, enclave, sealed } => Some(Duty::Key { letter, model, enclave, sealed }),
+            Body::ModelKey { model, enclave, sealed } => {
+                Some(Duty::Key { letter, from, model, enclave, sealed })
+            }
             Body::Question { model, query, sealed, .. } => {
                 Some(Duty::Answer { letter, model, query, sealed })
             }
@@ -111,12 +117,15 @@ impl Part for RunnerPart {
             Duty::Serve { letter, trainer, model } => {
                 return self.serve(letter, trainer, model, node, now).await;
             }
-            Duty::Key { letter, model, enclave, sealed } => {
+            Duty::Key { letter, from, model, enclave, sealed } => {
+                let book = node.world.ledger.current_book().await?;
                 // Whether it is the right one shows when it is installed; the first one that is stays.
                 let name = format!("model-key/{model}/{enclave:x}");
                 let kept = node.store.get(&name)?.unwrap_or_default();
                 let mut keys: Vec<Bytes> = serde_json::from_slice(&kept).unwrap_or_default();
-                if !keys.contains(&sealed) {
+                // Owners of the last sum alone have it, and each sends it once.
+                let holds = duties::runner::holders(&book, model).contains(&from);
+                if holds && !keys.contains(&sealed) && keys.len() < MOST_KEYS {
                     keys.push(sealed);
                     let bytes = serde_json::to_vec(&keys).map_err(|e| NodeError::Message(e.to_string()))?;
                     node.store.put(&name, &bytes)?;
@@ -291,9 +300,22 @@ impl RunnerPart {
                     }
                     let kept = node.store.get(&format!("model-key/{model}/{signer:x}"))?.unwrap_or_default();
                     let keys: Vec<Bytes> = serde_json::from_slice(&kept).unwrap_or_default();
-                    let Some(key) = keys.first() else { return Ok(None) };
-                    let given = Given::Sealed { blob: &blob, key };
-                    runner.install_model(instance, model, given, world).await?
+                    let mut opened = None;
+                    for key in &keys {
+                        let instance = runner.query_enclave(answering.clone(), model, hash, world).await?;
+                        let given = Given::Sealed { blob: &blob, key };
+                        match runner.install_model(instance, model, given, world).await {
+                            Ok(enclave) => {
+                                opened = Some(enclave);
+                                break;
+                            }
+                            // It may be the wrong key of a liar.
+                            Err(NodeError::Enclave(_)) => {}
+                            Err(error) => return Err(error),
+                        }
+                    }
+                    let Some(enclave) = opened else { return Ok(None) };
+                    enclave
                 }
             }
         };
@@ -312,7 +334,11 @@ impl RunnerPart {
     ) -> Result<Done, NodeError> {
         let book = node.world.ledger.current_book().await?;
         let bought = book.queries.get(&query).filter(|q| q.model == model);
-        let open = bought.is_some_and(|q| q.state == QueryState::Funded && now <= q.deadline);
+        let is_own = |enclave: &Address| {
+            book.enclaves.get(enclave).is_some_and(|e| e.operator == node.party.account())
+        };
+        let open =
+            bought.is_some_and(|q| q.state == QueryState::Funded && now <= q.deadline && is_own(&q.enclave));
         let Some(hash) = book.models.get(&model).and_then(|m| m.model_hash).filter(|_| open) else {
             // Settled, refunded, or never paid for.
             node.store.read(letter, now)?;
@@ -322,7 +348,16 @@ impl RunnerPart {
         let enclave = self.queries.get(&model);
         let enclave =
             enclave.ok_or_else(|| NodeError::Message(format!("no enclave answers for model {model}")))?;
-        let answer = enclave.answer(sealed, &node.world.ledger).await?;
+        let answer = match enclave.answer(sealed, &node.world.ledger).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // Whoever has paid asks with a letter of its own.
+                let why = histone_protocol::with_causes(&error);
+                node.say(now, "query", &format!("a question for query {query} is not answered: {why}"))?;
+                node.store.read(letter, now)?;
+                return Ok(Done::Yes);
+            }
+        };
         Self::runner(node)?.settle(&answer, &node.world).await?;
         node.store.read(letter, now)?;
         Ok(Done::Yes)

@@ -103,7 +103,12 @@ impl UserPart {
         let number = match node.store.get(&kept)?.and_then(|kept| kept.as_slice().try_into().ok()) {
             Some(kept) => u64::from_le_bytes(kept),
             None => {
-                let number = self.user.next_code()?;
+                let book = world.ledger.current_book().await?;
+                let mut number = self.user.next_code()?;
+                // One that was bought with before this memory began is the code of another question.
+                while book.queries.get(&self.user.query_id(number)).is_some() {
+                    number = self.user.next_code()?;
+                }
                 node.store.put(&kept, &number.to_le_bytes())?;
                 number
             }

@@ -180,6 +180,17 @@ impl Store {
         })
     }
 
+    /// The same for a receipt by this party: nobody else signs for a letter to it.
+    pub fn signed_for(&self, id: B256, by: Address, now: u64) -> Result<bool, StoreFault> {
+        self.change(|change| {
+            let changed = change.execute(
+                "UPDATE outgoing SET bytes = NULL, delivered = ?3 WHERE id = ?1 AND receiver = ?2 AND delivered IS NULL",
+                params![id.0, by.as_slice(), whole(now)],
+            )?;
+            Ok(changed > 0)
+        })
+    }
+
     /// The letters for which no receipt has come, the oldest first.
     pub fn undelivered(&self) -> Result<Vec<Waiting>, StoreFault> {
         self.look(|store| {

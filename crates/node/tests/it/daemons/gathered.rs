@@ -232,6 +232,7 @@ impl Gathered {
             answers: Answers::Automatic,
             bundled: bundled(),
             soon: Default::default(),
+            is_founder: false,
             party,
         };
         Ok(Opened { node, follower })
