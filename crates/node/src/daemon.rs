@@ -301,7 +301,8 @@ impl Daemon {
             Err(error) => self.stumble(POST, &error, now, &mut turn),
         }
         if let Some(due) = self.node.store.next_due()? {
-            turn.wake(due);
+            // What is due now and has not gone out waits until the network can be reached, or for its turn.
+            turn.wake(due.max(now + 1));
         }
         let book = self.node.world.ledger.current_book().await?;
         let again = self.stumbles.by_name().values().map(|s| s.again).filter(|again| *again > now);

@@ -329,8 +329,8 @@ impl Node {
         for letter in self.store.due_letters(now, AT_ONCE)? {
             match self.network.post(letter.mailbox, &letter.bytes) {
                 Ok(()) => posted += 1,
+                // It has not gone out: its time to be sent again does not begin.
                 Err(error @ NetworkError::Unreachable { .. }) => {
-                    self.store.posted(letter.id, now)?;
                     return Err(NodeError::Message(error.to_string()));
                 }
                 Err(error) => self.say(now, "mail", &format!("the letter `{}`: {error}", letter.purpose))?,
