@@ -363,7 +363,7 @@ impl Processes {
             self.kills.next = None;
         }
         if self.kills.next.is_none() {
-            let pause = Duration::from_millis(self.kills.draw(900));
+            let pause = Duration::from_millis(self.kills.draw(300));
             self.kills.next = Some(now + pause);
         }
     }
