@@ -57,7 +57,12 @@ impl Outcome {
             |(act, count): &(&Act, &usize)| undisturbed.acts.get(*act) != Some(*count) && !again(act);
         let differ: Vec<_> = self.acts.iter().filter(differs).collect();
         assert!(differ.is_empty() && self.acts.len() == undisturbed.acts.len(), "{when}: {differ:?}");
-        assert_eq!(self.letters, undisturbed.letters, "{when}");
+        // A sealed round is carried by more than half: an enclave that could not follow it in time says nothing of it.
+        let compared = |outcome: &Outcome| {
+            let said = |letter: &&(String, String, String)| letter.2.starts_with("said/");
+            outcome.letters.iter().filter(|letter| !said(letter)).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(compared(self), compared(undisturbed), "{when}");
     }
 }
 
