@@ -277,8 +277,8 @@ impl Daemon {
                 Err(error) => return Err(error),
             }
         }
-        self.greeted(now)?;
         let book = self.node.world.ledger.current_book().await?;
+        self.greeted(&book, now)?;
         let own = book.members.get(&self.node.party.account());
         let admitted = own.is_some_and(|member| member.member);
         macro_rules! parts {
@@ -343,8 +343,8 @@ impl Daemon {
     }
 
     /// Takes the certificate that the founder has sent.
-    fn greeted(&self, now: u64) -> Result<(), NodeError> {
-        for letter in self.node.letters()? {
+    fn greeted(&self, book: &Book, now: u64) -> Result<(), NodeError> {
+        for letter in self.node.letters(book)? {
             if !matches!(letter.body, Body::Welcome { .. } | Body::NotAdmitted { .. }) {
                 continue;
             }

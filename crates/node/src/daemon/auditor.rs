@@ -36,13 +36,13 @@ impl Part for Auditor {
     type Duty = Duty;
     const LOOK: &'static str = "see what is to be audited";
 
-    async fn duties(&mut self, _: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
+    async fn duties(&mut self, book: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
         let submitted = |letter: super::mail::Read| {
             let Body::Audit { name, program, measurement, wasm, source } = letter.body else { return None };
             let program = Submission { name, kind: program, measurement, wasm, source };
             Some(Duty { letter: letter.id, program })
         };
-        Ok(node.letters()?.into_iter().filter_map(submitted).collect())
+        Ok(node.letters(book)?.into_iter().filter_map(submitted).collect())
     }
 
     async fn perform(&mut self, duty: Duty, node: &Node, now: u64) -> Result<Done, NodeError> {

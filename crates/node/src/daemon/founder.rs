@@ -71,7 +71,7 @@ impl Part for Founder {
 
     async fn duties(&mut self, book: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
         let mut duties = Vec::new();
-        for letter in node.letters()? {
+        for letter in node.letters(book)? {
             let Body::Join { profile, tokens } = letter.body else { continue };
             if duties.len() == MOST_JOINING {
                 break;

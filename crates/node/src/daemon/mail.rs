@@ -3,7 +3,9 @@
 //! A letter is kept before it is sent and sent until its receiver has signed for it; a letter that came is kept before it is
 //! forgotten by the network, and read once.
 
-use histone_contracts::{Contract, Members, roles};
+use std::collections::BTreeMap;
+
+use histone_contracts::{Book, Contract, Members, roles};
 use histone_network::NetworkError;
 use histone_protocol::agreement::StateStatement;
 use histone_protocol::keys::{SignatureBytes, SigningKey};
@@ -21,6 +23,15 @@ use crate::store::{Incoming, Level, Prepared};
 
 /// Members whose letters name another block than the own chain has.
 const OTHER_HISTORIES: &str = "other-histories";
+/// Letters of one author that are kept unread, and how many bytes they have together; of all strangers together so many. Whoever
+/// writes more sends it again.
+const MOST_UNREAD: (u64, u64) = (256, 8 << 20);
+const MOST_OF_STRANGERS: (u64, u64) = (1_024, 16 << 20);
+/// Letters that one receipt is for, at the most.
+const MOST_SIGNED: usize = 64;
+/// What is said of letters that are not kept, in one turn, at the most.
+const MOST_SAID: usize = 16;
+
 /// Letters that are posted in one turn, at the most.
 const AT_ONCE: usize = 64;
 
@@ -241,6 +252,29 @@ fn device_key(party: &Party) -> SigningKey {
     SigningKey::generate(&mut party.root().rng("device", &[]))
 }
 
+/// How much is unread, by author and of all strangers together: letters, and their bytes.
+#[derive(Default)]
+struct Room {
+    authors: BTreeMap<Address, (u64, u64)>,
+    strangers: (u64, u64),
+}
+
+impl Room {
+    /// Counts letters; false when there is no room for them.
+    fn fill(&mut self, author: Address, is_stranger: bool, (letters, bytes): (u64, u64)) -> bool {
+        let add = |to: (u64, u64)| (to.0.saturating_add(letters), to.1.saturating_add(bytes));
+        let fits = |size: (u64, u64), most: (u64, u64)| size.0 <= most.0 && size.1 <= most.1;
+        let of_author = add(self.authors.get(&author).copied().unwrap_or_default());
+        let of_strangers = if is_stranger { add(self.strangers) } else { self.strangers };
+        let has_room = fits(of_author, MOST_UNREAD) && fits(of_strangers, MOST_OF_STRANGERS);
+        if has_room {
+            self.authors.insert(author, of_author);
+            self.strangers = of_strangers;
+        }
+        has_room
+    }
+}
+
 /// A letter that is waiting to be read: who wrote it, and what.
 pub(super) struct Read {
     pub(super) id: B256,
@@ -344,9 +378,11 @@ impl Node {
     pub(super) async fn fetch(&self, now: u64) -> Result<usize, NodeError> {
         let letters = self.network.collect().map_err(|e| NodeError::Message(e.to_string()))?;
         let (mut new, mut done, mut receipts) = (0, Vec::new(), Vec::new());
+        let mut refused = BTreeMap::<String, usize>::new();
+        let mut room = if letters.is_empty() { Room::default() } else { self.room().await? };
         for sealed in letters {
             let id = letter_id(&sealed);
-            match self.take(id, &sealed, now).await {
+            match self.take(id, &sealed, &mut room, now).await {
                 Ok(Some((from, is_new))) => {
                     new += usize::from(is_new);
                     receipts.push((from, id));
@@ -354,9 +390,13 @@ impl Node {
                 Ok(None) => {}
                 // What cannot be read now may be readable when the store works again.
                 Err(error @ NodeError::Own(_)) => return Err(error),
-                Err(error) => self.say(now, "mail", &format!("a letter is not read: {error}"))?,
+                Err(error) => *refused.entry(error.to_string()).or_default() += 1,
             }
             done.push(id);
+        }
+        for (why, letters) in refused.iter().take(MOST_SAID) {
+            let which = if *letters == 1 { "a letter is".into() } else { format!("{letters} letters are") };
+            self.say(now, "mail", &format!("{which} not read: {why}"))?;
         }
         // Kept here before the network forgets it.
         for (from, id) in receipts {
@@ -369,8 +409,24 @@ impl Node {
         Ok(new)
     }
 
+    /// How much of whose letters is unread.
+    async fn room(&self) -> Result<Room, NodeError> {
+        let book = self.world.ledger.current_book().await?;
+        let mut room = Room::default();
+        for (author, letters, bytes) in self.store.unread_by_author()? {
+            room.fill(author, book.members.get(&author).is_none(), (letters, bytes));
+        }
+        Ok(room)
+    }
+
     /// Opens a letter and keeps it. Gives its author and whether it is new; nothing for a receipt.
-    async fn take(&self, id: B256, sealed: &[u8], now: u64) -> Result<Option<(Address, bool)>, NodeError> {
+    async fn take(
+        &self,
+        id: B256,
+        sealed: &[u8],
+        room: &mut Room,
+        now: u64,
+    ) -> Result<Option<(Address, bool)>, NodeError> {
         let ledger = self.world.ledger.deployment().id();
         let own = (ledger, self.party.account());
         let opened = Letter::open(sealed, self.mailbox.address(), &self.mailbox.seal, own);
@@ -388,7 +444,11 @@ impl Node {
         if own != 0 && !self.compare_histories(from, letter.head, now).await? {
             return Ok(None);
         }
+        let refuse = |what: &str| Err(NodeError::Message(format!("{from} {what}")));
         match &body {
+            Body::Receipt { letters } if letters.len() > MOST_SIGNED => {
+                return refuse("signs for more letters at once than a node does");
+            }
             Body::Receipt { letters } => {
                 for id in letters {
                     self.store.signed_for(*id, from, now)?;
@@ -396,19 +456,24 @@ impl Node {
                 return Ok(None);
             }
             Body::Join { .. } if !self.is_founder => {
-                return Err(NodeError::Message(format!(
-                    "{from} asks this party to be admitted, which is not the founder"
-                )));
+                return refuse("asks this party to be admitted, which is not the founder");
             }
             Body::Join { profile, .. } | Body::Question { profile, .. } => {
-                if self.meet(profile).is_err() || profile.open()?.1 != from {
-                    return Err(NodeError::Message(format!("{from} brings a profile of somebody else")));
+                if !profile.open().is_ok_and(|(_, signer)| signer == from) || self.meet(profile).is_err() {
+                    return refuse("brings a profile of somebody else");
                 }
             }
-            _ => {
-                // A stranger has nothing else to say.
+            // The founder need not be a member.
+            Body::Welcome { .. } | Body::NotAdmitted { .. } => {
                 self.peer(from).await?;
             }
+            _ if own == 0 => return refuse("is no member, and writes what members write"),
+            _ => {
+                self.peer(from).await?;
+            }
+        }
+        if !room.fill(from, own == 0, (1, letter.content.len() as u64)) {
+            return refuse("has written more letters than are read; it sends them again");
         }
         let kept = Incoming {
             id,
@@ -481,13 +546,14 @@ impl Node {
         }
     }
 
-    /// Letters that nobody has read yet.
-    pub(super) fn letters(&self) -> Result<Vec<Read>, NodeError> {
+    /// Letters that nobody has read yet. One by somebody who knows more of the ledger than this node does waits until it knows as much.
+    pub(super) fn letters(&self, book: &Book) -> Result<Vec<Read>, NodeError> {
+        let known = |kept: &Incoming| kept.head_number <= book.head.block;
         let read = |kept: Incoming| {
             let body = serde_json::from_str(&kept.content).ok()?;
             Some(Read { id: kept.id, from: kept.from, body })
         };
-        Ok(self.store.unread()?.into_iter().filter_map(read).collect())
+        Ok(self.store.unread()?.into_iter().filter(known).filter_map(read).collect())
     }
 }
 

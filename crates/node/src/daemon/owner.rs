@@ -148,6 +148,7 @@ impl OwnerPart {
     }
 
     fn of_letters(&self, book: &Book, node: &Node) -> Result<Vec<Duty>, NodeError> {
+        let validates = |e: &Enclave, from| e.kind == Kind::Validation && e.operator == from;
         let account = node.party.account();
         let read = |Read { id: letter, from, body }: Read| match body {
             Body::Validated { dataset, enclave, root, report, rows, quality, replaces, signature }
@@ -160,13 +161,18 @@ impl OwnerPart {
             Body::Validated { dataset, .. } => {
                 Some(Duty::Refused { letter, dataset, why: format!("{from} was not asked to validate it") })
             }
+            Body::NotValidated { dataset, .. } if !book.enclaves.iter().any(|e| validates(e, from)) => {
+                let why =
+                    format!("{from} says so, who runs no enclave that validates; the data is as it was");
+                Some(Duty::Refused { letter, dataset, why })
+            }
             Body::NotValidated { dataset, why } => Some(Duty::Refused { letter, dataset, why }),
             Body::WantModel { model, enclave } => {
                 Some(Duty::Asked { letter, model, query: enclave, runner: from })
             }
             _ => None,
         };
-        Ok(node.letters()?.into_iter().filter_map(read).collect())
+        Ok(node.letters(book)?.into_iter().filter_map(read).collect())
     }
 
     /// What is owed for a donation.

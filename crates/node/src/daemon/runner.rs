@@ -101,7 +101,7 @@ impl Part for RunnerPart {
             }
             _ => None,
         };
-        let mut asked: Vec<Duty> = node.letters()?.into_iter().filter_map(asked).collect();
+        let mut asked: Vec<Duty> = node.letters(book)?.into_iter().filter_map(asked).collect();
         // A key that has come is what a model waits for.
         asked.sort_by_key(|duty| !matches!(duty, Duty::Key { .. }));
         duties.extend(asked);
@@ -224,11 +224,11 @@ impl RunnerPart {
         now: u64,
     ) -> Result<Done, NodeError> {
         let book = node.world.ledger.current_book().await?;
-        let Some(m) = book.models.get(&model) else { return Ok(Done::NotYet) };
-        if m.trainer != trainer {
+        let Some(m) = book.models.get(&model).filter(|m| m.trainer == trainer) else {
+            // Of somebody else's model, or of none: whoever writes knows no more of the ledger than this node.
             node.store.read(letter, now)?;
             return Ok(Done::Yes);
-        }
+        };
         let Some(hash) = m.model_hash else { return Ok(Done::NotYet) };
         let question = Question {
             key: format!("serve/{model}"),

@@ -124,7 +124,7 @@ impl Part for TrainerPart {
             Body::Shared { .. } => Some(Duty::Hear(Box::new(Heard { letter, from, body }))),
             _ => None,
         };
-        duties.extend(node.letters()?.into_iter().filter_map(heard));
+        duties.extend(node.letters(book)?.into_iter().filter_map(heard));
         let mut known = BTreeMap::new();
         for model in book.models.iter().filter(|m| m.trainer == own && m.host.is_none()) {
             if let Some(runner) = self.runner_to_ask(model, node)? {
@@ -508,11 +508,17 @@ async fn hear(heard: Heard, node: &Node, now: u64) -> Result<(), NodeError> {
                 node.store.put(&format!("serving/{model}"), enclave.as_slice())?;
             }
         }
-        Body::Shared { model, sealed } if !node.marked(&format!("received/{model}"))? => {
+        Body::Shared { model, sealed }
+            if own.donors.iter().any(donor_of) && !node.marked(&format!("received/{model}"))? =>
+        {
             let sold = crate::trainer::sold(model, &node.world).await?;
             let blob = super::owner::released_model(model, node).await?;
-            crate::model::receive(&node.party, model, sold, &sealed, &blob)?;
-            node.mark(&format!("received/{model}"))?;
+            match crate::model::receive(&node.party, model, sold, &sealed, &blob) {
+                Ok(_) => node.mark(&format!("received/{model}"))?,
+                // Another owner sends the right key.
+                Err(error @ NodeError::Message(_)) => node.say(now, "model", &format!("{from}: {error}"))?,
+                Err(error) => return Err(error),
+            }
         }
         _ => {}
     }

@@ -252,6 +252,20 @@ impl Store {
         })
     }
 
+    /// How many letters of each author were not dealt with, and how many bytes they say.
+    pub fn unread_by_author(&self) -> Result<Vec<(Address, u64, u64)>, StoreFault> {
+        self.look(|store| {
+            let mut rows = store.prepare(
+                "SELECT author, count(*), sum(length(CAST(content AS BLOB))) FROM incoming
+                 WHERE done IS NULL GROUP BY author",
+            )?;
+            let number = |row: &Row<'_>, place| row.get::<_, i64>(place).map(i64::cast_unsigned);
+            let rows =
+                rows.query_map([], |row| Ok((Address::new(row.get(0)?), number(row, 1)?, number(row, 2)?)))?;
+            rows.collect()
+        })
+    }
+
     /// A letter was dealt with: what it says goes, the row stays.
     pub fn read(&self, id: B256, now: u64) -> Result<(), StoreFault> {
         self.change(|change| {
@@ -398,5 +412,9 @@ mod tests {
         assert_eq!(store.unread().unwrap(), [letter(2, 1, 1), letter(3, 2, 1)]);
         assert!(!store.take(&letter(1, 1, u64::MAX), 8).unwrap());
         assert_eq!(store.unread().unwrap().len(), 2);
+        let long = Incoming { content: "ä".repeat(50), ..letter(5, 2, 2) };
+        store.take(&long, 8).unwrap();
+        let [one, two] = [1, 2].map(Address::repeat_byte);
+        assert_eq!(store.unread_by_author().unwrap(), [(one, 1, 1), (two, 2, 101)]);
     }
 }

@@ -1,11 +1,16 @@
 //! The log for people, small facts by name, and the mark of a restore.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Store, StoreFault, whole};
 
 /// How many notes are kept, the newest.
 const NOTES: i64 = 10_000;
+/// Bytes of a note's text, and of what it is about: others have a say in them.
+const LONGEST_TEXT: usize = 1_000;
+const LONGEST_ABOUT: usize = 200;
 /// The fact that says when the home was restored from a backup.
 const RESTORED: &str = "restored";
 
@@ -36,7 +41,7 @@ pub struct Note {
 }
 
 impl Store {
-    /// Writes a note. The newest 10,000 are kept.
+    /// Writes a note, the beginning of one that is too long. The newest 10,000 are kept.
     pub fn note(&self, now: u64, level: Level, about: &str, text: &str) -> Result<(), StoreFault> {
         let level = match level {
             Level::Info => 1,
@@ -46,7 +51,7 @@ impl Store {
         self.change(|change| {
             change.execute(
                 "INSERT INTO notes (time, level, about, text) VALUES (?1, ?2, ?3, ?4)",
-                params![whole(now), level, about, text],
+                params![whole(now), level, cut(about, LONGEST_ABOUT), cut(text, LONGEST_TEXT)],
             )?;
             change.execute("DELETE FROM notes WHERE number <= ?1", [change.last_insert_rowid() - NOTES])?;
             Ok(())
@@ -117,6 +122,14 @@ impl Store {
     }
 }
 
+/// The beginning of a text that is longer than so many bytes.
+pub(crate) fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    match text.len() <= longest {
+        true => text.into(),
+        false => format!("{}…", &text[..text.floor_char_boundary(longest)]).into(),
+    }
+}
+
 fn fact(store: &Connection, key: &str) -> rusqlite::Result<Option<Vec<u8>>> {
     store.query_row("SELECT value FROM facts WHERE key = ?1", [key], |row| row.get(0)).optional()
 }
@@ -162,6 +175,19 @@ mod tests {
         assert_eq!((all.len() as i64, all[0].time), (NOTES, 7));
         assert_eq!(store.notes(0, 2).unwrap(), all[..2]);
         assert_eq!(store.notes(u64::MAX, 2).unwrap(), []);
+    }
+
+    /// Others write letters, and what is said of them is no longer than this.
+    #[test]
+    fn long_notes_are_cut() {
+        let store = Store::in_memory().unwrap();
+        for (text, length) in
+            [("x".repeat(1_000), 1_000), ("ä".repeat(1_000), 1_003), ("x".repeat(1_001), 1_003)]
+        {
+            store.note(1, Level::Info, &text, &text).unwrap();
+            let note = store.notes(store.last_note().unwrap() - 1, 1).unwrap().remove(0);
+            assert_eq!((note.about.len(), note.text.len()), (203, length));
+        }
     }
 
     #[test]

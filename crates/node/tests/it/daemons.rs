@@ -5,6 +5,7 @@ mod faults;
 mod gathered;
 #[allow(dead_code)] // another test binary uses all of it
 mod life;
+mod liars;
 mod outcome;
 mod small;
 

@@ -84,6 +84,17 @@ async fn nobody_is_struck_for_what_could_not_be_fetched() {
     gathered.outcome().await.is(expected, false, "nobody was judged");
 }
 
+/// Letters come before the blocks that they are about: they wait.
+#[tokio::test]
+async fn copies_of_the_ledger_that_lag() {
+    let expected = &small::undisturbed(true).await.outcome;
+    let mut gathered = Gathered::apart(small::sealed_study(), 1).await;
+    gathered.lag = 5;
+    gathered.run().await;
+    gathered.nothing_is_left();
+    gathered.outcome().await.is(expected, true, "copies that lag");
+}
+
 /// The hub comes back without letters, again and again: what was not signed for is sent again.
 #[tokio::test]
 async fn a_hub_that_forgets_all_letters() {

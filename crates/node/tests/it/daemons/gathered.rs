@@ -57,6 +57,9 @@ pub struct Gathered {
     /// What was published.
     pub seen: Seen,
     pub now: u64,
+    /// Copies of the ledger are brought up to date by themselves in every so manieth turn only; each in another one.
+    pub lag: usize,
+    turns: usize,
     /// Whether one daemon after the other ends between its turns, and another one opens its directory and its memory.
     pub again: bool,
 }
@@ -155,6 +158,8 @@ impl Gathered {
             followers: Vec::new(),
             seen: Seen::default(),
             now: START,
+            lag: 1,
+            turns: 0,
             again: false,
         };
         for place in 0..gathered.seats.len() {
@@ -263,6 +268,7 @@ impl Gathered {
 
     /// The same, with something that happens after each turn of a party.
     pub async fn run_with(&mut self, mut happens: impl AsyncFnMut(&mut Self, usize)) {
+        let mut idle = 0;
         for passes in 0..1_000 {
             let (mut moved, mut next) = (false, None::<u64>);
             for place in 0..self.daemons.len() {
@@ -275,7 +281,9 @@ impl Gathered {
                 self.restart(passes % self.daemons.len()).unwrap();
             }
             let next = next.into_iter().chain(self.net.next_arrival()).min();
-            if !moved && !self.wait_until(next) {
+            idle = if moved { 0 } else { idle + 1 };
+            // What is new may not have come to everybody yet.
+            if idle >= self.lag && !self.wait_until(next) {
                 return;
             }
         }
@@ -307,7 +315,9 @@ impl Gathered {
     pub async fn turn(&mut self, place: usize) -> Result<Turn, NodeError> {
         let seat = &self.seats[place];
         let _turn = OnTurn::of(&seat.home, &seat.life);
-        if let Some(follower) = &self.followers[place] {
+        self.turns += 1;
+        let catches_up = (self.turns + place).is_multiple_of(self.lag);
+        if let Some(follower) = self.followers[place].as_ref().filter(|_| catches_up) {
             // What the sequencer does not say now it says later.
             match follower.catch_up() {
                 Err(error) if !error.is_temporary() => return Err(error.into()),

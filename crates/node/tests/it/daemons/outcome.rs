@@ -13,6 +13,9 @@ type Act = (String, Contract, String);
 /// `approve` of a token.
 const APPROVE: &str = "0x095ea7b3";
 
+/// The numbers of letters that a test writes in the name of a party, which its node has not written.
+pub const LIES: u64 = 1 << 40;
+
 /// What is the same after every run of a study.
 #[derive(Debug)]
 pub struct Outcome {
@@ -157,7 +160,8 @@ impl Gathered {
                 letters.push((name.clone(), self.name(to), named));
                 sent.push((name.clone(), self.name(to), number, id));
             }
-            let mut rows = connection.prepare("SELECT author, number, id, done FROM incoming").unwrap();
+            let sql = format!("SELECT author, number, id, done FROM incoming WHERE number < {LIES}");
+            let mut rows = connection.prepare(&sql).unwrap();
             let rows = rows.query_map([], |row| {
                 let from = Address::new(row.get(0)?);
                 Ok((from, row.get::<_, i64>(1)?, B256::new(row.get(2)?), row.get::<_, Option<i64>>(3)?))

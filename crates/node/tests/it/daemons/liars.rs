@@ -1,0 +1,259 @@
+//! Letters by whom they should not be, or with what they should not say: a study ends as it does without them.
+
+use histone_contracts::book::{Book, Kind};
+use histone_node::daemon::{Body, Mailbox, profile};
+use histone_node::party::{Entropy, Party};
+use histone_protocol::agreement::StateStatement;
+use histone_protocol::letter::{Letter, MAX_LETTER, Profile, VerifiedHead};
+use histone_protocol::program::ProgramKind;
+use histone_protocol::record::Signed;
+use histone_protocol::{Address, B256};
+
+use super::gathered::Gathered;
+use super::outcome::LIES;
+use super::small;
+
+/// Somebody with keys who writes what it likes.
+struct Liar {
+    party: Party,
+    profile: Signed<Profile>,
+    number: u64,
+}
+
+impl Liar {
+    /// Somebody whom nobody knows.
+    fn stranger(gathered: &Gathered, name: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self::of(gathered, Party::create(name, dir.path(), Entropy::Seed(99)).unwrap(), 0)
+    }
+
+    /// A member whose node goes on beside.
+    fn member(gathered: &Gathered, name: &str) -> Self {
+        let node = &gathered.daemons.iter().find(|d| d.node.party.name == name).unwrap().node;
+        Self::of(gathered, node.party.clone(), node.roles)
+    }
+
+    fn of(gathered: &Gathered, party: Party, roles: u8) -> Self {
+        let profile = profile(&party, roles, gathered.ledger.deployment().id()).unwrap();
+        Self { party, profile, number: LIES }
+    }
+
+    fn writes(&mut self, gathered: &Gathered, place: usize, head: VerifiedHead, content: String) {
+        let reader = &gathered.daemons[place].node;
+        let ledger = gathered.ledger.deployment().id();
+        self.number += 1;
+        let letter = Letter { ledger, to: reader.party.account(), number: self.number, head, content };
+        let (mailbox, key) = (reader.mailbox.address(), reader.mailbox.seal.public());
+        let sealed = letter.seal(&self.party.key, mailbox, key, self.party.root()).unwrap();
+        self.posts(gathered, place, &sealed);
+    }
+
+    fn posts(&self, gathered: &Gathered, place: usize, bytes: &[u8]) {
+        let own = Mailbox::of(&self.party).address();
+        gathered.net.link(own).post(gathered.daemons[place].node.mailbox.address(), bytes).unwrap();
+    }
+}
+
+fn head(gathered: &Gathered) -> VerifiedHead {
+    let head = gathered.chain.head().unwrap();
+    VerifiedHead { number: head.header.number, hash: head.hash }
+}
+
+/// Everything that a letter can say, about what there is, with nothing behind it.
+fn lies(liar: &Liar, book: &Book, gathered: &Gathered, place: usize) -> Vec<Body> {
+    let junk = B256::repeat_byte(liar.number as u8);
+    let nobody = Address::repeat_byte(liar.number as u8);
+    let signature = liar.party.key.sign(junk);
+    let long = "x".repeat(2_000);
+    let own = gathered.daemons[place].node.party.account();
+    let of_kind = |kind| book.enclaves.iter().rfind(move |e| e.kind == kind).map_or(nobody, |e| e.signer);
+    let (validation, query) = (of_kind(Kind::Validation), of_kind(Kind::Query));
+    let program = book.programs.iter().last().map_or(junk, |p| p.measurement);
+    let dataset = book.datasets.iter().find(|d| d.owner == own).map_or(junk, |d| d.id);
+    let bought = book.queries.iter().last().map_or(junk, |q| q.query);
+    let round = book.rounds.iter().last().map_or(1, |r| r.round);
+    let ids = gathered.daemons[place].node.store.due_letters(u64::MAX / 4, 100).unwrap();
+    let statement = |donor| StateStatement { donor, state: junk, next: junk, wrong: vec![1, 9], signature };
+    vec![
+        Body::Receipt { letters: ids.into_iter().map(|letter| letter.id).collect() },
+        Body::Welcome { certificate: Some("{}".into()) },
+        Body::Welcome { certificate: None },
+        Body::Audit {
+            name: "logistic".into(),
+            program: ProgramKind::Training,
+            measurement: program,
+            wasm: junk,
+            source: junk,
+        },
+        Body::Audit {
+            name: long.clone(),
+            program: ProgramKind::Query,
+            measurement: junk,
+            wasm: junk,
+            source: junk,
+        },
+        Body::Validate {
+            enclave: validation,
+            dataset: junk,
+            root: junk,
+            replaces: B256::ZERO,
+            ciphertext: junk,
+            key: vec![1; 80].into(),
+        },
+        Body::Validated {
+            dataset,
+            enclave: validation,
+            root: junk,
+            report: junk,
+            rows: 7,
+            quality: 3,
+            replaces: B256::ZERO,
+            signature,
+        },
+        Body::NotValidated { dataset, why: long.clone() },
+        Body::Declined { model: 1, reasons: vec![long.clone()] },
+        Body::Declined { model: liar.number, reasons: vec![] },
+        Body::Said { model: 1, round, statement: statement(1) },
+        Body::Said { model: 1, round: 1_000, statement: statement(2) },
+        Body::Said { model: liar.number, round, statement: statement(3) },
+        Body::Evaluated { model: 1, evaluation: junk },
+        Body::Evaluated { model: liar.number, evaluation: junk },
+        Body::WantModel { model: 1, enclave: query },
+        Body::WantModel { model: 1, enclave: nobody },
+        Body::WantModel { model: liar.number, enclave: nobody },
+        Body::ModelKey { model: 1, enclave: query, sealed: vec![liar.number as u8; 80].into() },
+        Body::ModelKey { model: liar.number, enclave: nobody, sealed: vec![3; 80].into() },
+        Body::Serve { model: 1 },
+        Body::Serve { model: liar.number },
+        Body::Serving { model: 1, enclave: nobody },
+        Body::Serving { model: liar.number, enclave: nobody },
+        Body::Question {
+            model: 1,
+            enclave: query,
+            query: bought,
+            sealed: vec![5; 200].into(),
+            profile: liar.profile.clone(),
+        },
+        Body::Question {
+            model: 1,
+            enclave: query,
+            query: junk,
+            sealed: vec![5; 200].into(),
+            profile: liar.profile.clone(),
+        },
+        Body::Shared { model: 1, sealed: vec![9; 80].into() },
+        Body::Shared { model: liar.number, sealed: vec![9; 80].into() },
+    ]
+}
+
+/// What is no letter's content.
+fn nonsense() -> Vec<String> {
+    let ids = vec![B256::repeat_byte(4); 3_000];
+    vec![
+        String::new(),
+        "{}".into(),
+        "[".repeat(50_000),
+        format!("{{\"kind\":\"{}\"}}", "A".repeat(100_000)),
+        format!("{{\"kind\":\"serve\",\"model\":1,\"{}\":0}}", "B".repeat(100_000)),
+        "{\"kind\":\"serve\",\"model\":-1}".into(),
+        serde_json::to_string(&Body::Receipt { letters: ids }).unwrap(),
+    ]
+}
+
+/// A stranger and a member lie to everybody, all the time, about everything.
+#[tokio::test]
+async fn liars_by_mail_change_nothing() {
+    let expected = &small::undisturbed(true).await.outcome;
+    let mut gathered = Gathered::apart(small::sealed_study(), 1).await;
+    let mut liars = [Liar::stranger(&gathered, "stranger"), Liar::member(&gathered, "ethics")];
+    let mut turns = 0;
+    gathered
+        .run_with(async |gathered, place| {
+            turns += 1;
+            // Everybody hears from each now and then, at ever other moments.
+            if turns > 1_000 || turns % 7 != 0 {
+                return;
+            }
+            let book = gathered.book().await;
+            let head = head(gathered);
+            for liar in &mut liars {
+                for lie in lies(liar, &book, gathered, place) {
+                    liar.writes(gathered, place, head, serde_json::to_string(&lie).unwrap());
+                }
+                liar.posts(gathered, place, &[7; 3_000]);
+            }
+        })
+        .await;
+    gathered.nothing_is_left();
+    gathered.outcome().await.is(expected, true, "liars");
+}
+
+/// What is not understood is said in short, and costs no more than that.
+#[tokio::test]
+async fn nonsense_by_mail() {
+    let gathered = Gathered::of(small::study(), 1).await;
+    let mut gathered = gathered;
+    gathered.run_without(usize::MAX).await;
+    let mut liars = [Liar::stranger(&gathered, "stranger"), Liar::member(&gathered, "ethics")];
+    let place = 2;
+    for liar in &mut liars {
+        for text in nonsense() {
+            liar.writes(&gathered, place, head(&gathered), text);
+        }
+        liar.posts(&gathered, place, &[]);
+        liar.posts(&gathered, place, &vec![0; MAX_LETTER]);
+    }
+    let before = gathered.daemons[place].node.store.last_note().unwrap();
+    gathered.turn(place).await.unwrap();
+    let store = &gathered.daemons[place].node.store;
+    let notes = store.notes(before, 1_000).unwrap();
+    let longest = notes.iter().map(|note| note.text.len()).max().unwrap();
+    assert!(longest < 2_000, "{longest}");
+    assert!(store.unread().unwrap().is_empty());
+}
+
+/// Whoever writes without end fills no more than its own room, and nobody waits for it. What would be read only when the ledger has
+/// grown for ever is kept like this: for nothing else a letter can be made to wait.
+#[tokio::test]
+async fn floods_by_mail() {
+    let expected = &small::undisturbed(true).await.outcome;
+    let mut gathered = Gathered::apart(small::sealed_study(), 1).await;
+    let mut liars = [Liar::stranger(&gathered, "stranger"), Liar::member(&gathered, "ethics")];
+    let (founder, runner) = (0, 2);
+    let later = VerifiedHead { number: u64::MAX, hash: B256::ZERO };
+    let padding = "x".repeat(20_000);
+    let (mut passes, mut most) = (0, 0);
+    gathered
+        .run_with(async |gathered, place| {
+            passes += usize::from(place == 0);
+            if place > 0 || !(3..10).contains(&passes) {
+                return;
+            }
+            for liar in &mut liars {
+                for number in 0..60 {
+                    let join = Body::Join { profile: liar.profile.clone(), tokens: number };
+                    let reasons = vec![padding.clone()];
+                    let lies = [join, Body::Serve { model: number }, Body::Declined { model: 1, reasons }];
+                    for (place, lie) in [founder, runner, 10].into_iter().zip(&lies) {
+                        liar.writes(gathered, place, later, serde_json::to_string(lie).unwrap());
+                    }
+                }
+            }
+            for daemon in &gathered.daemons {
+                let unread = daemon.node.store.unread().unwrap();
+                most = most.max(unread.iter().filter(|letter| letter.number > LIES).count());
+            }
+        })
+        .await;
+    assert!((256..=512).contains(&most), "{most}");
+    for daemon in &gathered.daemons {
+        let store = &daemon.node.store;
+        assert!(
+            daemon.stumbles().is_empty() && store.undelivered().unwrap().is_empty(),
+            "{}",
+            gathered.told()
+        );
+        assert!(store.unread().unwrap().iter().all(|letter| letter.number > LIES));
+    }
+    gathered.outcome().await.is(expected, true, "floods");
+}
