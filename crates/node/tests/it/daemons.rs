@@ -3,9 +3,9 @@
 mod ends;
 mod faults;
 mod gathered;
+mod liars;
 #[allow(dead_code)] // another test binary uses all of it
 mod life;
-mod liars;
 mod outcome;
 mod small;
 
