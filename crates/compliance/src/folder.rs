@@ -3,7 +3,7 @@
 //! | path | content |
 //! |---|---|
 //! | `ledger/` | the embedded chain: every raw transaction, block and the state; not there after a run on a network |
-//! | `blobs/` | files named by the BLAKE3 hash of their bytes: programs, sources, audits, evidence, policies, papers, decisions, headers, updates, partial sums, models, evaluations |
+//! | `blobs/` | files named by the BLAKE3 hash of their bytes: profiles of members, programs, sources, audits, evidence, policies, papers, decisions, headers, updates, partial sums, models, evaluations |
 //! | `run.json` | [`RunRecord`], signed by the operator: which blob is what |
 //! | `result.json` | the table that the run printed |
 //! | `manifest.json` | [`Manifest`], signed by the operator: every file with its hash |
@@ -20,14 +20,14 @@ use histone_ledger::Settings;
 use histone_network::{StoreError, io_error, write_whole};
 use histone_program_sdk::method::{Cell, Fact};
 use histone_protocol::evidence::Platform;
-use histone_protocol::hash::{blob_hash, tagged_hash};
+use histone_protocol::hash::blob_hash;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::record::{Record, RecordError, Signed};
 use histone_protocol::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 /// Version of the layout and of the documents in it.
-pub const FORMAT: &str = "histone-run/4";
+pub const FORMAT: &str = "histone-run/5";
 
 /// A fact that a method says of a finished training, as the result has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -195,11 +195,6 @@ pub struct Manifest {
 
 impl Record for Manifest {
     const KIND: &'static str = "run-manifest";
-}
-
-/// What the ledger has as the profile of a member: a fact about an organization, not about a person.
-pub fn profile(name: &str, role: &str) -> B256 {
-    tagged_hash("histone/profile/v1", &[name.as_bytes(), role.as_bytes()])
 }
 
 /// A party of the run.

@@ -51,6 +51,11 @@ impl Kept {
         blobs.push_back(blob.clone());
     }
 
+    /// Keeps a blob no longer.
+    pub(crate) fn forget(&self, hash: B256) {
+        self.lock().retain(|blob| blob.hash() != hash);
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<Blob>> {
         // Whoever panicked with the lock has left whole blobs behind.
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)

@@ -186,6 +186,12 @@ impl BlobStore {
         Ok(blob)
     }
 
+    /// Removes a blob from the directory, where it is there. Others keep what they have of it.
+    pub fn forget(&self, hash: B256) -> Result<(), StoreError> {
+        self.kept.forget(hash);
+        remove_durable(&self.path(hash))
+    }
+
     /// The bytes of a file, not looked at.
     fn load(&self, hash: B256) -> Result<Vec<u8>, StoreError> {
         if let Some(link) = &self.link

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use histone_attestation::simulated::SimulatedDevice;
 use histone_contracts::{Book, Contract, Rounds, roles};
+use histone_enclave::query::QueryEnclave;
 use histone_genome::table::Table;
 use histone_network::Network;
 use histone_protocol::consent::ConsentPolicy;
@@ -46,10 +47,11 @@ use crate::store::{Answer, Level, Question, Store};
 use crate::world::World;
 pub use founder::Founding;
 pub use mail::{Body, Mailbox, profile};
-pub use owner::data_added;
+pub use owner::{Recorded, data_added, decided, refused};
 use stumbles::Stumbles;
 pub use trainer::Proposal;
-pub use user::Asking;
+pub(crate) use user::code_of;
+pub use user::{Asking, asked};
 
 /// How a duty that failed is tried again: after so many seconds, doubled each time up to a limit.
 const FIRST_PAUSE: u64 = 2;
@@ -235,7 +237,11 @@ pub struct Daemon {
     committee: Option<committee::CommitteePart>,
     user: user::UserPart,
     stumbles: Stumbles,
+    held: Option<Held>,
 }
+
+/// Says of a moment of the ledger whether a daemon does nothing in it.
+pub type Held = Arc<dyn Fn(&Book) -> bool + Send + Sync>;
 
 impl Daemon {
     /// The daemon of a party, as its directory and its memory have it.
@@ -250,8 +256,20 @@ impl Daemon {
             committee: has(roles::COMMITTEE).then(|| committee::CommitteePart::new(&node)),
             user: user::UserPart::new(&node),
             stumbles: Stumbles::default(),
+            held: None,
             node,
         }
+    }
+
+    /// Has it do nothing as long as `held` says so, which is asked before each duty. For a run that has something happen between two
+    /// duties of a party.
+    pub fn hold(&mut self, held: Held) {
+        self.held = Some(held);
+    }
+
+    /// The enclave of this party that answers for a model, where it runs one.
+    pub fn query_enclave(&self, model: u64) -> Option<&QueryEnclave> {
+        self.runner.as_ref()?.query_enclave(model)
     }
 
     /// The same for the founder of a network.
@@ -284,7 +302,7 @@ impl Daemon {
         macro_rules! parts {
             ($($part:ident),*) => {
                 $(if let Some(part) = &mut self.$part {
-                    work(part, &self.node, &mut self.stumbles, now, &mut turn).await?;
+                    work(part, &self.node, (&mut self.stumbles, &self.held), now, &mut turn).await?;
                 })*
             };
         }
@@ -293,7 +311,7 @@ impl Daemon {
         if admitted {
             parts!(auditor, runner, owner, trainer, committee);
         }
-        work(&mut self.user, &self.node, &mut self.stumbles, now, &mut turn).await?;
+        work(&mut self.user, &self.node, (&mut self.stumbles, &self.held), now, &mut turn).await?;
         match self.node.post(now) {
             Ok(_) => {
                 self.stumbles.done(POST);
@@ -387,7 +405,7 @@ impl Turn {
 async fn work<P: Part>(
     part: &mut P,
     node: &Node,
-    stumbles: &mut Stumbles,
+    (stumbles, held): (&mut Stumbles, &Option<Held>),
     now: u64,
     turn: &mut Turn,
 ) -> Result<(), NodeError> {
@@ -398,6 +416,9 @@ async fn work<P: Part>(
     let mut tried = BTreeSet::new();
     loop {
         let book = node.world.ledger.current_book().await?;
+        if held.as_ref().is_some_and(|held| held(&book)) {
+            return Ok(());
+        }
         let owed = match part.duties(&book, node, now).await {
             Ok(owed) => owed,
             Err(error @ (NodeError::Own(_) | NodeError::OtherHistory { .. })) => return Err(error),

@@ -123,7 +123,11 @@ impl Loaded {
 /// All programs that come with the product, for any number of parties in this process. Each is admitted and compiled when it is needed
 /// for the first time: most parties run none, or one.
 #[derive(Debug, Clone)]
-pub struct Bundled(Arc<Shelf>);
+pub struct Bundled {
+    shelf: Arc<Shelf>,
+    /// One that is not there for whoever holds this.
+    without: Option<B256>,
+}
 
 #[derive(Debug)]
 struct Shelf {
@@ -149,11 +153,18 @@ impl Bundled {
             Ok(Shelved { published, measurement, loaded: OnceLock::new(), method: OnceLock::new() })
         };
         let programs = all.map(shelved).collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Shelf { engine: Engine::new()?, programs })))
+        Ok(Self { shelf: Arc::new(Shelf { engine: Engine::new()?, programs }), without: None })
+    }
+
+    /// The same for whoever does not have one of them, such as everybody but the author of a closed method.
+    #[must_use]
+    pub fn without(&self, measurement: B256) -> Self {
+        Self { shelf: self.shelf.clone(), without: Some(measurement) }
     }
 
     fn find(&self, measurement: B256) -> Option<&Shelved> {
-        self.0.programs.iter().find(|p| p.measurement == measurement)
+        let is = |p: &&Shelved| p.measurement == measurement && self.without != Some(measurement);
+        self.shelf.programs.iter().find(is)
     }
 
     /// One of them, by its measurement.
@@ -165,7 +176,7 @@ impl Bundled {
         if let Some(loaded) = program.loaded.get() {
             return Ok(loaded.clone());
         }
-        let loaded = self.0.engine.load(Program::published(program.published.wasm)?)?;
+        let loaded = self.shelf.engine.load(Program::published(program.published.wasm)?)?;
         Ok(program.loaded.get_or_init(|| loaded).clone())
     }
 
@@ -179,7 +190,7 @@ impl Bundled {
         let [training, answer] = method(name)?;
         let load = |published: PublishedProgram| {
             let unknown = || ProgramError::Unknown { name: name.into(), known: String::new() };
-            let found = self.0.programs.iter().find(|p| p.published.name == published.name);
+            let found = self.shelf.programs.iter().find(|p| p.published.name == published.name);
             self.loaded(found.ok_or_else(unknown)?)
         };
         Ok(Loaded {

@@ -9,25 +9,23 @@
 //! time as the network has it. A development node's clock is SIMULATED and moved like the embedded one; elsewhere the
 //! run waits, and gives queries and rounds minutes and not an hour.
 
-mod course;
+mod cast;
+mod collect;
 mod gas;
-mod hosted;
 mod membership;
 mod outcome;
 pub mod place;
 mod pooled;
 mod queries;
-mod recruiting;
 mod refusals;
 mod result;
-mod setup;
+mod story;
 mod training;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use histone_compliance::folder::{FORMAT, Folder, Manifest, RunRecord};
-use histone_ledger::Settings;
+use histone_compliance::folder::{FORMAT, Folder, Manifest};
 use histone_network::io_error;
 use histone_protocol::disclosure::Place as PlaceOfTraining;
 
@@ -137,7 +135,7 @@ pub async fn run(
         Some(network) => Some(Node::find(network, options).await?),
         None => None,
     };
-    setup::claim_folder(&folder)?;
+    cast::claim_folder(&folder)?;
     let purse = node.as_ref().and_then(|node| node.purse());
     let result = go(study, options, folder, node, observer).await;
     if let Some(purse) = purse {
@@ -165,66 +163,34 @@ async fn go(
     };
 
     let title = step(observer);
-    let mut cast = setup::start(study, options, folder, node, observer).await?;
+    let mut cast = cast::gather(study, options, folder, node, observer).await?;
     cast.stage.mark(title)?;
     cast.stage.mark(step(observer))?;
-    let programs = setup::programs(study, &mut cast).await?;
+    story::programs(study, &mut cast, observer).await?;
     cast.stage.mark(step(observer))?;
-    let validated = setup::datasets(study, &mut cast, observer).await?;
+    let validation = story::datasets(study, &mut cast, observer).await?;
     cast.stage.mark(step(observer))?;
-    let recruited = recruiting::recruit(study, &mut cast, observer).await?;
+    let recruited = story::recruit(study, &mut cast, observer).await?;
     cast.stage.mark(step(observer))?;
-    let mut pooling = pooled::Pooling::start(study, &cast, &recruited)?;
+    let book = cast.world.ledger.current_book().await?;
+    let mut pooling = pooled::Pooling::start(study, &cast, &book, &recruited)?;
     let trained = training::train(study, options, &mut cast, &recruited, observer).await?;
-    pooling.measure(&cast, &trained)?;
     cast.stage.mark(step(observer))?;
-    let evaluated = training::evaluate(&mut cast, &trained)?;
+    let collected = collect::collect(study, &cast, &recruited, trained, observer).await?;
+    pooling.measure(&cast, &collected)?;
     cast.stage.mark(step(observer))?;
-    let mut served = queries::serve(study, &mut cast, &recruited, &trained, observer).await?;
+    let mut served = queries::serve(study, &mut cast, &recruited, observer).await?;
     cast.stage.mark(step(observer))?;
-    let refused = refusals::try_all(&mut cast, &recruited, &mut served, observer).await?;
+    let refused = refusals::try_all(study, &cast, &recruited, &mut served, observer).await?;
     cast.stage.mark(step(observer))?;
-    let balances = result::pay_out(&mut cast, &recruited, observer).await?;
-
-    let mut models = recruited.records.clone();
-    if let Some(main) = models.first_mut() {
-        main.rounds.clone_from(&trained.records);
-        main.hosted = trained.hosted.as_ref().map(|hosted| hosted.statement);
-        main.model = Some(trained.model_blob);
-        main.evaluations.clone_from(&evaluated.blobs);
-        main.queries.clone_from(&served.records);
-    }
-    let record = RunRecord {
-        format: FORMAT.into(),
-        study: study.name.clone(),
-        platform: histone_protocol::evidence::Platform::SIMULATED,
-        vendor: cast.vendor.address(),
-        evidence_max_age: study.appraisal.max_age_seconds,
-        network: cast.stage.place.record(),
-        deployment: cast.world.ledger.deployment().clone(),
-        settings: Settings::default(),
-        parties: cast.parties(),
-        programs,
-        evidence: cast.evidence().await?,
-        datasets: validated.records.clone(),
-        models,
-    };
+    let balances = result::pay_out(study, &mut cast, observer).await?;
+    let record = collect::record(study, &cast, &recruited, &collected, &served).await?;
     let folder = cast.stage.folder.clone();
-    folder.write(&folder.record(), &record, &cast.operator.key)?;
+    folder.write(&folder.record(), &record, &cast.operator().party.key)?;
     let end = cast.stage.place.end().await?;
+    let comparison = pooling.compare(collected.model.as_ref())?;
     let result = result::assemble(
-        study,
-        options,
-        &cast,
-        &end,
-        &recruited,
-        &trained,
-        pooling.compare(trained.model.as_ref())?,
-        evaluated,
-        validated,
-        served,
-        refused,
-        balances,
+        study, options, &cast, &end, &recruited, collected, comparison, validation, served, refused, balances,
     )?;
     let text =
         serde_json::to_vec_pretty(&result.for_strangers()).map_err(|e| NodeError::Message(e.to_string()))?;
@@ -232,7 +198,7 @@ async fn go(
     let End { height, head, state_digest, .. } = end;
     let manifest = Manifest { format: FORMAT.into(), head, height, state_digest, files: Default::default() };
     // The chain's file is complete only when it is closed: the last clones go with the cast.
-    let operator = cast.operator.key.clone();
+    let operator = cast.operator().party.key.clone();
     drop(cast);
     let manifest = Manifest { files: folder.hash_files()?, ..manifest };
     folder.write(&folder.manifest(), &manifest, &operator)?;

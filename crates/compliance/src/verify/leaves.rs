@@ -9,6 +9,7 @@ use histone_protocol::B256;
 use histone_protocol::agreement::Agreement;
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::evidence::Evidence;
+use histone_protocol::letter::Profile;
 use histone_protocol::plan::PlanDocument;
 use histone_protocol::report::{HostedStatement, ValidationReport};
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use super::files::{bounded, document};
 use super::findings::{Findings, count};
+use super::parties::all_profiles;
 use super::run::Run;
 use super::table::{Basis, ENVELOPE, Step, TABLE, document_of, lookup};
 use super::{Check, Outcome};
@@ -196,7 +198,7 @@ fn blobs(run: &Run, folder: &Folder, complete: bool, counts: &mut Counts, findin
         let Some(bytes) = findings.take(read, || shown.clone()) else { continue };
         let Some(value) = json(&bytes) else {
             findings.expect(!documents.has(hash), || {
-                format!("`{shown}` is named by the ledger as evidence, report or policy, and is no document")
+                format!("`{shown}` is named by the ledger as evidence, report, policy or profile, and is no document")
             });
             continue;
         };
@@ -208,7 +210,7 @@ fn blobs(run: &Run, folder: &Folder, complete: bool, counts: &mut Counts, findin
         }
         if documents.has(hash) && !documents.holds(run, hash, &bytes) {
             findings.fail(format!(
-                "`{shown}` is named by the ledger as evidence, report or policy, and is none: take it out of the folder"
+                "`{shown}` is named by the ledger as evidence, report, policy or profile, and is none: take it out of the folder"
             ));
             continue;
         }
@@ -280,6 +282,7 @@ struct Documents {
     evidence: BTreeSet<B256>,
     reports: BTreeSet<B256>,
     policies: BTreeSet<B256>,
+    profiles: BTreeSet<B256>,
 }
 
 impl Documents {
@@ -297,11 +300,12 @@ impl Documents {
             evidence: shown.chain(refreshed.map(|s| s.event.evidenceHash)).collect(),
             reports: reports.chain(later.map(|s| s.event.reportHash)).collect(),
             policies: policies.chain(changed.map(|s| s.event.policyHash)).collect(),
+            profiles: all_profiles(&run.record.deployment, &run.history),
         }
     }
 
     fn has(&self, hash: B256) -> bool {
-        [&self.evidence, &self.reports, &self.policies].iter().any(|set| set.contains(&hash))
+        [&self.evidence, &self.reports, &self.policies, &self.profiles].iter().any(|set| set.contains(&hash))
     }
 
     /// Whether it is what the ledger names it as, with a signature where there is one.
@@ -309,6 +313,7 @@ impl Documents {
         self.evidence.contains(&hash) && Evidence::from_bytes(bytes).is_some()
             || self.reports.contains(&hash) && run.signed::<ValidationReport>(hash).is_ok()
             || self.policies.contains(&hash) && run.signed::<ConsentPolicy>(hash).is_ok()
+            || self.profiles.contains(&hash) && run.signed::<Profile>(hash).is_ok()
     }
 }
 

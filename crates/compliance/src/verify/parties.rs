@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use histone_contracts::{Contract, Datasets, Deployment, Market, Members, roles};
+use histone_protocol::letter::Profile;
 use histone_protocol::{Address, B256};
 
 use super::findings::Findings;
 use super::history::History;
-use crate::folder::{PartyRecord, RunRecord, profile};
+use super::run::Run;
+use crate::folder::PartyRecord;
 
 /// What a member with exactly this role is called.
 const MEMBERS: [(&str, u8); 5] = [
@@ -92,6 +94,24 @@ fn roles_before(turns: &[(usize, Address, Turn)], order: usize) -> BTreeMap<Addr
     members
 }
 
+/// Every profile that members have ever named.
+pub(super) fn all_profiles(d: &Deployment, history: &History) -> BTreeSet<B256> {
+    profiles(d, history).into_values().flatten().collect()
+}
+
+/// What an account has ever called itself on this ledger: by the profiles that it has named and signed.
+fn names(run: &Run) -> BTreeMap<Address, BTreeSet<String>> {
+    let d = &run.record.deployment;
+    let said = |account: Address, blob: B256| {
+        let (profile, signer) = run.signed::<Profile>(blob).ok()?;
+        (signer == account && profile.ledger == d.id()).then_some(profile.name)
+    };
+    let named = |(account, blobs): (Address, BTreeSet<B256>)| {
+        (account, blobs.into_iter().filter_map(|blob| said(account, blob)).collect())
+    };
+    profiles(d, &run.history).into_iter().map(named).collect()
+}
+
 /// Every profile that an account has had. A member says who it is, and may take it back at any time: what it said once is
 /// enough for a name, or any member could spoil the record of a run.
 fn profiles(d: &Deployment, history: &History) -> BTreeMap<Address, BTreeSet<B256>> {
@@ -107,9 +127,10 @@ fn profiles(d: &Deployment, history: &History) -> BTreeMap<Address, BTreeSet<B25
 }
 
 /// Compares names, roles and further accounts with the members, the donations and the purchases.
-pub(super) fn check(record: &RunRecord, operator: Address, history: &History, findings: &mut Findings) {
+pub(super) fn check(run: &Run, operator: Address, findings: &mut Findings) {
+    let (record, history) = (&run.record, &run.history);
     let d = &record.deployment;
-    let (members, profiles) = (members(d, history), profiles(d, history));
+    let (members, names) = (members(d, history), names(run));
     let bought = history.events::<Market::QueryBought>(d, Contract::Market);
     let users: BTreeSet<Address> = bought.iter().map(|s| s.event.user).collect();
     let owners: BTreeMap<B256, Address> = history
@@ -125,8 +146,7 @@ pub(super) fn check(record: &RunRecord, operator: Address, history: &History, fi
         let (expected, known) = match members.get(account) {
             Some(&(held, _)) => {
                 let role = MEMBERS.iter().find(|(_, bit)| *bit == held).map(|(role, _)| *role);
-                let said = profile(name, role.unwrap_or_default());
-                let known = profiles.get(account).is_some_and(|said_once| said_once.contains(&said));
+                let known = names.get(account).is_some_and(|said_once| said_once.contains(name));
                 (role.unwrap_or("member"), known)
             }
             None if *account == operator => ("operator", true),

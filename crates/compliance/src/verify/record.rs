@@ -256,10 +256,11 @@ fn read(folder: &Folder, source: Source, findings: &mut Findings) -> Option<Run>
             });
         }
     }
+    let run = Run::new(folder, record, methods, history, ledger, (counts, head));
     if findings.clean() {
-        parties::check(&record, operator, &history, findings);
+        parties::check(&run, operator, findings);
     }
-    Some(Run::new(folder, record, methods, history, ledger, (counts, head)))
+    Some(run)
 }
 
 /// Seconds for all that a method computes in one check: whoever made the folder chose it, and calls that each end in time

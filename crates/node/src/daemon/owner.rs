@@ -41,6 +41,29 @@ pub fn data_added(store: &Store, dataset: B256, now: u64) -> Result<(), NodeErro
     Ok(store.put(ADDED, dataset.as_slice())?)
 }
 
+/// Why a validation enclave has refused a dataset of this node, when one has.
+pub fn refused(node: &Node, dataset: B256) -> Result<Option<String>, NodeError> {
+    let why = node.store.get(&format!("refused/{dataset:x}"))?;
+    Ok(why.map(|why| String::from_utf8_lossy(&why).into_owned()))
+}
+
+/// What this node has decided about a model.
+#[derive(Debug, Clone, Copy)]
+pub struct Recorded {
+    /// Blob of the signed decision.
+    pub blob: B256,
+    /// Whether all that follows from it is done.
+    pub done: bool,
+}
+
+/// What this node has decided for a dataset about a model, when it has.
+pub fn decided(node: &Node, model: u64, dataset: B256) -> Result<Option<Recorded>, NodeError> {
+    let kept = node.store.get(&decision(model, dataset))?;
+    let blob = kept.and_then(|kept| B256::try_from(kept.as_slice()).ok());
+    let done = node.marked(&answered(model, dataset))?;
+    Ok(blob.map(|blob| Recorded { blob, done }))
+}
+
 #[derive(Debug, Clone)]
 pub(super) enum Duty {
     /// Send a dataset to a validation enclave, and to who runs it.
@@ -285,6 +308,26 @@ fn answered(model: u64, dataset: B256) -> String {
     format!("answered/{model}/{dataset:x}")
 }
 
+/// Where it is kept which blob of an encrypted dataset is shown to a validation enclave.
+fn sent(dataset: B256) -> String {
+    format!("sent/{dataset:x}")
+}
+
+/// Takes back the encrypted table that was shown to a validation enclave: nobody needs it any more.
+fn take_back(dataset: B256, node: &Node) -> Result<(), NodeError> {
+    if let Some(kept) = node.store.get(&sent(dataset))? {
+        if let Ok(blob) = B256::try_from(kept.as_slice()) {
+            node.world.blobs.forget(blob)?;
+        }
+        node.store.remove(&sent(dataset))?;
+    }
+    Ok(())
+}
+
+fn decision(model: u64, dataset: B256) -> String {
+    format!("decision/{model}/{dataset:x}")
+}
+
 impl Part for OwnerPart {
     type Duty = Duty;
     const LOOK: &'static str = "see what the owner owes";
@@ -324,6 +367,9 @@ impl Part for OwnerPart {
                     key: sealed.key.as_bytes().to_vec().into(),
                 };
                 let purpose = format!("validate/{dataset:x}/{enclave:x}");
+                if let Body::Validate { ciphertext, .. } = &body {
+                    node.store.put(&sent(dataset), ciphertext.as_slice())?;
+                }
                 node.write(runner, &purpose, &body, now).await?;
                 node.mark(&purpose)?;
             }
@@ -338,10 +384,12 @@ impl Part for OwnerPart {
                         &format!("dataset {dataset} is registered, quality {}", receipt.quality),
                     )?;
                 }
+                take_back(dataset, node)?;
                 node.store.read(letter, now)?;
             }
             Duty::Refused { letter, dataset, why } => {
                 node.say(now, "data", &format!("dataset {dataset} is refused: {why}"))?;
+                node.store.put(&format!("refused/{dataset:x}"), why.as_bytes())?;
                 node.store.read(letter, now)?;
             }
             Duty::Consider { dataset, model } => return self.consider(dataset, model, node, now).await,
@@ -425,8 +473,14 @@ impl OwnerPart {
         let book = world.ledger.current_book().await?;
         let Some(offer) = book.models.get(&model) else { return Ok(Done::NotYet) };
         let (trainer, paper_blob) = (offer.trainer, offer.white_paper_hash);
+        let key = format!("donate/{model}/{dataset:x}");
+        if node.store.questions(true)?.iter().any(|asked| asked.question.key == key) {
+            // A person has the word; nothing is decided, and published, anew as long as it is not said.
+            return Ok(Done::NotYet);
+        }
         let owner = self.owner(dataset)?;
         let answer = owner.consider(paper_blob, model, world).await?;
+        node.store.put(&decision(model, dataset), answer.blob.as_slice())?;
         let (paper, _) = world.read_paper(paper_blob)?;
         let decline = |reasons: Vec<String>| Body::Declined { model, reasons };
         let purpose = answered(model, dataset);
@@ -446,7 +500,7 @@ impl OwnerPart {
             return Ok(Done::Yes);
         };
         let question = Question {
-            key: format!("donate/{model}/{dataset:x}"),
+            key,
             kind: "donate".into(),
             title: format!("take part in model {model} `{}` of `{}`?", paper.name, paper.trainer_name),
             text: format!(

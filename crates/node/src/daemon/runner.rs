@@ -141,6 +141,10 @@ impl Part for RunnerPart {
 }
 
 impl RunnerPart {
+    pub(super) fn query_enclave(&self, model: u64) -> Option<&QueryEnclave> {
+        self.queries.get(&model)
+    }
+
     fn runner(node: &Node) -> Result<Runner, NodeError> {
         let device = node.device()?.ok_or_else(|| {
             NodeError::Message("the network's vendor has not certified the device of this node yet".into())
@@ -212,6 +216,8 @@ impl RunnerPart {
         };
         node.write(owner, &purpose, &answer, now).await?;
         node.store.read(letter, now)?;
+        // Nobody here needs the encrypted table any more.
+        node.world.blobs.forget(ciphertext)?;
         Ok(Done::Yes)
     }
 

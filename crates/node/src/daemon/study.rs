@@ -92,7 +92,7 @@ pub fn appraisal_policy(study: &Study, vendor: Address) -> AppraisalPolicy {
     AppraisalPolicy::of(&appraisal(study, vendor))
 }
 
-impl OnLedger<'_> {
+impl<'a> OnLedger<'a> {
     fn account(&self, name: &str) -> Result<Address, NodeError> {
         let missing = || NodeError::Message(format!("nobody in the study is called `{name}`"));
         self.accounts.get(name).copied().ok_or_else(missing)
@@ -105,7 +105,7 @@ impl OnLedger<'_> {
     }
 
     /// What the trainer of each model proposes, the main one first.
-    pub fn proposals(&self, loaded: &Loaded) -> Result<Vec<(&Model, Proposal)>, NodeError> {
+    pub fn proposals(&self, loaded: &Loaded) -> Result<Vec<(&'a Model, Proposal)>, NodeError> {
         let models = std::iter::once(&self.study.model).chain(&self.study.other_models);
         models.map(|model| Ok((model, self.proposal(model, loaded)?))).collect()
     }

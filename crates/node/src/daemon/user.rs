@@ -4,7 +4,7 @@ use std::fmt;
 
 use histone_contracts::book::{Book, QueryState};
 use histone_contracts::{Contract, Market};
-use histone_protocol::{Address, B256};
+use histone_protocol::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
 
 use super::mail::Body;
@@ -30,10 +30,37 @@ impl UserPart {
 pub struct Asking {
     /// The model.
     pub model: u64,
-    /// What is asked: one number for each feature, in the plan's order.
+    /// What is asked: one number for each feature, in the plan's order; NaN where it is not known, as JSON's null.
+    #[serde(with = "row")]
     pub row: Vec<f64>,
     /// No more than so many millionths of a token are paid.
     pub most: u64,
+}
+
+/// The sealed question of a query that this node has asked.
+pub fn asked(node: &Node, query: B256) -> Result<Option<Vec<u8>>, NodeError> {
+    Ok(node.store.get(&format!("asked/{query:x}"))?)
+}
+
+/// The code with which a wish was bought for, by its number.
+pub(crate) fn code_of(node: &Node, wish: u64) -> Result<Option<u64>, NodeError> {
+    let kept = node.store.get(&format!("code/{wish}"))?;
+    Ok(kept.and_then(|kept| kept.as_slice().try_into().ok()).map(u64::from_le_bytes))
+}
+
+/// Numbers of which some are not known: JSON has no NaN.
+mod row {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(row: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        let known: Vec<Option<f64>> = row.iter().map(|x| (!x.is_nan()).then_some(*x)).collect();
+        known.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        let known = Vec::<Option<f64>>::deserialize(deserializer)?;
+        Ok(known.into_iter().map(|x| x.unwrap_or(f64::NAN)).collect())
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -77,13 +104,8 @@ impl Part for UserPart {
         match duty {
             Duty::Query(wish, asking) => self.query(wish, &asking, node, now).await,
             Duty::Claim(wish) => {
-                let own = node.party.account();
-                let ledger = &node.world.ledger;
-                let owed = ledger.read(Contract::Market, Market::owedCall { account: own }).await?;
-                if !owed.is_zero() {
-                    ledger.send(&node.party.key, Contract::Market, Market::claimCall {}).await?;
-                }
-                node.store.wish_done(wish, &serde_json::json!({ "claimed": owed.to_string() }), now)?;
+                let claimed = claim(node).await?;
+                node.store.wish_done(wish, &serde_json::json!({ "claimed": claimed.to_string() }), now)?;
                 Ok(Done::Yes)
             }
             Duty::LookUp(wish, asked) => {
@@ -96,12 +118,37 @@ impl Part for UserPart {
     }
 }
 
+/// Claims what the market owes to this party: to its account, and to those that are paid for its donations. Gives the sum, in
+/// millionths of a token.
+async fn claim(node: &Node) -> Result<U256, NodeError> {
+    let ledger = &node.world.ledger;
+    let (book, own) = (ledger.current_book().await?, node.party.account());
+    let mut keys = vec![node.party.key.clone()];
+    for model in book.models.iter() {
+        for donor in &model.donors {
+            if book.datasets.get(&donor.dataset).is_some_and(|dataset| dataset.owner == own) {
+                // An owner that names another account than its node does has to claim by itself.
+                let payee = node.party.payee(ledger.deployment().id(), model.model)?;
+                keys.extend((payee.address() == donor.payee).then_some(payee));
+            }
+        }
+    }
+    let mut claimed = U256::ZERO;
+    for key in keys {
+        let owed = ledger.read(Contract::Market, Market::owedCall { account: key.address() }).await?;
+        if !owed.is_zero() {
+            ledger.send(&key, Contract::Market, Market::claimCall {}).await?;
+            claimed += owed;
+        }
+    }
+    Ok(claimed)
+}
+
 impl UserPart {
     async fn query(&mut self, wish: u64, asking: &Asking, node: &Node, now: u64) -> Result<Done, NodeError> {
         let world = &node.world;
-        let kept = format!("code/{wish}");
-        let number = match node.store.get(&kept)?.and_then(|kept| kept.as_slice().try_into().ok()) {
-            Some(kept) => u64::from_le_bytes(kept),
+        let number = match code_of(node, wish)? {
+            Some(number) => number,
             None => {
                 let book = world.ledger.current_book().await?;
                 let mut number = self.user.next_code()?;
@@ -109,7 +156,7 @@ impl UserPart {
                 while book.queries.get(&self.user.query_id(number)).is_some() {
                     number = self.user.next_code()?;
                 }
-                node.store.put(&kept, &number.to_le_bytes())?;
+                node.store.put(&format!("code/{wish}"), &number.to_le_bytes())?;
                 number
             }
         };
@@ -171,7 +218,16 @@ impl UserPart {
             return Ok(Done::NotYet);
         }
         let code = self.user.bought(number, asking.model, enclave, &node.world).await?;
-        let sealed = self.user.ask(&code, asking.row.clone(), &node.world).await?.into();
+        // Kept before it is sent: what was asked is what is answered, and can be shown.
+        let sealed = match asked(node, query)? {
+            Some(kept) => kept,
+            None => {
+                let sealed = self.user.ask(&code, asking.row.clone(), &node.world).await?;
+                node.store.put(&format!("asked/{query:x}"), &sealed)?;
+                sealed
+            }
+        };
+        let sealed = sealed.into();
         let book = node.world.ledger.current_book().await?;
         let runner = book.enclaves.get(&enclave).map(|e| e.operator);
         let runner =

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use histone_contracts::roles;
 use histone_ledger::Connection;
 use histone_network::{io_error, write_whole};
 use histone_protocol::keys::SigningKey;
@@ -205,29 +206,42 @@ impl Needs {
         gas_of::DEPLOYMENT + gas_of::ENTRY * (members + self.models + 20)
     }
 
-    pub(super) fn owner(&self) -> u64 {
+    /// Of a party with these role bits; of none, the end user.
+    pub(super) fn of_roles(&self, bits: u8) -> u64 {
+        let of = [
+            (roles::OWNER, self.owner()),
+            (roles::TRAINER, self.trainer()),
+            (roles::RUNNER, self.runner()),
+            (roles::AUDITOR, self.auditor()),
+            (roles::COMMITTEE, self.committee()),
+        ];
+        let needs = of.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, needs)| needs);
+        if bits == 0 { self.user() } else { needs.sum() }
+    }
+
+    fn owner(&self) -> u64 {
         gas_of::ENTRY * 4 + gas_of::ROUND * self.rounds
     }
 
-    pub(super) fn trainer(&self) -> u64 {
+    fn trainer(&self) -> u64 {
         // Closing a round reads a word for every 256 donors, and so does opening it.
         let words = 30_000 * (self.participants / 256 + 1);
         gas_of::ENTRY * (8 + 4 * self.models) + (3 * gas_of::ROUND + words) * self.rounds
     }
 
-    pub(super) fn runner(&self) -> u64 {
+    fn runner(&self) -> u64 {
         gas_of::ENTRY * 4 + gas_of::PAYMENT * self.queries
     }
 
-    pub(super) fn auditor(&self) -> u64 {
+    fn auditor(&self) -> u64 {
         gas_of::ENTRY * 4
     }
 
-    pub(super) fn committee(&self) -> u64 {
+    fn committee(&self) -> u64 {
         gas_of::ROUND * (self.rounds + 1)
     }
 
-    pub(super) fn user(&self) -> u64 {
+    fn user(&self) -> u64 {
         2 * gas_of::PAYMENT * self.queries
     }
 

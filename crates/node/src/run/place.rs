@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
+use histone_chain::{Chain, Clock, Genesis, ManualClock, Sequencer};
 use histone_compliance::folder::{Folder, NetworkRecord};
 use histone_ledger::{Connection, Ledger};
 use histone_network::io_error;
@@ -187,6 +187,16 @@ impl Place {
         // A study has at most 256 participants.
         let more = NETWORK_DONOR.saturating_mul(donors as u32);
         u64::from(if self.clock_is_simulated() { SIMULATED_DEADLINE } else { NETWORK_DEADLINE + more })
+    }
+
+    /// The time there, Unix seconds.
+    pub(super) async fn now(&self, ledger: &Ledger) -> Result<u64, NodeError> {
+        let block = ledger.time().await?;
+        Ok(match self {
+            // Each block is a second or more after the one before, and the clock may have been moved since the last.
+            Place::Embedded { clock, .. } => clock.now().max(block),
+            Place::Network { .. } => block,
+        })
     }
 
     /// Lets `seconds` pass from the last block: a SIMULATED clock is moved, any other is waited for.

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use histone_contracts::book::{Book, Donor};
 use histone_enclave::method::{HostedAnswer, HostedMethod, LocalStep, LocalTraining};
 use histone_enclave::reading::rows_of;
 use histone_program_sdk::config::Config;
 use histone_program_sdk::model::Model;
 use histone_protocol::report::NamedValue;
 
+use super::cast::Cast;
+use super::collect::Collected;
 use super::membership::{Measuring, Parts, without};
 use super::outcome::Membership;
-use super::recruiting::Recruited;
-use super::setup::Cast;
-use super::training::Trained;
+use super::story::Recruited;
 use crate::error::NodeError;
 use crate::study::Study;
 
@@ -51,11 +52,18 @@ pub(super) struct Pooling {
 
 impl Pooling {
     /// Begins with the rows of everybody who has donated.
-    pub(super) fn start(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Self, NodeError> {
+    pub(super) fn start(
+        study: &Study,
+        cast: &Cast,
+        book: &Book,
+        recruited: &Recruited,
+    ) -> Result<Self, NodeError> {
         let (method, config) = (cast.loaded.method.clone(), recruited.plan.config.clone());
         let (mut rows, mut parts) = (Rows::new(), Vec::new());
-        for (owner, participant) in cast.owners.iter().zip(&study.participants) {
-            if owner.donation().is_some() {
+        for participant in &study.participants {
+            let account = cast.daemon(&participant.name)?.node.party.account();
+            let donor = |d: &Donor| book.datasets.get(&d.dataset).is_some_and(|set| set.owner == account);
+            if book.models.get(&recruited.model_id).is_some_and(|m| m.donors.iter().any(donor)) {
                 let blocks = rows_of(&participant.table, &config).map_err(NodeError::Message)?;
                 parts.extend(Parts::of(&config, &blocks).map(|parts| (participant.name.clone(), parts)));
                 rows.insert(participant.name.clone(), blocks);
@@ -69,7 +77,7 @@ impl Pooling {
 
     /// Begins to look for members in the model, where it was released. Of whoever left, or was missing in a sum, nobody can say whether
     /// the model was trained on its rows.
-    pub(super) fn measure(&mut self, cast: &Cast, trained: &Trained) -> Result<(), NodeError> {
+    pub(super) fn measure(&mut self, cast: &Cast, trained: &Collected) -> Result<(), NodeError> {
         let Some(model) = trained.model.clone() else { return Ok(()) };
         let answer = HostedAnswer::new(cast.loaded.query.clone(), cast.loaded.method.manifest().clone());
         let answer = answer.map_err(NodeError::round)?;

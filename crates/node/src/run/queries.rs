@@ -1,27 +1,45 @@
-//! Serving the trained model.
+//! The end user's questions to the trained model.
 
-use histone_compliance::folder::QueryRecord;
-use histone_enclave::query::{Given, QueryEnclave};
-use histone_protocol::Address;
-use histone_protocol::disclosure::Release;
+use histone_contracts::book::{Book, ModelState};
+use histone_protocol::B256;
 use histone_protocol::report::NamedValue;
 
 use super::Observer;
+use super::cast::{Cast, Until, find};
 use super::outcome::QueryOutcome;
-use super::recruiting::Recruited;
-use super::setup::Cast;
-use super::training::{Trained, main_trainer};
+use super::story::{Recruited, wishes_done};
+use crate::daemon::Daemon;
+use crate::daemon::together::{Scene, Stand};
 use crate::error::NodeError;
+use crate::store::WishState;
 use crate::study::Study;
-use crate::user::AccessCode;
 
 /// What serving left.
 pub(super) struct Served {
-    pub(super) records: Vec<QueryRecord>,
+    /// The answered queries, by the ledger's key.
+    pub(super) queries: Vec<B256>,
     pub(super) outcomes: Vec<QueryOutcome>,
-    pub(super) enclave: Option<QueryEnclave>,
-    /// The last code that was used, and its row.
-    pub(super) last: Option<(AccessCode, Vec<f64>)>,
+    /// The wish of the last one that was answered, and what it asked.
+    pub(super) last: Option<(u64, Vec<f64>)>,
+}
+
+/// The runner is away, and whoever has asked waits for its money.
+struct Unanswered<'a> {
+    runner: &'a str,
+    user: &'a str,
+    wish: u64,
+}
+
+impl Scene for Unanswered<'_> {
+    fn is_away(&self, daemon: &Daemon, _: &Book) -> bool {
+        daemon.node.party.name == self.runner
+    }
+
+    async fn after(&mut self, daemons: &mut [Daemon], _: &Book) -> Result<Stand, NodeError> {
+        let wish = find(daemons, self.user)?.node.store.get_wish(self.wish)?;
+        let open = wish.is_none_or(|wish| wish.state == WishState::Open);
+        Ok(if open { Stand::GoesOn } else { Stand::Over })
+    }
 }
 
 /// Every query of the study is bought, asked, answered and settled; one more is bought and never answered.
@@ -29,85 +47,66 @@ pub(super) async fn serve(
     study: &Study,
     cast: &mut Cast,
     recruited: &Recruited,
-    trained: &Trained,
     observer: &mut dyn Observer,
 ) -> Result<Served, NodeError> {
-    let world = cast.world.clone();
-    let model_id = recruited.model_id;
-    let blob = world.blobs.get(trained.model_blob)?;
-    let program = cast.loaded.query.clone();
-    let instance = cast.runner.begin_query(program, model_id, trained.model_hash, &world).await?;
-    let key = match recruited.plan.model {
-        Release::Public => None,
-        _ => Some(hand_over(cast, trained, instance.keys().receipt).await?),
-    };
-    let given = match &key {
-        None => Given::Public(&blob),
-        Some(key) => Given::Sealed { blob: &blob, key },
-    };
-    let enclave = cast.runner.install_model(instance, model_id, given, &world).await?;
-    main_trainer(cast, study)?.serve(model_id, enclave.instance().keys().receipt, &world).await?;
-
-    let price = recruited.paper.query_price;
-    let mut served = Served { records: Vec::new(), outcomes: Vec::new(), enclave: None, last: None };
-    for (index, row) in study.end_user.queries.iter().enumerate() {
-        let trusted = cast.user.appraise(model_id, &world).await?;
-        let code = cast.user.buy(model_id, price, trusted, &world).await?;
-        let question = cast.user.ask(&code, row.clone(), &world).await?;
-        let answer = enclave.answer(&question, &world.ledger).await?;
-        cast.runner.settle(&answer, &world).await?;
-        let values = cast.user.read(&code, &answer.sealed)?;
-        let fields = cast.loaded.method.manifest().answer.fields.iter();
-        let named = fields.zip(values).map(|(f, value)| NamedValue { name: f.name.clone(), value });
-        served.records.push(QueryRecord {
-            query_id: code.query_id,
-            question: world.blobs.put(&question)?,
-            answer: world.blobs.put(&answer.sealed)?,
-        });
+    let model = recruited.model_id;
+    let mut serves = Until(|_: &[Daemon], book: &Book| {
+        Ok(book.models.get(&model).is_some_and(|m| m.state == ModelState::Serving))
+    });
+    cast.play(&mut serves, observer).await?;
+    let (user, accounts) = (&study.end_user.name, cast.accounts());
+    let questions = cast.on_ledger(study, &accounts).questions(model);
+    let mut wishes = Vec::new();
+    for question in &questions {
+        wishes.push(cast.wish(user, "query", question).await?);
+    }
+    wishes_done(cast, observer).await?;
+    let fields: Vec<String> =
+        cast.loaded.method.manifest().answer.fields.iter().map(|f| f.name.clone()).collect();
+    let mut served = Served { queries: Vec::new(), outcomes: Vec::new(), last: None };
+    let truth = study.end_user.truth.as_ref();
+    for (index, wish) in wishes.into_iter().enumerate() {
+        let (query, values) = answered(cast, user, wish)?;
+        let named = fields.iter().zip(values).map(|(name, value)| NamedValue { name: name.clone(), value });
+        served.queries.push(query);
+        served.last = questions.get(index).map(|question| (wish, question.row.clone()));
         served.outcomes.push(QueryOutcome {
             query: index + 1,
             answer: named.collect(),
-            truth: study.end_user.truth.as_ref().and_then(|t| t.get(index).copied()).filter(|t| !t.is_nan()),
+            truth: truth.and_then(|t| t.get(index).copied()).filter(|t| !t.is_nan()),
             settled: true,
         });
-        served.last = Some((code, row.clone()));
     }
-
-    // One query whose enclave is stopped before it answers: the whole price comes back after the deadline.
-    let trusted = cast.user.appraise(model_id, &world).await?;
-    let code = cast.user.buy(model_id, price, trusted, &world).await?;
-    match cast.user.refund(&code, &world).await {
-        Ok(()) => return Err(NodeError::Message("a query was refunded before its deadline".into())),
-        Err(e) => expect(e, "TooEarly")?,
-    };
-    cast.wait(u64::from(cast.stage.place.query_seconds()) + 1, observer).await?;
-    cast.user.refund(&code, &world).await?;
-    observer.note("one query was not answered (its enclave was stopped on purpose): refunded in full after the deadline");
-    served.outcomes.push(QueryOutcome {
-        query: study.end_user.queries.len() + 1,
-        answer: Vec::new(),
-        truth: None,
-        settled: false,
-    });
-    served.enclave = Some(enclave);
+    // One whose enclave is not there: the whole price comes back after the deadline.
+    if let Some(question) = questions.first() {
+        let wish = cast.wish(user, "query", question).await?;
+        let mut unanswered = Unanswered { runner: &study.runner, user, wish };
+        cast.play(&mut unanswered, observer).await?;
+        if answered(cast, user, wish).is_ok() {
+            return Err(NodeError::Message("a query was answered by nobody".into()));
+        }
+        observer.note(
+            "one query was not answered (its enclave was stopped on purpose): refunded in full after the deadline",
+        );
+        let query = study.end_user.queries.len() + 1;
+        served.outcomes.push(QueryOutcome { query, answer: Vec::new(), truth: None, settled: false });
+    }
     Ok(served)
 }
 
-/// Any training enclave that followed the training hands the key over: the first that is there does.
-async fn hand_over(cast: &mut Cast, trained: &Trained, query: Address) -> Result<Vec<u8>, NodeError> {
-    let world = cast.world.clone();
-    if let Some(host) = &cast.host {
-        return cast.runner.hand_model(host, query, &world).await;
+/// What was answered to a wish of the user: the query and the numbers.
+fn answered(cast: &Cast, user: &str, wish: u64) -> Result<(B256, Vec<Option<f64>>), NodeError> {
+    let kept = cast.daemon(user)?.node.store.get_wish(wish)?;
+    match kept.map(|kept| kept.state) {
+        Some(WishState::Done(outcome)) => {
+            let read = |key: &str| outcome.get(key).cloned().unwrap_or_default();
+            let unreadable = |e: serde_json::Error| NodeError::Message(e.to_string());
+            let query = serde_json::from_value(read("query")).map_err(unreadable)?;
+            Ok((query, serde_json::from_value(read("answer")).map_err(unreadable)?))
+        }
+        Some(WishState::Failed(why)) => Err(NodeError::Message(format!("a query of `{user}`: {why}"))),
+        _ => Err(NodeError::Message(format!("a query of `{user}` was not answered"))),
     }
-    let last = trained.summaries.last();
-    let there = |name: &str| {
-        last.is_some_and(|last| !last.missing.iter().any(|m| m == name))
-            && !trained.withdrawn.iter().any(|w| w.participant == name)
-    };
-    let owner = cast.owners.iter_mut().find(|o| o.donation().is_some() && there(&o.party.name));
-    let owner =
-        owner.ok_or_else(|| NodeError::Message("no enclave is there to hand over the model".into()))?;
-    owner.hand_model(query, &world).await
 }
 
 /// Gives the message of a refusal that was made for the right reason. Any other error, such as a full disk, is no

@@ -9,17 +9,23 @@ use histone_enclave::validation;
 use histone_protocol::hash::blob_hash;
 
 use super::Observer;
+use super::cast::Cast;
 use super::outcome::Refusal;
 use super::queries::{Served, expect};
-use super::recruiting::Recruited;
-use super::setup::{Cast, device_rng};
+use super::story::Recruited;
+use crate::daemon::code_of;
 use crate::error::NodeError;
+use crate::party::Party;
 use crate::programs::VALIDATE;
+use crate::service::vendor;
+use crate::study::Study;
+use crate::user::User;
 
 /// Tries what must be refused and records by whom and why. An attempt that succeeds, or fails for another reason, stops
 /// the run.
 pub(super) async fn try_all(
-    cast: &mut Cast,
+    study: &Study,
+    cast: &Cast,
     recruited: &Recruited,
     served: &mut Served,
     observer: &mut dyn Observer,
@@ -34,8 +40,9 @@ pub(super) async fn try_all(
 
     // 1. A program with one byte changed measures differently, which no auditor has seen.
     let what = "an enclave with a tampered program";
-    let instance = tampered_enclave(cast, world.ledger.time().await?)?;
-    match world.announce_enclave(&instance, &cast.runner.party.key).await {
+    let runner = cast.daemon(&study.runner)?.node.party.clone();
+    let instance = tampered_enclave(cast, &runner, world.ledger.time().await?)?;
+    match world.announce_enclave(&instance, &runner.key).await {
         Ok(()) => return Err(succeeded(what)),
         Err(e) => refused(what, "the ledger", expect(e, "NotRegistered")?),
     }
@@ -43,7 +50,7 @@ pub(super) async fn try_all(
     let what = "a tampered program presented to an owner";
     let audited = cast.loaded.validation.program().measurement().into();
     let expected = Expected {
-        operator: cast.runner.party.account(),
+        operator: runner.account(),
         keys: instance.keys(),
         platform: instance.platform().code(),
         evidence_hash: blob_hash(instance.evidence()),
@@ -71,24 +78,32 @@ pub(super) async fn try_all(
         }
     }
 
-    let Some(enclave) = &served.enclave else { return Ok(refusals) };
-    let Some((used, row)) = served.last.take() else { return Ok(refusals) };
+    let Some((wish, row)) = served.last.take() else { return Ok(refusals) };
+    let model = recruited.model_id;
+    let user_node = &cast.daemon(&study.end_user.name)?.node;
+    let mut user = User { party: user_node.party.clone() };
+    let enclave = cast.daemon(&study.runner)?.query_enclave(model);
+    let enclave = enclave.ok_or_else(|| NodeError::Message("no enclave answers for the model".into()))?;
+    let number = code_of(user_node, wish)?;
+    let number = number.ok_or_else(|| NodeError::Message("the code of a query is gone".into()))?;
+    let used = user.bought(number, model, enclave.instance().keys().receipt, &world).await?;
+    let mut stranger = User { party: cast.stranger.party.clone() };
     // 5. A code that was used before.
-    let question = cast.user.ask(&used, row.clone(), &world).await?;
+    let question = user.ask(&used, row.clone(), &world).await?;
     match enclave.answer(&question, &world.ledger).await {
         Ok(_) => return Err(succeeded("a used access code")),
         Err(e) => refused("a used access code", "the query enclave", expect(e, "is used or refunded")?),
     }
     // 6. A code that nobody has paid for.
-    let trusted = cast.user.appraise(recruited.model_id, &world).await?;
-    let invented = cast.user.invent_code(recruited.model_id, trusted);
-    let question = cast.user.ask(&invented, row.clone(), &world).await?;
+    let trusted = user.appraise(model, &world).await?;
+    let invented = user.invent_code(model, trusted);
+    let question = user.ask(&invented, row.clone(), &world).await?;
     match enclave.answer(&question, &world.ledger).await {
         Ok(_) => return Err(succeeded("an unpaid access code")),
         Err(e) => refused("an unpaid access code", "the query enclave", expect(e, "has not bought")?),
     }
     // 7. Another person's code.
-    let question = cast.stranger.ask(&used, row, &world).await?;
+    let question = stranger.ask(&used, row, &world).await?;
     match enclave.answer(&question, &world.ledger).await {
         Ok(_) => return Err(succeeded("another user's access code")),
         Err(e) => refused("another user's access code", "the query enclave", expect(e, "has not bought")?),
@@ -101,7 +116,7 @@ pub(super) async fn try_all(
         answer: b"output".into(),
         signature: vec![0; 65].into(),
     };
-    match world.ledger.send(&cast.runner.party.key, Contract::Market, call).await {
+    match world.ledger.send(&runner.key, Contract::Market, call).await {
         Ok(_) => return Err(succeeded("a second settlement")),
         Err(e) => refused("settling a query twice", "the market contract", expect(e, "QueryDone")?),
     }
@@ -113,7 +128,7 @@ pub(super) async fn try_all(
         profile: blob_hash(b"stranger"),
         sealKey: cast.stranger.party.seal.public().0,
     };
-    match world.ledger.send(&cast.operator.key, Contract::Members, call).await {
+    match world.ledger.send(&cast.operator().party.key, Contract::Members, call).await {
         Ok(_) => return Err(succeeded(what)),
         Err(e) => refused(what, "the members contract", expect(e, "AccessManagedUnauthorized")?),
     }
@@ -121,13 +136,14 @@ pub(super) async fn try_all(
 }
 
 /// A validation enclave whose module differs from the audited one in a custom section: the same code, another file.
-fn tampered_enclave(cast: &mut Cast, now: u64) -> Result<Instance, NodeError> {
+fn tampered_enclave(cast: &Cast, runner: &Party, now: u64) -> Result<Instance, NodeError> {
     let mut wasm = VALIDATE.wasm.to_vec();
     // Section id 0, length 5, name length 4, `name`: an empty custom section, harmless and still another measurement.
     wasm.extend_from_slice(&[0, 5, 4, b'n', b'a', b'm', b'e']);
     let program = Program::admit(&wasm, Limits::STANDARD).map_err(crate::programs::ProgramError::from)?;
     let loaded =
         Engine::new().and_then(|engine| engine.load(program)).map_err(crate::programs::ProgramError::from)?;
-    let device = cast.vendor.make_device(&mut device_rng(&cast.operator, "tampered"))?;
-    cast.runner.party.start_enclave(loaded, &device, validation::init_data(), now)
+    let operator = &cast.operator().party;
+    let device = vendor(operator).make_device(&mut operator.root().rng("device", &[b"tampered"]))?;
+    runner.start_enclave(loaded, &device, validation::init_data(), now)
 }

@@ -1,21 +1,21 @@
 //! The end of a run: money to everybody, and the table.
 
 use histone_compliance::folder::fact_tables;
-use histone_contracts::{Contract, Market, TestToken};
+use histone_contracts::{Contract, TestToken};
+use histone_protocol::Address;
 use histone_protocol::evidence::Platform;
 use histone_protocol::report::NamedValue;
-use histone_protocol::{Address, U256};
 
+use super::cast::Cast;
+use super::collect::Collected;
 use super::outcome::{
     Balance, ChainSummary, DisclosureSummary, FORMAT, GasSummary, LeftOut, ModelSummary, Refusal, RunResult,
-    SiteReport,
+    SiteReport, Validation,
 };
 use super::place::End;
 use super::pooled::Comparison;
 use super::queries::Served;
-use super::recruiting::Recruited;
-use super::setup::{Cast, Validated};
-use super::training::{Evaluated, Trained};
+use super::story::{Recruited, claim};
 use super::{Observer, Options};
 use crate::error::NodeError;
 use crate::party::Entropy;
@@ -23,30 +23,21 @@ use crate::study::Study;
 
 /// Everybody claims what is owed; gives the balances, the market's rest last. They must sum to what was paid in.
 pub(super) async fn pay_out(
+    study: &Study,
     cast: &mut Cast,
-    recruited: &Recruited,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Balance>, NodeError> {
     let world = cast.world.clone();
-    cast.fund_payees(observer).await?;
-    debug_assert!(!recruited.records.is_empty());
-    for owner in &mut cast.owners {
-        if owner.donation().is_some() {
-            owner.claim(&world).await?;
-        }
-    }
-    let mut keys = vec![cast.runner.party.key.clone()];
-    keys.extend(cast.trainers.values().map(|t| t.party.key.clone()));
-    for key in keys {
-        let owed = world.ledger.read(Contract::Market, Market::owedCall { account: key.address() }).await?;
-        if owed > U256::ZERO {
-            world.ledger.send(&key, Contract::Market, Market::claimCall {}).await?;
-        }
-    }
+    let book = world.ledger.current_book().await?;
+    cast.fund_payees(&book, observer).await?;
+    let mut names: Vec<&str> = study.participants.iter().map(|p| p.name.as_str()).collect();
+    names.push(&study.runner);
+    names.extend(std::iter::once(&study.model).chain(&study.other_models).map(|m| m.trainer.as_str()));
+    claim(cast, &names, observer).await?;
     let mut balances = Vec::new();
     let mut sum = 0u64;
     let market = world.ledger.deployment().market;
-    let parties = cast.parties().into_iter().map(|p| {
+    let parties = cast.parties(study, &book)?.into_iter().map(|p| {
         let accounts: Vec<Address> = std::iter::once(p.account).chain(p.payees).collect();
         (p.name, p.role, accounts)
     });
@@ -84,10 +75,9 @@ pub(super) fn assemble(
     cast: &Cast,
     end: &End,
     recruited: &Recruited,
-    trained: &Trained,
+    trained: Collected,
     comparison: Comparison,
-    evaluated: Evaluated,
-    validated: Validated,
+    validation: Vec<Validation>,
     served: Served,
     refused: Vec<Refusal>,
     balances: Vec<Balance>,
@@ -98,11 +88,12 @@ pub(super) fn assemble(
         let names = cast.loaded.method.manifest().report.iter().map(|f| f.name.clone());
         names.zip(values).map(|(name, &value)| NamedValue { name, value }).collect()
     };
-    let sites = evaluated.sites.iter().map(|(name, site)| SiteReport {
+    let sites = trained.sites.iter().map(|(name, site)| SiteReport {
         participant: name.clone(),
         fields: site.fields.clone(),
         pooled: comparison.sites.get(name).map(|values| fields(values)).unwrap_or_default(),
     });
+    let sites = sites.collect();
     Ok(RunResult {
         format: FORMAT,
         study: study.name.clone(),
@@ -133,7 +124,7 @@ pub(super) fn assemble(
         },
         facts: fact_tables(&trained.facts),
         pooled: comparison.facts,
-        sites: sites.collect(),
+        sites,
         legend: cast
             .loaded
             .method
@@ -150,9 +141,9 @@ pub(super) fn assemble(
             largest_difference_to_pooled: comparison.largest_difference,
         },
         membership: comparison.membership,
-        rounds: trained.summaries.clone(),
-        hosted: trained.hosted.as_ref().map(|hosted| hosted.summary.clone()),
-        validation: validated.reports,
+        rounds: trained.summaries,
+        hosted: trained.hosted.map(|(_, summary)| summary),
+        validation,
         left_out: study
             .participants
             .iter()
@@ -163,9 +154,9 @@ pub(super) fn assemble(
                 incomplete: p.dropped_rows,
             })
             .collect(),
-        withdrawn: trained.withdrawn.clone(),
-        struck: trained.struck.clone(),
-        silent: evaluated.silent,
+        withdrawn: trained.withdrawn,
+        struck: trained.struck,
+        silent: trained.silent,
         declined: recruited.declined.clone(),
         queries: served.outcomes,
         refused,

@@ -1,50 +1,260 @@
-//! The rounds of training, and the evaluation at each site.
+//! The training: rounds that the parties' daemons make by themselves, and what the study has happen between them.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZero;
-use std::panic::resume_unwind;
-use std::thread::{self, ScopedJoinHandle};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use histone_compliance::folder::RoundRecord;
-use histone_contracts::{Contract, Market, Rounds, reasons};
-use histone_enclave::training::RoundTranscript;
+use histone_contracts::book::{Book, DatasetState, Model as OnLedger, ModelState, Round, RoundState};
 use histone_federation::header::RoundHeader;
-use histone_program_sdk::method::Fact;
-use histone_program_sdk::model::Model;
-use histone_protocol::agreement::{Carried, Dropped, RECOMPUTED};
-use histone_protocol::disclosure::{Place, Release};
-use histone_protocol::record::Signed;
-use histone_protocol::report::SiteEvaluation;
-use histone_protocol::{B256, U256};
+use histone_protocol::Address;
+use histone_protocol::disclosure::Place;
 
-use super::course::{After, Course, Ended, record};
-use super::hosted::{self, HostedOutcome};
-use super::outcome::{RoundSummary, Struck, Withdrawn};
-use super::recruiting::Recruited;
-use super::setup::{Cast, rounds_at_most};
+use super::cast::{Cast, find};
+use super::outcome::Withdrawn;
+use super::story::{self, Recruited};
 use super::{Observer, Options};
-use crate::committee::Lock;
+use crate::daemon::Daemon;
+use crate::daemon::together::{Scene, Stand};
 use crate::error::NodeError;
-use crate::study::{Study, Tokens};
-use crate::trainer::Leading;
+use crate::store::{Answer, WishState};
+use crate::study::{Missing, Study, Tokens};
+use crate::world::World;
 
-/// What training left.
+/// What training left, beside ledger and blobs.
 pub(super) struct Trained {
-    /// The model, where it is for more than query enclaves.
-    pub(super) model: Option<Model>,
-    pub(super) facts: Vec<Fact>,
-    pub(super) model_blob: B256,
-    pub(super) model_hash: B256,
-    pub(super) records: Vec<RoundRecord>,
-    pub(super) summaries: Vec<RoundSummary>,
     pub(super) withdrawn: Vec<Withdrawn>,
-    pub(super) struck: Vec<Struck>,
-    /// The one enclave that had all data, and what it said.
-    pub(super) hosted: Option<HostedOutcome>,
+    /// Wall-clock milliseconds of each round.
+    pub(super) milliseconds: BTreeMap<u32, f64>,
 }
 
-/// Leads the main model through its rounds.
+/// When the daemons of everybody but a few stand still, so that these can do something between two rounds.
+#[derive(Debug, Default)]
+struct Pauses {
+    model: u64,
+    /// After so many final rounds of the training.
+    after: Option<u32>,
+    /// After a round that failed.
+    failed: bool,
+    /// Whose daemons go on.
+    not: BTreeSet<Address>,
+}
+
+impl Pauses {
+    fn holds(&self, account: Address, book: &Book) -> bool {
+        let Some(model) = book.models.get(&self.model).filter(|_| !self.not.contains(&account)) else {
+            return false;
+        };
+        let training = model.state == ModelState::Training;
+        let failed =
+            self.failed && rounds(book, self.model).last().is_some_and(|r| r.state == RoundState::Failed);
+        let between = self.after.is_some_and(|after| finals(book, self.model) == after);
+        training && (failed || between)
+    }
+}
+
+fn lock(pauses: &Mutex<Pauses>) -> std::sync::MutexGuard<'_, Pauses> {
+    pauses.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The observer of a run, for two who tell it something in turn.
+struct Telling<'a, 'o>(&'a RefCell<&'o mut dyn Observer>);
+
+impl Observer for Telling<'_, '_> {
+    fn step(&mut self, number: usize, total: usize, title: &str) {
+        self.0.borrow_mut().step(number, total, title);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.0.borrow_mut().note(text);
+    }
+
+    fn round(&mut self, round: u32, at_most: u32, stage: &str) {
+        self.0.borrow_mut().round(round, at_most, stage);
+    }
+}
+
+/// The stage of a round, as its header says.
+fn stage(round: &Round, world: &World) -> Result<String, NodeError> {
+    let header = RoundHeader::decode(&world.blobs.get(round.header_hash)?).map_err(NodeError::round)?;
+    Ok(header.fields().question.stage().into())
+}
+
+fn rounds(book: &Book, model: u64) -> Vec<&Round> {
+    book.rounds.iter().filter(|r| r.model == model).collect()
+}
+
+fn finals(book: &Book, model: u64) -> u32 {
+    rounds(book, model).iter().filter(|r| r.state == RoundState::Final).count() as u32
+}
+
+/// The main model on its way.
+struct Training<'a, 'o> {
+    study: &'a Study,
+    options: &'a Options,
+    model: u64,
+    at_most: u32,
+    observer: &'a RefCell<&'o mut dyn Observer>,
+    world: World,
+    pauses: Arc<Mutex<Pauses>>,
+    /// When somebody withdraws next: the round, and who.
+    leaving: BTreeMap<u32, BTreeMap<String, Option<u64>>>,
+    withdrawn: Vec<Withdrawn>,
+    /// Rounds that were told of.
+    told: u32,
+    began: Instant,
+    milliseconds: BTreeMap<u32, f64>,
+    now: u64,
+    /// Why the trainer gives up.
+    given_up: Option<GivenUp>,
+}
+
+/// Too few are left.
+#[derive(Debug, Clone, Copy)]
+struct GivenUp {
+    round: u32,
+    survivors: u16,
+}
+
+impl Scene for Training<'_, '_> {
+    fn is_away(&self, daemon: &Daemon, book: &Book) -> bool {
+        let name = &daemon.node.party.name;
+        let next = finals(book, self.model) + 1;
+        self.options.drop_outs.iter().any(|d| d.participant == *name && next >= d.round)
+    }
+
+    async fn after(&mut self, daemons: &mut [Daemon], book: &Book) -> Result<Stand, NodeError> {
+        let Some(model) = book.models.get(&self.model) else { return Ok(Stand::GoesOn) };
+        self.tell(book)?;
+        match model.state {
+            ModelState::Recruiting => self.begin(daemons)?,
+            ModelState::Training => {
+                self.withdraw(daemons, book)?;
+                self.give_up(daemons, model, book)?;
+            }
+            _ => return Ok(Stand::WhenQuiet),
+        }
+        Ok(Stand::GoesOn)
+    }
+}
+
+impl Training<'_, '_> {
+    /// Says yes to the trainer's question whether to begin.
+    fn begin(&self, daemons: &[Daemon]) -> Result<(), NodeError> {
+        let store = &find(daemons, &self.study.model.trainer)?.node.store;
+        let key = format!("train/{}", self.model);
+        if let Some(asked) = store.questions(true)?.into_iter().find(|asked| asked.question.key == key) {
+            let answer = Answer { yes: true, because: "the study says so".into(), by: "the study".into() };
+            let said = store.answer(asked.number, &answer, self.now);
+            said.map_err(|error| NodeError::Message(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Tells of rounds that have ended.
+    fn tell(&mut self, book: &Book) -> Result<(), NodeError> {
+        let ended: Vec<&Round> =
+            rounds(book, self.model).into_iter().filter(|r| r.state == RoundState::Final).collect();
+        for (number, round) in (1u32..).zip(&ended).skip(self.told as usize) {
+            let missing = self.options.drop_outs.iter().filter(|d| d.round <= number);
+            let missing: Vec<&str> = missing.map(|d| d.participant.as_str()).collect();
+            let stage = stage(round, &self.world)?;
+            if !missing.is_empty() {
+                let who = missing.join(", ");
+                self.observer
+                    .borrow_mut()
+                    .note(&format!("round {number}: {who} did not answer (SIMULATED failure)"));
+            }
+            self.observer.borrow_mut().round(number, self.at_most, &stage);
+            self.milliseconds.insert(round.round, self.began.elapsed().as_secs_f64() * 1e3);
+            (self.began, self.told) = (Instant::now(), number);
+        }
+        Ok(())
+    }
+
+    /// Whoever is to leave before the next round does, while all others stand still.
+    fn withdraw(&mut self, daemons: &[Daemon], book: &Book) -> Result<(), NodeError> {
+        let next = finals(book, self.model) + 1;
+        let Some((&round, _)) = self.leaving.first_key_value() else { return Ok(()) };
+        if next != round {
+            return Ok(());
+        }
+        let mut gone = true;
+        for (name, wish) in self.leaving.get_mut(&round).into_iter().flatten() {
+            let node = &find(daemons, name)?.node;
+            let own = node.party.account();
+            let dataset = book.datasets.iter().find(|d| d.owner == own);
+            let Some(dataset) = dataset else { continue };
+            let number = match *wish {
+                Some(number) => number,
+                None => {
+                    lock(&self.pauses).not.insert(own);
+                    let what = serde_json::json!({ "dataset": dataset.id });
+                    *wish.insert(node.store.wish("withdraw", &what, self.now)?)
+                }
+            };
+            let state = node.store.get_wish(number)?.map(|wish| wish.state);
+            gone &= match (state, dataset.state) {
+                (Some(WishState::Failed(why)), _) => {
+                    return Err(NodeError::Message(format!("`{name}`: {why}")));
+                }
+                (Some(WishState::Done(_)), state) => state != DatasetState::Registered,
+                _ => false,
+            };
+        }
+        if !gone {
+            return Ok(());
+        }
+        let before = match self.study.training.disclosure.place {
+            Place::OneEnclave => "the training".to_owned(),
+            Place::EachOwner => format!("round {round}"),
+        };
+        for (name, wish) in self.leaving.remove(&round).unwrap_or_default() {
+            let wish = match wish {
+                Some(number) => find(daemons, &name)?.node.store.get_wish(number)?,
+                None => None,
+            };
+            let what = match wish.map(|wish| wish.state) {
+                Some(WishState::Done(said)) => {
+                    said.get("said").and_then(|said| said.as_str()).unwrap_or_default().to_owned()
+                }
+                _ => "it has no data to withdraw".into(),
+            };
+            self.observer.borrow_mut().note(&format!("before {before} {name} withdraws: {what}"));
+            self.withdrawn.push(Withdrawn { participant: name, round, what });
+        }
+        lock(&self.pauses).after = self.leaving.keys().next().map(|round| round - 1);
+        Ok(())
+    }
+
+    /// A round failed, or too few are left for the next one: the trainer gives the model up.
+    fn give_up(&mut self, daemons: &[Daemon], model: &OnLedger, book: &Book) -> Result<(), NodeError> {
+        let leaving = self.leaving.keys().next() == Some(&(finals(book, self.model) + 1));
+        if self.given_up.is_some() || leaving {
+            return Ok(());
+        }
+        let last = rounds(book, self.model).last().copied();
+        let failed = last.filter(|last| last.state == RoundState::Failed);
+        // Those who are in no further round.
+        let left = model.donors.iter().filter(|d| !d.use_ended && !d.excluded).count();
+        let too_few = left < self.study.training.min_survivors
+            && !self.withdrawn.is_empty()
+            && last.is_none_or(|last| last.state == RoundState::Final);
+        let (round, survivors) = match failed {
+            Some(last) => (last.round, last.anchors.len()),
+            None if too_few => (finals(book, self.model) + 1, left),
+            None => return Ok(()),
+        };
+        // A model has at most 65,535 donors.
+        self.given_up = Some(GivenUp { round, survivors: survivors as u16 });
+        lock(&self.pauses).failed = false;
+        let what = serde_json::json!({ "model": self.model });
+        find(daemons, &self.study.model.trainer)?.wish("abort", &what, self.now)?;
+        Ok(())
+    }
+}
+
+/// Has the main model trained.
 pub(super) async fn train(
     study: &Study,
     options: &Options,
@@ -52,179 +262,80 @@ pub(super) async fn train(
     recruited: &Recruited,
     observer: &mut dyn Observer,
 ) -> Result<Trained, NodeError> {
-    if cast.host.is_some() {
-        return hosted::train(study, options, cast, recruited, observer).await;
+    let model = recruited.model_id;
+    let mut leaving: BTreeMap<u32, BTreeMap<String, Option<u64>>> = BTreeMap::new();
+    for left in &options.withdrawals {
+        leaving.entry(left.round).or_default().insert(left.participant.clone(), None);
     }
-    let world = cast.world.clone();
-    let model_id = recruited.model_id;
-    let at_most = rounds_at_most(study);
-    let mut course = Course::start(cast.loaded.method.clone(), recruited.plan.clone())?;
-    let mut records = Vec::new();
-    let mut summaries = Vec::new();
-    let mut withdrawn = Vec::new();
-    let mut stopped: BTreeSet<String> = BTreeSet::new();
-    main_trainer(cast, study)?.start(model_id, &world).await?;
-    let mut leading = lead(study, cast, recruited).await?;
-    for member in &mut cast.committee {
-        member.review(model_id, &world).await?;
+    let after = leaving.keys().next().map(|round| round - 1);
+    let pauses = Arc::new(Mutex::new(Pauses { model, after, failed: true, not: BTreeSet::new() }));
+    for daemon in &mut cast.daemons {
+        let (pauses, account) = (pauses.clone(), daemon.node.party.account());
+        daemon.hold(Arc::new(move |book: &Book| lock(&pauses).holds(account, book)));
     }
-    let ended = loop {
-        let round = records.len() as u32 + 1;
-        let (stage, asked) = (course.stage(), course.asked());
-        let began = Instant::now();
-        for left in options.withdrawals.iter().filter(|w| w.round == round) {
-            for owner in cast.owners.iter_mut().filter(|o| o.party.name == left.participant) {
-                let what = owner.withdraw(&world).await?.to_string();
-                observer.note(&format!("before round {round} {} withdraws: {what}", left.participant));
-                withdrawn.push(Withdrawn { participant: left.participant.clone(), round, what });
-            }
-        }
-        let here = |participant: &str| {
-            !withdrawn.iter().any(|w| w.participant == participant) && !stopped.contains(participant)
-        };
-        let opened = main_trainer(cast, study)?.open_round(&asked, &mut leading, &world).await;
-        let (header, header_blob) = match opened {
-            Err(NodeError::Round(_)) if !withdrawn.is_empty() => {
-                let left =
-                    cast.owners.iter().filter(|o| o.donation().is_some() && here(&o.party.name)).count();
-                return Err(give_up(study, cast, model_id, round, left as u16).await?);
-            }
-            opened => opened?,
-        };
-        let (mut absent, mut wait) = (Vec::new(), false);
-        for owner in &mut cast.owners {
-            let dropped =
-                options.drop_outs.iter().any(|d| d.participant == owner.party.name && round >= d.round);
-            let invited = owner.donation().is_some_and(|(_, donor)| header.has_donor(donor));
-            if invited && stopped.contains(&owner.party.name) {
-                wait = true;
-            }
-            if !invited || !here(&owner.party.name) {
-                continue;
-            }
-            if dropped {
-                absent.push(owner.party.name.clone());
-                continue;
-            }
-            owner.contribute(&header, &world).await?;
-        }
-        if !absent.is_empty() {
-            let who = absent.join(", ");
-            observer.note(&format!("round {round}: {who} did not answer (SIMULATED failure)"));
-            wait = true;
-        }
-        if wait {
-            cast.wait(leading.round_seconds + 1, observer).await?;
-        }
-        let (survivors, enough) = main_trainer(cast, study)?.close_round(model_id, round, &world).await?;
-        if !enough {
-            return Err(give_up(study, cast, model_id, round, survivors).await?);
-        }
-        let partials = open_sum(cast, &header).await?;
-        let finished = course.finish(study, cast, &header, &partials, &here).await?;
-        let transcript = finished.transcript;
-        for (participant, why) in finished.stopped {
-            observer.note(&format!("round {round}: the enclave of {participant} follows no further: {why}"));
-            stopped.insert(participant);
-        }
-        for dropped in &finished.dropped {
-            observer.note(&not_counted(round, dropped, donor_name(cast, dropped.donor)));
-        }
-        records.push(record(round, &stage, header_blob, &transcript, &partials));
-        summaries.push(RoundSummary {
-            round,
-            stage: stage.clone(),
-            survivors,
-            missing: missing(cast, &transcript),
-            basis: finished.carried.as_ref().map_or(RECOMPUTED.into(), |c| c.words(survivors.into())),
-            disagree: disagree(cast, finished.carried.as_ref()),
-            numbers: header.dimension() as u64,
-            update_bytes: transcript.survivors.iter().map(|(_, blob)| blob.len() as u64).sum(),
-            partial_bytes: transcript.partials.iter().map(|p| p.len() as u64).sum(),
-            milliseconds: began.elapsed().as_secs_f64() * 1e3,
-        });
-        observer.round(round, at_most, &stage);
-        match finished.after {
-            After::Next(next) => course = next,
-            After::Ended(ended) => break *ended,
-            After::NoModel => return Err(no_model(study, cast, model_id).await?),
-        }
+    let shared = RefCell::new(observer);
+    let mut scene = Training {
+        study,
+        options,
+        model,
+        at_most: rounds_at_most(study),
+        observer: &shared,
+        world: cast.world.clone(),
+        pauses,
+        leaving,
+        withdrawn: Vec::new(),
+        told: 0,
+        began: Instant::now(),
+        milliseconds: BTreeMap::new(),
+        now: cast.now().await?,
+        given_up: None,
     };
+    cast.play(&mut scene, &mut Telling(&shared)).await?;
+    let Training { withdrawn, milliseconds, given_up, told, .. } = scene;
+    let observer = shared.into_inner();
+    let book = cast.world.ledger.current_book().await?;
+    let ended = book.models.get(&model).map(|m| m.state);
+    if ended == Some(ModelState::Aborted) {
+        return Err(match given_up {
+            Some(given_up) => too_few(study, cast, model, given_up, observer).await?,
+            None => NodeError::NoModel,
+        });
+    }
     for (what, list) in [("drop out", &options.drop_outs), ("withdraw", &options.withdrawals)] {
-        for d in list.iter().filter(|d| d.round as usize > records.len()) {
+        for d in list.iter().filter(|d| d.round > told.max(1)) {
             observer.note(&format!(
-                "{} was to {what} in round {}, but the training ended after round {}",
-                d.participant,
-                d.round,
-                records.len()
+                "{} was to {what} in round {}, but the training ended after round {told}",
+                d.participant, d.round
             ));
         }
     }
-    let struck = struck(cast, model_id, observer).await?;
-    let Ended { mut model, facts, model_hash, model_blob } = ended;
-    main_trainer(cast, study)?.finish(model_id, model_hash, &world).await?;
-    if recruited.plan.model == Release::Participants {
-        let donors = summaries.last().map(|last: &RoundSummary| last.missing.clone()).unwrap_or_default();
-        let there = |name: &str| {
-            !donors.iter().any(|m| m == name) && !withdrawn.iter().any(|w| w.participant == name)
-        };
-        model = share(study, cast, (model_id, model_hash, model_blob), &there).await?;
-    }
-    let hosted = None;
-    Ok(Trained { model, facts, model_blob, model_hash, records, summaries, withdrawn, struck, hosted })
+    Ok(Trained { withdrawn, milliseconds })
 }
 
-/// The donors of the model that are not in a sum, by name.
-fn missing(cast: &Cast, transcript: &RoundTranscript) -> Vec<String> {
-    let donors = cast.owners.iter().filter_map(|o| Some((o.donation()?.1, o.party.name.clone())));
-    let missing = donors.filter(|(donor, _)| transcript.survivors.iter().all(|(there, _)| there != donor));
-    missing.collect::<BTreeMap<_, _>>().into_values().collect()
-}
-
-/// Whose enclaves say that a round led to something else, by name.
-fn disagree(cast: &Cast, carried: Option<&Carried>) -> Vec<String> {
-    let others = carried.map_or(&[][..], |c| &c.others);
-    others.iter().filter_map(|donor| donor_name(cast, *donor)).map(String::from).collect()
-}
-
-/// Who a donor is in the study.
-fn donor_name(cast: &Cast, donor: u16) -> Option<&str> {
-    let owner = cast.owners.iter().find(|o| o.donation().is_some_and(|(_, d)| d == donor));
-    owner.map(|o| o.party.name.as_str())
-}
-
-/// How it is said that a statement of an enclave did not count.
-fn not_counted(round: u32, dropped: &Dropped, participant: Option<&str>) -> String {
-    let who = participant.map(|name| format!(" ({name})")).unwrap_or_default();
-    format!("round {round}{who}: {dropped}; the others go on without it")
-}
-
-/// Whom the committee left out of the training, and why.
-async fn struck(cast: &Cast, model_id: u64, observer: &mut dyn Observer) -> Result<Vec<Struck>, NodeError> {
-    let about = Some(B256::from(U256::from(model_id)));
-    let ledger = &cast.world.ledger;
-    let excluded = ledger.logged::<Market::DonorExcluded>(Contract::Market, about).await?;
-    let named = ledger.logged::<Rounds::DonorNamed>(Contract::Rounds, about).await?;
-    let mut struck = Vec::new();
-    for named in named.into_iter().map(|n| n.event).filter(|n| n.reason != reasons::SILENT) {
-        let is = |donor: u16| donor == named.donorIndex;
-        let owner = cast.owners.iter().find(|o| o.donation().is_some_and(|(_, donor)| is(donor)));
-        if let Some(owner) = owner.filter(|_| excluded.iter().any(|e| is(e.event.donorIndex))) {
-            let (participant, why) = (owner.party.name.clone(), reasons::words(named.reason));
-            observer.note(&format!("the committee left {participant} out: {why}; it is paid nothing"));
-            struck.push(Struck { participant, round: named.round, why });
-        }
-    }
-    Ok(struck)
-}
-
-pub(super) fn main_trainer<'a>(
-    cast: &'a Cast,
+/// The deposit returns, but for what the donors of open sums are owed.
+async fn too_few(
     study: &Study,
-) -> Result<&'a crate::trainer::Trainer, NodeError> {
-    cast.trainers
-        .get(&study.model.trainer)
-        .ok_or_else(|| NodeError::Message(format!("there is no trainer `{}`", study.model.trainer)))
+    cast: &mut Cast,
+    id: u64,
+    GivenUp { round, survivors }: GivenUp,
+    observer: &mut dyn Observer,
+) -> Result<NodeError, NodeError> {
+    let trainer = &study.model.trainer;
+    let book = cast.world.ledger.current_book().await?;
+    let donors = book.models.get(&id).map_or(0, |m| m.donors.len());
+    let got = story::claim(cast, &[trainer], observer).await?;
+    Ok(NodeError::TooFewSurvivors {
+        round,
+        survivors,
+        donors: donors as u16,
+        needed: study.training.min_survivors as u16,
+        deposit: Tokens::from_micro(got.get(trainer.as_str()).copied().unwrap_or_default()).to_string(),
+        trainer: trainer.clone(),
+        donors_are_paid: match finals(&book, id) {
+            0 => "",
+            _ => ", the rest is the donors', who are paid for the sums that are open",
+        },
+    })
 }
 
 /// A failure that cannot happen is a slip of the pen, and is said before anything starts.
@@ -255,163 +366,15 @@ pub(super) fn check_drop_outs(study: &Study, options: &Options) -> Result<(), No
     Ok(())
 }
 
-async fn lead(study: &Study, cast: &Cast, recruited: &Recruited) -> Result<Leading, NodeError> {
-    let plan = &recruited.document;
-    let (round, opening) = (plan.round_seconds, plan.opening_seconds);
-    main_trainer(cast, study)?.lead(recruited.model_id, plan.min_survivors, round, opening, &cast.world).await
-}
-
-/// The committee locks the survivors, strikes whoever cannot be in the sum, and publishes what opens it.
-async fn open_sum(cast: &mut Cast, header: &RoundHeader) -> Result<Vec<B256>, NodeError> {
-    let world = cast.world.clone();
-    // Each donor takes at most three turns to be struck: it is accused, it answers, it is judged.
-    for _ in 0..=3 * header.fields().cohort.len() {
-        let mut striking = Vec::new();
-        for member in &mut cast.committee {
-            if let Lock::Striking(donors) = member.lock(header, &world).await? {
-                striking.extend(donors);
-            }
-        }
-        if striking.is_empty() {
-            let mut partials = Vec::new();
-            for member in &mut cast.committee {
-                partials.push(member.publish(header, &world).await?);
-            }
-            return Ok(partials);
-        }
-        for owner in &mut cast.owners {
-            owner.answer_accusations(header, &world).await?;
-        }
+/// Most rounds that the training of a study can take.
+pub(super) fn rounds_at_most(study: &Study) -> u32 {
+    // One enclave trains at once: before that is the only moment there is.
+    if study.training.disclosure.place == Place::OneEnclave {
+        return 1;
     }
-    Err(NodeError::Message(format!("the sum of round {} was not opened", header.fields().round)))
-}
-
-/// Too few survivors: the trainer ends the training. The deposit returns, but for what the donors of open sums are owed.
-pub(super) async fn give_up(
-    study: &Study,
-    cast: &Cast,
-    model_id: u64,
-    round: u32,
-    survivors: u16,
-) -> Result<NodeError, NodeError> {
-    let trainer = main_trainer(cast, study)?;
-    trainer.abort(model_id, &cast.world).await?;
-    let progress = Rounds::progressCall { modelId: U256::from(model_id) };
-    let progress = cast.world.ledger.read(Contract::Rounds, progress).await?;
-    let owed = Market::owedCall { account: trainer.party.account() };
-    let owed = cast.world.ledger.read(Contract::Market, owed).await?;
-    if !owed.is_zero() {
-        cast.world.ledger.send(&trainer.party.key, Contract::Market, Market::claimCall {}).await?;
-    }
-    Ok(NodeError::TooFewSurvivors {
-        round,
-        survivors,
-        // A model has at most 65,535 donors.
-        donors: cast.owners.iter().filter(|o| o.donation().is_some()).count() as u16,
-        needed: study.training.min_survivors as u16,
-        deposit: Tokens::from_micro(owed.saturating_to()).to_string(),
-        trainer: trainer.party.name.clone(),
-        donors_are_paid: match progress.opened {
-            0 => "",
-            _ => ", the rest is the donors', who are paid for the sums that are open",
-        },
-    })
-}
-
-/// A sealed training that came to no model: why, nobody outside of the enclaves learns. The donors of its sums are paid.
-pub(super) async fn no_model(study: &Study, cast: &Cast, model_id: u64) -> Result<NodeError, NodeError> {
-    main_trainer(cast, study)?.abort(model_id, &cast.world).await?;
-    Ok(NodeError::NoModel)
-}
-
-/// Every participant in the last sum gets the model from its own enclave, and the trainer from the first of them. Gives it.
-async fn share(
-    study: &Study,
-    cast: &mut Cast,
-    (model_id, name, blob): (u64, B256, B256),
-    there: &dyn Fn(&str) -> bool,
-) -> Result<Option<Model>, NodeError> {
-    let world = cast.world.clone();
-    let trainer = main_trainer(cast, study)?.party.account();
-    let mut for_trainer = None;
-    for owner in cast.owners.iter_mut().filter(|o| o.donation().is_some() && there(&o.party.name)) {
-        let key = owner.share_model(owner.account(), &world).await?;
-        crate::model::receive(&owner.party, model_id, name, &key, &world.blobs.get(blob)?)?;
-        if for_trainer.is_none() {
-            for_trainer = Some(owner.share_model(trainer, &world).await?);
-        }
-    }
-    let Some(key) = for_trainer else { return Ok(None) };
-    let trainer = &main_trainer(cast, study)?.party;
-    Ok(Some(crate::model::receive(trainer, model_id, name, &key, &world.blobs.get(blob)?)?))
-}
-
-/// What the sites say of the model.
-pub(super) struct Evaluated {
-    pub(super) blobs: Vec<B256>,
-    /// By participant name.
-    pub(super) sites: Vec<(String, SiteEvaluation)>,
-    /// Participants in the last sum who said nothing.
-    pub(super) silent: Vec<String>,
-}
-
-/// The enclave of each donor in the last sum evaluates the finished model on its own rows.
-pub(super) fn evaluate(cast: &mut Cast, trained: &Trained) -> Result<Evaluated, NodeError> {
-    let world = cast.world.clone();
-    let mut evaluated = Evaluated { blobs: Vec::new(), sites: Vec::new(), silent: Vec::new() };
-    if let Some(hosted) = &trained.hosted {
-        return hosted.evaluated(cast);
-    }
-    let mut speaking = Vec::new();
-    for owner in &mut cast.owners {
-        let name = &owner.party.name;
-        let last = trained.summaries.last();
-        let gone = last.is_some_and(|last| last.missing.contains(name));
-        let struck = trained.struck.iter().any(|s| s.participant == *name);
-        if owner.donation().is_none() || gone || struck {
-            continue;
-        }
-        if trained.withdrawn.iter().any(|w| w.participant == *name) {
-            evaluated.silent.push(name.clone());
-            continue;
-        }
-        speaking.push(owner);
-    }
-    // Sites do not wait for each other. No more at once than there are processors: each takes the memory of a program.
-    let at_once = thread::available_parallelism().map_or(1, NonZero::get);
-    for some in speaking.chunks_mut(at_once) {
-        let said = thread::scope(|scope| {
-            let at_work: Vec<_> =
-                some.iter_mut().map(|owner| scope.spawn(|| owner.evaluate(&world))).collect();
-            let join =
-                |site: ScopedJoinHandle<'_, _>| site.join().unwrap_or_else(|panic| resume_unwind(panic));
-            at_work.into_iter().map(join).collect::<Vec<_>>()
-        });
-        for (owner, blob) in some.iter().zip(said) {
-            let blob = blob?;
-            let statement = Signed::<SiteEvaluation>::from_bytes(&world.blobs.get(blob)?)?.open()?.0;
-            evaluated.blobs.push(blob);
-            evaluated.sites.push((owner.party.name.clone(), statement));
-        }
-    }
-    Ok(evaluated)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use histone_protocol::agreement::Invalid;
-
-    #[test]
-    fn a_note_says_whose_statement_did_not_count_and_why() {
-        let dropped = Dropped { donor: 3, why: Invalid::Signature };
-        assert_eq!(
-            not_counted(2, &dropped, Some("ward")),
-            "round 2 (ward): a statement of donor 3 counts for nothing: it is not signed by its enclave for this round, header and \
-             survivors; the others go on without it"
-        );
-        // Who is in no sum of the study has no name there.
-        let stranger = Dropped { donor: 9, why: Invalid::Stranger };
-        assert!(not_counted(2, &stranger, None).starts_with("round 2: a statement of donor 9"));
-    }
+    let ranks = if study.table.missing == Missing::Median { 9 } else { 0 };
+    let manifest = &study.training.manifest;
+    let setting = manifest.config.iter().find(|s| s.name == "rounds").map(|s| study.training.setting(s));
+    // Columns are described, filled, fitted and judged, the last in two rounds.
+    setting.map_or(manifest.limits.rounds, |rounds| 1 + ranks + rounds as u32 + 2)
 }

@@ -13,6 +13,10 @@ pub(super) const DOCUMENTS: &[(&str, &str)] = &[
     ("manifest.json", "The list of files, signed by the operator."),
     ("run.json", "Which blob is what, signed by the operator."),
     ("result.json", "What the run printed. Unsigned; the manifest has its hash."),
+    (
+        "profile",
+        "A blob for each member, named by the ledger: who it says it is, and where letters to it are left.",
+    ),
     ("white-paper", "A blob for each proposed model, named by the ledger."),
     (
         "plan",
@@ -369,6 +373,14 @@ pub const TABLE: &[Row] = &[
         &["balances[*].name", "balances[*].role", "balances[*].accounts[*]", "balances[*].tokens_micro"],
         Recomputed,
         "the balances on the ledger of the accounts in run.json",
+    ),
+    row("profile", &["ledger.chain_id", "ledger.contract"], Recomputed, "the ledger of this run"),
+    row("profile", &["name"], Recomputed, "what run.json calls the account"),
+    row(
+        "profile",
+        &["roles", "mailbox", "mail_key", "seal_key", "device"],
+        Signed("the member"),
+        "the account that the ledger names with it; roles and key that count are those of the ledger, where letters are left is its own matter",
     ),
     row(
         "white-paper",

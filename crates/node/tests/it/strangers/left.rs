@@ -5,11 +5,11 @@ use std::fs;
 
 use histone_compliance::folder::{
     DatasetRecord, FORMAT, Folder, Manifest, ModelRecord, PartyRecord, ProgramRecord, RoundRecord, RunRecord,
-    fact_tables, profile,
+    fact_tables,
 };
 use histone_compliance::verify::{Check, Outcome, Source, verify, verify_model};
 use histone_contracts::{
-    Contract, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken, reasons,
+    Contract, Datasets, Enclaves, Market, Members, Programs, Rounds, TestToken, reasons, roles,
 };
 use histone_federation::training::Finished;
 use histone_ledger::{Ledger, Settings};
@@ -58,18 +58,31 @@ fn parties(cast: &Cast) -> Vec<(&histone_node::party::Party, &'static str)> {
     parties
 }
 
+/// The blob in which a member says who it is.
+fn said_of(cast: &Cast, party: &histone_node::party::Party, role: &str) -> B256 {
+    let roles = match role {
+        "participant" => roles::OWNER,
+        "trainer" => roles::TRAINER,
+        "runner" => roles::RUNNER,
+        "auditor" => roles::AUDITOR,
+        _ => roles::COMMITTEE,
+    };
+    let profile = histone_node::daemon::profile(party, roles, cast.world.ledger.deployment().id()).unwrap();
+    cast.world.blobs.put(&profile.to_bytes()).unwrap()
+}
+
 /// Members say who they are, and the founder's power ends.
 pub async fn settle(cast: &Cast) {
     let auditor = cast.party_again("auditor");
     let members = parties(cast).into_iter().chain([(&auditor, "auditor")]);
     for (party, role) in members.filter(|(_, role)| !["operator", "stranger"].contains(role)) {
-        let (profile, key) = (profile(&party.name, role), party.seal.public().0);
+        let (profile, key) = (said_of(cast, party, role), party.seal.public().0);
         let call = Members::updateCall { profile, sealKey: key };
         cast.world.ledger.send(&party.key, Contract::Members, call).await.unwrap();
     }
     // A hash that is no profile, and is taken back.
     let (party, key) = (&cast.runner.party, cast.runner.party.seal.public().0);
-    for profile in [blob_hash(LETTER), profile(&party.name, "runner")] {
+    for profile in [blob_hash(LETTER), said_of(cast, party, "runner")] {
         let call = Members::updateCall { profile, sealKey: key };
         cast.world.ledger.send(&party.key, Contract::Members, call).await.unwrap();
     }
