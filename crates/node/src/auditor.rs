@@ -2,10 +2,13 @@
 
 use histone_contracts::{Contract, Programs};
 use histone_enclave::program::Program;
-use histone_protocol::B256;
-use histone_protocol::hash::sha256;
+use histone_protocol::hash::{sha256, tagged_hash};
 use histone_protocol::program::{AuditReport, ProgramKind};
 use histone_protocol::record::Signed;
+use histone_protocol::seal::{SealError, SealPublicKey};
+use histone_protocol::secret::Root;
+use histone_protocol::{Address, B256};
+use zeroize::Zeroizing;
 
 use crate::error::NodeError;
 use crate::party::Party;
@@ -54,6 +57,55 @@ pub async fn audit_closed(
     open_unless_method(about.0, about.1)?;
     audit_files(auditor, about, files, "re-measured, module and source were shown to the auditor only", world)
         .await
+}
+
+/// HPKE `info` of module and source of a closed program on their way to an auditor.
+const CLOSED_INFO: &str = "histone/closed-program/v1";
+
+/// What they are bound to.
+fn closed_aad(measurement: B256, auditor: Address) -> B256 {
+    tagged_hash(CLOSED_INFO, &[measurement.as_slice(), auditor.as_slice()])
+}
+
+/// Seals module and source of a closed program to one auditor's key.
+pub fn seal_closed(
+    Files { wasm, source }: Files<'_>,
+    measurement: B256,
+    (auditor, key): (Address, SealPublicKey),
+    secret: &Root,
+) -> Result<Vec<u8>, SealError> {
+    // A length of 64 bits holds every slice.
+    let plain = Zeroizing::new([&(wasm.len() as u64).to_le_bytes(), wasm, source].concat());
+    key.seal(CLOSED_INFO, closed_aad(measurement, auditor).as_slice(), &plain, secret)
+}
+
+/// Module and source of a closed program, as its auditor has opened them. `Debug` shows nothing of them.
+pub struct ClosedFiles {
+    plain: Zeroizing<Vec<u8>>,
+    /// Where the source begins; the module begins behind its length.
+    source: usize,
+}
+
+impl ClosedFiles {
+    /// Opens what [`seal_closed`] made for this auditor; nothing where it was made for another one, or another program.
+    pub fn open(auditor: &Party, measurement: B256, sealed: &[u8]) -> Option<Self> {
+        let aad = closed_aad(measurement, auditor.account());
+        let plain = Zeroizing::new(auditor.seal.open(CLOSED_INFO, aad.as_slice(), sealed).ok()?);
+        let length = u64::from_le_bytes(*plain.first_chunk()?);
+        let source = usize::try_from(length).ok()?.checked_add(8).filter(|source| *source <= plain.len())?;
+        Some(Self { plain, source })
+    }
+
+    /// The two.
+    pub fn files(&self) -> Files<'_> {
+        Files { wasm: &self.plain[8..self.source], source: &self.plain[self.source..] }
+    }
+}
+
+impl std::fmt::Debug for ClosedFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ClosedFiles({} bytes)", self.plain.len())
+    }
 }
 
 /// Refuses closed source for anything but a method.

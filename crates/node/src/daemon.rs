@@ -12,6 +12,7 @@ mod auditor;
 mod committee;
 mod evidence;
 mod founder;
+mod host;
 mod mail;
 pub mod names;
 mod owner;
@@ -232,6 +233,7 @@ pub struct Daemon {
     founder: Option<founder::Founder>,
     auditor: Option<auditor::Auditor>,
     runner: Option<runner::RunnerPart>,
+    host: Option<host::HostPart>,
     owner: Option<owner::OwnerPart>,
     trainer: Option<trainer::TrainerPart>,
     committee: Option<committee::CommitteePart>,
@@ -251,6 +253,7 @@ impl Daemon {
             founder: None,
             auditor: has(roles::AUDITOR).then(auditor::Auditor::default),
             runner: has(roles::RUNNER).then(runner::RunnerPart::default),
+            host: has(roles::RUNNER).then(host::HostPart::default),
             owner: has(roles::OWNER).then(owner::OwnerPart::default),
             trainer: has(roles::TRAINER).then(trainer::TrainerPart::default),
             committee: has(roles::COMMITTEE).then(|| committee::CommitteePart::new(&node)),
@@ -309,7 +312,7 @@ impl Daemon {
         parts!(founder);
         // Before that nobody takes anything from it.
         if admitted {
-            parts!(auditor, runner, owner, trainer, committee);
+            parts!(auditor, runner, host, owner, trainer, committee);
         }
         work(&mut self.user, &self.node, (&mut self.stumbles, &self.held), now, &mut turn).await?;
         match self.node.post(now) {

@@ -12,7 +12,7 @@ pub mod waiting;
 
 use std::collections::BTreeSet;
 
-use histone_contracts::book::{Book, DatasetState, ModelState, QueryState, Round, RoundState};
+use histone_contracts::book::{Book, DatasetState, Model, ModelState, QueryState, Round, RoundState};
 use histone_protocol::{Address, B256};
 
 /// Something that an owner owes to do.
@@ -76,6 +76,11 @@ pub fn of_owner(book: &Book, model: u64, rounds: u32, done: &OwnerDone) -> Vec<O
         duties.extend(due.map(|&query| OwnerDuty::HandModel { model, query }));
     }
     duties
+}
+
+/// Whether all data of a model is brought to one enclave: then nobody opens sums, and there are no colluders among them.
+pub fn in_one_enclave(model: &Model) -> bool {
+    model.terms.colluders == 0
 }
 
 /// Something that the runner of the one enclave owes to do, which has the data of all owners.
@@ -203,7 +208,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use histone_contracts::Market;
-    use histone_contracts::book::{Amount, Dataset, Donor, Model, Partial};
+    use histone_contracts::book::{Amount, Dataset, Donor, Partial};
     use histone_protocol::U256;
 
     fn round(number: u32, state: RoundState, partials: usize) -> Round {

@@ -4,7 +4,7 @@ mod again;
 mod donating;
 mod sealed;
 
-pub use donating::{Decided, host_of};
+pub use donating::{Decided, Given, host_of};
 pub use sealed::Tell;
 
 use std::collections::BTreeMap;

@@ -280,9 +280,16 @@ pub async fn model(model_id: u64, world: &World) -> Result<Finished, NodeError> 
     Ok(finished)
 }
 
-/// The document that the enclaves have signed in the last final round of a sealed training.
-pub(crate) async fn last_agreed(model_id: u64, world: &World) -> Result<B256, NodeError> {
+/// The document of what was released that the enclaves have signed in the last final round of a sealed training, or the one enclave
+/// that had all data in its statement.
+pub(crate) async fn signed_document(model_id: u64, world: &World) -> Result<B256, NodeError> {
     let about = Some(B256::from(U256::from(model_id)));
+    let made = world.ledger.logged::<Market::HostedModel>(Contract::Market, about).await?;
+    if let Some(made) = made.last() {
+        let statement = shown_blob(made.event.statementHash, world, || "what its one enclave says".into())?;
+        let (statement, _) = Signed::<HostedStatement>::from_bytes(&statement)?.open()?;
+        return statement.released.ok_or_else(|| unfounded(model_id, "its one enclave has released nothing"));
+    }
     let finals = world.ledger.logged::<Rounds::RoundFinal>(Contract::Rounds, about).await?;
     let last = finals.last().ok_or_else(|| unfounded(model_id, "it has no final round"))?;
     let names = agreed(model_id, last.event.round, world).await?;

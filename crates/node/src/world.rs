@@ -6,7 +6,7 @@ use histone_attestation::{AppraisalPolicy, Attested, Expected, appraise};
 use histone_contracts::{Contract, Enclaves, Market};
 use histone_enclave::cohort;
 use histone_enclave::engine::LoadedProgram;
-use histone_enclave::instance::{Identity, Instance};
+use histone_enclave::instance::{Identity, Instance, Waiting};
 use histone_enclave::{training, validation};
 use histone_ledger::Ledger;
 use histone_network::BlobStore;
@@ -145,6 +145,32 @@ impl World {
         };
         self.register_enclave(&instance, &party.key).await?;
         Ok(instance)
+    }
+
+    /// The same for an enclave that waits for its module: of a training program.
+    pub async fn waiting_enclave_for(
+        &self,
+        party: &Party,
+        purpose: &str,
+        measurement: B256,
+        device: &SimulatedDevice,
+        init_data: B256,
+    ) -> Result<Waiting, NodeError> {
+        let kept = match party.enclave_of(purpose, init_data)? {
+            Some(signer) if !self.has_ended(signer, ProgramKind::Training).await? => Some(signer),
+            _ => None,
+        };
+        let waiting = match kept {
+            Some(signer) => party.resume_waiting(measurement, signer, init_data)?,
+            None => {
+                let now = self.ledger.time().await?;
+                let waiting = party.start_waiting(measurement, device, init_data, now)?;
+                party.use_enclave(purpose, init_data, waiting.identity().keys().receipt)?;
+                waiting
+            }
+        };
+        self.register_enclave(waiting.identity(), &party.key).await?;
+        Ok(waiting)
     }
 
     /// Whether an enclave is registered and not live any more.

@@ -301,6 +301,9 @@ fn check(kind: &str, what: &Value) -> Result<(), Refusal> {
     struct OfMethod {
         #[serde(rename = "method")]
         _method: String,
+        /// Whether module and source go to auditors only.
+        #[serde(rename = "closed", default)]
+        _closed: bool,
     }
     fn is<T: DeserializeOwned>(what: &Value) -> Result<(), String> {
         T::deserialize(what).map(drop).map_err(|error| error.to_string())

@@ -49,7 +49,7 @@ pub(super) async fn fetch(model: u64, book: &Book, node: &Node) -> Result<(), No
 }
 
 /// A blob; `None` when nobody has it.
-fn ask(blob: B256, node: &Node) -> Result<Option<Vec<u8>>, NodeError> {
+pub(super) fn ask(blob: B256, node: &Node) -> Result<Option<Vec<u8>>, NodeError> {
     match node.world.blobs.get(blob) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error @ (StoreError::Link { .. } | StoreError::Io { .. })) => Err(error.into()),

@@ -3,23 +3,24 @@
 //! A letter is kept before it is sent and sent until its receiver has signed for it; a letter that came is kept before it is
 //! forgotten by the network, and read once.
 
+mod body;
+
 use std::collections::BTreeMap;
 
-use histone_contracts::{Book, Contract, Members, roles};
+use histone_contracts::{Book, Contract, Members};
 use histone_network::NetworkError;
-use histone_protocol::agreement::StateStatement;
-use histone_protocol::keys::{SignatureBytes, SigningKey};
+use histone_protocol::keys::SigningKey;
 use histone_protocol::letter::{Letter, Profile, VerifiedHead, letter_id};
-use histone_protocol::program::ProgramKind;
 use histone_protocol::record::{LedgerId, Signed};
 use histone_protocol::seal::SealKey;
-use histone_protocol::{Address, B256, Bytes};
-use serde::{Deserialize, Serialize};
+use histone_protocol::{Address, B256};
 
 use super::Node;
 use crate::error::NodeError;
 use crate::party::Party;
 use crate::store::{Incoming, Level, Prepared};
+
+pub use body::Body;
 
 /// Members whose letters name another block than the own chain has.
 const OTHER_HISTORIES: &str = "other-histories";
@@ -55,180 +56,6 @@ impl Mailbox {
     /// Its name.
     pub fn address(&self) -> Address {
         self.key.address()
-    }
-}
-
-/// What a letter says.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Body {
-    /// The author has these letters and keeps them.
-    Receipt {
-        /// Their ids.
-        letters: Vec<B256>,
-    },
-    /// The author would like to take part. The only letter that a stranger sends.
-    Join {
-        /// Who it is.
-        profile: Signed<Profile>,
-        /// TEST tokens that it asks for, in millionths.
-        tokens: u64,
-    },
-    /// The founder has admitted the receiver.
-    Welcome {
-        /// The certificate of its SIMULATED device, as JSON; nothing for whoever runs no enclave.
-        certificate: Option<String>,
-    },
-    /// The founder has declined to admit the receiver.
-    NotAdmitted {
-        /// Why.
-        because: String,
-    },
-    /// A program is registered; will an auditor look at it?
-    Audit {
-        /// Its name.
-        name: String,
-        /// What it is for.
-        program: ProgramKind,
-        /// The ledger's key.
-        measurement: B256,
-        /// Blob of the module.
-        wasm: B256,
-        /// Blob of the source listing.
-        source: B256,
-    },
-    /// A dataset to be validated by an enclave of the receiver's, to which its key is sealed.
-    Validate {
-        /// The enclave.
-        enclave: Address,
-        /// The dataset.
-        dataset: B256,
-        /// Commitment to its content.
-        root: B256,
-        /// The dataset of which it is a new version; zero for a first one.
-        replaces: B256,
-        /// Blob of the encrypted table.
-        ciphertext: B256,
-        /// Its key, sealed to the enclave.
-        key: Bytes,
-    },
-    /// What the validation enclave says.
-    Validated {
-        /// The dataset.
-        dataset: B256,
-        /// The enclave.
-        enclave: Address,
-        /// Commitment to its content.
-        root: B256,
-        /// Blob of the signed report.
-        report: B256,
-        /// Number of records.
-        rows: u32,
-        /// Quality level.
-        quality: u8,
-        /// The dataset whose rows these are; zero when it is new.
-        replaces: B256,
-        /// The enclave's signature on the receipt.
-        signature: SignatureBytes,
-    },
-    /// The validation enclave refuses the dataset.
-    NotValidated {
-        /// The dataset.
-        dataset: B256,
-        /// Why.
-        why: String,
-    },
-    /// The owner does not take part in a model.
-    Declined {
-        /// The model.
-        model: u64,
-        /// Why.
-        reasons: Vec<String>,
-    },
-    /// What an owner's enclave says a sealed round led to.
-    Said {
-        /// The model.
-        model: u64,
-        /// The round.
-        round: u32,
-        /// What it has signed.
-        statement: StateStatement,
-    },
-    /// What an owner's enclave says of the finished model on its rows.
-    Evaluated {
-        /// The model.
-        model: u64,
-        /// Blob of the signed evaluation.
-        evaluation: B256,
-    },
-    /// A runner's query enclave asks for the key of a sealed model.
-    WantModel {
-        /// The model.
-        model: u64,
-        /// The enclave.
-        enclave: Address,
-    },
-    /// The key of a sealed model.
-    ModelKey {
-        /// The model.
-        model: u64,
-        /// The query enclave that opens it.
-        enclave: Address,
-        /// The sealed key.
-        sealed: Bytes,
-    },
-    /// Would the runner answer the queries of a model?
-    Serve {
-        /// The model.
-        model: u64,
-    },
-    /// An enclave of the runner's is ready to answer.
-    Serving {
-        /// The model.
-        model: u64,
-        /// The enclave.
-        enclave: Address,
-    },
-    /// A question to a query enclave.
-    Question {
-        /// The model.
-        model: u64,
-        /// The enclave that opens it.
-        enclave: Address,
-        /// What was paid for.
-        query: B256,
-        /// The question.
-        sealed: Bytes,
-        /// Who asks: whoever is no member is known by nothing else.
-        profile: Signed<Profile>,
-    },
-    /// The key of a model that is for the participants, sealed to the receiver.
-    Shared {
-        /// The model.
-        model: u64,
-        /// The sealed key.
-        sealed: Bytes,
-    },
-}
-
-impl Body {
-    /// The sum of the roles of those who have a use for it; none where anybody has. A letter that its reader has no use for is not kept.
-    fn readers(&self) -> Option<u8> {
-        Some(match self {
-            Body::Receipt { .. } | Body::Join { .. } | Body::Welcome { .. } | Body::NotAdmitted { .. } => {
-                return None;
-            }
-            Body::Audit { .. } => roles::AUDITOR,
-            Body::Validate { .. } | Body::Serve { .. } | Body::ModelKey { .. } | Body::Question { .. } => {
-                roles::RUNNER
-            }
-            Body::Validated { .. } | Body::NotValidated { .. } | Body::WantModel { .. } => roles::OWNER,
-            Body::Declined { .. }
-            | Body::Said { .. }
-            | Body::Evaluated { .. }
-            | Body::Serving { .. }
-            | Body::Shared { .. } => roles::TRAINER,
-        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! An owner: has data validated, answers white papers, and lets its enclaves take part in what it has agreed to.
 
+mod bringing;
+
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::fmt;
 
@@ -24,6 +26,8 @@ use crate::owner::{Decided, Machine, Owner, Tell};
 use crate::plan;
 use crate::store::{Level, Question, Store};
 use crate::study::{StudyDisclosure, Tokens};
+
+pub(super) use bringing::is_shared;
 
 #[derive(Default)]
 pub(super) struct OwnerPart {
@@ -90,6 +94,8 @@ pub(super) enum Duty {
     Evaluate { dataset: B256, model: u64, trainer: Address },
     /// Take the model that is for the participants.
     Share { dataset: B256, model: u64, trainer: Address },
+    /// What is owed where the data goes to the one enclave of a model.
+    Hosted(bringing::Duty),
 }
 
 impl fmt::Display for Duty {
@@ -123,6 +129,7 @@ impl fmt::Display for Duty {
             Duty::Asked { model, query, .. } => write!(f, "note that {query} asks for model {model}"),
             Duty::Evaluate { model, .. } => write!(f, "evaluate model {model}"),
             Duty::Share { model, .. } => write!(f, "receive model {model}"),
+            Duty::Hosted(duty) => duty.fmt(f),
         }
     }
 }
@@ -174,6 +181,7 @@ impl OwnerPart {
         let validates = |e: &Enclave, from| e.kind == Kind::Validation && e.operator == from;
         let account = node.party.account();
         let read = |Read { id: letter, from, body }: Read| match body {
+            Body::WantModel { model, .. } if super::host::is_asked(model, book, node) => None,
             Body::Validated { dataset, enclave, root, report, rows, quality, replaces, signature }
                 if self.has_asked(dataset, enclave, from, book, node) =>
             {
@@ -193,7 +201,7 @@ impl OwnerPart {
             Body::WantModel { model, enclave } => {
                 Some(Duty::Asked { letter, model, query: enclave, runner: from })
             }
-            _ => None,
+            body => bringing::of_letter(Read { id: letter, from, body }, book, node).map(Duty::Hosted),
         };
         Ok(node.letters(book)?.into_iter().filter_map(read).collect())
     }
@@ -208,10 +216,16 @@ impl OwnerPart {
     ) -> Result<Vec<Duty>, NodeError> {
         let (id, trainer) = (model.model, model.trainer);
         let owner = self.owner(dataset)?;
-        if owner.takes_part_in() != Some(id) {
+        let is_there = owner.takes_part_in() == Some(id);
+        if model.host.is_some() {
             // Data that was brought to the enclave of somebody else is that one's matter.
-            let own = model.host.is_none();
-            return Ok(own.then_some(Duty::Resume { dataset, model: id }).into_iter().collect());
+            if !is_there {
+                owner.rejoin(id, donor.donor, &node.world)?;
+            }
+            return Ok(Vec::new());
+        }
+        if !is_there {
+            return Ok(vec![Duty::Resume { dataset, model: id }]);
         }
         let mut duties = Vec::new();
         let disclosure = plan::of_model(id, &node.world).await?.disclosure;
@@ -346,6 +360,8 @@ impl Part for OwnerPart {
                     duties.push(Duty::Consider { dataset, model: model.model });
                 }
             }
+            let nothing_came = bringing::nothing_came(book, dataset, node)?;
+            duties.extend(nothing_came.into_iter().map(Duty::Hosted));
             if let Some((model, donor)) = duties::owner::donation(book, dataset) {
                 duties.extend(self.of_donation((dataset, model, donor), book, node, now).await?);
             }
@@ -439,6 +455,7 @@ impl Part for OwnerPart {
                 node.store.put(&format!("asks-for/{query:x}"), runner.as_slice())?;
                 node.store.read(letter, now)?;
             }
+            Duty::Hosted(duty) => return self.hosted(duty, node, now).await,
             Duty::Evaluate { dataset, model, trainer } => {
                 let evaluation = self.owner(dataset)?.evaluate(world)?;
                 let body = Body::Evaluated { model, evaluation };
@@ -478,6 +495,7 @@ impl OwnerPart {
             // A person has the word; nothing is decided, and published, anew as long as it is not said.
             return Ok(Done::NotYet);
         }
+        let is_hosted = offer.host.is_some();
         let owner = self.owner(dataset)?;
         let answer = owner.consider(paper_blob, model, world).await?;
         node.store.put(&decision(model, dataset), answer.blob.as_slice())?;
@@ -519,6 +537,10 @@ impl OwnerPart {
                 node.write(trainer, &purpose, &decline(vec![no.because]), now).await?;
                 node.mark(&purpose)?;
                 Ok(Done::Yes)
+            }
+            Some(_) if is_hosted => {
+                let decided = (answer.blob, paper.instant_payment);
+                self.bring((dataset, model), permit, decided, node, now).await
             }
             Some(_) => {
                 self.donate((dataset, model), permit, (answer.blob, paper.instant_payment), node).await?;
@@ -592,7 +614,7 @@ pub(super) async fn header(model: u64, round: u32, node: &Node) -> Result<RoundH
 
 /// The blob of the model that enclaves have released.
 pub(super) async fn released_model(model: u64, node: &Node) -> Result<Vec<u8>, NodeError> {
-    let last = crate::recompute::last_agreed(model, &node.world).await?;
+    let last = crate::recompute::signed_document(model, &node.world).await?;
     let document = shown_blob(last, &node.world, || "what its enclaves have released".into())?;
     let document = histone_enclave::release::Released::from_bytes(&document);
     let document = document.map_err(|e| NodeError::Message(format!("the release cannot be read: {e}")))?;

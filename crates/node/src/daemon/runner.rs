@@ -14,7 +14,7 @@ use histone_protocol::{Address, B256, Bytes};
 
 use super::mail::{Body, Read};
 use super::owner::program;
-use super::{Done, Node, Part};
+use super::{Done, Node, Part, host};
 use crate::committee::shown_blob;
 use crate::duties;
 use crate::error::NodeError;
@@ -119,16 +119,9 @@ impl Part for RunnerPart {
             }
             Duty::Key { letter, from, model, enclave, sealed } => {
                 let book = node.world.ledger.current_book().await?;
-                // Whether it is the right one shows when it is installed; the first one that is stays.
-                let name = format!("model-key/{model}/{enclave:x}");
-                let kept = node.store.get(&name)?.unwrap_or_default();
-                let mut keys: Vec<Bytes> = serde_json::from_slice(&kept).unwrap_or_default();
-                // Owners of the last sum alone have it, and each sends it once.
-                let holds = duties::runner::holders(&book, model).contains(&from);
-                if holds && !keys.contains(&sealed) && keys.len() < MOST_KEYS {
-                    keys.push(sealed);
-                    let bytes = serde_json::to_vec(&keys).map_err(|e| NodeError::Message(e.to_string()))?;
-                    node.store.put(&name, &bytes)?;
+                // They alone have it, and each sends it once.
+                if duties::runner::holders(&book, model).contains(&from) {
+                    keep_key(model, enclave, sealed, node)?;
                 }
                 node.store.read(letter, now)?;
             }
@@ -140,12 +133,35 @@ impl Part for RunnerPart {
     }
 }
 
+/// Where keys of a model are kept that were sealed to a query enclave.
+fn model_key(model: u64, enclave: Address) -> String {
+    format!("model-key/{model}/{enclave:x}")
+}
+
+/// The keys of a model that were sealed to a query enclave.
+fn keys(model: u64, enclave: Address, node: &Node) -> Result<Vec<Bytes>, NodeError> {
+    let kept = node.store.get(&model_key(model, enclave))?.unwrap_or_default();
+    Ok(serde_json::from_slice(&kept).unwrap_or_default())
+}
+
+/// Keeps a key of a model that was sealed to a query enclave. Whether it is the right one shows when it is installed; the first one
+/// that is stays.
+pub(super) fn keep_key(model: u64, enclave: Address, sealed: Bytes, node: &Node) -> Result<(), NodeError> {
+    let mut keys = keys(model, enclave, node)?;
+    if !keys.contains(&sealed) && keys.len() < MOST_KEYS {
+        keys.push(sealed);
+        let bytes = serde_json::to_vec(&keys).map_err(|e| NodeError::Message(e.to_string()))?;
+        node.store.put(&model_key(model, enclave), &bytes)?;
+    }
+    Ok(())
+}
+
 impl RunnerPart {
     pub(super) fn query_enclave(&self, model: u64) -> Option<&QueryEnclave> {
         self.queries.get(&model)
     }
 
-    fn runner(node: &Node) -> Result<Runner, NodeError> {
+    pub(super) fn runner(node: &Node) -> Result<Runner, NodeError> {
         let device = node.device()?.ok_or_else(|| {
             NodeError::Message("the network's vendor has not certified the device of this node yet".into())
         })?;
@@ -214,10 +230,13 @@ impl RunnerPart {
                 why: format!("this runner runs the enclave {own} and not {enclave}"),
             }
         };
+        let validated = matches!(answer, Body::Validated { .. });
         node.write(owner, &purpose, &answer, now).await?;
         node.store.read(letter, now)?;
-        // Nobody here needs the encrypted table any more.
-        node.world.blobs.forget(ciphertext)?;
+        if validated {
+            // Nobody here needs the encrypted table any more.
+            node.world.blobs.forget(ciphertext)?;
+        }
         Ok(Done::Yes)
     }
 
@@ -291,7 +310,7 @@ impl RunnerPart {
                 runner.install_model(instance, model, Given::Public(&computed), world).await?
             }
             (true, release) => {
-                let document = recompute::last_agreed(model, world).await?;
+                let document = recompute::signed_document(model, world).await?;
                 let document = shown_blob(document, world, || "what its enclaves have released".into())?;
                 let document = histone_enclave::release::Released::from_bytes(&document)
                     .map_err(|e| NodeError::Message(format!("the release cannot be read: {e}")))?;
@@ -299,15 +318,20 @@ impl RunnerPart {
                 if release == Release::Public {
                     runner.install_model(instance, model, Given::Public(&blob), world).await?
                 } else {
-                    for owner in duties::runner::holders(book, model).into_iter().take(ASKED) {
+                    let own = node.party.account();
+                    let holders = if duties::runner::hosts(book, model, own) {
+                        host::ask_for(model, signer, own, node)?;
+                        Vec::new()
+                    } else {
+                        duties::runner::holders(book, model)
+                    };
+                    for owner in holders.into_iter().take(ASKED) {
                         let purpose = format!("want/{model}/{signer:x}/{owner:x}");
                         let body = Body::WantModel { model, enclave: signer };
                         node.write(owner, &purpose, &body, now).await?;
                     }
-                    let kept = node.store.get(&format!("model-key/{model}/{signer:x}"))?.unwrap_or_default();
-                    let keys: Vec<Bytes> = serde_json::from_slice(&kept).unwrap_or_default();
                     let mut opened = None;
-                    for key in &keys {
+                    for key in &keys(model, signer, node)? {
                         let instance = runner.query_enclave(answering.clone(), model, hash, world).await?;
                         let given = Given::Sealed { blob: &blob, key };
                         match runner.install_model(instance, model, given, world).await {

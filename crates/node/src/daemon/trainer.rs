@@ -1,5 +1,8 @@
 //! A trainer: proposes models, leads their rounds, sells what comes of them.
 
+mod hosted;
+mod publishing;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -56,14 +59,16 @@ struct Led {
 
 #[derive(Debug, Clone)]
 pub(super) enum Duty {
-    /// Register the programs of a method, and ask the auditors.
-    Publish(u64, String),
+    /// Register the programs of a method, the training program as one of closed source or not, and ask the auditors.
+    Publish(u64, String, bool),
     /// Propose a model.
     Propose(u64, Box<Proposal>),
     /// Give a model up.
     Abort(u64, u64),
     /// Keep what an owner says.
     Hear(Box<Heard>),
+    /// Ask for the one enclave to which all data is brought.
+    AskHost(u64, Address),
     /// Ask for an enclave that answers.
     AskRunner(u64, Address),
     /// What is owed for a model.
@@ -80,10 +85,11 @@ pub(super) struct Heard {
 impl fmt::Display for Duty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Duty::Publish(_, method) => write!(f, "publish the programs of `{}`", method.escape_debug()),
+            Duty::Publish(_, method, _) => write!(f, "publish the programs of `{}`", method.escape_debug()),
             Duty::Propose(_, proposal) => write!(f, "propose `{}`", proposal.paper.name.escape_debug()),
             Duty::Abort(_, model) => write!(f, "give up model {model}, as asked"),
             Duty::Hear(heard) => write!(f, "read the letter {}", heard.letter),
+            Duty::AskHost(model, runner) => write!(f, "ask {runner} for the one enclave of model {model}"),
             Duty::AskRunner(model, runner) => write!(f, "ask {runner} to answer for model {model}"),
             Duty::Model(model, duty) => match duty {
                 TrainerDuty::Start => write!(f, "begin to train model {model}"),
@@ -95,6 +101,12 @@ impl fmt::Display for Duty {
                 TrainerDuty::End => write!(f, "end the training of model {model}"),
                 TrainerDuty::GiveUp => write!(f, "give up model {model}, which came to nothing"),
                 TrainerDuty::Serve(enclave) => write!(f, "have {enclave} answer for model {model}"),
+                TrainerDuty::SendModule(enclave) => {
+                    write!(f, "send the module of model {model} to {enclave}")
+                }
+                TrainerDuty::NameHost(enclave) => {
+                    write!(f, "name {enclave} as the one enclave of model {model}")
+                }
             },
         }
     }
@@ -103,7 +115,10 @@ impl fmt::Display for Duty {
 fn wished(wish: Wish) -> Option<Duty> {
     let text = |key: &str| wish.what.get(key).and_then(|v| v.as_str()).map(str::to_owned);
     match wish.kind.as_str() {
-        "publish" => Some(Duty::Publish(wish.number, text("method")?)),
+        "publish" => {
+            let closed = wish.what.get("closed").and_then(serde_json::Value::as_bool).unwrap_or_default();
+            Some(Duty::Publish(wish.number, text("method")?, closed))
+        }
         "propose" => Some(Duty::Propose(wish.number, Box::new(serde_json::from_value(wish.what).ok()?))),
         "abort" => Some(Duty::Abort(wish.number, wish.what.get("model")?.as_u64()?)),
         _ => None,
@@ -121,12 +136,18 @@ impl Part for TrainerPart {
             Body::Declined { .. } | Body::Said { .. } | Body::Evaluated { .. } | Body::Serving { .. } => {
                 Some(Duty::Hear(Box::new(Heard { letter, from, body })))
             }
-            Body::Shared { .. } => Some(Duty::Hear(Box::new(Heard { letter, from, body }))),
+            Body::Shared { model, .. } if !super::owner::is_shared(model, book, node) => {
+                Some(Duty::Hear(Box::new(Heard { letter, from, body })))
+            }
+            body if hosted::is_about(&body) => Some(Duty::Hear(Box::new(Heard { letter, from, body }))),
             _ => None,
         };
         duties.extend(node.letters(book)?.into_iter().filter_map(heard));
         let mut known = BTreeMap::new();
-        for model in book.models.iter().filter(|m| m.trainer == own && m.host.is_none()) {
+        for model in book.models.iter().filter(|m| m.trainer == own) {
+            if let Some(runner) = hosted::to_ask(model, node)? {
+                duties.push(Duty::AskHost(model.model, runner));
+            }
             if let Some(runner) = self.runner_to_ask(model, node)? {
                 duties.push(Duty::AskRunner(model.model, runner));
             }
@@ -139,7 +160,9 @@ impl Part for TrainerPart {
 
     async fn perform(&mut self, duty: Duty, node: &Node, now: u64) -> Result<Done, NodeError> {
         match duty {
-            Duty::Publish(wish, method) => publish(wish, &method, node, now).await?,
+            Duty::Publish(wish, method, closed) => {
+                publishing::publish(wish, &method, closed, node, now).await?;
+            }
             Duty::Propose(wish, proposal) => return propose(wish, &proposal, node, now).await,
             Duty::Abort(wish, model) => {
                 let book = node.world.ledger.current_book().await?;
@@ -149,7 +172,15 @@ impl Part for TrainerPart {
                 }
                 node.store.wish_done(wish, &serde_json::json!({ "model": model }), now)?;
             }
+            Duty::Hear(heard) if hosted::is_about(&heard.body) => {
+                return hosted::hear(*heard, node, now).await;
+            }
             Duty::Hear(heard) => hear(*heard, node, now).await?,
+            Duty::AskHost(model, runner) => {
+                let purpose = hosted::asked(model);
+                node.write(runner, &purpose, &Body::Host { model }, now).await?;
+                node.mark(&purpose)?;
+            }
             Duty::AskRunner(model, runner) => {
                 let purpose = format!("serve/{model}");
                 node.write(runner, &purpose, &Body::Serve { model }, now).await?;
@@ -181,6 +212,10 @@ impl TrainerPart {
     /// What this node knows of a model beside the ledger.
     async fn known(&mut self, model: &Model, book: &Book, node: &Node, now: u64) -> Result<Known, NodeError> {
         let id = model.model;
+        let ends = model.state == ModelState::Trained;
+        if crate::duties::in_one_enclave(model) && !ends {
+            return hosted::known(model, book, node, now);
+        }
         let mut known = Known::default();
         match model.state {
             ModelState::Recruiting => known.start = may_start(model, book, node, now)?,
@@ -260,6 +295,11 @@ impl TrainerPart {
             evidence::fetch(model, &world.ledger.current_book().await?, node).await?;
         }
         match duty {
+            TrainerDuty::SendModule(enclave) => return hosted::send_module(model, enclave, node, now).await,
+            TrainerDuty::NameHost(enclave) => trainer.name_host(model, enclave, world).await?,
+            TrainerDuty::End if in_one_enclave(model, node).await? => {
+                return hosted::finish(model, node).await;
+            }
             TrainerDuty::Start => trainer.start(model, world).await?,
             TrainerDuty::Follow(round) => {
                 let led = self.led(model);
@@ -348,6 +388,11 @@ impl TrainerPart {
     }
 }
 
+async fn in_one_enclave(model: u64, node: &Node) -> Result<bool, NodeError> {
+    let book = node.world.ledger.current_book().await?;
+    Ok(book.models.get(&model).is_some_and(crate::duties::in_one_enclave))
+}
+
 /// Whether training may begin: a person has said so, or every owner has answered and enough have agreed.
 fn may_start(model: &Model, book: &Book, node: &Node, now: u64) -> Result<bool, NodeError> {
     let donors = model.donors.iter().filter(|d| !d.use_ended && !d.excluded).count();
@@ -399,36 +444,6 @@ fn said(model: u64, round: u32) -> String {
     format!("said/{model}/{round}")
 }
 
-async fn publish(wish: u64, method: &str, node: &Node, now: u64) -> Result<(), NodeError> {
-    let loaded = node.bundled.method(method)?;
-    let mut measurements = Vec::new();
-    for (published, program) in loaded.all() {
-        let measurement = B256::from(program.program().measurement());
-        let book = node.world.ledger.current_book().await?;
-        let (wasm, source) = (node.world.blobs.put(published.wasm)?, node.world.blobs.put(published.source)?);
-        if book.programs.get(&measurement).is_none() {
-            trainer(node).publish(published, measurement, &node.world).await?;
-        }
-        let body =
-            Body::Audit { name: published.name.into(), program: published.kind, measurement, wasm, source };
-        let audits = |m: &&histone_contracts::book::Member| {
-            m.member && m.roles.contains(&histone_contracts::book::Role::Auditor)
-        };
-        let auditors: Vec<Address> = book.members.iter().filter(audits).map(|m| m.account).collect();
-        if auditors.is_empty() {
-            return Err(NodeError::Message(
-                "the network has no auditor yet who could look at programs".into(),
-            ));
-        }
-        for auditor in auditors {
-            node.write(auditor, &format!("audit/{measurement:x}/{auditor:x}"), &body, now).await?;
-        }
-        measurements.push(measurement);
-    }
-    node.store.wish_done(wish, &serde_json::json!({ "programs": measurements }), now)?;
-    Ok(())
-}
-
 async fn propose(wish: u64, proposal: &Proposal, node: &Node, now: u64) -> Result<Done, NodeError> {
     let world = &node.world;
     let book = world.ledger.current_book().await?;
@@ -438,6 +453,11 @@ async fn propose(wish: u64, proposal: &Proposal, node: &Node, now: u64) -> Resul
         let why = format!("{waits} of its programs are not audited and allowed yet");
         node.store.wish_progress(wish, &why)?;
         return Ok(Done::NotYet);
+    }
+    if proposal.plan.disclosure.in_one_enclave() && proposal.runner.is_none() {
+        let why = "its plan has one enclave for all data, and it names nobody who runs it (`runner`)";
+        node.store.wish_failed(wish, why, now)?;
+        return Ok(Done::Yes);
     }
     let offer = Offer {
         plan: world.blobs.put(&proposal.plan.to_bytes())?,
@@ -509,13 +529,14 @@ async fn hear(heard: Heard, node: &Node, now: u64) -> Result<(), NodeError> {
             }
         }
         Body::Shared { model, sealed }
-            if own.donors.iter().any(donor_of) && !node.marked(&format!("received/{model}"))? =>
+            if (own.donors.iter().any(donor_of) || own.host.as_ref().is_some_and(|h| h.runner == from))
+                && !node.marked(&format!("received/{model}"))? =>
         {
             let sold = crate::trainer::sold(model, &node.world).await?;
             let blob = super::owner::released_model(model, node).await?;
             match crate::model::receive(&node.party, model, sold, &sealed, &blob) {
                 Ok(_) => node.mark(&format!("received/{model}"))?,
-                // Another owner sends the right key.
+                // Another owner sends the right key, or the runner had none.
                 Err(error @ NodeError::Message(_)) => node.say(now, "model", &format!("{from}: {error}"))?,
                 Err(error) => return Err(error),
             }

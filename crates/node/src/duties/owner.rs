@@ -15,7 +15,8 @@ pub fn validation(book: &Book, dataset: B256) -> Option<(Address, Address)> {
     book.enclaves.iter().rfind(live).map(|e| (e.signer, e.operator))
 }
 
-/// The models that recruit and have no answer of this dataset's owner on the ledger.
+/// The models that recruit and have no answer of this dataset's owner on the ledger. Where all data is brought to one enclave, it has
+/// to be named before anybody can look at it.
 pub fn recruiting(book: &Book, dataset: B256) -> Vec<&Model> {
     let Some(own) = book.datasets.get(&dataset) else { return Vec::new() };
     if own.state != DatasetState::Registered {
@@ -24,6 +25,7 @@ pub fn recruiting(book: &Book, dataset: B256) -> Vec<&Model> {
     let open = |m: &&Model| {
         m.state == ModelState::Recruiting
             && !m.refused.contains(&own.owner)
+            && (m.host.is_some() || !super::in_one_enclave(m))
             && !m.donors.iter().any(|d| d.dataset == dataset)
             && m.donors.len() < usize::from(m.terms.max_donors)
     };

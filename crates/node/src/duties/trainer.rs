@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use histone_contracts::book::{Book, Model, ModelState, Round, RoundState};
 use histone_protocol::{Address, B256};
 
+use super::in_one_enclave;
+
 /// Where a training goes next, as its trainer knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
@@ -30,6 +32,19 @@ pub struct Known {
     pub ready: bool,
     /// The query enclave that is ready to answer.
     pub serving: Option<Address>,
+    /// The one enclave that a runner has started for all data.
+    pub hosting: Option<Hosting>,
+}
+
+/// The one enclave that a runner has started for all data of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hosting {
+    /// The enclave.
+    pub enclave: Address,
+    /// Whether it waits for the module of a closed method, which was not sent yet.
+    pub wants_module: bool,
+    /// Whether it is ready for data.
+    pub ready: bool,
 }
 
 /// Something that a trainer owes to do for a model.
@@ -53,6 +68,10 @@ pub enum TrainerDuty {
     GiveUp,
     /// Name the enclave that answers queries.
     Serve(Address),
+    /// Seal the module of a closed method to the one enclave that waits for it.
+    SendModule(Address),
+    /// Name the one enclave to which all data is to be brought.
+    NameHost(Address),
 }
 
 /// The duties of a trainer for each of its models, in order.
@@ -62,14 +81,27 @@ pub fn of_trainer(
     known: &BTreeMap<u64, Known>,
     now: u64,
 ) -> Vec<(u64, TrainerDuty)> {
-    let own = book.models.iter().filter(|m| m.trainer == account && m.host.is_none());
+    let own = book.models.iter().filter(|m| m.trainer == account);
     let of = |m: &Model| Some((m.model, of_model(book, m, known.get(&m.model)?, now)?));
     own.filter_map(of).collect()
 }
 
 fn of_model(book: &Book, model: &Model, known: &Known, now: u64) -> Option<TrainerDuty> {
     match model.state {
+        ModelState::Recruiting if in_one_enclave(model) && model.host.is_none() => {
+            let hosting = known.hosting?;
+            if hosting.ready {
+                return Some(TrainerDuty::NameHost(hosting.enclave));
+            }
+            hosting.wants_module.then_some(TrainerDuty::SendModule(hosting.enclave))
+        }
         ModelState::Recruiting => known.start.then_some(TrainerDuty::Start),
+        // There are no rounds: what its one enclave says is the end.
+        ModelState::Training if in_one_enclave(model) => match known.next? {
+            Next::Model(_) => Some(TrainerDuty::End),
+            Next::NoModel => Some(TrainerDuty::GiveUp),
+            Next::Round => None,
+        },
         ModelState::Training => in_training(book, model, known, now),
         ModelState::Trained => known.serving.map(TrainerDuty::Serve),
         ModelState::Serving | ModelState::Retired | ModelState::Aborted => None,

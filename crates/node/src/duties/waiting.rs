@@ -27,6 +27,9 @@ fn of_model(book: &Book, model: &Model, now: u64) -> Option<Waiting> {
     let wait =
         |what: &str, whom: Vec<Address>, until| Some(Waiting { model: id, what: what.into(), whom, until });
     match model.state {
+        ModelState::Recruiting if super::in_one_enclave(model) && model.host.is_none() => {
+            wait("the one enclave for all data to be named", vec![model.trainer], None)
+        }
         ModelState::Recruiting => {
             let own = |account: Address| {
                 let of = |id| book.datasets.get(id).is_some_and(|d| d.owner == account);
@@ -35,6 +38,10 @@ fn of_model(book: &Book, model: &Model, now: u64) -> Option<Waiting> {
             let owners = book.members.iter().filter(|m| m.member && m.roles.contains(&Role::Owner));
             let silent = owners.map(|m| m.account).filter(|account| !own(*account)).collect();
             wait("owners who take part, or decline", silent, None)
+        }
+        ModelState::Training if super::in_one_enclave(model) => {
+            let runner = model.host.as_ref().map(|host| host.runner);
+            wait("what its one enclave makes of the data", runner.into_iter().collect(), None)
         }
         ModelState::Training => {
             let last = book.rounds.iter().rfind(|r| r.model == id);

@@ -6,8 +6,10 @@ use histone_enclave::instance::{EnclaveError, SealedDataset};
 use histone_enclave::training::{
     self, AnsweredVersions as _, Donation, DonationTerms, HostEnclave, TrainingEnclave,
 };
+use histone_protocol::keys::SignatureBytes;
 use histone_protocol::plan::PlanDocument;
 use histone_protocol::program::ProgramKind;
+use histone_protocol::receipt::DonationReceipt;
 use histone_protocol::{Address, B256, U256};
 
 use super::{Machine, Owner, Participation, Place, consent};
@@ -31,6 +33,17 @@ pub struct Decided {
     pub model_id: u64,
     /// What the white paper promises each donor at once, in millionths of a token.
     pub instant_payment: u64,
+}
+
+/// Data for the one enclave of a model, on its way there.
+#[derive(Debug)]
+pub struct Given {
+    /// The enclave.
+    pub enclave: Address,
+    /// The encrypted table, and its key sealed to the enclave.
+    pub sealed: SealedDataset,
+    /// What the enclave is told of the donation.
+    pub terms: DonationTerms,
 }
 
 impl Owner {
@@ -71,6 +84,23 @@ impl Owner {
         host: &mut HostEnclave,
         world: &World,
     ) -> Result<u16, NodeError> {
+        let model_id = decided.model_id;
+        let signer = host.instance().keys().receipt;
+        let Given { sealed, terms, .. } = self.give(decided, Some(signer), world).await?;
+        let admitted = host.admit(&sealed, terms, &world.ledger).await;
+        let Donation { receipt, signature } = self.fitting(admitted)?;
+        let taken = (receipt.payee, receipt.decision, signature);
+        self.register_brought(model_id, signer, taken, world).await
+    }
+
+    /// Releases the key to the one enclave that the ledger names for the data of all owners, after looking at it, for whoever carries
+    /// it there; refuses when that is another one than is `expected`. From then on the owner counts as having answered for this model.
+    pub async fn give(
+        &mut self,
+        decided: Decided,
+        expected: Option<Address>,
+        world: &World,
+    ) -> Result<Given, NodeError> {
         let Decided { decision, model_id, .. } = decided;
         let plan = self.may_donate(model_id, world).await?;
         let named = host_of(model_id, world).await?.ok_or_else(|| {
@@ -78,7 +108,7 @@ impl Owner {
                 "the trainer of model {model_id} has named no enclave for the data yet"
             ))
         })?;
-        let signer = host.instance().keys().receipt;
+        let signer = expected.unwrap_or(named);
         if !plan.disclosure.in_one_enclave() || named != signer {
             return Err(NodeError::Message(format!(
                 "the data of model {model_id} goes to the enclave {named}, as the ledger has it, and not to {signer}"
@@ -104,9 +134,41 @@ impl Owner {
         if !recorded.map_err(EnclaveError::Memory)? {
             return Err(EnclaveError::OtherVersion { allowed: self.policy.versions }.into());
         }
-        let admitted = host.admit(&sealed, terms, &world.ledger).await;
-        let donation = self.fitting(admitted)?;
-        self.register_donation(model_id, signer, donation, Place::Host, world).await
+        Ok(Given { enclave: signer, sealed, terms })
+    }
+
+    /// Registers the donation of data that was brought to the one enclave of a model, with its receipt: for whom, by which decision,
+    /// and its signature.
+    pub async fn register_brought(
+        &mut self,
+        model_id: u64,
+        enclave: Address,
+        (payee, decision, signature): (Address, B256, SignatureBytes),
+        world: &World,
+    ) -> Result<u16, NodeError> {
+        let receipt = DonationReceipt {
+            modelId: U256::from(model_id),
+            datasetId: self.dataset,
+            root: self.table.root,
+            payee,
+            decision,
+        };
+        let donation = Donation { receipt, signature };
+        self.register_donation(model_id, enclave, donation, Place::Host, world).await
+    }
+
+    /// Takes part again, after its process ended, in a model to whose one enclave the data was brought.
+    pub fn rejoin(&mut self, model_id: u64, donor: u16, world: &World) -> Result<(), NodeError> {
+        let payee = self.party.payee(world.ledger.deployment().id(), model_id)?;
+        self.participation = Some(Participation { model_id, donor, payee, place: Place::Host });
+        Ok(())
+    }
+
+    /// Counts a model to whose enclave the data was brought and of which nothing came: that may have been for its values, and nobody
+    /// says so who does not have to.
+    pub fn nothing_came(&self) -> Result<(), NodeError> {
+        self.party.next(MISFITS)?;
+        Ok(())
     }
 
     /// The plan that was considered, when the data may be given to it.
@@ -115,7 +177,7 @@ impl Owner {
         let misfits = self.party.count(MISFITS)?;
         if misfits >= MOST_MISFITS {
             return Err(NodeError::Message(format!(
-                "{misfits} plans did not fit the values of this dataset; each one that is refused for them tells its trainer \
+                "{misfits} plans did not fit the values of this dataset, or nothing came of data that was brought for them; each one that is refused for them tells its trainer \
                  something. A person has to look at what comes next: remove `{MISFITS}.count` from the directory of `{}`",
                 self.party.name
             )));

@@ -170,14 +170,7 @@ async fn made(
         let blob = world.blobs.put(&finished.model.to_bytes())?;
         return Ok((Some(finished.model), finished.facts, blob));
     }
-    let document = match hosted {
-        Some((statement, _)) => {
-            let (said, _) = Signed::<HostedStatement>::from_bytes(&world.blobs.get(*statement)?)?.open()?;
-            said.released
-        }
-        None => Some(recompute::last_agreed(id, world).await?),
-    };
-    let document = document.ok_or_else(|| NodeError::Message("nothing was released of the model".into()))?;
+    let document = recompute::signed_document(id, world).await?;
     let read = Released::from_bytes(&world.blobs.get(document)?);
     let read = read.map_err(|e| NodeError::Message(format!("the release cannot be read: {e}")))?;
     let bytes = match recruited.plan.model {

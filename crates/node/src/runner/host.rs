@@ -17,6 +17,9 @@ use crate::plan;
 use crate::trainer::is_ended;
 use crate::world::World;
 
+/// What an enclave for the data of all owners is started for.
+const HOST: &str = "host";
+
 /// The one enclave of a model on a runner's machine.
 #[derive(Debug)]
 pub struct Host {
@@ -63,6 +66,27 @@ impl Runner {
         let instance = self.party.start_enclave(program, &self.device, init_data, now)?;
         world.register_enclave(&instance, &self.party.key).await?;
         self.host(instance, model_id, world).await
+    }
+
+    /// The enclave of this runner's to which all data of a model that recruits is to be brought: started for that before, or now.
+    pub async fn host_for(
+        &self,
+        program: LoadedProgram,
+        model_id: u64,
+        world: &World,
+    ) -> Result<Host, NodeError> {
+        let plan = plan::of_model(model_id, world).await?;
+        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
+        let instance = world.enclave_for(&self.party, HOST, program, &self.device, init_data).await?;
+        self.host(instance, model_id, world).await
+    }
+
+    /// The same for a method of closed source: as yet without its module.
+    pub async fn waiting_host_for(&self, model_id: u64, world: &World) -> Result<Waiting, NodeError> {
+        let plan = plan::of_model(model_id, world).await?;
+        let init_data = training::init_data(world.ledger.deployment(), model_id, plan.hash());
+        let measurement = plan.programs.training;
+        world.waiting_enclave_for(&self.party, HOST, measurement, &self.device, init_data).await
     }
 
     /// The same for a method of closed source, whose author seals the module to this enclave when it has looked at it.

@@ -195,7 +195,8 @@ impl Gathered {
         }
         let proposals = on_ledger.proposals(&loaded).unwrap();
         let trainer = self.daemon_of(&study.model.trainer);
-        let method = serde_json::json!({ "method": study.training.method });
+        let closed = study.training.disclosure.source == Source::Closed;
+        let method = serde_json::json!({ "method": study.training.method, "closed": closed });
         trainer.wish("publish", &method, START).unwrap();
         trainer.wish("propose", &proposals[0].1, START).unwrap();
         let user = self.daemon_of(&study.end_user.name);
