@@ -21,6 +21,7 @@ mod stumbles;
 pub mod together;
 mod trainer;
 mod user;
+mod withdrawing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -50,6 +51,7 @@ pub use owner::data_added;
 use stumbles::Stumbles;
 pub use trainer::Proposal;
 pub use user::Asking;
+pub use withdrawing::{WITHDRAW, Withdraw, Withdrawn};
 
 /// How a duty that failed is tried again: after so many seconds, doubled each time up to a limit.
 const FIRST_PAUSE: u64 = 2;

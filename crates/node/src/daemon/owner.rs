@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use std::fmt;
 
 use histone_access::Permit;
-use histone_contracts::book::{Book, Donor, Enclave, Kind, Model, ModelState};
+use histone_contracts::book::{Book, DatasetState, Donor, Enclave, Kind, Model, ModelState};
 use histone_contracts::{Contract, Rounds};
 use histone_federation::header::RoundHeader;
 use histone_genome::table::Table;
@@ -16,6 +16,7 @@ use histone_protocol::receipt::ValidationReceipt;
 use histone_protocol::{Address, B256, U256};
 
 use super::mail::{Body, Read};
+use super::withdrawing::{forgone, is_forgone};
 use super::{Done, Node, Part};
 use crate::committee::{shown, shown_blob};
 use crate::duties::{self, OwnerDuty};
@@ -38,6 +39,7 @@ const ADDED: &str = "data-added";
 /// Keeps that a dataset was added into the directory of a party whose daemon may be running.
 pub fn data_added(store: &Store, dataset: B256, now: u64) -> Result<(), NodeError> {
     store.note(now, Level::Info, "data", &format!("dataset {dataset} is added"))?;
+    store.remove(&forgone(dataset))?;
     Ok(store.put(ADDED, dataset.as_slice())?)
 }
 
@@ -116,6 +118,7 @@ impl OwnerPart {
         let owner = Owner::prepare(node.party.clone(), table, policy)?;
         owner.keep()?;
         let dataset = owner.dataset();
+        node.store.remove(&forgone(dataset))?;
         self.datasets.entry(dataset).or_insert(owner);
         Ok(dataset)
     }
@@ -184,10 +187,11 @@ impl OwnerPart {
         now: u64,
     ) -> Result<Vec<Duty>, NodeError> {
         let (id, trainer) = (model.model, model.trainer);
+        let held = book.datasets.get(&dataset).is_some_and(|d| d.state == DatasetState::Registered);
         let owner = self.owner(dataset)?;
         if owner.takes_part_in() != Some(id) {
-            // Data that was brought to the enclave of somebody else is that one's matter.
-            let own = model.host.is_none();
+            // Data that was brought to the enclave of somebody else is that one's matter, and what was withdrawn goes into none again.
+            let own = model.host.is_none() && held;
             return Ok(own.then_some(Duty::Resume { dataset, model: id }).into_iter().collect());
         }
         let mut duties = Vec::new();
@@ -206,7 +210,7 @@ impl OwnerPart {
                     duties.push(Duty::Sealed { dataset, duty, trainer });
                 }
             }
-        } else {
+        } else if !donor.use_ended {
             let observed = owner.observed()?;
             let rounds = duties::owner::to_observe(book, id, observed);
             duties.extend(rounds.into_iter().map(|round| Duty::Observe { dataset, model: id, round }));
@@ -234,7 +238,7 @@ impl OwnerPart {
         }
         let ended = matches!(model.state, ModelState::Trained | ModelState::Serving);
         if ended && duties::owner::in_last_sum(book, id, donor.donor) && !donor.excluded {
-            if !donor.use_ended && !node.marked(&evaluated(id))? {
+            if held && !donor.use_ended && !node.marked(&evaluated(id))? {
                 duties.push(Duty::Evaluate { dataset, model: id, trainer });
             }
             if disclosure.model == Release::Participants && !node.marked(&shared(id))? {
@@ -281,6 +285,11 @@ fn handed(model: u64, query: Address) -> String {
     format!("handed/{model}/{query:x}")
 }
 
+/// The question whether a dataset is donated to a model.
+pub(super) fn donating(model: u64, dataset: B256) -> String {
+    format!("donate/{model}/{dataset:x}")
+}
+
 fn answered(model: u64, dataset: B256) -> String {
     format!("answered/{model}/{dataset:x}")
 }
@@ -294,6 +303,7 @@ impl Part for OwnerPart {
         let mut duties = self.of_letters(book, node)?;
         for dataset in self.datasets.keys().copied().collect::<Vec<_>>() {
             if let Some((enclave, runner)) = duties::owner::validation(book, dataset)
+                && !is_forgone(dataset, node)?
                 && !node.marked(&format!("validate/{dataset:x}/{enclave:x}"))?
             {
                 duties.push(Duty::Validate { dataset, enclave, runner });
@@ -330,7 +340,7 @@ impl Part for OwnerPart {
             Duty::Register { letter, dataset, receipt } => {
                 let (enclave, receipt, signature) = *receipt;
                 let book = world.ledger.current_book().await?;
-                if book.datasets.get(&dataset).is_none() {
+                if book.datasets.get(&dataset).is_none() && !is_forgone(dataset, node)? {
                     self.owner(dataset)?.register_validated(enclave, &receipt, &signature, world).await?;
                     node.say(
                         now,
@@ -446,7 +456,7 @@ impl OwnerPart {
             return Ok(Done::Yes);
         };
         let question = Question {
-            key: format!("donate/{model}/{dataset:x}"),
+            key: donating(model, dataset),
             kind: "donate".into(),
             title: format!("take part in model {model} `{}` of `{}`?", paper.name, paper.trainer_name),
             text: format!(
