@@ -8,21 +8,37 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use histone_chain::{Clock as _, SystemClock};
 use histone_contracts::book::Role;
-use histone_node::daemon::data_added;
 use histone_node::daemon::study::consent;
+use histone_node::daemon::{WITHDRAW, Withdraw, data_added};
 use histone_node::owner::Owner;
 use histone_node::study::{Denied, Participant, TrainerId};
-use histone_protocol::Address;
 use histone_protocol::consent::ConsentPolicy;
+use histone_protocol::{Address, B256};
 
 use crate::consortium::{NameArgs, Site, accounts, load_as};
 use crate::node::HomeArgs;
+use crate::person::wishes::{self, Wishing};
 use crate::progress::STDOUT;
+use crate::sure::sure;
 
 #[derive(Subcommand)]
 pub enum Command {
     /// Add the table of this organization: encrypts it into the home, and has it validated and registered under its terms.
     Add(AddArgs),
+    /// Have your node take a dataset back for good: it is in no further training, and in no further sum of those that go on.
+    Withdraw(WithdrawArgs),
+}
+
+/// Which dataset.
+#[derive(Args)]
+pub struct WithdrawArgs {
+    /// The dataset's name on the ledger, as `data add` printed it.
+    dataset: B256,
+    /// It cannot be taken back, and you know what remains.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    wishing: Wishing,
 }
 
 /// Which table, by which study.
@@ -46,7 +62,20 @@ pub struct AddArgs {
 pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
     match command {
         Command::Add(args) => add(args, out),
+        Command::Withdraw(args) => withdraw(args, out),
     }
+}
+
+fn withdraw(args: &WithdrawArgs, out: &mut dyn Write) -> Result<bool> {
+    let dataset = args.dataset;
+    let lines = [
+        format!("Dataset {dataset} is withdrawn for good, also from models that train now."),
+        "A sum that is open stays in its model, and a model that is made keeps what it has learned.".into(),
+        "The same rows cannot be registered again as the same dataset.".into(),
+    ];
+    sure(&lines.each_ref().map(String::as_str), args.yes)?;
+    let what = serde_json::to_value(Withdraw { dataset }).context("a wish cannot be written")?;
+    wishes::make(&args.wishing, WITHDRAW, &what, &format!("to withdraw dataset {dataset}"), out)
 }
 
 fn add(args: &AddArgs, out: &mut dyn Write) -> Result<bool> {
@@ -89,8 +118,9 @@ fn add(args: &AddArgs, out: &mut dyn Write) -> Result<bool> {
         }
     } else {
         owner.keep()?;
-        data_added(&opened.store, dataset, SystemClock.now())?;
     }
+    // Also again: who has taken it back before it was registered wants it now.
+    data_added(&opened.store, dataset, SystemClock.now())?;
     let (rows, columns) = (participant.table.rows(), participant.table.columns().len());
     if args.json {
         let line = serde_json::json!({

@@ -17,6 +17,7 @@ mod program;
 mod progress;
 mod replace;
 mod study;
+mod sure;
 mod tables;
 mod up;
 mod verify;

@@ -8,7 +8,7 @@ mod log;
 mod models;
 mod queries;
 mod status;
-mod wishes;
+pub mod wishes;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -22,6 +22,7 @@ mod stumbles;
 pub mod together;
 mod trainer;
 mod user;
+mod withdrawing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -48,11 +49,13 @@ use crate::store::{Answer, Level, Question, Store};
 use crate::world::World;
 pub use founder::Founding;
 pub use mail::{Body, Mailbox, profile};
+pub(crate) use owner::donating;
 pub use owner::{Recorded, data_added, decided, refused};
 use stumbles::Stumbles;
 pub use trainer::Proposal;
 pub(crate) use user::code_of;
 pub use user::{Asking, asked};
+pub use withdrawing::{WITHDRAW, Withdraw, Withdrawn};
 
 /// How a duty that failed is tried again: after so many seconds, doubled each time up to a limit.
 const FIRST_PAUSE: u64 = 2;

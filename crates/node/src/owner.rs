@@ -3,16 +3,18 @@
 mod again;
 mod donating;
 mod sealed;
+mod withdrawing;
 
 pub use donating::{Decided, Given, host_of};
 pub use sealed::Tell;
+pub use withdrawing::{Withdrawal, withdraw};
 
 use std::collections::BTreeMap;
 
 use histone_access::Permit;
 use histone_attestation::Attested;
 use histone_attestation::simulated::SimulatedDevice;
-use histone_contracts::{Contract, Datasets, Market, Members, Rounds, model_state, pays_as_promised, roles};
+use histone_contracts::{Contract, Datasets, Market, Members, Rounds, pays_as_promised, roles};
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::SealedDataset;
 use histone_enclave::method::Training;
@@ -147,40 +149,6 @@ pub struct Machine<'a> {
     pub program: LoadedProgram,
     /// The SIMULATED device that quotes the enclave.
     pub device: &'a SimulatedDevice,
-}
-
-/// What an owner is told when it takes its data back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Withdrawal {
-    /// The model in which it took part.
-    pub model_id: Option<u64>,
-    /// Opened sums that hold its data and stay in the model; none where it was brought to one enclave, which opens none.
-    pub rounds: Option<u32>,
-}
-
-impl std::fmt::Display for Withdrawal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Some(model) = self.model_id else {
-            return f.write_str("the dataset is withdrawn; it took part in no model");
-        };
-        let Some(rounds) = self.rounds else {
-            return write!(
-                f,
-                "the dataset is withdrawn; the one enclave of model {model} forgets it, unless the model is made already, in which it stays"
-            );
-        };
-        write!(f, "the dataset is withdrawn and takes part in no further round of model {model}; ")?;
-        match rounds {
-            0 => f.write_str("no sum with it was opened"),
-            rounds => write!(
-                f,
-                "{rounds} opened sum(s) with it stay in the model. Opened sums are public: whoever compares a sum with it \
-                 to a later one without it learns totals of this dataset (its numbers of rows and of positives, sums and \
-                 squares of each column, near the end its gradient and curvature), and of a person what nobody else in it \
-                 has, where all others share a value"
-            ),
-        }
-    }
 }
 
 /// How an owner answered a white paper.
@@ -530,27 +498,6 @@ impl Owner {
     pub fn evaluate(&mut self, world: &World) -> Result<B256, NodeError> {
         let p = self.participation()?;
         Ok(world.blobs.put(&p.enclave()?.evaluate()?)?)
-    }
-
-    /// Takes the dataset back for good and ends its use in the model that it was donated to. Says what remains.
-    pub async fn withdraw(&mut self, world: &World) -> Result<Withdrawal, NodeError> {
-        let call = Datasets::withdrawCall { id: self.dataset };
-        world.ledger.send(&self.party.key, Contract::Datasets, call).await?;
-        let Some(p) = &self.participation else {
-            return Ok(Withdrawal { model_id: None, rounds: None });
-        };
-        let model_id = U256::from(p.model_id);
-        let state =
-            world.ledger.read(Contract::Market, Market::standingCall { modelId: model_id }).await?.state;
-        if state == model_state::RECRUITING || state == model_state::TRAINING {
-            let call = Market::endUseCall { modelId: model_id, donorIndex: p.donor };
-            world.ledger.send(&self.party.key, Contract::Market, call).await?;
-        }
-        let rounds = match &p.place {
-            Place::Own(enclave) => Some(enclave.rounds_with_own()),
-            Place::Host => None,
-        };
-        Ok(Withdrawal { model_id: Some(p.model_id), rounds })
     }
 
     /// Claims what the model owes to this owner's account for it.

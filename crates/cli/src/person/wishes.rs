@@ -70,6 +70,9 @@ pub fn outcome(wish: &Wish) -> String {
         WishState::Done => match (&wish.outcome, wish.outcome.get("answer")) {
             (_, Some(found)) => answer(found),
             (Value::Null, None) => "done".into(),
+            (Value::Object(facts), None) if facts.get("said").is_some_and(Value::is_string) => {
+                facts.get("said").and_then(Value::as_str).unwrap_or_default().to_owned()
+            }
             (Value::Object(facts), None) => {
                 let facts = facts.iter().map(|(name, value)| match value.as_str() {
                     Some(text) => format!("{name}: {text}"),

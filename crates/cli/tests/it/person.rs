@@ -400,6 +400,28 @@ fn a_trainer_trains_gives_up_and_claims() {
 }
 
 #[test]
+fn what_cannot_be_taken_back_is_confirmed() {
+    let node = Node::start();
+    let dataset = B256::repeat_byte(5);
+    let name = dataset.to_string();
+    let unsure = node.ran(&["data", "withdraw", &name]);
+    assert!(unsure.error().contains("repeat the command with --yes"), "{unsure:?}");
+    assert!(unsure.stderr.contains("is withdrawn for good"), "{unsure:?}");
+    assert_eq!(node.store.wishes(false).unwrap(), []);
+    assert!(node.says(&["data", "withdraw", &name, "--yes"]).contains("(wish 1)"));
+    let wish = node.store.get_wish(1).unwrap().unwrap();
+    assert_eq!((wish.kind.as_str(), wish.what), ("withdraw", json!({ "dataset": dataset })));
+    let going = Going::start(&node, &["data", "withdraw", &name, "--yes", "--wait"]);
+    let patience = Instant::now() + Duration::from_secs(20);
+    while node.store.get_wish(2).unwrap().is_none() {
+        assert!(Instant::now() < patience);
+        thread::sleep(Duration::from_millis(20));
+    }
+    node.store.wish_done(2, &json!({ "dataset": dataset, "said": "it took part in no model" }), 1).unwrap();
+    assert_eq!(going.line("no model"), "it took part in no model");
+}
+
+#[test]
 fn the_log_is_followed_over_a_new_start() {
     let mut node = Node::start();
     assert_eq!(node.says(&["log"]), "the node has done nothing yet\n");

@@ -24,7 +24,7 @@ use super::wire::{
     Decision, Inbox, Letter, Letters, Log, Made, NewWish, Note, Question, Refused, Said, Status, Wish, Wishes,
 };
 use super::{Shared, document, events, metrics};
-use crate::daemon::{Asking, Proposal};
+use crate::daemon::{Asking, Proposal, WITHDRAW, Withdraw};
 use crate::service;
 use crate::store::{self, AnswerError};
 
@@ -261,6 +261,7 @@ pub(super) async fn wish(
 /// | `train` | `{"model": 1}`: begin the training |
 /// | `abort` | `{"model": 1}`: give a model up |
 /// | `add-data` | an object: take a table in |
+/// | `withdraw` | `{"dataset": "0x..."}`: take a dataset back for good |
 #[utoipa::path(
     post, tag = "node",
     path = "/v1/wishes",
@@ -278,7 +279,7 @@ pub(super) async fn make_wish(State(api): Api, body: Body) -> Result<(StatusCode
 }
 
 /// The kinds of wishes, and what each wants.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 8] = [
     ("add-data", "an object"),
     ("propose", "a proposal with `paper`, `plan`, `min_donors`, `max_donors`, `query_timeout`, `runner`"),
     ("publish", r#"{"method": "logistic"}"#),
@@ -286,6 +287,7 @@ const KINDS: [(&str, &str); 7] = [
     ("train", r#"{"model": 1}"#),
     ("query", r#"{"model": 1, "row": [0.5, 2], "most": 1000000}"#),
     ("claim", "null or {}"),
+    (WITHDRAW, r#"{"dataset": "0x..."}"#),
 ];
 
 /// What a daemon would never take up is not kept.
@@ -319,6 +321,7 @@ fn check(kind: &str, what: &Value) -> Result<(), Refusal> {
         "propose" => is::<Proposal>(what),
         "publish" => is::<OfMethod>(what),
         "abort" | "train" => is::<OfModel>(what),
+        WITHDRAW => is::<Withdraw>(what),
         "claim" if !empty => Err("it wants nothing further".into()),
         "add-data" if !what.is_object() => Err("it is not an object".into()),
         _ => Ok(()),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use std::fmt;
 
 use histone_access::Permit;
-use histone_contracts::book::{Book, Donor, Enclave, Kind, Model, ModelState};
+use histone_contracts::book::{Book, DatasetState, Donor, Enclave, Kind, Model, ModelState};
 use histone_contracts::{Contract, Rounds};
 use histone_federation::header::RoundHeader;
 use histone_genome::table::Table;
@@ -18,6 +18,7 @@ use histone_protocol::receipt::ValidationReceipt;
 use histone_protocol::{Address, B256, U256};
 
 use super::mail::{Body, Read};
+use super::withdrawing::{forgone, is_forgone};
 use super::{Done, Node, Part};
 use crate::committee::{shown, shown_blob};
 use crate::duties::{self, OwnerDuty};
@@ -42,6 +43,7 @@ const ADDED: &str = "data-added";
 /// Keeps that a dataset was added into the directory of a party whose daemon may be running.
 pub fn data_added(store: &Store, dataset: B256, now: u64) -> Result<(), NodeError> {
     store.note(now, Level::Info, "data", &format!("dataset {dataset} is added"))?;
+    store.remove(&forgone(dataset))?;
     Ok(store.put(ADDED, dataset.as_slice())?)
 }
 
@@ -146,6 +148,7 @@ impl OwnerPart {
         let owner = Owner::prepare(node.party.clone(), table, policy)?;
         owner.keep()?;
         let dataset = owner.dataset();
+        node.store.remove(&forgone(dataset))?;
         self.datasets.entry(dataset).or_insert(owner);
         Ok(dataset)
     }
@@ -215,6 +218,7 @@ impl OwnerPart {
         now: u64,
     ) -> Result<Vec<Duty>, NodeError> {
         let (id, trainer) = (model.model, model.trainer);
+        let held = book.datasets.get(&dataset).is_some_and(|d| d.state == DatasetState::Registered);
         let owner = self.owner(dataset)?;
         let is_there = owner.takes_part_in() == Some(id);
         if model.host.is_some() {
@@ -225,7 +229,8 @@ impl OwnerPart {
             return Ok(Vec::new());
         }
         if !is_there {
-            return Ok(vec![Duty::Resume { dataset, model: id }]);
+            // What was withdrawn goes into none again.
+            return Ok(held.then_some(Duty::Resume { dataset, model: id }).into_iter().collect());
         }
         let mut duties = Vec::new();
         let disclosure = plan::of_model(id, &node.world).await?.disclosure;
@@ -243,7 +248,7 @@ impl OwnerPart {
                     duties.push(Duty::Sealed { dataset, duty, trainer });
                 }
             }
-        } else {
+        } else if !donor.use_ended {
             let observed = owner.observed()?;
             let rounds = duties::owner::to_observe(book, id, observed);
             duties.extend(rounds.into_iter().map(|round| Duty::Observe { dataset, model: id, round }));
@@ -271,7 +276,7 @@ impl OwnerPart {
         }
         let ended = matches!(model.state, ModelState::Trained | ModelState::Serving);
         if ended && duties::owner::in_last_sum(book, id, donor.donor) && !donor.excluded {
-            if !donor.use_ended && !node.marked(&evaluated(id))? {
+            if held && !donor.use_ended && !node.marked(&evaluated(id))? {
                 duties.push(Duty::Evaluate { dataset, model: id, trainer });
             }
             if disclosure.model == Release::Participants && !node.marked(&shared(id))? {
@@ -318,6 +323,11 @@ fn handed(model: u64, query: Address) -> String {
     format!("handed/{model}/{query:x}")
 }
 
+/// The question whether a dataset is donated to a model.
+pub(crate) fn donating(model: u64, dataset: B256) -> String {
+    format!("donate/{model}/{dataset:x}")
+}
+
 fn answered(model: u64, dataset: B256) -> String {
     format!("answered/{model}/{dataset:x}")
 }
@@ -351,6 +361,7 @@ impl Part for OwnerPart {
         let mut duties = self.of_letters(book, node)?;
         for dataset in self.datasets.keys().copied().collect::<Vec<_>>() {
             if let Some((enclave, runner)) = duties::owner::validation(book, dataset)
+                && !is_forgone(dataset, node)?
                 && !node.marked(&format!("validate/{dataset:x}/{enclave:x}"))?
             {
                 duties.push(Duty::Validate { dataset, enclave, runner });
@@ -392,7 +403,7 @@ impl Part for OwnerPart {
             Duty::Register { letter, dataset, receipt } => {
                 let (enclave, receipt, signature) = *receipt;
                 let book = world.ledger.current_book().await?;
-                if book.datasets.get(&dataset).is_none() {
+                if book.datasets.get(&dataset).is_none() && !is_forgone(dataset, node)? {
                     self.owner(dataset)?.register_validated(enclave, &receipt, &signature, world).await?;
                     node.say(
                         now,
@@ -490,7 +501,7 @@ impl OwnerPart {
         let book = world.ledger.current_book().await?;
         let Some(offer) = book.models.get(&model) else { return Ok(Done::NotYet) };
         let (trainer, paper_blob) = (offer.trainer, offer.white_paper_hash);
-        let key = format!("donate/{model}/{dataset:x}");
+        let key = donating(model, dataset);
         if node.store.questions(true)?.iter().any(|asked| asked.question.key == key) {
             // A person has the word; nothing is decided, and published, anew as long as it is not said.
             return Ok(Done::NotYet);

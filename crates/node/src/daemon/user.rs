@@ -1,4 +1,4 @@
-//! What any party may do for itself: buy answers, and claim what it is owed.
+//! What any party may do for itself: buy answers, claim what it is owed, and take its data back.
 
 use std::fmt;
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mail::Body;
 use super::names::{self, LOOK_UP, LookUp};
+use super::withdrawing::{self, WITHDRAW, Withdraw};
 use super::{Done, Node, Part};
 use crate::error::NodeError;
 use crate::store::Wish;
@@ -71,6 +72,8 @@ pub(super) enum Duty {
     Claim(u64),
     /// Tell which members have some names.
     LookUp(u64, LookUp),
+    /// Take a dataset back.
+    Withdraw(u64, B256),
 }
 
 impl fmt::Display for Duty {
@@ -79,6 +82,7 @@ impl fmt::Display for Duty {
             Duty::Query(wish, asking) => write!(f, "query {wish} to model {}", asking.model),
             Duty::Claim(_) => f.write_str("claim what is owed"),
             Duty::LookUp(wish, _) => write!(f, "look up names for wish {wish}"),
+            Duty::Withdraw(_, dataset) => write!(f, "withdraw dataset {dataset}"),
         }
     }
 }
@@ -88,6 +92,10 @@ fn wished(wish: Wish) -> Option<Duty> {
         "query" => Some(Duty::Query(wish.number, serde_json::from_value(wish.what).ok()?)),
         "claim" => Some(Duty::Claim(wish.number)),
         LOOK_UP => Some(Duty::LookUp(wish.number, serde_json::from_value(wish.what).ok()?)),
+        WITHDRAW => {
+            let Withdraw { dataset } = serde_json::from_value(wish.what).ok()?;
+            Some(Duty::Withdraw(wish.number, dataset))
+        }
         _ => None,
     }
 }
@@ -114,6 +122,7 @@ impl Part for UserPart {
                 node.store.wish_done(wish, &found, now)?;
                 Ok(Done::Yes)
             }
+            Duty::Withdraw(wish, dataset) => withdrawing::withdraw(wish, dataset, node, now).await,
         }
     }
 }

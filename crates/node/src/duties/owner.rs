@@ -40,6 +40,38 @@ pub fn donation(book: &Book, dataset: B256) -> Option<(&Model, &Donor)> {
     models.into_iter().find_map(|m| Some((m, m.donors.iter().find(|d| d.dataset == dataset)?)))
 }
 
+/// How a dataset is used in a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Used {
+    /// The model.
+    pub model: u64,
+    /// Its number there.
+    pub donor: u16,
+    /// Whether its use can be ended, and is not.
+    pub goes_on: bool,
+    /// Sums with its numbers that are open.
+    pub sums: u32,
+}
+
+/// The models that a dataset was ever donated to, oldest first.
+pub fn used_in(book: &Book, dataset: B256) -> Vec<Used> {
+    let of = |m: &Model| {
+        let donor = m.donors.iter().find(|d| d.dataset == dataset)?;
+        let open = |r: &&Round| {
+            let survivors = r.survivors.as_ref();
+            r.model == m.model && super::is_open(r) && survivors.is_some_and(|all| all.contains(&donor.donor))
+        };
+        let trains = matches!(m.state, ModelState::Recruiting | ModelState::Training);
+        Some(Used {
+            model: m.model,
+            donor: donor.donor,
+            goes_on: trains && !donor.use_ended,
+            sums: book.rounds.iter().filter(open).count() as u32,
+        })
+    };
+    book.models.iter().filter_map(of).collect()
+}
+
 /// The round that waits for this donor's update.
 pub fn round_to_answer(book: &Book, model: u64, donor: u16, now: u64) -> Option<&Round> {
     let last = book.rounds.iter().rfind(|r| r.model == model)?;

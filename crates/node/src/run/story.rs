@@ -15,7 +15,7 @@ use super::Observer;
 use super::cast::{Cast, Until, answer_before};
 use super::outcome::{Declined, Validation};
 use crate::daemon::together::{Scene, Stand};
-use crate::daemon::{Daemon, decided, refused};
+use crate::daemon::{Daemon, decided, donating, refused};
 use crate::error::NodeError;
 use crate::plan;
 use crate::store::WishState;
@@ -120,8 +120,7 @@ impl Scene for Recruiting<'_> {
                 let own = daemons.iter().find(|d| d.node.party.account() == dataset.owner);
                 let Some(own) = own else { continue };
                 let why = "the study asks for consent to this model and does not train it";
-                let key = format!("donate/{id}/{:x}", dataset.id);
-                answer_before(&own.node, key, (false, why), self.now)?;
+                answer_before(&own.node, donating(id, dataset.id), (false, why), self.now)?;
             }
         }
         // In one enclave nobody answers before it is named.

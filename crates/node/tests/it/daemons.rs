@@ -9,6 +9,7 @@ mod liars;
 mod life;
 mod outcome;
 mod small;
+mod withdrawn;
 
 use gathered::{Gathered, sealed};
 

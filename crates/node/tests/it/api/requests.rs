@@ -120,6 +120,7 @@ fn wishes_are_kept_when_a_node_can_take_them_up() {
         ("train", json!({ "model": 1 })),
         ("publish", json!({ "method": "logistic" })),
         ("add-data", json!({ "table": "a.csv" })),
+        ("withdraw", json!({ "dataset": B256::ZERO })),
     ] {
         let made = wish(kind, what.clone());
         assert_eq!(made.status, 201, "{made:?}");
@@ -139,6 +140,7 @@ fn wishes_are_kept_when_a_node_can_take_them_up() {
         ("publish", json!({ "method": 1 })),
         ("propose", json!({ "paper": {} })),
         ("add-data", json!(null)),
+        ("withdraw", json!({ "dataset": "0x1" })),
     ] {
         let refused = wish(kind, what.clone()).refused(400);
         assert!(refused.contains(&format!("not what the wish `{kind}` wants")), "{what}: {refused}");
@@ -168,10 +170,10 @@ fn wishes_are_kept_when_a_node_can_take_them_up() {
         let found = served.get(path).json();
         found["wishes"].as_array().unwrap().iter().map(|w| w["number"].as_u64().unwrap()).collect()
     };
-    assert_eq!(numbers("/v1/wishes"), [1, 2, 3, 4, 5, 6, 7]);
-    assert_eq!(numbers("/v1/wishes?open=true"), [3, 4, 5, 6, 7]);
+    assert_eq!(numbers("/v1/wishes"), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(numbers("/v1/wishes?open=true"), [3, 4, 5, 6, 7, 8]);
     assert_eq!(numbers("/v1/wishes?kind=claim"), [2, 3]);
-    assert_eq!(numbers("/v1/wishes?most=2"), [6, 7]);
+    assert_eq!(numbers("/v1/wishes?most=2"), [7, 8]);
 }
 
 #[test]
