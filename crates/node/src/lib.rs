@@ -9,8 +9,9 @@
 //! 4. [`release`]: the one function through which a data key leaves an owner.
 //! 5. [`home`]: the directory in which one party lives. [`store`]: a node's own memory, which survives its process.
 //!    [`api`]: what people's commands ask a node that runs.
-//! 6. [`run`]: a whole collaboration in one process. Each party acts through its own struct and reads its own
-//!    directory; what passes between them is the ledger, public blobs and sealed messages.
+//! 6. [`daemon`]: how each of them lives on, whatever happens to its process. [`service`]: a daemon with a clock and a network.
+//! 7. [`run`]: the daemons of a whole study in one process. Each party acts through its own daemon and reads its own directory; what
+//!    passes between them is the ledger, public blobs and letters.
 //!
 //! Deliberately absent: rules. What may be used is decided in `access`, what is believed in `attestation`, what is paid
 //! in the contracts, how sums are made in `federation`.

@@ -1,9 +1,10 @@
-//! A whole collaboration in one process: every party with keys and a directory of its own, connected by the ledger,
-//! public blobs and sealed messages.
+//! A whole collaboration in one process: the daemons of all parties, connected by the ledger, public blobs and letters over a network in
+//! memory, until nothing is left to do.
 //!
-//! [`run`] takes a study and leaves a run folder that a stranger can verify. The machines are SIMULATED. So is the clock
-//! of the embedded chain: it starts at [`Options::start_time`], moves on with every block, and is moved past deadlines
-//! where the story needs one to pass.
+//! [`run`] takes a study and leaves a run folder that a stranger can verify. It is the operator of each node: it asks for what the study
+//! has a party ask for, and answers what the study has answered. The machines are SIMULATED. So is the clock of the embedded chain: it
+//! starts at [`Options::start_time`], moves on with every block, and is moved to the next moment at which somebody has something to do
+//! when nobody has.
 //!
 //! With [`Options::network`] the ledger is on a network of somebody else instead, by the same client: new contracts, and
 //! time as the network has it. A development node's clock is SIMULATED and moved like the embedded one; elsewhere the

@@ -97,7 +97,8 @@ fn the_module_is_on_no_disk_but_sealed() {
     assert_eq!(open, 1, "of {} files", all.len());
     let sealed = |file: &PathBuf| file.to_string_lossy().contains("module-");
     let kept: Vec<_> = all.iter().filter(|file| sealed(file)).collect();
-    assert_eq!(kept.len(), 1, "{kept:?}");
+    // One for each model that was proposed: the other one's owners are asked, too, and it is not trained.
+    assert_eq!(kept.len(), 2, "{kept:?}");
     assert!(fs::metadata(kept[0]).unwrap().len() > method.wasm.len() as u64);
 }
 
