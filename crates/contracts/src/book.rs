@@ -144,6 +144,13 @@ impl Book {
         Ok(())
     }
 
+    /// Whether all of a journal is in it, always the same one.
+    pub fn has_taken(&self, journal: &Journal) -> bool {
+        self.rewound == journal.rewound()
+            && self.taken == journal.events().len()
+            && self.head == journal.head().copied().unwrap_or_default()
+    }
+
     /// Accounts that hold a role of the access manager (see [`manager_roles`](crate::manager_roles)).
     pub fn holders(&self, role: u64) -> &[Address] {
         self.managers.get(&role).map_or(&[], Vec::as_slice)

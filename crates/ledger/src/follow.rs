@@ -1,5 +1,7 @@
 //! Following a chain: each block is read once, whoever asks.
 
+use std::sync::Arc;
+
 use alloy::primitives::{Address, B256};
 use alloy::providers::Provider;
 use alloy::rpc::types::{Filter, Log};
@@ -34,11 +36,17 @@ impl Ledger {
     }
 
     /// The same from what the parties of this process have read already, and what is new: of all contracts.
-    pub async fn current_book(&self) -> Result<Book, LedgerError> {
+    /// Parties ask for it before every step, so that it is folded on from the last one, and shared while nothing is new.
+    pub async fn current_book(&self) -> Result<Arc<Book>, LedgerError> {
         let journal = self.journal().await?;
-        let mut book = Book::of(&self.deployment);
+        let mut kept = self.book.lock().await;
+        if let Some(book) = kept.as_ref().filter(|book| book.has_taken(&journal)) {
+            return Ok(book.clone());
+        }
+        // After an error a book is of no use: then the next one is folded from the beginning.
+        let mut book = kept.take().map_or_else(|| Book::of(&self.deployment), Arc::unwrap_or_clone);
         book.take(&journal)?;
-        Ok(book)
+        Ok(kept.insert(Arc::new(book)).clone())
     }
 
     /// All events of type `E` that a contract has emitted, oldest first.

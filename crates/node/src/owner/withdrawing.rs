@@ -70,7 +70,8 @@ pub async fn withdraw(party: &Party, dataset: B256, world: &World) -> Result<Vec
         let state = book.datasets.get(&dataset).map(|d| d.state);
         state.map(|state| state == DatasetState::Registered)
     };
-    match registered(&ledger.current_book().await?) {
+    let book = ledger.current_book().await?;
+    match registered(&book) {
         None => {
             return Err(NodeError::Message(format!("the ledger has no dataset {dataset}")));
         }
@@ -80,7 +81,8 @@ pub async fn withdraw(party: &Party, dataset: B256, world: &World) -> Result<Vec
         Some(false) => {}
     }
     // Anybody may end the use of withdrawn data, and may have done so before.
-    for used in duties::owner::used_in(&ledger.current_book().await?, dataset).iter().filter(|u| u.goes_on) {
+    let book = ledger.current_book().await?;
+    for used in duties::owner::used_in(&book, dataset).iter().filter(|u| u.goes_on) {
         let call = Market::endUseCall { modelId: U256::from(used.model), donorIndex: used.donor };
         ledger.send(&party.key, Contract::Market, call).await?;
     }

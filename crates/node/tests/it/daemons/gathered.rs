@@ -258,7 +258,7 @@ impl Gathered {
         self.daemons.iter_mut().find(|d| d.node.party.name == name).unwrap()
     }
 
-    pub async fn book(&self) -> Book {
+    pub async fn book(&self) -> Arc<Book> {
         self.ledger.current_book().await.unwrap()
     }
 
