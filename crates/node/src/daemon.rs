@@ -20,6 +20,7 @@ pub mod study;
 mod stumbles;
 pub mod together;
 mod trainer;
+mod updating;
 mod user;
 mod withdrawing;
 
@@ -41,6 +42,7 @@ use serde::{Deserialize, Serialize};
 use crate::duties;
 use crate::error::NodeError;
 use crate::home::Answers;
+use crate::owner::Version;
 use crate::party::Party;
 use crate::programs::Bundled;
 use crate::store::{Answer, Level, Question, Store};
@@ -50,6 +52,7 @@ pub use mail::{Body, Mailbox, profile};
 pub use owner::data_added;
 use stumbles::Stumbles;
 pub use trainer::Proposal;
+pub use updating::{UPDATE, Update};
 pub use user::Asking;
 pub use withdrawing::{WITHDRAW, Withdraw, Withdrawn};
 
@@ -331,6 +334,12 @@ impl Daemon {
         let owner = self.owner.as_mut();
         let owner = owner.ok_or_else(|| NodeError::Message(format!("`{name}` is no owner of data")))?;
         owner.add(table, policy, &self.node)
+    }
+
+    /// Encrypts another version of a dataset into the party's directory and wishes for it to replace the current one. Gives the wish.
+    pub fn update_data(&mut self, dataset: B256, table: &Table, now: u64) -> Result<u64, NodeError> {
+        let version = Version::prepare(&self.node.party, table)?;
+        self.wish(UPDATE, &Update { dataset, version }, now)
     }
 
     /// Asks the node to do something: a wish of this kind.

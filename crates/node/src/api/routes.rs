@@ -24,7 +24,7 @@ use super::wire::{
     Decision, Inbox, Letter, Letters, Log, Made, NewWish, Note, Question, Refused, Said, Status, Wish, Wishes,
 };
 use super::{Shared, document, events, metrics};
-use crate::daemon::{Asking, Proposal, WITHDRAW, Withdraw};
+use crate::daemon::{Asking, Proposal, UPDATE, Update, WITHDRAW, Withdraw};
 use crate::service;
 use crate::store::{self, AnswerError};
 
@@ -261,6 +261,7 @@ pub(super) async fn wish(
 /// | `train` | `{"model": 1}`: begin the training |
 /// | `abort` | `{"model": 1}`: give a model up |
 /// | `add-data` | an object: take a table in |
+/// | `update` | `{"dataset": "0x...", "version": {"name": "0x...", "root": "0x..."}}`: register a version that `data update` has encrypted |
 /// | `withdraw` | `{"dataset": "0x..."}`: take a dataset back for good |
 #[utoipa::path(
     post, tag = "node",
@@ -279,7 +280,7 @@ pub(super) async fn make_wish(State(api): Api, body: Body) -> Result<(StatusCode
 }
 
 /// The kinds of wishes, and what each wants.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 9] = [
     ("add-data", "an object"),
     ("propose", "a proposal with `paper`, `plan`, `min_donors`, `max_donors`, `query_timeout`, `runner`"),
     ("publish", r#"{"method": "logistic"}"#),
@@ -287,6 +288,7 @@ const KINDS: [(&str, &str); 8] = [
     ("train", r#"{"model": 1}"#),
     ("query", r#"{"model": 1, "row": [0.5, 2], "most": 1000000}"#),
     ("claim", "null or {}"),
+    (UPDATE, r#"{"dataset": "0x...", "version": {"name": "0x...", "root": "0x..."}}"#),
     (WITHDRAW, r#"{"dataset": "0x..."}"#),
 ];
 
@@ -318,6 +320,7 @@ fn check(kind: &str, what: &Value) -> Result<(), Refusal> {
         "propose" => is::<Proposal>(what),
         "publish" => is::<OfMethod>(what),
         "abort" | "train" => is::<OfModel>(what),
+        UPDATE => is::<Update>(what),
         WITHDRAW => is::<Withdraw>(what),
         "claim" if !empty => Err("it wants nothing further".into()),
         "add-data" if !what.is_object() => Err("it is not an object".into()),

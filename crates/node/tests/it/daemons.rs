@@ -8,6 +8,7 @@ mod liars;
 mod life;
 mod outcome;
 mod small;
+mod updated;
 mod withdrawn;
 
 use gathered::{Gathered, sealed};
