@@ -355,7 +355,7 @@ fn model_says(study: &Study) -> String {
 impl Site {
     /// Asks the node for something, once: a wish that is there, and did not fail, is not made again. Gives its number, and whether it
     /// is new.
-    fn wish(&self, kind: &str, what: serde_json::Value) -> Result<(u64, bool)> {
+    pub fn wish(&self, kind: &str, what: serde_json::Value) -> Result<(u64, bool)> {
         let same = |wish: &Wish| {
             wish.kind == kind && wish.what == what && !matches!(wish.state, WishState::Failed(_))
         };

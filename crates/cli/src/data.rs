@@ -9,9 +9,9 @@ use clap::{Args, Subcommand};
 use histone_chain::{Clock as _, SystemClock};
 use histone_contracts::book::Role;
 use histone_node::daemon::study::consent;
-use histone_node::daemon::{WITHDRAW, Withdraw, data_added};
-use histone_node::owner::Owner;
-use histone_node::study::{Denied, Participant, TrainerId};
+use histone_node::daemon::{UPDATE, Update, WITHDRAW, Withdraw, data_added};
+use histone_node::owner::{Owner, Version};
+use histone_node::study::{Denied, Participant, StudyAs, TrainerId};
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::{Address, B256};
 
@@ -25,8 +25,27 @@ use crate::sure::sure;
 pub enum Command {
     /// Add the table of this organization: encrypts it into the home, and has it validated and registered under its terms.
     Add(AddArgs),
+    /// Replace a dataset by a new version of its table: encrypts it into the home, and has it validated and registered.
+    Update(UpdateArgs),
     /// Have your node take a dataset back for good: it is in no further training, and in no further sum of those that go on.
     Withdraw(WithdrawArgs),
+}
+
+/// Which dataset, by which study.
+#[derive(Args)]
+pub struct UpdateArgs {
+    #[command(flatten)]
+    home: HomeArgs,
+    /// The dataset's name on the ledger, as `data add` printed it.
+    dataset: B256,
+    /// The study file (docs/study-file.md); no other table than the participant's own is read.
+    study: PathBuf,
+    /// The participant whose table it is; the name of the node if it is not said.
+    #[arg(long = "as", value_name = "NAME")]
+    name: Option<String>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Which dataset.
@@ -62,8 +81,79 @@ pub struct AddArgs {
 pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
     match command {
         Command::Add(args) => add(args, out),
+        Command::Update(args) => update(args, out),
         Command::Withdraw(args) => withdraw(args, out),
     }
+}
+
+fn update(args: &UpdateArgs, out: &mut dyn Write) -> Result<bool> {
+    let opened = args.home.open()?;
+    let site = Site::of(&opened);
+    site.invitation()?;
+    let dataset = args.dataset;
+    if !Owner::added(&opened.party)?.contains(&dataset) {
+        bail!(
+            "no dataset {dataset} was added to this home; `histone data add` adds a table, and `histone log` names yours"
+        );
+    }
+    let study = load_as(&args.study, args.name.as_deref().unwrap_or(&opened.settings.name))?;
+    let participant = own_table(&study)?;
+    let version = Version::prepare(&opened.party, &participant.table)?;
+    let current = Owner::reopen(opened.party.clone(), dataset)?.root() == version.root;
+    let wish = match current {
+        true => None,
+        false => {
+            let what =
+                serde_json::to_value(Update { dataset, version }).context("a wish cannot be written")?;
+            Some(site.wish(UPDATE, what)?.0)
+        }
+    };
+    let (rows, columns) = (participant.table.rows(), participant.table.columns().len());
+    let left_out = participant.left_out_rows + participant.dropped_rows;
+    if args.json {
+        let line = serde_json::json!({
+            "dataset": dataset,
+            "commitment": version.root,
+            "rows": rows,
+            "columns": columns,
+            "left_out": left_out,
+            "wish": wish,
+        });
+        writeln!(out, "{line}").context(STDOUT)?;
+        return Ok(true);
+    }
+    let Some(wish) = wish else {
+        writeln!(out, "the table is the one that dataset {dataset} has; nothing is to be done")
+            .context(STDOUT)?;
+        return Ok(true);
+    };
+    let left_out = if left_out == 0 { String::new() } else { format!(" ({left_out} left out)") };
+    let lines = [
+        format!(
+            "new version (wish {wish}): {rows} rows{left_out}, {columns} columns, encrypted in {}",
+            opened.home.dir().display()
+        ),
+        format!("dataset     {dataset}"),
+        format!("commitment  {}", version.root),
+        "its terms stay as they are; models that have an earlier version go on with that".into(),
+        site.next_step()?,
+    ];
+    for line in lines {
+        writeln!(out, "{}", crate::tables::plain(&line)).context(STDOUT)?;
+    }
+    Ok(true)
+}
+
+/// The participant whose file it is.
+fn own_table(study: &StudyAs) -> Result<&Participant> {
+    let Some(participant) = study.participant() else {
+        bail!(
+            "`{}` is the {} of this study and has no table in it; name a participant with --as",
+            study.name,
+            study.part
+        );
+    };
+    Ok(participant)
 }
 
 fn withdraw(args: &WithdrawArgs, out: &mut dyn Write) -> Result<bool> {
@@ -90,13 +180,7 @@ fn add(args: &AddArgs, out: &mut dyn Write) -> Result<bool> {
     let site = Site::of(&opened);
     let invitation = site.invitation()?;
     let study = load_as(&args.study, args.name.as_deref().unwrap_or(&settings.name))?;
-    let Some(participant) = study.participant() else {
-        bail!(
-            "`{}` is the {} of this study and has no table in it; name a participant with --as",
-            study.name,
-            study.part
-        );
-    };
+    let participant = own_table(&study)?;
     let wanted = named(participant);
     let wanted: Vec<(&str, Role)> = wanted.into_iter().collect();
     let known = accounts(&site, &wanted, &args.names)?;

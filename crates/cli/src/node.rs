@@ -13,16 +13,19 @@ use histone_chain::{Clock, SystemClock};
 use histone_network::Network;
 use histone_network::client::{HubNet, HubOptions};
 use histone_node::api::{self, ApiOptions};
-use histone_node::daemon::Mailbox;
+use histone_node::daemon::{HAND_OVER, HandOver, Mailbox};
 use histone_node::home::{Answers, Cost, Home, Opened, Passphrase, Protection, ROLES, Settings};
 use histone_node::party::{Entropy, Party};
 use histone_node::programs::Bundled;
 use histone_node::service::{self, Bell, Service, keep_invitation};
+use histone_protocol::Address;
 use histone_protocol::invitation::Invitation;
 
 use crate::chain::serve::{keep_few_heaps, stop_signal};
 use crate::keeping;
+use crate::person::wishes::{self, Wishing};
 use crate::progress::{STDOUT, tell};
+use crate::sure::sure;
 
 /// Where the passphrase of a node may lie.
 const PASSPHRASE: &str = "HISTONE_PASSPHRASE";
@@ -144,6 +147,24 @@ pub struct RunArgs {
 pub enum NetworkCommand {
     /// Found a network: deploy its contracts by way of a hub, and write the invitation.
     Found(FoundArgs),
+    /// Have the founder's node hand over to the members, for good: from then on they decide by vote who is a member and which program is allowed.
+    HandOver(HandOverArgs),
+}
+
+/// How to hand over.
+#[derive(Args)]
+pub struct HandOverArgs {
+    /// An account that may stop new work at once, and nothing else; without one that takes a vote.
+    #[arg(long, value_name = "ACCOUNT")]
+    pauser: Option<Address>,
+    /// Also if programs are not allowed yet or requests wait: each takes a vote then.
+    #[arg(long)]
+    anyway: bool,
+    /// It cannot be taken back, and you know what it means.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    wishing: Wishing,
 }
 
 /// Which network.
@@ -181,7 +202,26 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
 pub fn network(command: &NetworkCommand, out: &mut dyn Write) -> Result<bool> {
     match command {
         NetworkCommand::Found(args) => found(args, out),
+        NetworkCommand::HandOver(args) => hand_over(args, out),
     }
+}
+
+fn hand_over(args: &HandOverArgs, out: &mut dyn Write) -> Result<bool> {
+    let pauser = match args.pauser {
+        Some(pauser) => format!("{pauser} may stop new work at once, and nothing else."),
+        None => "Nobody can stop new work at once: that takes a vote, too (or name somebody with --pauser)."
+            .into(),
+    };
+    let lines = [
+        "The founder gives up every power over the contracts, for good.",
+        "From then on the members decide by vote: who is a member, which programs are allowed, fees and upgrades. A vote takes days, and more than half of the members have to take part (`histone ledger show` says how many, and how long).",
+        pauser.as_str(),
+        "The founder still certifies SIMULATED devices of members, and makes TEST tokens.",
+    ];
+    sure(&lines, args.yes)?;
+    let asked = HandOver { pauser: args.pauser, anyway: args.anyway };
+    let what = serde_json::to_value(asked).context("a wish cannot be written")?;
+    wishes::make(&args.wishing, HAND_OVER, &what, "to hand over to the members", out)
 }
 
 fn role_bits(names: &[String]) -> Result<u8> {

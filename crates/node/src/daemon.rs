@@ -12,6 +12,7 @@ mod auditor;
 mod committee;
 mod evidence;
 mod founder;
+mod handing_over;
 mod host;
 mod mail;
 pub mod names;
@@ -21,6 +22,7 @@ pub mod study;
 mod stumbles;
 pub mod together;
 mod trainer;
+mod updating;
 mod user;
 mod withdrawing;
 
@@ -43,16 +45,19 @@ use serde::{Deserialize, Serialize};
 use crate::duties;
 use crate::error::NodeError;
 use crate::home::Answers;
+use crate::owner::Version;
 use crate::party::Party;
 use crate::programs::Bundled;
 use crate::store::{Answer, Level, Question, Store};
 use crate::world::World;
 pub use founder::Founding;
+pub use handing_over::{HAND_OVER, HandOver};
 pub use mail::{Body, Mailbox, profile};
 pub(crate) use owner::donating;
 pub use owner::{Recorded, data_added, decided, refused};
 use stumbles::Stumbles;
 pub use trainer::Proposal;
+pub use updating::{UPDATE, Update};
 pub(crate) use user::code_of;
 pub use user::{Asking, asked};
 pub use withdrawing::{WITHDRAW, Withdraw, Withdrawn};
@@ -353,6 +358,12 @@ impl Daemon {
         let owner = self.owner.as_mut();
         let owner = owner.ok_or_else(|| NodeError::Message(format!("`{name}` is no owner of data")))?;
         owner.add(table, policy, &self.node)
+    }
+
+    /// Encrypts another version of a dataset into the party's directory and wishes for it to replace the current one. Gives the wish.
+    pub fn update_data(&mut self, dataset: B256, table: &Table, now: u64) -> Result<u64, NodeError> {
+        let version = Version::prepare(&self.node.party, table)?;
+        self.wish(UPDATE, &Update { dataset, version }, now)
     }
 
     /// Asks the node to do something: a wish of this kind.

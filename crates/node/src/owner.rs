@@ -3,10 +3,12 @@
 mod again;
 mod donating;
 mod sealed;
+mod updating;
 mod withdrawing;
 
 pub use donating::{Decided, Given, host_of};
 pub use sealed::Tell;
+pub use updating::Version;
 pub use withdrawing::{Withdrawal, withdraw};
 
 use std::collections::BTreeMap;
@@ -278,14 +280,7 @@ impl Owner {
                 receipt.replaces
             )));
         }
-        let (report, signer) =
-            Signed::<ValidationReport>::from_bytes(&world.blobs.get(receipt.reportHash)?)?.open()?;
-        if signer != enclave || (report.owner, report.root) != (self.account(), self.table.root) {
-            return Err(NodeError::Message(format!(
-                "the validation report {} is by {signer} and about the rows {}; expected was one by {enclave} about {}",
-                receipt.reportHash, report.root, self.table.root
-            )));
-        }
+        self.check_report(enclave, receipt, world)?;
         self.policy.ledger = world.ledger.deployment().id();
         let policy = world.blobs.put(&Signed::sign(&self.policy, &self.party.key)?.to_bytes())?;
         let call = Datasets::registerCall {
@@ -299,30 +294,6 @@ impl Owner {
         };
         world.ledger.send(&self.party.key, Contract::Datasets, call).await?;
         Ok(Registered { dataset: self.dataset, policy, report: receipt.reportHash })
-    }
-
-    /// Replaces the table by another version of it: the dataset keeps its number, name and policy on the ledger, and what
-    /// was answered for the earlier version is not answered for this one (unless the policy allows it).
-    pub async fn update(
-        &mut self,
-        table: Table,
-        enclave: &ValidationEnclave,
-        world: &World,
-    ) -> Result<B256, NodeError> {
-        self.table = encrypt(&self.party, &table)?;
-        let validated = self.validate(enclave, self.dataset, world).await?;
-        let report = world.blobs.put(&validated.report)?;
-        let call = Datasets::updateCall {
-            id: self.dataset,
-            root: validated.root,
-            reportHash: report,
-            rows: validated.receipt.rows,
-            quality: validated.receipt.quality,
-            enclave: enclave.instance().keys().receipt,
-            signature: validated.signature.as_slice().to_vec().into(),
-        };
-        world.ledger.send(&self.party.key, Contract::Datasets, call).await?;
-        Ok(report)
     }
 
     async fn validate(

@@ -24,7 +24,7 @@ use super::wire::{
     Decision, Inbox, Letter, Letters, Log, Made, NewWish, Note, Question, Refused, Said, Status, Wish, Wishes,
 };
 use super::{Shared, document, events, metrics};
-use crate::daemon::{Asking, Proposal, WITHDRAW, Withdraw};
+use crate::daemon::{Asking, HAND_OVER, HandOver, Proposal, UPDATE, Update, WITHDRAW, Withdraw};
 use crate::service;
 use crate::store::{self, AnswerError};
 
@@ -261,6 +261,8 @@ pub(super) async fn wish(
 /// | `train` | `{"model": 1}`: begin the training |
 /// | `abort` | `{"model": 1}`: give a model up |
 /// | `add-data` | an object: take a table in |
+/// | `update` | `{"dataset": "0x...", "version": {"name": "0x...", "root": "0x..."}}`: register a version that `data update` has encrypted |
+/// | `hand-over` | `{"pauser": "0x...", "anyway": false}`, both may be left out: the founder hands over to the members |
 /// | `withdraw` | `{"dataset": "0x..."}`: take a dataset back for good |
 #[utoipa::path(
     post, tag = "node",
@@ -279,7 +281,7 @@ pub(super) async fn make_wish(State(api): Api, body: Body) -> Result<(StatusCode
 }
 
 /// The kinds of wishes, and what each wants.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 10] = [
     ("add-data", "an object"),
     ("propose", "a proposal with `paper`, `plan`, `min_donors`, `max_donors`, `query_timeout`, `runner`"),
     ("publish", r#"{"method": "logistic"}"#),
@@ -287,6 +289,8 @@ const KINDS: [(&str, &str); 8] = [
     ("train", r#"{"model": 1}"#),
     ("query", r#"{"model": 1, "row": [0.5, 2], "most": 1000000}"#),
     ("claim", "null or {}"),
+    (UPDATE, r#"{"dataset": "0x...", "version": {"name": "0x...", "root": "0x..."}}"#),
+    (HAND_OVER, r#"{} or {"pauser": "0x...", "anyway": false}"#),
     (WITHDRAW, r#"{"dataset": "0x..."}"#),
 ];
 
@@ -321,7 +325,9 @@ fn check(kind: &str, what: &Value) -> Result<(), Refusal> {
         "propose" => is::<Proposal>(what),
         "publish" => is::<OfMethod>(what),
         "abort" | "train" => is::<OfModel>(what),
+        UPDATE => is::<Update>(what),
         WITHDRAW => is::<Withdraw>(what),
+        HAND_OVER => is::<HandOver>(what),
         "claim" if !empty => Err("it wants nothing further".into()),
         "add-data" if !what.is_object() => Err("it is not an object".into()),
         _ => Ok(()),

@@ -4,13 +4,14 @@ use std::fmt;
 
 use histone_attestation::simulated::SimulatedVendor;
 use histone_contracts::book::{Book, Kind, Role};
-use histone_contracts::{Contract, Members, Programs, TestToken, manager_roles};
+use histone_contracts::{Contract, Members, Programs, TestToken};
 use histone_protocol::hash::tagged_hash;
 use histone_protocol::letter::Profile;
 use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
 
+use super::handing_over::{self, HandOver};
 use super::mail::Body;
 use super::{Done, Node, Part};
 use crate::error::NodeError;
@@ -54,6 +55,10 @@ pub(super) enum Duty {
     Admit(Box<Joining>),
     /// Ask, and allow a program that was audited.
     Allow(B256),
+    /// Hand over to the members.
+    HandOver(u64, HandOver),
+    /// Welcome somebody whom the members have admitted.
+    Welcome(Address, Box<Signed<Profile>>),
 }
 
 impl fmt::Display for Duty {
@@ -61,6 +66,8 @@ impl fmt::Display for Duty {
         match self {
             Duty::Admit(joining) => write!(f, "admit {} (letter {})", joining.account, joining.letter),
             Duty::Allow(measurement) => write!(f, "allow the program {measurement}"),
+            Duty::HandOver(..) => f.write_str("hand over to the members"),
+            Duty::Welcome(account, _) => write!(f, "welcome {account}"),
         }
     }
 }
@@ -80,9 +87,14 @@ impl Part for Founder {
             duties.push(Duty::Admit(Box::new(Joining { letter, account, profile, tokens })));
         }
         // Who has handed over decides nothing any more.
-        if book.holders(manager_roles::ADMIN).contains(&node.party.account()) {
+        if handing_over::decides(book, node.party.account()) {
             duties.extend(crate::duties::founder::programs(book).into_iter().map(Duty::Allow));
+        } else {
+            let all = handing_over::voted_in(book, node)?.into_iter();
+            duties.extend(all.map(|(account, profile)| Duty::Welcome(account, Box::new(profile))));
         }
+        let wishes = node.store.wishes(true)?.into_iter().filter_map(handing_over::wished);
+        duties.extend(wishes.map(|(wish, asked)| Duty::HandOver(wish, asked)));
         Ok(duties)
     }
 
@@ -90,6 +102,11 @@ impl Part for Founder {
         match duty {
             Duty::Admit(joining) => self.admit(&joining, node, now).await,
             Duty::Allow(measurement) => allow(measurement, node, now).await,
+            Duty::HandOver(wish, asked) => handing_over::hand_over(wish, asked, node, now).await,
+            Duty::Welcome(account, profile) => {
+                let certificate = self.certificate(&node.meet(&profile)?)?;
+                handing_over::welcome(account, &profile, certificate, node, now).await
+            }
         }
     }
 }
@@ -98,6 +115,18 @@ impl Founder {
     async fn admit(&self, joining: &Joining, node: &Node, now: u64) -> Result<Done, NodeError> {
         let Joining { letter, account, profile, tokens } = joining;
         let read = node.meet(profile)?;
+        let book = node.world.ledger.current_book().await?;
+        if read.roles != 0 && !handing_over::decides(&book, node.party.account()) {
+            if book.members.get(account).is_some_and(|m| m.member) {
+                handing_over::welcome(*account, profile, self.certificate(&read)?, node, now).await?;
+            } else {
+                let because = handing_over::refer(*account, profile, node).await?;
+                let purpose = format!("not-admitted/{account:x}/{letter:x}");
+                node.write(*account, &purpose, &Body::NotAdmitted { because }, now).await?;
+            }
+            node.store.read(*letter, now)?;
+            return Ok(Done::Here);
+        }
         let roles: Vec<&str> = Role::of(read.roles).into_iter().map(Role::word).collect();
         let roles = if roles.is_empty() { "end user".to_owned() } else { roles.join(", ") };
         let gift = match (*tokens).min(self.network.most_tokens) {
@@ -105,8 +134,8 @@ impl Founder {
             tokens => format!(" with {} TEST tokens", Tokens::from_micro(tokens)),
         };
         let question = Question {
-            // Another request is another question.
-            key: format!("admit/{account:x}/{:x}", asked_for(profile, *tokens)),
+            // Another request is another question, and so is the same one after it was declined.
+            key: format!("admit/{account:x}/{:x}{}", asked_for(profile, *tokens), times(*account, node)?),
             kind: "admit".into(),
             title: format!("admit `{}` as {roles}{gift}?", read.name),
             text: format!(
@@ -119,11 +148,7 @@ impl Founder {
         let Some(answer) = node.ask(&question, now)? else { return Ok(Done::NotYet) };
         if answer.yes {
             self.enter(*account, &read, profile, *tokens, node).await?;
-            let certificate = match read.device {
-                Some(device) => Some(self.network.vendor.certify(device)?.to_bytes()),
-                None => None,
-            };
-            let certificate = certificate.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            let certificate = self.certificate(&read)?;
             node.write(*account, &format!("welcome/{account:x}"), &Body::Welcome { certificate }, now)
                 .await?;
         } else {
@@ -133,10 +158,20 @@ impl Founder {
                 &format!("`{}` ({account}) is not admitted: {}", read.name, answer.because),
             )?;
             let body = Body::NotAdmitted { because: answer.because };
-            node.write(*account, &format!("not-admitted/{account:x}"), &body, now).await?;
+            node.write(*account, &format!("not-admitted/{account:x}/{letter:x}"), &body, now).await?;
         }
         node.store.read(*letter, now)?;
+        if !answer.yes {
+            node.store.put(&declined(*account), letter.as_slice())?;
+        }
         Ok(if answer.yes { Done::Yes } else { Done::Here })
+    }
+
+    /// The certificate of somebody's SIMULATED device, if it has one.
+    fn certificate(&self, read: &Profile) -> Result<Option<String>, NodeError> {
+        let Some(device) = read.device else { return Ok(None) };
+        let bytes = self.network.vendor.certify(device)?.to_bytes();
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     async fn enter(
@@ -202,6 +237,17 @@ async fn send(gift: &Gift, node: &Node) -> Result<(), NodeError> {
     }
     node.mark(&minted(gift.to))?;
     Ok(node.store.remove(GIVING)?)
+}
+
+/// Where it is kept which letter of somebody was declined last.
+fn declined(account: Address) -> String {
+    format!("declined/{account:x}")
+}
+
+/// What tells the question about a request apart from the one about a letter that was declined before.
+fn times(account: Address, node: &Node) -> Result<String, NodeError> {
+    let last = node.store.get(&declined(account))?;
+    Ok(last.map(|letter| format!("/{:x}", B256::from_slice(&letter))).unwrap_or_default())
 }
 
 fn minted(account: Address) -> String {

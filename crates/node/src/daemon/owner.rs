@@ -18,6 +18,7 @@ use histone_protocol::receipt::ValidationReceipt;
 use histone_protocol::{Address, B256, U256};
 
 use super::mail::{Body, Read};
+use super::updating;
 use super::withdrawing::{forgone, is_forgone};
 use super::{Done, Node, Part};
 use crate::committee::{shown, shown_blob};
@@ -98,6 +99,8 @@ pub(super) enum Duty {
     Share { dataset: B256, model: u64, trainer: Address },
     /// What is owed where the data goes to the one enclave of a model.
     Hosted(bringing::Duty),
+    /// What is to be done for a new version of a dataset.
+    Update(updating::Step),
 }
 
 impl fmt::Display for Duty {
@@ -132,6 +135,7 @@ impl fmt::Display for Duty {
             Duty::Evaluate { model, .. } => write!(f, "evaluate model {model}"),
             Duty::Share { model, .. } => write!(f, "receive model {model}"),
             Duty::Hosted(duty) => duty.fmt(f),
+            Duty::Update(step) => step.fmt(f),
         }
     }
 }
@@ -180,7 +184,12 @@ impl OwnerPart {
         self.datasets.contains_key(&dataset) && asked && operator == Some(runner)
     }
 
-    fn of_letters(&self, book: &Book, node: &Node) -> Result<Vec<Duty>, NodeError> {
+    fn of_letters(
+        &self,
+        updates: &[(u64, updating::Update)],
+        book: &Book,
+        node: &Node,
+    ) -> Result<Vec<Duty>, NodeError> {
         let validates = |e: &Enclave, from| e.kind == Kind::Validation && e.operator == from;
         let account = node.party.account();
         let read = |Read { id: letter, from, body }: Read| match body {
@@ -206,7 +215,14 @@ impl OwnerPart {
             }
             body => bringing::of_letter(Read { id: letter, from, body }, book, node).map(Duty::Hosted),
         };
-        Ok(node.letters(book)?.into_iter().filter_map(read).collect())
+        let mut duties = Vec::new();
+        for letter in node.letters(book)? {
+            match updating::of_letter(&letter, updates, book, node)? {
+                Some(step) if self.datasets.contains_key(&step.dataset()) => duties.push(Duty::Update(step)),
+                _ => duties.extend(read(letter)),
+            }
+        }
+        Ok(duties)
     }
 
     /// What is owed for a donation.
@@ -358,7 +374,10 @@ impl Part for OwnerPart {
 
     async fn duties(&mut self, book: &Book, node: &Node, now: u64) -> Result<Vec<Duty>, NodeError> {
         self.open(node)?;
-        let mut duties = self.of_letters(book, node)?;
+        let updates = updating::wishes(node)?;
+        let mut duties = self.of_letters(&updates, book, node)?;
+        let has = |dataset| self.datasets.contains_key(&dataset);
+        duties.extend(updating::steps(&updates, has, book, node)?.into_iter().map(Duty::Update));
         for dataset in self.datasets.keys().copied().collect::<Vec<_>>() {
             if let Some((enclave, runner)) = duties::owner::validation(book, dataset)
                 && !is_forgone(dataset, node)?
@@ -403,7 +422,13 @@ impl Part for OwnerPart {
             Duty::Register { letter, dataset, receipt } => {
                 let (enclave, receipt, signature) = *receipt;
                 let book = world.ledger.current_book().await?;
-                if book.datasets.get(&dataset).is_none() && !is_forgone(dataset, node)? {
+                if receipt.replaces != B256::ZERO {
+                    let why = format!(
+                        "its rows are those of your dataset {0}: `histone data update {0}` makes it a new version of that one",
+                        receipt.replaces
+                    );
+                    node.say(now, "data", &format!("dataset {dataset} is not registered: {why}"))?;
+                } else if book.datasets.get(&dataset).is_none() && !is_forgone(dataset, node)? {
                     self.owner(dataset)?.register_validated(enclave, &receipt, &signature, world).await?;
                     node.say(
                         now,
@@ -418,6 +443,12 @@ impl Part for OwnerPart {
                 node.say(now, "data", &format!("dataset {dataset} is refused: {why}"))?;
                 node.store.put(&format!("refused/{dataset:x}"), why.as_bytes())?;
                 node.store.read(letter, now)?;
+            }
+            Duty::Update(updating::Step::Fail { wish, dataset, why }) => {
+                return updating::fail(wish, dataset, &why, node, now);
+            }
+            Duty::Update(step) => {
+                return updating::perform(step.clone(), self.owner(step.dataset())?, node, now).await;
             }
             Duty::Consider { dataset, model } => return self.consider(dataset, model, node, now).await,
             Duty::Resume { dataset, model } => {
@@ -542,6 +573,12 @@ impl OwnerPart {
             facts: serde_json::json!({ "model": model, "dataset": dataset, "paper": paper_blob, "trainer": trainer }),
             due: None,
         };
+        if let Some(why) = self.owner(dataset)?.is_used_up(model, world).await? {
+            node.say(now, "model", &format!("model {model} `{}`: declined: {why}", paper.name))?;
+            node.write(trainer, &purpose, &decline(vec![why]), now).await?;
+            node.mark(&purpose)?;
+            return Ok(Done::Yes);
+        }
         match node.ask(&question, now)? {
             None => Ok(Done::NotYet),
             Some(no) if !no.yes => {

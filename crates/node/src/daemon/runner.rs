@@ -200,7 +200,11 @@ impl RunnerPart {
         }
         let validating = self.validation(node).await?;
         let own = validating.instance().keys().receipt;
-        let purpose = format!("validated/{owner:x}/{dataset:x}/{root:x}/{enclave:x}");
+        let mut purpose = format!("validated/{owner:x}/{dataset:x}/{root:x}/{enclave:x}");
+        if !replaces.is_zero() {
+            // As a version of another one it has another receipt.
+            purpose = format!("{purpose}/{replaces:x}");
+        }
         let answer = if own == enclave {
             let ciphertext = node.world.blobs.get(ciphertext)?;
             let key = SealedKey::from_bytes(key.to_vec());

@@ -10,6 +10,11 @@ pub fn validation(book: &Book, dataset: B256) -> Option<(Address, Address)> {
     if book.datasets.get(&dataset).is_some() {
         return None;
     }
+    validates(book)
+}
+
+/// The newest validation enclave that is live, with who runs it.
+pub fn validates(book: &Book) -> Option<(Address, Address)> {
     let live =
         |e: &&histone_contracts::book::Enclave| e.kind == Kind::Validation && e.state == EnclaveState::Live;
     book.enclaves.iter().rfind(live).map(|e| (e.signer, e.operator))

@@ -119,12 +119,17 @@ impl Owner {
         let policy = shown_blob(policy, world, || "the consent policy of the dataset".into())?;
         let (policy, _) = Signed::<ConsentPolicy>::from_bytes(&policy)?.open()?;
         let payee = party.payee(ledger.deployment().id(), model_id)?;
+        // What was updated since then is the current version, and the enclave has the one that was donated.
+        let current = match party.recall(&added_file(dataset))? {
+            Some(_) => Self::reopen(party.clone(), dataset)?.table,
+            None => table,
+        };
         let (donor, place) = (donation.donorIndex, Place::Own(Box::new(enclave)));
         let participation = Some(Participation { model_id, donor, payee, place });
         Ok(Self {
             party,
             policy,
-            table,
+            table: current,
             dataset,
             participation,
             considered: BTreeMap::from([(model_id, plan)]),
@@ -161,7 +166,7 @@ fn released_key(enclave: Address) -> String {
 }
 
 /// A version of the table as it lies in the directory.
-fn read(party: &Party, name: B256, root: B256) -> Result<Encrypted, NodeError> {
+pub(super) fn read(party: &Party, name: B256, root: B256) -> Result<Encrypted, NodeError> {
     let file = dataset_file(name);
     let gone = |what: &str| {
         NodeError::Message(format!("`{file}{what}`, which the enclave had, is not there or damaged"))

@@ -186,18 +186,33 @@ impl Owner {
         let plan = self.considered.get(&model_id).cloned().ok_or_else(|| {
             NodeError::Message(format!("`{}` has not considered model {model_id}", self.party.name))
         })?;
-        let (computation, _) = plan::known(&plan, world)?;
+        match self.lacks_room(&plan, world).await? {
+            Some(why) => Err(NodeError::Message(why)),
+            None => Ok(plan),
+        }
+    }
+
+    /// Why this version is not answered for in a model that was considered, by what was answered for before; none when it is.
+    pub async fn is_used_up(&self, model_id: u64, world: &World) -> Result<Option<String>, NodeError> {
+        match self.considered.get(&model_id) {
+            Some(plan) => self.lacks_room(plan, world).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn lacks_room(&self, plan: &PlanDocument, world: &World) -> Result<Option<String>, NodeError> {
+        let (computation, _) = plan::known(plan, world)?;
         let version = training::version(self.table.root, &computation.config);
         let answered = Answered::of(&self.party, world);
         answered.forget_unopened(self.dataset, world).await?;
-        if !answered.has_room(self.dataset, version, self.policy.versions)? {
-            return Err(NodeError::Message(format!(
-                "the dataset was answered for in another version, or by a plan with other columns, another outcome, other ranges, \
-                 another held-out share or another rule for missing values; sums of both would tell single rows apart. Your policy allows {} (`versions`)",
-                self.policy.versions
-            )));
+        if answered.has_room(self.dataset, version, self.policy.versions)? {
+            return Ok(None);
         }
-        Ok(plan)
+        Ok(Some(format!(
+            "the dataset was answered for in another version, or by a plan with other columns, another outcome, other ranges, \
+             another held-out share or another rule for missing values; sums of both would tell single rows apart. Your policy allows {} (`versions`)",
+            self.policy.versions
+        )))
     }
 
     /// Releases the key to a training enclave that the owner's node believes.

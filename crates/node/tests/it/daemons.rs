@@ -3,12 +3,14 @@
 mod ends;
 mod faults;
 mod gathered;
+mod handed_over;
 mod hosted;
 mod liars;
 #[allow(dead_code)] // another test binary uses all of it
 mod life;
 mod outcome;
 mod small;
+mod updated;
 mod withdrawn;
 
 use gathered::{Gathered, sealed};

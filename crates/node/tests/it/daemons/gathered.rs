@@ -205,6 +205,21 @@ impl Gathered {
         }
     }
 
+    /// Somebody who asks to be admitted later than the others. Gives its place.
+    pub async fn newcomer(&mut self, name: &str, roles: u8) -> usize {
+        let home = self.dir.path().join(name);
+        Party::create(name, &home, Entropy::Seed(77)).unwrap();
+        self.seats.push(Seat { name: name.into(), roles, home, life: Arc::default() });
+        if !self.stores.is_empty() {
+            self.stores.push(Store::in_memory().unwrap());
+        }
+        let place = self.seats.len() - 1;
+        self.begin(place).unwrap();
+        let founder = self.daemons[0].node.profile().unwrap();
+        self.daemons[place].join(&founder, 0, self.now).await.unwrap();
+        place
+    }
+
     /// What a process of a party finds in its home.
     fn open(&self, place: usize) -> Result<Opened, NodeError> {
         let seat = &self.seats[place];
