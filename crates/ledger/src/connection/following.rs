@@ -136,7 +136,9 @@ impl Follower {
                 true if new > 0 => {}
                 true => {
                     let next = head + 1;
-                    return Err(nonsense(format!("it says that it has block {there}, and gives no block {next}")));
+                    return Err(nonsense(format!(
+                        "it says that it has block {there}, and gives no block {next}"
+                    )));
                 }
                 false => return Ok(applied),
             }
