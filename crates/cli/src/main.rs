@@ -213,8 +213,8 @@ fn main() -> ExitCode {
         Command::Verify { dir, rpc, model: Some(number), ledger, auditor_key, json, .. } => {
             verify::model(number, &dir, rpc.as_deref(), auditor_key.as_deref(), &ledger, json, &mut out)
         }
-        Command::Verify { dir, rpc, ledger, auditor_key, json, table: false, .. } => {
-            verify::verify(&dir, rpc.as_deref(), auditor_key.as_deref(), &ledger, json, &mut out)
+        Command::Verify { dir, rpc, auditor_key, json, table: false, .. } => {
+            verify::verify(&dir, rpc.as_deref(), auditor_key.as_deref(), json, &mut out)
         }
         Command::Verify { .. } => verify::table(&mut out),
         Command::Chain(ChainCommand::Serve(args)) => chain::serve::run(&args, &mut out),

@@ -35,7 +35,7 @@ pub struct ModelPlace {
     #[arg(long, value_name = "DIR", requires = "model")]
     blobs: Option<PathBuf>,
     /// The directory contract of the ledger [default: the only one of the chain, or the run folder's].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", requires = "named")]
     directory: Option<Address>,
     /// The first block of the network that is read: earlier ones cannot hold anything of the ledger.
     #[arg(long, value_name = "NUMBER", requires = "model", default_value_t = 0)]
@@ -63,15 +63,9 @@ pub fn verify(
     dir: &Path,
     rpc: Option<&str>,
     auditor: Option<&Path>,
-    place: &ModelPlace,
     json: bool,
     out: &mut dyn Write,
 ) -> Result<bool> {
-    if place.directory.is_some() {
-        bail!(
-            "--directory names the ledger of a model or a network: it belongs to --model, --hub or --invitation"
-        );
-    }
     let node = rpc.map(Connection::http).transpose()?;
     let auditor = auditor_key(auditor)?;
     let look = Look { node: node.as_ref(), auditor: auditor.as_ref() };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, B256};
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use histone_chain::SystemClock;
 use histone_compliance::verify::{Outside, Progress, VerifyError, verify_network};
 use histone_ledger::{FollowError, Upstream};
@@ -33,6 +33,8 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// Which network, and what is known of it.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("outside").multiple(true).args(["hub", "invitation"]))]
+#[command(group = ArgGroup::new("named").multiple(true).args(["hub", "invitation", "model"]))]
 pub struct NetworkPlace {
     /// Check a network from outside: the hub that has its public blobs, and passes on its blocks unless --rpc does.
     #[arg(long, value_name = "URL", conflicts_with_all = ["dir", "blobs", "first_block"])]
@@ -44,19 +46,19 @@ pub struct NetworkPlace {
     #[arg(long, value_name = "HASH", requires = "hub")]
     genesis: Option<B256>,
     /// A block that you have seen elsewhere, such as the head in a member's `histone status`: what is shown here must have it.
-    #[arg(long, value_name = "NUMBER:HASH", value_parser = parse_head)]
+    #[arg(long, value_name = "NUMBER:HASH", requires = "outside", value_parser = parse_head)]
     head: Option<VerifiedHead>,
     /// A module or a source listing that does not come with this program, as its author gives it out. May be given several times.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "outside")]
     module: Vec<PathBuf>,
     /// Keep blocks and blobs in this directory: the next time only what is new is fetched, and another history is refused.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "outside")]
     copy: Option<PathBuf>,
     /// A file with certificate authorities to trust beside those of the system.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "outside")]
     ca: Option<PathBuf>,
     /// Proxy on the way out, such as http://proxy.example:3128.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", requires = "outside")]
     proxy: Option<String>,
 }
 
@@ -141,6 +143,7 @@ pub fn network(
         storage,
         storage_at: known.hub,
         dir: &scratch.dir,
+        passing: scratch.passing,
         clock: Arc::new(SystemClock),
         genesis: known.genesis,
         directory: known.directory,

@@ -29,7 +29,7 @@ pub enum Step {
     Blob {
         /// The model that it is about.
         model: u64,
-        /// The how manieth it is.
+        /// Its place among them, from 1.
         number: usize,
         /// Of how many.
         of: usize,
@@ -181,3 +181,35 @@ pub(super) fn fetch(
 
 /// Missing blobs that are named.
 const MOST_SHOWN: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::verify::Outcome;
+
+    #[test]
+    fn what_decides_about_donors_has_to_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::open(dir.path()).unwrap();
+        let there = blobs.put(b"there").unwrap();
+        let gone = B256::repeat_byte(9);
+        let fetched = |decides: bool| {
+            let want = |hash, what: &str, decides| Wanted { hash, what: what.into(), decides };
+            let wanted = vec![want(there, "a policy", true), want(gone, "the evidence of somebody", decides)];
+            let mut steps = Vec::new();
+            let check = fetch(wanted, &blobs, 3, &mut |step| steps.push(step));
+            let step = |number| Step::Blob { model: 3, number, of: 2, bytes: 5 };
+            assert_eq!(steps, [step(1), step(2)]);
+            check
+        };
+        let spared = fetched(false);
+        assert_eq!(spared.outcome, Outcome::Holds);
+        assert!(spared.detail.starts_with("1 blob that the ledger names, 5 bytes"), "{spared:?}");
+        assert!(spared.detail.contains("never brought: the evidence of somebody (blob 0x0909"), "{spared:?}");
+        let decides = fetched(true);
+        assert_eq!(decides.outcome, Outcome::Fails);
+        assert!(decides.detail.contains("whether a donor was rightly left out"), "{decides:?}");
+    }
+}

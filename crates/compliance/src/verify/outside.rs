@@ -39,6 +39,8 @@ pub struct Outside<'a> {
     pub storage_at: String,
     /// A directory for the copies of both. What was copied before is used, as far as it fits.
     pub dir: &'a Path,
+    /// Whether the directory is removed afterwards.
+    pub passing: bool,
     /// The clock here: no block is from its future.
     pub clock: Arc<dyn Clock>,
     /// The hash of block 0, as the founder has published it.
@@ -86,7 +88,8 @@ pub async fn verify_network(
                 for module in &outside.modules {
                     store.put(module)?;
                 }
-                let store = store.linked(Arc::new(Asked::of(outside)));
+                let linked = store.linked(Arc::new(Asked::of(outside)));
+                let store = if outside.passing { linked.passing() } else { linked };
                 let public = Public { dir: &blobs, store, auditor: outside.auditor, heard: Some(heard) };
                 open = on_ledger::models(read, public, number, &mut reporter).await;
             }
