@@ -55,12 +55,14 @@ enum Command {
     /// Run or check a collaboration described by a study file.
     #[command(subcommand)]
     Study(StudyCommand),
-    /// Check a run folder, or one model of any ledger, as a stranger would: no key, and no network unless the ledger is on one.
+    /// Check a run folder, one model of any ledger, or a lasting network, as a stranger would: no key, and nobody is asked but whoever
+    /// serves the ledger and public blobs.
     Verify {
         /// The run folder; with --model also the directory of a chain.
         #[arg(default_value = "histone-run")]
         dir: PathBuf,
-        /// A node of the network on which the ledger is, such as http://127.0.0.1:8545.
+        /// A node of the network on which the ledger is, such as http://127.0.0.1:8545. With --hub or --invitation, what serves the
+        /// blocks, when it is not the hub.
         #[arg(long, value_name = "URL")]
         rpc: Option<String>,
         /// Check this model of the ledger alone, by what ledger and public storage have: needs no run folder.
@@ -68,6 +70,8 @@ enum Command {
         model: Option<u64>,
         #[command(flatten)]
         ledger: verify::ModelPlace,
+        #[command(flatten)]
+        network: verify::NetworkPlace,
         /// The seal key of an auditor whom the white paper names (`seal.key` of its node): recomputes what is sealed.
         #[arg(long, value_name = "FILE")]
         auditor_key: Option<PathBuf>,
@@ -75,7 +79,7 @@ enum Command {
         #[arg(long)]
         json: bool,
         /// Print what is compared with what, for every value in a run folder (docs/verify.md), and check nothing.
-        #[arg(long, conflicts_with_all = ["dir", "rpc", "json", "model", "auditor_key"])]
+        #[arg(long, conflicts_with_all = ["dir", "rpc", "json", "model", "auditor_key", "hub", "invitation"])]
         table: bool,
     },
     /// Work with an embedded chain.
@@ -194,6 +198,18 @@ fn main() -> ExitCode {
         Command::Study(StudyCommand::Check { study, name: None }) => study::check(&study, &mut out),
         Command::Study(StudyCommand::Check { study, name: Some(name) }) => {
             study::check_as(&study, &name, &mut out)
+        }
+        Command::Verify { rpc, model, ledger, network, auditor_key, json, table: false, .. }
+            if network.is_given() =>
+        {
+            verify::network(
+                model,
+                rpc.as_deref(),
+                auditor_key.as_deref(),
+                (&network, &ledger),
+                json,
+                &mut out,
+            )
         }
         Command::Verify { dir, rpc, model: Some(number), ledger, auditor_key, json, .. } => {
             verify::model(number, &dir, rpc.as_deref(), auditor_key.as_deref(), &ledger, json, &mut out)

@@ -1,5 +1,7 @@
 //! `histone verify`.
 
+mod network;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -13,8 +15,10 @@ use histone_compliance::verify::{
 };
 use histone_ledger::Connection;
 use histone_protocol::seal::SealKey;
+use indicatif::ProgressBar;
 use zeroize::Zeroizing;
 
+pub use self::network::{NetworkPlace, network};
 use crate::damaged::read_chain;
 use crate::progress::{STDOUT, tell};
 
@@ -31,7 +35,7 @@ pub struct ModelPlace {
     #[arg(long, value_name = "DIR", requires = "model")]
     blobs: Option<PathBuf>,
     /// The directory contract of the ledger [default: the only one of the chain, or the run folder's].
-    #[arg(long, value_name = "ADDRESS", requires = "model")]
+    #[arg(long, value_name = "ADDRESS", requires = "named")]
     directory: Option<Address>,
     /// The first block of the network that is read: earlier ones cannot hold anything of the ledger.
     #[arg(long, value_name = "NUMBER", requires = "model", default_value_t = 0)]
@@ -65,7 +69,7 @@ pub fn verify(
     let node = rpc.map(Connection::http).transpose()?;
     let auditor = auditor_key(auditor)?;
     let look = Look { node: node.as_ref(), auditor: auditor.as_ref() };
-    checked(dir, json, out, async |show| verify_with(dir, look, show).await)
+    checked(dir, json, out, &ProgressBar::hidden(), async |show| verify_with(dir, look, show).await)
 }
 
 /// Checks one model of a ledger; prints one line a check.
@@ -105,7 +109,10 @@ pub fn model(
             Source::Chain { dir, directory }
         }
     };
-    checked(dir, json, out, async |show| verify_model(&source, &blobs, number, auditor.as_ref(), show).await)
+    let bar = ProgressBar::hidden();
+    checked(dir, json, out, &bar, async |show| {
+        verify_model(&source, &blobs, number, auditor.as_ref(), show).await
+    })
 }
 
 /// Makes checks, prints each, and says at the end what does not hold.
@@ -113,6 +120,7 @@ fn checked(
     dir: &Path,
     json: bool,
     out: &mut dyn Write,
+    bar: &ProgressBar,
     make: impl AsyncFnOnce(&mut dyn FnMut(&Check)) -> Result<Report, VerifyError>,
 ) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -128,10 +136,12 @@ fn checked(
                 Outcome::Fails => "FAILS     ",
                 Outcome::NotCheckable => "cannot say",
             };
-            printed = writeln!(out, "{mark} {:<12} {}", check.name, check.detail);
+            printed = bar.suspend(|| writeln!(out, "{mark} {:<12} {}", check.name, check.detail));
         }
     };
-    let report = read_chain(dir, || Ok(runtime.block_on(make(&mut show))?))?;
+    let report = read_chain(dir, || Ok(runtime.block_on(make(&mut show))?));
+    bar.finish_and_clear();
+    let report = report?;
     if json {
         let failed = report.checks.iter().filter(|c| c.outcome == Outcome::Fails).map(|c| c.name);
         let document = serde_json::json!({

@@ -54,11 +54,14 @@ mod files;
 mod findings;
 #[cfg(test)]
 mod founder;
+mod gather;
+mod held;
 mod history;
 mod hosted;
 mod leaves;
 mod money;
 mod on_ledger;
+mod outside;
 mod parties;
 mod programs;
 mod queries;
@@ -74,7 +77,8 @@ use std::path::{Path, PathBuf};
 
 use histone_attestation::platform::is_hardware;
 use histone_contracts::Deployment;
-use histone_ledger::Connection;
+use histone_ledger::{Connection, FollowError};
+use histone_network::StoreError;
 use histone_protocol::Address;
 use histone_protocol::evidence::Platform;
 use histone_protocol::plan::PlanDocument;
@@ -84,7 +88,9 @@ use serde::Serialize;
 use crate::folder::{Folder, ModelRecord};
 
 pub use course::Auditor;
+pub use gather::Step as Progress;
 pub use on_ledger::{Source, verify_model};
+pub use outside::{Outside, verify_network};
 pub use table::{Basis, Row, Step, TABLE, document_of, lookup, print as table};
 
 /// What came out of one check.
@@ -176,6 +182,12 @@ pub enum VerifyError {
     /// The ledger cannot be asked.
     #[error("the ledger cannot be asked")]
     Node(#[from] histone_contracts::LedgerError),
+    /// The ledger of a network cannot be fetched.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// There is no room for what is fetched.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// What can be checked of a run that did not end.
@@ -190,11 +202,21 @@ fn replay_of(folder: &Folder) -> String {
 /// Collects checks and tells them on.
 struct Reporter<'a> {
     checks: Vec<Check>,
+    /// The model that the checks are about, where they are about several.
+    about: Option<u64>,
     observer: &'a mut dyn FnMut(&Check),
 }
 
-impl Reporter<'_> {
-    fn add(&mut self, check: Check) {
+impl<'a> Reporter<'a> {
+    fn new(observer: &'a mut dyn FnMut(&Check)) -> Self {
+        Self { checks: Vec::new(), about: None, observer }
+    }
+
+    fn add(&mut self, mut check: Check) {
+        // The check of the model itself says of which one it is.
+        if let Some(model) = self.about.filter(|_| check.name != "model" || check.outcome == Outcome::Fails) {
+            check.detail = format!("model {model}: {}", check.detail);
+        }
         (self.observer)(&check);
         self.checks.push(check);
     }
@@ -273,7 +295,7 @@ async fn run_folder(
         }
         (None, None) => {}
     }
-    let mut reporter = Reporter { checks: Vec::new(), observer };
+    let mut reporter = Reporter::new(observer);
     let detail = format!("`{}` is the folder of a run that ended", dir.display());
     reporter.add(Check { name: "folder", outcome: Outcome::Holds, detail });
     contents(&folder, look, &mut reporter).await;

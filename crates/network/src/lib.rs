@@ -111,6 +111,8 @@ struct Link {
     network: Arc<dyn Network>,
     /// What this process has offered.
     offered: Arc<Mutex<BTreeSet<B256>>>,
+    /// Whether what is fetched need not outlive a crash of the system.
+    passing: bool,
 }
 
 impl BlobStore {
@@ -125,7 +127,14 @@ impl BlobStore {
     /// have is looked for there.
     #[must_use]
     pub fn linked(self, network: Arc<dyn Network>) -> Self {
-        Self { link: Some(Link { network, offered: Arc::default() }), ..self }
+        Self { link: Some(Link { network, offered: Arc::default(), passing: false }), ..self }
+    }
+
+    /// The same for a store that goes with its process: what is fetched is not waited for until it is on the disk, which takes most
+    /// of the time where blobs are small and many.
+    #[must_use]
+    pub fn passing(self) -> Self {
+        Self { link: self.link.map(|link| Link { passing: true, ..link }), ..self }
     }
 
     /// Opens a store for reading; nothing is created, and nothing kept: whoever only looks reads each blob once.
@@ -225,7 +234,11 @@ impl Link {
     fn fetch(&self, hash: B256, store: &BlobStore) -> Result<(), StoreError> {
         let found = self.network.fetch(hash).map_err(|e| StoreError::Link { hash, why: e.to_string() })?;
         if let Some(bytes) = found.filter(|bytes| blob_hash(bytes) == hash) {
-            write_whole(&store.path(hash), &bytes)?;
+            let path = store.path(hash);
+            match self.passing {
+                true => fs::write(&path, &bytes).map_err(io_error("write", &path))?,
+                false => write_whole(&path, &bytes)?,
+            }
             // Whoever gave it has it.
             self.offered().insert(hash);
         }

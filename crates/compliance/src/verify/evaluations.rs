@@ -141,6 +141,10 @@ fn of_model(
             "{} on this model, with the fields of the method{sums}",
             count(sites.len(), "signed site report", "signed site reports")
         ),
+        // The ledger names no evaluation.
+        false if !run.is_whole() => format!(
+            "what donors {silent:?} in the last sum say about the model is not in public storage: their owners tell its trainer by letter"
+        ),
         // Nobody is bound to evaluate, and nobody else could tell an owner who did not from an operator who hides it.
         false => format!(
             "of the donors in the last sum {silent:?} signed nothing about the model: they did not answer, or it was left out \

@@ -5,41 +5,36 @@
 //! there to be checked.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alloy_primitives::U256;
 use alloy_sol_types::{SolConstructor, SolType as _};
+use histone_attestation::platform::is_hardware;
 use histone_chain::{Chain, ManualClock};
 use histone_contracts::book::Powers;
 use histone_contracts::{
-    AccessManager, Contract, Datasets, Deployment, Enclaves, HistoneGovernor, LedgerError, Market, Members,
-    Programs, Rounds, TimelockController,
+    AccessManager, Contract, Deployment, Enclaves, HistoneGovernor, LedgerError, Market, Members, Rounds,
+    TimelockController,
 };
-use histone_federation::training::model_hash;
 use histone_ledger::view::directories;
 use histone_ledger::{Connection, Ledger, Settings};
 use histone_network::BlobStore;
-use histone_program_sdk::model::Model;
-use histone_program_sdk::wire::Wire as _;
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::evidence::Platform;
-use histone_protocol::hash::{blob_hash, sha256};
 use histone_protocol::plan::PlanDocument;
-use histone_protocol::program::AuditReport;
-use histone_protocol::record::{Record, Signed};
-use histone_protocol::report::SiteEvaluation;
 use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256};
 
 use super::findings::{Findings, count, told};
+use super::gather::{self, Step};
+use super::held::{Held, dataset, program, signed};
 use super::history::History;
 use super::record::{self, MOST_BLOCKS};
 use super::run::{Counts, Head, Run};
 use super::used::Locked;
 use super::{Check, Outcome, Report, Reporter, VerifyError, enclaves_words, model_checks, open_ends};
-use crate::folder::{DatasetRecord, FORMAT, ModelRecord, ProgramRecord, QueryRecord, RoundRecord, RunRecord};
+use crate::folder::{FORMAT, ModelRecord, QueryRecord, RoundRecord, RunRecord};
 
 /// Where the ledger of a model is.
 #[derive(Debug, Clone)]
@@ -78,34 +73,90 @@ pub async fn verify_model(
     if !blobs.is_dir() {
         return Err(VerifyError::NotADirectory(blobs.to_owned()));
     }
-    let mut reporter = Reporter { checks: Vec::new(), observer };
+    let mut reporter = Reporter::new(observer);
     let (check, read) = read(source).await?;
     reporter.add(check);
-    let (mut platform, mut words) = (Platform::SIMULATED, Vec::new());
-    let on_network = matches!(source, Source::Node { .. });
-    if let Some((history, ledger, counts, head)) = read {
-        let (check, settings) = contracts(&history, ledger.deployment());
-        let ours = check.outcome == Outcome::Holds;
-        reporter.add(check);
-        reporter.add(powers(&history, ledger.deployment()));
-        if let Some(settings) = settings.filter(|_| ours) {
-            let store = BlobStore::at(blobs);
-            let (check, run) = collect(blobs, store, number, settings, history, ledger, (counts, head));
-            reporter.add(check);
-            if let Some(mut run) = run {
-                super::audit(&mut run, auditor, &mut reporter);
-                platform = run.record.platform;
-                model_checks(&run, &mut reporter).await;
-                reporter.add(money(&run).await);
-                words.extend(enclaves_words(&run));
-            }
-        }
+    let mut open = Open::default();
+    if let Some(read) = read {
+        let public = Public { dir: blobs, store: BlobStore::at(blobs), auditor, heard: None };
+        open = models(read, public, Some(number), &mut reporter).await;
     }
-    open_ends(platform, on_network).chain(words).for_each(|check| reporter.add(check));
+    let on_network = matches!(source, Source::Node { .. });
+    open_ends(open.platform, on_network).chain(open.words).for_each(|check| reporter.add(check));
     Ok(Report { checks: reporter.checks })
 }
 
-type Read = (History, Ledger, Counts, Head);
+/// Public storage, and who looks.
+pub(super) struct Public<'a> {
+    /// The directory of its blobs.
+    pub(super) dir: &'a Path,
+    /// The blobs in it, and perhaps the way to others.
+    pub(super) store: BlobStore,
+    /// The key of an auditor.
+    pub(super) auditor: Option<&'a SealKey>,
+    /// Hears which blobs are fetched; none where all that there are lie in the directory.
+    pub(super) heard: Option<&'a mut dyn FnMut(Step)>,
+}
+
+/// What nobody can check of the models that were looked at.
+pub(super) struct Open {
+    /// By what their enclaves are believed.
+    pub(super) platform: Platform,
+    /// What enclaves alone have seen.
+    pub(super) words: Vec<Check>,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self { platform: Platform::SIMULATED, words: Vec::new() }
+    }
+}
+
+/// Checks contracts and powers, and one model of a ledger, or all.
+pub(super) async fn models(
+    (history, ledger, counts, head): Read,
+    mut public: Public<'_>,
+    number: Option<u64>,
+    reporter: &mut Reporter<'_>,
+) -> Open {
+    let mut open = Open::default();
+    let (check, settings) = contracts(&history, ledger.deployment());
+    let ours = check.outcome == Outcome::Holds;
+    reporter.add(check);
+    reporter.add(powers(&history, ledger.deployment()));
+    let Some(settings) = settings.filter(|_| ours) else { return open };
+    let proposed = history.events::<Market::ModelProposed>(ledger.deployment(), Contract::Market).into_iter();
+    let all = || proposed.filter_map(|s| u64::try_from(s.event.modelId).ok()).collect::<Vec<_>>();
+    let numbers = number.map_or_else(all, |number| vec![number]);
+    if numbers.is_empty() {
+        let detail = "no model was proposed on this ledger".into();
+        reporter.add(Check { name: "model", outcome: Outcome::NotCheckable, detail });
+    }
+    let history = Arc::new(history);
+    let mut believed = BTreeSet::new();
+    let mut last = None;
+    for id in numbers {
+        reporter.about = number.is_none().then_some(id);
+        let of = (settings, history.clone(), ledger.clone(), (counts, head));
+        let (checks, run) = collect(&mut public, id, of);
+        checks.into_iter().for_each(|check| reporter.add(check));
+        let Some(mut run) = run else { continue };
+        super::audit(&mut run, public.auditor, reporter);
+        believed.insert(run.record.platform);
+        model_checks(&run, reporter).await;
+        open.words.extend(enclaves_words(&run));
+        last = Some(run);
+    }
+    reporter.about = None;
+    if let Some(run) = last {
+        reporter.add(money(&run).await);
+    }
+    // What only seems to be hardware is said also when other models are of real one.
+    open.platform = believed.into_iter().min_by_key(|p| is_hardware(*p)).unwrap_or(open.platform);
+    open
+}
+
+pub(super) type Read = (History, Ledger, Counts, Head);
 
 /// The history of the ledger: executed again, or told.
 async fn read(source: &Source) -> Result<(Check, Option<Read>), VerifyError> {
@@ -269,14 +320,10 @@ fn made(history: &History, d: &Deployment) -> Option<(Address, Settings)> {
 
 /// What a record would say of one model.
 fn collect(
-    dir: &Path,
-    blobs: BlobStore,
+    public: &mut Public<'_>,
     number: u64,
-    settings: Settings,
-    history: History,
-    ledger: Ledger,
-    (counts, head): (Counts, Head),
-) -> (Check, Option<Run>) {
+    (settings, history, ledger, of): (Settings, Arc<History>, Ledger, (Counts, Head)),
+) -> (Vec<Check>, Option<Run>) {
     let mut findings = Findings::new("model");
     let d = ledger.deployment().clone();
     let id = U256::from(number);
@@ -285,26 +332,22 @@ fn collect(
     let proposed = proposed.into_iter().find(|s| s.event.modelId == id);
     let Some(proposed) = proposed else {
         findings.fail(format!("there is no model {number} on this ledger, which has {known}"));
-        return (findings.check(String::new()), None);
+        return (vec![findings.check(String::new())], None);
     };
+    let blobs = public.store.clone();
     let paper = findings
         .take(signed::<WhitePaper>(&blobs, proposed.event.whitePaperHash), || "its white paper".into());
     let plan = blobs.get(proposed.event.planHash).map_err(|e| told(&e));
     let plan = plan.and_then(|bytes| PlanDocument::from_bytes(&bytes).map_err(|e| told(&e)));
     let plan = findings.take(plan, || "its plan".into());
-    let (Some((paper, _)), Some(plan)) = (paper, plan) else { return (findings.check(String::new()), None) };
+    let (Some((paper, _)), Some(plan)) = (paper, plan) else {
+        return (vec![findings.check(String::new())], None);
+    };
     let donated = history.events::<Market::Donated>(&d, Contract::Market).into_iter();
     let donated: Vec<_> = donated.filter(|s| s.event.modelId == id).map(|s| s.event).collect();
-    let held = Held::read(dir);
-    let there = |hash: &B256| held.names.contains(hash);
-    let decisions: BTreeSet<B256> = donated.iter().map(|e| e.decision).filter(there).collect();
-    let decisions = decisions.into_iter().collect();
-    let mut model =
-        ModelRecord::proposed(number, proposed.event.whitePaperHash, proposed.event.planHash, decisions);
-    let finished = history.events::<Market::TrainingFinished>(&d, Contract::Market);
-    let sold = finished.iter().find(|s| s.event.modelId == id).map(|s| s.event.modelHash);
-    model.evaluations = held.evaluations(&blobs, number, sold);
-    let mut record = RunRecord {
+    let model =
+        ModelRecord::proposed(number, proposed.event.whitePaperHash, proposed.event.planHash, Vec::new());
+    let record = RunRecord {
         format: FORMAT.into(),
         study: String::new(),
         platform: paper.appraisal.platforms.first().copied().unwrap_or(Platform::SIMULATED),
@@ -319,27 +362,36 @@ fn collect(
         datasets: Vec::new(),
         models: vec![model],
     };
-    let shown = history.events::<Enclaves::EnclaveRegistered>(&d, Contract::Enclaves).into_iter();
-    let later = history.events::<Enclaves::EnclaveRefreshed>(&d, Contract::Enclaves).into_iter();
+    let mut run = Run::of_model(blobs.clone(), paper.appraisal.clone(), record, history, ledger, of);
+    let gathered = public.heard.as_mut().map(|heard| {
+        let wanted = gather::wanted(&run, number, &paper, &plan);
+        gather::fetch(wanted, &blobs, number, &mut **heard)
+    });
+    let held = Held::read(public.dir);
+    let there = |hash: &B256| held.names.contains(hash);
+    let decisions: BTreeSet<B256> = donated.iter().map(|e| e.decision).filter(there).collect();
+    let finished = run.events::<Market::TrainingFinished>(Contract::Market);
+    let sold = finished.iter().find(|s| s.event.modelId == id).map(|s| s.event.modelHash);
+    let shown = run.events::<Enclaves::EnclaveRegistered>(Contract::Enclaves).into_iter();
+    let later = run.events::<Enclaves::EnclaveRefreshed>(Contract::Enclaves).into_iter();
     let evidence = shown.map(|s| s.event.evidenceHash).chain(later.map(|s| s.event.evidenceHash));
-    record.evidence = evidence.filter(there).collect::<BTreeSet<_>>().into_iter().collect();
-    // The paper may believe further programs than the plan's.
-    let plans = [plan.programs.validation, plan.programs.training, plan.programs.query];
-    let programs: BTreeSet<B256> = plans.into_iter().chain(paper.programs.iter().copied()).collect();
-    record.programs = programs.iter().filter_map(|p| program(&history, &d, &blobs, &held, *p)).collect();
+    run.record.evidence = evidence.filter(there).collect::<BTreeSet<_>>().into_iter().collect();
+    let programs = gather::programs(&paper, &plan).into_iter();
+    run.record.programs = programs.filter_map(|p| program(&run.history, &d, &blobs, &held, p)).collect();
     let ids: BTreeSet<B256> = donated.iter().map(|e| e.datasetId).collect();
-    record.datasets = ids.iter().filter_map(|id| dataset(&history, &d, *id)).collect();
-    let mut run = Run::of_model(blobs, paper.appraisal.clone(), record, history, ledger, (counts, head));
+    run.record.datasets = ids.iter().filter_map(|id| dataset(&run.history, &d, *id)).collect();
     let (rounds, queries, blob) = (rounds(&run, id, &held), queries(&run, id), held.model(sold));
     let hosted = run.events::<Market::HostedModel>(Contract::Market).into_iter();
     let hosted = hosted.filter(|s| s.event.modelId == id).map(|s| s.event.statementHash).next_back();
+    let evaluations = held.evaluations(&blobs, number, sold);
     if let Some(model) = run.record.models.first_mut() {
+        (model.decisions, model.evaluations) = (decisions.into_iter().collect(), evaluations);
         model.hosted = hosted;
         (model.rounds, model.queries, model.model) = (rounds, queries, blob);
     }
     let methods = record::methods(run.blobs(), &run.record);
     let Some(methods) = findings.take(methods, || "the method".into()) else {
-        return (findings.check(String::new()), None);
+        return (std::iter::once(findings.check(String::new())).chain(gathered).collect(), None);
     };
     run.teach(methods);
     let rounds = run.record.models.first().map_or(0, |model| model.rounds.len());
@@ -350,109 +402,7 @@ fn collect(
         count(donated.len(), "donation", "donations"),
         count(rounds, "round", "rounds"),
     ));
-    (check, Some(run))
-}
-
-fn signed<T: Record>(blobs: &BlobStore, hash: B256) -> Result<(T, Address), String> {
-    let bytes = blobs.get(hash).map_err(|e| told(&e))?;
-    Signed::from_bytes(&bytes).and_then(|signed| signed.open()).map_err(|e| told(&e))
-}
-
-/// What lies in public storage, as far as the ledger does not name it by the hash that is its name.
-#[derive(Debug, Default)]
-struct Held {
-    names: BTreeSet<B256>,
-    /// By SHA-256, the hash that programs and sources have on the ledger.
-    files: Vec<(B256, B256)>,
-    /// Those that begin like JSON.
-    documents: Vec<B256>,
-    /// Models, with the hash that the market knows.
-    models: Vec<(B256, B256)>,
-}
-
-impl Held {
-    fn read(dir: &Path) -> Self {
-        let mut held = Self::default();
-        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-        for entry in entries {
-            let Some(name) = entry.file_name().to_str().and_then(|name| name.parse::<B256>().ok()) else {
-                continue;
-            };
-            held.names.insert(name);
-            // Modules, sources and documents are small; updates are not, and are found by the ledger.
-            if entry.metadata().is_ok_and(|m| m.is_file() && m.len() <= LARGEST_FOUND)
-                && let Ok(bytes) = fs::read(entry.path())
-            {
-                // A file under a false name is none of its name's.
-                if blob_hash(&bytes) != name {
-                    held.names.remove(&name);
-                    continue;
-                }
-                held.files.push((sha256(&bytes), name));
-                if bytes.first() == Some(&b'{') {
-                    held.documents.push(name);
-                }
-                if let Ok(model) = Model::from_bytes(&bytes) {
-                    held.models.push((B256::from(model_hash(&model)), name));
-                }
-            }
-        }
-        held
-    }
-
-    fn by_sha256(&self, hash: B256) -> Option<B256> {
-        self.files.iter().find(|(sha256, _)| *sha256 == hash).map(|(_, name)| *name)
-    }
-
-    fn model(&self, hash: Option<B256>) -> Option<B256> {
-        self.models.iter().find(|(of, _)| Some(*of) == hash).map(|(_, name)| *name)
-    }
-
-    fn evaluations(&self, blobs: &BlobStore, number: u64, sold: Option<B256>) -> Vec<B256> {
-        let about = |hash: &&B256| {
-            let read = signed::<SiteEvaluation>(blobs, **hash);
-            read.is_ok_and(|(site, _)| site.model_id == number && Some(site.model_hash) == sold)
-        };
-        self.documents.iter().filter(about).copied().collect()
-    }
-}
-
-/// Larger blobs are looked for by name only.
-const LARGEST_FOUND: u64 = 16 << 20;
-
-fn program(
-    history: &History,
-    d: &Deployment,
-    blobs: &BlobStore,
-    held: &Held,
-    measurement: B256,
-) -> Option<ProgramRecord> {
-    let registered = history.events::<Programs::ProgramRegistered>(d, Contract::Programs);
-    let registered = registered.into_iter().find(|s| s.event.measurement == measurement)?.event;
-    let audited = history.events::<Programs::ProgramAudited>(d, Contract::Programs).into_iter();
-    // Of several audits one is enough: the first that is there.
-    let audits = audited.filter(|s| s.event.measurement == measurement).map(|s| s.event.reportHash);
-    let (audit, name) = audits
-        .filter_map(|hash| Some((hash, signed::<AuditReport>(blobs, hash).ok()?.0.program)))
-        .next()
-        .unwrap_or_else(|| (B256::ZERO, measurement.to_string()));
-    let find = |hash: B256| held.by_sha256(hash);
-    let (wasm, source) = (find(registered.wasmHash), find(registered.sourceHash));
-    Some(ProgramRecord { name, measurement, wasm, source, audit })
-}
-
-fn dataset(history: &History, d: &Deployment, id: B256) -> Option<DatasetRecord> {
-    let registered = history.events::<Datasets::DatasetRegistered>(d, Contract::Datasets);
-    let registered = registered.into_iter().find(|s| s.event.id == id)?.event;
-    let updated = history.events::<Datasets::DatasetUpdated>(d, Contract::Datasets).into_iter();
-    let report = updated.filter(|s| s.event.id == id).map(|s| s.event.reportHash).next_back();
-    let changed = history.events::<Datasets::PolicyChanged>(d, Contract::Datasets).into_iter();
-    let policy = changed.filter(|s| s.event.id == id).map(|s| s.event.policyHash).next_back();
-    Some(DatasetRecord {
-        id,
-        policy: policy.unwrap_or(registered.policyHash),
-        report: report.unwrap_or(registered.reportHash),
-    })
+    (std::iter::once(check).chain(gathered).collect(), Some(run))
 }
 
 fn rounds(run: &Run, id: U256, held: &Held) -> Vec<RoundRecord> {

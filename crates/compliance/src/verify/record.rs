@@ -29,7 +29,7 @@ use super::{Check, Outcome};
 use crate::folder::{FORMAT, Folder, Manifest, RunRecord};
 
 /// Blocks of a chain with a larger gas limit are not executed: they could keep a reader busy for ever.
-const MOST_GAS: u64 = 10 * Genesis::GAS_LIMIT;
+pub(super) const MOST_GAS: u64 = 10 * Genesis::GAS_LIMIT;
 /// Largest run record.
 const LARGEST_RECORD: u64 = 64 << 20;
 /// More blocks of a network are not read: a run takes thousands.

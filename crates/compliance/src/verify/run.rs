@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_sol_types::SolEvent;
 use histone_contracts::{Contract, Deployment, Market, Programs};
@@ -54,7 +54,7 @@ pub(super) struct Run {
     methods: Methods,
     pub(super) counts: Counts,
     pub(super) head: Head,
-    pub(super) history: History,
+    pub(super) history: Arc<History>,
     pub(super) ledger: Ledger,
 }
 
@@ -88,7 +88,7 @@ impl Run {
             methods,
             counts,
             head,
-            history,
+            history: Arc::new(history),
             ledger,
         }
     }
@@ -98,7 +98,7 @@ impl Run {
         blobs: BlobStore,
         believed: AppraisalTerms,
         record: RunRecord,
-        history: History,
+        history: Arc<History>,
         ledger: Ledger,
         (counts, head): (Counts, Head),
     ) -> Self {

@@ -110,17 +110,51 @@ impl Follower {
         let _fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         let mut applied = 0;
         loop {
-            let head = self.replica.head()?.header.number;
-            let mut new = 0;
-            for block in self.blocks(head + 1)? {
-                self.replica.apply(&block).map_err(FollowError::Refused)?;
-                new += 1;
-            }
+            let new = self.some(&mut |_| ())?;
             applied += new;
             if new < BATCH {
                 return Ok(applied);
             }
         }
+    }
+
+    /// The same for whoever must not stop early: until the newest block that the sequencer says it has was executed here. Whoever
+    /// gives no block and says that there are more is [no sequencer](FollowError::Nonsense). `heard` is told the number of each block
+    /// that was executed, and that of the newest one there.
+    pub fn catch_up_to_its_head(&self, heard: &mut dyn FnMut(u64, u64)) -> Result<u64, FollowError> {
+        let _fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut applied = 0;
+        loop {
+            let said: String = ask(&*self.upstream, "eth_blockNumber", json!([]))?;
+            let digits = said.strip_prefix("0x").unwrap_or(&said);
+            let there = u64::from_str_radix(digits, 16).map_err(nonsense)?;
+            let new = self.some(&mut |number| heard(number, there.max(number)))?;
+            applied += new;
+            let head = self.replica.head()?.header.number;
+            match head < there {
+                // The end of what fits into one answer.
+                true if new > 0 => {}
+                true => {
+                    let next = head + 1;
+                    return Err(nonsense(format!(
+                        "it says that it has block {there}, and gives no block {next}"
+                    )));
+                }
+                false => return Ok(applied),
+            }
+        }
+    }
+
+    /// Fetches and executes some blocks, and gives how many.
+    fn some(&self, heard: &mut dyn FnMut(u64)) -> Result<u64, FollowError> {
+        let head = self.replica.head()?.header.number;
+        let (first, mut new) = (head + 1, 0);
+        for block in self.blocks(first)? {
+            self.replica.apply(&block).map_err(FollowError::Refused)?;
+            heard(first + new);
+            new += 1;
+        }
+        Ok(new)
     }
 
     /// The blocks from a number on, as many as there are and fit.

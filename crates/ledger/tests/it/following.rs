@@ -17,6 +17,8 @@ const HTML: u8 = 2;
 const LATER: u8 = 3;
 const SKIPS: u8 = 4;
 const OTHER: u8 = 5;
+const SHORT: u8 = 6;
+const SILENT: u8 = 7;
 
 /// A sequencer in this process, which may lie, and the same one with another history.
 struct Sequencing {
@@ -51,11 +53,19 @@ impl Upstream for Sequencing {
                     let second = batch[1]["result"].clone();
                     batch[0]["result"] = second;
                 }
+                // Few blocks in one answer, or none.
+                SHORT => batch.iter_mut().skip(3).for_each(too_long),
+                SILENT => batch.iter_mut().for_each(too_long),
                 _ => {}
             }
         }
         Ok(serde_json::to_vec(&answer).unwrap())
     }
+}
+
+/// As a server answers that has no more room.
+fn too_long(answer: &mut Value) {
+    *answer = serde_json::json!({ "jsonrpc": "2.0", "id": answer["id"], "error": { "code": -32_005, "message": "too long" } });
 }
 
 struct Setting {
@@ -187,4 +197,26 @@ async fn who_is_away_or_is_no_sequencer_is_asked_again() {
     }
     s.lie(HONEST);
     follower.catch_up().unwrap();
+}
+
+/// Who gives a few blocks at a time is asked again; who keeps some back is not taken for one that has no more.
+#[tokio::test]
+async fn whoever_must_not_stop_early_does_not() {
+    let s = setting().await;
+    let there = s.up.chain.head().unwrap().header.number;
+    assert!(there > 6, "{there}");
+    let follower = s.follow("copy").unwrap();
+    s.lie(SILENT);
+    let error = follower.catch_up_to_its_head(&mut |_, _| ()).unwrap_err();
+    assert!(error.to_string().contains(&format!("has block {there}, and gives no block 1")), "{error}");
+    s.lie(SHORT);
+    let mut heard = Vec::new();
+    assert_eq!(follower.catch_up_to_its_head(&mut |number, of| heard.push((number, of))).unwrap(), there);
+    assert_eq!(heard, (1..=there).map(|number| (number, there)).collect::<Vec<_>>());
+    assert_eq!(follower.chain().head().unwrap().hash, s.up.chain.head().unwrap().hash);
+    for (lie, says) in [(AWAY, "cannot be reached"), (HTML, "no sequencer")] {
+        s.lie(lie);
+        let error = follower.catch_up_to_its_head(&mut |_, _| ()).unwrap_err();
+        assert!(error.is_temporary() && error.to_string().contains(says), "{error}");
+    }
 }
