@@ -1,8 +1,10 @@
 //! Daemons of a whole study in one process, over a network in memory.
 
+mod clocks;
 mod ends;
 mod faults;
 mod gathered;
+mod histories;
 mod liars;
 #[allow(dead_code)] // another test binary uses all of it
 mod life;
