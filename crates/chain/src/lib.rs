@@ -78,6 +78,7 @@ mod rpc;
 mod sequencer;
 #[cfg(feature = "server")]
 pub mod server;
+mod signed;
 mod state;
 mod store;
 mod transaction;
@@ -96,6 +97,7 @@ pub use replay::{ReplayError, ReplayReport, replay};
 pub use replica::{RawBlock, RawGenesis, Replica};
 pub use rpc::{MAX_ANSWER_BYTES, MAX_BATCH, MAX_ELEMENT_BYTES, MAX_LOGS, MAX_REQUEST_BYTES, RpcError};
 pub use sequencer::Sequencer;
+pub use signed::{Fork, ForkPoint, SignedHeader};
 pub use state::{AccountState, MemoryState, StateDiff, StateReader};
 pub use store::FILE_NAME;
 pub use transaction::{MAX_INPUT_BYTES, MAX_TRANSACTION_BYTES, Transaction};

@@ -34,9 +34,9 @@ pub struct RawBlock {
     pub transactions: Vec<Bytes>,
 }
 
-impl RawBlock {
+impl From<&BlockRecord> for RawBlock {
     /// The parts of `record` that the others follow from.
-    pub(crate) fn new(record: &BlockRecord) -> RawBlock {
+    fn from(record: &BlockRecord) -> RawBlock {
         RawBlock {
             header: alloy_rlp::encode(&record.header).into(),
             signature: Bytes::copy_from_slice(&record.signature.as_bytes()),

@@ -13,6 +13,7 @@ mod committee;
 mod evidence;
 mod founder;
 mod handing_over;
+mod histories;
 mod host;
 mod mail;
 pub mod names;
@@ -164,6 +165,10 @@ impl Node {
 /// Letters that cannot be fetched or posted now, among the duties that fail.
 const FETCH: &str = "fetch letters";
 const POST: &str = "post letters";
+/// What fails while the clock of this machine is ahead of the ledger's.
+const CLOCK: &str = "keep the time";
+/// A block that was made just now may be so many seconds before what the clock shows.
+const MOST_AHEAD: u64 = 120;
 /// Where it is kept who has founded the network.
 pub(crate) const FOUNDER: &str = "founder";
 /// Where the certificate of the device is kept.
@@ -295,6 +300,7 @@ impl Daemon {
     pub async fn turn(&mut self, now: u64, letters: bool) -> Result<Turn, NodeError> {
         let mut turn = Turn::default();
         self.node.soon.0.set(false);
+        self.node.has_one_history(now).await?;
         if letters || self.stumbles.by_name().contains_key(FETCH) {
             match self.node.fetch(now).await {
                 Ok(letters) => {
@@ -310,10 +316,14 @@ impl Daemon {
         self.greeted(&book, now)?;
         let own = book.members.get(&self.node.party.account());
         let admitted = own.is_some_and(|member| member.member);
+        // By a clock that is known to be ahead no deadline passes; it does when the ledger's time says so.
+        let is_ahead = self.stumbles.by_name().contains_key(CLOCK);
+        let time = Time { now, deadlines: if is_ahead { book.head.time } else { now } };
+        let before = book.head;
         macro_rules! parts {
             ($($part:ident),*) => {
                 $(if let Some(part) = &mut self.$part {
-                    work(part, &self.node, (&mut self.stumbles, &self.held), now, &mut turn).await?;
+                    work(part, &self.node, (&mut self.stumbles, &self.held), time, &mut turn).await?;
                 })*
             };
         }
@@ -322,7 +332,7 @@ impl Daemon {
         if admitted {
             parts!(auditor, runner, host, owner, trainer, committee);
         }
-        work(&mut self.user, &self.node, (&mut self.stumbles, &self.held), now, &mut turn).await?;
+        work(&mut self.user, &self.node, (&mut self.stumbles, &self.held), time, &mut turn).await?;
         match self.node.post(now) {
             Ok(_) => {
                 self.stumbles.done(POST);
@@ -334,6 +344,9 @@ impl Daemon {
             turn.wake(due.max(now + 1));
         }
         let book = self.node.world.ledger.current_book().await?;
+        if book.head.block > before.block {
+            self.compare_clocks(&book, now, &mut turn);
+        }
         let again = self.stumbles.by_name().values().map(|s| s.again).filter(|again| *again > now);
         again.chain(duties::next_deadline(&book, now)).for_each(|at| turn.wake(at));
         turn.member = book.members.get(&self.node.party.account()).is_some_and(|member| member.member);
@@ -347,6 +360,7 @@ impl Daemon {
     pub async fn join(&self, founder: &Signed<Profile>, tokens: u64, now: u64) -> Result<(), NodeError> {
         self.node.meet(founder)?;
         let (_, account) = founder.open()?;
+        self.node.store.put(FOUNDER, account.as_slice())?;
         let body = Body::Join { profile: self.node.profile()?, tokens };
         self.node.write(account, "join", &body, now).await?;
         Ok(())
@@ -407,6 +421,19 @@ impl Daemon {
         Ok(())
     }
 
+    /// Compares the clock with a block that was made while this turn was taken: the ledger's time is the sequencer's.
+    fn compare_clocks(&mut self, book: &Book, now: u64, turn: &mut Turn) {
+        match now.saturating_sub(book.head.time) {
+            ahead if ahead > MOST_AHEAD => {
+                let why = format!(
+                    "the clock of this machine is {ahead} s ahead of the ledger's: set it, and let the system keep it (NTP). Until then this node may miss rounds"
+                );
+                self.stumble(CLOCK, &NodeError::Message(why), now, turn);
+            }
+            _ => drop(self.stumbles.done(CLOCK)),
+        }
+    }
+
     fn stumble(&mut self, name: &str, error: &NodeError, now: u64, turn: &mut Turn) {
         turn.wake(self.stumbles.failed("", name, error, now));
     }
@@ -418,12 +445,21 @@ impl Turn {
     }
 }
 
+/// What time it is, Unix seconds.
+#[derive(Clone, Copy)]
+struct Time {
+    /// By the clock of this machine.
+    now: u64,
+    /// By which deadlines pass.
+    deadlines: u64,
+}
+
 /// Does what a role owes, until nothing is left that can be done now.
 async fn work<P: Part>(
     part: &mut P,
     node: &Node,
     (stumbles, held): (&mut Stumbles, &Option<Held>),
-    now: u64,
+    Time { now, deadlines }: Time,
     turn: &mut Turn,
 ) -> Result<(), NodeError> {
     if stumbles.waits(P::LOOK, now) {
@@ -436,9 +472,9 @@ async fn work<P: Part>(
         if held.as_ref().is_some_and(|held| held(&book)) {
             return Ok(());
         }
-        let owed = match part.duties(&book, node, now).await {
+        let owed = match part.duties(&book, node, deadlines).await {
             Ok(owed) => owed,
-            Err(error @ (NodeError::Own(_) | NodeError::OtherHistory { .. })) => return Err(error),
+            Err(error @ (NodeError::Own(_) | NodeError::TwoHistories { .. })) => return Err(error),
             // Who has what is looked for may be away.
             Err(error) => {
                 turn.wake(stumbles.failed(P::LOOK, P::LOOK, &error, now));
@@ -466,7 +502,7 @@ async fn work<P: Part>(
                 }
             }
             Ok(Done::NotYet) => {}
-            Err(error @ (NodeError::Own(_) | NodeError::OtherHistory { .. })) => return Err(error),
+            Err(error @ (NodeError::Own(_) | NodeError::TwoHistories { .. })) => return Err(error),
             Err(error) => turn.wake(stumbles.failed(P::LOOK, &name, &error, now)),
         }
     }

@@ -81,33 +81,34 @@ pub enum NodeError {
     /// The node's own memory cannot be used.
     #[error(transparent)]
     Own(#[from] crate::store::StoreFault),
-    /// Somebody has verified another block than this node under the same number.
+    /// Somebody says that it has verified another block than this node under the same number.
     #[error(
-        "there are two histories of the ledger: this node has verified the block {number} as {ours}, {from} as {theirs}. The node has stopped; ask the others by telephone which one they have"
+        "{from} says that the block {number} of the ledger is {theirs}, this node has verified it as {ours}. Its letters are not read. This node shows it the own block, and stops when {from} shows one that the ledger's sequencer has signed; if it does not, {from} lies or is mistaken: ask by telephone"
     )]
-    TwoHistories {
+    OtherBlock {
         /// The block.
         number: u64,
         /// Its hash here.
         ours: B256,
         /// Its hash there.
         theirs: B256,
-        /// Who has the other one.
+        /// Who says so.
         from: Address,
     },
-    /// Several members have verified another history.
+    /// The sequencer has signed two histories.
     #[error(
-        "there are two histories of the ledger: {members} members, {from} among them, have verified other blocks than this node, whose newest is {number} ({ours}). The node has stopped; ask the others by telephone which one they have"
+        "the ledger's sequencer has signed two histories: they part at block {number}, which is {one} in one of them and {other} in the other{}. The node has stopped and keeps both signatures; ask the other members by telephone which history they have",
+        by.map(|by| format!(" ({by} has shown it)")).unwrap_or_default()
     )]
-    OtherHistory {
-        /// The newest block here.
+    TwoHistories {
+        /// The first block that differs.
         number: u64,
-        /// Its hash.
-        ours: B256,
-        /// How many members.
-        members: usize,
-        /// One of them.
-        from: Address,
+        /// Its hash in one of them.
+        one: B256,
+        /// And in the other.
+        other: B256,
+        /// Who has shown it; nobody where the sequencer itself has.
+        by: Option<Address>,
     },
     /// The ledger cannot be followed.
     #[error(transparent)]

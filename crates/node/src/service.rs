@@ -30,7 +30,7 @@ use crate::error::NodeError;
 use crate::home::{Opened, Settings};
 use crate::party::Party;
 use crate::programs::Bundled;
-use crate::store::{Prepared, Store};
+use crate::store::{Level, Prepared, Store};
 use crate::world::World;
 
 /// Where the store has the invitation by which the party joined.
@@ -391,7 +391,11 @@ impl Service {
             ))
         })?;
         let follower = follow(&home.ledger(), invitation.genesis, &network, &clock)?;
-        follower.catch_up()?;
+        match follower.catch_up() {
+            // The daemon tells the others of it before it stops.
+            Ok(_) | Err(FollowError::Fork { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         let follower = Arc::new(follower);
         let ledger =
             Ledger::find(Connection::following(follower.clone()), invitation.ledger.contract).await?;
@@ -448,7 +452,7 @@ impl Service {
             if blocks && letters {
                 looked = now;
             }
-            if blocks && !self.catch_up(now)? {
+            if blocks && !self.catch_up(now).await? {
                 retry = Some(now + pause.as_secs().max(1));
                 pause = (pause * 2).min(LONGEST_PAUSE);
             } else if blocks {
@@ -498,17 +502,24 @@ impl Service {
     }
 
     /// Fetches blocks; `false` when the ledger cannot be reached now.
-    fn catch_up(&mut self, now: u64) -> Result<bool, NodeError> {
+    async fn catch_up(&mut self, now: u64) -> Result<bool, NodeError> {
         match self.follower.catch_up() {
             Ok(_) => {
                 self.unreachable = None;
                 Ok(true)
             }
             Err(error) if error.is_temporary() => {
-                self.unreachable.get_or_insert((error.to_string(), now));
+                let why = histone_protocol::with_causes(&error);
+                // That it is away is seen in the status; what else is wrong somebody has to mend.
+                let is_said = self.unreachable.as_ref().is_some_and(|(said, _)| *said == why);
+                if !is_said && !matches!(error, FollowError::Unreachable(_)) {
+                    self.daemon.node.store.note(now, Level::Warning, "ledger", &why)?;
+                }
+                let since = self.unreachable.take().map_or(now, |(_, since)| since);
+                self.unreachable = Some((why, since));
                 Ok(false)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.daemon.node.cannot_follow(error, now).await),
         }
     }
 

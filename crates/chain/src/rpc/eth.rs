@@ -77,7 +77,7 @@ impl Chain {
             "eth_getFilterLogs" => self.filter_logs(&params(1)?, ask),
             "eth_uninstallFilter" => self.uninstall_filter(&params(1)?),
             "sequencer_getGenesis" => params(0).and_then(|_| self.raw_genesis()),
-            "sequencer_getBlock" => json(self.record_at(&params(1)?, ask)?.as_ref().map(RawBlock::new)),
+            "sequencer_getBlock" => json(self.record_at(&params(1)?, ask)?.as_ref().map(RawBlock::from)),
             "eth_subscribe" | "eth_unsubscribe" => Err(RpcError::new(
                 -32601,
                 format!("the method `{method}` needs a WebSocket; here, poll with eth_newFilter"),
@@ -90,7 +90,7 @@ impl Chain {
         let zero = self.block(0)?.ok_or_else(|| RpcError::internal("block 0 is missing"))?;
         json(RawGenesis {
             genesis: self.genesis().encode().into(),
-            signature: RawBlock::new(&zero).signature,
+            signature: RawBlock::from(&zero).signature,
         })
     }
 

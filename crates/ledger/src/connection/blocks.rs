@@ -2,12 +2,14 @@
 
 use std::sync::PoisonError;
 
-use alloy::consensus::Transaction as _;
+use alloy::consensus::{Header, Transaction as _};
 use alloy::eips::BlockNumberOrTag;
 use alloy::network::TransactionResponse as _;
 use alloy::primitives::{Address, B256, Bytes, Log};
 use alloy::providers::Provider;
+use alloy::rlp::Decodable;
 use alloy::rpc::types::{Block, TransactionReceipt};
+use histone_chain::{RawBlock, SignedHeader};
 use histone_contracts::LedgerError;
 use histone_contracts::book::Head;
 
@@ -83,6 +85,19 @@ impl Connection {
     /// When a block was made, in Unix seconds.
     pub(crate) async fn time_of(&self, number: u64) -> Result<u64, LedgerError> {
         Ok(self.head_at(number).await?.time)
+    }
+
+    /// A block that must be there as its sequencer has signed it, and its header. Asked of a histone chain; others have no sequencer.
+    pub async fn signed_header(&self, number: u64) -> Result<(SignedHeader, Header), LedgerError> {
+        let name = format!("signed block {number}");
+        let block: Option<RawBlock> = self
+            .provider
+            .raw_request("sequencer_getBlock".into(), (format!("{number:#x}"),))
+            .await
+            .map_err(|e| explain::transport(&name, e))?;
+        let block = block.ok_or_else(|| undecodable(&name, "there is none"))?;
+        let header = Header::decode(&mut block.header.as_ref());
+        Ok((block.signed_header(), header.map_err(|e| undecodable(&name, &e.to_string()))?))
     }
 
     async fn head_of(&self, name: &str, which: BlockNumberOrTag) -> Result<Head, LedgerError> {

@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 use alloy::primitives::B256;
 use alloy::rpc::json_rpc::{RequestPacket, ResponsePacket};
 use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
-use histone_chain::{Chain, ChainError, Clock, FILE_NAME, RawBlock, RawGenesis, ReplayError, Replica};
+use histone_chain::{
+    Chain, ChainError, Clock, FILE_NAME, Fork, ForkPoint, RawBlock, RawGenesis, ReplayError, Replica,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -40,11 +42,35 @@ pub enum FollowError {
         /// Expected.
         expected: B256,
     },
-    /// A block does not follow from what was executed here.
+    /// A block is later than it can be here.
     #[error(
-        "a block of the ledger is refused: there is another history than the one that was verified here, or its sequencer made a block that does not hold; this node stops"
+        "block {block} of the ledger was made {seconds} s after the time that the clock of this machine shows; set the clock, and let the system keep it (NTP)"
     )]
+    Clock {
+        /// Its number.
+        block: u64,
+        /// By how much.
+        seconds: u64,
+    },
+    /// The sequencer has signed a block that does not hold.
+    #[error("the ledger's sequencer has signed a block that does not hold; this node stops")]
     Refused(#[source] ReplayError),
+    /// The sequencer has signed another history than the one that was verified here.
+    #[error(
+        "there is another history of the ledger than the one that was verified here, and its sequencer has signed both: they part at block {}, which is {} here and {} there; this node stops",
+        point.number, point.hashes[0], point.hashes[1]
+    )]
+    Fork {
+        /// Both blocks, the own one first.
+        proof: Box<Fork>,
+        /// Where they part.
+        point: ForkPoint,
+    },
+    /// What comes as a block is not what the sequencer has signed.
+    #[error(
+        "what comes as a block of the ledger is not the next one that its sequencer has signed; whoever passes it on, such as the hub, spoils or repeats blocks. It is asked for again"
+    )]
+    NotSigned(#[source] ReplayError),
     /// The own copy cannot be used.
     #[error("the copy of the ledger cannot be used")]
     Copy(#[from] ChainError),
@@ -53,7 +79,7 @@ pub enum FollowError {
 impl FollowError {
     /// Whether it may pass by itself.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Nonsense(_))
+        matches!(self, Self::Unreachable(_) | Self::Nonsense(_) | Self::Clock { .. } | Self::NotSigned(_))
     }
 }
 
@@ -150,11 +176,69 @@ impl Follower {
         let head = self.replica.head()?.header.number;
         let (first, mut new) = (head + 1, 0);
         for block in self.blocks(first)? {
-            self.replica.apply(&block).map_err(FollowError::Refused)?;
+            self.replica.apply(&block).map_err(|error| self.refused(&block, error))?;
             heard(first + new);
             new += 1;
         }
         Ok(new)
+    }
+
+    /// Why a block is not taken. Only what the sequencer has signed can be a lie of the sequencer's; one that is too late for this
+    /// clock is not wrong because of that, and what the own disk does not take may be right.
+    fn refused(&self, block: &RawBlock, error: ReplayError) -> FollowError {
+        let sequencer = self.replica.genesis().sequencer;
+        let (number, hash) = match self.replica.head() {
+            Ok(head) => (head.header.number.saturating_add(1), head.hash),
+            Err(error) => return FollowError::Copy(error),
+        };
+        let is_signed = block.open(sequencer).is_some_and(|header| header.number == number);
+        match error {
+            ReplayError::Store(source) => FollowError::Copy(source),
+            error
+                if block.signed_header().open(sequencer).is_some_and(|header| header.parent_hash != hash) =>
+            {
+                self.fork().unwrap_or(FollowError::NotSigned(error))
+            }
+            error if !is_signed => FollowError::NotSigned(error),
+            ReplayError::Execution { source: ChainError::AheadOfClock { block, timestamp, now }, .. } => {
+                FollowError::Clock { block, seconds: timestamp.saturating_sub(now) }
+            }
+            ReplayError::Execution {
+                source:
+                    source @ (ChainError::Store { .. } | ChainError::Io { .. } | ChainError::Corrupt { .. }),
+                ..
+            } => FollowError::Copy(source),
+            error => FollowError::Refused(error),
+        }
+    }
+
+    /// Where another history that the sequencer shows parts from the own one; nothing when that is not shown. Blocks that follow from
+    /// something else prove nothing alone: they may be of another chain, or not the next ones.
+    fn fork(&self) -> Option<FollowError> {
+        let sequencer = self.replica.genesis().sequencer;
+        // The newest block that both have, and the oldest one that differs.
+        let (mut same, mut differs) = (0, self.replica.head().ok()?.header.number.saturating_add(1));
+        let mut proof = None;
+        while same + 1 < differs {
+            let middle = same + (differs - same) / 2;
+            let ours = RawBlock::from(&self.chain.block(middle).ok()??).signed_header();
+            let theirs: RawBlock =
+                ask(&*self.upstream, "sequencer_getBlock", json!([format!("{middle:#x}")])).ok()?;
+            let theirs = theirs.signed_header();
+            if theirs.open(sequencer)?.number != middle {
+                return None;
+            }
+            match theirs.header == ours.header {
+                true => same = middle,
+                false => {
+                    differs = middle;
+                    proof = Some(Box::new(Fork { one: ours, other: theirs }));
+                }
+            }
+        }
+        let proof = proof?;
+        let point = proof.open(sequencer)?;
+        Some(FollowError::Fork { proof, point })
     }
 
     /// The blocks from a number on, as many as there are and fit.

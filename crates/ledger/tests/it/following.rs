@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
-use histone_chain::{Chain, Genesis, ManualClock, Sequencer};
+use alloy::consensus::Header;
+use alloy::rlp::Decodable;
+use histone_chain::{Chain, Genesis, ManualClock, RawBlock, Sequencer};
 use histone_contracts::{Contract, Members, roles};
 use histone_ledger::{Connection, FollowError, Follower, Ledger, Settings, Upstream, genesis_of};
 use histone_protocol::keys::SigningKey;
@@ -19,11 +21,14 @@ const SKIPS: u8 = 4;
 const OTHER: u8 = 5;
 const SHORT: u8 = 6;
 const SILENT: u8 = 7;
+const FORGED: u8 = 8;
 
 /// A sequencer in this process, which may lie, and the same one with another history.
 struct Sequencing {
     chain: Chain,
     other: Mutex<Option<Chain>>,
+    /// A block that is given in the place of the next one.
+    forged: Mutex<Option<RawBlock>>,
     lie: AtomicU8,
 }
 
@@ -56,6 +61,9 @@ impl Upstream for Sequencing {
                 // Few blocks in one answer, or none.
                 SHORT => batch.iter_mut().skip(3).for_each(too_long),
                 SILENT => batch.iter_mut().for_each(too_long),
+                FORGED => {
+                    batch[0]["result"] = serde_json::to_value(&*self.forged.lock().unwrap()).unwrap();
+                }
                 _ => {}
             }
         }
@@ -77,10 +85,10 @@ struct Setting {
     ledger: Ledger,
 }
 
-fn chain(dir: &std::path::Path, clock: &Arc<ManualClock>) -> Chain {
+fn chain(dir: &std::path::Path, chain_id: u64, clock: &Arc<ManualClock>) -> Chain {
     let sequencer = Sequencer::from_bytes(&[9; 32]).unwrap();
     let genesis = Genesis {
-        chain_id: 4_711,
+        chain_id,
         timestamp: START,
         sequencer: sequencer.address(),
         alloc: Vec::new(),
@@ -92,11 +100,16 @@ fn chain(dir: &std::path::Path, clock: &Arc<ManualClock>) -> Chain {
 async fn setting() -> Setting {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(START));
-    let chain = chain(&dir.path().join("sequencer"), &clock);
+    let chain = chain(&dir.path().join("sequencer"), 4_711, &clock);
     let founder = SigningKey::from_bytes(&[7; 32]).unwrap();
     let ledger =
         Ledger::deploy(Connection::embedded(chain.clone()), &founder, &Settings::default()).await.unwrap();
-    let up = Arc::new(Sequencing { chain, other: Mutex::new(None), lie: AtomicU8::new(HONEST) });
+    let up = Arc::new(Sequencing {
+        chain,
+        other: Mutex::default(),
+        forged: Mutex::default(),
+        lie: AtomicU8::new(HONEST),
+    });
     let genesis = genesis_of(&*up).unwrap();
     Setting { dir, clock, up, genesis, founder, ledger }
 }
@@ -104,6 +117,16 @@ async fn setting() -> Setting {
 impl Setting {
     fn follow(&self, name: &str) -> Result<Follower, FollowError> {
         Follower::open(&self.dir.path().join(name), self.genesis, self.up.clone(), self.clock.clone())
+    }
+
+    /// What else the sequencer has signed: other contracts, and a block more.
+    async fn other_chain(&self, chain_id: u64) -> Chain {
+        let other = chain(&self.dir.path().join("other"), chain_id, &self.clock);
+        let connection = Connection::embedded(other.clone());
+        let elsewhere = SigningKey::from_bytes(&[8; 32]).unwrap();
+        let ledger = Ledger::deploy(connection, &elsewhere, &Settings::default()).await.unwrap();
+        ledger.send(&elsewhere, Contract::Members, add(Address::repeat_byte(5))).await.unwrap();
+        other
     }
 
     fn lie(&self, lie: u8) {
@@ -148,14 +171,18 @@ async fn a_copy_answers_for_the_chain_it_follows() {
     assert_eq!(ledger.time().await.unwrap(), START + 10_000);
 }
 
+/// What somebody on the way makes of blocks is not taken, and no reason to stop.
 #[tokio::test]
-async fn who_lies_about_blocks_is_found_out() {
+async fn who_spoils_blocks_on_the_way_stops_nobody() {
     let s = setting().await;
     for (lie, name) in [(LATER, "later"), (SKIPS, "skips")] {
         let follower = s.follow(name).unwrap();
         s.lie(lie);
         let refused = follower.catch_up().unwrap_err();
-        assert!(matches!(refused, FollowError::Refused(_)) && !refused.is_temporary(), "{name}: {refused:?}");
+        assert!(
+            matches!(refused, FollowError::NotSigned(_)) && refused.is_temporary(),
+            "{name}: {refused:?}"
+        );
         // Nothing of it stays.
         s.lie(HONEST);
         follower.catch_up().unwrap();
@@ -166,22 +193,74 @@ async fn who_lies_about_blocks_is_found_out() {
     assert!(!s.dir.path().join("w").exists(), "nothing is made of another chain");
 }
 
-/// Who has executed one history does not go on with another one of the same sequencer.
+/// Of a block that does not hold only the sequencer's signature says who has made it.
+#[tokio::test]
+async fn a_block_that_does_not_hold_stops_whoever_sees_that_the_sequencer_has_signed_it() {
+    let s = setting().await;
+    let follower = s.follow("copy").unwrap();
+    s.lie(FORGED);
+    let honest = RawBlock::from(&s.up.chain.block(1).unwrap().unwrap());
+    for (key, is_temporary) in [([8; 32], true), ([9; 32], false)] {
+        let mut header = Header::decode(&mut honest.header.as_ref()).unwrap();
+        header.gas_used += 1;
+        let key = SigningKey::from_bytes(&key).unwrap();
+        let forged = RawBlock {
+            header: alloy::rlp::encode(&header).into(),
+            signature: key.sign(header.hash_slow()).as_slice().to_vec().into(),
+            ..honest.clone()
+        };
+        // The signed header without what it is about is the hub's.
+        let without = RawBlock { transactions: Vec::new(), ..forged.clone() };
+        for (block, is_temporary) in [(without, true), (forged, is_temporary)] {
+            *s.up.forged.lock().unwrap() = Some(block);
+            let error = follower.catch_up().unwrap_err();
+            assert_eq!(error.is_temporary(), is_temporary, "{error:?}");
+            let as_expected = match is_temporary {
+                true => matches!(error, FollowError::NotSigned(_)),
+                false => matches!(error, FollowError::Refused(_)),
+            };
+            assert!(as_expected, "{error:?}");
+        }
+    }
+    assert_eq!(follower.chain().head().unwrap().header.number, 0);
+    s.lie(HONEST);
+    follower.catch_up().unwrap();
+}
+
+/// Who has executed one history does not go on with another one of the same sequencer, and has the proof that there are two.
 #[tokio::test]
 async fn a_second_history_is_refused() {
     let s = setting().await;
     let follower = s.follow("copy").unwrap();
     follower.catch_up().unwrap();
-    let other = chain(&s.dir.path().join("other"), &s.clock);
-    let connection = Connection::embedded(other.clone());
-    let elsewhere = SigningKey::from_bytes(&[8; 32]).unwrap();
-    let ledger = Ledger::deploy(connection, &elsewhere, &Settings::default()).await.unwrap();
-    ledger.send(&elsewhere, Contract::Members, add(Address::repeat_byte(5))).await.unwrap();
-    *s.up.other.lock().unwrap() = Some(other);
+    let other = s.other_chain(4_711).await;
+    *s.up.other.lock().unwrap() = Some(other.clone());
     s.lie(OTHER);
     let refused = follower.catch_up().unwrap_err();
-    assert!(matches!(refused, FollowError::Refused(_)), "{refused:?}");
+    let FollowError::Fork { proof, point } = &refused else { panic!("{refused:?}") };
+    assert!(!refused.is_temporary());
+    let sequencer = other.genesis().sequencer;
+    assert_eq!(proof.open(sequencer), Some(*point));
+    assert_eq!(proof.open(Address::ZERO), None);
+    let hash = |chain: &Chain, number| chain.block(number).unwrap().unwrap().hash;
+    assert_eq!(point.parent, hash(&other, point.number - 1));
+    assert_eq!(point.parent, hash(&s.up.chain, point.number - 1));
+    assert_eq!(point.hashes, [hash(&s.up.chain, point.number), hash(&other, point.number)]);
     assert!(refused.to_string().contains("another history"), "{refused}");
+}
+
+/// Blocks of another chain, of a sequencer with one key for two, are not a second history: no block of theirs follows from one of here.
+#[tokio::test]
+async fn another_chain_of_the_same_key_stops_nobody() {
+    let s = setting().await;
+    let follower = s.follow("copy").unwrap();
+    follower.catch_up().unwrap();
+    *s.up.other.lock().unwrap() = Some(s.other_chain(4_712).await);
+    s.lie(OTHER);
+    let refused = follower.catch_up().unwrap_err();
+    assert!(matches!(refused, FollowError::NotSigned(_)), "{refused:?}");
+    s.lie(HONEST);
+    follower.catch_up().unwrap();
 }
 
 #[tokio::test]

@@ -3,5 +3,6 @@
 mod between;
 mod hub;
 mod limits;
+mod slow;
 mod support;
 mod ways;

@@ -18,12 +18,9 @@ use histone_protocol::{Address, B256};
 use super::Node;
 use crate::error::NodeError;
 use crate::party::Party;
-use crate::store::{Incoming, Level, Prepared};
+use crate::store::{Incoming, Prepared};
 
 pub use body::Body;
-
-/// Members whose letters name another block than the own chain has.
-const OTHER_HISTORIES: &str = "other-histories";
 /// Letters of one author that are kept unread, and how many bytes they have together; of all strangers together so many. Whoever
 /// writes more sends it again.
 const MOST_UNREAD: (u64, u64) = (256, 8 << 20);
@@ -232,7 +229,7 @@ impl Node {
         if !done.is_empty() {
             self.network.discard(&done).map_err(|e| NodeError::Message(e.to_string()))?;
         }
-        self.agrees_with_others().await?;
+        self.has_one_history(now).await?;
         Ok(new)
     }
 
@@ -267,6 +264,22 @@ impl Node {
             )));
         }
         let own = self.world.ledger.read(Contract::Members, Members::rolesOfCall { account: from }).await?;
+        match &body {
+            // A user who has asked something is known.
+            Body::Block { .. } | Body::Histories { .. } if own == 0 && self.peer(from).await.is_err() => {
+                return Err(NodeError::Message(format!(
+                    "{from} writes of the ledger's blocks, and is not known here"
+                )));
+            }
+            Body::Block { same, differs, block } => {
+                self.look_at_block(from, (*same, *differs), block, now).await?;
+                return Ok(Some((from, false)));
+            }
+            Body::Histories { fork } => {
+                return Ok(self.look_at_fork(from, fork, now).await?.then_some((from, false)));
+            }
+            _ => {}
+        }
         // What a stranger says of the chain counts for nothing.
         if own != 0 && !self.compare_histories(from, letter.head, now).await? {
             return Ok(None);
@@ -323,54 +336,6 @@ impl Node {
         };
         // It is sent again with the next copy of the letter.
         let _ = receipt.await;
-    }
-
-    /// Compares the newest block that a member has verified with the own chain. What one member says may be a lie, and is said; two
-    /// of them stop the node. `false` when the letter is by somebody with another history.
-    async fn compare_histories(
-        &self,
-        from: Address,
-        theirs: VerifiedHead,
-        now: u64,
-    ) -> Result<bool, NodeError> {
-        let connection = self.world.ledger.connection();
-        if theirs.number > connection.head().await?.block {
-            // Nothing is known here of what comes later; whoever wrote is compared again with its next letter.
-            return Ok(true);
-        }
-        let ours = connection.head_at(theirs.number).await?;
-        if ours.hash == theirs.hash {
-            return Ok(true);
-        }
-        let kept = self.store.get(OTHER_HISTORIES)?.unwrap_or_default();
-        let mut others: Vec<Address> = serde_json::from_slice(&kept).unwrap_or_default();
-        if !others.contains(&from) {
-            others.push(from);
-            let bytes = serde_json::to_vec(&others).map_err(|e| NodeError::Message(e.to_string()))?;
-            self.store.put(OTHER_HISTORIES, &bytes)?;
-        }
-        let error =
-            NodeError::TwoHistories { number: theirs.number, ours: ours.hash, theirs: theirs.hash, from };
-        self.store.note(now, Level::Error, "ledger", &error.to_string())?;
-        Ok(false)
-    }
-
-    /// Whether more than one member has another history than this node.
-    async fn agrees_with_others(&self) -> Result<(), NodeError> {
-        let kept = self.store.get(OTHER_HISTORIES)?.unwrap_or_default();
-        let others: Vec<Address> = serde_json::from_slice(&kept).unwrap_or_default();
-        match others[..] {
-            [_, .., from] => {
-                let head = self.head().await?;
-                Err(NodeError::OtherHistory {
-                    number: head.number,
-                    ours: head.hash,
-                    members: others.len(),
-                    from,
-                })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Letters that nobody has read yet. One by somebody who knows more of the ledger than this node does waits until it knows as much.

@@ -1,9 +1,11 @@
 //! Daemons of a whole study in one process, over a network in memory.
 
+mod clocks;
 mod ends;
 mod faults;
 mod gathered;
 mod handed_over;
+mod histories;
 mod hosted;
 mod liars;
 #[allow(dead_code)] // another test binary uses all of it

@@ -1,5 +1,6 @@
 //! What a letter says, and who has a use for it.
 
+use histone_chain::{Fork, SignedHeader};
 use histone_contracts::roles;
 use histone_protocol::agreement::StateStatement;
 use histone_protocol::keys::SignatureBytes;
@@ -17,6 +18,20 @@ pub enum Body {
     Receipt {
         /// Their ids.
         letters: Vec<B256>,
+    },
+    /// A block of the author's history, for whoever seems to have another one.
+    Block {
+        /// The newest block that both have, as far as the author knows.
+        same: u64,
+        /// The oldest one that differs, as far as it knows.
+        differs: u64,
+        /// The block, between them.
+        block: SignedHeader,
+    },
+    /// The proof that the ledger has two histories.
+    Histories {
+        /// The first blocks that differ.
+        fork: Fork,
     },
     /// The author would like to take part. The only letter that a stranger sends.
     Join {
@@ -260,9 +275,12 @@ impl Body {
     /// The sum of the roles of those who have a use for it; none where anybody has. A letter that its reader has no use for is not kept.
     pub(super) fn readers(&self) -> Option<u8> {
         Some(match self {
-            Body::Receipt { .. } | Body::Join { .. } | Body::Welcome { .. } | Body::NotAdmitted { .. } => {
-                return None;
-            }
+            Body::Receipt { .. }
+            | Body::Block { .. }
+            | Body::Histories { .. }
+            | Body::Join { .. }
+            | Body::Welcome { .. }
+            | Body::NotAdmitted { .. } => return None,
             Body::Audit { .. } | Body::AuditClosed { .. } => roles::AUDITOR,
             Body::Validate { .. }
             | Body::Serve { .. }

@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use histone_chain::{Chain, Clock, Genesis, ManualClock, Sequencer};
 use histone_contracts::Book;
-use histone_ledger::{Connection, Follower, Ledger, Settings};
+use histone_ledger::{Connection, FollowError, Follower, Ledger, Settings};
 use histone_network::{BlobStore, Faults, MemNet, Network};
 use histone_node::daemon::study::{OnLedger, Taking, appraisal, appraisal_policy, parties};
 use histone_node::daemon::{Daemon, Founding, Mailbox, Node, Turn};
@@ -38,6 +39,17 @@ pub struct Seat {
     pub roles: u8,
     pub home: PathBuf,
     pub life: Arc<Life>,
+    /// By how many seconds its clock is ahead.
+    pub ahead: Arc<AtomicI64>,
+}
+
+/// The clock of one party.
+struct OwnClock(Arc<ManualClock>, Arc<AtomicI64>);
+
+impl Clock for OwnClock {
+    fn now(&self) -> u64 {
+        self.0.now().saturating_add_signed(self.1.load(Ordering::Relaxed))
+    }
 }
 
 pub struct Gathered {
@@ -121,7 +133,13 @@ impl Gathered {
         for Taking { name, roles, .. } in std::iter::once(&founder).chain(&taking) {
             let home = dir.path().join(name);
             Party::create(name, &home, entropy).unwrap();
-            seats.push(Seat { name: name.clone(), roles: *roles, home, life: Arc::default() });
+            seats.push(Seat {
+                name: name.clone(),
+                roles: *roles,
+                home,
+                life: Arc::default(),
+                ahead: Arc::default(),
+            });
         }
         let founder = Party::open("operator", &seats[0].home, entropy).unwrap();
         let sequencer = Sequencer::from_bytes(&founder.key.to_bytes()).unwrap();
@@ -209,7 +227,7 @@ impl Gathered {
     pub async fn newcomer(&mut self, name: &str, roles: u8) -> usize {
         let home = self.dir.path().join(name);
         Party::create(name, &home, Entropy::Seed(77)).unwrap();
-        self.seats.push(Seat { name: name.into(), roles, home, life: Arc::default() });
+        self.seats.push(Seat { name: name.into(), roles, home, life: Arc::default(), ahead: Arc::default() });
         if !self.stores.is_empty() {
             self.stores.push(Store::in_memory().unwrap());
         }
@@ -233,7 +251,7 @@ impl Gathered {
                 (store.clone(), self.ledger.clone(), BlobStore::open(self.dir.path().join("blobs"))?, None)
             }
             None => {
-                let clock: Arc<dyn Clock> = self.clock.clone();
+                let clock: Arc<dyn Clock> = Arc::new(OwnClock(self.clock.clone(), seat.ahead.clone()));
                 let genesis = self.chain.genesis().header().hash_slow();
                 let follower = Arc::new(follow(&seat.home.join("ledger"), genesis, &network, &clock)?);
                 follower.catch_up()?;
@@ -317,6 +335,27 @@ impl Gathered {
         }
     }
 
+    /// Another chain that is this one up to now, by the same sequencer, and goes on in its own way.
+    pub fn fork(&self) -> Chain {
+        let to = self.dir.path().join("fork");
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(self.dir.path().join("ledger")).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+        let founder = &self.daemons[0].node.party.key;
+        let sequencer = Sequencer::from_bytes(&founder.to_bytes()).unwrap();
+        Chain::open(&to, sequencer, self.clock.clone()).unwrap()
+    }
+
+    /// A chain of the same sequencer that has nothing in common with this one.
+    pub fn other_chain(&self, dir: &Path) -> Chain {
+        let founder = &self.daemons[0].node.party.key;
+        let sequencer = Sequencer::from_bytes(&founder.to_bytes()).unwrap();
+        let genesis = Genesis { timestamp: START - 1, ..self.chain.genesis().clone() };
+        Chain::create(dir, genesis, sequencer, self.clock.clone()).unwrap()
+    }
+
     /// Moves the clock to a moment that somebody waits for; false when there is none.
     pub fn wait_until(&mut self, next: Option<u64>) -> bool {
         let next = next.filter(|next| *next > self.now && *next < END);
@@ -325,6 +364,11 @@ impl Gathered {
             self.clock.set(next);
         }
         next.is_some()
+    }
+
+    /// Brings a copy of the ledger up to date.
+    pub fn follow(&self, place: usize) -> Result<u64, FollowError> {
+        self.followers[place].as_ref().map_or(Ok(0), |follower| follower.catch_up())
     }
 
     /// One turn of a daemon, as its process would have it.
@@ -336,11 +380,16 @@ impl Gathered {
         if let Some(follower) = self.followers[place].as_ref().filter(|_| catches_up) {
             // What the sequencer does not say now it says later.
             match follower.catch_up() {
-                Err(error) if !error.is_temporary() => return Err(error.into()),
+                Err(error) if !error.is_temporary() => {
+                    return Err(self.daemons[place].node.cannot_follow(error, self.now).await);
+                }
                 _ => {}
             }
         }
-        self.daemons[place].turn(self.now, true).await
+        let ahead = seat.ahead.load(Ordering::Relaxed);
+        let mut turn = self.daemons[place].turn(self.now.saturating_add_signed(ahead), true).await?;
+        turn.next = turn.next.map(|next| next.saturating_add_signed(-ahead));
+        Ok(turn)
     }
 
     /// Ends a daemon and opens it again, from its directory and its memory.

@@ -14,7 +14,7 @@ use super::outcome::LIES;
 use super::small;
 
 /// Somebody with keys who writes what it likes.
-struct Liar {
+pub struct Liar {
     party: Party,
     profile: Signed<Profile>,
     number: u64,
@@ -28,7 +28,7 @@ impl Liar {
     }
 
     /// A member whose node goes on beside.
-    fn member(gathered: &Gathered, name: &str) -> Self {
+    pub fn member(gathered: &Gathered, name: &str) -> Self {
         let node = &gathered.daemons.iter().find(|d| d.node.party.name == name).unwrap().node;
         Self::of(gathered, node.party.clone(), node.roles)
     }
@@ -38,7 +38,7 @@ impl Liar {
         Self { party, profile, number: LIES }
     }
 
-    fn writes(&mut self, gathered: &Gathered, place: usize, head: VerifiedHead, content: String) {
+    pub fn writes(&mut self, gathered: &Gathered, place: usize, head: VerifiedHead, content: String) {
         let reader = &gathered.daemons[place].node;
         let ledger = gathered.ledger.deployment().id();
         self.number += 1;
