@@ -35,7 +35,7 @@ use crate::user::User;
 use crate::world::World;
 
 /// The name of the party that founds the network of a run.
-const OPERATOR: &str = "operator";
+pub(super) const OPERATOR: &str = "operator";
 
 /// Everybody who takes part.
 pub(super) struct Cast {

@@ -12,10 +12,10 @@ use histone_protocol::record::Signed;
 use histone_protocol::report::ValidationReport;
 
 use super::Observer;
-use super::cast::{Cast, Until, answer_before};
+use super::cast::{Cast, OPERATOR, Until, answer_before};
 use super::outcome::{Declined, Validation};
 use crate::daemon::together::{Scene, Stand};
-use crate::daemon::{Daemon, decided, donating, refused};
+use crate::daemon::{Daemon, HAND_OVER, HandOver, decided, donating, refused};
 use crate::error::NodeError;
 use crate::plan;
 use crate::store::WishState;
@@ -37,8 +37,9 @@ pub(super) async fn programs(
         Ok(measured.iter().all(ready))
     });
     cast.play(&mut allowed, observer).await?;
-    let pauser = cast.daemon(&study.auditor)?.node.party.account();
-    Ok(cast.world.ledger.hand_over(&cast.operator().party.key, pauser).await?)
+    let pauser = Some(cast.daemon(&study.auditor)?.node.party.account());
+    cast.wish(OPERATOR, HAND_OVER, &HandOver { pauser, anyway: false }).await?;
+    wishes_done(cast, observer).await
 }
 
 /// Each owner encrypts its table; a validation enclave looks at it; the owner registers it.
