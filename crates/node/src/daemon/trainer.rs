@@ -21,7 +21,7 @@ use crate::committee::posted;
 use crate::duties::trainer::{Known, Next, TrainerDuty, of_trainer};
 use crate::error::NodeError;
 use crate::recompute::Course;
-use crate::store::{Question, Wish};
+use crate::store::{Level, Question, Wish};
 use crate::trainer::{Leading, Offer, Trainer};
 
 /// Seconds that a trainer waits for the enclaves that have not said what a sealed round led to, when more than half have.
@@ -357,7 +357,10 @@ impl TrainerPart {
                     _ => {
                         let said = statements(model, round, node)?;
                         for dropped in trainer.agree(&header, said, world).await?.dropped {
-                            node.say(now, "model", &format!("round {round} of model {model}: {dropped}"))?;
+                            let text = format!(
+                                "round {round} of model {model}: {dropped}; the others go on without it"
+                            );
+                            node.store.note(now, Level::Warning, "model", &text)?;
                         }
                     }
                 }

@@ -29,7 +29,7 @@ use crate::party::{Party, create_private_dir};
 use crate::plan::Times;
 use crate::programs::{Bundled, Loaded, Methods};
 use crate::service::vendor;
-use crate::store::{Answer, Question, Store};
+use crate::store::{Answer, Level, Question, Store};
 use crate::study::Study;
 use crate::user::User;
 use crate::world::World;
@@ -50,6 +50,8 @@ pub(super) struct Cast {
     pub(super) stranger: User,
     /// Tokens that were made and given out, in millionths.
     pub(super) paid_in: u64,
+    /// The last note of each node that the observer was told of.
+    heard: BTreeMap<String, u64>,
 }
 
 /// Makes sure that nothing is overwritten, and takes the folder.
@@ -167,7 +169,8 @@ pub(super) async fn gather(
     }
     let paid_in = taking.iter().map(|t| t.tokens).sum();
     let stage = Stage { folder, place, started: Instant::now() };
-    let mut cast = Cast { stage, world, loaded, vendor, daemons, stranger, paid_in };
+    let heard = BTreeMap::new();
+    let mut cast = Cast { stage, world, loaded, vendor, daemons, stranger, paid_in, heard };
     cast.join(&taking, observer).await?;
     Ok(cast)
 }
@@ -214,8 +217,25 @@ impl Cast {
     ) -> Result<(), NodeError> {
         let operator = self.operator().party.key.clone();
         let ledger = self.world.ledger.clone();
-        let mut time = Passing { place: &self.stage.place, ledger, operator, observer };
-        together(&mut self.daemons, &mut time, scene).await
+        let mut time = Passing { place: &self.stage.place, ledger, operator, observer: &mut *observer };
+        let ended = together(&mut self.daemons, &mut time, scene).await;
+        self.tell(observer)?;
+        ended
+    }
+
+    /// Tells what nodes say that somebody should look at.
+    fn tell(&mut self, observer: &mut dyn Observer) -> Result<(), NodeError> {
+        for daemon in &self.daemons {
+            let name = &daemon.node.party.name;
+            let heard = self.heard.entry(name.clone()).or_default();
+            for note in daemon.node.store.notes(*heard, usize::MAX)? {
+                *heard = note.number;
+                if note.level != Level::Info {
+                    observer.note(&format!("{name}: {}", note.text));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The party that founded the network.
