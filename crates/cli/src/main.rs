@@ -79,7 +79,7 @@ enum Command {
         #[arg(long)]
         json: bool,
         /// Print what is compared with what, for every value in a run folder (docs/verify.md), and check nothing.
-        #[arg(long, conflicts_with_all = ["dir", "rpc", "json", "model", "auditor_key", "hub", "invitation"])]
+        #[arg(long, conflicts_with_all = ["dir", "rpc", "json", "model", "auditor_key", "hub", "invitation", "home"])]
         table: bool,
     },
     /// Work with an embedded chain.

@@ -1,4 +1,4 @@
-//! `histone verify --hub URL` and `--invitation FILE`: a lasting network, checked from outside.
+//! `histone verify --hub URL`, `--invitation FILE` and `--home DIR`: a lasting network, checked from outside, or as a member has it.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 use alloy_primitives::{Address, B256};
 use anyhow::{Context, Result};
 use clap::{ArgGroup, Args};
-use histone_chain::SystemClock;
+use histone_chain::{Chain, ChainError, SystemClock};
 use histone_compliance::verify::{Outside, Progress, VerifyError, verify_network};
 use histone_ledger::{FollowError, Upstream};
 use histone_network::client::{HubNet, HubOptions, NodeClient, PATIENCE};
-use histone_network::{Network, NetworkError, Woken};
+use histone_network::{BlobStore, Network, NetworkError, Woken};
+use histone_node::home::Home;
 use histone_node::programs::{METHODS, VALIDATE};
+use histone_node::service;
+use histone_node::store::Store;
 use histone_protocol::invitation::Invitation;
 use histone_protocol::keys::SigningKey;
 use histone_protocol::letter::VerifiedHead;
@@ -33,8 +36,8 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// Which network, and what is known of it.
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("outside").multiple(true).args(["hub", "invitation"]))]
-#[command(group = ArgGroup::new("named").multiple(true).args(["hub", "invitation", "model"]))]
+#[command(group = ArgGroup::new("outside").multiple(true).args(["hub", "invitation", "home"]))]
+#[command(group = ArgGroup::new("named").multiple(true).args(["hub", "model"]))]
 pub struct NetworkPlace {
     /// Check a network from outside: the hub that has its public blobs, and passes on its blocks unless --rpc does.
     #[arg(long, value_name = "URL", conflicts_with_all = ["dir", "blobs", "first_block"])]
@@ -42,6 +45,10 @@ pub struct NetworkPlace {
     /// The invitation of its founder: it names hub, contracts and block 0. Whoever has it need not be invited.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dir", "blobs", "first_block", "directory", "genesis"])]
     invitation: Option<PathBuf>,
+    /// The home of a member: its network, by its own copies of blocks and blobs where it has them, and with the block that its node
+    /// has executed last. Needs no key.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dir", "blobs", "first_block", "directory", "genesis", "invitation"])]
+    home: Option<PathBuf>,
     /// Hash of its block 0, as its founder has published it.
     #[arg(long, value_name = "HASH", requires = "hub")]
     genesis: Option<B256>,
@@ -65,7 +72,7 @@ pub struct NetworkPlace {
 impl NetworkPlace {
     /// Whether a network is to be checked.
     pub fn is_given(&self) -> bool {
-        self.hub.is_some() || self.invitation.is_some()
+        self.hub.is_some() || self.invitation.is_some() || self.home.is_some()
     }
 }
 
@@ -75,27 +82,60 @@ fn parse_head(text: &str) -> Result<VerifiedHead, String> {
     Ok(VerifiedHead { number: number.parse().map_err(|_| form)?, hash: hash.parse().map_err(|_| form)? })
 }
 
-/// What a network is known by.
+/// What a network is known by, and how it is reached.
 struct Known {
     hub: String,
+    ca: Option<PathBuf>,
+    proxy: Option<String>,
     genesis: Option<B256>,
     directory: Option<Address>,
+    head: Option<VerifiedHead>,
+    home: Option<Home>,
 }
 
 impl Known {
     fn of(place: &NetworkPlace, ledger: &ModelPlace) -> Result<Self> {
-        let Some(path) = &place.invitation else {
-            let hub = place.hub.clone().context("name a hub with --hub")?;
-            return Ok(Self { hub, genesis: place.genesis, directory: ledger.directory });
+        let known = Self {
+            hub: place.hub.clone().unwrap_or_default(),
+            ca: place.ca.clone(),
+            proxy: place.proxy.clone(),
+            genesis: place.genesis,
+            directory: ledger.directory,
+            head: place.head,
+            home: None,
         };
-        let shown = path.display();
-        let bytes = fs::read(path).with_context(|| format!("cannot read the invitation `{shown}`"))?;
-        let read = Invitation::read(&bytes).with_context(|| format!("`{shown}` is of no use"))?;
+        if let Some(path) = &place.invitation {
+            let shown = path.display();
+            let bytes = fs::read(path).with_context(|| format!("cannot read the invitation `{shown}`"))?;
+            let read = Invitation::read(&bytes).with_context(|| format!("`{shown}` is of no use"))?;
+            return Ok(known.invited(place, &read));
+        }
+        let Some(dir) = &place.home else { return Ok(known) };
+        let home = Home::at(dir);
+        home.account()?;
+        let (settings, store) = (home.settings()?, Store::open(&home.store_file())?);
+        let invitation = service::invitation(&store)?;
+        let invitation =
+            invitation.with_context(|| format!("`{}` has joined no network yet", dir.display()))?;
+        let seen = service::status(&store)?.and_then(|status| status.head);
+        let known = known.invited(place, &invitation);
         Ok(Self {
-            hub: place.hub.clone().unwrap_or_else(|| read.hub.clone()),
-            genesis: Some(read.genesis),
-            directory: Some(read.ledger.contract),
+            hub: place.hub.clone().or(settings.hub).unwrap_or(known.hub),
+            ca: known.ca.or(settings.ca_file.map(|path| home.resolve(&path))),
+            proxy: known.proxy.or(settings.proxy),
+            head: known.head.or(seen),
+            home: Some(home),
+            ..known
         })
+    }
+
+    fn invited(self, place: &NetworkPlace, invitation: &Invitation) -> Self {
+        Self {
+            hub: place.hub.clone().unwrap_or_else(|| invitation.hub.clone()),
+            genesis: Some(invitation.genesis),
+            directory: Some(invitation.ledger.contract),
+            ..self
+        }
     }
 }
 
@@ -122,19 +162,35 @@ pub fn network(
     getrandom::fill(&mut key).context("the operating system gives no random numbers")?;
     let key = SigningKey::from_bytes(&key).context("cannot make a key")?;
     let mut options = HubOptions::new(known.hub.clone(), key);
-    (options.ca, options.proxy) = (place.ca.clone(), place.proxy.clone());
+    (options.ca, options.proxy) = (known.ca.clone(), known.proxy.clone());
     // Nothing that is secret goes there, and nothing that comes is believed.
     options.insecure_http = true;
     let hub = HubNet::new(options)?;
-    hub.health().with_context(|| format!("`{}` cannot be used as a hub", known.hub))?;
-    let storage = Arc::new(Patient { hub, tired: AtomicBool::new(false) });
-    let (source, ledger_at): (Arc<dyn Upstream>, String) = match rpc {
-        Some(url) => {
-            let node = NodeClient::new(url, place.ca.clone(), place.proxy.clone(), PATIENCE)?;
+    // While a node runs it alone has its copy of the ledger.
+    let clock = Arc::new(SystemClock);
+    let own = known.home.as_ref().map(|home| Chain::open_read_only(&home.ledger(), clock.clone()));
+    let own = match own {
+        Some(Err(ChainError::Locked(_) | ChainError::Missing(_))) | None => false,
+        Some(opened) => opened.map(|_| true).context("the copy of the ledger in the home cannot be read")?,
+    };
+    // What a member has needs no hub; which blobs it does not have shows later.
+    if !own {
+        hub.health().with_context(|| format!("`{}` cannot be used as a hub", known.hub))?;
+    }
+    let kept = known.home.as_ref().map(|home| BlobStore::at(home.blobs()));
+    let storage = Arc::new(Patient { hub, kept, tired: AtomicBool::new(false) });
+    let home = known.home.filter(|_| own);
+    let (source, ledger_at): (Arc<dyn Upstream>, String) = match (rpc, home) {
+        (Some(url), _) => {
+            let node = NodeClient::new(url, known.ca, known.proxy, PATIENCE)?;
             let shown = node.shown().to_owned();
             (Arc::new(Node(node)), shown)
         }
-        None => (storage.clone(), known.hub.clone()),
+        (None, Some(home)) => {
+            let own = Own { dir: home.ledger(), taken: AtomicBool::new(false), hub: storage.clone() };
+            (Arc::new(own), "the copy in the home".into())
+        }
+        (None, None) => (storage.clone(), known.hub.clone()),
     };
     let scratch = Scratch::new(place.copy.as_deref())?;
     let outside = Outside {
@@ -144,10 +200,10 @@ pub fn network(
         storage_at: known.hub,
         dir: &scratch.dir,
         passing: scratch.passing,
-        clock: Arc::new(SystemClock),
+        clock,
         genesis: known.genesis,
         directory: known.directory,
-        head: place.head,
+        head: known.head,
         modules: at_hand,
         auditor: auditor.as_ref(),
     };
@@ -203,6 +259,8 @@ impl Drop for Scratch {
 #[derive(Debug)]
 struct Patient {
     hub: HubNet,
+    /// What a member has itself.
+    kept: Option<BlobStore>,
     /// Whether it stayed away once: then it is not waited for any more.
     tired: AtomicBool,
 }
@@ -235,7 +293,10 @@ impl Upstream for Patient {
 
 impl Network for Patient {
     fn fetch(&self, hash: B256) -> Result<Option<Vec<u8>>, NetworkError> {
-        self.ask(|| self.hub.fetch(hash))
+        match self.kept.as_ref().and_then(|kept| kept.get(hash).ok()) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => self.ask(|| self.hub.fetch(hash)),
+        }
     }
 
     fn post(&self, mailbox: Address, letter: &[u8]) -> Result<(), NetworkError> {
@@ -260,6 +321,27 @@ impl Network for Patient {
 
     fn wait(&self, head: u64, patience: Duration) -> Result<Woken, NetworkError> {
         self.hub.wait(head, patience)
+    }
+}
+
+/// A member's own copy of the ledger, which is executed once more like anybody's. It is opened for each answer: the node must be able
+/// to start meanwhile, and then the hub is asked.
+struct Own {
+    dir: PathBuf,
+    taken: AtomicBool,
+    hub: Arc<Patient>,
+}
+
+impl Upstream for Own {
+    fn rpc(&self, request: &[u8]) -> Result<Vec<u8>, String> {
+        if !self.taken.load(Ordering::Relaxed) {
+            match Chain::open_read_only(&self.dir, Arc::new(SystemClock)) {
+                Ok(chain) => return Ok(chain.handle(request)),
+                Err(ChainError::Locked(_)) => self.taken.store(true, Ordering::Relaxed),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Upstream::rpc(&*self.hub, request)
     }
 }
 

@@ -10,24 +10,37 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use alloy_sol_types::SolEvent as _;
-use histone_chain::{Chain, SystemClock};
+use histone_chain::{Chain, Replica, SystemClock};
+use histone_compliance::folder::{Folder, RunRecord};
 use histone_compliance::verify::{Check, Outcome, Outside, Progress, Report, VerifyError, verify_network};
 use histone_contracts::Rounds::RoundOpened;
 use histone_ledger::{FollowError, Upstream};
 use histone_network::{Network, NetworkError, Woken};
+use histone_node::home::{Cost, Home, Passphrase, Protection, Settings};
+use histone_node::party::Entropy;
 use histone_node::programs::{METHODS, VALIDATE};
+use histone_node::service::{Status, keep_invitation};
+use histone_node::store::Store;
+use histone_protocol::consent::AppraisalTerms;
+use histone_protocol::evidence::Platform;
 use histone_protocol::hash::blob_hash;
-use histone_protocol::letter::VerifiedHead;
+use histone_protocol::invitation::Invitation;
+use histone_protocol::keys::SigningKey;
+use histone_protocol::letter::{Profile, VerifiedHead};
+use histone_protocol::record::Signed;
+use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{Chance, Ran, files, histone, shared};
 
+type Lie = fn(Option<u64>, &mut Value);
+
 /// A server of blocks; `lie` is told each answer, by the number of the block where it is one.
 struct Blocks {
     chain: Chain,
-    lie: fn(Option<u64>, &mut Value),
+    lie: Lie,
     asked: Mutex<BTreeSet<String>>,
 }
 
@@ -101,7 +114,7 @@ impl Network for Storage {
 struct Served {
     dir: TempDir,
     chain: Chain,
-    lie: fn(Option<u64>, &mut Value),
+    lie: Lie,
     genesis: Option<B256>,
     head: Option<VerifiedHead>,
     blobs: BTreeMap<B256, Vec<u8>>,
@@ -309,7 +322,7 @@ fn whoever_lies_about_blocks_is_refused() {
             answer["result"]["signature"] = format!("0x{}", "11".repeat(65)).into();
         }
     }
-    let lies: [(fn(Option<u64>, &mut Value), &str); 3] =
+    let lies: [(Lie, &str); 3] =
         [(fewer, "block 20"), (state, "block 20"), (unsigned, "sequencer signature")];
     let mut served = Served::new();
     for (lie, says) in lies {
@@ -331,8 +344,7 @@ fn whoever_lies_about_blocks_is_refused() {
     fn html(_: Option<u64>, answer: &mut Value) {
         *answer = "<html>sign in</html>".into();
     }
-    let ends: [(fn(Option<u64>, &mut Value), &str); 2] =
-        [(silent, "gives no block 20"), (html, "no sequencer")];
+    let ends: [(Lie, &str); 2] = [(silent, "gives no block 20"), (html, "no sequencer")];
     for (lie, says) in ends {
         served.afresh();
         served.lie = lie;
@@ -423,6 +435,15 @@ fn the_command_checks_a_network_by_addresses() {
     let ran = verify(&["--hub", &url, "--copy", copied, "--head", &format!("3:{}", B256::ZERO)]);
     assert!(ran.error().contains("`head` does not hold: block 3 is "), "{ran:?}");
 
+    // By an invitation, which names block 0 and the contracts; the hub may be named otherwise.
+    let invited = dir.path().join("invitation.json");
+    fs::write(&invited, invitation(&Folder::at(run), Served::new().genesis.unwrap())).unwrap();
+    let by = invited.to_str().unwrap();
+    let ran = verify(&["--invitation", by, "--hub", &url, "--model", "1", "--copy", copied]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!ran.stdout.contains("cannot say genesis"), "{ran:?}");
+    assert!(verify(&["--invitation", by]).error().contains("`http://127.0.0.1:1` cannot be used as a hub"));
+
     // A blob that is gone from hub and copy: the check that rests on it fails, and names it.
     let paper = fs::read_dir(hub.join("blobs")).unwrap().map(|entry| entry.unwrap().path());
     let paper = paper.into_iter().find(|path| {
@@ -497,4 +518,83 @@ fn web_page() -> String {
         }
     });
     url
+}
+
+/// A member's home has all of it: no hub has to be there, and no key is asked for. While its node has the copy, the hub is asked.
+#[test]
+fn a_member_checks_its_network_by_its_home() {
+    let run = Folder::at(&shared().dir);
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("home");
+    let cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
+    let protection = Protection::Passphrase { passphrase: Passphrase::new("not asked for".into()), cost };
+    let home = Home::init(&at, &Settings::new("north", 1), &protection, Entropy::Seed(7)).unwrap().home;
+    let args = ["--home", at.to_str().unwrap(), "--model", "1"];
+    assert!(verify(&args).error().contains("has joined no network yet"));
+
+    let served = Served::new();
+    let store = Store::open(&home.store_file()).unwrap();
+    keep_invitation(&store, &invitation(&run, served.genesis.unwrap())).unwrap();
+    fs::copy(run.ledger().join("chain.redb"), home.ledger().join("chain.redb")).unwrap();
+    for (hash, bytes) in &served.blobs {
+        fs::write(home.blobs().join(format!("{hash:x}")), bytes).unwrap();
+    }
+    let status = |number: u64, hash| {
+        let status = Status { head: Some(VerifiedHead { number, hash }), ..Status::default() };
+        store.put("status", &serde_json::to_vec(&status).unwrap()).unwrap();
+    };
+    let last = served.chain.head().unwrap();
+    status(last.header.number, last.hash);
+    let ran = verify(&args);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    assert!(ran.stdout.contains("that the copy in the home gives was executed here"), "{ran:?}");
+    assert!(
+        ran.stdout
+            .contains("as you have seen it elsewhere, and so is all before it; it is the last one here"),
+        "{ran:?}"
+    );
+    // What the node has seen is compared.
+    status(last.header.number, B256::repeat_byte(3));
+    assert!(verify(&args).error().contains("`head` does not hold"));
+    status(last.header.number, last.hash);
+    // A blob that is neither here nor at a hub.
+    let gone = home.blobs().join(format!("{:x}", headers(&served.chain).first().unwrap()));
+    fs::remove_file(gone).unwrap();
+    let ran = verify(&args);
+    assert!(ran.error().contains("`rounds`") || ran.error().contains("does not hold"), "{ran:?}");
+    assert!(
+        ran.stdout.contains("its header: blob 0x") && ran.stdout.contains("cannot be reached"),
+        "{ran:?}"
+    );
+    let node = Replica::open(&home.ledger(), Arc::new(SystemClock)).unwrap();
+    let ran = verify(&args);
+    assert!(ran.error().contains("`http://127.0.0.1:1` cannot be used as a hub"), "{ran:?}");
+    drop(node);
+}
+
+/// An invitation to the network of the shared run, by a founder of its own.
+fn invitation(run: &Folder, genesis: B256) -> Vec<u8> {
+    let deployment = run.read::<RunRecord>(&run.record()).unwrap().0.deployment;
+    let founder = SigningKey::from_bytes(&[7; 32]).unwrap();
+    let key = SealKey::from_seed(&[8; 32]).public();
+    let (ledger, mailbox) = (deployment.id(), founder.address());
+    let profile =
+        Profile { ledger, name: "f".into(), roles: 0, mailbox, mail_key: key, seal_key: key, device: None };
+    let invitation = Invitation {
+        ledger,
+        name: "study".into(),
+        genesis,
+        // Nobody listens there.
+        hub: "http://127.0.0.1:1".into(),
+        founder: Signed::sign(&profile, &founder).unwrap(),
+        appraisal: AppraisalTerms {
+            platforms: vec![Platform::SIMULATED],
+            max_age_seconds: 60,
+            simulated_vendors: vec![],
+        },
+        issued_at: 10,
+        // Whoever only looks may have an old one.
+        expires_at: 20,
+    };
+    Signed::sign(&invitation, &founder).unwrap().to_bytes()
 }

@@ -119,6 +119,22 @@ of what it rests on. Beside them: that the contracts are ours, who decided since
 owes. There are no names of parties then, no printed result, no decisions but those that the donations in its sums name; posts that are
 no partial sums, and questions that nobody kept, are left out; a training that has not ended is no failure. It looks at the contracts
 that the directory names now: a model that was proposed before members replaced them is not found.
+
+`histone verify --invitation FILE` or `--hub URL` checks a lasting network from outside, of one model or all, without being a part of it and
+without the goodwill of whoever serves it. Blocks come from the hub or from `--rpc URL`, each is executed here from block 0 on, and nothing else
+is asked there: a changed block, a false state or another block 0 than the invitation's is refused. Blobs come from the hub, each with the
+hash that the ledger or another document names. What can be held back is said:
+
+- **a blob**: the check that rests on it fails and names it. Evidence of a donor's enclave fails the check `blobs` even where no round names
+  it: without it nobody can tell whether that donor was rightly left out. So a donor that donates with evidence which it never brings
+  makes this check fail as a hub does that withholds it; from outside the two look alike.
+- **newer blocks**, or another history for other people: `--head NUMBER:HASH` compares with a block that you have seen elsewhere, such as the
+  head in a member's `histone status`; `--copy DIR` keeps what was executed, so that another history is refused the next time.
+- **what was never public**: modules and sources are known to the ledger by another hash than their name; those that come with this program are
+  at hand, others are given by `--module FILE`. What sites report on a model, decisions of owners who declined and questions are in letters
+  between parties: *cannot say*.
+
+`histone verify --home DIR` does the same for a member, by the copies in its home and the block that its node has executed last.
 ",
     );
     for (document, what) in DOCUMENTS {
