@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use histone_chain::{Clock as _, SystemClock};
 use histone_node::daemon::study::parties;
+use histone_node::daemon::{HAND_OVER, HandOver};
 use histone_node::home::{Answers, Home, Protection, Settings};
 use histone_node::owner::Owner;
 use histone_node::party::{Entropy, Party};
@@ -235,6 +236,7 @@ struct Outcome {
 fn watch(args: &UpArgs, study: &Study, processes: &mut Processes, stop: &AtomicBool) -> Result<Outcome> {
     let trainer = Store::open(&Home::at(&args.dir.join(&study.model.trainer)).store_file())?;
     let user = Store::open(&Home::at(&args.dir.join(&study.end_user.name)).store_file())?;
+    let founder = Store::open(&Home::at(&args.dir.join(FOUNDER)).store_file())?;
     let (mut said, mut finished) = (BTreeSet::new(), false);
     loop {
         processes.look_after()?;
@@ -258,9 +260,15 @@ fn watch(args: &UpArgs, study: &Study, processes: &mut Processes, stop: &AtomicB
         if outcome.unanswered == 0 && !finished {
             finished = true;
             tell("all questions of the study are answered");
+            // Everybody is a member by now: who comes later asks the members.
+            if founder.wishes(false)?.iter().all(|wish| wish.kind != HAND_OVER) {
+                let what = serde_json::to_value(HandOver::default()).context("the hand-over")?;
+                founder.wish(HAND_OVER, &what, SystemClock.now())?;
+            }
         }
+        let handed = founder.wishes(false)?.iter().any(|w| w.kind == HAND_OVER && w.state != WishState::Open);
         // Who is to be killed is killed while it works: what is left of the kills ends with the study.
-        if stop.load(Ordering::Relaxed) || (finished && args.once) {
+        if stop.load(Ordering::Relaxed) || (finished && handed && args.once) {
             return Ok(outcome);
         }
         thread::sleep(LOOK);
