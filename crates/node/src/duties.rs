@@ -83,6 +83,12 @@ pub fn in_one_enclave(model: &Model) -> bool {
     model.terms.colluders == 0
 }
 
+/// Whether enough donors are left whose data the one enclave of a model may use: with fewer it makes none.
+pub fn enough_left(model: &Model) -> bool {
+    let left = model.donors.iter().filter(|d| !d.use_ended && !d.excluded).count();
+    left >= usize::from(model.terms.min_survivors)
+}
+
 /// Something that the runner of the one enclave owes to do, which has the data of all owners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostDuty {
@@ -157,7 +163,7 @@ pub fn of_host(book: &Book, model: u64, done: &HostDone) -> Vec<HostDuty> {
             }
         }
     }
-    if m.state == ModelState::Training && !done.trained {
+    if m.state == ModelState::Training && !done.trained && enough_left(m) {
         duties.push(HostDuty::Train { model });
     }
     if m.state == ModelState::Aborted && !done.destroyed {
@@ -375,6 +381,10 @@ mod tests {
         let training = ended(&[1, 2]);
         let done = HostDone { forgotten: [2, 3].into(), trained: true, ..none.clone() };
         assert_eq!(of_host(&training, model, &done), []);
+        // Nothing is made of the data of nobody.
+        let nobody = ended(&[0, 1, 2]);
+        let forgotten = HostDone { forgotten: [2, 3].into(), ..none.clone() };
+        assert_eq!(of_host(&nobody, model, &forgotten), []);
 
         // Given up: nothing is made of the data any more.
         let aborted = hosted(ModelState::Aborted);

@@ -138,3 +138,71 @@ fn all_anchored(model: &Model, round: &Round) -> bool {
     let there = |donor: u16| round.anchors.iter().any(|anchor| anchor.donor == donor);
     model.donors.iter().filter(|d| !d.use_ended && !d.excluded).all(|d| there(d.donor))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use histone_contracts::Market;
+    use histone_protocol::U256;
+
+    /// A model whose data is brought to one enclave.
+    fn hosted(state: ModelState) -> Book {
+        let terms = Market::Terms {
+            instantPayment: Default::default(),
+            queryPrice: Default::default(),
+            donorsBps: 10_000,
+            trainerBps: 0,
+            runnerBps: 0,
+            minDonors: 1,
+            maxDonors: 3,
+            queryTimeout: 1,
+            minSurvivors: 1,
+            colluders: 0,
+        };
+        let proposed = Market::ModelProposed {
+            modelId: U256::ONE,
+            trainer: Address::ZERO,
+            whitePaperHash: B256::ZERO,
+            planHash: B256::ZERO,
+            terms,
+            deposit: U256::from(3),
+        };
+        let mut model = Model::proposed(1, &proposed);
+        model.state = state;
+        let mut book = Book::default();
+        book.models.insert(1, model);
+        book
+    }
+
+    /// The enclave is named when it is ready, nothing begins before, and there are no rounds.
+    #[test]
+    fn a_model_of_one_enclave_goes_from_enclave_to_statement() {
+        let enclave = Address::repeat_byte(1);
+        let owes = |book: &Book, known: Known| {
+            let known = BTreeMap::from([(1, known)]);
+            of_trainer(book, Address::ZERO, &known, 10).into_iter().map(|(_, duty)| duty).next()
+        };
+        let hosting = |wants_module, ready| Known {
+            hosting: Some(Hosting { enclave, wants_module, ready }),
+            start: true,
+            ..Known::default()
+        };
+        let unnamed = hosted(ModelState::Recruiting);
+        assert_eq!(owes(&unnamed, Known { start: true, ..Known::default() }), None);
+        assert_eq!(owes(&unnamed, hosting(true, false)), Some(TrainerDuty::SendModule(enclave)));
+        assert_eq!(owes(&unnamed, hosting(false, false)), None);
+        assert_eq!(owes(&unnamed, hosting(false, true)), Some(TrainerDuty::NameHost(enclave)));
+
+        let training = hosted(ModelState::Training);
+        let next = |next| Known { next, ..Known::default() };
+        assert_eq!(owes(&training, next(None)), None);
+        assert_eq!(owes(&training, next(Some(Next::Round))), None);
+        assert_eq!(owes(&training, next(Some(Next::Model(B256::ZERO)))), Some(TrainerDuty::End));
+        assert_eq!(owes(&training, next(Some(Next::NoModel))), Some(TrainerDuty::GiveUp));
+
+        let trained = hosted(ModelState::Trained);
+        let serving = Known { serving: Some(enclave), ..Known::default() };
+        assert_eq!(owes(&trained, serving), Some(TrainerDuty::Serve(enclave)));
+        assert_eq!(owes(&hosted(ModelState::Aborted), next(Some(Next::NoModel))), None);
+    }
+}

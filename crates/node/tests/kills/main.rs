@@ -112,6 +112,19 @@ impl Gathered {
     }
 }
 
+/// The same in one enclave to which all owners bring their data.
+async fn survives_in_one_enclave(is_closed: bool, kills: usize, seeds: Range<u64>, begins: Begins) {
+    let undisturbed = small::undisturbed_in_one_enclave(is_closed).await;
+    for seed in seeds {
+        let deaths = deaths(kills, &undisturbed.steps, &mut Chance(seed));
+        let mut gathered = Gathered::apart(small::one_enclave(is_closed), 1).await;
+        let killed = gathered.run_killed(deaths, begins).await;
+        assert!(killed >= kills, "{killed}");
+        gathered.nothing_is_left();
+        gathered.outcome().await.is(&undisturbed.outcome, true, &format!("seed {seed}, {begins:?}"));
+    }
+}
+
 async fn survives(is_sealed: bool, kills: usize, seeds: Range<u64>, begins: Begins) {
     let undisturbed = small::undisturbed(is_sealed).await;
     for seed in seeds {
@@ -137,6 +150,12 @@ async fn processes_end_at_any_step_of_a_sealed_study() {
     survives(true, 30, 1..2, Begins::AtOnce).await;
 }
 
+#[tokio::test]
+async fn processes_end_at_any_step_of_a_study_in_one_enclave() {
+    survives_in_one_enclave(false, 30, 1..2, Begins::Later).await;
+    survives_in_one_enclave(true, 30, 1..2, Begins::AtOnce).await;
+}
+
 /// `HISTONE_SEEDS=5..25` draws others.
 #[tokio::test]
 #[ignore = "takes minutes"]
@@ -147,6 +166,7 @@ async fn soak_processes_end_at_any_step() {
     for begins in [Begins::AtOnce, Begins::Later] {
         for is_sealed in [false, true] {
             survives(is_sealed, 60, seeds.clone(), begins).await;
+            survives_in_one_enclave(is_sealed, 60, seeds.clone(), begins).await;
         }
     }
 }

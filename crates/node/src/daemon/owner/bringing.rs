@@ -8,6 +8,7 @@ use std::fmt;
 use histone_access::Permit;
 use histone_contracts::book::{Book, Model, ModelState};
 use histone_contracts::roles;
+use histone_enclave::instance::EnclaveError;
 use histone_protocol::keys::SignatureBytes;
 use histone_protocol::receipt::{self, DonationReceipt};
 use histone_protocol::{Address, B256, Bytes, U256};
@@ -121,6 +122,16 @@ pub(super) fn nothing_came(book: &Book, dataset: B256, node: &Node) -> Result<Ve
     Ok(duties)
 }
 
+/// Whether the owner's own rules are against it, or the enclave is not believed: what is said again when it is asked again.
+fn is_refusal(error: &NodeError) -> bool {
+    matches!(
+        error,
+        NodeError::Message(_)
+            | NodeError::Appraisal(_)
+            | NodeError::Enclave(EnclaveError::OtherVersion { .. })
+    )
+}
+
 impl OwnerPart {
     /// Sends the data to the one enclave of a model, once it shows its evidence.
     pub(super) async fn bring(
@@ -144,8 +155,22 @@ impl OwnerPart {
                     return Ok(Done::NotYet);
                 }
                 let decided = Decided { permit, decision, model_id: model, instant_payment };
-                let given = self.owner(dataset)?.give(decided, Some(host.enclave), &node.world).await?;
-                let Given { enclave, sealed, terms } = given;
+                let given = self.owner(dataset)?.give(decided, Some(host.enclave), &node.world).await;
+                let Given { enclave, sealed, terms } = match given {
+                    Err(error) if is_refusal(&error) => {
+                        let why = histone_protocol::with_causes(&error);
+                        let text = format!("dataset {dataset} is not brought to model {model}: {why}");
+                        node.store.note(now, Level::Warning, "model", &text)?;
+                        // Why is nobody's business but the owner's.
+                        let reasons = vec!["its owner's node does not bring the data to this enclave".into()];
+                        let trainer = book.models.get(&model).map(|m| m.trainer).unwrap_or_default();
+                        let body = Body::Declined { model, reasons };
+                        node.write(trainer, &answered(model, dataset), &body, now).await?;
+                        node.mark(&answered(model, dataset))?;
+                        return Ok(Done::Yes);
+                    }
+                    given => given?,
+                };
                 let bring = Bringing {
                     enclave,
                     runner: host.runner,

@@ -93,7 +93,13 @@ pub(super) fn known(model: &Model, book: &Book, node: &Node, now: u64) -> Result
             }
         }
         ModelState::Recruiting => known.start = may_start(model, book, node, now)?,
-        ModelState::Training => known.next = made(id, node)?.map(|made| next(model, &made)),
+        ModelState::Training => {
+            known.next = match made(id, node)? {
+                Some(made) => Some(next(model, &made)),
+                // The enclave makes none any more, unless what it has made is on its way: that comes to nothing then.
+                None => (!duties::enough_left(model)).then_some(Next::NoModel),
+            };
+        }
         _ => {}
     }
     Ok(known)

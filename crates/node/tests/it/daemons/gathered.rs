@@ -19,7 +19,7 @@ use histone_node::error::NodeError;
 use histone_node::home::Answers;
 use histone_node::party::{Entropy, Party};
 use histone_node::plan::Times;
-use histone_node::programs::Bundled;
+use histone_node::programs::{Bundled, Methods};
 use histone_node::service::{follow, vendor};
 use histone_node::store::Store;
 use histone_node::study::{Study, StudyDisclosure};
@@ -110,7 +110,12 @@ impl Gathered {
     }
 
     pub async fn of(study: Study, seed: u64) -> Self {
-        Self::gather(study, (seed, seed), false).await
+        Self::gather(study, (seed, seed), false, &[]).await
+    }
+
+    /// The same where some have further roles.
+    pub async fn with_roles(study: Study, seed: u64, further: &[(&str, u8)]) -> Self {
+        Self::gather(study, (seed, seed), false, further).await
     }
 
     /// The same with a home for each.
@@ -120,14 +125,18 @@ impl Gathered {
 
     /// The same over a network whose faults follow from another seed than the keys do.
     pub async fn apart_over(study: Study, seed: u64, faults: u64) -> Self {
-        Self::gather(study, (seed, faults), true).await
+        Self::gather(study, (seed, faults), true, &[]).await
     }
 
-    async fn gather(study: Study, (seed, faults): (u64, u64), apart: bool) -> Self {
+    async fn gather(study: Study, (seed, faults): (u64, u64), apart: bool, further: &[(&str, u8)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let entropy = Entropy::Seed(seed);
         let clock = Arc::new(ManualClock::new(START));
-        let taking = parties(&study);
+        let mut taking = parties(&study);
+        for taking in &mut taking {
+            taking.roles |=
+                further.iter().filter(|(name, _)| *name == taking.name).fold(0, |all, f| all | f.1);
+        }
         let founder = Taking { name: "operator".into(), roles: 0, tokens: 0 };
         let mut seats = Vec::new();
         for Taking { name, roles, .. } in std::iter::once(&founder).chain(&taking) {
@@ -262,11 +271,16 @@ impl Gathered {
             }
         };
         let appraisal = appraisal_policy(&self.study, self.vendor);
+        // A method of closed source nobody has at hand but its author.
+        let methods = match self.study.training.disclosure.source {
+            Source::Open => bundled().methods(),
+            Source::Closed => Methods::default(),
+        };
         let node = Node {
             mailbox,
             roles: seat.roles,
             store,
-            world: World { ledger, blobs, appraisal, methods: bundled().methods() },
+            world: World { ledger, blobs, appraisal, methods },
             network,
             answers: Answers::Automatic,
             bundled: bundled(),
@@ -284,6 +298,11 @@ impl Gathered {
             0 => daemon.founding(Founding { vendor, most_tokens: u64::MAX }),
             _ => daemon,
         }
+    }
+
+    /// The seat of this name.
+    pub fn place_of(&self, name: &str) -> usize {
+        self.seats.iter().position(|seat| seat.name == name).unwrap()
     }
 
     /// The daemon of this name.

@@ -4,10 +4,12 @@ use histone_contracts::book::{Book, Kind};
 use histone_node::daemon::{Body, Mailbox, profile};
 use histone_node::party::{Entropy, Party};
 use histone_protocol::agreement::StateStatement;
+use histone_protocol::evidence::Platform;
 use histone_protocol::letter::{Letter, MAX_LETTER, Profile, VerifiedHead};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::record::Signed;
-use histone_protocol::{Address, B256};
+use histone_protocol::report::HostedStatement;
+use histone_protocol::{Address, B256, Bytes};
 
 use super::gathered::Gathered;
 use super::outcome::LIES;
@@ -144,6 +146,37 @@ fn lies(liar: &Liar, book: &Book, gathered: &Gathered, place: usize) -> Vec<Body
         Body::Shared { model: 1, sealed: vec![9; 80].into() },
         Body::Shared { model: liar.number, sealed: vec![9; 80].into() },
     ]
+    .into_iter()
+    .chain(hosted_lies(liar, book, (dataset, junk)))
+    .collect()
+}
+
+/// The same about the one enclave to which data is brought.
+fn hosted_lies(liar: &Liar, book: &Book, (dataset, junk): (B256, B256)) -> Vec<Body> {
+    let nobody = Address::repeat_byte(liar.number as u8);
+    let signature = liar.party.key.sign(junk);
+    let host = book.models.iter().find_map(|m| Some(m.host.as_ref()?.enclave)).unwrap_or(nobody);
+    let root = book.datasets.get(&dataset).map_or(junk, |d| d.root);
+    let payee = liar.party.account();
+    let key: Bytes = vec![6; 80].into();
+    let program = book.programs.iter().last().map_or(junk, |p| p.measurement);
+    // There is one model and many that are not there.
+    let model = if liar.number.is_multiple_of(2) { 1 } else { liar.number };
+    let (ciphertext, decision) = (junk, junk);
+    vec![
+        Body::Host { model },
+        Body::Hosting { model, enclave: host, waits: false },
+        Body::Hosting { model, enclave: nobody, waits: true },
+        Body::NotHosting { model, why: "x".repeat(2_000) },
+        Body::Module { model, enclave: host, sealed: junk },
+        Body::Bring { model, enclave: host, dataset, root, ciphertext, key, payee, decision },
+        Body::Brought { model, dataset, signature },
+        Body::NotBrought { model, dataset, why: "no".into() },
+        Body::Made { model, statement: vec![123, 125].into(), unused: vec![1, 2, 3], signature: None },
+        Body::Made { model, statement: vec![7; 90].into(), unused: vec![], signature: Some(signature) },
+        Body::SitesEvaluated { model, evaluations: vec![junk; 5] },
+        Body::AuditClosed { name: "logistic".into(), measurement: program, sealed: junk },
+    ]
 }
 
 /// What is no letter's content.
@@ -186,6 +219,116 @@ async fn liars_by_mail_change_nothing() {
         .await;
     gathered.nothing_is_left();
     gathered.outcome().await.is(expected, true, "liars");
+}
+
+/// The same where all data is brought to one enclave. Among those who lie are members who take part: an owner, the trainer, and who
+/// runs the enclave, each to those who would believe the right letter of the right one.
+#[tokio::test]
+async fn liars_by_mail_change_nothing_in_one_enclave() {
+    in_one_enclave(false).await;
+}
+
+#[tokio::test]
+async fn liars_by_mail_change_nothing_of_a_closed_method() {
+    in_one_enclave(true).await;
+}
+
+async fn in_one_enclave(is_closed: bool) {
+    let expected = &small::undisturbed_in_one_enclave(is_closed).await.outcome;
+    let mut gathered = Gathered::apart(small::one_enclave(is_closed), 1).await;
+    let names = ["ethics", "north", "cloud", "institute"];
+    let mut members = names.map(|name| Liar::member(&gathered, name));
+    let mut turns = 0;
+    gathered
+        .run_with(async |gathered, place| {
+            turns += 1;
+            let book = gathered.book().await;
+            let head = head(gathered);
+            // Everybody hears everything now and then, and whoever is concerned what concerns it.
+            if turns % 23 == 0 && turns < 600 {
+                for lie in lies(&members[0], &book, gathered, place) {
+                    members[0].writes(gathered, place, head, serde_json::to_string(&lie).unwrap());
+                }
+            }
+            if turns % 7 == 0 && turns < 600 {
+                for (liar, to, lie) in lies_of_members(&members, &book, gathered) {
+                    let (place, lie) = (gathered.place_of(to), serde_json::to_string(&lie).unwrap());
+                    members[liar].writes(gathered, place, head, lie);
+                }
+            }
+        })
+        .await;
+    gathered.nothing_is_left();
+    gathered.outcome().await.is(expected, true, "liars");
+}
+
+/// What an owner, the trainer and the runner say that is not theirs to say, or that nobody has signed.
+fn lies_of_members(
+    members: &[Liar; 4],
+    book: &Book,
+    gathered: &Gathered,
+) -> Vec<(usize, &'static str, Body)> {
+    let [_, north, cloud, _] = members;
+    let (owner, runner, trainer) = (1, 2, 3);
+    let Some(model) = book.models.iter().next() else { return Vec::new() };
+    let Some(host) = model.host.as_ref().map(|host| host.enclave) else {
+        // Nobody was asked but the runner, and it has an enclave of this kind to show, or none.
+        let enclave = book.enclaves.iter().last().map_or(Address::ZERO, |e| e.signer);
+        return vec![
+            (owner, "institute", Body::Hosting { model: 1, enclave, waits: false }),
+            (owner, "cloud", Body::Host { model: 1 }),
+            (owner, "cloud", Body::Module { model: 1, enclave, sealed: B256::repeat_byte(9) }),
+        ];
+    };
+    let west = gathered.daemons[gathered.place_of("west")].node.party.account();
+    let Some(data) = book.datasets.iter().find(|d| d.owner == west) else { return Vec::new() };
+    let (dataset, junk) = (data.id, B256::repeat_byte(8));
+    let statement = HostedStatement {
+        ledger: gathered.ledger.deployment().id(),
+        platform: Platform::SIMULATED,
+        model_id: 1,
+        plan: model.plan_hash,
+        model_hash: Some(junk),
+        released: Some(junk),
+        donors: vec![],
+        destroyed: vec![],
+    };
+    let made = |liar: &Liar| {
+        let statement = Signed::sign(&statement, &liar.party.key).unwrap().to_bytes().into();
+        let signature = Some(liar.party.key.sign(junk));
+        Body::Made { model: 1, statement, unused: vec![1], signature }
+    };
+    let no_model = HostedStatement { model_hash: None, ..statement.clone() };
+    let no_model = Signed::sign(&no_model, &cloud.party.key).unwrap().to_bytes().into();
+    let bring = Body::Bring {
+        model: 1,
+        enclave: host,
+        dataset,
+        root: data.root,
+        ciphertext: junk,
+        key: vec![1; 80].into(),
+        payee: north.party.account(),
+        decision: junk,
+    };
+    let brought = |liar: &Liar| Body::Brought { model: 1, dataset, signature: liar.party.key.sign(junk) };
+    let shared = Body::Shared { model: 1, sealed: vec![3; 80].into() };
+    vec![
+        (owner, "cloud", bring),
+        (owner, "cloud", Body::Module { model: 1, enclave: host, sealed: junk }),
+        (owner, "institute", made(north)),
+        (owner, "institute", Body::SitesEvaluated { model: 1, evaluations: vec![junk] }),
+        (owner, "west", brought(north)),
+        (owner, "west", Body::NotBrought { model: 1, dataset, why: "it does not fit".into() }),
+        (owner, "west", shared.clone()),
+        (runner, "institute", made(cloud)),
+        (runner, "institute", Body::Made { model: 1, statement: no_model, unused: vec![], signature: None }),
+        (runner, "institute", Body::Hosting { model: 1, enclave: Address::repeat_byte(1), waits: false }),
+        (runner, "west", brought(cloud)),
+        (trainer, "cloud", Body::Module { model: 1, enclave: host, sealed: junk }),
+        (trainer, "cloud", Body::Host { model: 1 }),
+        (trainer, "west", Body::NotBrought { model: 1, dataset, why: "it does not fit".into() }),
+        (trainer, "west", shared),
+    ]
 }
 
 /// What is not understood is said in short, and costs no more than that.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use histone_node::study::{Files, Study};
+use histone_protocol::disclosure::{Release, Source};
 use tokio::sync::OnceCell;
 
 use super::gathered::{Gathered, sealed};
@@ -105,6 +106,23 @@ pub fn sealed_study() -> Study {
     study
 }
 
+/// The same in one enclave to which all owners bring their data, with a model for these.
+pub fn hosted_study(release: Release) -> Study {
+    let mut study = study().in_one_enclave();
+    study.training.disclosure.model = release;
+    study.participants.iter_mut().for_each(|p| p.allow_one_enclave = true);
+    study
+}
+
+/// The same by a method of closed source, which its owners allow.
+pub fn closed_study() -> Study {
+    let mut study = hosted_study(Release::Sealed);
+    (study.training.disclosure.source, study.training.disclosure.answers) = (Source::Closed, 10);
+    let method = histone_node::programs::measurement(&study.training.method).unwrap();
+    study.participants.iter_mut().for_each(|p| p.allow_closed = vec![method]);
+    study
+}
+
 /// A run of a small study that nobody has disturbed.
 pub struct Undisturbed {
     pub outcome: Outcome,
@@ -116,15 +134,27 @@ pub struct Undisturbed {
 /// What comes of the study when nobody disturbs it; run once for all tests.
 pub async fn undisturbed(is_sealed: bool) -> &'static Undisturbed {
     static RUNS: [OnceCell<Undisturbed>; 2] = [OnceCell::const_new(), OnceCell::const_new()];
-    let run = || async {
-        let study = if is_sealed { sealed_study() } else { study() };
-        let mut gathered = Gathered::apart(study, 1).await;
-        gathered.run().await;
-        gathered.nothing_is_left();
-        let outcome = gathered.outcome().await;
-        assert_eq!((outcome.state, outcome.refused.len()), ("serving", 0), "{outcome:?}");
-        let steps = gathered.seats.iter().map(|seat| Step::ALL.map(|kind| seat.life.steps(kind))).collect();
-        Undisturbed { outcome, steps }
-    };
-    RUNS[usize::from(is_sealed)].get_or_init(run).await
+    let study = || if is_sealed { sealed_study() } else { study() };
+    RUNS[usize::from(is_sealed)].get_or_init(|| quiet(study())).await
+}
+
+/// The same in one enclave, by an open method whose model is for participants, or by a closed one.
+pub async fn undisturbed_in_one_enclave(is_closed: bool) -> &'static Undisturbed {
+    static RUNS: [OnceCell<Undisturbed>; 2] = [OnceCell::const_new(), OnceCell::const_new()];
+    RUNS[usize::from(is_closed)].get_or_init(|| quiet(one_enclave(is_closed))).await
+}
+
+/// The study of [`undisturbed_in_one_enclave`].
+pub fn one_enclave(is_closed: bool) -> Study {
+    if is_closed { closed_study() } else { hosted_study(Release::Participants) }
+}
+
+async fn quiet(study: Study) -> Undisturbed {
+    let mut gathered = Gathered::apart(study, 1).await;
+    gathered.run().await;
+    gathered.nothing_is_left();
+    let outcome = gathered.outcome().await;
+    assert_eq!((outcome.state, outcome.refused.len()), ("serving", 0), "{outcome:?}");
+    let steps = gathered.seats.iter().map(|seat| Step::ALL.map(|kind| seat.life.steps(kind))).collect();
+    Undisturbed { outcome, steps }
 }
