@@ -5,6 +5,7 @@ mod ends;
 mod faults;
 mod gathered;
 mod histories;
+mod hundred;
 mod liars;
 #[allow(dead_code)] // another test binary uses all of it
 mod life;
