@@ -144,6 +144,13 @@ impl Book {
         Ok(())
     }
 
+    /// Whether nothing of a journal is missing in it.
+    pub fn is_up_to(&self, journal: &Journal) -> bool {
+        self.rewound == journal.rewound()
+            && self.taken == journal.events().len()
+            && Some(&self.head) == journal.head()
+    }
+
     /// Accounts that hold a role of the access manager (see [`manager_roles`](crate::manager_roles)).
     pub fn holders(&self, role: u64) -> &[Address] {
         self.managers.get(&role).map_or(&[], Vec::as_slice)

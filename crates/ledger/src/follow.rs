@@ -1,5 +1,7 @@
 //! Following a chain: each block is read once, whoever asks.
 
+use std::sync::{Arc, PoisonError};
+
 use alloy::primitives::{Address, B256};
 use alloy::providers::Provider;
 use alloy::rpc::types::{Filter, Log};
@@ -33,11 +35,18 @@ impl Ledger {
         Ok(book)
     }
 
-    /// The same from what the parties of this process have read already, and what is new: of all contracts.
-    pub async fn current_book(&self) -> Result<Book, LedgerError> {
+    /// The same from what the parties of this process have read already, and what is new: of all contracts. Clones of a ledger share
+    /// it: each event is folded once.
+    pub async fn current_book(&self) -> Result<Arc<Book>, LedgerError> {
         let journal = self.journal().await?;
-        let mut book = Book::of(&self.deployment);
-        book.take(&journal)?;
+        let mut kept = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(book) = kept.as_ref().filter(|book| book.is_up_to(&journal)) {
+            return Ok(book.clone());
+        }
+        // After an error it is of no use, and begun anew.
+        let mut book = kept.take().unwrap_or_else(|| Arc::new(Book::of(&self.deployment)));
+        Arc::make_mut(&mut book).take(&journal)?;
+        *kept = Some(book.clone());
         Ok(book)
     }
 

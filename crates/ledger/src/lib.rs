@@ -34,7 +34,7 @@ use connection::Action;
 pub use connection::{Connection, FollowError, Follower, ToldBlock, ToldTransaction, Upstream, genesis_of};
 pub use deploy::{Settings, creation_code};
 pub use funded::{Basis, Funded, NotFunded};
-use histone_contracts::{Contract, Deployment, Journal, LedgerError, LedgerView, Logged};
+use histone_contracts::{Book, Contract, Deployment, Journal, LedgerError, LedgerView, Logged};
 use histone_protocol::keys::SigningKey;
 
 /// How many transactions of a name were sent and what gas they took.
@@ -72,6 +72,8 @@ pub struct Ledger {
     usage: Arc<Mutex<BTreeMap<String, Usage>>>,
     /// What the contracts said, as far as it was read.
     journal: Arc<tokio::sync::Mutex<Journal>>,
+    /// The same as rows, as of when somebody last asked for them.
+    book: Arc<Mutex<Option<Arc<Book>>>>,
     /// Views are asked at this block; at the latest when none is named.
     block: Option<u64>,
 }
@@ -79,7 +81,14 @@ pub struct Ledger {
 impl Ledger {
     /// A client of contracts that are already deployed.
     pub fn at(connection: Connection, deployment: Deployment) -> Self {
-        Self { connection, deployment, usage: Arc::default(), journal: Arc::default(), block: None }
+        Self {
+            connection,
+            deployment,
+            usage: Arc::default(),
+            journal: Arc::default(),
+            book: Arc::default(),
+            block: None,
+        }
     }
 
     /// The way to the chain.
@@ -90,7 +99,7 @@ impl Ledger {
     /// This ledger as it was when the block `number` was the newest: views are asked there, and events end there. Needs a
     /// node that still has the state of that block.
     pub fn as_of(self, number: u64) -> Self {
-        Self { block: Some(number), journal: Arc::default(), ..self }
+        Self { block: Some(number), journal: Arc::default(), book: Arc::default(), ..self }
     }
 
     /// Makes a block, where blocks are made for transactions only, so that the chain's clock moves: a transaction without

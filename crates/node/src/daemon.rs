@@ -218,7 +218,7 @@ pub struct Turn {
     /// The newest block that the party has verified.
     pub head: Option<VerifiedHead>,
     /// The ledger as it was at the end.
-    pub book: Book,
+    pub book: Arc<Book>,
 }
 
 impl Turn {

@@ -71,7 +71,8 @@ impl Part for CommitteePart {
     async fn perform(&mut self, duty: MemberDuty, node: &Node, _: u64) -> Result<Done, NodeError> {
         let world = &node.world;
         if let MemberDuty::Review(model) | MemberDuty::Lock(model, _) = duty {
-            evidence::fetch(model, &world.ledger.current_book().await?, node).await?;
+            let book = world.ledger.current_book().await?;
+            evidence::fetch(model, &book, node).await?;
         }
         match duty {
             MemberDuty::ProveKey => self.member.prove_key(world).await?,

@@ -257,7 +257,8 @@ impl TrainerPart {
         let world = &node.world;
         let trainer = trainer(node);
         if matches!(duty, TrainerDuty::Start | TrainerDuty::Open) {
-            evidence::fetch(model, &world.ledger.current_book().await?, node).await?;
+            let book = world.ledger.current_book().await?;
+            evidence::fetch(model, &book, node).await?;
         }
         match duty {
             TrainerDuty::Start => trainer.start(model, world).await?,

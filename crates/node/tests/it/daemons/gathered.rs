@@ -276,7 +276,7 @@ impl Gathered {
     }
 
     pub async fn book(&self) -> Book {
-        self.ledger.current_book().await.unwrap()
+        Book::clone(&*self.ledger.current_book().await.unwrap())
     }
 
     /// Until nothing is left to do.
