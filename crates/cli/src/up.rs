@@ -41,8 +41,13 @@ const KILLED: Duration = Duration::from_millis(200);
 /// How long a process that was told to stop may take.
 const FAREWELL: Duration = Duration::from_secs(12);
 
+/// Failures of one run of a soak, unless the user says otherwise.
+const KILLS: u32 = 40;
+/// A run of a soak that takes longer does not come to its end.
+const LONGEST_RUN: Duration = Duration::from_secs(1_800);
+
 /// Which study, and where.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct UpArgs {
     /// The study file (docs/study-file.md); the bundled study when there is none.
     study: Option<PathBuf>,
@@ -61,6 +66,10 @@ pub struct UpArgs {
     /// Repeat: keys follow from this number, and with them the model, and which processes are killed. For demonstrations only.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    /// Run the study again and again, each time from nothing and with `--kill` failures (40 unless given), until so many processes were
+    /// killed, and compare how each run ends with a first one that nobody disturbs.
+    #[arg(long, value_name = "KILLS", conflicts_with = "once")]
+    soak: Option<u32>,
     /// Print the outcome as one JSON document.
     #[arg(long)]
     json: bool,
@@ -72,13 +81,55 @@ pub fn run(args: &UpArgs, out: &mut dyn Write) -> Result<bool> {
         Some(path) => crate::study::load(path)?,
         None => Study::bundled()?,
     };
-    let started = Instant::now();
-    // The founder among the parties admits whoever has the invitation.
-    histone_network::create_private_dir(&args.dir)?;
     let stop = Arc::new(AtomicBool::new(false));
     on_signal(stop.clone())?;
+    if let Some(kills) = args.soak {
+        return soak(args, &study, kills, &stop, out);
+    }
     let kills = Kills { left: args.kill, state: args.seed.unwrap_or_default(), next: None };
+    let ended = one(args, &study, kills, &stop)?;
+    let outcome = &ended.outcome;
+    if args.json {
+        let line = serde_json::json!({
+            "study": study.name,
+            "seconds": ended.seconds,
+            "answers": outcome.answers,
+            "unanswered": outcome.unanswered,
+            "ledger": outcome.ledger,
+            "killed": ended.killed,
+        });
+        writeln!(out, "{line}").context(STDOUT)?;
+    } else {
+        for (number, answer) in &outcome.answers {
+            writeln!(out, "query {number}: {answer}").context(STDOUT)?;
+        }
+        let (answered, not) = (outcome.answers.len(), outcome.unanswered);
+        writeln!(out, "after {:.1} s: {answered} answered, {not} not", ended.seconds).context(STDOUT)?;
+    }
+    Ok(outcome.unanswered == 0)
+}
+
+/// A run that has ended.
+struct Ended {
+    outcome: Outcome,
+    seconds: f64,
+    killed: u32,
+}
+
+/// Runs a study once.
+fn one(args: &UpArgs, study: &Study, kills: Kills, stop: &AtomicBool) -> Result<Ended> {
+    let (started, to_kill) = (Instant::now(), kills.left);
+    // The founder among the parties admits whoever has the invitation.
+    histone_network::create_private_dir(&args.dir)?;
     let mut processes = Processes { dir: args.dir.clone(), running: Vec::new(), kills };
+    let outcome = with(args, study, &mut processes, stop);
+    // Also those that were started before something failed.
+    processes.end();
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Ended { outcome: outcome?, seconds, killed: to_kill - processes.kills.left })
+}
+
+fn with(args: &UpArgs, study: &Study, processes: &mut Processes, stop: &AtomicBool) -> Result<Outcome> {
     let port = port(&args.dir)?;
     let url = format!("http://127.0.0.1:{port}");
     processes.hub(port)?;
@@ -87,9 +138,9 @@ pub fn run(args: &UpArgs, out: &mut dyn Write) -> Result<bool> {
             "preparing the parties of `{}`; their machines are SIMULATED",
             crate::tables::plain(&study.name)
         ));
-        prepare(args, &study, &url)?;
+        prepare(args, study, &url)?;
     }
-    let names = names(&study);
+    let names = names(study);
     for name in &names {
         processes.node(name)?;
     }
@@ -98,28 +149,60 @@ pub fn run(args: &UpArgs, out: &mut dyn Write) -> Result<bool> {
         names.len(),
         args.dir.display()
     ));
-    let outcome = watch(args, &study, &mut processes, &stop);
-    processes.end();
-    let outcome = outcome?;
-    let seconds = started.elapsed().as_secs_f64();
-    if args.json {
-        let line = serde_json::json!({
-            "study": study.name,
-            "seconds": seconds,
-            "answers": outcome.answers,
-            "unanswered": outcome.unanswered,
-            "ledger": outcome.ledger,
-            "killed": args.kill - processes.kills.left,
-        });
-        writeln!(out, "{line}").context(STDOUT)?;
-    } else {
-        for (number, answer) in &outcome.answers {
-            writeln!(out, "query {number}: {answer}").context(STDOUT)?;
+    watch(args, study, processes, stop)
+}
+
+/// Runs a study until so many processes were killed. Each run has a directory of its own, which is removed when the run ended as the first
+/// one did; says whether all did.
+fn soak(args: &UpArgs, study: &Study, kills: u32, stop: &AtomicBool, out: &mut dyn Write) -> Result<bool> {
+    let seed = args.seed.unwrap_or(1);
+    let most = if args.kill == 0 { KILLS } else { args.kill };
+    let (mut killed, mut expected) = (0, None);
+    for run in 0_u64.. {
+        let dir = args.dir.join(format!("run-{run}"));
+        if dir.exists() {
+            bail!("`{}` is there already; remove it, or name another directory with `--dir`", dir.display());
         }
-        writeln!(out, "after {seconds:.1} s: {} answered, {} not", outcome.answers.len(), outcome.unanswered)
-            .context(STDOUT)?;
+        // Keys are the same in all runs, and with them what comes out; who is killed is not.
+        let args = UpArgs { dir: dir.clone(), seed: Some(seed), once: true, ..args.clone() };
+        let left = if run == 0 { 0 } else { most.min(kills - killed) };
+        let state = seed.wrapping_add(run.wrapping_mul(1_000_003));
+        let ended = one(&args, study, Kills { left, state, next: None }, stop)?;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        killed += ended.killed;
+        let outcome = (ended.outcome.answers, ended.outcome.ledger);
+        let same = *expected.get_or_insert_with(|| outcome.clone()) == outcome;
+        let line = serde_json::json!({
+            "run": run, "seconds": ended.seconds, "killed": ended.killed, "killed_so_far": killed, "same": same,
+        });
+        match args.json {
+            true => writeln!(out, "{line}"),
+            false => writeln!(
+                out,
+                "run {run}: {:.1} s, {} killed ({killed} of {kills}), {}",
+                ended.seconds,
+                ended.killed,
+                if same { "ended as the first one" } else { "ENDED OTHERWISE" }
+            ),
+        }
+        .context(STDOUT)?;
+        if !same {
+            let shown = |outcome: &(BTreeMap<u64, serde_json::Value>, Option<service::Summary>)| {
+                serde_json::to_string(outcome).context("an outcome")
+            };
+            let first = expected.as_ref().map(shown).transpose()?.unwrap_or_default();
+            tell(&format!("`{}` is kept. The first run ended with {first}", dir.display()));
+            tell(&format!("this one with {}", shown(&outcome)?));
+            return Ok(false);
+        }
+        std::fs::remove_dir_all(&dir).with_context(|| format!("cannot remove `{}`", dir.display()))?;
+        if killed >= kills {
+            return Ok(true);
+        }
     }
-    Ok(outcome.unanswered == 0)
+    Ok(true)
 }
 
 /// Everybody who has a process.
@@ -232,12 +315,24 @@ struct Outcome {
     ledger: Option<service::Summary>,
 }
 
+impl Outcome {
+    /// Whether the trainer's node has heard that all queries were paid for.
+    fn is_settled(&self) -> bool {
+        let all = self.ledger.iter().flat_map(|ledger| &ledger.models);
+        let (bought, ended) = all
+            .map(|model| model.queries)
+            .fold((0, 0), |(all, ended), queries| (all + queries.0, ended + queries.1 + queries.2));
+        bought == ended && bought >= self.answers.len() as u64
+    }
+}
+
 /// Looks after the processes, and says how the study goes on.
 fn watch(args: &UpArgs, study: &Study, processes: &mut Processes, stop: &AtomicBool) -> Result<Outcome> {
     let trainer = Store::open(&Home::at(&args.dir.join(&study.model.trainer)).store_file())?;
     let user = Store::open(&Home::at(&args.dir.join(&study.end_user.name)).store_file())?;
     let founder = Store::open(&Home::at(&args.dir.join(FOUNDER)).store_file())?;
     let (mut said, mut finished) = (BTreeSet::new(), false);
+    let started = Instant::now();
     loop {
         processes.look_after()?;
         let status = service::status(&trainer)?;
@@ -268,8 +363,12 @@ fn watch(args: &UpArgs, study: &Study, processes: &mut Processes, stop: &AtomicB
         }
         let handed = founder.wishes(false)?.iter().any(|w| w.kind == HAND_OVER && w.state != WishState::Open);
         // Who is to be killed is killed while it works: what is left of the kills ends with the study.
-        if stop.load(Ordering::Relaxed) || (finished && handed && args.once) {
+        let ends = finished && handed && args.once && (args.soak.is_none() || outcome.is_settled());
+        if stop.load(Ordering::Relaxed) || ends {
             return Ok(outcome);
+        }
+        if args.soak.is_some() && started.elapsed() > LONGEST_RUN {
+            bail!("the run in `{}` does not come to its end", args.dir.display());
         }
         thread::sleep(LOOK);
     }

@@ -144,11 +144,11 @@ impl Book {
         Ok(())
     }
 
-    /// Whether all of a journal is in it, always the same one.
-    pub fn has_taken(&self, journal: &Journal) -> bool {
+    /// Whether nothing of a journal is missing in it.
+    pub fn is_up_to(&self, journal: &Journal) -> bool {
         self.rewound == journal.rewound()
             && self.taken == journal.events().len()
-            && self.head == journal.head().copied().unwrap_or_default()
+            && Some(&self.head) == journal.head()
     }
 
     /// Accounts that hold a role of the access manager (see [`manager_roles`](crate::manager_roles)).

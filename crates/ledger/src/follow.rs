@@ -1,6 +1,6 @@
 //! Following a chain: each block is read once, whoever asks.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use alloy::primitives::{Address, B256};
 use alloy::providers::Provider;
@@ -35,18 +35,19 @@ impl Ledger {
         Ok(book)
     }
 
-    /// The same from what the parties of this process have read already, and what is new: of all contracts.
-    /// Parties ask for it before every step, so that it is folded on from the last one, and shared while nothing is new.
+    /// The same from what the parties of this process have read already, and what is new: of all contracts. Clones of a ledger share
+    /// it: each event is folded once.
     pub async fn current_book(&self) -> Result<Arc<Book>, LedgerError> {
         let journal = self.journal().await?;
-        let mut kept = self.book.lock().await;
-        if let Some(book) = kept.as_ref().filter(|book| book.has_taken(&journal)) {
+        let mut kept = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(book) = kept.as_ref().filter(|book| book.is_up_to(&journal)) {
             return Ok(book.clone());
         }
-        // After an error a book is of no use: then the next one is folded from the beginning.
-        let mut book = kept.take().map_or_else(|| Book::of(&self.deployment), Arc::unwrap_or_clone);
-        book.take(&journal)?;
-        Ok(kept.insert(Arc::new(book)).clone())
+        // After an error it is of no use, and begun anew.
+        let mut book = kept.take().unwrap_or_else(|| Arc::new(Book::of(&self.deployment)));
+        Arc::make_mut(&mut book).take(&journal)?;
+        *kept = Some(book.clone());
+        Ok(book)
     }
 
     /// All events of type `E` that a contract has emitted, oldest first.

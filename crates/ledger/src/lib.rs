@@ -72,8 +72,8 @@ pub struct Ledger {
     usage: Arc<Mutex<BTreeMap<String, Usage>>>,
     /// What the contracts said, as far as it was read.
     journal: Arc<tokio::sync::Mutex<Journal>>,
-    /// The journal as rows, as far as somebody has asked for them.
-    book: Arc<tokio::sync::Mutex<Option<Arc<Book>>>>,
+    /// The same as rows, as of when somebody last asked for them.
+    book: Arc<Mutex<Option<Arc<Book>>>>,
     /// Views are asked at this block; at the latest when none is named.
     block: Option<u64>,
 }

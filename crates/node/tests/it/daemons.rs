@@ -7,6 +7,7 @@ mod gathered;
 mod handed_over;
 mod histories;
 mod hosted;
+mod hundred;
 mod liars;
 #[allow(dead_code)] // another test binary uses all of it
 mod life;

@@ -1,15 +1,16 @@
 //! Writes that fail for good when the life of the process on turn is over: below the standard library and SQLite, which both call the C
 //! library. These functions carry the C library's names and stand before it.
 //!
-//! What was written before stays, as it does when a process is killed; syncs do nothing, since no power fails here.
+//! A disk may also be full, or not to be written, for a while. What was written before stays, as it does when a process is killed; syncs do nothing, since no power fails here.
 #![allow(unsafe_code)] // the C library's functions take pointers
 
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
-use super::life::{Step, on_turn};
+use super::life::{FULL, Life, READ_ONLY, Step, on_turn};
 
 const EIO: c_int = 5;
 
@@ -27,20 +28,49 @@ macro_rules! next {
     }};
 }
 
-/// Whether a change of this path is done: any that is not of the process on turn, and of its own as long as it lives.
-fn goes_on(path: &Path) -> bool {
-    on_turn(|home, life| !path.starts_with(home) || life.step(Step::Write)).unwrap_or(true)
+/// What is to be changed on a disk.
+#[derive(Clone, Copy, PartialEq)]
+enum Change {
+    /// It takes room.
+    Grows,
+    /// It takes none.
+    Moves,
+}
+
+/// The error of a change that is not done, of the process on turn in its home; 0 for one that is done.
+fn refused(life: &Life, change: Change) -> c_int {
+    match life.disk.load(Ordering::Relaxed) {
+        READ_ONLY => READ_ONLY,
+        FULL if change == Change::Grows => FULL,
+        _ if life.step(Step::Write) => 0,
+        _ => EIO,
+    }
+}
+
+/// Whether a change of this path is done: any that is not of the process on turn, and of its own as long as it lives and has a disk.
+fn goes_on(path: &Path, change: Change) -> bool {
+    let error = on_turn(|home, life| if path.starts_with(home) { refused(life, change) } else { 0 });
+    fails_with(error.unwrap_or(0))
 }
 
 /// The same for what is open under a number.
 fn goes_on_open(fd: c_int) -> bool {
     let path = || fs::read_link(format!("/proc/self/fd/{fd}")).ok();
-    on_turn(|home, life| !path().is_some_and(|path| path.starts_with(home)) || life.step(Step::Write))
-        .unwrap_or(true)
+    let error = on_turn(|home, life| match path().is_some_and(|path| path.starts_with(home)) {
+        true => refused(life, Change::Grows),
+        false => 0,
+    });
+    fails_with(error.unwrap_or(0))
+}
+
+fn fails_with(error: c_int) -> bool {
+    if error != 0 {
+        unsafe { *__errno_location() = error };
+    }
+    error == 0
 }
 
 fn fails<T: From<i8>>() -> T {
-    unsafe { *__errno_location() = EIO };
     T::from(-1)
 }
 
@@ -79,7 +109,7 @@ unsafe extern "C" fn ftruncate(fd: c_int, length: i64) -> c_int {
 #[unsafe(no_mangle)]
 extern "C" fn fsync(_: c_int) -> c_int {
     let over = on_turn(|_, life| life.is_over()) == Some(true);
-    if over { fails() } else { 0 }
+    if fails_with(if over { EIO } else { 0 }) { 0 } else { fails() }
 }
 
 #[unsafe(no_mangle)]
@@ -90,17 +120,17 @@ extern "C" fn fdatasync(fd: c_int) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
     let real = next!(c"rename", fn(*const c_char, *const c_char) -> c_int);
-    if goes_on(unsafe { path(to) }) { unsafe { real(from, to) } } else { fails() }
+    if goes_on(unsafe { path(to) }, Change::Moves) { unsafe { real(from, to) } } else { fails() }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn unlink(text: *const c_char) -> c_int {
     let real = next!(c"unlink", fn(*const c_char) -> c_int);
-    if goes_on(unsafe { path(text) }) { unsafe { real(text) } } else { fails() }
+    if goes_on(unsafe { path(text) }, Change::Moves) { unsafe { real(text) } } else { fails() }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mkdir(text: *const c_char, mode: c_uint) -> c_int {
     let real = next!(c"mkdir", fn(*const c_char, c_uint) -> c_int);
-    if goes_on(unsafe { path(text) }) { unsafe { real(text, mode) } } else { fails() }
+    if goes_on(unsafe { path(text) }, Change::Grows) { unsafe { real(text, mode) } } else { fails() }
 }

@@ -8,6 +8,7 @@
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 #![allow(clippy::unwrap_used)]
 
+mod disks;
 #[path = "../it/daemons/gathered.rs"]
 #[allow(dead_code)] // the other tests use more of it
 mod gathered;

@@ -7,7 +7,7 @@ use histone_contracts::book::{ModelState, RoundState};
 use histone_contracts::roles;
 use histone_network::Faults;
 
-use super::gathered::Gathered;
+use super::gathered::{Gathered, START};
 use super::small;
 
 const BAD: Faults =
@@ -148,6 +148,49 @@ async fn owners_who_are_away_for_two_rounds() {
     let book = gathered.book().await;
     let failed = book.rounds.iter().filter(|r| r.state == RoundState::Failed).count();
     assert_eq!(failed, 2, "{}", gathered.told());
+    let outcome = gathered.outcome().await;
+    assert_eq!((outcome.state, outcome.model), ("serving", expected.model), "{}", gathered.told());
+    assert_eq!((&outcome.donors, &outcome.owed), (&expected.donors, &expected.owed));
+}
+
+/// The hub is away for longer than anybody has for a round: it cannot be asked for anything, and a deadline passes meanwhile. When it is
+/// back the round is closed with those who were in time, and the training goes on.
+#[tokio::test]
+async fn a_hub_that_is_away_while_a_deadline_passes() {
+    let expected = &small::undisturbed(false).await.outcome;
+    let mut gathered = Gathered::apart(small::study(), 1).await;
+    let (mut away, mut back) = (None, false);
+    gathered
+        .run_with(async |gathered, place| {
+            let book = gathered.book().await;
+            match away {
+                // One owner has sent its update.
+                None if book
+                    .rounds
+                    .iter()
+                    .any(|round| round.state == RoundState::Open && round.anchors.len() == 1) =>
+                {
+                    gathered.net.set_down(true);
+                    away = Some((gathered.now, book.head.block));
+                }
+                Some((_, block)) if !back => {
+                    assert_eq!(book.head.block, block, "nobody gets through");
+                    assert!(place > 0 || gathered.now < START + 40_000, "{}", gathered.told());
+                }
+                _ => {}
+            }
+            // The network has an hour for a round.
+            if away.is_some_and(|(since, _)| gathered.now > since + 3_700) && !back {
+                gathered.net.set_down(false);
+                back = true;
+            }
+        })
+        .await;
+    assert!(back);
+    gathered.nothing_is_left();
+    let book = gathered.book().await;
+    let failed = book.rounds.iter().filter(|round| round.state == RoundState::Failed).count();
+    assert_eq!(failed, 1, "{}", gathered.told());
     let outcome = gathered.outcome().await;
     assert_eq!((outcome.state, outcome.model), ("serving", expected.model), "{}", gathered.told());
     assert_eq!((&outcome.donors, &outcome.owed), (&expected.donors, &expected.owed));

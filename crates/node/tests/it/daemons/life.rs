@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +25,11 @@ impl Step {
     pub const ALL: [Step; 2] = [Step::Call, Step::Write];
 }
 
+/// The disk has no room: what is there can be removed and renamed.
+pub const FULL: i32 = 28;
+/// Nothing on the disk can be changed.
+pub const READ_ONLY: i32 = 30;
+
 /// How long a process lives.
 #[derive(Default)]
 pub struct Life {
@@ -37,6 +42,8 @@ pub struct Life {
     last_words: Mutex<Option<String>>,
     /// Whether blobs are not given and not taken, although everything else works.
     pub no_blobs: AtomicBool,
+    /// The error of the system with which its disk takes nothing, where that is simulated: [`FULL`] or [`READ_ONLY`]; 0 for none.
+    pub disk: AtomicI32,
     /// Another ledger than everybody's.
     pub ledger: Mutex<Option<Chain>>,
 }

@@ -123,6 +123,30 @@ pub fn closed_study() -> Study {
     study
 }
 
+/// The same with so many owners, and so many steps of the method.
+#[allow(dead_code)] // another test binary uses it
+pub fn of_owners(owners: u32, steps: u32) -> Study {
+    let (before, _) = STUDY.split_once("[[participant]]").unwrap();
+    let (_, after) = STUDY.split_once("[model]").unwrap();
+    let participant = |n: u32| {
+        format!(
+            "[[participant]]\nname = \"owner-{n:03}\"\ndata = \"{n}.csv\"\ncountry = \"DE\"\nconsent = [\"DUO:0000042\"]\nallow_public_exact = true\n\n"
+        )
+    };
+    let participants: String = (0..owners).map(participant).collect();
+    let text =
+        format!("{before}{participants}[model]{after}").replace("rounds = 1", &format!("rounds = {steps}"));
+    // No two owners have a row in common.
+    let value = |n: u32| f64::from(n.wrapping_mul(2_654_435_761) >> 12) / f64::from(1 << 20) * 23.0;
+    let row =
+        |n: u32| format!("{:.6},{:.6},{}\n", value(2 * n), value(2 * n + 1), u8::from(n.is_multiple_of(3)));
+    let rows = |owner: u32| (0..24).map(|i| row(owner * 24 + i)).collect::<String>();
+    let mut files: BTreeMap<_, _> =
+        (0..owners).map(|owner| (format!("{owner}.csv"), format!("a,b,y\n{}", rows(owner)))).collect();
+    files.insert("queries.csv".into(), "a,b\n7,9\n".into());
+    Study::parse("crowd/study.toml", &text, &Memory(files)).unwrap()
+}
+
 /// A run of a small study that nobody has disturbed.
 pub struct Undisturbed {
     pub outcome: Outcome,
