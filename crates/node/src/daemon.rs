@@ -150,7 +150,8 @@ impl Node {
         let Some(restored) = self.store.restored()? else { return Ok(false) };
         let about = Some(B256::from(U256::from(model)));
         let opened = self.world.ledger.logged::<Rounds::RoundOpened>(Contract::Rounds, about).await?;
-        Ok(opened.iter().any(|o| o.event.round == round && o.time <= restored))
+        let block = self.store.restored_at()?.unwrap_or_default();
+        Ok(opened.iter().any(|o| o.event.round == round && (o.time <= restored || o.at.0 <= block)))
     }
 
     fn marked(&self, mark: &str) -> Result<bool, NodeError> {
@@ -313,6 +314,7 @@ impl Daemon {
             }
         }
         let book = self.node.world.ledger.current_book().await?;
+        self.node.store.mark_block(book.head.block)?;
         self.greeted(&book, now)?;
         let own = book.members.get(&self.node.party.account());
         let admitted = own.is_some_and(|member| member.member);

@@ -13,6 +13,8 @@ const LONGEST_TEXT: usize = 1_000;
 const LONGEST_ABOUT: usize = 200;
 /// The fact that says when the home was restored from a backup.
 const RESTORED: &str = "restored";
+/// The fact that says which block was the newest one then.
+const RESTORED_AT: &str = "restored-at-block";
 
 /// How much a note matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,7 +115,23 @@ impl Store {
     /// Marks the store as restored from a backup at this time. What was done between the backup and the restore is forgotten here
     /// and known to others: rounds that began before are to be refused, and letters get numbers that were not given before.
     pub fn mark_restored(&self, now: u64) -> Result<(), StoreFault> {
+        self.remove(RESTORED_AT)?;
         self.put(RESTORED, &now.to_le_bytes())
+    }
+
+    /// Keeps the newest block that is known here, once after each restore. Clocks may be wrong, and what the ledger had by then was
+    /// before the restore by any clock.
+    pub fn mark_block(&self, head: u64) -> Result<(), StoreFault> {
+        match self.restored()?.is_some() && self.get(RESTORED_AT)?.is_none() {
+            true => self.put(RESTORED_AT, &head.to_le_bytes()),
+            false => Ok(()),
+        }
+    }
+
+    /// The newest block that was known here when the node ran for the first time after it was restored.
+    pub fn restored_at(&self) -> Result<Option<u64>, StoreFault> {
+        let kept = self.get(RESTORED_AT)?;
+        Ok(kept.and_then(|kept| kept.as_slice().try_into().ok()).map(u64::from_le_bytes))
     }
 
     /// When the home was last restored from a backup; `None` when it never was.
@@ -218,13 +236,21 @@ mod tests {
         };
         assert_eq!((send(), send()), (1, 2));
         assert_eq!(store.restored().unwrap(), None);
+        // Without a restore no block is kept; after one the first that is seen, until the next.
+        store.mark_block(7).unwrap();
+        assert_eq!(store.restored_at().unwrap(), None);
         let time = 1_800_000_000;
         store.mark_restored(time).unwrap();
         assert_eq!(store.restored().unwrap(), Some(time));
+        for (head, kept) in [(8, 8), (9, 8)] {
+            store.mark_block(head).unwrap();
+            assert_eq!(store.restored_at().unwrap(), Some(kept));
+        }
         let first = send();
         assert_eq!((first, send()), ((time << 20) + 1, first + 1));
         // Restored again from the same backup a second later.
         store.mark_restored(time + 1).unwrap();
+        assert_eq!(store.restored_at().unwrap(), None);
         assert!(send() > first + 1_000_000);
         store.mark_restored(u64::MAX).unwrap();
         let far = send();
