@@ -344,7 +344,7 @@ impl HostPart {
             }
             Err(error) => return Err(error),
         };
-        node.write(trainer, &format!("loaded/{model}/{sealed:x}"), &answer, now).await?;
+        node.write(trainer, &format!("loaded/{model}/{enclave:x}"), &answer, now).await?;
         node.store.read(letter, now)?;
         Ok(Done::Yes)
     }
