@@ -156,3 +156,40 @@ async fn audit_files(
     ledger.send(&auditor.key, Contract::Programs, call).await?;
     Ok(blob)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::party::Entropy;
+
+    /// What was sealed to one auditor about one program is nothing to anybody else, and nothing when it was cut or changed.
+    #[test]
+    fn closed_files_open_for_their_auditor_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let party = |name: &str| Party::create(name, dir.path(), Entropy::Seed(1)).unwrap();
+        let (auditor, other, author) = (party("auditor"), party("other"), party("author"));
+        let program = B256::repeat_byte(1);
+        let files = Files { wasm: b"module", source: b"source" };
+        let seal = |to: &Party| {
+            seal_closed(files, program, (to.account(), to.seal.public()), author.root()).unwrap()
+        };
+        let sealed = seal(&auditor);
+        let opened = ClosedFiles::open(&auditor, program, &sealed).unwrap();
+        assert_eq!((opened.files().wasm, opened.files().source), (&b"module"[..], &b"source"[..]));
+        assert_eq!(format!("{opened:?}"), "ClosedFiles(20 bytes)");
+        assert!(ClosedFiles::open(&other, program, &sealed).is_none());
+        assert!(ClosedFiles::open(&auditor, B256::repeat_byte(2), &sealed).is_none());
+        assert!(ClosedFiles::open(&auditor, program, &seal(&other)).is_none());
+        for length in 0..sealed.len() {
+            assert!(ClosedFiles::open(&auditor, program, &sealed[..length]).is_none());
+        }
+        // A length that is none.
+        for plain in [&[9; 7][..], &[9; 20], &[255; 8], &[0; 8]] {
+            let aad = closed_aad(program, auditor.account());
+            let key = auditor.seal.public();
+            let sealed = key.seal(CLOSED_INFO, aad.as_slice(), plain, author.root()).unwrap();
+            assert_eq!(ClosedFiles::open(&auditor, program, &sealed).is_some(), plain == [0; 8]);
+        }
+    }
+}

@@ -345,7 +345,7 @@ impl HostPart {
             Err(error) => return Err(error),
         };
         let loaded = matches!(answer, Body::Hosting { .. });
-        node.write(trainer, &format!("loaded/{model}/{sealed:x}"), &answer, now).await?;
+        node.write(trainer, &format!("loaded/{model}/{enclave:x}"), &answer, now).await?;
         node.store.read(letter, now)?;
         if loaded {
             node.world.blobs.forget(sealed)?;

@@ -18,6 +18,7 @@ use histone_node::store::Answer;
 use histone_node::study::Study;
 use histone_protocol::B256;
 use histone_protocol::disclosure::Release;
+use histone_protocol::plan::ColumnKind;
 
 use super::gathered::{Gathered, example};
 use super::small;
@@ -264,4 +265,28 @@ async fn a_runner_declines() {
     let book = gathered.book().await;
     assert_eq!(book.models.iter().next().unwrap().state, ModelState::Recruiting);
     assert_eq!(book.models.iter().next().unwrap().host, None);
+}
+
+/// A plan that does not fit the values: the one enclave takes nobody's data, and each owner counts it, wherever it was found.
+#[tokio::test]
+async fn data_that_does_not_fit_is_not_taken_and_is_counted() {
+    let mut study = small::hosted_study(Release::Sealed);
+    study.table.kinds[0] = ColumnKind::Range([0.0, 1.0]);
+    let mut gathered = Gathered::of(study, 7).await;
+    gathered.again = true;
+    gathered.run().await;
+    let told = gathered.told();
+    let book = gathered.book().await;
+    let model = book.models.iter().next().unwrap();
+    assert_eq!((model.state, model.donors.len()), (ModelState::Recruiting, 0), "{told}");
+    for name in ["north", "west", "south"] {
+        let node = &gathered.daemon_of(name).node;
+        assert_eq!(node.party.count("misfits").unwrap(), 1, "{told}");
+        let account = node.party.account();
+        let declined = format!("declined/1/{account:x}");
+        assert!(gathered.daemon_of("institute").node.store.get(&declined).unwrap().is_some(), "{told}");
+    }
+    let runner = gathered.daemon_of("cloud");
+    assert_eq!(runner.node.party.storage().names("data-").unwrap(), [""; 0]);
+    assert!(gathered.daemons.iter().all(|d| d.stumbles().is_empty()), "{told}");
 }
