@@ -24,13 +24,16 @@ use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256};
 use serde::{Deserialize, Serialize};
 
-use crate::daemon::{Body, Daemon, FOUNDER, Founding, Mailbox, Node, Soon, Stumble, Turn, profile};
+use crate::daemon::patience::say_until;
+use crate::daemon::{
+    Body, Daemon, FOUNDER, Founding, Mailbox, Node, Soon, Stumble, Turn, join_purpose, profile,
+};
 use crate::duties::waiting::{Waiting, waiting};
 use crate::error::NodeError;
 use crate::home::{Opened, Settings};
 use crate::party::Party;
 use crate::programs::Bundled;
-use crate::store::{Prepared, Store};
+use crate::store::{Level, Prepared, Store};
 use crate::world::World;
 
 /// Where the store has the invitation by which the party joined.
@@ -63,6 +66,9 @@ pub struct Status {
     pub account: Address,
     /// Whether the ledger has it as a member.
     pub member: bool,
+    /// The founder of the network: what it calls itself, and its account.
+    #[serde(default)]
+    pub founder: Option<(String, Address)>,
     /// The newest block that it has executed.
     pub head: Option<VerifiedHead>,
     /// Why the network cannot be reached, and since when.
@@ -288,7 +294,32 @@ pub async fn found(
     let founding = serde_json::to_vec(&founding).map_err(|e| NodeError::Message(e.to_string()))?;
     store.put(FOUNDING, &founding)?;
     store.put(INVITATION, &bytes)?;
+    let verb = if before.is_some() { "a new invitation was written to" } else { "founded" };
+    let text = format!("{verb} the network `{}`, on the contracts of {}", terms.name, id.contract);
+    store.note(now, Level::Info, "network", &text)?;
     Ok(bytes)
+}
+
+/// Has a home forget a network that it never reached. Whoever has read a block of its ledger has a part in it, or may have: promises and
+/// letters of one network are not carried into another.
+pub fn leave(opened: &Opened) -> Result<(), NodeError> {
+    let store = &opened.store;
+    if store.get(FOUNDING)?.is_some() {
+        return Err(NodeError::Message("it is the founder".into()));
+    }
+    if status(store)?.is_some() || store.get(FOUNDER)?.is_some() {
+        return Err(NodeError::Message(
+            "its node has reached the network: letters may have gone out, and what they promise stands. Make another home for another network".into(),
+        ));
+    }
+    store.forget_unsent()?;
+    // A copy of public things that may have been begun.
+    let ledger = opened.home.ledger();
+    if ledger.is_dir() {
+        std::fs::remove_dir_all(&ledger).map_err(histone_network::io_error("remove", &ledger))?;
+    }
+    histone_network::create_private_dir(&ledger)?;
+    Ok(store.remove(INVITATION)?)
 }
 
 /// The hash of block 0 of the chain behind a network, as it is said there.
@@ -308,9 +339,10 @@ pub fn ask_to_join(
     let (founder, account) = invitation.founder.open()?;
     let body = Body::Join { profile: profile(party, settings.roles, invitation.ledger)?, tokens };
     let content = serde_json::to_string(&body).map_err(|e| NodeError::Message(e.to_string()))?;
+    let purpose = join_purpose(store)?;
     // It has verified nothing yet but which chain it is.
     let head = VerifiedHead { number: 0, hash: invitation.genesis };
-    store.send(account, "join", now, |number| {
+    store.send(account, &purpose, now, |number| {
         let letter = Letter { ledger: invitation.ledger, to: account, number, head, content };
         let sealed = letter.seal(&party.key, founder.mailbox, founder.mail_key, party.root());
         let bytes = sealed.map_err(|e| NodeError::Message(histone_protocol::with_causes(&e)))?;
@@ -327,6 +359,7 @@ pub struct Service {
     network: Arc<dyn Network>,
     clock: Arc<dyn Clock>,
     name: String,
+    founder: (String, Address),
     unreachable: Option<(String, u64)>,
 }
 
@@ -417,14 +450,15 @@ impl Service {
             party,
         };
         node.meet(&invitation.founder)?;
-        let (_, founder) = invitation.founder.open()?;
+        let (read, founder) = invitation.founder.open()?;
         node.store.put(FOUNDER, founder.as_slice())?;
         let daemon = Daemon::new(node);
         let daemon = match founding {
             Some(FoundingTerms { most_tokens }) => daemon.founding(Founding { vendor, most_tokens }),
             None => daemon,
         };
-        Ok(Self { daemon, follower, network, clock, name: invitation.name, unreachable: None })
+        let founder = (read.name, founder);
+        Ok(Self { daemon, follower, network, clock, name: invitation.name, founder, unreachable: None })
     }
 
     /// Takes turns until it is told to stop, or until something happens after which it must not go on.
@@ -541,16 +575,19 @@ impl Service {
     fn say(&self, now: u64, turn: &Turn) -> Result<(), NodeError> {
         let node = &self.daemon.node;
         let stumbles = self.daemon.stumbles().iter().map(|(name, s)| (name.clone(), s.clone()));
+        let mut waiting = waiting(&turn.book, now);
+        say_until(&mut waiting, &turn.book, node)?;
         let status = Status {
             at: now,
             network: self.name.clone(),
             account: node.party.account(),
             member: turn.member,
+            founder: Some(self.founder.clone()),
             head: turn.head,
             unreachable: self.unreachable.clone(),
             stumbles: stumbles.collect(),
             undelivered: node.store.undelivered()?.len(),
-            waiting: waiting(&turn.book, now),
+            waiting,
             next: turn.next,
             ledger: Some(summary(&turn.book)),
         };

@@ -15,6 +15,7 @@ mod identifiers;
 mod kill;
 mod ledger;
 mod methods;
+mod newcomer;
 mod person;
 mod rpc;
 mod sealed;

@@ -3,6 +3,7 @@
 mod ends;
 mod faults;
 mod gathered;
+mod gave_up;
 mod handed_over;
 mod liars;
 #[allow(dead_code)] // another test binary uses all of it
