@@ -3,6 +3,8 @@
 //! The loop is one thread that blocks. It sleeps until somebody has news (a long poll of the network), a deadline comes, or another
 //! process has written into the node's memory, such as a person's answer.
 
+mod leaving;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -35,6 +37,7 @@ use crate::party::Party;
 use crate::programs::Bundled;
 use crate::store::{Level, Prepared, Store};
 use crate::world::World;
+pub use leaving::leave;
 
 /// Where the store has the invitation by which the party joined.
 const INVITATION: &str = "invitation";
@@ -298,28 +301,6 @@ pub async fn found(
     let text = format!("{verb} the network `{}`, on the contracts of {}", terms.name, id.contract);
     store.note(now, Level::Info, "network", &text)?;
     Ok(bytes)
-}
-
-/// Has a home forget a network that it never reached. Whoever has read a block of its ledger has a part in it, or may have: promises and
-/// letters of one network are not carried into another.
-pub fn leave(opened: &Opened) -> Result<(), NodeError> {
-    let store = &opened.store;
-    if store.get(FOUNDING)?.is_some() {
-        return Err(NodeError::Message("it is the founder".into()));
-    }
-    if status(store)?.is_some() || store.get(FOUNDER)?.is_some() {
-        return Err(NodeError::Message(
-            "its node has reached the network: letters may have gone out, and what they promise stands. Make another home for another network".into(),
-        ));
-    }
-    store.forget_unsent()?;
-    // A copy of public things that may have been begun.
-    let ledger = opened.home.ledger();
-    if ledger.is_dir() {
-        std::fs::remove_dir_all(&ledger).map_err(histone_network::io_error("remove", &ledger))?;
-    }
-    histone_network::create_private_dir(&ledger)?;
-    Ok(store.remove(INVITATION)?)
 }
 
 /// The hash of block 0 of the chain behind a network, as it is said there.
