@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use histone_chain::{Clock as _, SystemClock};
 use histone_contracts::book::Role;
+use histone_node::daemon::Proposal;
 use histone_node::daemon::names::{Found, LOOK_UP, LookUp};
 use histone_node::daemon::study::{OnLedger, appraisal};
 use histone_node::home::{Home, HomeError, Opened, Settings};
@@ -283,6 +284,13 @@ pub struct ProposeArgs {
     /// Seconds that a round of training, its opening and a query take at the most; whoever has not answered by then is not in it.
     #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
     deadline: u32,
+    /// Days for which owners who do not answer are waited for. Then a node that answers by itself begins with those who take part, if
+    /// they are enough; other nodes ask whether to begin at any time.
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=365))]
+    recruit_days: u64,
+    /// After so many rounds in a row that came to no sum the node asks whether to give the model up.
+    #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    failed_rounds: u32,
     #[command(flatten)]
     names: NameArgs,
     /// Print one JSON document.
@@ -314,7 +322,13 @@ pub fn propose(args: &ProposeArgs, out: &mut dyn Write) -> Result<bool> {
     known.insert(own.clone(), site.account);
     let on_ledger = on_ledger(&study, &invitation, &known, args.deadline)?;
     let loaded = Bundled::load()?.method(&study.training.method)?;
-    let proposal = on_ledger.proposal(model, &loaded)?;
+    let mut proposal = on_ledger.proposal(model, &loaded)?;
+    proposal.failed_rounds = args.failed_rounds;
+    proposal.until = Some(SystemClock.now().saturating_add(args.recruit_days * 86_400));
+    // The same again is the same, although time has passed.
+    if let Some(before) = site.proposed(&proposal)? {
+        proposal.until = before.until;
+    }
     let publish = site.wish("publish", serde_json::json!({ "method": study.training.method }))?;
     let proposal = serde_json::to_value(&proposal).context("the proposal cannot be written")?;
     let propose = site.wish("propose", proposal)?;
@@ -353,6 +367,18 @@ fn model_says(study: &Study) -> String {
 }
 
 impl Site {
+    /// What was wished for before that differs from a proposal in nothing but the time.
+    fn proposed(&self, proposal: &Proposal) -> Result<Option<Proposal>> {
+        let same = |before: &Proposal| {
+            let before = Proposal { until: proposal.until, ..before.clone() };
+            serde_json::to_value(before).ok() == serde_json::to_value(proposal).ok()
+        };
+        let all = self.store.wishes(false)?.into_iter();
+        let all = all.filter(|w| w.kind == "propose" && !matches!(w.state, WishState::Failed(_)));
+        let mut all = all.filter_map(|wish| serde_json::from_value::<Proposal>(wish.what).ok());
+        Ok(all.find(same))
+    }
+
     /// Asks the node for something, once: a wish that is there, and did not fail, is not made again. Gives its number, and whether it
     /// is new.
     pub fn wish(&self, kind: &str, what: serde_json::Value) -> Result<(u64, bool)> {

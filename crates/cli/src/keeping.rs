@@ -44,6 +44,8 @@ pub struct UnitArgs {
 
 /// Makes a backup, also while the node runs.
 pub fn backup(args: &BackupArgs, out: &mut dyn Write) -> Result<bool> {
+    // A backup under a passphrase that nobody knows any more is none.
+    let tried = tried(&args.home, &args.home.home)?;
     let made = Home::at(&args.home.home).backup(&args.to, SystemClock.now())?;
     if args.json {
         let line = serde_json::json!({ "backup": args.to, "account": made.account, "files": made.files, "bytes": made.bytes, "protected": made.protected });
@@ -53,7 +55,10 @@ pub fn backup(args: &BackupArgs, out: &mut dyn Write) -> Result<bool> {
         writeln!(out, "{files} files ({bytes} bytes) of {} are in {}", made.account, args.to.display())
             .context(STDOUT)?;
         let keys = match made.protected {
-            true => "its keys are under the passphrase",
+            true if tried => "its keys are under the passphrase, which opens them",
+            true => {
+                "its keys are under the passphrase, which was not tried: name it by --passphrase-file to know that it opens them"
+            }
             false => "its keys lie open in it: keep it as you keep keys",
         };
         writeln!(out, "{keys}").context(STDOUT)?;
@@ -63,6 +68,7 @@ pub fn backup(args: &BackupArgs, out: &mut dyn Write) -> Result<bool> {
 
 /// Makes a home from a backup.
 pub fn restore(args: &RestoreArgs, out: &mut dyn Write) -> Result<bool> {
+    let tried = tried(&args.home, &args.from)?;
     let made = Home::restore(&args.from, &args.home.home, SystemClock.now())?;
     if args.json {
         let line =
@@ -71,14 +77,31 @@ pub fn restore(args: &RestoreArgs, out: &mut dyn Write) -> Result<bool> {
     } else {
         let home = args.home.home.display();
         writeln!(out, "{} files of {} are in {home}", made.files, made.account).context(STDOUT)?;
+        if made.protected && !tried {
+            writeln!(out, "its keys are under a passphrase, which was not tried").context(STDOUT)?;
+        }
         writeln!(out, "the node answers no round that was opened before now. Never run the old home again: two nodes with the same keys contradict each other")
             .context(STDOUT)?;
     }
     Ok(true)
 }
 
+/// Tries the passphrase that was given on the keystore in a directory. `false` when none is needed, or none was given.
+fn tried(args: &HomeArgs, dir: &Path) -> Result<bool> {
+    let Some(passphrase) = args.passphrase()? else { return Ok(false) };
+    let home = Home::at(dir);
+    // Whatever else is wrong with it is said by whoever needs it.
+    if !home.needs_passphrase().unwrap_or(false) {
+        return Ok(false);
+    }
+    home.try_passphrase(&passphrase)?;
+    Ok(true)
+}
+
 /// Prints a unit for systemd, for whoever wants the node to be started with the machine.
 pub fn unit(args: &UnitArgs, out: &mut dyn Write) -> Result<bool> {
+    // A unit for nothing starts again and again.
+    Home::at(&args.home.home).account()?;
     let program = std::env::current_exe().context("cannot tell which program this is")?;
     let absolute = |path: &Path| std::path::absolute(path).context("cannot tell the current directory");
     let (program, home) = (program.display().to_string(), absolute(&args.home.home)?);

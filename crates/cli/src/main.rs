@@ -3,6 +3,7 @@
 //! Results go to stdout (tables, or one JSON document with `--json`), progress and errors to stderr. Exit code 0 only
 //! when everything that was asked for held, 1 when something did not, 2 for a wrong command line.
 
+mod blob;
 mod chain;
 mod consortium;
 mod damaged;
@@ -94,6 +95,9 @@ enum Command {
     /// Add the data of one organization to its node.
     #[command(subcommand)]
     Data(data::Command),
+    /// Fetch public documents.
+    #[command(subcommand)]
+    Blob(blob::Command),
     /// Run all parties of a study as processes on this machine, and keep them alive.
     Up(up::UpArgs),
     /// Found a network that others join.
@@ -226,6 +230,7 @@ fn main() -> ExitCode {
         Command::Chain(ChainCommand::Replay { dir, json }) => chain::replay(&dir, json, &mut out),
         Command::Hub(command) => hub::run(&command, &mut out),
         Command::Node(command) => node::run(&command, &mut out),
+        Command::Blob(command) => blob::run(&command, &mut out),
         Command::Data(command) => data::run(&command, &mut out),
         Command::Up(args) => up::run(&args, &mut out),
         Command::Network(command) => node::network(&command, &mut out),

@@ -1,6 +1,6 @@
 //! `histone node` and `histone network`: one party as a process of its own.
 
-use std::io::Write;
+use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,7 @@ use histone_protocol::invitation::Invitation;
 
 use crate::chain::serve::{keep_few_heaps, stop_signal};
 use crate::keeping;
+use crate::ledger::text::utc;
 use crate::person::wishes::{self, Wishing};
 use crate::progress::{STDOUT, tell};
 use crate::sure::sure;
@@ -49,7 +50,7 @@ pub fn default_home() -> PathBuf {
 }
 
 impl HomeArgs {
-    fn passphrase(&self) -> Result<Option<Passphrase>> {
+    pub fn passphrase(&self) -> Result<Option<Passphrase>> {
         match &self.passphrase_file {
             Some(path) => Ok(Some(Passphrase::read(path)?)),
             None => Ok(std::env::var(PASSPHRASE).ok().map(Passphrase::new)),
@@ -75,6 +76,8 @@ pub enum Command {
     Init(InitArgs),
     /// Join a network by the invitation of its founder.
     Join(JoinArgs),
+    /// Forget a network that this home has joined and never reached.
+    Leave(LeaveArgs),
     /// Run the party's daemon until it is told to stop.
     Run(RunArgs),
     /// Look for what keeps the node from working, and say what to do.
@@ -125,12 +128,20 @@ pub struct JoinArgs {
     /// TEST tokens to ask for.
     #[arg(long, default_value_t = 0)]
     tokens: u64,
-    /// The fingerprint that the founder has read out; without it, it is shown for you to compare.
-    #[arg(long)]
+    /// The fingerprint that the founder has read out: another one is refused. Without it, it is shown for you to compare, and a terminal
+    /// asks whether you have.
+    #[arg(long, value_name = "HEX")]
     fingerprint: Option<String>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
+}
+
+/// Whose network is forgotten.
+#[derive(Args)]
+pub struct LeaveArgs {
+    #[command(flatten)]
+    home: HomeArgs,
 }
 
 /// How to run.
@@ -190,6 +201,7 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
     match command {
         Command::Init(args) => init(args, out),
         Command::Join(args) => join(args, out),
+        Command::Leave(args) => leave(args, out),
         Command::Run(args) => daemon(args),
         Command::Doctor(args) => crate::doctor::run(args, out),
         Command::Backup(args) => keeping::backup(args, out),
@@ -216,6 +228,7 @@ fn hand_over(args: &HandOverArgs, out: &mut dyn Write) -> Result<bool> {
         "The founder gives up every power over the contracts, for good.",
         "From then on the members decide by vote: who is a member, which programs are allowed, fees and upgrades. A vote takes days, and more than half of the members have to take part (`histone ledger show` says how many, and how long).",
         pauser.as_str(),
+        "Members vote by `histone governance`, with their key in a file and a node of the ledger; a node's home cannot vote yet. Try it before: nobody can help afterwards.",
         "The founder still certifies SIMULATED devices of members, and makes TEST tokens.",
     ];
     sure(&lines, args.yes)?;
@@ -322,6 +335,9 @@ fn join(args: &JoinArgs, out: &mut dyn Write) -> Result<bool> {
             "the fingerprint of this invitation is {fingerprint}, not {told}: it is another network's, or was changed on its way"
         );
     }
+    if args.fingerprint.is_none() && !args.json {
+        compare(&invitation)?;
+    }
     join_by(&opened, &bytes, args.tokens.saturating_mul(1_000_000))?;
     if args.json {
         let line = serde_json::json!({ "network": invitation.name, "fingerprint": fingerprint, "hub": invitation.hub });
@@ -345,6 +361,42 @@ fn join(args: &JoinArgs, out: &mut dyn Write) -> Result<bool> {
         )
         .context(STDOUT)?;
     }
+    Ok(true)
+}
+
+/// Has a person compare the fingerprint of an invitation, where one can be asked.
+fn compare(invitation: &Invitation) -> Result<()> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(());
+    }
+    tell(&format!(
+        "invitation to the network `{}`, fingerprint {}",
+        crate::tables::plain(&invitation.name),
+        invitation.fingerprint()
+    ));
+    tell(
+        "Call the founder and compare it: with another one you would join a network of somebody else. Is it the same? Type yes to go on.",
+    );
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).context("cannot read your answer")?;
+    match answer.trim() {
+        "yes" => Ok(()),
+        _ => bail!("nothing was done: the fingerprint was not confirmed"),
+    }
+}
+
+/// Has a home forget a network in which nothing came of it.
+fn leave(args: &LeaveArgs, out: &mut dyn Write) -> Result<bool> {
+    let opened = args.home.open()?;
+    let _lock = opened.home.lock()?;
+    let Some(invitation) = service::invitation(&opened.store)? else {
+        bail!("`{}` has joined no network", opened.settings.name);
+    };
+    let name = crate::tables::plain(&invitation.name);
+    service::leave(&opened)
+        .with_context(|| format!("`{}` cannot leave the network `{name}`", opened.settings.name))?;
+    opened.home.set(&Settings { hub: None, ..opened.settings.clone() })?;
+    writeln!(out, "left the network `{name}`: this home can join another one").context(STDOUT)?;
     Ok(true)
 }
 
@@ -386,6 +438,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 fn daemon(args: &RunArgs) -> Result<bool> {
     keep_few_heaps();
+    Home::at(&args.home.home).refuse_open_files()?;
     let opened = args.home.open()?;
     let _lock = opened.home.lock()?;
     let (settings, home) = (opened.settings.clone(), opened.home.dir().to_owned());
@@ -461,7 +514,7 @@ impl Log {
             tell(&line.to_string());
         } else {
             let shown = crate::tables::plain(&format!("{about}: {text}"));
-            tell(&format!("{time} {} {shown}", self.name));
+            tell(&format!("{} {} {shown}", utc(time), self.name));
         }
     }
 }

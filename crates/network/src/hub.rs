@@ -52,7 +52,7 @@ use self::sessions::Sessions;
 use self::tls::Certificates;
 pub use self::tls::{Tls, TlsError};
 pub use crate::wire::Health;
-use crate::{StoreError, create_private_dir, io_error};
+use crate::{StoreError, create_private_dir, files, io_error};
 
 /// How long open requests may finish after the end was asked for.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -319,14 +319,18 @@ impl Hub {
         let dir = &options.dir;
         create_private_dir(dir)?;
         let path = dir.join("hub.lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = files::owner_only().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(io_error("open", &path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(HubError::InUse(dir.clone())),
             Err(TryLockError::Error(error)) => return Err(io_error("lock", &path)(error).into()),
         }
-        let mail = Mail::open(&dir.join("mail.sqlite"), B256::from((options.entropy)()))?;
+        // SQLite gives its other files the same rights.
+        let mail = dir.join("mail.sqlite");
+        let made = files::owner_only().create(true).truncate(false).write(true).open(&mail);
+        made.map_err(io_error("open", &mail))?;
+        let mail = Mail::open(&mail, B256::from((options.entropy)()))?;
         let now = (options.clock)();
         let blobs = Blobs::open(&dir.join("blobs"), &dir.join("uploads"), now)?;
         let certificates = options.tls.clone().map(Certificates::load).transpose()?;

@@ -18,6 +18,7 @@ mod host;
 mod mail;
 pub mod names;
 mod owner;
+pub(crate) mod patience;
 mod runner;
 pub mod study;
 mod stumbles;
@@ -93,11 +94,16 @@ pub struct Node {
 
 /// Whether something is waited for that nobody announces, such as a blob: then a daemon looks again by itself.
 #[derive(Debug, Default)]
-pub struct Soon(std::cell::Cell<bool>);
+pub struct Soon(std::cell::Cell<bool>, std::cell::Cell<Option<u64>>);
 
 impl Soon {
     fn ask(&self) {
         self.0.set(true);
+    }
+
+    /// A moment at which there is something to do even if nothing happens.
+    fn at(&self, moment: u64) {
+        self.1.set(Some(self.1.get().map_or(moment, |at| at.min(moment))));
     }
 }
 
@@ -172,8 +178,18 @@ const CLOCK: &str = "keep the time";
 const MOST_AHEAD: u64 = 120;
 /// Where it is kept who has founded the network.
 pub(crate) const FOUNDER: &str = "founder";
+/// Where it is kept by which letter the founder has declined to admit the party.
+const DECLINED: &str = "not-admitted";
 /// Where the certificate of the device is kept.
 const CERTIFICATE: &str = "device-certificate";
+
+/// What a request to join is for: whoever was declined may ask again, and whoever was not has asked.
+pub(crate) fn join_purpose(store: &Store) -> Result<String, NodeError> {
+    Ok(match store.get(DECLINED)? {
+        None => "join".to_owned(),
+        Some(letter) => format!("join/{:x}", B256::try_from(letter.as_slice()).unwrap_or_default()),
+    })
+}
 
 /// What came of a duty.
 enum Done {
@@ -353,6 +369,9 @@ impl Daemon {
         again.chain(duties::next_deadline(&book, now)).for_each(|at| turn.wake(at));
         turn.member = book.members.get(&self.node.party.account()).is_some_and(|member| member.member);
         turn.soon = self.node.soon.0.get();
+        if let Some(at) = self.node.soon.1.take().filter(|at| *at > now) {
+            turn.wake(at);
+        }
         turn.head = Some(self.node.head().await?);
         turn.book = book;
         Ok(turn)
@@ -364,7 +383,7 @@ impl Daemon {
         let (_, account) = founder.open()?;
         self.node.store.put(FOUNDER, account.as_slice())?;
         let body = Body::Join { profile: self.node.profile()?, tokens };
-        self.node.write(account, "join", &body, now).await?;
+        self.node.write(account, &join_purpose(&self.node.store)?, &body, now).await?;
         Ok(())
     }
 
@@ -415,6 +434,7 @@ impl Daemon {
                 Body::NotAdmitted { because } => {
                     let text = format!("the founder has not admitted this party: {because}");
                     self.node.store.note(now, Level::Warning, "network", &text)?;
+                    self.node.store.put(DECLINED, letter.id.as_slice())?;
                 }
                 _ => continue,
             }

@@ -102,6 +102,16 @@ pub enum HomeError {
         /// By the number of its process, when it is known.
         process: Option<u32>,
     },
+    /// Others may read the keys.
+    #[error(
+        "other users of this machine may read `{file}`, and so be this party; run `chmod -R go= '{dir}'`, and think about who has read it by now"
+    )]
+    OpenFiles {
+        /// The keystore.
+        file: PathBuf,
+        /// The home.
+        dir: PathBuf,
+    },
     /// A backup.
     #[error(transparent)]
     Backup(#[from] BackupError),
@@ -242,6 +252,27 @@ impl Home {
     /// Whether the keys are under a passphrase.
     pub fn needs_passphrase(&self) -> Result<bool, HomeError> {
         Ok(self.shown()?.protected)
+    }
+
+    /// Whether a passphrase opens the keys: an error when it does not.
+    pub fn try_passphrase(&self, passphrase: &Passphrase) -> Result<(), HomeError> {
+        keystore::unlock(&self.file(KEYSTORE), Some(passphrase))?;
+        Ok(())
+    }
+
+    /// Refuses keys that other users of the machine may read. Systems without such rights are not asked.
+    pub fn refuse_open_files(&self) -> Result<(), HomeError> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let keystore = self.file(KEYSTORE);
+            let mode = |path: &Path| fs::metadata(path).map(|file| file.mode()).unwrap_or_default();
+            // Nobody gets through a directory that is closed.
+            if mode(&keystore) & 0o077 != 0 && mode(&self.dir) & 0o077 != 0 {
+                return Err(HomeError::OpenFiles { file: keystore, dir: self.dir.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// The party's account, which needs no passphrase.

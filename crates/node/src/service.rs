@@ -3,6 +3,8 @@
 //! The loop is one thread that blocks. It sleeps until somebody has news (a long poll of the network), a deadline comes, or another
 //! process has written into the node's memory, such as a person's answer.
 
+mod leaving;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -24,7 +26,10 @@ use histone_protocol::record::Signed;
 use histone_protocol::{Address, B256};
 use serde::{Deserialize, Serialize};
 
-use crate::daemon::{Body, Daemon, FOUNDER, Founding, Mailbox, Node, Soon, Stumble, Turn, profile};
+use crate::daemon::patience::say_until;
+use crate::daemon::{
+    Body, Daemon, FOUNDER, Founding, Mailbox, Node, Soon, Stumble, Turn, join_purpose, profile,
+};
 use crate::duties::waiting::{Waiting, waiting};
 use crate::error::NodeError;
 use crate::home::{Opened, Settings};
@@ -32,6 +37,7 @@ use crate::party::Party;
 use crate::programs::Bundled;
 use crate::store::{Level, Prepared, Store};
 use crate::world::World;
+pub use leaving::leave;
 
 /// Where the store has the invitation by which the party joined.
 const INVITATION: &str = "invitation";
@@ -63,6 +69,9 @@ pub struct Status {
     pub account: Address,
     /// Whether the ledger has it as a member.
     pub member: bool,
+    /// The founder of the network: what it calls itself, and its account.
+    #[serde(default)]
+    pub founder: Option<(String, Address)>,
     /// The newest block that it has executed.
     pub head: Option<VerifiedHead>,
     /// Why the network cannot be reached, and since when.
@@ -288,6 +297,9 @@ pub async fn found(
     let founding = serde_json::to_vec(&founding).map_err(|e| NodeError::Message(e.to_string()))?;
     store.put(FOUNDING, &founding)?;
     store.put(INVITATION, &bytes)?;
+    let verb = if before.is_some() { "a new invitation was written to" } else { "founded" };
+    let text = format!("{verb} the network `{}`, on the contracts of {}", terms.name, id.contract);
+    store.note(now, Level::Info, "network", &text)?;
     Ok(bytes)
 }
 
@@ -308,9 +320,10 @@ pub fn ask_to_join(
     let (founder, account) = invitation.founder.open()?;
     let body = Body::Join { profile: profile(party, settings.roles, invitation.ledger)?, tokens };
     let content = serde_json::to_string(&body).map_err(|e| NodeError::Message(e.to_string()))?;
+    let purpose = join_purpose(store)?;
     // It has verified nothing yet but which chain it is.
     let head = VerifiedHead { number: 0, hash: invitation.genesis };
-    store.send(account, "join", now, |number| {
+    store.send(account, &purpose, now, |number| {
         let letter = Letter { ledger: invitation.ledger, to: account, number, head, content };
         let sealed = letter.seal(&party.key, founder.mailbox, founder.mail_key, party.root());
         let bytes = sealed.map_err(|e| NodeError::Message(histone_protocol::with_causes(&e)))?;
@@ -327,6 +340,7 @@ pub struct Service {
     network: Arc<dyn Network>,
     clock: Arc<dyn Clock>,
     name: String,
+    founder: (String, Address),
     unreachable: Option<(String, u64)>,
 }
 
@@ -421,14 +435,15 @@ impl Service {
             party,
         };
         node.meet(&invitation.founder)?;
-        let (_, founder) = invitation.founder.open()?;
+        let (read, founder) = invitation.founder.open()?;
         node.store.put(FOUNDER, founder.as_slice())?;
         let daemon = Daemon::new(node);
         let daemon = match founding {
             Some(FoundingTerms { most_tokens }) => daemon.founding(Founding { vendor, most_tokens }),
             None => daemon,
         };
-        Ok(Self { daemon, follower, network, clock, name: invitation.name, unreachable: None })
+        let founder = (read.name, founder);
+        Ok(Self { daemon, follower, network, clock, name: invitation.name, founder, unreachable: None })
     }
 
     /// Takes turns until it is told to stop, or until something happens after which it must not go on.
@@ -552,16 +567,19 @@ impl Service {
     fn say(&self, now: u64, turn: &Turn) -> Result<(), NodeError> {
         let node = &self.daemon.node;
         let stumbles = self.daemon.stumbles().iter().map(|(name, s)| (name.clone(), s.clone()));
+        let mut waiting = waiting(&turn.book, now);
+        say_until(&mut waiting, &turn.book, node)?;
         let status = Status {
             at: now,
             network: self.name.clone(),
             account: node.party.account(),
             member: turn.member,
+            founder: Some(self.founder.clone()),
             head: turn.head,
             unreachable: self.unreachable.clone(),
             stumbles: stumbles.collect(),
             undelivered: node.store.undelivered()?.len(),
-            waiting: waiting(&turn.book, now),
+            waiting,
             next: turn.next,
             ledger: Some(summary(&turn.book)),
         };

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub(crate) use histone_protocol::moment::moment;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 mod copies;
@@ -243,19 +244,6 @@ fn check_kind(connection: &Connection, path: &Path, known: usize) -> Result<usiz
 /// A time or count as SQLite keeps it. Beyond its range there is only the end of time.
 fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A moment for people, such as `2026-11-29 10:15 UTC`.
-pub(crate) fn moment(seconds: u64) -> String {
-    // Days since 0000-03-01, in eras of 400 years, which all are alike; a year that begins in March ends with its leap day.
-    let days = seconds / 86_400 + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let in_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * in_year + 2) / 153;
-    let (date, time) = (in_year - (153 * month + 2) / 5 + 1, seconds % 86_400 / 60);
-    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
-    format!("{}-{month:02}-{date:02} {:02}:{:02} UTC", era * 400 + year, time / 60, time % 60)
 }
 
 #[cfg(test)]

@@ -195,6 +195,15 @@ impl Trainer {
         Ok(())
     }
 
+    /// Claims what the market owes to the trainer's account.
+    pub async fn claim(&self, world: &World) -> Result<(), NodeError> {
+        let owed = Market::owedCall { account: self.party.account() };
+        if !world.ledger.read(Contract::Market, owed).await?.is_zero() {
+            world.ledger.send(&self.party.key, Contract::Market, Market::claimCall {}).await?;
+        }
+        Ok(())
+    }
+
     /// The header of the plan's next round: over every donor that this trainer believes now, with the committee that was
     /// fixed, under the number that the ledger gives next.
     pub async fn header(

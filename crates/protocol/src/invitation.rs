@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::consent::AppraisalTerms;
 use crate::hash::tagged_hash;
 use crate::letter::Profile;
+use crate::moment::moment;
 use crate::record::{LedgerId, Record, RecordError, Signed};
 
 /// A network's invitation, signed by its founder. It holds no secret: whoever has it may ask, and is then admitted or not.
@@ -50,7 +51,7 @@ pub enum InvitationError {
     )]
     Forged,
     /// Its time is over.
-    #[error("the invitation has expired at {at} (Unix seconds); ask for a new one")]
+    #[error("the invitation has expired on {}; ask its founder for a new one", moment(*.at))]
     Expired {
         /// When.
         at: u64,

@@ -42,6 +42,7 @@ pub mod hash;
 pub mod invitation;
 pub mod keys;
 pub mod letter;
+pub mod moment;
 pub mod notice;
 pub mod plan;
 pub mod program;

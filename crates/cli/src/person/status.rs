@@ -144,7 +144,14 @@ fn standing(status: &Status) -> String {
     match &status.said {
         None => format!("{runs}, and has said nothing yet"),
         Some(Said { network, member: true, .. }) => format!("{runs}, a member of `{network}`"),
-        Some(Said { network, member: false, .. }) => format!("{runs}, not yet a member of `{network}`"),
+        Some(Said { network, founder: Some(founder), account, .. }) if founder.account == *account => {
+            format!("{runs}, the founder of `{network}`, who needs to be no member")
+        }
+        Some(Said { network, founder: Some(founder), .. }) => format!(
+            "{runs}, not a member of `{network}`: its founder `{}` ({}) admits who is to be one",
+            founder.name, founder.account
+        ),
+        Some(Said { network, .. }) => format!("{runs}, not yet a member of `{network}`"),
     }
 }
 

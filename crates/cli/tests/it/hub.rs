@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use crate::server::Server;
 use crate::support::{Ran, histone};
 
-struct Hub {
+pub struct Hub {
     child: Child,
     served: Value,
 }
 
 impl Hub {
-    fn start(dir: &Path, further: &[&str]) -> Self {
+    pub fn start(dir: &Path, further: &[&str]) -> Self {
         Self::with(histone(), dir, further)
     }
 
@@ -33,7 +33,7 @@ impl Hub {
         Self { child, served: serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}")) }
     }
 
-    fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         self.served["hub"].as_str().unwrap()
     }
 
@@ -41,7 +41,7 @@ impl Hub {
         self.url().rsplit(':').next().unwrap().to_owned()
     }
 
-    fn net(&self, n: u8) -> HubNet {
+    pub fn net(&self, n: u8) -> HubNet {
         HubNet::new(HubOptions::new(self.url(), SigningKey::from_bytes(&[n; 32]).unwrap())).unwrap()
     }
 }

@@ -15,6 +15,7 @@ mod identifiers;
 mod kill;
 mod ledger;
 mod methods;
+mod newcomer;
 mod outside;
 mod person;
 mod rpc;

@@ -268,6 +268,18 @@ fn the_status_says_who_is_waited_for_and_what_fails() {
     assert_eq!((&status["running"], &status["said"]["head"]["number"]), (&json!(true), &json!(41)));
     node.say(|status| status.member = false);
     assert!(node.says(&["status"]).contains("runs, not yet a member of `heart`"));
+    let founder = Address::repeat_byte(8);
+    node.say(|status| {
+        status.member = false;
+        status.founder = Some(("registry\x1b".into(), founder));
+    });
+    let waits = format!("not a member of `heart`: its founder `registry\u{fffd}` ({founder}) admits");
+    assert!(node.says(&["status"]).contains(&waits));
+    node.say(|status| {
+        status.member = false;
+        status.founder = Some(("registry".into(), status.account));
+    });
+    assert!(node.says(&["status"]).contains("runs, the founder of `heart`"));
 }
 
 #[test]

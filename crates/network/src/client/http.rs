@@ -98,12 +98,12 @@ impl Server {
             )));
         }
         let local = is_local(host);
+        let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
         if scheme == "http" && !local && !way.insecure_http {
             return Err(settings(format!(
-                "http://{host} has no encryption, so that whoever is in between takes over the session; use https://{host}"
+                "http://{host}{port} has no encryption, so that whoever is in between takes over the session; use https://{host}{port}"
             )));
         }
-        let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
         let proxy = proxy(way.proxy, local)?;
         let proxied = proxy.as_ref().filter(|proxy| !proxy.is_no_proxy(&uri));
         let target = Target {

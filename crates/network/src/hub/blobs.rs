@@ -4,7 +4,7 @@
 //! there its hash is compared with its name; only then can it be asked for. Calls block.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use histone_protocol::{Address, B256};
 
 use crate::wire::Have;
-use crate::{MAX_BLOB, StoreError, create_dir, files, io_error};
+use crate::{MAX_BLOB, StoreError, create_private_dir, files, io_error};
 
 /// Names of blobs that were compared with their bytes since the start, at most.
 const CHECKED: usize = 65_536;
@@ -66,8 +66,8 @@ struct Coming {
 impl Blobs {
     /// Opens the directory of blobs and that of uploads. `now` is when uploads that are there count as touched.
     pub(super) fn open(dir: &Path, uploads: &Path, now: u64) -> Result<Self, StoreError> {
-        create_dir(dir)?;
-        create_dir(uploads)?;
+        create_private_dir(dir)?;
+        create_private_dir(uploads)?;
         let mut state = State::default();
         for (_, length) in listed(dir)? {
             state.stored = state.stored.saturating_add(length);
@@ -181,7 +181,7 @@ impl Blobs {
 
     fn append(&self, key: (Address, B256), before: Coming, piece: &[u8]) -> io::Result<()> {
         let path = self.upload(key, before.total);
-        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let mut file = files::owner_only().create(true).truncate(false).write(true).open(path)?;
         // A piece that was half written before the hub was killed, or the disk full.
         file.set_len(before.have)?;
         file.seek(SeekFrom::Start(before.have))?;

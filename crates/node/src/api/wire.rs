@@ -41,6 +41,8 @@ pub struct Said {
     pub account: Address,
     /// Whether the ledger has it as a member.
     pub member: bool,
+    /// The founder of the network; null when that is not known.
+    pub founder: Option<Founder>,
     /// The newest block that it has executed.
     pub head: Option<Head>,
     /// Why the network cannot be reached; null when it can.
@@ -51,6 +53,16 @@ pub struct Said {
     pub waiting: Vec<Waiting>,
     /// When the daemon has something to do even if nothing happens.
     pub next: Option<u64>,
+}
+
+/// Who has founded a network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Founder {
+    /// What it calls itself.
+    pub name: String,
+    /// Its account.
+    #[schema(value_type = String)]
+    pub account: Address,
 }
 
 /// A block.
@@ -319,6 +331,7 @@ impl From<service::Status> for Said {
             network: status.network,
             account: status.account,
             member: status.member,
+            founder: status.founder.map(|(name, account)| Founder { name, account }),
             head: status.head.map(|head| Head { number: head.number, hash: head.hash }),
             unreachable: status.unreachable.map(|(why, since)| Unreachable { why, since }),
             failing: failing.collect(),

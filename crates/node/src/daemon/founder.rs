@@ -151,6 +151,7 @@ impl Founder {
             let certificate = self.certificate(&read)?;
             node.write(*account, &format!("welcome/{account:x}"), &Body::Welcome { certificate }, now)
                 .await?;
+            node.say(now, "network", &format!("`{}` ({account}) is admitted as {roles}{gift}", read.name))?;
         } else {
             node.say(
                 now,
@@ -281,6 +282,7 @@ async fn allow(measurement: B256, node: &Node, now: u64) -> Result<Done, NodeErr
         Some(_) => {
             let call = Programs::allowCall { measurement };
             node.world.ledger.send(&node.party.key, Contract::Programs, call).await?;
+            node.say(now, "network", &format!("the {kind} program {measurement} is allowed"))?;
             Ok(Done::Yes)
         }
     }

@@ -154,13 +154,20 @@ pub(super) async fn refer(
     node: &Node,
 ) -> Result<String, NodeError> {
     let read = node.meet(profile)?;
-    // Whoever votes reads who it is.
-    let blob = node.world.blobs.put(&profile.to_bytes())?;
     let mut all = referred(node)?;
-    if all.len() < MOST_REFERRED && !all.iter().any(|r| r.account == account) {
+    if !all.iter().any(|r| r.account == account) {
+        // Anybody can write letters: no more is kept and published for strangers.
+        if all.len() >= MOST_REFERRED {
+            return Ok(
+                "the founder has handed over: the members decide by vote who is admitted; ask one of them"
+                    .into(),
+            );
+        }
         all.push(Referred { account, profile: profile.clone() });
         keep(&all, node)?;
     }
+    // Whoever votes reads who it is.
+    let blob = node.world.blobs.put(&profile.to_bytes())?;
     let roles: Vec<&str> = Role::of(read.roles).into_iter().map(Role::word).collect();
     Ok(format!(
         "the founder has handed over: the members decide by vote who is admitted. Ask a member to propose you: \

@@ -128,6 +128,8 @@ impl<'a> OnLedger<'a> {
             max_donors: study.participants.len() as u16,
             query_timeout: self.query_timeout,
             runner: Some(self.account(&study.runner)?),
+            failed_rounds: super::patience::FAILED_ROUNDS,
+            until: None,
             plan,
         })
     }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mail::{Body, Read};
 use super::owner::header;
-use super::{Done, Node, Part, evidence};
+use super::{Done, Node, Part, evidence, patience};
 use crate::committee::posted;
 use crate::duties::trainer::{Known, Next, TrainerDuty, of_trainer};
 use crate::error::NodeError;
@@ -43,6 +43,16 @@ pub struct Proposal {
     pub query_timeout: u32,
     /// Who is asked to answer queries.
     pub runner: Option<Address>,
+    /// So many rounds that fail in a row are a reason to give the model up.
+    #[serde(default = "failed_rounds")]
+    pub failed_rounds: u32,
+    /// Owners are waited for until then, Unix seconds; for ever where it is not said.
+    #[serde(default)]
+    pub until: Option<u64>,
+}
+
+fn failed_rounds() -> u32 {
+    patience::FAILED_ROUNDS
 }
 
 #[derive(Default)]
@@ -100,6 +110,7 @@ impl fmt::Display for Duty {
                 TrainerDuty::Void(round) => write!(f, "declare round {round} of model {model} void"),
                 TrainerDuty::End => write!(f, "end the training of model {model}"),
                 TrainerDuty::GiveUp => write!(f, "give up model {model}, which came to nothing"),
+                TrainerDuty::Claim => write!(f, "claim what came back of the deposit of model {model}"),
                 TrainerDuty::Serve(enclave) => write!(f, "have {enclave} answer for model {model}"),
                 TrainerDuty::SendModule(enclave) => {
                     write!(f, "send the module of model {model} to {enclave}")
@@ -170,6 +181,7 @@ impl Part for TrainerPart {
                 if book.models.get(&model).is_some_and(goes_on) {
                     trainer(node).abort(model, &node.world).await?;
                 }
+                patience::close_questions(model, node, now)?;
                 node.store.wish_done(wish, &serde_json::json!({ "model": model }), now)?;
             }
             Duty::Hear(heard) if hosted::is_about(&heard.body) => {
@@ -237,12 +249,21 @@ impl TrainerPart {
                 {
                     known.ready = self.ready(id, round.round, node, now).await?;
                 }
+                let finals =
+                    book.rounds.iter().filter(|r| r.model == id && r.state == RoundState::Final).count();
+                if known.next == Some(Next::Round)
+                    && known.followed == finals
+                    && !last.is_some_and(|r| matches!(r.state, RoundState::Open | RoundState::Closed))
+                {
+                    known.again = patience::again(model, book, node, now)?;
+                }
             }
             ModelState::Trained => {
                 let serving = node.store.get(&format!("serving/{id}"))?.unwrap_or_default();
                 known.serving = Address::try_from(serving.as_slice()).ok();
             }
-            ModelState::Serving | ModelState::Retired | ModelState::Aborted => {}
+            ModelState::Aborted => known.claim = node.marked(&given_up(id))? && !node.marked(&claimed(id))?,
+            ModelState::Serving | ModelState::Retired => {}
         }
         Ok(known)
     }
@@ -385,7 +406,16 @@ impl TrainerPart {
                 }
                 trainer.finish(model, *hash, world).await?;
             }
-            TrainerDuty::GiveUp => trainer.abort(model, world).await?,
+            TrainerDuty::GiveUp => {
+                node.mark(&given_up(model))?;
+                node.say(now, "model", &patience::why(model, &world.ledger.current_book().await?))?;
+                trainer.abort(model, world).await?;
+                patience::close_questions(model, node, now)?;
+            }
+            TrainerDuty::Claim => {
+                trainer.claim(world).await?;
+                node.mark(&claimed(model))?;
+            }
             TrainerDuty::Serve(enclave) => trainer.serve(model, enclave, world).await?,
         }
         Ok(Done::Yes)
@@ -404,23 +434,14 @@ fn may_start(model: &Model, book: &Book, node: &Node, now: u64) -> Result<bool, 
         return Ok(false);
     }
     let id = model.model;
-    let mut waiting = 0;
-    for member in
-        book.members.iter().filter(|m| m.member && m.roles.contains(&histone_contracts::book::Role::Owner))
-    {
-        let of_member = |d: &histone_contracts::book::Donor| {
-            book.datasets.get(&d.dataset).is_some_and(|dataset| dataset.owner == member.account)
-        };
-        let answered = model.donors.iter().any(of_member)
-            || node.marked(&format!("declined/{id}/{:x}", member.account))?;
-        waiting += usize::from(!answered);
-    }
+    let waiting = patience::silent(model, book, node, now)?;
+    let until = patience::until_when(model, node)?;
     let question = Question {
         key: format!("train/{id}"),
         kind: "train".into(),
         title: format!("begin to train model {id} with {donors} donors?"),
         text: format!(
-            "{donors} owners take part, {waiting} have not answered. Whoever answers later is not in this training."
+            "{donors} owners take part, {waiting} have not answered.{until} Whoever answers later is not in this training."
         ),
         facts: serde_json::json!({ "model": id, "donors": donors, "waiting": waiting }),
         due: None,
@@ -432,8 +453,17 @@ fn may_start(model: &Model, book: &Book, node: &Node, now: u64) -> Result<bool, 
     Ok(node.ask(&question, now)?.is_some_and(|answer| answer.yes))
 }
 
+/// Where it is kept that this node has given a model up, and has claimed what came back.
+fn given_up(model: u64) -> String {
+    format!("given-up/{model}")
+}
+
+fn claimed(model: u64) -> String {
+    format!("claimed/{model}")
+}
+
 /// What was proposed.
-fn proposal(model: &Model, node: &Node) -> Result<Option<Proposal>, NodeError> {
+pub(super) fn proposal(model: &Model, node: &Node) -> Result<Option<Proposal>, NodeError> {
     let kept = node.store.get(&format!("proposal/{:x}", model.white_paper_hash))?;
     Ok(kept.and_then(|kept| serde_json::from_slice(&kept).ok()))
 }

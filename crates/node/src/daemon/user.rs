@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use histone_contracts::book::{Book, QueryState};
+use histone_contracts::book::{Book, ModelState, QueryState};
 use histone_contracts::{Contract, Market};
 use histone_protocol::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
@@ -177,6 +177,11 @@ impl UserPart {
                 node.store.wish_progress(wish, &format!("the ledger has no model {} yet", asking.model))?;
                 return Ok(Done::NotYet);
             };
+            if model.is_some_and(|m| matches!(m.state, ModelState::Aborted | ModelState::Retired)) {
+                let why = format!("model {} was given up, and answers nothing", asking.model);
+                node.store.wish_failed(wish, &why, now)?;
+                return Ok(Done::Yes);
+            }
             if price > asking.most {
                 let why = format!(
                     "an answer costs {price} millionths of a token, at most {} were to be paid",

@@ -18,6 +18,18 @@ pub enum Next {
     NoModel,
 }
 
+/// Whether another round is opened after those that came to no sum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Again {
+    /// It is.
+    #[default]
+    Yes,
+    /// A person has been asked.
+    Wait,
+    /// It is not: the model is given up.
+    GiveUp,
+}
+
 /// What a trainer's node knows of one model beside the ledger.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
@@ -30,8 +42,12 @@ pub struct Known {
     /// The sum of the last round can be put on the ledger: enough partial sums are shown and, where sums are sealed, enclaves have
     /// said enough.
     pub ready: bool,
+    /// Whether the next round is opened.
+    pub again: Again,
     /// The query enclave that is ready to answer.
     pub serving: Option<Address>,
+    /// What came back of the deposit of a model that was given up is to be claimed.
+    pub claim: bool,
     /// The one enclave that a runner has started for all data.
     pub hosting: Option<Hosting>,
 }
@@ -66,6 +82,8 @@ pub enum TrainerDuty {
     End,
     /// Give it up: it came to no model.
     GiveUp,
+    /// Claim what came back of the deposit.
+    Claim,
     /// Name the enclave that answers queries.
     Serve(Address),
     /// Seal the module of a closed method to the one enclave that waits for it.
@@ -104,7 +122,8 @@ fn of_model(book: &Book, model: &Model, known: &Known, now: u64) -> Option<Train
         },
         ModelState::Training => in_training(book, model, known, now),
         ModelState::Trained => known.serving.map(TrainerDuty::Serve),
-        ModelState::Serving | ModelState::Retired | ModelState::Aborted => None,
+        ModelState::Aborted => known.claim.then_some(TrainerDuty::Claim),
+        ModelState::Serving | ModelState::Retired => None,
     }
 }
 
@@ -125,11 +144,12 @@ fn in_training(book: &Book, model: &Model, known: &Known, now: u64) -> Option<Tr
             }
             (now > round.open_by).then_some(TrainerDuty::Void(round.round))
         }
-        _ => Some(match known.next? {
-            Next::Round => TrainerDuty::Open,
-            Next::Model(_) => TrainerDuty::End,
-            Next::NoModel => TrainerDuty::GiveUp,
-        }),
+        _ => match (known.next?, known.again) {
+            (Next::Round, Again::Yes) => Some(TrainerDuty::Open),
+            (Next::Round, Again::Wait) => None,
+            (Next::Round, Again::GiveUp) | (Next::NoModel, _) => Some(TrainerDuty::GiveUp),
+            (Next::Model(_), _) => Some(TrainerDuty::End),
+        },
     }
 }
 

@@ -1,6 +1,6 @@
 //! For whom a model waits.
 
-use histone_contracts::book::{Book, Model, ModelState, Role, Round, RoundState};
+use histone_contracts::book::{Book, DatasetState, Model, ModelState, Role, Round, RoundState};
 use histone_protocol::Address;
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +35,13 @@ fn of_model(book: &Book, model: &Model, now: u64) -> Option<Waiting> {
                 let of = |id| book.datasets.get(id).is_some_and(|d| d.owner == account);
                 model.donors.iter().any(|d| of(&d.dataset))
             };
+            // Whoever has no data has nothing to answer.
+            let has_data = |account: Address| {
+                book.datasets.iter().any(|d| d.owner == account && d.state == DatasetState::Registered)
+            };
             let owners = book.members.iter().filter(|m| m.member && m.roles.contains(&Role::Owner));
-            let silent = owners.map(|m| m.account).filter(|account| !own(*account)).collect();
+            let asked = owners.map(|m| m.account).filter(|account| has_data(*account));
+            let silent = asked.filter(|account| !own(*account) && !model.refused.contains(account)).collect();
             wait("owners who take part, or decline", silent, None)
         }
         ModelState::Training if super::in_one_enclave(model) => {

@@ -1,6 +1,7 @@
 //! What a node's machine lacks, as far as it can be seen without others.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::{Home, HomeError, KEYSTORE, KeystoreError, LOCK, SETTINGS, STORE, Settings, keystore};
@@ -196,11 +197,17 @@ fn writable(dir: &Path) -> Finding {
     let removed = fs::remove_file(&path);
     match written.and(removed) {
         Ok(()) => Finding::good("writing", "files can be made in the home"),
-        Err(error) => Finding::bad(
-            "writing",
-            format!("no file can be made in `{}`: {error}", dir.display()),
-            "run as the user to whom the home belongs; free space or mount the disk for writing",
-        ),
+        Err(error) => {
+            let todo = match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space on this disk",
+                ErrorKind::ReadOnlyFilesystem => {
+                    "mount the disk for writing, or move the home to one that can be written to"
+                }
+                ErrorKind::PermissionDenied => "run as the user to whom the home belongs",
+                _ => "look at the disk; its system's log may say more",
+            };
+            Finding::bad("writing", format!("no file can be made in `{}`: {error}", dir.display()), todo)
+        }
     }
 }
 

@@ -191,6 +191,14 @@ impl Store {
         })
     }
 
+    /// Forgets the letters for which no receipt has come, as if they had never been prepared: for whoever knows that none went out.
+    pub fn forget_unsent(&self) -> Result<(), StoreFault> {
+        self.change(|change| {
+            change.execute("DELETE FROM outgoing WHERE delivered IS NULL", [])?;
+            Ok(())
+        })
+    }
+
     /// The letters for which no receipt has come, the oldest first.
     pub fn undelivered(&self) -> Result<Vec<Waiting>, StoreFault> {
         self.look(|store| {

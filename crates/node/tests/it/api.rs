@@ -166,6 +166,7 @@ impl Served {
             network: "heart".into(),
             account: Address::repeat_byte(1),
             member: true,
+            founder: Some(("registry".into(), Address::repeat_byte(8))),
             head: Some(VerifiedHead { number: 41, hash: B256::repeat_byte(2) }),
             unreachable: Some(("no route".into(), NOW - 100)),
             stumbles: vec![(

@@ -4,6 +4,7 @@ mod clocks;
 mod ends;
 mod faults;
 mod gathered;
+mod gave_up;
 mod handed_over;
 mod histories;
 mod hosted;

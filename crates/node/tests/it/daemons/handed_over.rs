@@ -4,7 +4,8 @@ use histone_contracts::book::{Powers, Role};
 use histone_contracts::{manager_roles, roles};
 use histone_ledger::governance::{Action, CarriedOut, ProposalState, Support};
 use histone_node::daemon::{HAND_OVER, HandOver};
-use histone_node::store::WishState;
+use histone_node::home::Answers;
+use histone_node::store::{Answer, WishState};
 use histone_protocol::B256;
 
 use super::gathered::Gathered;
@@ -127,4 +128,39 @@ async fn a_founder_hands_over_and_decides_nothing_any_more() {
     let store = &gathered.daemons[place].node.store;
     assert!(store.get("device-certificate").unwrap().is_some(), "{}", gathered.told());
     assert!(store.notes(0, 100).unwrap().iter().any(|n| n.text == "admitted"));
+}
+
+/// Whoever was declined asks again, by the command that it has asked with, and the founder decides anew; asking twice without a decision
+/// between is asking once.
+#[tokio::test]
+async fn a_declined_party_asks_again() {
+    let mut gathered = Gathered::apart(small::study(), 1).await;
+    gathered.run().await;
+    gathered.daemons[0].node.answers = Answers::Ask;
+    let place = gathered.newcomer("east", roles::OWNER).await;
+    for (number, yes) in [(1, false), (2, true)] {
+        gathered.run().await;
+        let store = gathered.daemons[0].node.store.clone();
+        let open = store.questions(true).unwrap();
+        assert_eq!(
+            (open.len(), open[0].question.kind.as_str()),
+            (1, "admit"),
+            "{number}: {}",
+            gathered.told()
+        );
+        let answer = Answer { yes, because: "not the account that we were told".into(), by: "Dr. F.".into() };
+        store.answer(open[0].number, &answer, gathered.now).unwrap();
+        gathered.run().await;
+        let node = &gathered.daemons[place].node;
+        let member = gathered.book().await.members.get(&node.party.account()).is_some_and(|m| m.member);
+        assert_eq!(member, yes, "{}", gathered.told());
+        if !yes {
+            let founder = gathered.daemons[0].node.profile().unwrap();
+            for _ in 0..2 {
+                let (daemon, now) = (&gathered.daemons[place], gathered.now);
+                daemon.join(&founder, 0, now).await.unwrap();
+            }
+        }
+    }
+    gathered.nothing_is_left();
 }
