@@ -33,6 +33,7 @@ use histone_protocol::{Address, B256};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::server::Server;
 use crate::support::{Chance, Ran, files, histone, shared};
 
 type Lie = fn(Option<u64>, &mut Value);
@@ -286,6 +287,9 @@ fn whatever_a_hub_withholds_nothing_holds_without_it() {
             let blobs = one(&report, "blobs");
             assert!(blobs.detail.contains("the partial sum of "), "{place} {hash}: {blobs:?}");
         }
+        let other =
+            report.checks.iter().any(|check| check.detail.contains("it gives other bytes in its place"));
+        assert_eq!(other, place % 2 == 0, "{place}");
         let named = report.checks.iter().any(|check| check.detail.contains(&hash.to_string()));
         assert!(named, "{place} {hash} is not named: {failed:?}");
     }
@@ -478,7 +482,18 @@ fn the_command_checks_a_network_by_addresses() {
     let ran = verify(&["--hub", &url, "--rpc", &page]);
     assert!(ran.error().contains("does not serve the blocks of a Histone ledger"), "{ran:?}");
     let ran = verify(&["--hub", &url, "--genesis", &B256::ZERO.to_string()]);
-    assert!(ran.error().contains("begins with block 0 0x"), "{ran:?}");
+    assert!(
+        ran.error()
+            .contains("another network than the one that is meant: the ledger there begins with block 0 0x"),
+        "{ran:?}"
+    );
+    let other = Server::start();
+    let ran = verify(&["--hub", &url, "--rpc", &other.url, "--copy", copied]);
+    assert!(ran.error().contains("or --copy holds another one"), "{ran:?}");
+    let ran = verify(&["--hub", &url, "--rpc", &other.url]);
+    assert!(ran.error().contains("there is no Histone ledger on this chain"), "{ran:?}");
+    let ran = verify(&["--hub", &url, "--copy", hub.to_str().unwrap()]);
+    assert!(ran.error().contains("holds something else than copies of a network"), "{ran:?}");
     let ran = verify(&["--hub", &url, "--directory", &Address::ZERO.to_string()]);
     assert!(ran.error().contains("0x0000000000000000000000000000000000000000"), "{ran:?}");
     let note = dir.path().join("note.txt");
