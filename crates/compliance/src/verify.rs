@@ -174,7 +174,10 @@ pub enum VerifyError {
         directory: Address,
     },
     /// A chain has several ledgers or none.
-    #[error("the chain has {0} ledgers; name the directory of one")]
+    #[error("{}", match .0 {
+        0 => "there is no Histone ledger on this chain; is it the right one?".to_string(),
+        more => format!("the chain has {more} ledgers; name the directory of one"),
+    })]
     Directories(usize),
     /// A node was given for a folder that needs none.
     #[error("the ledger of the run in `{}` is in the folder itself; leave out --rpc", .0.display())]

@@ -253,6 +253,8 @@ impl Link {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use histone_protocol::Address;
+
     use super::*;
 
     #[test]
@@ -316,6 +318,20 @@ mod tests {
         assert_eq!(&*store.read(hash).unwrap(), b"hello");
         fs::write(store.path(hash), b"hellp").unwrap();
         assert!(matches!(store.read(hash), Err(StoreError::Altered { .. })));
+    }
+
+    /// What a store fetches that goes with its process is read like anything else, and checked.
+    #[test]
+    fn a_passing_store_fetches_what_it_does_not_have() {
+        let net = MemNet::new(1);
+        let (a, b) = (net.link(Address::repeat_byte(1)), net.link(Address::repeat_byte(2)));
+        a.offer(b"hello").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(dir.path()).unwrap().linked(b).passing();
+        assert_eq!(store.get(blob_hash(b"hello")).unwrap(), b"hello");
+        net.forget_blobs();
+        assert_eq!(store.get(blob_hash(b"hello")).unwrap(), b"hello");
+        assert!(matches!(store.get(blob_hash(b"other")), Err(StoreError::Missing { .. })));
     }
 
     #[test]

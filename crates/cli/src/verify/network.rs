@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, B256};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args};
 use histone_chain::{Chain, ChainError, SystemClock};
 use histone_compliance::verify::{Outside, Progress, VerifyError, verify_network};
@@ -216,6 +216,10 @@ pub fn network(
         Some(VerifyError::Follow(FollowError::Nonsense(_))) => error.context(format!(
             "{ledger_at} does not serve the blocks of a Histone ledger; is the address right, and does a proxy or a login page answer in its place?"
         )),
+        Some(VerifyError::Follow(FollowError::Genesis { .. })) => error.context(match place.copy {
+            Some(_) => "this is another network than the one that is meant, or --copy holds another one",
+            None => "this is another network than the one that is meant",
+        }),
         Some(VerifyError::Follow(FollowError::Copy(_))) if place.copy.is_some() => {
             error.context("what --copy names cannot be used; name a new directory")
         }
@@ -233,15 +237,26 @@ struct Scratch {
 impl Scratch {
     fn new(kept: Option<&Path>) -> Result<Self> {
         let (dir, passing) = match kept {
-            Some(dir) => (dir.to_owned(), false),
+            Some(dir) => {
+                let names = if dir.is_dir() { histone_network::file_names(dir, "")? } else { Vec::new() };
+                if let Some(other) = names.iter().find(|name| !["blobs", "ledger"].contains(&name.as_str())) {
+                    bail!(
+                        "`{}` holds something else than copies of a network (`{other}`); name a new directory with --copy",
+                        dir.display()
+                    );
+                }
+                histone_network::create_dir(dir)?;
+                (dir.to_owned(), false)
+            }
             None => {
                 let mut name = [0; 8];
                 getrandom::fill(&mut name).context("the operating system gives no random numbers")?;
                 let name = format!("histone-verify-{:016x}", u64::from_le_bytes(name));
-                (std::env::temp_dir().join(name), true)
+                let dir = std::env::temp_dir().join(name);
+                histone_network::create_private_dir(&dir)?;
+                (dir, true)
             }
         };
-        histone_network::create_private_dir(&dir)?;
         Ok(Self { dir, passing })
     }
 }
@@ -267,22 +282,32 @@ struct Patient {
 
 impl Patient {
     fn ask<T>(&self, ask: impl Fn() -> Result<T, NetworkError>) -> Result<T, NetworkError> {
-        let mut pause = Duration::from_secs(1);
-        for _ in 1..TRIES {
-            let after = match ask() {
-                Err(NetworkError::Busy { after, .. }) => after,
-                Err(NetworkError::Unreachable { .. }) if !self.tired.load(Ordering::Relaxed) => None,
-                other => return other,
-            };
-            sleep(after.unwrap_or(pause).min(LONGEST_PAUSE));
-            pause *= 2;
-        }
-        let last = ask();
-        if matches!(last, Err(NetworkError::Unreachable { .. })) {
-            self.tired.store(true, Ordering::Relaxed);
-        }
-        last
+        patiently(&self.tired, sleep, ask)
     }
+}
+
+/// Asks again, after pauses, what fails at the moment. Who stayed away once is asked once from then on; who says that it is busy is
+/// waited for.
+fn patiently<T>(
+    tired: &AtomicBool,
+    pause: impl Fn(Duration),
+    ask: impl Fn() -> Result<T, NetworkError>,
+) -> Result<T, NetworkError> {
+    let mut next = Duration::from_secs(1);
+    for _ in 1..TRIES {
+        let after = match ask() {
+            Err(NetworkError::Busy { after, .. }) => after,
+            Err(NetworkError::Unreachable { .. }) if !tired.load(Ordering::Relaxed) => None,
+            other => return other,
+        };
+        pause(after.unwrap_or(next).min(LONGEST_PAUSE));
+        next *= 2;
+    }
+    let last = ask();
+    if matches!(last, Err(NetworkError::Unreachable { .. })) {
+        tired.store(true, Ordering::Relaxed);
+    }
+    last
 }
 
 impl Upstream for Patient {
@@ -406,7 +431,44 @@ impl Bar {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::cell::{Cell, RefCell};
+
     use super::*;
+
+    #[test]
+    fn who_is_away_is_waited_for_once() {
+        let (pauses, asked) = (RefCell::new(Vec::new()), Cell::new(0));
+        let tired = AtomicBool::new(false);
+        let ask = |answers: fn(u32) -> Result<u32, NetworkError>| {
+            asked.set(0);
+            pauses.borrow_mut().clear();
+            let answer = patiently(
+                &tired,
+                |pause| pauses.borrow_mut().push(pause.as_secs()),
+                || {
+                    asked.set(asked.get() + 1);
+                    answers(asked.get())
+                },
+            );
+            (answer.ok(), asked.get(), pauses.borrow().clone())
+        };
+        fn away(_: u32) -> Result<u32, NetworkError> {
+            Err(NetworkError::Unreachable { what: "http://hub.example".into(), why: "no".into() })
+        }
+        fn refused(_: u32) -> Result<u32, NetworkError> {
+            Err(NetworkError::Refused { what: "http://hub.example".into(), why: "no".into() })
+        }
+        fn busy(n: u32) -> Result<u32, NetworkError> {
+            let after = Some(Duration::from_secs(90));
+            let busy = NetworkError::Busy { what: "http://hub.example".into(), why: "many".into(), after };
+            if n == 3 { Ok(n) } else { Err(busy) }
+        }
+        assert_eq!(ask(|n| if n == 2 { Ok(n) } else { away(n) }), (Some(2), 2, vec![1]));
+        assert_eq!(ask(refused), (None, 1, vec![]));
+        assert_eq!(ask(away), (None, 4, vec![1, 2, 4]));
+        assert_eq!(ask(away), (None, 1, vec![]), "it stayed away before");
+        assert_eq!(ask(busy), (Some(3), 3, vec![30, 30]));
+    }
 
     #[test]
     fn heads() {

@@ -15,6 +15,7 @@ use histone_chain::{Chain, ChainError, Clock};
 use histone_ledger::view::directories;
 use histone_ledger::{Connection, FollowError, Follower, Ledger, Upstream, genesis_of};
 use histone_network::{BlobStore, Network, NetworkError, Woken};
+use histone_protocol::hash::blob_hash;
 use histone_protocol::letter::VerifiedHead;
 use histone_protocol::seal::SealKey;
 use histone_protocol::{Address, B256};
@@ -247,7 +248,8 @@ impl Network for Asked {
             return Err(refused(why.clone()));
         }
         let why = match self.network.fetch(hash) {
-            Ok(Some(bytes)) => return Ok(Some(bytes)),
+            Ok(Some(bytes)) if blob_hash(&bytes) == hash => return Ok(Some(bytes)),
+            Ok(Some(_)) => "it gives other bytes in its place".to_string(),
             Ok(None) => "it does not have it".to_string(),
             Err(error) => error.to_string(),
         };

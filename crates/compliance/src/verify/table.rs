@@ -129,7 +129,8 @@ hash that the ledger or another document names. What can be held back is said:
   it: without it nobody can tell whether that donor was rightly left out. So a donor that donates with evidence which it never brings
   makes this check fail as a hub does that withholds it; from outside the two look alike.
 - **newer blocks**, or another history for other people: `--head NUMBER:HASH` compares with a block that you have seen elsewhere, such as the
-  head in a member's `histone status`; `--copy DIR` keeps what was executed, so that another history is refused the next time.
+  head in a member's `histone status`; `--copy DIR` keeps what was executed, so that another history is refused the next time (a copy that somebody else
+  has made proves nothing).
 - **what was never public**: modules and sources are known to the ledger by another hash than their name; those that come with this program are
   at hand, others are given by `--module FILE`. What sites report on a model, decisions of owners who declined and questions are in letters
   between parties: *cannot say*.
