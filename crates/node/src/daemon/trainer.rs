@@ -408,7 +408,8 @@ impl TrainerPart {
             }
             TrainerDuty::GiveUp => {
                 node.mark(&given_up(model))?;
-                node.say(now, "model", &patience::why(model, &world.ledger.current_book().await?))?;
+                let book = world.ledger.current_book().await?;
+                node.say(now, "model", &patience::why(model, &book))?;
                 trainer.abort(model, world).await?;
                 patience::close_questions(model, node, now)?;
             }

@@ -1,6 +1,6 @@
 //! What a study has its parties do up to the training: programs, data, proposals and what owners answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use histone_contracts::Book;
 use histone_contracts::book::{Member, Role};
@@ -15,10 +15,9 @@ use super::Observer;
 use super::cast::{Cast, OPERATOR, Until, answer_before};
 use super::outcome::{Declined, Validation};
 use crate::daemon::together::{Scene, Stand};
-use crate::daemon::{Daemon, HAND_OVER, HandOver, decided, donating, refused};
+use crate::daemon::{Daemon, HAND_OVER, HandOver, Proposal, decided, donating, refused};
 use crate::error::NodeError;
 use crate::plan;
-use crate::store::WishState;
 use crate::study::Study;
 
 /// The trainer publishes the programs, the auditors measure them again, the founder allows them. Then the founder hands over to the members.
@@ -160,7 +159,9 @@ pub(super) async fn recruit(
     let (mut models, mut declined) = (Vec::new(), Vec::new());
     for (index, (model, proposal)) in proposals.iter().enumerate() {
         let before: BTreeSet<u64> = models.iter().copied().collect();
-        cast.wish(&model.trainer, "propose", proposal).await?;
+        // Whoever is away is away for good, so that one round that fails is enough.
+        let proposal = Proposal { failed_rounds: 1, ..proposal.clone() };
+        cast.wish(&model.trainer, "propose", &proposal).await?;
         let now = cast.now().await?;
         let mut answers =
             Recruiting { only_asked: index > 0, before: &before, answered: BTreeSet::new(), now };
@@ -248,27 +249,16 @@ pub(super) async fn give_up(
     wishes_done(cast, observer).await
 }
 
-/// Has parties claim what they are owed. Gives what each got, in millionths, by name.
+/// Has parties claim what they are owed.
 pub(super) async fn claim(
     cast: &mut Cast,
     names: &[&str],
     observer: &mut dyn Observer,
-) -> Result<BTreeMap<String, u64>, NodeError> {
-    let mut wishes = Vec::new();
+) -> Result<(), NodeError> {
     for name in names {
-        wishes.push((*name, cast.wish(name, "claim", &serde_json::json!({})).await?));
+        cast.wish(name, "claim", &serde_json::json!({})).await?;
     }
-    wishes_done(cast, observer).await?;
-    let mut got = BTreeMap::new();
-    for (name, wish) in wishes {
-        let wish = cast.daemon(name)?.node.store.get_wish(wish)?;
-        let claimed = match wish.map(|wish| wish.state) {
-            Some(WishState::Done(outcome)) => outcome.get("claimed").and_then(|c| c.as_str()?.parse().ok()),
-            _ => None,
-        };
-        got.insert(name.to_owned(), claimed.unwrap_or_default());
-    }
-    Ok(got)
+    wishes_done(cast, observer).await
 }
 
 /// Lets everybody go on until nothing is asked of any node.

@@ -12,7 +12,7 @@ use histone_protocol::disclosure::Place;
 
 use super::cast::{Cast, find};
 use super::outcome::Withdrawn;
-use super::story::{self, Recruited};
+use super::story::Recruited;
 use super::{Observer, Options};
 use crate::daemon::Daemon;
 use crate::daemon::together::{Scene, Stand};
@@ -34,8 +34,6 @@ struct Pauses {
     model: u64,
     /// After so many final rounds of the training.
     after: Option<u32>,
-    /// After a round that failed.
-    failed: bool,
     /// Whose daemons go on.
     not: BTreeSet<Address>,
 }
@@ -45,11 +43,8 @@ impl Pauses {
         let Some(model) = book.models.get(&self.model).filter(|_| !self.not.contains(&account)) else {
             return false;
         };
-        let training = model.state == ModelState::Training;
-        let failed =
-            self.failed && rounds(book, self.model).last().is_some_and(|r| r.state == RoundState::Failed);
-        let between = self.after.is_some_and(|after| finals(book, self.model) == after);
-        training && (failed || between)
+        model.state == ModelState::Training
+            && self.after.is_some_and(|after| finals(book, self.model) == after)
     }
 }
 
@@ -105,15 +100,6 @@ struct Training<'a, 'o> {
     began: Instant,
     milliseconds: BTreeMap<u32, f64>,
     now: u64,
-    /// Why the trainer gives up.
-    given_up: Option<GivenUp>,
-}
-
-/// Too few are left.
-#[derive(Debug, Clone, Copy)]
-struct GivenUp {
-    round: u32,
-    survivors: u16,
 }
 
 impl Scene for Training<'_, '_> {
@@ -127,10 +113,9 @@ impl Scene for Training<'_, '_> {
         let Some(model) = book.models.get(&self.model) else { return Ok(Stand::GoesOn) };
         self.tell(book)?;
         match model.state {
-            ModelState::Recruiting => self.begin(daemons)?,
-            ModelState::Training => {
+            ModelState::Recruiting | ModelState::Training => {
+                self.answer(daemons)?;
                 self.withdraw(daemons, book)?;
-                self.give_up(daemons, model, book)?;
             }
             _ => return Ok(Stand::WhenQuiet),
         }
@@ -139,14 +124,17 @@ impl Scene for Training<'_, '_> {
 }
 
 impl Training<'_, '_> {
-    /// Says yes to the trainer's question whether to begin.
-    fn begin(&self, daemons: &[Daemon]) -> Result<(), NodeError> {
+    /// Says yes to whatever the trainer asks: whether to begin, and whether to give the model up when a round has failed.
+    fn answer(&self, daemons: &[Daemon]) -> Result<(), NodeError> {
         let store = &find(daemons, &self.study.model.trainer)?.node.store;
-        let key = format!("train/{}", self.model);
-        if let Some(asked) = store.questions(true)?.into_iter().find(|asked| asked.question.key == key) {
-            let answer = Answer { yes: true, because: "the study says so".into(), by: "the study".into() };
-            let said = store.answer(asked.number, &answer, self.now);
-            said.map_err(|error| NodeError::Message(error.to_string()))?;
+        let about = [format!("train/{}", self.model), format!("give-up/{}/", self.model)];
+        for asked in store.questions(true)? {
+            if about.iter().any(|about| asked.question.key.starts_with(about)) {
+                let answer =
+                    Answer { yes: true, because: "the study says so".into(), by: "the study".into() };
+                let said = store.answer(asked.number, &answer, self.now);
+                said.map_err(|error| NodeError::Message(error.to_string()))?;
+            }
         }
         Ok(())
     }
@@ -226,32 +214,6 @@ impl Training<'_, '_> {
         lock(&self.pauses).after = self.leaving.keys().next().map(|round| round - 1);
         Ok(())
     }
-
-    /// A round failed, or too few are left for the next one: the trainer gives the model up.
-    fn give_up(&mut self, daemons: &[Daemon], model: &OnLedger, book: &Book) -> Result<(), NodeError> {
-        let leaving = self.leaving.keys().next() == Some(&(finals(book, self.model) + 1));
-        if self.given_up.is_some() || leaving {
-            return Ok(());
-        }
-        let last = rounds(book, self.model).last().copied();
-        let failed = last.filter(|last| last.state == RoundState::Failed);
-        // Those who are in no further round.
-        let left = model.donors.iter().filter(|d| !d.use_ended && !d.excluded).count();
-        let too_few = left < self.study.training.min_survivors
-            && !self.withdrawn.is_empty()
-            && last.is_none_or(|last| last.state == RoundState::Final);
-        let (round, survivors) = match failed {
-            Some(last) => (last.round, last.anchors.len()),
-            None if too_few => (finals(book, self.model) + 1, left),
-            None => return Ok(()),
-        };
-        // A model has at most 65,535 donors.
-        self.given_up = Some(GivenUp { round, survivors: survivors as u16 });
-        lock(&self.pauses).failed = false;
-        let what = serde_json::json!({ "model": self.model });
-        find(daemons, &self.study.model.trainer)?.wish("abort", &what, self.now)?;
-        Ok(())
-    }
 }
 
 /// Has the main model trained.
@@ -268,7 +230,7 @@ pub(super) async fn train(
         leaving.entry(left.round).or_default().insert(left.participant.clone(), None);
     }
     let after = leaving.keys().next().map(|round| round - 1);
-    let pauses = Arc::new(Mutex::new(Pauses { model, after, failed: true, not: BTreeSet::new() }));
+    let pauses = Arc::new(Mutex::new(Pauses { model, after, not: BTreeSet::new() }));
     for daemon in &mut cast.daemons {
         let (pauses, account) = (pauses.clone(), daemon.node.party.account());
         daemon.hold(Arc::new(move |book: &Book| lock(&pauses).holds(account, book)));
@@ -288,18 +250,13 @@ pub(super) async fn train(
         began: Instant::now(),
         milliseconds: BTreeMap::new(),
         now: cast.now().await?,
-        given_up: None,
     };
     cast.play(&mut scene, &mut Telling(&shared)).await?;
-    let Training { withdrawn, milliseconds, given_up, told, .. } = scene;
+    let Training { withdrawn, milliseconds, told, .. } = scene;
     let observer = shared.into_inner();
     let book = cast.world.ledger.current_book().await?;
-    let ended = book.models.get(&model).map(|m| m.state);
-    if ended == Some(ModelState::Aborted) {
-        return Err(match given_up {
-            Some(given_up) => too_few(study, cast, model, given_up, observer).await?,
-            None => NodeError::NoModel,
-        });
+    if let Some(model) = book.models.get(&model).filter(|m| m.state == ModelState::Aborted) {
+        return Err(no_model(study, model, &book));
     }
     for (what, list) in [("drop out", &options.drop_outs), ("withdraw", &options.withdrawals)] {
         for d in list.iter().filter(|d| d.round > told.max(1)) {
@@ -312,30 +269,29 @@ pub(super) async fn train(
     Ok(Trained { withdrawn, milliseconds })
 }
 
-/// The deposit returns, but for what the donors of open sums are owed.
-async fn too_few(
-    study: &Study,
-    cast: &mut Cast,
-    id: u64,
-    GivenUp { round, survivors }: GivenUp,
-    observer: &mut dyn Observer,
-) -> Result<NodeError, NodeError> {
-    let trainer = &study.model.trainer;
-    let book = cast.world.ledger.current_book().await?;
-    let donors = book.models.get(&id).map_or(0, |m| m.donors.len());
-    let got = story::claim(cast, &[trainer], observer).await?;
-    Ok(NodeError::TooFewSurvivors {
+/// Why the main model was given up.
+fn no_model(study: &Study, model: &OnLedger, book: &Book) -> NodeError {
+    let opened = finals(book, model.model);
+    let failed = rounds(book, model.model).last().copied().filter(|last| last.state == RoundState::Failed);
+    let left = model.donors.iter().filter(|d| !d.use_ended && !d.excluded).count();
+    let (round, survivors) = match failed {
+        Some(last) => (last.round, last.anchors.len()),
+        None if left < study.training.min_survivors => (opened + 1, left),
+        None => return NodeError::NoModel,
+    };
+    NodeError::TooFewSurvivors {
         round,
-        survivors,
-        donors: donors as u16,
+        // A model has at most 65,535 donors.
+        survivors: survivors as u16,
+        donors: model.donors.len() as u16,
         needed: study.training.min_survivors as u16,
-        deposit: Tokens::from_micro(got.get(trainer.as_str()).copied().unwrap_or_default()).to_string(),
-        trainer: trainer.clone(),
-        donors_are_paid: match finals(&book, id) {
+        deposit: Tokens::from_micro(model.deposit_returned.unwrap_or_default().0.saturating_to()).to_string(),
+        trainer: study.model.trainer.clone(),
+        donors_are_paid: match opened {
             0 => "",
             _ => ", the rest is the donors', who are paid for the sums that are open",
         },
-    })
+    }
 }
 
 /// A failure that cannot happen is a slip of the pen, and is said before anything starts.
