@@ -355,8 +355,8 @@ fn watch(args: &UpArgs, study: &Study, processes: &mut Processes, stop: &AtomicB
         if outcome.unanswered == 0 && !finished {
             finished = true;
             tell("all questions of the study are answered");
-            // Everybody is a member by now: who comes later asks the members.
-            if founder.wishes(false)?.iter().all(|wish| wish.kind != HAND_OVER) {
+            // Everybody is a member by now, and nobody comes later.
+            if args.once && founder.wishes(false)?.iter().all(|wish| wish.kind != HAND_OVER) {
                 let what = serde_json::to_value(HandOver::default()).context("the hand-over")?;
                 founder.wish(HAND_OVER, &what, SystemClock.now())?;
             }
