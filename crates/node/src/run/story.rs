@@ -173,8 +173,8 @@ pub(super) async fn recruit(
         if let Some(host) = book.models.get(&new).and_then(|m| m.host.as_ref()) {
             let runner = &study.runner;
             observer.note(&format!(
-                "all data goes to one enclave, {}, which {runner} runs (SIMULATED)",
-                host.enclave
+                "the data for `{}` goes to one enclave, {}, which {runner} runs (SIMULATED)",
+                model.name, host.enclave
             ));
         }
         for participant in &study.participants {
