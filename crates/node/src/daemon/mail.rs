@@ -5,7 +5,8 @@
 
 mod body;
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use histone_contracts::{Book, Contract, Members};
 use histone_network::NetworkError;
@@ -39,6 +40,16 @@ pub struct Mailbox {
     pub key: SigningKey,
     /// Opens what lies in it.
     pub seal: SealKey,
+    /// Letters that were not dealt with, as they were understood: roles ask for them before each step.
+    understood: RefCell<BTreeMap<B256, Understood>>,
+}
+
+/// A letter that was not dealt with.
+struct Understood {
+    from: Address,
+    head_number: u64,
+    /// None of one that says nothing which is known here.
+    body: Option<Body>,
 }
 
 impl Mailbox {
@@ -47,6 +58,7 @@ impl Mailbox {
         Self {
             key: SigningKey::generate(&mut party.root().rng("mailbox", &[])),
             seal: SealKey::from_seed(&party.root().derive("mail key", &[])),
+            understood: RefCell::default(),
         }
     }
 
@@ -340,12 +352,23 @@ impl Node {
 
     /// Letters that nobody has read yet. One by somebody who knows more of the ledger than this node does waits until it knows as much.
     pub(super) fn letters(&self, book: &Book) -> Result<Vec<Read>, NodeError> {
-        let known = |kept: &Incoming| kept.head_number <= book.head.block;
-        let read = |kept: Incoming| {
-            let body = serde_json::from_str(&kept.content).ok()?;
-            Some(Read { id: kept.id, from: kept.from, body })
+        let unread = self.store.unread_ids()?;
+        let mut understood = self.mailbox.understood.borrow_mut();
+        let there: BTreeSet<&B256> = unread.iter().collect();
+        understood.retain(|id, _| there.contains(id));
+        if unread.iter().any(|id| !understood.contains_key(id)) {
+            for Incoming { id, from, content, head_number, .. } in self.store.unread()? {
+                understood.entry(id).or_insert_with(|| {
+                    let body = serde_json::from_str(&content).ok();
+                    Understood { from, head_number, body }
+                });
+            }
+        }
+        let read = |id: &B256| {
+            let letter = understood.get(id).filter(|letter| letter.head_number <= book.head.block)?;
+            Some(Read { id: *id, from: letter.from, body: letter.body.clone()? })
         };
-        Ok(self.store.unread()?.into_iter().filter(known).filter_map(read).collect())
+        Ok(unread.iter().filter_map(read).collect())
     }
 }
 

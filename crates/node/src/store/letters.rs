@@ -260,6 +260,15 @@ impl Store {
         })
     }
 
+    /// The names of the same letters, in the same order.
+    pub fn unread_ids(&self) -> Result<Vec<B256>, StoreFault> {
+        self.look(|store| {
+            let mut rows = store.prepare("SELECT id FROM incoming WHERE done IS NULL ORDER BY place")?;
+            let rows = rows.query_map([], |row| row.get(0).map(B256::new))?;
+            rows.collect()
+        })
+    }
+
     /// How many letters of each author were not dealt with, and how many bytes they say.
     pub fn unread_by_author(&self) -> Result<Vec<(Address, u64, u64)>, StoreFault> {
         self.look(|store| {
