@@ -180,6 +180,7 @@ pub fn network(
     let kept = known.home.as_ref().map(|home| BlobStore::at(home.blobs()));
     let storage = Arc::new(Patient { hub, kept, tired: AtomicBool::new(false) });
     let home = known.home.filter(|_| own);
+    let is_own = rpc.is_none() && home.is_some();
     let (source, ledger_at): (Arc<dyn Upstream>, String) = match (rpc, home) {
         (Some(url), _) => {
             let node = NodeClient::new(url, known.ca, known.proxy, PATIENCE)?;
@@ -192,6 +193,8 @@ pub fn network(
         }
         (None, None) => (storage.clone(), known.hub.clone()),
     };
+    // A copy is not compared with itself: that would say nothing of what others are shown.
+    let head = if is_own { place.head } else { known.head };
     let scratch = Scratch::new(place.copy.as_deref())?;
     let outside = Outside {
         ledger: source,
@@ -203,7 +206,7 @@ pub fn network(
         clock,
         genesis: known.genesis,
         directory: known.directory,
-        head: known.head,
+        head,
         modules: at_hand,
         auditor: auditor.as_ref(),
     };

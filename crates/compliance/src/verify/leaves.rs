@@ -1,17 +1,17 @@
 //! The leaves of all JSON documents: each has a row in the table, and no blob is there that nothing names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 
 use histone_contracts::{Contract, Datasets, Enclaves, Market, Rounds};
-use histone_protocol::B256;
 use histone_protocol::agreement::Agreement;
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::evidence::Evidence;
 use histone_protocol::letter::Profile;
 use histone_protocol::plan::PlanDocument;
 use histone_protocol::report::{HostedStatement, ValidationReport};
+use histone_protocol::{Address, B256};
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -282,7 +282,8 @@ struct Documents {
     evidence: BTreeSet<B256>,
     reports: BTreeSet<B256>,
     policies: BTreeSet<B256>,
-    profiles: BTreeSet<B256>,
+    /// With the accounts that have named them.
+    profiles: BTreeMap<B256, BTreeSet<Address>>,
 }
 
 impl Documents {
@@ -305,7 +306,8 @@ impl Documents {
     }
 
     fn has(&self, hash: B256) -> bool {
-        [&self.evidence, &self.reports, &self.policies, &self.profiles].iter().any(|set| set.contains(&hash))
+        [&self.evidence, &self.reports, &self.policies].iter().any(|set| set.contains(&hash))
+            || self.profiles.contains_key(&hash)
     }
 
     /// Whether it is what the ledger names it as, with a signature where there is one.
@@ -313,8 +315,14 @@ impl Documents {
         self.evidence.contains(&hash) && Evidence::from_bytes(bytes).is_some()
             || self.reports.contains(&hash) && run.signed::<ValidationReport>(hash).is_ok()
             || self.policies.contains(&hash) && run.signed::<ConsentPolicy>(hash).is_ok()
-            || self.profiles.contains(&hash) && run.signed::<Profile>(hash).is_ok()
+            || self.profiles.get(&hash).is_some_and(|of| is_profile(run, hash, of))
     }
+}
+
+/// Whether a blob is what one of these members says of itself, on this ledger.
+fn is_profile(run: &Run, hash: B256, of: &BTreeSet<Address>) -> bool {
+    let said = run.signed::<Profile>(hash);
+    said.is_ok_and(|(said, signer)| of.contains(&signer) && said.ledger == run.record.deployment.id())
 }
 
 /// What may lie in a folder although no check opens it, because the ledger names it where such a thing belongs.

@@ -132,7 +132,7 @@ struct Copied {
 /// Fetches and executes every block. A block that does not hold is a failed check.
 fn copy(outside: &Outside<'_>, heard: &mut dyn FnMut(Step)) -> Result<Result<Copied, Check>, VerifyError> {
     let refused = |error: FollowError| match error {
-        FollowError::Refused(source) => {
+        FollowError::Refused(source) | FollowError::NotSigned(source) => {
             let mut findings = Findings::new("chain");
             findings.fail(format!(
                 "{} gives what does not hold, and the later checks were not made: {}",

@@ -94,9 +94,15 @@ fn roles_before(turns: &[(usize, Address, Turn)], order: usize) -> BTreeMap<Addr
     members
 }
 
-/// Every profile that members have ever named.
-pub(super) fn all_profiles(d: &Deployment, history: &History) -> BTreeSet<B256> {
-    profiles(d, history).into_values().flatten().collect()
+/// Every profile that members have ever named, with who has.
+pub(super) fn all_profiles(d: &Deployment, history: &History) -> BTreeMap<B256, BTreeSet<Address>> {
+    let mut all: BTreeMap<B256, BTreeSet<Address>> = BTreeMap::new();
+    for (account, named) in profiles(d, history) {
+        for profile in named {
+            all.entry(profile).or_default().insert(account);
+        }
+    }
+    all
 }
 
 /// What an account has ever called itself on this ledger: by the profiles that it has named and signed.

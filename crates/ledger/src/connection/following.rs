@@ -99,6 +99,9 @@ impl fmt::Debug for Follower {
     }
 }
 
+/// Blocks of a chain that are read to its end, at the most.
+const MOST_BLOCKS: u64 = 10_000_000;
+
 impl Follower {
     /// Opens the copy in `dir`, or begins one: of the chain whose block 0 has the hash `genesis`.
     pub fn open(
@@ -150,10 +153,16 @@ impl Follower {
     pub fn catch_up_to_its_head(&self, heard: &mut dyn FnMut(u64, u64)) -> Result<u64, FollowError> {
         let _fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         let mut applied = 0;
+        // Asked once: whoever makes blocks faster than they are executed here would keep a reader for ever.
+        let said: String = ask(&*self.upstream, "eth_blockNumber", json!([]))?;
+        let digits = said.strip_prefix("0x").unwrap_or(&said);
+        let there = u64::from_str_radix(digits, 16).map_err(nonsense)?;
+        if there > MOST_BLOCKS {
+            return Err(nonsense(format!(
+                "it says that it has {there} blocks; at most {MOST_BLOCKS} are executed here"
+            )));
+        }
         loop {
-            let said: String = ask(&*self.upstream, "eth_blockNumber", json!([]))?;
-            let digits = said.strip_prefix("0x").unwrap_or(&said);
-            let there = u64::from_str_radix(digits, 16).map_err(nonsense)?;
             let new = self.some(&mut |number| heard(number, there.max(number)))?;
             applied += new;
             let head = self.replica.head()?.header.number;

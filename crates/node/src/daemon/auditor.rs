@@ -18,20 +18,25 @@ pub(super) struct Auditor;
 #[derive(Debug, Clone)]
 pub(super) struct Duty {
     letter: B256,
-    program: Submission,
+    /// None of a letter by somebody who is not the author of what it is about.
+    program: Option<Submission>,
     /// Blob of module and source, sealed to this auditor: a method of closed source is in no other.
     sealed: Option<B256>,
 }
 
 impl fmt::Display for Duty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "audit the program `{}` {} (letter {})",
-            self.program.name.escape_debug(),
-            self.program.measurement,
-            self.letter
-        )
+        match &self.program {
+            Some(Submission { name, measurement, .. }) => {
+                write!(
+                    f,
+                    "audit the program `{}` {measurement} (letter {})",
+                    name.escape_debug(),
+                    self.letter
+                )
+            }
+            None => write!(f, "read the letter {}", self.letter),
+        }
     }
 }
 
@@ -41,14 +46,20 @@ impl Part for Auditor {
 
     async fn duties(&mut self, book: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
         let submitted = |letter: super::mail::Read| match letter.body {
+            // Nobody else says what a program is called, and whether it is open.
+            Body::Audit { measurement, .. } | Body::AuditClosed { measurement, .. }
+                if book.programs.get(&measurement).is_some_and(|p| p.author != letter.from) =>
+            {
+                Some(Duty { letter: letter.id, program: None, sealed: None })
+            }
             Body::Audit { name, program, measurement, wasm, source } => {
                 let program = Submission { name, kind: program, measurement, wasm, source };
-                Some(Duty { letter: letter.id, program, sealed: None })
+                Some(Duty { letter: letter.id, program: Some(program), sealed: None })
             }
             Body::AuditClosed { name, measurement, sealed } => {
                 let (kind, none) = (ProgramKind::Training, B256::ZERO);
                 let program = Submission { name, kind, measurement, wasm: none, source: none };
-                Some(Duty { letter: letter.id, program, sealed: Some(sealed) })
+                Some(Duty { letter: letter.id, program: Some(program), sealed: Some(sealed) })
             }
             _ => None,
         };
@@ -58,11 +69,14 @@ impl Part for Auditor {
     async fn perform(&mut self, duty: Duty, node: &Node, now: u64) -> Result<Done, NodeError> {
         let book = node.world.ledger.current_book().await?;
         let own = node.party.account();
-        let known = book.programs.get(&duty.program.measurement);
-        if known.is_some_and(|known| known.audits.iter().all(|audit| audit.auditor != own)) {
+        let known = |program: &&Submission| {
+            let known = book.programs.get(&program.measurement);
+            known.is_some_and(|known| known.audits.iter().all(|audit| audit.auditor != own))
+        };
+        if let Some(program) = duty.program.as_ref().filter(known) {
             let done = match duty.sealed {
-                None => open(&duty.program, node, now).await?,
-                Some(sealed) => closed(&duty.program, sealed, node, now).await?,
+                None => open(program, node, now).await?,
+                Some(sealed) => closed(program, sealed, node, now).await?,
             };
             if !done {
                 return Ok(Done::NotYet);

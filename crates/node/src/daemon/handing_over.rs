@@ -166,8 +166,9 @@ pub(super) async fn refer(
         all.push(Referred { account, profile: profile.clone() });
         keep(&all, node)?;
     }
-    // Whoever votes reads who it is.
-    let blob = node.world.blobs.put(&profile.to_bytes())?;
+    // Whoever votes reads who it is: what was said first, or anybody could have us publish without end.
+    let first = all.iter().find(|r| r.account == account).map_or(profile, |r| &r.profile);
+    let blob = node.world.blobs.put(&first.to_bytes())?;
     let roles: Vec<&str> = Role::of(read.roles).into_iter().map(Role::word).collect();
     Ok(format!(
         "the founder has handed over: the members decide by vote who is admitted. Ask a member to propose you: \

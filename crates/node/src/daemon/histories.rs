@@ -31,8 +31,6 @@ struct Kept {
     fork: Fork,
     /// Who has shown the other one; nobody where the sequencer itself has.
     by: Option<Address>,
-    /// Whether this node found it and tells the others.
-    tells: bool,
 }
 
 impl Node {
@@ -53,7 +51,9 @@ impl Node {
         if ours.hash == theirs.hash {
             return Ok(true);
         }
-        if self.shown_to(from)? == 0 {
+        let said = format!("said/{from:x}");
+        if !self.marked(&said)? {
+            self.mark(&said)?;
             let error =
                 NodeError::OtherBlock { number: theirs.number, ours: ours.hash, theirs: theirs.hash, from };
             self.store.note(now, Level::Error, "ledger", &error.to_string())?;
@@ -92,7 +92,7 @@ impl Node {
         }
         let fork = Fork { one: ours, other: theirs.clone() };
         match fork.open(sequencer) {
-            Some(_) => self.keep_fork(fork, Some(from), true, now).await,
+            Some(_) => self.keep_fork(fork, Some(from), now).await,
             None => self.show(from, same, header.number, now).await,
         }
     }
@@ -114,7 +114,7 @@ impl Node {
                 "{from} writes of two histories of another ledger than this one"
             )));
         }
-        self.keep_fork(fork.clone(), Some(from), false, now).await?;
+        self.keep_fork(fork.clone(), Some(from), now).await?;
         Ok(true)
     }
 
@@ -122,7 +122,7 @@ impl Node {
     pub async fn cannot_follow(&self, error: FollowError, now: u64) -> NodeError {
         let FollowError::Fork { proof, .. } = error else { return error.into() };
         let told = async {
-            self.keep_fork(*proof, None, true, now).await?;
+            self.keep_fork(*proof, None, now).await?;
             self.has_one_history(now).await
         };
         match told.await {
@@ -135,16 +135,15 @@ impl Node {
     pub(super) async fn has_one_history(&self, now: u64) -> Result<(), NodeError> {
         let Some(kept) = self.store.get(TWO_HISTORIES)? else { return Ok(()) };
         let kept: Kept = serde_json::from_slice(&kept).map_err(|e| NodeError::Message(e.to_string()))?;
-        if kept.tells {
-            let book = self.world.ledger.current_book().await?;
-            let mut all: BTreeSet<_> = book.members.iter().filter(|m| m.member).map(|m| m.account).collect();
-            all.extend(self.store.get(FOUNDER)?.and_then(|founder| Address::try_from(&*founder).ok()));
-            all.remove(&self.party.account());
-            for account in all {
-                let body = Body::Histories { fork: kept.fork.clone() };
-                // Who cannot be reached hears it from others.
-                let _ = self.write(account, TWO_HISTORIES, &body, now).await;
-            }
+        // Also by whoever was told: it may be the only one, and who has told it may tell nobody else.
+        let book = self.world.ledger.current_book().await?;
+        let mut all: BTreeSet<_> = book.members.iter().filter(|m| m.member).map(|m| m.account).collect();
+        all.extend(self.store.get(FOUNDER)?.and_then(|founder| Address::try_from(&*founder).ok()));
+        all.remove(&self.party.account());
+        for account in all {
+            let body = Body::Histories { fork: kept.fork.clone() };
+            // Who cannot be reached hears it from others.
+            let _ = self.write(account, TWO_HISTORIES, &body, now).await;
         }
         // Where the network is away it is tried with the next start.
         let _ = self.post(now);
@@ -153,17 +152,11 @@ impl Node {
         Err(NodeError::TwoHistories { number, one, other, by: kept.by })
     }
 
-    async fn keep_fork(
-        &self,
-        fork: Fork,
-        by: Option<Address>,
-        tells: bool,
-        now: u64,
-    ) -> Result<(), NodeError> {
+    async fn keep_fork(&self, fork: Fork, by: Option<Address>, now: u64) -> Result<(), NodeError> {
         if self.marked(TWO_HISTORIES)? {
             return Ok(());
         }
-        let kept = serde_json::to_vec(&Kept { fork, by, tells });
+        let kept = serde_json::to_vec(&Kept { fork, by });
         self.store.put(TWO_HISTORIES, &kept.map_err(|e| NodeError::Message(e.to_string()))?)?;
         if let Err(error) = self.has_one_history(now).await {
             self.store.note(now, Level::Error, "ledger", &error.to_string())?;

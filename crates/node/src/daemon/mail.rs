@@ -31,6 +31,8 @@ const MOST_SIGNED: usize = 64;
 /// What is said of letters that are not kept, in one turn, at the most.
 const MOST_SAID: usize = 16;
 
+/// A letter is kept whose author has seen so many blocks more than this node, at the most: it waits until they are here.
+const MOST_AHEAD: u64 = 256;
 /// Letters that are posted in one turn, at the most.
 const AT_ONCE: usize = 64;
 
@@ -283,6 +285,12 @@ impl Node {
                     "{from} writes of the ledger's blocks, and is not known here"
                 )));
             }
+            // Whoever proves nothing is answered as a member only.
+            Body::Block { .. } if own == 0 => {
+                return Err(NodeError::Message(format!(
+                    "{from} shows a block of the ledger and is no member"
+                )));
+            }
             Body::Block { same, differs, block } => {
                 self.look_at_block(from, (*same, *differs), block, now).await?;
                 return Ok(Some((from, false)));
@@ -291,6 +299,12 @@ impl Node {
                 return Ok(self.look_at_fork(from, fork, now).await?.then_some((from, false)));
             }
             _ => {}
+        }
+        let head = self.head().await?.number;
+        if letter.head.number > head.saturating_add(MOST_AHEAD) {
+            return Err(NodeError::Message(format!(
+                "{from} names a block of the ledger that is far ahead of what is known here; it sends its letter again"
+            )));
         }
         // What a stranger says of the chain counts for nothing.
         if own != 0 && !self.compare_histories(from, letter.head, now).await? {
@@ -327,12 +341,14 @@ impl Node {
         if !room.fill(from, own == 0, (1, letter.content.len() as u64)) {
             return refuse("has written more letters than are read; it sends them again");
         }
+        let is_join = matches!(body, Body::Join { .. });
         let kept = Incoming {
             id,
             from,
             number: letter.number,
             content: letter.content,
-            head_number: letter.head.number,
+            // Who asks to be admitted need not have seen any block, and nobody waits for the one that it names.
+            head_number: if is_join { 0 } else { letter.head.number },
             head_hash: letter.head.hash,
         };
         Ok(Some((from, self.store.take(&kept, now)?)))

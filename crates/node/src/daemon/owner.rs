@@ -14,7 +14,7 @@ use histone_network::StoreError;
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::disclosure::Release;
 use histone_protocol::keys::SignatureBytes;
-use histone_protocol::receipt::ValidationReceipt;
+use histone_protocol::receipt::{self, ValidationReceipt};
 use histone_protocol::{Address, B256, U256};
 
 use super::mail::{Body, Read};
@@ -201,6 +201,12 @@ impl OwnerPart {
         };
         let mut duties = Vec::new();
         for letter in node.letters(book)? {
+            if let Some((dataset, false)) = is_signed(&letter.body, node) {
+                // Whoever was asked once could say anything: nothing follows from it.
+                let why = format!("what {} sent as its validation is not signed by the enclave", letter.from);
+                duties.push(Duty::Refused { letter: letter.id, dataset, why });
+                continue;
+            }
             match updating::of_letter(&letter, updates, book, node)? {
                 Some(step) if self.datasets.contains_key(&step.dataset()) => duties.push(Duty::Update(step)),
                 _ => duties.extend(read(letter)),
@@ -298,6 +304,18 @@ impl OwnerPart {
         }
         Ok(open)
     }
+}
+
+/// Of a letter that says that a dataset was validated: which one, and whether the enclave that it names has signed that.
+fn is_signed(body: &Body, node: &Node) -> Option<(B256, bool)> {
+    let &Body::Validated { dataset, enclave, root, report, rows, quality, replaces, signature } = body else {
+        return None;
+    };
+    let owner = node.party.account();
+    let receipt = ValidationReceipt { owner, root, reportHash: report, rows, quality, replaces };
+    let deployment = node.world.ledger.deployment();
+    let domain = receipt::domain(deployment.chain_id, deployment.datasets);
+    Some((dataset, signature.recover(receipt::digest(&receipt, &domain)).ok() == Some(enclave)))
 }
 
 /// Whether an owner's enclave is in a header. One that nobody shows, or that is none, invites nobody.

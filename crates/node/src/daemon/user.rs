@@ -132,22 +132,23 @@ impl Part for UserPart {
 async fn claim(node: &Node) -> Result<U256, NodeError> {
     let ledger = &node.world.ledger;
     let (book, own) = (ledger.current_book().await?, node.party.account());
-    let mut keys = vec![node.party.key.clone()];
-    for model in book.models.iter() {
-        for donor in &model.donors {
-            if book.datasets.get(&donor.dataset).is_some_and(|dataset| dataset.owner == own) {
-                // An owner that names another account than its node does has to claim by itself.
-                let payee = node.party.payee(ledger.deployment().id(), model.model)?;
-                keys.extend((payee.address() == donor.payee).then_some(payee));
-            }
-        }
+    let key = &node.party.key;
+    let mut claimed = ledger.read(Contract::Market, Market::owedCall { account: own }).await?;
+    if !claimed.is_zero() {
+        ledger.send(key, Contract::Market, Market::claimCall {}).await?;
     }
-    let mut claimed = U256::ZERO;
-    for key in keys {
-        let owed = ledger.read(Contract::Market, Market::owedCall { account: key.address() }).await?;
-        if !owed.is_zero() {
-            ledger.send(&key, Contract::Market, Market::claimCall {}).await?;
-            claimed += owed;
+    for model in book.models.iter() {
+        let is_own = |id: &B256| book.datasets.get(id).is_some_and(|dataset| dataset.owner == own);
+        for donor in model.donors.iter().filter(|donor| is_own(&donor.dataset)) {
+            let (model_id, index) = (U256::from(model.model), donor.donor);
+            let owed = Market::owedDonorCall { modelId: model_id, donorIndex: index };
+            let owed = ledger.read(Contract::Market, owed).await?;
+            if !owed.is_zero() {
+                // Anybody may: it goes to the account that the donation names.
+                let call = Market::claimDonorCall { modelId: model_id, donorIndex: index };
+                ledger.send(key, Contract::Market, call).await?;
+                claimed += owed;
+            }
         }
     }
     Ok(claimed)

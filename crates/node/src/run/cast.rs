@@ -338,19 +338,6 @@ impl Cast {
         });
         Ok(list)
     }
-
-    /// Gives the accounts that are paid for donations what their claims cost, where gas is not free.
-    pub(super) async fn fund_payees(
-        &self,
-        book: &Book,
-        observer: &mut dyn Observer,
-    ) -> Result<(), NodeError> {
-        let Some(purse) = self.stage.place.purse() else { return Ok(()) };
-        let owners = self.daemons.iter().map(|d| d.node.party.account());
-        let payees: Vec<_> = owners.flat_map(|owner| payees(book, owner)).collect();
-        let needs: Vec<_> = payees.into_iter().map(|(_, payee)| (payee, Needs::payee())).collect();
-        purse.fill(&needs, observer).await
-    }
 }
 
 /// The daemon of this name.

@@ -220,7 +220,8 @@ impl Needs {
     }
 
     fn owner(&self) -> u64 {
-        gas_of::ENTRY * 4 + gas_of::ROUND * self.rounds
+        // What it is paid it claims for the account of its donation.
+        gas_of::ENTRY * 4 + gas_of::ROUND * self.rounds + gas_of::PAYMENT
     }
 
     fn trainer(&self) -> u64 {
@@ -243,10 +244,6 @@ impl Needs {
 
     fn user(&self) -> u64 {
         2 * gas_of::PAYMENT * self.queries
-    }
-
-    pub(super) fn payee() -> u64 {
-        gas_of::PAYMENT
     }
 }
 

@@ -29,7 +29,6 @@ pub(super) async fn pay_out(
 ) -> Result<Vec<Balance>, NodeError> {
     let world = cast.world.clone();
     let book = world.ledger.current_book().await?;
-    cast.fund_payees(&book, observer).await?;
     let mut names: Vec<&str> = study.participants.iter().map(|p| p.name.as_str()).collect();
     names.push(&study.runner);
     names.extend(std::iter::once(&study.model).chain(&study.other_models).map(|m| m.trainer.as_str()));

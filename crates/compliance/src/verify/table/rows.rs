@@ -375,12 +375,11 @@ pub const TABLE: &[Row] = &[
         "the balances on the ledger of the accounts in run.json",
     ),
     row("profile", &["ledger.chain_id", "ledger.contract"], Recomputed, "the ledger of this run"),
-    row("profile", &["name"], Recomputed, "what run.json calls the account"),
     row(
         "profile",
-        &["roles", "mailbox", "mail_key", "seal_key", "device"],
+        &["name", "roles", "mailbox", "mail_key", "seal_key", "device"],
         Signed("the member"),
-        "the account that the ledger names with it; roles and key that count are those of the ledger, where letters are left is its own matter",
+        "an account that has named it on the ledger; run.json may call an account what one of its profiles says, the roles and the key that count are those of the ledger, and where letters are left is its own matter",
     ),
     row(
         "white-paper",
