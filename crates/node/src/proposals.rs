@@ -1,0 +1,155 @@
+//! What the members of a network vote on, as a node keeps and shows it.
+
+use histone_ledger::governance::{self, ProposalState};
+use histone_protocol::Address;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::error::NodeError;
+use crate::store::Store;
+
+/// Where the daemon keeps what it has seen last.
+const SEEN: &str = "proposals";
+/// The newest so many are kept.
+const MOST_KEPT: usize = 500;
+/// Others write descriptions and calls of any length: so many characters of each are kept, and so many calls.
+const MOST_CHARACTERS: usize = 2_000;
+const MOST_STEPS: usize = 50;
+
+/// Something that the members decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Proposal {
+    /// Its number, in decimals.
+    pub number: String,
+    /// Where it stands: `pending`, `active`, `canceled`, `defeated`, `succeeded`, `queued`, `expired` or `executed`.
+    #[schema(value_type = String)]
+    pub state: ProposalState,
+    /// Who proposed it.
+    #[schema(value_type = String)]
+    pub proposer: Address,
+    /// What the proposer wrote.
+    pub description: String,
+    /// What it does.
+    pub steps: Vec<Step>,
+    /// The vote begins after this moment. Who is a member then has a vote.
+    pub vote_start: u64,
+    /// The vote ends after this moment.
+    pub vote_end: u64,
+    /// Votes for it.
+    pub for_votes: u64,
+    /// Votes against it.
+    pub against_votes: u64,
+    /// Abstentions.
+    pub abstain_votes: u64,
+    /// Votes for it and abstentions that it needs together; null before the vote.
+    pub quorum: Option<u64>,
+    /// When it can be executed, once it is accepted and waits for that.
+    pub executable_at: Option<u64>,
+    /// Who voted.
+    pub ballots: Vec<Ballot>,
+}
+
+/// One call of a proposal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Step {
+    /// The contract.
+    #[schema(value_type = String)]
+    pub target: Address,
+    /// Coins that go with it, in wei.
+    pub value: String,
+    /// What the call does, in words.
+    pub words: String,
+    /// Whether the words say what it does: of a call that nobody can read they are its bytes.
+    pub is_understood: bool,
+}
+
+/// One member's vote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ballot {
+    /// Who.
+    #[schema(value_type = String)]
+    pub voter: Address,
+    /// `for`, `against` or `abstain`.
+    pub support: String,
+    /// Why, if it said.
+    pub reason: String,
+}
+
+/// What others wrote, cut where it is too long to be shown.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}... (and {} bytes more)", &text[..at], text.len() - at),
+    }
+}
+
+impl From<&governance::Proposal> for Proposal {
+    fn from(p: &governance::Proposal) -> Self {
+        let step = |step: &governance::Step| Step {
+            target: step.target,
+            value: step.value.to_string(),
+            words: cut(&step.words),
+            is_understood: step.is_understood,
+        };
+        let mut steps: Vec<Step> = p.steps.iter().take(MOST_STEPS).map(step).collect();
+        if let Some(next) = p.steps.get(MOST_STEPS) {
+            steps.push(Step {
+                target: next.target,
+                value: "0".into(),
+                words: format!("{} calls more, which are not shown here", p.steps.len() - MOST_STEPS),
+                is_understood: false,
+            });
+        }
+        let ballot = |ballot: &governance::Ballot| Ballot {
+            voter: ballot.voter,
+            support: ballot.support.into(),
+            reason: cut(&ballot.reason),
+        };
+        Self {
+            number: p.id(),
+            state: p.state,
+            proposer: p.proposer,
+            description: cut(&p.description),
+            steps,
+            vote_start: p.vote_start,
+            vote_end: p.vote_end,
+            for_votes: p.for_votes,
+            against_votes: p.against_votes,
+            abstain_votes: p.abstain_votes,
+            quorum: p.quorum,
+            executable_at: p.executable_at,
+            ballots: p.ballots.iter().map(ballot).collect(),
+        }
+    }
+}
+
+/// The proposals as the daemon has seen them last, oldest first.
+pub fn seen(store: &Store) -> Result<Vec<Proposal>, crate::store::StoreFault> {
+    let kept = store.get(SEEN)?.unwrap_or_default();
+    // What another version kept is replaced with the daemon's next turn.
+    Ok(serde_json::from_slice(&kept).unwrap_or_default())
+}
+
+/// Keeps them, where anything has changed.
+pub(crate) fn keep(all: &[Proposal], store: &Store) -> Result<(), NodeError> {
+    let newest = &all[all.len().saturating_sub(MOST_KEPT)..];
+    let bytes = serde_json::to_vec(newest).map_err(|e| NodeError::Message(e.to_string()))?;
+    let before = store.get(SEEN)?;
+    if before.as_ref() != Some(&bytes) && !(before.is_none() && all.is_empty()) {
+        store.put(SEEN, &bytes)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_between_characters() {
+        assert_eq!(cut("grüße"), "grüße");
+        let long = "ü".repeat(MOST_CHARACTERS + 3);
+        let shown = cut(&long);
+        assert!(shown.ends_with("ü... (and 6 bytes more)"), "{shown}");
+    }
+}
