@@ -181,18 +181,23 @@ impl Proposal {
 
     /// The proposal of this number; its first digits are enough where no other begins so.
     pub fn find<'a>(proposals: &'a [Self], prefix: &str) -> Result<&'a Self, NoProposal> {
-        let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
-        if !digits {
-            return Err(NoProposal::NoNumber(prefix.into()));
-        }
-        let found: Vec<_> = proposals.iter().filter(|p| p.id().starts_with(prefix)).collect();
-        match found.as_slice() {
-            [one] => Ok(one),
-            [] => Err(NoProposal::Unknown(prefix.into())),
-            more => {
-                let exact = more.iter().find(|p| p.id() == prefix).copied();
-                exact.ok_or_else(|| NoProposal::Several { prefix: prefix.into(), count: more.len() })
-            }
+        pick(proposals, Self::id, prefix)
+    }
+}
+
+/// The one whose number is given, or begins so.
+pub fn pick<'a, P>(proposals: &'a [P], id: impl Fn(&P) -> String, prefix: &str) -> Result<&'a P, NoProposal> {
+    let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
+    if !digits {
+        return Err(NoProposal::NoNumber(prefix.into()));
+    }
+    let found: Vec<_> = proposals.iter().filter(|p| id(p).starts_with(prefix)).collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => Err(NoProposal::Unknown(prefix.into())),
+        more => {
+            let exact = more.iter().find(|p| id(p) == prefix).copied();
+            exact.ok_or_else(|| NoProposal::Several { prefix: prefix.into(), count: more.len() })
         }
     }
 }

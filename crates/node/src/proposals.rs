@@ -76,10 +76,31 @@ pub struct Ballot {
 }
 
 /// What others wrote, cut where it is too long to be shown.
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(MOST_CHARACTERS) {
-        None => text.to_owned(),
-        Some((at, _)) => format!("{}... (and {} bytes more)", &text[..at], text.len() - at),
+fn cut(text: &mut String) {
+    if let Some((at, _)) = text.char_indices().nth(MOST_CHARACTERS) {
+        let more = text.len() - at;
+        text.truncate(at);
+        *text += &format!("... (and {more} bytes more)");
+    }
+}
+
+impl Proposal {
+    /// The same without what is too long to be kept and shown; that something is left out stands in its place.
+    pub(crate) fn short(mut self) -> Self {
+        if let Some(next) = self.steps.get(MOST_STEPS) {
+            let rest = Step {
+                target: next.target,
+                value: "0".into(),
+                words: format!("{} calls more, which are not shown here", self.steps.len() - MOST_STEPS),
+                is_understood: false,
+            };
+            self.steps.truncate(MOST_STEPS);
+            self.steps.push(rest);
+        }
+        let words = self.steps.iter_mut().map(|step| &mut step.words);
+        let reasons = self.ballots.iter_mut().map(|ballot| &mut ballot.reason);
+        words.chain(reasons).chain([&mut self.description]).for_each(cut);
+        self
     }
 }
 
@@ -88,29 +109,20 @@ impl From<&governance::Proposal> for Proposal {
         let step = |step: &governance::Step| Step {
             target: step.target,
             value: step.value.to_string(),
-            words: cut(&step.words),
+            words: step.words.clone(),
             is_understood: step.is_understood,
         };
-        let mut steps: Vec<Step> = p.steps.iter().take(MOST_STEPS).map(step).collect();
-        if let Some(next) = p.steps.get(MOST_STEPS) {
-            steps.push(Step {
-                target: next.target,
-                value: "0".into(),
-                words: format!("{} calls more, which are not shown here", p.steps.len() - MOST_STEPS),
-                is_understood: false,
-            });
-        }
         let ballot = |ballot: &governance::Ballot| Ballot {
             voter: ballot.voter,
             support: ballot.support.into(),
-            reason: cut(&ballot.reason),
+            reason: ballot.reason.clone(),
         };
         Self {
             number: p.id(),
             state: p.state,
             proposer: p.proposer,
-            description: cut(&p.description),
-            steps,
+            description: p.description.clone(),
+            steps: p.steps.iter().map(step).collect(),
             vote_start: p.vote_start,
             vote_end: p.vote_end,
             for_votes: p.for_votes,
@@ -143,13 +155,42 @@ pub(crate) fn keep(all: &[Proposal], store: &Store) -> Result<(), NodeError> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn what_is_too_long_is_cut_between_characters() {
-        assert_eq!(cut("grüße"), "grüße");
+        let step = |words: &str| Step {
+            target: Address::ZERO,
+            value: "0".into(),
+            words: words.into(),
+            is_understood: true,
+        };
         let long = "ü".repeat(MOST_CHARACTERS + 3);
-        let shown = cut(&long);
-        assert!(shown.ends_with("ü... (and 6 bytes more)"), "{shown}");
+        let mut steps = vec![step(&long)];
+        steps.resize(MOST_STEPS + 2, step("pause"));
+        let proposal = Proposal {
+            number: "5".into(),
+            state: ProposalState::Active,
+            proposer: Address::ZERO,
+            description: "grüße".into(),
+            steps,
+            vote_start: 1,
+            vote_end: 2,
+            for_votes: 0,
+            against_votes: 0,
+            abstain_votes: 0,
+            quorum: None,
+            executable_at: None,
+            ballots: Vec::new(),
+        };
+        let short = proposal.short();
+        assert_eq!(short.description, "grüße");
+        assert!(short.steps[0].words.ends_with("ü... (and 6 bytes more)"), "{:?}", short.steps[0]);
+        let last = short.steps.last().unwrap();
+        assert_eq!(
+            (last.words.as_str(), last.is_understood),
+            ("2 calls more, which are not shown here", false)
+        );
     }
 }

@@ -89,7 +89,13 @@ fn market(call: Market::MarketCalls) -> String {
 fn members(call: Members::MembersCalls) -> String {
     use Members::MembersCalls as C;
     match call {
-        C::add(c) => format!("admit {} as {}, profile {}", c.account, roles(c.roles), c.profile),
+        C::add(c) => format!(
+            "admit {} as {}, profile {}, messages for it sealed to {}",
+            c.account,
+            roles(c.roles),
+            c.profile,
+            c.sealKey
+        ),
         C::setRoles(c) => format!("let {} be {}", c.account, roles(c.roles)),
         C::remove(c) => format!("remove member {}", c.account),
         other => shown(&other),
@@ -209,7 +215,7 @@ mod tests {
         let roles = vec![Role::Owner, Role::Auditor];
         check(
             Action::AddMember { account: who, roles: roles.clone(), profile: hash, seal_key: hash },
-            &[&format!("admit {seven} as owner, auditor, profile {ab}")],
+            &[&format!("admit {seven} as owner, auditor, profile {ab}, messages for it sealed to {ab}")],
         );
         check(Action::SetRoles { account: who, roles }, &[&format!("let {seven} be owner, auditor")]);
         check(Action::RemoveMember(who), &[&format!("remove member {seven}")]);

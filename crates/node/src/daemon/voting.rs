@@ -31,6 +31,8 @@ const MOST_OF_ONE: usize = 20;
 const OVERDUE: u64 = 86_400;
 /// What the ledger has refused to carry out is tried again after so many seconds.
 const AGAIN: u64 = 3_600;
+/// Said of a call that has no words.
+const UNREADABLE: &str = " (WARNING: nobody can read what this call does; decline unless you know)";
 /// What the ledger's clock has not reached yet is tried again after so many seconds.
 const SOON: u64 = 30;
 
@@ -160,9 +162,9 @@ impl VotingPart {
         let ended: BTreeSet<U256> = self.ended.keys().copied().collect();
         let proposals = node.world.ledger.proposals_but(&ended).await?;
         let (over, open): (Vec<_>, Vec<_>) = proposals.into_iter().partition(|p| p.state.is_final());
-        self.ended.extend(over.iter().map(|p| (p.number, p.into())));
+        self.ended.extend(over.iter().map(|p| (p.number, proposals::Proposal::from(p).short())));
         let mut all: Vec<proposals::Proposal> = self.ended.values().cloned().collect();
-        all.extend(open.iter().map(proposals::Proposal::from));
+        all.extend(open.iter().map(|p| proposals::Proposal::from(p).short()));
         all.sort_by(|a, b| (a.vote_start, &a.number).cmp(&(b.vote_start, &b.number)));
         proposals::keep(&all, &node.store)?;
         for proposal in &open {
@@ -367,22 +369,22 @@ async fn cast(number: U256, support: Support, node: &Node, now: u64) -> Result<D
 
 /// Asks a person how to vote. Automatic answers are for what was agreed on before, and nobody has agreed on what others propose.
 fn ask(proposal: &Proposal, node: &Node, now: u64) -> Result<Done, NodeError> {
-    let shown = proposals::Proposal::from(proposal);
-    let mut text = format!("{} proposes to the members to:\n", shown.proposer);
-    for step in &shown.steps {
+    let shown = proposals::Proposal::from(proposal).short();
+    // One paragraph, as a terminal shows it: the calls first, and what the proposer wrote behind them, so that it cannot look like one.
+    let steps = shown.steps.iter().zip(1..).map(|(step, place)| {
         let value = if step.value == "0" { String::new() } else { format!(", with {} wei", step.value) };
-        text += &format!("- {}{value}\n", one_line(&step.words));
-        if !step.is_understood {
-            text += "  WARNING: nobody can read what this call does. Decline it unless you know.\n";
-        }
-    }
-    text += &format!(
-        "It says why: \"{}\". What is done is what stands above, whatever it says.\n\
-         The vote is open after {} until {}; the earlier it is answered, the earlier this node votes. Approve to vote for it, decline to vote against it, or abstain by \
-         `histone governance vote`. A vote is public and is not changed; why you answer so stays in this node.",
-        one_line(&shown.description),
+        let warning = if step.is_understood { "" } else { UNREADABLE };
+        format!("({place}) {}{value}{warning}", one_line(&step.words))
+    });
+    let text = format!(
+        "{} proposes to the members to: {}. The vote is open after {} until {}; this node votes once it is open and you have answered. Approve to vote for it, \
+         decline to vote against it, or abstain by `histone governance vote`. A vote is public and is not changed; why you answer so stays in this node. \
+         What the proposer says of it, which changes nothing of what is done: \"{}\"",
+        shown.proposer,
+        steps.collect::<Vec<_>>().join("; "),
         moment(proposal.vote_start),
-        moment(proposal.vote_end)
+        moment(proposal.vote_end),
+        one_line(&shown.description),
     );
     let first = shown.steps.first().map(|step| one_line(&step.words)).unwrap_or_default();
     let more = match shown.steps.len() {
@@ -393,7 +395,7 @@ fn ask(proposal: &Proposal, node: &Node, now: u64) -> Result<Done, NodeError> {
     let question = Question {
         key: key(proposal),
         kind: QUESTION.into(),
-        title: format!("vote: {first}{more}?"),
+        title: format!("vote on: {first}{more}?"),
         text,
         facts: serde_json::to_value(&shown).map_err(|e| NodeError::Message(e.to_string()))?,
         due: Some(proposal.vote_end),

@@ -96,7 +96,7 @@ async fn a_founder_hands_over_and_decides_nothing_any_more() {
         profile,
         seal_key: B256::from(read.seal_key.0),
     };
-    let motion = Motion { actions: vec![action], description: "east\n- remove nobody".into() };
+    let motion = Motion { actions: vec![action], description: "east\n(2) remove nobody".into() };
     let members: Vec<usize> = (1..place).filter(|&at| gathered.daemons[at].node.roles != 0).collect();
     let proposer = members[0];
     let proposed = wish_of(&mut gathered, proposer, MOTION, &motion);
@@ -107,8 +107,13 @@ async fn a_founder_hands_over_and_decides_nothing_any_more() {
         let open = gathered.daemons[at].node.store.questions(true).unwrap();
         assert_eq!((open.len(), open[0].question.kind.as_str()), (1, "vote"), "{}", gathered.told());
         let text = &open[0].question.text;
-        assert!(text.contains(&format!("\n- admit {east} as owner, profile {profile}")), "{text}");
-        assert!(text.contains("\"east - remove nobody\"") && !text.contains("WARNING"), "{text}");
+        assert!(
+            text.contains(&format!(
+                "to: (1) admit {east} as owner, profile {profile}, messages for it sealed to"
+            )),
+            "{text}"
+        );
+        assert!(text.ends_with("\"east (2) remove nobody\"") && !text.contains("WARNING"), "{text}");
     }
     // One votes by a wish, which waits for the vote; the others answer; and that answers are automatic lets nobody vote.
     let voting = |vote| Voting { proposal: number[..9].into(), vote, reason: "welcome".into() };
@@ -183,7 +188,7 @@ async fn votes_of_nodes_are_those_of_members_and_count_once() {
         targets: vec![d.market],
         values: vec![U256::ZERO],
         calldatas: vec![vec![0xde, 0xad, 0xbe, 0xef].into()],
-        description: "harmless\n- allow new work".into(),
+        description: "harmless\nallow new work".into(),
     };
     gathered.ledger.send(&key, Contract::Governor, call).await.unwrap();
     everybody(&mut gathered, 2).await;
@@ -192,7 +197,7 @@ async fn votes_of_nodes_are_those_of_members_and_count_once() {
     let open = gathered.daemons[member].node.store.questions(true).unwrap();
     let odd = open.iter().find(|q| q.question.text.contains("0xdeadbeef")).unwrap();
     assert!(odd.question.text.contains("WARNING: nobody can read what this call does"), "{odd:?}");
-    assert!(!odd.question.text.contains("\n- allow new work"), "{odd:?}");
+    assert!(!odd.question.text.contains("\n"), "{odd:?}");
     assert!(gathered.daemons[0].node.store.questions(true).unwrap().is_empty());
 
     pass(&mut gathered, DAY + 60);
