@@ -109,6 +109,7 @@ pub fn run(command: Command, out: &mut dyn Write) -> Result<bool> {
         // Their node reads the ledger for them.
         Command::Model(ModelCommand::Node(command)) => return person::models(command, out),
         Command::Query(QueryCommand::Node(command)) => return person::queries(command, out),
+        Command::Governance(command) if command.home().is_some() => return governance::at_home(command, out),
         command => command,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

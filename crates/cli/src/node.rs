@@ -228,7 +228,7 @@ fn hand_over(args: &HandOverArgs, out: &mut dyn Write) -> Result<bool> {
         "The founder gives up every power over the contracts, for good.",
         "From then on the members decide by vote: who is a member, which programs are allowed, fees and upgrades. A vote takes days, and more than half of the members have to take part (`histone ledger show` says how many, and how long).",
         pauser.as_str(),
-        "Members vote by `histone governance`, with their key in a file and a node of the ledger; a node's home cannot vote yet. Try it before: nobody can help afterwards.",
+        "Members vote by the inbox of their nodes, or by `histone governance vote --home HOME`. No node votes by itself, also not one that answers automatically.",
         "The founder still certifies SIMULATED devices of members, and makes TEST tokens.",
     ];
     sure(&lines, args.yes)?;

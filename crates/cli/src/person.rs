@@ -6,6 +6,7 @@ mod client;
 mod inbox;
 mod log;
 mod models;
+pub mod proposals;
 mod queries;
 mod status;
 pub mod wishes;
@@ -52,6 +53,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// The node of this home.
+    pub fn at(home: PathBuf, json: bool) -> Self {
+        Self { home: Some(home), json }
+    }
+
     /// The home's directory.
     fn dir(&self) -> Result<PathBuf> {
         if let Some(dir) = &self.home {

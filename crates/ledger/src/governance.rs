@@ -11,15 +11,16 @@
 mod action;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use histone_contracts::book::Amount;
 use histone_contracts::{Contract, HistoneGovernor, LedgerError, Members};
 use histone_protocol::keys::SigningKey;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::action::{Action, InvalidAction};
+use self::words::decoded;
 pub use self::words::describe;
 use crate::Ledger;
 
@@ -28,7 +29,8 @@ use crate::Ledger;
 const MARK: &str = "#proposer=";
 
 /// A vote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Support {
     /// No.
     Against,
@@ -42,10 +44,19 @@ impl Support {
     fn code(self) -> u8 {
         self as u8
     }
+
+    /// The vote in a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Support::Against => "against",
+            Support::For => "for",
+            Support::Abstain => "abstain",
+        }
+    }
 }
 
 /// Where a proposal stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProposalState {
     /// The vote begins later.
@@ -72,6 +83,12 @@ impl ProposalState {
         [S::Pending, S::Active, S::Canceled, S::Defeated, S::Succeeded, S::Queued, S::Expired, S::Executed]
             .get(usize::from(code))
             .copied()
+    }
+
+    /// Whether nothing becomes of it any more.
+    pub fn is_final(self) -> bool {
+        use ProposalState as S;
+        matches!(self, S::Canceled | S::Defeated | S::Expired | S::Executed)
     }
 
     /// The state in a word.
@@ -113,6 +130,8 @@ pub struct Step {
     pub data: Bytes,
     /// The call in words.
     pub words: String,
+    /// Whether the words say what it does: of a call that nobody can read they are its bytes.
+    pub is_understood: bool,
 }
 
 /// A proposal.
@@ -154,6 +173,52 @@ impl Proposal {
     pub fn id(&self) -> String {
         self.number.to_string()
     }
+
+    /// How somebody has voted, in a word; nothing where it has not.
+    pub fn ballot_of(&self, account: Address) -> Option<&'static str> {
+        self.ballots.iter().find(|ballot| ballot.voter == account).map(|ballot| ballot.support)
+    }
+
+    /// The proposal of this number; its first digits are enough where no other begins so.
+    pub fn find<'a>(proposals: &'a [Self], prefix: &str) -> Result<&'a Self, NoProposal> {
+        pick(proposals, Self::id, prefix)
+    }
+}
+
+/// The one whose number is given, or begins so.
+pub fn pick<'a, P>(proposals: &'a [P], id: impl Fn(&P) -> String, prefix: &str) -> Result<&'a P, NoProposal> {
+    let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
+    if !digits {
+        return Err(NoProposal::NoNumber(prefix.into()));
+    }
+    let found: Vec<_> = proposals.iter().filter(|p| id(p).starts_with(prefix)).collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => Err(NoProposal::Unknown(prefix.into())),
+        more => {
+            let exact = more.iter().find(|p| id(p) == prefix).copied();
+            exact.ok_or_else(|| NoProposal::Several { prefix: prefix.into(), count: more.len() })
+        }
+    }
+}
+
+/// Why a number names no proposal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoProposal {
+    /// It has other characters than digits, or none.
+    #[error("`{}` is no number of a proposal; `histone governance show` lists them", .0.escape_debug())]
+    NoNumber(String),
+    /// No proposal begins so.
+    #[error("there is no proposal `{0}`; `histone governance show` lists them")]
+    Unknown(String),
+    /// Several do.
+    #[error("`{prefix}` begins {count} proposals; give more digits")]
+    Several {
+        /// The digits.
+        prefix: String,
+        /// How many.
+        count: usize,
+    },
 }
 
 fn decimal<S: serde::Serializer>(number: &U256, serializer: S) -> Result<S::Ok, S::Error> {
@@ -212,15 +277,44 @@ impl Ledger {
         actions: &[Action],
         description: &str,
     ) -> Result<U256, LedgerError> {
+        let call = self.proposing(member.address(), actions, description);
+        let receipt = self.send(member, Contract::Governor, call).await?;
+        Ok(receipt.event::<HistoneGovernor::ProposalCreated>()?.proposalId)
+    }
+
+    fn proposing(
+        &self,
+        proposer: Address,
+        actions: &[Action],
+        description: &str,
+    ) -> HistoneGovernor::proposeCall {
         let calls: Vec<_> = actions.iter().flat_map(|action| action.calls(self.deployment())).collect();
-        let call = HistoneGovernor::proposeCall {
+        HistoneGovernor::proposeCall {
             targets: calls.iter().map(|(target, _)| *target).collect(),
             values: vec![U256::ZERO; calls.len()],
             calldatas: calls.into_iter().map(|(_, data)| data).collect(),
-            description: format!("{description}{MARK}{}", member.address()),
-        };
-        let receipt = self.send(member, Contract::Governor, call).await?;
-        Ok(receipt.event::<HistoneGovernor::ProposalCreated>()?.proposalId)
+            description: format!("{description}{MARK}{proposer}"),
+        }
+    }
+
+    /// The number that [`Ledger::propose`] would give: the same actions with the same description are proposed once by somebody.
+    pub async fn proposal_number(
+        &self,
+        proposer: Address,
+        actions: &[Action],
+        description: &str,
+    ) -> Result<U256, LedgerError> {
+        let HistoneGovernor::proposeCall { targets, values, calldatas, description } =
+            self.proposing(proposer, actions, description);
+        let hash = keccak256(description.as_bytes());
+        let call = HistoneGovernor::hashProposalCall { targets, values, calldatas, descriptionHash: hash };
+        self.read(Contract::Governor, call).await
+    }
+
+    /// Whether somebody may vote on what is voted on from this moment on, which has passed: whether it was a member then.
+    pub async fn has_vote(&self, account: Address, vote_start: u64) -> Result<bool, LedgerError> {
+        let call = HistoneGovernor::getVotesCall { account, timepoint: U256::from(vote_start) };
+        Ok(self.read(Contract::Governor, call).await? > U256::ZERO)
     }
 
     /// Votes on a proposal.
@@ -283,7 +377,16 @@ impl Ledger {
 
     /// All proposals, oldest first.
     pub async fn proposals(&self) -> Result<Vec<Proposal>, LedgerError> {
-        let created = self.events::<HistoneGovernor::ProposalCreated>(Contract::Governor).await?;
+        self.proposals_but(&BTreeSet::new()).await
+    }
+
+    /// The same without some, for which nothing is asked: those that have ended do not change any more.
+    pub async fn proposals_but(&self, ended: &BTreeSet<U256>) -> Result<Vec<Proposal>, LedgerError> {
+        let mut created = self.events::<HistoneGovernor::ProposalCreated>(Contract::Governor).await?;
+        created.retain(|event| !ended.contains(&event.proposalId));
+        if created.is_empty() {
+            return Ok(Vec::new());
+        }
         let numbers: Vec<U256> = created.iter().map(|e| e.proposalId).collect();
         macro_rules! ask {
             ($call:ident) => {
@@ -320,6 +423,7 @@ impl Ledger {
                         value: Amount(*value),
                         data: data.clone(),
                         words: describe(self.deployment(), *target, data),
+                        is_understood: decoded(self.deployment(), *target, data).is_some(),
                     })
                     .collect(),
                 vote_start: event.voteStart.saturating_to(),
@@ -339,7 +443,8 @@ impl Ledger {
     async fn ballots(&self) -> Result<BTreeMap<U256, Vec<Ballot>>, LedgerError> {
         let mut ballots: BTreeMap<U256, Vec<Ballot>> = BTreeMap::new();
         for e in self.events::<HistoneGovernor::VoteCast>(Contract::Governor).await? {
-            let support = ["against", "for", "abstain"].get(usize::from(e.support)).copied();
+            let known = [Support::Against, Support::For, Support::Abstain];
+            let support = known.get(usize::from(e.support)).map(|support| support.word());
             ballots.entry(e.proposalId).or_default().push(Ballot {
                 voter: e.voter,
                 support: support.unwrap_or("unknown"),

@@ -26,6 +26,7 @@ pub mod together;
 mod trainer;
 mod updating;
 mod user;
+pub mod voting;
 mod withdrawing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -268,6 +269,7 @@ pub struct Daemon {
     trainer: Option<trainer::TrainerPart>,
     committee: Option<committee::CommitteePart>,
     user: user::UserPart,
+    voting: voting::VotingPart,
     stumbles: Stumbles,
     held: Option<Held>,
 }
@@ -288,6 +290,7 @@ impl Daemon {
             trainer: has(roles::TRAINER).then(trainer::TrainerPart::default),
             committee: has(roles::COMMITTEE).then(|| committee::CommitteePart::new(&node)),
             user: user::UserPart::new(&node),
+            voting: voting::VotingPart::default(),
             stumbles: Stumbles::default(),
             held: None,
             node,
@@ -351,6 +354,7 @@ impl Daemon {
             parts!(auditor, runner, host, owner, trainer, committee);
         }
         work(&mut self.user, &self.node, (&mut self.stumbles, &self.held), time, &mut turn).await?;
+        work(&mut self.voting, &self.node, (&mut self.stumbles, &self.held), time, &mut turn).await?;
         match self.node.post(now) {
             Ok(_) => {
                 self.stumbles.done(POST);

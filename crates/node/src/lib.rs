@@ -8,7 +8,7 @@
 //!    [`recompute`]: what a user does before it believes that a model was trained. [`duties`]: what is owed in a sealed training.
 //! 4. [`release`]: the one function through which a data key leaves an owner.
 //! 5. [`home`]: the directory in which one party lives. [`store`]: a node's own memory, which survives its process.
-//!    [`api`]: what people's commands ask a node that runs.
+//!    [`api`]: what people's commands ask a node that runs. [`proposals`]: what members vote on, as a node shows it.
 //! 6. [`daemon`]: how each of them lives on, whatever happens to its process. [`service`]: a daemon with a clock and a network.
 //! 7. [`run`]: the daemons of a whole study in one process. Each party acts through its own daemon and reads its own directory; what
 //!    passes between them is the ledger, public blobs and letters.
@@ -32,6 +32,7 @@ pub mod owner;
 pub mod party;
 pub mod plan;
 pub mod programs;
+pub mod proposals;
 pub mod recompute;
 pub mod release;
 pub mod run;

@@ -1,18 +1,24 @@
-//! `histone governance`.
+//! `histone governance`: by the key of an account and a node of the ledger, or by the home of a member's node.
 
 use std::io::Write;
+use std::path::PathBuf;
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use histone_contracts::book::Role;
 use histone_contracts::{Contract, manager_roles};
 use histone_ledger::governance::{Action, CarriedOut, Proposal, ProposalState, Support};
+use histone_node::proposals::Proposal as Shown;
+use histone_protocol::keys::SigningKey;
 use serde_json::json;
 
+mod home;
+
+pub use self::home::at_home;
 use super::deploy::{profile, seal_key};
 use super::page::Page;
-use super::place::{Opened, Place, Reading, Writing};
+use super::place::{Names, Opened, Place, Reading, Writing};
 use super::text::{duration, utc};
 use crate::progress::tell;
 
@@ -32,23 +38,51 @@ pub enum GovernanceCommand {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
         #[command(flatten)]
-        writing: Writing,
+        acting: Acting,
     },
     /// Carry out what was accepted: put it into the timelock, or, when it waited there long enough, do it. Any account
-    /// may.
+    /// may; members' nodes do it by themselves.
     Execute {
         /// Its number, or the first digits of it.
         proposal: String,
         #[command(flatten)]
         writing: Writing,
     },
+    /// List all proposals.
+    List {
+        #[command(flatten)]
+        looking: Looking,
+    },
     /// Show all proposals, or one.
     Show {
         /// Its number, or the first digits of it.
         proposal: Option<String>,
         #[command(flatten)]
-        reading: Reading,
+        looking: Looking,
     },
+}
+
+/// Who acts: an account whose key is in a file, or the node of a member.
+#[derive(Args)]
+pub struct Acting {
+    #[command(flatten)]
+    looking: Looking,
+    /// Key of the account that acts, with --rpc: a file with 64 hexadecimal digits. Or name a --home.
+    #[arg(long, value_name = "FILE", required_unless_present = "home", conflicts_with = "home")]
+    key_file: Option<PathBuf>,
+    /// With --home: wait until the node has done it, and print what came of it.
+    #[arg(long, requires = "home")]
+    wait: bool,
+}
+
+/// Where it is looked: on a ledger, or at the node of a home.
+#[derive(Args)]
+pub struct Looking {
+    #[command(flatten)]
+    reading: Reading,
+    /// Home of a node that runs: it reads its own copy of the ledger, and acts with its own key.
+    #[arg(long, value_name = "DIR", conflicts_with = "dir")]
+    home: Option<PathBuf>,
 }
 
 /// A vote.
@@ -144,7 +178,7 @@ pub struct ProposeArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Actions")]
     set_timelock_delay: Option<u64>,
     #[command(flatten)]
-    writing: Writing,
+    acting: Acting,
 }
 
 fn named(text: &str) -> Result<(B256, Address), String> {
@@ -208,15 +242,52 @@ impl ProposeArgs {
     }
 }
 
+impl GovernanceCommand {
+    /// The home whose node is asked, if one is.
+    pub fn home(&self) -> Option<&PathBuf> {
+        match self {
+            GovernanceCommand::Propose(args) => args.acting.looking.home.as_ref(),
+            GovernanceCommand::Vote { acting, .. } => acting.looking.home.as_ref(),
+            GovernanceCommand::List { looking } | GovernanceCommand::Show { looking, .. } => {
+                looking.home.as_ref()
+            }
+            GovernanceCommand::Execute { .. } => None,
+        }
+    }
+}
+
 /// Where it reads or writes.
 pub fn place(command: &GovernanceCommand) -> Option<&Place> {
     Some(match command {
-        GovernanceCommand::Propose(args) => &args.writing.reading.place,
-        GovernanceCommand::Vote { writing, .. } | GovernanceCommand::Execute { writing, .. } => {
-            &writing.reading.place
+        GovernanceCommand::Propose(args) => &args.acting.looking.reading.place,
+        GovernanceCommand::Vote { acting, .. } => &acting.looking.reading.place,
+        GovernanceCommand::Execute { writing, .. } => &writing.reading.place,
+        GovernanceCommand::List { looking } | GovernanceCommand::Show { looking, .. } => {
+            &looking.reading.place
         }
-        GovernanceCommand::Show { reading, .. } => &reading.place,
     })
+}
+
+impl Acting {
+    async fn open(&self) -> Result<(Opened, SigningKey)> {
+        // One of both is there: clap sees to that.
+        let key_file = self.key_file.as_deref().context("name the key of the account with --key-file")?;
+        self.looking.reading.open_with(key_file).await
+    }
+
+    fn json(&self) -> bool {
+        self.looking.reading.json
+    }
+}
+
+impl From<Vote> for Support {
+    fn from(vote: Vote) -> Self {
+        match vote {
+            Vote::For => Support::For,
+            Vote::Against => Support::Against,
+            Vote::Abstain => Support::Abstain,
+        }
+    }
 }
 
 /// Runs it.
@@ -224,28 +295,24 @@ pub async fn run(command: GovernanceCommand, out: &mut dyn Write) -> Result<bool
     match command {
         GovernanceCommand::Propose(args) => {
             let actions = args.actions()?;
-            let (opened, key) = args.writing.open().await?;
+            let (opened, key) = args.acting.open().await?;
             warn_before_hand_over(&opened).await?;
             let number = opened.ledger.propose(&key, &actions, &args.description).await?;
-            one(&opened, &number.to_string(), args.writing.reading.json, out).await
+            one(&opened, &number.to_string(), args.acting.json(), out).await
         }
-        GovernanceCommand::Vote { proposal, vote, reason, writing } => {
-            let (opened, key) = writing.open().await?;
-            let number = find(&opened.ledger.proposals().await?, &proposal)?.number;
-            let support = match vote {
-                Vote::For => Support::For,
-                Vote::Against => Support::Against,
-                Vote::Abstain => Support::Abstain,
-            };
-            opened.ledger.vote(&key, number, support, &reason).await?;
-            one(&opened, &number.to_string(), writing.reading.json, out).await
+        GovernanceCommand::Vote { proposal, vote, reason, acting } => {
+            let (opened, key) = acting.open().await?;
+            let number = Proposal::find(&opened.ledger.proposals().await?, &proposal)?.number;
+            opened.ledger.vote(&key, number, vote.into(), &reason).await?;
+            one(&opened, &number.to_string(), acting.json(), out).await
         }
         GovernanceCommand::Execute { proposal, writing } => execute(&proposal, &writing, out).await,
-        GovernanceCommand::Show { proposal: None, reading } => {
+        GovernanceCommand::List { looking: Looking { reading, .. } }
+        | GovernanceCommand::Show { proposal: None, looking: Looking { reading, .. } } => {
             let opened = reading.place.open().await?;
             list(&opened, reading.json, out).await
         }
-        GovernanceCommand::Show { proposal: Some(proposal), reading } => {
+        GovernanceCommand::Show { proposal: Some(proposal), looking: Looking { reading, .. } } => {
             let opened = reading.place.open().await?;
             one(&opened, &proposal, reading.json, out).await
         }
@@ -266,7 +333,7 @@ async fn warn_before_hand_over(opened: &Opened) -> Result<()> {
 async fn execute(proposal: &str, writing: &Writing, out: &mut dyn Write) -> Result<bool> {
     let (opened, key) = writing.open().await?;
     let proposals = opened.ledger.proposals().await?;
-    let proposal = find(&proposals, proposal)?;
+    let proposal = Proposal::find(&proposals, proposal)?;
     let now = opened.ledger.clock().await?;
     let done = opened.ledger.carry_out(&key, proposal).await.with_context(|| match proposal.state {
         ProposalState::Pending => {
@@ -295,27 +362,11 @@ async fn execute(proposal: &str, writing: &Writing, out: &mut dyn Write) -> Resu
     Ok(!matches!(done, CarriedOut::Waits { .. }))
 }
 
-fn find<'a>(proposals: &'a [Proposal], prefix: &str) -> Result<&'a Proposal> {
-    let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
-    if !digits {
-        bail!("`{prefix}` is no number of a proposal; `histone governance show` lists them");
-    }
-    let found: Vec<_> = proposals.iter().filter(|p| p.id().starts_with(prefix)).collect();
-    match found.as_slice() {
-        [one] => Ok(one),
-        [] => bail!("there is no proposal `{prefix}`; `histone governance show` lists them"),
-        more => match more.iter().find(|p| p.id() == prefix) {
-            Some(exact) => Ok(exact),
-            None => bail!("`{prefix}` begins {} proposals; give more digits", more.len()),
-        },
-    }
-}
-
-fn votes(p: &Proposal) -> String {
+fn votes(p: &Shown) -> String {
     format!("{} for, {} against, {} abstain", p.for_votes, p.against_votes, p.abstain_votes)
 }
 
-fn quorum(p: &Proposal) -> String {
+fn quorum(p: &Shown) -> String {
     match p.quorum {
         Some(needed) => format!("{} of {needed}", p.for_votes + p.abstain_votes),
         None => "not counted yet".into(),
@@ -323,7 +374,7 @@ fn quorum(p: &Proposal) -> String {
 }
 
 /// When the next thing can happen.
-fn when(p: &Proposal) -> String {
+fn when(p: &Shown) -> String {
     match p.state {
         ProposalState::Pending => format!("vote after {}", utc(p.vote_start)),
         ProposalState::Active => format!("vote until {}", utc(p.vote_end)),
@@ -335,38 +386,27 @@ fn when(p: &Proposal) -> String {
     }
 }
 
-async fn list(opened: &Opened, as_json: bool, out: &mut dyn Write) -> Result<bool> {
-    let book = opened.ledger.book(&[Contract::Members]).await?;
-    let proposals = opened.ledger.proposals().await?;
-    let mut page = Page::of(opened, &book);
-    page.put("proposals", &proposals)?;
-    let digits = |n: &U256| n.to_string().chars().take(10).collect::<String>();
-    let rows = proposals.iter().map(|p| {
-        vec![
-            digits(&p.number),
-            p.state.word().to_owned(),
-            opened.names.of(p.proposer),
-            p.description.lines().next().unwrap_or_default().chars().take(60).collect(),
-            votes(p),
-            quorum(p),
-            when(p),
-        ]
-    });
-    page.rows(&["proposal", "state", "by", "what for", "votes", "quorum", "next"], rows, "no proposals yet");
-    page.print(as_json, out)?;
-    Ok(true)
+/// What a list says of proposals.
+const COLUMNS: [&str; 7] = ["proposal", "state", "by", "what for", "votes", "quorum", "next"];
+const NONE: &str = "no proposals yet";
+
+fn row(p: &Shown, names: &Names) -> Vec<String> {
+    vec![
+        p.number.chars().take(10).collect(),
+        p.state.word().to_owned(),
+        names.of(p.proposer),
+        p.description.lines().next().unwrap_or_default().chars().take(60).collect(),
+        votes(p),
+        quorum(p),
+        when(p),
+    ]
 }
 
-async fn one(opened: &Opened, number: &str, as_json: bool, out: &mut dyn Write) -> Result<bool> {
-    let book = opened.ledger.book(&[Contract::Members]).await?;
-    let proposals = opened.ledger.proposals().await?;
-    let p = find(&proposals, number)?;
-    let mut page = Page::of(opened, &book);
-    page.put("proposal", p)?;
+fn facts(p: &Shown, names: &Names) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("state", p.state.word().to_owned()),
         ("next", when(p)),
-        ("by", opened.names.full(p.proposer)),
+        ("by", names.full(p.proposer)),
         ("what for", p.description.clone()),
         ("vote", format!("after {} until {}", utc(p.vote_start), utc(p.vote_end))),
         ("votes", votes(p)),
@@ -376,14 +416,36 @@ async fn one(opened: &Opened, number: &str, as_json: bool, out: &mut dyn Write) 
         facts.push(("can be executed from", utc(at)));
     }
     for step in &p.steps {
-        let value = if step.value.0.is_zero() { String::new() } else { format!(", with {} wei", step.value) };
+        let value = if step.value == "0" { String::new() } else { format!(", with {} wei", step.value) };
         facts.push(("does", format!("{}{value}", step.words)));
+        if !step.is_understood {
+            facts.push(("WARNING", "nobody can read what this call does".into()));
+        }
     }
     for b in &p.ballots {
         let reason = if b.reason.is_empty() { String::new() } else { format!(": {}", b.reason) };
-        facts.push(("ballot", format!("{} {}{reason}", opened.names.full(b.voter), b.support)));
+        facts.push(("ballot", format!("{} {}{reason}", names.full(b.voter), b.support)));
     }
-    page.facts(&p.id(), facts);
+    facts
+}
+
+async fn list(opened: &Opened, as_json: bool, out: &mut dyn Write) -> Result<bool> {
+    let book = opened.ledger.book(&[Contract::Members]).await?;
+    let proposals = opened.ledger.proposals().await?;
+    let mut page = Page::of(opened, &book);
+    page.put("proposals", &proposals)?;
+    page.rows(&COLUMNS, proposals.iter().map(|p| row(&p.into(), &opened.names)), NONE);
+    page.print(as_json, out)?;
+    Ok(true)
+}
+
+async fn one(opened: &Opened, number: &str, as_json: bool, out: &mut dyn Write) -> Result<bool> {
+    let book = opened.ledger.book(&[Contract::Members]).await?;
+    let proposals = opened.ledger.proposals().await?;
+    let p = Proposal::find(&proposals, number)?;
+    let mut page = Page::of(opened, &book);
+    page.put("proposal", p)?;
+    page.facts(&p.id(), facts(&p.into(), &opened.names));
     page.print(as_json, out)?;
     Ok(true)
 }

@@ -206,14 +206,21 @@ fn names(ledger: &Ledger, record: Option<&RunRecord>) -> Names {
     Names(names)
 }
 
+impl Reading {
+    /// Opens the ledger for changes, with the key in a file.
+    pub async fn open_with(&self, key_file: &Path) -> Result<(Opened, SigningKey)> {
+        if self.place.rpc.is_none() {
+            return Err(needs_node());
+        }
+        let key = key::account(key_file)?;
+        Ok((self.place.open().await?, key))
+    }
+}
+
 impl Writing {
     /// Opens the ledger for changes, with the key of the account that acts.
     pub async fn open(&self) -> Result<(Opened, SigningKey)> {
-        if self.reading.place.rpc.is_none() {
-            return Err(needs_node());
-        }
-        let key = key::account(&self.key_file)?;
-        Ok((self.reading.place.open().await?, key))
+        self.reading.open_with(&self.key_file).await
     }
 
     /// A node and the key, before there is a ledger.

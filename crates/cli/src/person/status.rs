@@ -124,6 +124,9 @@ fn sentences(status: &Status) -> Vec<String> {
     if status.questions > 0 {
         all.push(format!("inbox: {}", questions(status)));
     }
+    if status.proposals > 0 {
+        all.push(format!("votes: {}", proposals(status)));
+    }
     let Some(said) = &status.said else { return all };
     if let Some(head) = &said.head {
         all.push(format!("head: block {} ({})", head.number, short(head.hash)));
@@ -163,6 +166,14 @@ fn questions(status: &Status) -> String {
     }
 }
 
+fn proposals(status: &Status) -> String {
+    let open = match status.proposals {
+        1 => "1 proposal to the members is open".to_owned(),
+        more => format!("{more} proposals to the members are open"),
+    };
+    format!("{open}; see `histone governance list --home HOME`")
+}
+
 fn whom<A: std::fmt::LowerHex>(accounts: &[A]) -> String {
     match accounts {
         [] => "nobody in particular".into(),
@@ -190,6 +201,9 @@ fn page(status: &Status, out: &mut dyn Write) -> Result<()> {
         ));
     }
     facts.push(("inbox", questions(status)));
+    if status.proposals > 0 {
+        facts.push(("votes", proposals(status)));
+    }
     facts.push(("wishes", format!("{} not done yet", status.wishes)));
     facts.push(("letters", format!("{} not signed for yet", status.letters)));
     for (name, value) in facts {

@@ -7,9 +7,11 @@ use histone_contracts::{
     AccessManager, Contract, Datasets, Deployment, Directory, Enclaves, Epochs, HistoneGovernor, Market,
     Members, Programs, TimelockController, directory_name, manager_roles,
 };
+use serde::{Deserialize, Serialize};
 
-/// One thing to decide.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One thing to decide. In JSON: `{"allow-measurement": "0x..."}`, or `"pause"` where nothing is to be said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Action {
     /// Allow a program.
     AllowMeasurement(B256),

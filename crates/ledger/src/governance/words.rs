@@ -12,15 +12,28 @@ use super::action::known_name;
 
 /// What a call does, in words. A call that has none is shown with its arguments, or as bytes: never as nothing.
 pub fn describe(d: &Deployment, target: Address, data: &[u8]) -> String {
-    let contract = Contract::ALL.into_iter().find(|&contract| d.address(contract) == target);
-    let Some(contract) = contract else {
+    decoded(d, target, data).unwrap_or_else(|| match contract_at(d, target) {
+        Some(contract) => format!("call {contract} with 0x{}", hex::encode(data)),
+        None => {
+            format!("call {target}, which is no contract of this ledger, with 0x{}", hex::encode(data))
+        }
+    })
+}
+
+fn contract_at(d: &Deployment, target: Address) -> Option<Contract> {
+    Contract::ALL.into_iter().find(|&contract| d.address(contract) == target)
+}
+
+/// The same; nothing of a call that nobody can read.
+pub(super) fn decoded(d: &Deployment, target: Address, data: &[u8]) -> Option<String> {
+    let Some(contract) = contract_at(d, target) else {
         // Pools are many and in no directory; whether there is one at that address, the words do not claim.
         if let Ok(Epochs::EpochsCalls::setKeeper(c)) = Epochs::EpochsCalls::abi_decode(data) {
-            return format!("let {} propose the lists of {target}, if that is a pool", c.keeper_);
+            return Some(format!("let {} propose the lists of {target}, if that is a pool", c.keeper_));
         }
-        return format!("call {target}, which is no contract of this ledger, with 0x{}", hex::encode(data));
+        return None;
     };
-    let words = match contract {
+    match contract {
         Contract::Programs => Programs::ProgramsCalls::abi_decode(data).ok().map(programs),
         Contract::Enclaves => Enclaves::EnclavesCalls::abi_decode(data).ok().map(|call| match call {
             Enclaves::EnclavesCalls::revoke(c) => format!("forbid enclave {} for good", c.signer),
@@ -45,10 +58,6 @@ pub fn describe(d: &Deployment, target: Address, data: &[u8]) -> String {
         Contract::Manager => AccessManager::AccessManagerCalls::abi_decode(data).ok().map(|c| manager(d, c)),
         Contract::Token => TestToken::TestTokenCalls::abi_decode(data).ok().map(|call| shown(&call)),
         Contract::Rounds => Rounds::RoundsCalls::abi_decode(data).ok().map(|call| shown(&call)),
-    };
-    match words {
-        Some(words) => words,
-        None => format!("call {contract} with 0x{}", hex::encode(data)),
     }
 }
 
@@ -80,7 +89,13 @@ fn market(call: Market::MarketCalls) -> String {
 fn members(call: Members::MembersCalls) -> String {
     use Members::MembersCalls as C;
     match call {
-        C::add(c) => format!("admit {} as {}, profile {}", c.account, roles(c.roles), c.profile),
+        C::add(c) => format!(
+            "admit {} as {}, profile {}, messages for it sealed to {}",
+            c.account,
+            roles(c.roles),
+            c.profile,
+            c.sealKey
+        ),
         C::setRoles(c) => format!("let {} be {}", c.account, roles(c.roles)),
         C::remove(c) => format!("remove member {}", c.account),
         other => shown(&other),
@@ -200,7 +215,7 @@ mod tests {
         let roles = vec![Role::Owner, Role::Auditor];
         check(
             Action::AddMember { account: who, roles: roles.clone(), profile: hash, seal_key: hash },
-            &[&format!("admit {seven} as owner, auditor, profile {ab}")],
+            &[&format!("admit {seven} as owner, auditor, profile {ab}, messages for it sealed to {ab}")],
         );
         check(Action::SetRoles { account: who, roles }, &[&format!("let {seven} be owner, auditor")]);
         check(Action::RemoveMember(who), &[&format!("remove member {seven}")]);

@@ -20,6 +20,7 @@ use super::{events, metrics, routes};
         routes::wishes,
         routes::wish,
         routes::make_wish,
+        routes::proposals,
         routes::log,
         events::events,
         routes::letters,

@@ -21,10 +21,13 @@ use utoipa::IntoParams;
 use super::guard::{self, Access};
 use super::refusal::{Refusal, no_question};
 use super::wire::{
-    Decision, Inbox, Letter, Letters, Log, Made, NewWish, Note, Question, Refused, Said, Status, Wish, Wishes,
+    Decision, Inbox, Letter, Letters, Log, Made, NewWish, Note, Proposals, Question, Refused, Said, Status,
+    Wish, Wishes,
 };
 use super::{Shared, document, events, metrics};
+use crate::daemon::voting::{MOTION, Motion, VOTE, Voting};
 use crate::daemon::{Asking, HAND_OVER, HandOver, Proposal, UPDATE, Update, WITHDRAW, Withdraw};
+use crate::proposals::seen;
 use crate::service;
 use crate::store::{self, AnswerError};
 
@@ -67,6 +70,7 @@ fn table() -> Vec<(Route, MethodRouter<Arc<Shared>>)> {
         look("/v1/wishes", get(wishes)),
         look("/v1/wishes/{number}", get(wish)),
         act("/v1/wishes", post(make_wish)),
+        look("/v1/proposals", get(proposals)),
         see("/v1/log", get(log)),
         look("/v1/events", get(events::events)),
         see("/v1/letters", get(letters)),
@@ -116,6 +120,7 @@ pub(super) async fn status(State(api): Api) -> Result<Json<Status>, Refusal> {
             questions: open_questions(store, now)?,
             wishes: store.wishes(true)?.len() as u64,
             letters: store.undelivered()?.len() as u64,
+            proposals: seen(store)?.iter().filter(|p| !p.state.is_final()).count() as u64,
             said: service::status(store)?.map(Said::from),
         })
     });
@@ -264,6 +269,8 @@ pub(super) async fn wish(
 /// | `update` | `{"dataset": "0x...", "version": {"name": "0x...", "root": "0x..."}}`: register a version that `data update` has encrypted |
 /// | `hand-over` | `{"pauser": "0x...", "anyway": false}`, both may be left out: the founder hands over to the members |
 /// | `withdraw` | `{"dataset": "0x..."}`: take a dataset back for good |
+/// | `motion` | `{"actions": [{"allow-measurement": "0x..."}], "description": "why"}`: propose something to the members |
+/// | `vote` | `{"proposal": "5567", "vote": "for", "reason": "why"}`: vote on it; the reason is public and may be left out |
 #[utoipa::path(
     post, tag = "node",
     path = "/v1/wishes",
@@ -281,7 +288,7 @@ pub(super) async fn make_wish(State(api): Api, body: Body) -> Result<(StatusCode
 }
 
 /// The kinds of wishes, and what each wants.
-const KINDS: [(&str, &str); 10] = [
+const KINDS: [(&str, &str); 12] = [
     ("add-data", "an object"),
     ("propose", "a proposal with `paper`, `plan`, `min_donors`, `max_donors`, `query_timeout`, `runner`"),
     ("publish", r#"{"method": "logistic"}"#),
@@ -292,6 +299,8 @@ const KINDS: [(&str, &str); 10] = [
     (UPDATE, r#"{"dataset": "0x...", "version": {"name": "0x...", "root": "0x..."}}"#),
     (HAND_OVER, r#"{} or {"pauser": "0x...", "anyway": false}"#),
     (WITHDRAW, r#"{"dataset": "0x..."}"#),
+    (MOTION, r#"{"actions": [{"allow-measurement": "0x..."}], "description": "why"}"#),
+    (VOTE, r#"{"proposal": "5567", "vote": "for", "reason": "why"}"#),
 ];
 
 /// What a daemon would never take up is not kept.
@@ -328,6 +337,8 @@ fn check(kind: &str, what: &Value) -> Result<(), Refusal> {
         UPDATE => is::<Update>(what),
         WITHDRAW => is::<Withdraw>(what),
         HAND_OVER => is::<HandOver>(what),
+        MOTION => is::<Motion>(what),
+        VOTE => is::<Voting>(what),
         "claim" if !empty => Err("it wants nothing further".into()),
         "add-data" if !what.is_object() => Err("it is not an object".into()),
         _ => Ok(()),
@@ -338,6 +349,12 @@ fn check(kind: &str, what: &Value) -> Result<(), Refusal> {
             format!("send {wanted}"),
         )
     })
+}
+
+/// What the members have decided and decide, as the daemon has last seen it, oldest first.
+#[utoipa::path(get, tag = "node", path = "/v1/proposals", responses((status = 200, body = Proposals, description = "Proposals.")))]
+pub(super) async fn proposals(State(api): Api) -> Result<Json<Proposals>, Refusal> {
+    Ok(Json(Proposals { proposals: api.with_store(seen).await? }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

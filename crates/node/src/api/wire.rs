@@ -25,6 +25,8 @@ pub struct Status {
     pub wishes: u64,
     /// Letters that nobody has signed for.
     pub letters: u64,
+    /// Proposals to the members of which something may still become.
+    pub proposals: u64,
     /// What the daemon last said of itself; null before its first turn. It says something when something has changed.
     pub said: Option<Said>,
 }
@@ -118,6 +120,13 @@ pub struct Waiting {
 pub struct Inbox {
     /// Questions in the order in which they were asked.
     pub questions: Vec<Question>,
+}
+
+/// What the members decide.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Proposals {
+    /// Proposals, oldest first: the newest 500.
+    pub proposals: Vec<crate::proposals::Proposal>,
 }
 
 /// What a person is asked.

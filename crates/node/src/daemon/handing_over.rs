@@ -172,7 +172,7 @@ pub(super) async fn refer(
     let roles: Vec<&str> = Role::of(read.roles).into_iter().map(Role::word).collect();
     Ok(format!(
         "the founder has handed over: the members decide by vote who is admitted. Ask a member to propose you: \
-         `histone governance propose --add-member {account} --roles {} --profile {blob} --seal-key {}`",
+         `histone governance propose --home HOME --add-member {account} --roles {} --profile {blob} --seal-key {} --description WHY`",
         roles.join(","),
         read.seal_key.0
     ))

@@ -246,6 +246,7 @@ POST   /v1/inbox/{number}   -    -      yes
 GET    /v1/wishes           -    yes    yes
 GET    /v1/wishes/{number}  -    yes    yes
 POST   /v1/wishes           -    -      yes
+GET    /v1/proposals        -    yes    yes
 GET    /v1/log              -    -      yes
 GET    /v1/events           -    yes    yes
 GET    /v1/letters          -    -      yes

@@ -11,8 +11,7 @@ use super::{NOW, Served};
 fn status_letters_and_figures() {
     let served = Served::start();
     let fresh = served.get("/v1/status").json();
-    let expected =
-        json!({ "now": NOW, "running": false, "questions": 0, "wishes": 0, "letters": 0, "said": null });
+    let expected = json!({ "now": NOW, "running": false, "questions": 0, "wishes": 0, "letters": 0, "proposals": 0, "said": null });
     assert_eq!(fresh, expected);
     served.say_status();
     served.letter();
