@@ -136,14 +136,24 @@ async fn a_founder_hands_over_and_decides_nothing_any_more() {
     assert_eq!(voted.for_votes, members.len() as u64, "{}", gathered.told());
     assert!(voted.ballots.iter().all(|b| !b.reason.contains("know")), "answers are nobody else's");
 
-    // The proposer's node goes on with it, whichever process of it lives.
+    // The proposer's node goes on with it. It is away: after a day another member's does.
     pass(&mut gathered, 7 * DAY);
-    for (seconds, reached) in [(2 * DAY + 60, ProposalState::Queued), (0, ProposalState::Executed)] {
+    for reached in [ProposalState::Succeeded, ProposalState::Queued] {
+        for at in (0..gathered.daemons.len()).filter(|at| *at != proposer) {
+            gathered.turn(at).await.unwrap();
+        }
+        assert_eq!(state(&gathered, &number).await, reached, "{}", gathered.told());
+        pass(&mut gathered, DAY + 60);
+    }
+    // It is back, as another process, and executes when the delay is over.
+    for (seconds, reached) in [(DAY, ProposalState::Queued), (0, ProposalState::Executed)] {
         gathered.restart(proposer).unwrap();
         everybody(&mut gathered, 2).await;
         assert_eq!(state(&gathered, &number).await, reached, "{}", gathered.told());
         pass(&mut gathered, seconds);
     }
+    let notes = gathered.daemons[proposer].node.store.notes(0, 1_000).unwrap();
+    assert!(notes.iter().any(|n| n.text == format!("proposal {number} is executed")), "{}", gathered.told());
     everybody(&mut gathered, 2).await;
     assert!(gathered.book().await.members.get(&east).is_some_and(|m| m.member));
     let store = &gathered.daemons[place].node.store;
