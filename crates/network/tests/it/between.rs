@@ -139,8 +139,7 @@ fn carry(
     // Bytes that still pass, where the connection is to be cut.
     let (mut left, mut late) = (None::<usize>, Instant::now());
     let mut buffer = [0; PACKET];
-    loop {
-        let Ok(n @ 1..) = source.read(&mut buffer) else { break };
+    while let Ok(n @ 1..) = source.read(&mut buffer) {
         all.bytes.fetch_add(n, Ordering::Relaxed);
         let packets = all.packets.fetch_add(1, Ordering::Relaxed) + 1;
         if is_up && answered.swap(false, Ordering::Relaxed) {
