@@ -43,6 +43,8 @@ const FAREWELL: Duration = Duration::from_secs(12);
 
 /// Failures of one run of a soak, unless the user says otherwise.
 const KILLS: u32 = 40;
+/// Milliseconds between two failures, at the most.
+const PAUSE: u64 = 300;
 /// A run of a soak that takes longer does not come to its end.
 const LONGEST_RUN: Duration = Duration::from_secs(1_800);
 
@@ -86,7 +88,8 @@ pub fn run(args: &UpArgs, out: &mut dyn Write) -> Result<bool> {
     if let Some(kills) = args.soak {
         return soak(args, &study, kills, &stop, out);
     }
-    let kills = Kills { left: args.kill, state: args.seed.unwrap_or_default(), next: None };
+    let state = args.seed.unwrap_or_default();
+    let kills = Kills { left: args.kill, pause: PAUSE, state, next: None };
     let ended = one(args, &study, kills, &stop)?;
     let outcome = &ended.outcome;
     if args.json {
@@ -157,7 +160,7 @@ fn with(args: &UpArgs, study: &Study, processes: &mut Processes, stop: &AtomicBo
 fn soak(args: &UpArgs, study: &Study, kills: u32, stop: &AtomicBool, out: &mut dyn Write) -> Result<bool> {
     let seed = args.seed.unwrap_or(1);
     let most = if args.kill == 0 { KILLS } else { args.kill };
-    let (mut killed, mut expected) = (0, None);
+    let (mut killed, mut expected, mut pause) = (0, None, PAUSE);
     for run in 0_u64.. {
         let dir = args.dir.join(format!("run-{run}"));
         if dir.exists() {
@@ -167,17 +170,16 @@ fn soak(args: &UpArgs, study: &Study, kills: u32, stop: &AtomicBool, out: &mut d
         let args = UpArgs { dir: dir.clone(), seed: Some(seed), once: true, ..args.clone() };
         let left = if run == 0 { 0 } else { most.min(kills - killed) };
         let state = seed.wrapping_add(run.wrapping_mul(1_000_003));
-        let ended = one(&args, study, Kills { left, state, next: None }, stop)?;
+        let ended = one(&args, study, Kills { left, pause, state, next: None }, stop)?;
+        if run == 0 {
+            // So that they fall into all of the run.
+            pause = ((ended.seconds * 1_500.0) as u64 / u64::from(most)).max(PAUSE);
+        }
         if stop.load(Ordering::Relaxed) {
             return Ok(false);
         }
         killed += ended.killed;
-        let mut outcome = (ended.outcome.answers, ended.outcome.ledger);
-        // Who donates first, and so has which number, is a matter of chance; who is owed how much is not.
-        for model in outcome.1.iter_mut().flat_map(|ledger| &mut ledger.models) {
-            model.donors.iter_mut().for_each(|donor| donor.0 = 0);
-            model.donors.sort();
-        }
+        let outcome = (ended.outcome.answers, ended.outcome.ledger.map(in_any_order));
         let same = *expected.get_or_insert_with(|| outcome.clone()) == outcome;
         let line = serde_json::json!({
             "run": run, "seconds": ended.seconds, "killed": ended.killed, "killed_so_far": killed, "same": same,
@@ -208,6 +210,17 @@ fn soak(args: &UpArgs, study: &Study, kills: u32, stop: &AtomicBool, out: &mut d
         }
     }
     Ok(true)
+}
+
+/// What the ledger says, whichever donor came first: that depends on which process was faster.
+fn in_any_order(mut ledger: service::Summary) -> service::Summary {
+    for model in &mut ledger.models {
+        model.donors.sort_by(|(_, one), (_, other)| one.cmp(other));
+        for ((donor, _), place) in model.donors.iter_mut().zip(1..) {
+            *donor = place;
+        }
+    }
+    ledger
 }
 
 /// Everybody who has a process.
@@ -389,6 +402,8 @@ struct Processes {
 /// SIMULATED failures that are still to come.
 struct Kills {
     left: u32,
+    /// Milliseconds from one to the next, at the most; half of that on average.
+    pause: u64,
     state: u64,
     next: Option<Instant>,
 }
@@ -475,7 +490,8 @@ impl Processes {
             self.kills.next = None;
         }
         if self.kills.next.is_none() {
-            let pause = Duration::from_millis(self.kills.draw(300));
+            let pause = self.kills.pause;
+            let pause = Duration::from_millis(self.kills.draw(pause));
             self.kills.next = Some(now + pause);
         }
     }

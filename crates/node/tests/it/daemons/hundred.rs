@@ -93,7 +93,8 @@ async fn hundred_owners() {
         assert!(last.seconds < 120.0, "{} s", last.seconds);
         assert!(memory() < 4_096);
     }
-    // What an owner does not do more often because there are others.
-    let requests = |measured: &Measured| measured.traffic[0].1[0] as f64 / measured.rounds as f64;
-    assert!(requests(last) < 2.0 * requests(&all[0]), "an owner's requests grow with the number of owners");
+    // What an owner sends does not grow with the number of owners. What it receives does where it has a copy of the ledger, by the blocks
+    // in which others act.
+    let sent = |measured: &Measured| measured.traffic[0].1[1] as f64 / measured.rounds as f64;
+    assert!(sent(last) < 1.1 * sent(&all[0]), "what an owner sends grows with the number of owners");
 }
