@@ -114,7 +114,7 @@ impl Drop for Mounted {
 #[test]
 fn a_full_disk_is_named() {
     // Bytes run out at the first mark, the chain, and blobs of several steps; then file names run out, which stops small
-    // files: a party's key, a blob.
+    // files: what a party has, a blob.
     let cases = [
         ("size=4k", "run"),
         ("size=8k", "run.private"),
@@ -124,7 +124,7 @@ fn a_full_disk_is_named() {
         ("size=3m", "/run"),
         ("nr_inodes=2", "run"),
         ("nr_inodes=5", "run.private"),
-        ("nr_inodes=12", ".key`"),
+        ("nr_inodes=12", "run.private"),
         ("nr_inodes=130", "/run"),
     ];
     for (options, named) in cases {
