@@ -285,8 +285,15 @@ fn targets(copy: &Copy) -> Vec<Target> {
 struct Raw<const K: usize>(Tree, Option<LedgerId>);
 
 /// Kinds that a party signs. Enclaves, devices and vendors are nobody's to sign for.
-const KINDS: [&str; 6] =
-    ["run-record", "run-manifest", "white-paper", "consent-policy", "consent-decision", "audit-report"];
+const KINDS: [&str; 7] = [
+    "run-record",
+    "run-manifest",
+    "white-paper",
+    "consent-policy",
+    "consent-decision",
+    "audit-report",
+    "profile",
+];
 
 impl<const K: usize> Serialize for Raw<K> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
@@ -321,7 +328,8 @@ fn signed(kind: &str, statement: Tree, key: &SigningKey) -> Vec<u8> {
         2 => sign::<2>(statement, ledger, key),
         3 => sign::<3>(statement, ledger, key),
         4 => sign::<4>(statement, ledger, key),
-        _ => sign::<5>(statement, ledger, key),
+        5 => sign::<5>(statement, ledger, key),
+        _ => sign::<6>(statement, ledger, key),
     }
 }
 
