@@ -196,6 +196,11 @@ impl Left {
         for policy in registered.iter().map(|e| e.policyHash) {
             put(policy);
         }
+        let added = ledger.events::<Members::MemberAdded>(Contract::Members).await.unwrap();
+        let changed = ledger.events::<Members::MemberUpdated>(Contract::Members).await.unwrap();
+        for profile in added.iter().map(|e| e.profile).chain(changed.iter().map(|e| e.profile)) {
+            put(profile);
+        }
         folder.write(&folder.record(), &record, &cast.operator.key).unwrap();
         let result = result(&cast, &record, &kept).await;
         let operator = cast.operator.key.clone();
