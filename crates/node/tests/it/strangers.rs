@@ -266,11 +266,13 @@ async fn an_honest_run_with_liars_in_it_holds() {
     let enclaves = left.detail("enclaves").await;
     assert!(enclaves.contains("1 enclave showed evidence that is not believed"), "{enclaves}");
 
-    // A document whose hash somebody has put on the ledger, where no document belongs.
+    // What a member once called its profile, and is none.
     let store = BlobStore::at(left.folder.blobs());
     let letter = store.put(LETTER).unwrap();
     left.seal();
-    let problem = format!("`blobs/{letter:x}` was opened by no check");
+    let problem = format!(
+        "`blobs/{letter:x}` is named by the ledger as evidence, report, policy or profile, and is no document"
+    );
     let failed = left.failures().await;
     assert!(matches!(&failed[..], [("leaves", d)] if d.contains(&problem)), "{failed:#?}");
     fs::remove_file(store.path(letter)).unwrap();

@@ -374,7 +374,7 @@ async fn floods_by_mail() {
             // Letters that wait for a block which is not there yet, and such for one that never comes.
             let soon = gathered.chain.head().unwrap().header.number + 200;
             for liar in &mut liars {
-                for number in 0..40 {
+                for number in 0..50 {
                     let reasons = vec![padding.clone()];
                     let lies = [Body::Serve { model: number }, Body::Declined { model: 1, reasons }];
                     for (place, lie) in [runner, 10].into_iter().zip(&lies) {
