@@ -2,11 +2,15 @@
 
 use histone_contracts::Book;
 
-use super::Daemon;
+use super::{Daemon, Stumble};
 use crate::error::NodeError;
 
 /// So often time passes without anything that moves before it is said that nothing will.
 const PATIENCE: usize = 64;
+
+/// So often something is tried that fails, while nothing else moves: for a minute, which is longer than a trainer waits for enclaves
+/// that say nothing.
+const ATTEMPTS: u32 = 6;
 
 /// What time it is for daemons in one process, and how it passes.
 pub trait Time {
@@ -50,7 +54,7 @@ pub async fn together(
     time: &mut impl Time,
     scene: &mut impl Scene,
 ) -> Result<(), NodeError> {
-    let mut idle = 0;
+    let (mut idle, began) = (0, time.now().await?);
     loop {
         let (mut moved, mut next, mut stand) = (false, None::<u64>, Stand::GoesOn);
         let now = time.now().await?;
@@ -80,7 +84,10 @@ pub async fn together(
             return Ok(());
         }
         idle += 1;
-        match next.filter(|next| *next > now && idle <= PATIENCE) {
+        // Whatever could help is in this process: what fails again and again will not pass.
+        let fails = |stumble: &Stumble| stumble.times >= ATTEMPTS && stumble.since >= began;
+        let fails = daemons.iter().any(|daemon| daemon.stumbles().values().any(fails));
+        match next.filter(|next| *next > now && idle <= PATIENCE && !fails) {
             Some(next) => time.pass(next).await?,
             None => return Err(stuck(daemons)),
         }
