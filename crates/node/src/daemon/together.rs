@@ -10,7 +10,7 @@ const PATIENCE: usize = 64;
 
 /// So often something is tried that fails, while nothing else moves: for a minute, which is longer than a trainer waits for enclaves
 /// that say nothing.
-const ATTEMPTS: u32 = 6;
+pub(crate) const ATTEMPTS: u32 = 6;
 
 /// What time it is for daemons in one process, and how it passes.
 pub trait Time {
@@ -19,6 +19,11 @@ pub trait Time {
 
     /// Lets time pass up to a moment.
     fn pass(&mut self, until: u64) -> impl Future<Output = Result<(), NodeError>>;
+
+    /// How often something that fails is tried while nothing else moves.
+    fn attempts(&self) -> u32 {
+        ATTEMPTS
+    }
 }
 
 /// What happens around daemons in one process, and when that is over.
@@ -85,7 +90,8 @@ pub async fn together(
         }
         idle += 1;
         // Whatever could help is in this process: what fails again and again will not pass.
-        let fails = |stumble: &Stumble| stumble.times >= ATTEMPTS && stumble.since >= began;
+        let attempts = time.attempts();
+        let fails = |stumble: &Stumble| stumble.times >= attempts && stumble.since >= began;
         let fails = daemons.iter().any(|daemon| daemon.stumbles().values().any(fails));
         match next.filter(|next| *next > now && idle <= PATIENCE && !fails) {
             Some(next) => time.pass(next).await?,

@@ -21,7 +21,7 @@ use super::place::{Node as NetworkNode, Place, private_dir};
 use super::training::rounds_at_most;
 use super::{Observer, Options, Stage};
 use crate::daemon::study::{OnLedger, Taking, appraisal, appraisal_policy, parties};
-use crate::daemon::together::{Scene, Stand, Time, together};
+use crate::daemon::together::{ATTEMPTS, Scene, Stand, Time, together};
 use crate::daemon::{Daemon, Founding, Mailbox, Node};
 use crate::error::NodeError;
 use crate::home::Answers;
@@ -191,6 +191,11 @@ struct Passing<'a> {
 impl Time for Passing<'_> {
     async fn now(&self) -> Result<u64, NodeError> {
         self.place.now(&self.ledger).await
+    }
+
+    /// Where time has to be waited for, a person waits, too.
+    fn attempts(&self) -> u32 {
+        if self.place.clock_is_simulated() { ATTEMPTS } else { 3 }
     }
 
     async fn pass(&mut self, until: u64) -> Result<(), NodeError> {
