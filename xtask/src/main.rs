@@ -10,6 +10,7 @@ mod bans;
 mod bench;
 mod contracts;
 mod fuzz;
+mod package;
 mod peers;
 mod programs;
 
@@ -46,6 +47,10 @@ enum Command {
     Ci,
     /// Run libFuzzer on every decoder of bytes from outside (docs/fuzzing.md).
     Fuzz(fuzz::FuzzArgs),
+    /// Build the program as one static binary for Linux on x86-64 and arm64, into target/package (needs Python).
+    Package(package::PackageArgs),
+    /// Check that everything compiles for Windows and macOS, without linking it (needs Python).
+    Platforms,
     /// Run ethers and foundry's cast against `histone chain serve` (needs Node.js and npm).
     Peers,
     /// Build the wasm guest programs.
@@ -78,6 +83,8 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Contracts { check } => contracts::run(check),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Package(args) => package::package(&args),
+        Command::Platforms => package::platforms(),
         Command::Peers => peers::run(),
         Command::Programs { check } => programs::run(check),
     }

@@ -34,7 +34,7 @@ use crate::progress::{STDOUT, tell};
 
 /// Train and use AI models on health data that never leaves its owner.
 #[derive(Parser)]
-#[command(name = "histone", version, arg_required_else_help = true)]
+#[command(name = "histone", version = env!("HISTONE_VERSION"), arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
