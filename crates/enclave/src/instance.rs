@@ -200,6 +200,7 @@ pub struct Identity {
     init_data: B256,
     platform: Platform,
     evidence: Vec<u8>,
+    earlier: Vec<B256>,
 }
 
 impl Instance {
@@ -227,6 +228,14 @@ impl Instance {
     ) -> Result<Self, EnclaveError> {
         let measurement = B256::from(program.program().measurement());
         Ok(Self { identity: Identity::resume(measurement, operator, init_data, evidence, &seed)?, program })
+    }
+
+    /// With evidence that this enclave has shown before ([`Identity::renew`]), by its hashes, the newest last: what was sealed to it under
+    /// that still opens.
+    #[must_use]
+    pub fn shown_before(mut self, earlier: Vec<B256>) -> Self {
+        self.identity.earlier = earlier;
+        self
     }
 
     /// Who it is.
@@ -281,6 +290,11 @@ impl Instance {
         &self.identity.seal_key
     }
 
+    /// As [`Identity::under_each`].
+    pub(crate) fn under_each<T, E>(&self, open: impl Fn(B256) -> Result<T, E>) -> Result<T, E> {
+        self.identity.under_each(open)
+    }
+
     /// What updates and sealed messages derive from.
     pub(crate) fn secret(&self) -> &Root {
         &self.identity.secret
@@ -315,8 +329,9 @@ impl Instance {
 
     /// Decrypts a dataset whose key was released to this enclave, and checks its commitment.
     pub(crate) fn open(&self, dataset: &SealedDataset) -> Result<OpenedDataset, EnclaveError> {
-        let aad = release_aad(dataset.id, self.measurement(), blob_hash(self.evidence()));
-        let keys = dataset.key.open(self.seal_key(), aad)?;
+        let keys = self.under_each(|evidence| {
+            dataset.key.open(self.seal_key(), release_aad(dataset.id, self.measurement(), evidence))
+        })?;
         let plain = keys.data.decrypt(&dataset.ciphertext)?;
         let table = histone_genome::table::Table::decode(&plain).map_err(EnclaveError::Table)?;
         let root = histone_protocol::commitment::dataset_root(&keys.salt, table.leaves());
@@ -340,6 +355,33 @@ impl Identity {
         let evidence = device.evidence(identity.keys(), operator, measurement, init_data, now);
         identity.evidence = evidence.map_err(EnclaveError::Evidence)?.to_bytes();
         Ok(identity)
+    }
+
+    /// New evidence for an enclave that has shown `evidence`: the same program, configuration, operator and keys, and the time `now`.
+    /// Registers it again; the enclave itself goes on, and is told with [`Instance::shown_before`].
+    pub fn renew(
+        evidence: &[u8],
+        device: &SimulatedDevice,
+        now: u64,
+        seed: &[u8; 32],
+    ) -> Result<Self, EnclaveError> {
+        let (_, claims) = platform::read(evidence).map_err(|_| EnclaveError::OtherStart)?;
+        let (measurement, operator) = (claims.measurement, claims.operator);
+        Self::resume(measurement, operator, claims.init_data, evidence.to_vec(), seed)?;
+        Self::start(measurement, device, operator, claims.init_data, now, seed)
+    }
+
+    /// The enclave that has shown `evidence`, to register it.
+    pub fn again(evidence: Vec<u8>, seed: &[u8; 32]) -> Result<Self, EnclaveError> {
+        let (_, claims) = platform::read(&evidence).map_err(|_| EnclaveError::OtherStart)?;
+        Self::resume(claims.measurement, claims.operator, claims.init_data, evidence, seed)
+    }
+
+    /// Tries what was sealed to this enclave under each evidence that it has shown, the newest first. The failure is of the newest.
+    pub(crate) fn under_each<T, E>(&self, open: impl Fn(B256) -> Result<T, E>) -> Result<T, E> {
+        let of_earlier =
+            |error| self.earlier.iter().rev().find_map(|earlier| open(*earlier).ok()).ok_or(error);
+        open(blob_hash(&self.evidence)).or_else(of_earlier)
     }
 
     fn resume(
@@ -379,6 +421,7 @@ impl Identity {
             init_data,
             platform,
             evidence: Vec::new(),
+            earlier: Vec::new(),
         }
     }
 

@@ -361,9 +361,10 @@ fn read_model(
     match given {
         Given::Public(bytes) => Ok((Model::from_bytes(bytes).map_err(|_| unreadable())?, None)),
         Given::Sealed { blob, key: sealed } => {
-            let evidence = blob_hash(instance.evidence());
-            let aad = model_key_aad(model_id, name, instance.keys().receipt, evidence);
-            let opened = Zeroizing::new(instance.seal_key().open(MODEL_KEY_INFO, aad.as_slice(), sealed)?);
+            let opened = Zeroizing::new(instance.under_each(|evidence| {
+                let aad = model_key_aad(model_id, name, instance.keys().receipt, evidence);
+                instance.seal_key().open(MODEL_KEY_INFO, aad.as_slice(), sealed)
+            })?);
             let key = key(&opened).ok_or_else(unreadable)?;
             Ok((key.open(blob).ok_or_else(unreadable)?, Some(key)))
         }

@@ -46,6 +46,13 @@ impl Waiting {
         Identity::resume(measurement, operator, init_data, evidence, &seed).map(Self)
     }
 
+    /// As [`Instance::shown_before`].
+    #[must_use]
+    pub fn shown_before(mut self, earlier: Vec<B256>) -> Self {
+        self.0.earlier = earlier;
+        self
+    }
+
     /// Who it is.
     pub fn identity(&self) -> &Identity {
         &self.0
@@ -54,9 +61,10 @@ impl Waiting {
     /// Opens the module that was sealed to this enclave and begins to run it; it must have the measurement of this enclave.
     pub fn load(self, engine: &Engine, sealed: &[u8]) -> Result<Instance, EnclaveError> {
         let Self(identity) = self;
-        let evidence = histone_protocol::hash::blob_hash(&identity.evidence);
-        let aad = bound(identity.measurement, identity.keys().receipt, evidence);
-        let wasm = Zeroizing::new(identity.seal_key.open(MODULE_INFO, aad.as_slice(), sealed)?);
+        let wasm = Zeroizing::new(identity.under_each(|evidence| {
+            let aad = bound(identity.measurement, identity.keys().receipt, evidence);
+            identity.seal_key.open(MODULE_INFO, aad.as_slice(), sealed)
+        })?);
         let program = Program::published(&wasm).map_err(|_| {
             EnclaveError::Request("what was sealed to the enclave is no program that is admitted")
         })?;

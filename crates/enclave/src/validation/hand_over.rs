@@ -57,16 +57,17 @@ impl ValidationEnclave {
     ) -> Result<usize, EnclaveError> {
         let from = self.appraise(from, policy, ledger).await?;
         let giver = from.keys().receipt;
-        let own = histone_protocol::hash::blob_hash(self.instance.evidence());
-        let aad = self.bound(giver, self.instance.keys().receipt, own, ledger);
-        let malformed = EnclaveError::Request("it is no hand-over of sketches by that enclave");
-        let Some((signature, sealed)) = message.split_at_checked(SIGNATURE) else { return Err(malformed) };
-        let signer = SignatureBytes::from_slice(signature).and_then(|s| s.recover(signed(aad, sealed)));
-        if signer != Ok(giver) {
-            return Err(malformed);
-        }
-        let index = Zeroizing::new(self.instance.seal_key().open(INFO, aad.as_slice(), sealed)?);
-        let index = Index::decode(&index).map_err(|_| malformed)?;
+        let malformed = || EnclaveError::Request("it is no hand-over of sketches by that enclave");
+        let (signature, sealed) = message.split_at_checked(SIGNATURE).ok_or_else(malformed)?;
+        let index = Zeroizing::new(self.instance.under_each(|own| {
+            let aad = self.bound(giver, self.instance.keys().receipt, own, ledger);
+            let signer = SignatureBytes::from_slice(signature).and_then(|s| s.recover(signed(aad, sealed)));
+            if signer != Ok(giver) {
+                return Err(malformed());
+            }
+            Ok(self.instance.seal_key().open(INFO, aad.as_slice(), sealed)?)
+        })?);
+        let index = Index::decode(&index).map_err(|_| malformed())?;
         self.change(|own| {
             own.merge(index).ok_or(EnclaveError::Request(
                 "this enclave has sketches under another key; only one without any takes those of another",
