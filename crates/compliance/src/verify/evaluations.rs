@@ -35,7 +35,7 @@ pub(super) fn check(
     let (mut holds, mut open, mut sites) = (Vec::new(), false, BTreeMap::new());
     for model in run.record.models.iter().filter(|model| model.is_trained()) {
         if ends.open.contains(&model.model_id) {
-            holds.push(format!("the training of model {} has not ended", model.model_id));
+            holds.push(format!("the training of model {} has come to no model", model.model_id));
             open = true;
             continue;
         }

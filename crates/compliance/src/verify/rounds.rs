@@ -152,7 +152,7 @@ pub(super) fn check(run: &Run, basis: &Basis<'_>) -> (Check, Ends) {
             Some(Ended::Open { sums, stage }) => {
                 let sums = count(sums, "sum", "sums");
                 holds.push(format!(
-                    "{sums} of model {} opened again; its training has not ended, the next stage is `{stage}`",
+                    "{sums} of model {} opened again; its training goes on or was given up, the next stage is `{stage}`",
                     model.model_id
                 ));
                 open.insert(model.model_id);
