@@ -338,7 +338,13 @@ pub fn propose(args: &ProposeArgs, out: &mut dyn Write) -> Result<bool> {
         writeln!(out, "{line}").context(STDOUT)?;
         return Ok(true);
     }
-    let verb = if propose.1 { "will be proposed" } else { "was to be proposed before" };
+    let verb = match (propose.1, site.proposed_as(propose.0)?) {
+        (true, _) => "will be proposed".to_owned(),
+        (false, None) => "was to be proposed before".to_owned(),
+        (false, Some(number)) => format!(
+            "was proposed before, as model {number}, and is not proposed again (another name in the study makes it another model)"
+        ),
+    };
     let lines = [
         format!(
             "`{}` {verb}, trained by `{method}` (wish {}): {}",
@@ -346,7 +352,7 @@ pub fn propose(args: &ProposeArgs, out: &mut dyn Write) -> Result<bool> {
             propose.0,
             plain(&model_says(&study))
         ),
-        "its programs are published first; an auditor has to read them and the founder to allow them".into(),
+        "its programs are published first where they are not yet; an auditor has to read them and the founder, or the members, to allow them".into(),
         site.next_step()?,
     ];
     lines.iter().try_for_each(|line| writeln!(out, "{line}")).context(STDOUT)?;
@@ -377,6 +383,14 @@ impl Site {
         let all = all.filter(|w| w.kind == "propose" && !matches!(w.state, WishState::Failed(_)));
         let mut all = all.filter_map(|wish| serde_json::from_value::<Proposal>(wish.what).ok());
         Ok(all.find(same))
+    }
+
+    /// The model that came of a wish to propose one.
+    fn proposed_as(&self, wish: u64) -> Result<Option<u64>> {
+        let wishes = self.store.wishes(false)?;
+        let state = wishes.into_iter().find(|other| other.number == wish).map(|wish| wish.state);
+        let Some(WishState::Done(outcome)) = state else { return Ok(None) };
+        Ok(outcome.get("model").and_then(serde_json::Value::as_u64))
     }
 
     /// Asks the node for something, once: a wish that is there, and did not fail, is not made again. Gives its number, and whether it

@@ -19,6 +19,7 @@ mod mail;
 pub mod names;
 mod owner;
 pub(crate) mod patience;
+mod renewing;
 mod runner;
 pub mod study;
 mod stumbles;
@@ -262,6 +263,7 @@ pub struct Daemon {
     /// What its roles share.
     pub node: Node,
     founder: Option<founder::Founder>,
+    renewing: renewing::RenewingPart,
     auditor: Option<auditor::Auditor>,
     runner: Option<runner::RunnerPart>,
     host: Option<host::HostPart>,
@@ -283,6 +285,7 @@ impl Daemon {
         let has = |bit: u8| node.roles & bit != 0;
         Self {
             founder: None,
+            renewing: renewing::RenewingPart::default(),
             auditor: has(roles::AUDITOR).then(auditor::Auditor::default),
             runner: has(roles::RUNNER).then(runner::RunnerPart::default),
             host: has(roles::RUNNER).then(host::HostPart::default),
@@ -351,6 +354,13 @@ impl Daemon {
         parts!(founder);
         // Before that nobody takes anything from it.
         if admitted {
+            work(&mut self.renewing, &self.node, (&mut self.stumbles, &self.held), time, &mut turn).await?;
+            for enclave in self.renewing.renewed() {
+                if let (Some(runner), Some(host)) = (&mut self.runner, &mut self.host) {
+                    runner.stop(enclave);
+                    host.stop(enclave);
+                }
+            }
             parts!(auditor, runner, host, owner, trainer, committee);
         }
         work(&mut self.user, &self.node, (&mut self.stumbles, &self.held), time, &mut turn).await?;
@@ -520,10 +530,12 @@ async fn work<P: Part>(
         tried.insert(name.clone());
         match part.perform(duty, node, now).await {
             Ok(done @ (Done::Yes | Done::Here)) => {
-                if let Some(stumble) = stumbles.done(&name) {
+                // What worked the second time was early, most of the time.
+                if let Some(stumble) = stumbles.done(&name).filter(|stumble| stumble.times > 1) {
                     node.say(now, &name, &format!("works again, after {} attempts", stumble.times + 1))?;
                 }
                 if matches!(done, Done::Yes) {
+                    node.say(now, &name, "done")?;
                     turn.done.push(name);
                 }
             }

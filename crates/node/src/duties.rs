@@ -201,7 +201,7 @@ fn rounds_of(book: &Book, model: u64) -> impl Iterator<Item = &Round> {
 }
 
 /// Whether a quorum has posted for its survivors, so that its sum can be opened.
-fn is_open(round: &Round) -> bool {
+pub(crate) fn is_open(round: &Round) -> bool {
     match round.state {
         RoundState::Final => true,
         RoundState::Closed => round.partials.len() >= usize::from(round.quorum),

@@ -3,11 +3,15 @@
 use histone_attestation::simulated::SimulatedDevice;
 use histone_enclave::engine::LoadedProgram;
 use histone_enclave::instance::{Identity, Instance, Waiting};
+use histone_protocol::hash::blob_hash;
 use histone_protocol::{Address, B256};
 use zeroize::Zeroizing;
 
 use crate::error::NodeError;
 use crate::party::Party;
+
+/// Evidence of one enclave that is remembered beside its newest.
+const MOST_EARLIER: usize = 64;
 
 /// The series of enclaves, for the party's counter.
 const ENCLAVES: &str = "enclaves";
@@ -73,7 +77,8 @@ impl Party {
         init_data: B256,
     ) -> Result<Instance, NodeError> {
         let (evidence, seed) = self.started(signer)?;
-        Ok(Instance::resume(program, self.account(), init_data, evidence, seed)?)
+        let instance = Instance::resume(program, self.account(), init_data, evidence, seed)?;
+        Ok(instance.shown_before(self.earlier(signer)?))
     }
 
     /// Starts an enclave again that waits for its module.
@@ -84,7 +89,49 @@ impl Party {
         init_data: B256,
     ) -> Result<Waiting, NodeError> {
         let (evidence, seed) = self.started(signer)?;
-        Ok(Waiting::resume(measurement, self.account(), init_data, evidence, seed)?)
+        let waiting = Waiting::resume(measurement, self.account(), init_data, evidence, seed)?;
+        Ok(waiting.shown_before(self.earlier(signer)?))
+    }
+
+    /// The evidence that an enclave of this party shows, with the time at which it was made; nothing where this party has not started it.
+    pub(crate) fn evidence_of(&self, signer: Address) -> Result<Option<(Identity, u64)>, NodeError> {
+        if self.recall(&file(signer))?.is_none() {
+            return Ok(None);
+        }
+        let (evidence, seed) = self.started(signer)?;
+        let (_, claims) = histone_attestation::platform::read(&evidence)?;
+        Ok(Some((Identity::again(evidence, &seed)?, claims.issued_at)))
+    }
+
+    /// New evidence of an enclave that was started before, kept before it is used; what was sealed to it under its earlier evidence still
+    /// opens.
+    pub(crate) fn renew_evidence(
+        &self,
+        signer: Address,
+        device: &SimulatedDevice,
+        now: u64,
+    ) -> Result<Identity, NodeError> {
+        let (evidence, seed) = self.started(signer)?;
+        let renewed = Identity::renew(&evidence, device, now, &seed)?;
+        let mut earlier = self.earlier(signer)?;
+        let last = blob_hash(&evidence);
+        if earlier.last() != Some(&last) {
+            earlier.push(last);
+        }
+        // Whatever was sealed under older evidence has been opened, or nobody believes it any more.
+        let earlier = earlier.split_off(earlier.len().saturating_sub(MOST_EARLIER));
+        let earlier: Vec<u8> = earlier.iter().flat_map(|hash| hash.0).collect();
+        self.keep(&earlier_file(signer), &earlier)?;
+        let entry = self.recall(&file(signer))?.unwrap_or_default();
+        let number: [u8; 8] = entry.first_chunk().copied().unwrap_or_default();
+        self.keep_enclave(u64::from_le_bytes(number), &renewed)?;
+        Ok(renewed)
+    }
+
+    /// Hashes of the evidence that an enclave has shown before its newest, the newest of them last.
+    fn earlier(&self, signer: Address) -> Result<Vec<B256>, NodeError> {
+        let kept = self.recall(&earlier_file(signer))?.unwrap_or_default();
+        Ok(kept.chunks_exact(32).map(B256::from_slice).collect())
     }
 
     /// Evidence and seed of an enclave that was started before.
@@ -99,6 +146,10 @@ impl Party {
 /// What an enclave is for: the name of the file that says which one it is.
 fn use_of(purpose: &str, init_data: B256) -> String {
     format!("enclave-for-{purpose}-{init_data:x}")
+}
+
+fn earlier_file(signer: Address) -> String {
+    format!("enclave-{signer:x}-shown-before")
 }
 
 fn file(signer: Address) -> String {

@@ -198,6 +198,21 @@ impl World {
         }
     }
 
+    /// Publishes newer evidence of an enclave that is registered, and registers it until that ends.
+    pub async fn renew_enclave(&self, enclave: &Identity, operator: &SigningKey) -> Result<(), NodeError> {
+        self.blobs.put(enclave.evidence())?;
+        let expires_at = self.ledger.time().await? + self.appraisal.max_age();
+        let (registration, signature) = enclave.registration(self.ledger.deployment(), expires_at);
+        let call = Enclaves::refreshCall {
+            signer: enclave.keys().receipt,
+            evidenceHash: registration.evidenceHash,
+            expiresAt: registration.expiresAt,
+            signature: signature.as_slice().to_vec().into(),
+        };
+        self.ledger.send(operator, Contract::Enclaves, call).await?;
+        Ok(())
+    }
+
     /// Registers an enclave whose evidence is in public storage already, or, for whoever tries what must be refused, is
     /// not.
     pub async fn announce_enclave(

@@ -151,7 +151,7 @@ fn standing(status: &Status) -> String {
             format!("{runs}, the founder of `{network}`, who needs to be no member")
         }
         Some(Said { network, founder: Some(founder), .. }) => format!(
-            "{runs}, not a member of `{network}`: its founder `{}` ({}) admits who is to be one",
+            "{runs}, not a member of `{network}`, which an end user need not be; `histone log` says what its founder `{}` ({}) has answered",
             founder.name, founder.account
         ),
         Some(Said { network, .. }) => format!("{runs}, not yet a member of `{network}`"),

@@ -5,6 +5,7 @@
 
 use histone_contracts::book::{Book, Model};
 use histone_contracts::{Contract, Datasets, Enclaves, Rounds};
+use histone_federation::header::RoundHeader;
 use histone_network::StoreError;
 use histone_protocol::record::Signed;
 use histone_protocol::report::ValidationReport;
@@ -12,6 +13,9 @@ use histone_protocol::{Address, B256, U256};
 
 use super::Node;
 use crate::error::NodeError;
+
+/// Evidence of one enclave that is looked for, beside what headers name.
+const MOST_SHOWN: usize = 4;
 
 /// Brings everything here that the donors of a model are judged by: the evidence of their enclaves and of those that validated their
 /// data, reports and notices, headers, updates, and the shares that were opened. Fails when the network cannot be asked now; what
@@ -25,11 +29,19 @@ pub(super) async fn fetch(model: u64, book: &Book, node: &Node) -> Result<(), No
         let about = Some(enclave.into_word());
         let first = ledger.logged::<Enclaves::EnclaveRegistered>(Contract::Enclaves, about).await?;
         let later = ledger.logged::<Enclaves::EnclaveRefreshed>(Contract::Enclaves, about).await?;
-        named.extend(first.iter().map(|e| e.event.evidenceHash));
-        named.extend(later.iter().map(|e| e.event.evidenceHash));
+        let shown =
+            first.iter().map(|e| e.event.evidenceHash).chain(later.iter().map(|e| e.event.evidenceHash));
+        let shown: Vec<B256> = shown.collect();
+        // The newest, and what was newest a moment ago: an enclave that shows thousands keeps nobody busy with them.
+        named.extend(shown.iter().rev().take(MOST_SHOWN));
     }
     for round in book.rounds.iter().filter(|r| r.model == model.model) {
         named.push(round.header_hash);
+        if let Some(header) = ask(round.header_hash, node)?
+            && let Ok(header) = RoundHeader::decode(&header)
+        {
+            named.extend(header.fields().cohort.iter().map(|donor| B256::from(donor.evidence)));
+        }
         named.extend(round.anchors.iter().map(|anchor| anchor.blob));
     }
     let opened = ledger.logged::<Rounds::ShareOpened>(Contract::Rounds, about).await?;

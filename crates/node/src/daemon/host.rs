@@ -247,6 +247,11 @@ fn is_refusal(error: &EnclaveError) -> bool {
 }
 
 impl HostPart {
+    /// As [`RunnerPart::stop`].
+    pub(super) fn stop(&mut self, enclave: Address) {
+        self.hosts.retain(|_, own| own.enclave.instance().keys().receipt != enclave);
+    }
+
     async fn start(
         &mut self,
         (letter, trainer, model): (B256, Address, u64),

@@ -35,6 +35,17 @@ const MOST_SAID: usize = 16;
 const MOST_AHEAD: u64 = 256;
 /// Letters that are posted in one turn, at the most.
 const AT_ONCE: usize = 64;
+/// Bytes of the name in a profile.
+const MOST_NAME: usize = 256;
+
+/// A letter that was kept.
+struct Taken {
+    from: Address,
+    /// Whether it was not here before.
+    is_new: bool,
+    /// Whether its author is told that it is here.
+    signs: bool,
+}
 
 /// The keys of a party's mailbox, apart from its account.
 pub struct Mailbox {
@@ -137,6 +148,9 @@ impl Node {
         if read.ledger != self.world.ledger.deployment().id() {
             return Err(NodeError::Message(format!("the profile of {account} is for another ledger")));
         }
+        if read.name.len() > MOST_NAME {
+            return Err(NodeError::Message(format!("the name of {account} has more than {MOST_NAME} bytes")));
+        }
         self.store.put(&format!("peer/{account:x}"), &profile.to_bytes())?;
         Ok(read)
     }
@@ -221,9 +235,9 @@ impl Node {
         for sealed in letters {
             let id = letter_id(&sealed);
             match self.take(id, &sealed, &mut room, now).await {
-                Ok(Some((from, is_new))) => {
+                Ok(Some(Taken { from, is_new, signs })) => {
                     new += usize::from(is_new);
-                    receipts.push((from, id));
+                    receipts.extend(signs.then_some((from, id)));
                 }
                 Ok(None) => {}
                 // What cannot be read now may be readable when the store works again.
@@ -257,14 +271,14 @@ impl Node {
         Ok(room)
     }
 
-    /// Opens a letter and keeps it. Gives its author and whether it is new; nothing for a receipt.
+    /// Opens a letter and keeps it; nothing for a receipt.
     async fn take(
         &self,
         id: B256,
         sealed: &[u8],
         room: &mut Room,
         now: u64,
-    ) -> Result<Option<(Address, bool)>, NodeError> {
+    ) -> Result<Option<Taken>, NodeError> {
         let ledger = self.world.ledger.deployment().id();
         let own = (ledger, self.party.account());
         let opened = Letter::open(sealed, self.mailbox.address(), &self.mailbox.seal, own);
@@ -293,10 +307,11 @@ impl Node {
             }
             Body::Block { same, differs, block } => {
                 self.look_at_block(from, (*same, *differs), block, now).await?;
-                return Ok(Some((from, false)));
+                return Ok(Some(Taken { from, is_new: false, signs: true }));
             }
             Body::Histories { fork } => {
-                return Ok(self.look_at_fork(from, fork, now).await?.then_some((from, false)));
+                let taken = Taken { from, is_new: false, signs: true };
+                return Ok(self.look_at_fork(from, fork, now).await?.then_some(taken));
             }
             _ => {}
         }
@@ -325,7 +340,7 @@ impl Node {
                 return refuse("asks this party to be admitted, which is not the founder");
             }
             Body::Join { profile, .. } | Body::Question { profile, .. } => {
-                if !profile.open().is_ok_and(|(_, signer)| signer == from) || self.meet(profile).is_err() {
+                if !profile.open().is_ok_and(|(_, signer)| signer == from) {
                     return refuse("brings a profile of somebody else");
                 }
             }
@@ -341,6 +356,19 @@ impl Node {
         if !room.fill(from, own == 0, (1, letter.content.len() as u64)) {
             return refuse("has written more letters than are read; it sends them again");
         }
+        if let Body::Join { profile, .. } | Body::Question { profile, .. } = &body {
+            // After the bound: what strangers say of themselves is kept.
+            self.meet(profile)?;
+        }
+        let signs = match &body {
+            // A stranger has an answer by what it has paid for: receipts for more would fill this party's place at the hub. What is not
+            // known yet is signed for when it comes again.
+            Body::Question { query, .. } if own == 0 => {
+                let book = self.world.ledger.current_book().await?;
+                book.queries.get(query).is_some_and(|q| q.buyer == from)
+            }
+            _ => true,
+        };
         let is_join = matches!(body, Body::Join { .. });
         let kept = Incoming {
             id,
@@ -351,7 +379,7 @@ impl Node {
             head_number: if is_join { 0 } else { letter.head.number },
             head_hash: letter.head.hash,
         };
-        Ok(Some((from, self.store.take(&kept, now)?)))
+        Ok(Some(Taken { from, is_new: self.store.take(&kept, now)?, signs }))
     }
 
     /// Tells the author that its letter is here. It asks again by sending again, so that nothing is kept of this.

@@ -42,6 +42,8 @@ pub(super) struct OwnerPart {
 
 /// Where the store has which dataset was added last: a daemon that runs looks for it then.
 const ADDED: &str = "data-added";
+/// So many characters of why a dataset is refused are kept.
+const MOST_WHY: usize = 1_000;
 
 /// Keeps that a dataset was added into the directory of a party whose daemon may be running.
 pub fn data_added(store: &Store, dataset: B256, now: u64) -> Result<(), NodeError> {
@@ -429,8 +431,12 @@ impl Part for OwnerPart {
                 node.store.read(letter, now)?;
             }
             Duty::Refused { letter, dataset, why } => {
-                node.say(now, "data", &format!("dataset {dataset} is refused: {why}"))?;
-                node.store.put(&format!("refused/{dataset:x}"), why.as_bytes())?;
+                // Of what is not here anybody may say anything.
+                if self.datasets.contains_key(&dataset) {
+                    let why: String = why.chars().take(MOST_WHY).collect();
+                    node.say(now, "data", &format!("dataset {dataset} is refused: {why}"))?;
+                    node.store.put(&format!("refused/{dataset:x}"), why.as_bytes())?;
+                }
                 node.store.read(letter, now)?;
             }
             Duty::Update(updating::Step::Fail { wish, dataset, why }) => {
@@ -470,8 +476,11 @@ impl Part for OwnerPart {
             Duty::Asked { letter, model, query, runner } => {
                 let book = world.ledger.current_book().await?;
                 let is_its = |e: &Enclave| e.kind == Kind::Query && e.operator == runner;
-                if !book.enclaves.get(&query).is_some_and(is_its) {
-                    // Nobody else's enclave is asked for, and none that the ledger does not have.
+                let own = node.party.account();
+                let is_own = |d: &Donor| book.datasets.get(&d.dataset).is_some_and(|d| d.owner == own);
+                let donated = book.models.get(&model).is_some_and(|m| m.donors.iter().any(is_own));
+                if !donated || !book.enclaves.get(&query).is_some_and(is_its) {
+                    // Of a model without data of this party; nobody else's enclave, and none that the ledger does not have.
                     node.store.read(letter, now)?;
                     return Ok(Done::Yes);
                 }

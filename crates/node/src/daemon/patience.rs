@@ -1,6 +1,7 @@
 //! How long a trainer waits: for owners who do not answer, and with rounds that fail.
 
 use histone_contracts::book::{Book, DatasetState, Model, ModelState, Role, RoundState};
+use histone_protocol::Address;
 
 use super::{Node, trainer};
 use crate::duties::trainer::Again;
@@ -28,6 +29,26 @@ pub(super) fn again(model: &Model, book: &Book, node: &Node, now: u64) -> Result
     if left < least {
         return Ok(Again::GiveUp);
     }
+    if let Some(earlier) = clash(id, node)? {
+        let question = Question {
+            key: format!("{}clash", giving_up(id)),
+            kind: "give-up".into(),
+            title: format!("give up model {id}, whose sums the members will not open?"),
+            text: format!(
+                "Members have opened the same computation for model {earlier}, over some of these datasets and others, or over other \
+                 versions: the difference of two sums could be one owner's totals or one person, so that they never open it for these. \
+                 They open it over exactly the datasets and versions of model {earlier}, as long as none is withdrawn. \
+                 `yes` gives model {id} up, and the deposit returns; `no` asks for its rounds all the same."
+            ),
+            facts: serde_json::json!({ "model": id, "earlier": earlier }),
+            due: None,
+        };
+        match node.ask(&question, now)? {
+            None => return Ok(Again::Wait),
+            Some(answer) if answer.yes => return Ok(Again::GiveUp),
+            Some(_) => {}
+        }
+    }
     let most = trainer::proposal(model, node)?.map_or(FAILED_ROUNDS, |p| p.failed_rounds).max(1);
     let failed = failed_in_a_row(id, book);
     if failed == 0 || !failed.is_multiple_of(most) {
@@ -54,9 +75,33 @@ pub(super) fn again(model: &Model, book: &Book, node: &Node, now: u64) -> Result
     })
 }
 
+/// Where it is kept which earlier model the next one clashes with.
+fn clashing(model: u64) -> String {
+    format!("clash/{model}")
+}
+
+/// Keeps that the members have opened for an earlier model what they would have to open for this one, over other data.
+pub(super) fn clashes(model: u64, earlier: u64, node: &Node) -> Result<(), NodeError> {
+    Ok(node.store.put(&clashing(model), &earlier.to_le_bytes())?)
+}
+
+pub(super) fn has_clash(model: u64, node: &Node) -> Result<bool, NodeError> {
+    Ok(clash(model, node)?.is_some())
+}
+
+fn clash(model: u64, node: &Node) -> Result<Option<u64>, NodeError> {
+    let kept = node.store.get(&clashing(model))?;
+    Ok(kept.and_then(|kept| kept.as_slice().try_into().ok()).map(u64::from_le_bytes))
+}
+
 /// Why a model is given up, in words.
-pub(super) fn why(model: u64, book: &Book) -> String {
-    let Some(m) = book.models.get(&model) else { return String::new() };
+pub(super) fn why(model: u64, book: &Book, node: &Node) -> Result<String, NodeError> {
+    let Some(m) = book.models.get(&model) else { return Ok(String::new()) };
+    if let Some(earlier) = clash(model, node)? {
+        return Ok(format!(
+            "model {model} is given up: members have opened the same for model {earlier}, over other data"
+        ));
+    }
     let left = m.donors.iter().filter(|d| !d.use_ended && !d.excluded).count();
     let (failed, least) = (failed_in_a_row(model, book), usize::from(m.terms.min_survivors));
     let why = match (left < least, failed) {
@@ -64,7 +109,7 @@ pub(super) fn why(model: u64, book: &Book) -> String {
         (false, 0) => "it came to its end without a model".into(),
         (false, failed) => format!("{failed} round(s) in a row came to no sum"),
     };
-    format!("model {model} is given up: {why}")
+    Ok(format!("model {model} is given up: {why}"))
 }
 
 /// What the questions begin with whether to give a model up.
@@ -106,7 +151,7 @@ pub(super) fn silent(model: &Model, book: &Book, node: &Node, now: u64) -> Resul
         };
         if model.donors.iter().any(of_member)
             || model.refused.contains(&member.account)
-            || node.marked(&format!("declined/{id}/{:x}", member.account))?
+            || node.marked(&declined(id, member.account))?
         {
             continue;
         }
@@ -126,19 +171,31 @@ pub(super) fn silent(model: &Model, book: &Book, node: &Node, now: u64) -> Resul
     Ok(silent)
 }
 
+/// Where it is kept that an owner has said no to a model.
+pub(super) fn declined(model: u64, owner: Address) -> String {
+    format!("declined/{model}/{owner:x}")
+}
+
 /// Until when a model recruits, in words for who is asked.
 pub(super) fn until_when(model: &Model, node: &Node) -> Result<String, NodeError> {
     let until = trainer::proposal(model, node)?.and_then(|p| p.until);
     Ok(until.map(|until| format!(" Owners are waited for until {}.", moment(until))).unwrap_or_default())
 }
 
-/// Says until when this trainer's own models recruit.
+/// Says until when this trainer's own models recruit, and does not wait for owners who have declined by letter.
 pub(crate) fn say_until(waiting: &mut [Waiting], book: &Book, node: &Node) -> Result<(), NodeError> {
     for waits in waiting {
         let model = book.models.get(&waits.model);
         let own = |m: &&Model| m.state == ModelState::Recruiting && m.trainer == node.party.account();
         if let Some(model) = model.filter(own) {
             waits.until = trainer::proposal(model, node)?.and_then(|p| p.until);
+            let mut silent = Vec::new();
+            for owner in std::mem::take(&mut waits.whom) {
+                if !node.marked(&declined(waits.model, owner))? {
+                    silent.push(owner);
+                }
+            }
+            waits.whom = silent;
         }
     }
     Ok(())

@@ -81,7 +81,7 @@ impl Part for RunnerPart {
 
     async fn duties(&mut self, book: &Book, node: &Node, _: u64) -> Result<Vec<Duty>, NodeError> {
         let mut duties = Vec::new();
-        if let Some(measurement) = duties::runner::validation(book, node.party.account())
+        if let Some(measurement) = duties::runner::validation(book, node.party.account(), is_kept(node))
             && node.bundled.has(measurement)
         {
             duties.push(Duty::StartValidation(measurement));
@@ -133,6 +133,11 @@ impl Part for RunnerPart {
     }
 }
 
+/// Whether an enclave was started by this node.
+fn is_kept(node: &Node) -> impl Fn(Address) -> bool {
+    |enclave| matches!(node.party.evidence_of(enclave), Ok(Some(_)))
+}
+
 /// Where keys of a model are kept that were sealed to a query enclave.
 fn model_key(model: u64, enclave: Address) -> String {
     format!("model-key/{model}/{enclave:x}")
@@ -161,6 +166,12 @@ impl RunnerPart {
         self.queries.get(&model)
     }
 
+    /// Ends an enclave that has newer evidence; it comes back as after a restart, when it is needed.
+    pub(super) fn stop(&mut self, enclave: Address) {
+        self.validation.take_if(|own| own.instance().keys().receipt == enclave);
+        self.queries.retain(|_, own| own.instance().keys().receipt != enclave);
+    }
+
     pub(super) fn runner(node: &Node) -> Result<Runner, NodeError> {
         let device = node.device()?.ok_or_else(|| {
             NodeError::Message("the network's vendor has not certified the device of this node yet".into())
@@ -183,7 +194,7 @@ impl RunnerPart {
             });
             let measurement = registered
                 .map(|e| e.measurement)
-                .or_else(|| duties::runner::validation(&book, own))
+                .or_else(|| duties::runner::validation(&book, own, is_kept(node)))
                 .ok_or_else(|| NodeError::Message("no validation program is allowed yet".into()))?;
             let program = program(node, measurement)?;
             self.validation = Some(Self::runner(node)?.validation_enclave(program, &node.world).await?);

@@ -1,5 +1,6 @@
 //! A trainer: proposes models, leads their rounds, sells what comes of them.
 
+mod clashing;
 mod hosted;
 mod publishing;
 
@@ -7,21 +8,25 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use histone_contracts::book::{Book, Model, ModelState, RoundState};
+use histone_contracts::{Contract, TestToken};
 use histone_program_sdk::wire::Wire;
 use histone_protocol::agreement::StateStatement;
 use histone_protocol::consent::WhitePaper;
 use histone_protocol::plan::PlanDocument;
-use histone_protocol::{Address, B256};
+use histone_protocol::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
 
 use super::mail::{Body, Read};
 use super::owner::header;
+use super::user::BALANCE;
 use super::{Done, Node, Part, evidence, patience};
 use crate::committee::posted;
+use crate::duties;
 use crate::duties::trainer::{Known, Next, TrainerDuty, of_trainer};
 use crate::error::NodeError;
 use crate::recompute::Course;
 use crate::store::{Level, Question, Wish};
+use crate::study::Tokens;
 use crate::trainer::{Leading, Offer, Trainer};
 
 /// Seconds that a trainer waits for the enclaves that have not said what a sealed round led to, when more than half have.
@@ -178,7 +183,23 @@ impl Part for TrainerPart {
             Duty::Abort(wish, model) => {
                 let book = node.world.ledger.current_book().await?;
                 let goes_on = |m: &Model| matches!(m.state, ModelState::Recruiting | ModelState::Training);
+                let own = |m: &&Model| m.trainer == node.party.account();
+                let Some(state) = book.models.get(&model).filter(own).map(|m| m.state) else {
+                    let why = format!("this party has proposed no model {model}");
+                    node.store.wish_failed(wish, &why, now)?;
+                    return Ok(Done::Yes);
+                };
+                if !matches!(state, ModelState::Recruiting | ModelState::Training | ModelState::Aborted) {
+                    let why = format!(
+                        "model {model} is {}: only what recruits or trains is given up",
+                        state.word()
+                    );
+                    node.store.wish_failed(wish, &why, now)?;
+                    return Ok(Done::Yes);
+                }
                 if book.models.get(&model).is_some_and(goes_on) {
+                    // The deposit is claimed after it.
+                    node.mark(&given_up(model))?;
                     trainer(node).abort(model, &node.world).await?;
                 }
                 patience::close_questions(model, node, now)?;
@@ -354,6 +375,17 @@ impl TrainerPart {
                     led.leading = Some(trainer.lead(model, survivors, round, opening, world).await?);
                 }
                 if let Some(leading) = &mut led.leading {
+                    let next = trainer.header(&asked, leading, world).await?;
+                    let book = world.ledger.current_book().await?;
+                    // Of a training with an open sum something is owed: it goes on.
+                    let begun = book.rounds.iter().any(|r| r.model == model && duties::is_open(r));
+                    if !begun
+                        && !patience::has_clash(model, node)?
+                        && let Some(earlier) = clashing::clash(&next, model, &book, node).await?
+                    {
+                        patience::clashes(model, earlier, node)?;
+                        return Ok(Done::NotYet);
+                    }
                     trainer.open_round(&asked, leading, world).await?;
                 }
             }
@@ -409,7 +441,7 @@ impl TrainerPart {
             TrainerDuty::GiveUp => {
                 node.mark(&given_up(model))?;
                 let book = world.ledger.current_book().await?;
-                node.say(now, "model", &patience::why(model, &book))?;
+                node.say(now, "model", &patience::why(model, &book, node)?)?;
                 trainer.abort(model, world).await?;
                 patience::close_questions(model, node, now)?;
             }
@@ -511,7 +543,22 @@ async fn propose(wish: u64, proposal: &Proposal, node: &Node, now: u64) -> Resul
     let model = match before {
         // By this node before its process ended.
         Some(model) => model,
-        None => trainer(node).propose(&proposal.paper, offer, world).await?.1,
+        None => {
+            let deposit = U256::from(proposal.paper.instant_payment) * U256::from(offer.max_donors);
+            let balance =
+                world.ledger.read(Contract::Token, TestToken::balanceOfCall { account: own }).await?;
+            if balance < deposit {
+                let [deposit, balance] =
+                    [deposit, balance].map(|sum| Tokens::from_micro(sum.saturating_to()));
+                let why = format!(
+                    "its deposit is {deposit} tokens, and the account {own} has {balance}; it is proposed when it has them"
+                );
+                node.store.wish_progress(wish, &why)?;
+                node.soon.at(now + BALANCE);
+                return Ok(Done::NotYet);
+            }
+            trainer(node).propose(&proposal.paper, offer, world).await?.1
+        }
     };
     node.store.wish_done(wish, &serde_json::json!({ "model": model, "paper": blob }), now)?;
     Ok(Done::Yes)
@@ -539,7 +586,7 @@ async fn hear(heard: Heard, node: &Node, now: u64) -> Result<(), NodeError> {
     };
     match body {
         Body::Declined { model, reasons } => {
-            node.mark(&format!("declined/{model}/{from:x}"))?;
+            node.mark(&patience::declined(model, from))?;
             node.say(now, "model", &format!("{from} declines model {model}: {}", reasons.join("; ")))?;
         }
         Body::Said { model, round, statement } => {

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use histone_contracts::book::{Book, ModelState, QueryState};
-use histone_contracts::{Contract, Market};
+use histone_contracts::{Contract, Market, TestToken};
+use histone_enclave::query::bought_before;
+use histone_protocol::plan::{ColumnKind, PlanFeature};
 use histone_protocol::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +14,15 @@ use super::names::{self, LOOK_UP, LookUp};
 use super::withdrawing::{self, WITHDRAW, Withdraw};
 use super::{Done, Node, Part};
 use crate::error::NodeError;
+use crate::plan;
 use crate::store::Wish;
+use crate::study::Tokens;
 use crate::user::User;
+
+/// Levels of a category that are named to whoever asks for another one.
+const MOST_LEVELS: usize = 20;
+/// Seconds after which an account that has too little is looked at again, if nothing else happens.
+pub(super) const BALANCE: u64 = 60;
 
 pub(super) struct UserPart {
     user: User,
@@ -154,6 +163,22 @@ async fn claim(node: &Node) -> Result<U256, NodeError> {
     Ok(claimed)
 }
 
+/// Why a model cannot answer for a row, if so: of another length, or a category that it does not have.
+fn misfit(features: &[PlanFeature], row: &[f64]) -> Option<String> {
+    if features.len() != row.len() {
+        let names: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
+        let (found, wanted, names) = (row.len(), names.len(), names.join(", "));
+        return Some(format!("the row has {found} values, and the model wants {wanted}: {names}"));
+    }
+    features.iter().zip(row).find_map(|(feature, value)| {
+        let ColumnKind::Levels(levels) = &feature.kind else { return None };
+        let there = value.is_nan() || (0..levels.len()).any(|level| *value == level as f64);
+        let numbered = levels.iter().enumerate().map(|(i, level)| format!("{i} ({level})"));
+        let known: Vec<String> = numbered.take(MOST_LEVELS).collect();
+        (!there).then(|| format!("`{}` is {value}, and the model knows {}", feature.name, known.join(", ")))
+    })
+}
+
 impl UserPart {
     async fn query(&mut self, wish: u64, asking: &Asking, node: &Node, now: u64) -> Result<Done, NodeError> {
         let world = &node.world;
@@ -184,15 +209,39 @@ impl UserPart {
                 return Ok(Done::Yes);
             }
             if price > asking.most {
+                let [price, most] = [price, asking.most].map(Tokens::from_micro);
                 let why = format!(
-                    "an answer costs {price} millionths of a token, at most {} were to be paid",
-                    asking.most
+                    "an answer costs {price} tokens, at most {most} were to be paid; nothing was paid"
                 );
                 node.store.wish_failed(wish, &why, now)?;
                 return Ok(Done::Yes);
             }
             if model.is_some_and(|m| m.servings.is_empty()) {
                 node.store.wish_progress(wish, "nobody answers for the model yet")?;
+                return Ok(Done::NotYet);
+            }
+            // Whoever has paid for a row that does not fit, or for one answer too many, waits for the refund.
+            let plan = plan::of_model(asking.model, world).await?;
+            if let Some(why) = misfit(&plan.features, &asking.row) {
+                node.store.wish_failed(wish, &format!("{why}; nothing was paid"), now)?;
+                return Ok(Done::Yes);
+            }
+            let account = node.party.account();
+            let most = plan.disclosure.answers;
+            if most > 0 && bought_before(asking.model, account, None, &world.ledger).await? >= most {
+                let why = format!(
+                    "one account gets {most} answers of model {}, and {account} has had them",
+                    asking.model
+                );
+                node.store.wish_failed(wish, &format!("{why}; nothing was paid"), now)?;
+                return Ok(Done::Yes);
+            }
+            let balance = world.ledger.read(Contract::Token, TestToken::balanceOfCall { account }).await?;
+            if balance < U256::from(price) {
+                let [price, balance] = [price, balance.saturating_to()].map(Tokens::from_micro);
+                let why = format!("an answer costs {price} tokens, and the account {account} has {balance}");
+                node.store.wish_progress(wish, &format!("{why}; it is bought when it has them"))?;
+                node.soon.at(now + BALANCE);
                 return Ok(Done::NotYet);
             }
             let trusted = self.user.appraise(asking.model, world).await?;

@@ -3,10 +3,13 @@
 use histone_contracts::book::{Book, EnclaveState, Kind};
 use histone_protocol::{Address, B256};
 
-/// The validation program that this runner is to start an enclave of: usable, and none of its enclaves runs it now.
-pub fn validation(book: &Book, account: Address) -> Option<B256> {
+/// The validation program that this runner is to start an enclave of: usable, and none of its enclaves validates now, or did before its
+/// evidence ended and is `kept`, so that it shows newer evidence.
+pub fn validation(book: &Book, account: Address, kept: impl Fn(Address) -> bool) -> Option<B256> {
     let own = |e: &&histone_contracts::book::Enclave| {
-        e.kind == Kind::Validation && e.operator == account && e.state == EnclaveState::Live
+        e.kind == Kind::Validation
+            && e.operator == account
+            && (e.state == EnclaveState::Live || e.state == EnclaveState::Expired && kept(e.signer))
     };
     if book.enclaves.iter().any(|e| own(&e)) {
         return None;

@@ -41,8 +41,11 @@ fn of_model(book: &Book, model: &Model, now: u64) -> Option<Waiting> {
             };
             let owners = book.members.iter().filter(|m| m.member && m.roles.contains(&Role::Owner));
             let asked = owners.map(|m| m.account).filter(|account| has_data(*account));
-            let silent = asked.filter(|account| !own(*account) && !model.refused.contains(account)).collect();
-            wait("owners who take part, or decline", silent, None)
+            let silent = asked.filter(|account| !own(*account) && !model.refused.contains(account));
+            match silent.collect::<Vec<_>>() {
+                none if none.is_empty() => wait("its trainer to begin", vec![model.trainer], None),
+                silent => wait("owners who take part, or decline", silent, None),
+            }
         }
         ModelState::Training if super::in_one_enclave(model) => {
             let runner = model.host.as_ref().map(|host| host.runner);

@@ -125,13 +125,14 @@ impl Store {
         })
     }
 
-    /// The letters that are to be posted now, the oldest first.
+    /// The letters that are to be posted now: first those that were posted least often, and of these the oldest. Who signs for nothing
+    /// keeps no other letter.
     pub fn due_letters(&self, now: u64, most: usize) -> Result<Vec<Outgoing>, StoreFault> {
         self.look(|store| {
             // No pause is longer than the longest: what waits for longer was posted by a clock that was ahead.
             let mut rows = store.prepare(
                 "SELECT id, receiver, mailbox, purpose, bytes, tries FROM outgoing
-                 WHERE delivered IS NULL AND (next <= ?1 OR next > ?2) ORDER BY place LIMIT ?3",
+                 WHERE delivered IS NULL AND (next <= ?1 OR next > ?2) ORDER BY tries, place LIMIT ?3",
             )?;
             let rows = rows.query_map(
                 params![whole(now), whole(now.saturating_add(LONGEST_PAUSE)), whole(most as u64)],

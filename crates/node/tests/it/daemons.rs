@@ -13,6 +13,7 @@ mod liars;
 #[allow(dead_code)] // another test binary uses all of it
 mod life;
 mod outcome;
+mod renewed;
 mod small;
 mod updated;
 mod withdrawn;

@@ -164,3 +164,35 @@ async fn silent_owners_are_waited_for_until_then() {
         }
     }
 }
+
+/// One of three owners takes its data back after a model was made; the same plan is proposed for the two others. Members would never
+/// open it, and the trainer hears of that before the first round.
+#[tokio::test]
+async fn a_training_that_nobody_would_open_is_given_up_before_its_first_round() {
+    let mut gathered = Gathered::apart(small::study(), 1).await;
+    gathered.run().await;
+    let owner = gathered.daemon_of("west").node.party.account();
+    let book = gathered.book().await;
+    let dataset = book.datasets.iter().find(|d| d.owner == owner).unwrap().id;
+    let now = gathered.now;
+    gathered.daemon_of("west").wish("withdraw", &serde_json::json!({ "dataset": dataset }), now).unwrap();
+    gathered.run().await;
+    let trainer = gathered.daemon_of(TRAINER);
+    let wishes = trainer.node.store.wishes(false).unwrap();
+    let first = wishes.into_iter().find(|wish| wish.kind == "propose").unwrap();
+    let mut again: Proposal = serde_json::from_value(first.what).unwrap();
+    again.paper.name = "once more".into();
+    (again.min_donors, again.until) = (2, Some(now + 60));
+    trainer.wish("propose", &again, now).unwrap();
+    let to = trainer.node.party.account();
+    let founder = gathered.daemons[0].node.party.key.clone();
+    let mint = TestToken::mintCall { to, amount: U256::from(10_000_000) };
+    gathered.ledger.send(&founder, Contract::Token, mint).await.unwrap();
+    gathered.run().await;
+    let book = gathered.book().await;
+    let second = book.models.get(&2).unwrap();
+    let rounds = book.rounds.iter().filter(|round| round.model == 2).count();
+    assert_eq!((second.state, rounds), (ModelState::Aborted, 0), "{}", gathered.told());
+    assert!(gathered.told().contains("have opened the same for model 1"), "{}", gathered.told());
+    gathered.nothing_is_left();
+}
