@@ -39,3 +39,4 @@
 //! The crate builds for `wasm32-unknown-unknown`. Genotype formats are to come as modules beside [`table`].
 
 pub mod table;
+pub mod variant;
