@@ -1,6 +1,9 @@
-//! Tests of the crate from outside: reading, selecting, encoding.
+//! Tests of the crate from outside: tables, genotypes, filesets.
 #![allow(clippy::unwrap_used)]
 
+mod data;
 mod encoding;
+mod genotypes;
+mod plink;
 mod read;
 mod select;
