@@ -38,7 +38,9 @@
 //! hospital). **No error carries the content of a cell**: it names file, line and column, and the owner looks there.
 //! The crate builds for `wasm32-unknown-unknown`. Genotype formats are to come as modules beside [`table`].
 
+mod cpu;
 pub mod genotypes;
 pub mod plink;
+pub mod stats;
 pub mod table;
 pub mod variant;

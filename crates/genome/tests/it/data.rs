@@ -23,6 +23,47 @@ pub fn bytes(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The text of a gzip file: one member without a name (`gzip -n`), or the members of a BGZF file, which state their sizes.
+pub fn unzipped(path: &Path) -> String {
+    let file = bytes(path);
+    let mut rest = file.as_slice();
+    let mut text = Vec::new();
+    while !rest.is_empty() {
+        let (header, size) = match rest[3] {
+            0 => (10, rest.len()),
+            4 => (18, usize::from(u16::from_le_bytes([rest[16], rest[17]])) + 1),
+            other => panic!("{}: gzip flags {other}", path.display()),
+        };
+        text.extend(miniz_oxide::inflate::decompress_to_vec(&rest[header..size - 8]).unwrap());
+        rest = &rest[size..];
+    }
+    String::from_utf8(text).unwrap()
+}
+
+/// A table of `genotypes/reference`: its cells below the header.
+pub struct Reference {
+    names: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Reference {
+    pub fn read(root: &Path, name: &str) -> Self {
+        let text = unzipped(&root.join(format!("genotypes/reference/{name}.tsv.gz")));
+        let mut lines = text.lines().map(|line| line.split('\t').map(str::to_owned).collect::<Vec<_>>());
+        let names =
+            lines.next().unwrap().iter().map(|name| name.trim_start_matches('#').to_owned()).collect();
+        Self { names, rows: lines.collect() }
+    }
+
+    /// The index of a column.
+    pub fn column(&self, name: &str) -> usize {
+        self.names
+            .iter()
+            .position(|n| n == name)
+            .unwrap_or_else(|| panic!("no column {name} in {:?}", self.names))
+    }
+}
+
 /// The fileset hapmap279.
 pub struct Hapmap {
     pub people: People,
@@ -42,4 +83,14 @@ impl Hapmap {
         assert!(bed.next_block().unwrap().is_none());
         Self { people, variants, genotypes }
     }
+}
+
+/// Asserts that a number is the one that a table shows with six significant digits (or fewer, when it needs fewer).
+#[track_caller]
+pub fn assert_printed(found: f64, printed: &str, place: &str) {
+    let expected: f64 = printed.parse().unwrap_or_else(|_| panic!("`{printed}` is no number, {place}"));
+    let unit = 10_f64.powf(expected.abs().log10().floor() - 5.0);
+    // Half a unit of the last digit, and a little for a number that lies between two.
+    let near = (found - expected).abs() <= 0.500_01 * unit || (expected == 0.0 && found.abs() < 1e-300);
+    assert!(near, "{found} is not {printed}, {place}");
 }

@@ -7,3 +7,4 @@ mod genotypes;
 mod plink;
 mod read;
 mod select;
+mod stats;
