@@ -6,12 +6,8 @@ use crate::genotypes::{Block, Call, SampleSet};
 /// The lower bit of each call of a word.
 const LOW_BITS: u64 = 0x5555_5555_5555_5555;
 
-/// Words that are handled side by side; what a vector of 256 bits holds.
-const LANES: usize = 4;
-/// Words of a step: three of each lane, because a field of two bits holds the sum of three bits.
-const STEP: usize = 3 * LANES;
-/// Steps after which counters of eight bits are emptied: each adds 12 at most, and 21 × 12 is below 256.
-const STEPS: usize = 21;
+/// Words after which fields of 16 bits are emptied: three words add 24 at most, and 2,048 × 24 is below 2^16.
+const STRETCH: usize = 3 * 2_048;
 
 /// Calls of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,14 +95,19 @@ impl Kernel for OfBlock<'_> {
     #[inline(always)]
     fn run(self) -> Vec<Counts> {
         let samples = self.0.samples() as u64;
-        self.0.rows().map(|row| Counts::of_bits(samples, Bits { row, set: None }.run())).collect()
+        let mut all = Vec::with_capacity(self.0.variants());
+        // A loop and not `collect`, whose inner function would not be compiled for this processor.
+        for row in self.0.rows() {
+            all.push(Counts::of_bits(samples, Bits { row, set: None }.run()));
+        }
+        all
     }
 }
 
 /// Sums of the lower bits, the upper bits and the calls with both over a row, for the people of the set.
 ///
-/// The sums are made side by side in fields that grow from 2 to 64 bits, by additions alone: every vector unit has these,
-/// while many have no instruction that counts bits.
+/// The sums are made in fields that grow from 2 to 16 bits, by additions alone: every vector unit has these, while many
+/// have no instruction that counts bits.
 struct Bits<'a> {
     row: &'a [u64],
     set: Option<&'a [u64]>,
@@ -120,12 +121,12 @@ impl Kernel for Bits<'_> {
         let mut sums = [0; 3];
         match self.set {
             None => {
-                for words in self.row.chunks(STEP * STEPS) {
+                for words in self.row.chunks(STRETCH) {
                     add_bits(words, words, |_| LOW_BITS, &mut sums);
                 }
             }
             Some(set) => {
-                for (words, set) in self.row.chunks(STEP * STEPS).zip(set.chunks(STEP * STEPS)) {
+                for (words, set) in self.row.chunks(STRETCH).zip(set.chunks(STRETCH)) {
                     add_bits(words, set, |word| word, &mut sums);
                 }
             }
@@ -134,53 +135,51 @@ impl Kernel for Bits<'_> {
     }
 }
 
-/// Adds what `STEP * STEPS` words at most hold.
+/// Adds what `STRETCH` words at most hold: word by word of three thirds, as a field of two bits holds the sum of three.
 #[inline(always)]
 fn add_bits(words: &[u64], set: &[u64], mask: impl Fn(u64) -> u64, sums: &mut [u64; 3]) {
-    let mut bytes = [[0_u64; LANES]; 3];
-    let (steps, rest) = words.as_chunks::<STEP>();
-    let (set_steps, set_rest) = set.as_chunks::<STEP>();
-    for (words, set) in steps.iter().zip(set_steps) {
-        add_step(words, set, &mask, &mut bytes);
+    let third = words.len() / 3;
+    let (w, m) = (Thirds::of(words, third), Thirds::of(set, third));
+    let (mut lows, mut highs, mut boths) = (0, 0, 0);
+    for index in 0..third {
+        let m = [mask(m.a[index]), mask(m.b[index]), mask(m.c[index])];
+        let low = [w.a[index] & m[0], w.b[index] & m[1], w.c[index] & m[2]];
+        let high = [w.a[index] >> 1 & m[0], w.b[index] >> 1 & m[1], w.c[index] >> 1 & m[2]];
+        lows += widen(low[0] + low[1] + low[2]);
+        highs += widen(high[0] + high[1] + high[2]);
+        boths += widen((low[0] & high[0]) + (low[1] & high[1]) + (low[2] & high[2]));
     }
-    if !rest.is_empty() {
-        let (mut words, mut set) = ([0; STEP], [0; STEP]);
-        words.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        set.iter_mut().zip(set_rest).for_each(|(to, from)| *to = *from);
-        add_step(&words, &set, &mask, &mut bytes);
+    for (word, set) in words.iter().zip(set).skip(3 * third) {
+        let mask = mask(*set);
+        lows += widen(word & mask);
+        highs += widen(word >> 1 & mask);
+        boths += widen(word & word >> 1 & mask);
     }
-    for (sum, lanes) in sums.iter_mut().zip(bytes) {
-        let mut fields = 0;
-        for lane in lanes {
-            fields += (lane & 0x00ff_00ff_00ff_00ff) + (lane >> 8 & 0x00ff_00ff_00ff_00ff);
-        }
-        // Four fields of 16 bits, each at most 4 × 2 × 252: their sum comes into the uppermost one.
-        *sum += fields.wrapping_mul(0x0001_0001_0001_0001) >> 48;
+    for (sum, fields) in sums.iter_mut().zip([lows, highs, boths]) {
+        *sum += (0..4).map(|field| fields >> (16 * field) & 0xffff).sum::<u64>();
     }
 }
 
-#[inline(always)]
-fn add_step(
-    words: &[u64; STEP],
-    set: &[u64; STEP],
-    mask: &impl Fn(u64) -> u64,
-    bytes: &mut [[u64; LANES]; 3],
-) {
-    for lane in 0..LANES {
-        let mut twos = [0_u64; 3];
-        for third in 0..3 {
-            let word = words[third * LANES + lane];
-            let mask = mask(set[third * LANES + lane]);
-            let (low, high) = (word & mask, word >> 1 & mask);
-            twos[0] += low;
-            twos[1] += high;
-            twos[2] += low & high;
-        }
-        for (bytes, two) in bytes.iter_mut().zip(twos) {
-            let four = (two & 0x3333_3333_3333_3333) + (two >> 2 & 0x3333_3333_3333_3333);
-            bytes[lane] += (four & 0x0f0f_0f0f_0f0f_0f0f) + (four >> 4 & 0x0f0f_0f0f_0f0f_0f0f);
-        }
+/// Three stretches of one length.
+struct Thirds<'a> {
+    a: &'a [u64],
+    b: &'a [u64],
+    c: &'a [u64],
+}
+
+impl<'a> Thirds<'a> {
+    #[inline(always)]
+    fn of(words: &'a [u64], third: usize) -> Self {
+        Self { a: &words[..third], b: &words[third..2 * third], c: &words[2 * third..3 * third] }
     }
+}
+
+/// Fields of two bits, added up to fields of 16 bits.
+#[inline(always)]
+fn widen(twos: u64) -> u64 {
+    let fours = (twos & 0x3333_3333_3333_3333) + (twos >> 2 & 0x3333_3333_3333_3333);
+    let bytes = (fours & 0x0f0f_0f0f_0f0f_0f0f) + (fours >> 4 & 0x0f0f_0f0f_0f0f_0f0f);
+    (bytes & 0x00ff_00ff_00ff_00ff) + (bytes >> 8 & 0x00ff_00ff_00ff_00ff)
 }
 
 /// Counts, for each person, the calls of each kind over the variants of many blocks.
@@ -189,17 +188,33 @@ pub struct BySample {
     samples: usize,
     variants: u64,
     /// For each call of a row its lower bits and its upper bits, as they alternate in a word.
-    bits: Vec<u32>,
+    bits: Counters,
     /// Calls with both bits, in the places of `bits`: even variants in the even ones, odd variants in the odd ones.
-    both: Vec<u32>,
+    both: Counters,
+    /// Blocks since the counters of eight bits were emptied.
+    blocks: usize,
 }
+
+/// Counters of one bit a place: eight bits each, and what was emptied from them.
+#[derive(Clone, Debug)]
+struct Counters {
+    /// `bytes[group][shift][lane]`: byte `b` counts place `8 b + shift` of word `LANES group + lane`.
+    bytes: Vec<[Lanes; 8]>,
+    /// In the order of the bytes above.
+    emptied: Vec<[u32; 64 * LANES]>,
+}
+
+/// Blocks of 64 variants that counters of eight bits hold.
+const BLOCKS: usize = 3;
 
 impl BySample {
     /// Nothing counted yet.
     #[must_use]
     pub fn new(samples: usize) -> Self {
-        let places = 64 * crate::genotypes::words_for(samples);
-        Self { samples, variants: 0, bits: vec![0; places], both: vec![0; places] }
+        let groups = crate::genotypes::words_for(samples).div_ceil(LANES);
+        let counters =
+            Counters { bytes: vec![[[0; LANES]; 8]; groups], emptied: vec![[0; 64 * LANES]; groups] };
+        Self { samples, variants: 0, bits: counters.clone(), both: counters, blocks: 0 }
     }
 
     /// Adds the variants of a block whose bit is set in `variants` (bit `v` for variant `v`; all for `u64::MAX`). A block
@@ -208,27 +223,59 @@ impl BySample {
         if block.samples() != self.samples {
             return;
         }
-        let rows: Vec<&[u64]> = block
-            .rows()
-            .enumerate()
-            .filter_map(|(variant, row)| (variants >> variant & 1 == 1).then_some(row))
-            .collect();
+        let mut rows = Vec::with_capacity(block.variants());
+        rows.extend(block.rows().enumerate().filter(|(v, _)| variants >> v & 1 == 1).map(|(_, row)| row));
         self.variants += rows.len() as u64;
-        cpu::run(AddBlock { rows: &rows, bits: &mut self.bits, both: &mut self.both });
+        cpu::run(AddBlock { rows: &rows, bits: &mut self.bits.bytes, both: &mut self.both.bytes });
+        self.blocks += 1;
+        if self.blocks == BLOCKS {
+            self.bits.empty();
+            self.both.empty();
+            self.blocks = 0;
+        }
     }
 
     /// The counts of each person so far.
     #[must_use]
     pub fn counts(&self) -> Vec<Counts> {
-        let bits = self.bits.as_chunks::<2>().0.iter();
-        let both = self.both.as_chunks::<2>().0.iter();
-        let people = bits.zip(both).take(self.samples);
+        let mut people = Vec::with_capacity(self.samples);
+        for sample in 0..self.samples {
+            let [low, high] = [0, 1].map(|bit| self.bits.get(2 * sample + bit));
+            let [even, odd] = [0, 1].map(|bit| self.both.get(2 * sample + bit));
+            people.push(Counts::of_bits(self.variants, [low, high, even + odd]));
+        }
         people
-            .map(|([low, high], [even, odd])| {
-                let bits = [u64::from(*low), u64::from(*high), u64::from(*even) + u64::from(*odd)];
-                Counts::of_bits(self.variants, bits)
-            })
-            .collect()
+    }
+}
+
+impl Counters {
+    fn get(&self, place: usize) -> u64 {
+        let (word, place) = (place / 64, place % 64);
+        let (group, lane, shift, byte) = (word / LANES, word % LANES, place % 8, place / 8);
+        let fresh = self.bytes[group][shift][lane] >> (8 * byte) & 0xff;
+        fresh + u64::from(self.emptied[group][(shift * LANES + lane) * 8 + byte])
+    }
+
+    fn empty(&mut self) {
+        cpu::run(Empty(self));
+    }
+}
+
+struct Empty<'a>(&'a mut Counters);
+
+impl Kernel for Empty<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (bytes, counters) in self.0.bytes.iter_mut().zip(&mut self.0.emptied) {
+            for (word, counters) in bytes.as_flattened_mut().iter_mut().zip(counters.as_chunks_mut::<8>().0) {
+                for (byte, counter) in word.to_le_bytes().into_iter().zip(counters) {
+                    *counter += u32::from(byte);
+                }
+                *word = 0;
+            }
+        }
     }
 }
 
@@ -238,70 +285,56 @@ const EIGHT: usize = 8;
 struct AddBlock<'a> {
     /// 64 at most.
     rows: &'a [&'a [u64]],
-    bits: &'a mut [u32],
-    both: &'a mut [u32],
+    bits: &'a mut [[Lanes; 8]],
+    both: &'a mut [[Lanes; 8]],
 }
 
-impl Kernel for AddBlock<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let places = |counters| <[u32]>::as_chunks_mut::<{ 64 * LANES }>(counters);
-        let (bits, bits_rest) = places(self.bits);
-        let (both, both_rest) = places(self.both);
-        let mut column = 0;
-        for (bits, both) in bits.iter_mut().zip(both) {
-            let [b, m] = add_columns(self.rows, column);
-            empty(&b, bits);
-            empty(&m, both);
-            column += LANES;
-        }
-        if !bits_rest.is_empty() {
-            let [b, m] = add_columns(self.rows, column);
-            let mut counters = [0; 64 * LANES];
-            empty(&b, &mut counters);
-            bits_rest.iter_mut().zip(counters).for_each(|(to, from)| *to += from);
-            let mut counters = [0; 64 * LANES];
-            empty(&m, &mut counters);
-            both_rest.iter_mut().zip(counters).for_each(|(to, from)| *to += from);
-        }
-    }
-}
+/// Words that are counted side by side: enough for any vector, and small enough to stay in the nearest cache.
+const LANES: usize = 16;
 
 type Lanes = [u64; LANES];
 
 /// Seven bit planes of counters up to 64.
 type Planes = [Lanes; 7];
 
-/// Counts the bits of each place over all rows, in the words from `column` on; and so the calls with both bits.
-#[inline(always)]
-fn add_columns(rows: &[&[u64]], column: usize) -> [Planes; 2] {
-    let mut planes = [[[0; LANES]; 7]; 2];
-    for eight in rows.chunks(EIGHT) {
-        let mut words = [[0; LANES]; EIGHT];
-        for (words, row) in words.iter_mut().zip(eight) {
-            match row.get(column..column + LANES) {
-                Some(all) => words.copy_from_slice(all),
-                None => words.iter_mut().zip(row.iter().skip(column)).for_each(|(to, from)| *to = *from),
+impl Kernel for AddBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let mut column = 0;
+        for (bits, both) in self.bits.iter_mut().zip(self.both) {
+            let mut planes = [[[0; LANES]; 7]; 2];
+            for eight in self.rows.chunks(EIGHT) {
+                let mut words = [[0; LANES]; EIGHT];
+                for (words, row) in words.iter_mut().zip(eight) {
+                    match row.get(column..column + LANES) {
+                        Some(all) => words.copy_from_slice(all),
+                        None => {
+                            words.iter_mut().zip(row.iter().skip(column)).for_each(|(to, from)| *to = *from)
+                        }
+                    }
+                }
+                let mut pairs = [[0; LANES]; EIGHT];
+                for pair in 0..EIGHT / 2 {
+                    for lane in 0..LANES {
+                        let [even, odd] = [words[2 * pair][lane], words[2 * pair + 1][lane]];
+                        pairs[pair][lane] = (even & even >> 1 & LOW_BITS) | (odd & odd << 1 & !LOW_BITS);
+                    }
+                }
+                add_eight(&mut planes[0], &words);
+                add_eight(&mut planes[1], &pairs);
             }
+            add_planes(&planes[0], bits);
+            add_planes(&planes[1], both);
+            column += LANES;
         }
-        add_eight(&mut planes[0], words);
-        let mut both = [[0; LANES]; EIGHT];
-        for pair in 0..EIGHT / 2 {
-            for lane in 0..LANES {
-                let [even, odd] = [words[2 * pair][lane], words[2 * pair + 1][lane]];
-                both[pair][lane] = (even & even >> 1 & LOW_BITS) | (odd & odd << 1 & !LOW_BITS);
-            }
-        }
-        add_eight(&mut planes[1], both);
     }
-    planes
 }
 
 /// Adds eight words to the counters, place by place (Harley and Seal's tree of full adders).
 #[inline(always)]
-fn add_eight(planes: &mut Planes, words: [Lanes; EIGHT]) {
+fn add_eight(planes: &mut Planes, words: &[Lanes; EIGHT]) {
     for lane in 0..LANES {
         let w = |index: usize| words[index][lane];
         let (one, two_a) = full_adder(planes[0][lane], w(0), w(1));
@@ -310,36 +343,30 @@ fn add_eight(planes: &mut Planes, words: [Lanes; EIGHT]) {
         let (one, two_d) = full_adder(one, w(6), w(7));
         let (two, four_a) = full_adder(planes[1][lane], two_a, two_b);
         let (two, four_b) = full_adder(two, two_c, two_d);
-        let (four, mut carry) = full_adder(planes[2][lane], four_a, four_b);
+        let (four, carry) = full_adder(planes[2][lane], four_a, four_b);
         (planes[0][lane], planes[1][lane], planes[2][lane]) = (one, two, four);
-        for plane in &mut planes[3..] {
-            let sum = plane[lane] ^ carry;
-            carry &= plane[lane];
-            plane[lane] = sum;
-        }
+        let (eight, carry) = (planes[3][lane] ^ carry, planes[3][lane] & carry);
+        let (sixteen, carry) = (planes[4][lane] ^ carry, planes[4][lane] & carry);
+        let (thirty_two, carry) = (planes[5][lane] ^ carry, planes[5][lane] & carry);
+        (planes[3][lane], planes[4][lane], planes[5][lane]) = (eight, sixteen, thirty_two);
+        planes[6][lane] ^= carry;
     }
 }
 
-/// The sum bit and the carry of three bits, in each place.
+/// The sum bits and the carries of three bits, in each place.
 #[inline(always)]
 fn full_adder(a: u64, b: u64, c: u64) -> (u64, u64) {
     let half = a ^ b;
     (half ^ c, (a & b) | (half & c))
 }
 
-/// Adds the counters in bit planes to counters of 32 bits, one a place.
+/// Adds counters in bit planes to counters of eight bits.
 #[inline(always)]
-fn empty(planes: &Planes, counters: &mut [u32; 64 * LANES]) {
-    for (lane, counters) in counters.as_chunks_mut::<64>().0.iter_mut().enumerate() {
-        // Byte `b` of word `s` becomes the counter of place `8 b + s`.
-        let mut bytes = [0_u64; 8];
-        for (power, plane) in planes.iter().enumerate() {
-            for (shift, byte) in bytes.iter_mut().enumerate() {
-                *byte += (plane[lane] >> shift & 0x0101_0101_0101_0101) << power;
-            }
-        }
-        for (place, counter) in counters.iter_mut().enumerate() {
-            *counter += (bytes[place % 8] >> (8 * (place / 8)) & 0xff) as u32;
+fn add_planes(planes: &Planes, bytes: &mut [Lanes; 8]) {
+    for (shift, bytes) in bytes.iter_mut().enumerate() {
+        for lane in 0..LANES {
+            let byte = |power: usize| (planes[power][lane] >> shift & 0x0101_0101_0101_0101) << power;
+            bytes[lane] += byte(0) + byte(1) + byte(2) + byte(3) + byte(4) + byte(5) + byte(6);
         }
     }
 }
@@ -405,7 +432,7 @@ mod tests {
     /// Counters that would overflow if they were emptied too late.
     #[test]
     fn long_rows_of_one_kind() {
-        for samples in [32 * STEP * STEPS, 32 * STEP * STEPS + 1, 100_003] {
+        for samples in [32 * STRETCH, 32 * STRETCH + 1, 100_003] {
             for call in [Call::HomRef, Call::Het, Call::HomAlt, Call::Missing] {
                 let mut block = Block::new(samples);
                 for _ in 0..2 {

@@ -13,11 +13,23 @@ const TILE: usize = 16;
 /// Words of each person that are compared before the next tile of people: 2 × 16 × 512 × 16 bytes are 256 KiB.
 const STRETCH: usize = 512;
 
-/// The calls of each person, all variants in a row, two bit planes each: as large as the packed calls.
+/// The calls of each person, all variants in a row: as large as the packed calls.
 #[derive(Clone, Default)]
 pub struct Planes {
-    /// For each person, the lower and the upper bits of 64 variants at a time.
-    people: Vec<Vec<[u64; 2]>>,
+    people: Vec<Person>,
+}
+
+/// One person's calls at 64 variants a word.
+#[derive(Clone, Default)]
+struct Person {
+    /// The lower bits of the calls.
+    low: Vec<u64>,
+    /// The upper bits.
+    high: Vec<u64>,
+    hets: u64,
+    homs: u64,
+    /// The words with missing calls, and where these are: they are few, and what they change is counted apart.
+    missing: Vec<(usize, u64)>,
 }
 
 /// What two people's calls have in common, over the variants at which both are called.
@@ -49,21 +61,13 @@ impl Pair {
         let squares = self.het_hom + self.hom_het + 4 * self.ibs0;
         (hets > 0).then(|| 0.5 - squares as f64 / (4 * hets) as f64)
     }
-
-    fn add(&mut self, [het_het, het_hom, hom_het, ibs0, hom_hom]: [u64; 5]) {
-        self.het_het += het_het;
-        self.het_hom += het_hom;
-        self.hom_het += hom_het;
-        self.ibs0 += ibs0;
-        self.same_hom += hom_hom - ibs0;
-    }
 }
 
 impl Planes {
     /// No variant yet, for so many people.
     #[must_use]
     pub fn new(samples: usize) -> Self {
-        Self { people: vec![vec![]; samples] }
+        Self { people: vec![Person::default(); samples] }
     }
 
     /// The variants of a source for which `choose` is true, by their index.
@@ -89,7 +93,15 @@ impl Planes {
         }
         let by_sample = block.by_sample();
         for (person, [low, high]) in self.people.iter_mut().zip(by_sample.planes()) {
-            person.push([low | !variants, high | !variants]);
+            // What is not chosen counts for nobody, as if it were missing everywhere: no word of corrections.
+            let missing = low & high & variants;
+            if missing != 0 {
+                person.missing.push((person.low.len(), missing));
+            }
+            person.hets += u64::from((low & !high & variants).count_ones());
+            person.homs += u64::from((!low & variants).count_ones());
+            person.low.push(low | !variants);
+            person.high.push(high | !variants);
         }
     }
 
@@ -102,9 +114,9 @@ impl Planes {
     /// Compares two people; `None` beyond the last one.
     #[must_use]
     pub fn pair(&self, first: usize, second: usize) -> Option<Pair> {
-        let mut pair = Pair::default();
-        pair.add(cpu::run(Compare(self.people.get(first)?, self.people.get(second)?)));
-        Some(pair)
+        let (first, second) = (self.people.get(first)?, self.people.get(second)?);
+        let dense = cpu::run(Compare { low: [&first.low, &second.low], high: [&first.high, &second.high] });
+        Some(first.with(second, dense))
     }
 
     /// Compares all pairs and hands each one out once, the first person before the second, in an order of its own.
@@ -120,7 +132,8 @@ impl Planes {
                 });
                 for (i, first) in firsts.enumerate() {
                     for (j, second) in seconds.clone().enumerate().filter(|(_, second)| first < *second) {
-                        each(first, second, found[i][j]);
+                        let pair = self.people[first].with(&self.people[second], found[i][j]);
+                        each(first, second, pair);
                     }
                 }
             }
@@ -135,23 +148,50 @@ impl std::fmt::Debug for Planes {
     }
 }
 
+impl Person {
+    /// Completes what was counted word by word: both heterozygous, and opposite homozygous.
+    fn with(&self, other: &Self, [het_het, ibs0]: [u64; 2]) -> Pair {
+        // Calls of one that the other one lacks, by kind.
+        let lost = |of: &Self, to: &Self| {
+            let (mut hets, mut homs) = (0, 0);
+            for (word, missing) in &to.missing {
+                let (low, high) = (of.low[*word], of.high[*word]);
+                hets += u64::from((low & !high & missing).count_ones());
+                homs += u64::from((!low & missing).count_ones());
+            }
+            (hets, homs)
+        };
+        let ((het_lost, hom_lost), (other_het_lost, _)) = (lost(self, other), lost(other, self));
+        let (het_hom, hom_het) = (self.hets - het_lost - het_het, other.hets - other_het_lost - het_het);
+        // The homozygous calls of this one at which the other one is called are with a heterozygous or a homozygous one.
+        let same_hom = self.homs - hom_lost - hom_het - ibs0;
+        Pair { het_het, het_hom, hom_het, ibs0, same_hom }
+    }
+}
+
 struct CompareTile<'a> {
-    firsts: &'a [Vec<[u64; 2]>],
-    seconds: &'a [Vec<[u64; 2]>],
+    firsts: &'a [Person],
+    seconds: &'a [Person],
 }
 
 impl Kernel for CompareTile<'_> {
-    type Output = [[Pair; TILE]; TILE];
+    type Output = [[[u64; 2]; TILE]; TILE];
 
     #[inline(always)]
     fn run(self) -> Self::Output {
-        let mut pairs = [[Pair::default(); TILE]; TILE];
-        let words = self.firsts.first().map_or(0, Vec::len);
+        let mut pairs = [[[0; 2]; TILE]; TILE];
+        let words = self.firsts.first().map_or(0, |person| person.low.len());
         for start in (0..words).step_by(STRETCH) {
             let stretch = start..words.min(start + STRETCH);
             for (first, pairs) in self.firsts.iter().zip(&mut pairs) {
                 for (second, pair) in self.seconds.iter().zip(pairs) {
-                    pair.add(Compare(&first[stretch.clone()], &second[stretch.clone()]).run());
+                    let [het_het, ibs0] = Compare {
+                        low: [&first.low[stretch.clone()], &second.low[stretch.clone()]],
+                        high: [&first.high[stretch.clone()], &second.high[stretch.clone()]],
+                    }
+                    .run();
+                    pair[0] += het_het;
+                    pair[1] += ibs0;
                 }
             }
         }
@@ -159,25 +199,28 @@ impl Kernel for CompareTile<'_> {
     }
 }
 
-/// Counts of both heterozygous, one heterozygous and one homozygous, the reverse, opposite homozygous, both homozygous.
-struct Compare<'a>(&'a [[u64; 2]], &'a [[u64; 2]]);
+/// Counts where both are heterozygous, and where they are homozygous for different alleles.
+struct Compare<'a> {
+    low: [&'a [u64]; 2],
+    high: [&'a [u64]; 2],
+}
 
 impl Kernel for Compare<'_> {
-    type Output = [u64; 5];
+    type Output = [u64; 2];
 
     #[inline(always)]
-    fn run(self) -> [u64; 5] {
-        let mut sums = [0_u64; 5];
-        for ([low_i, high_i], [low_j, high_j]) in self.0.iter().zip(self.1) {
-            let (het_i, het_j) = (low_i & !high_i, low_j & !high_j);
-            let both_hom = !(low_i | low_j);
-            let kinds =
-                [het_i & het_j, het_i & !low_j, het_j & !low_i, both_hom & (high_i ^ high_j), both_hom];
-            for (sum, kind) in sums.iter_mut().zip(kinds) {
-                *sum += u64::from(kind.count_ones());
-            }
+    fn run(self) -> [u64; 2] {
+        let words = self.low[0].len();
+        let [low_i, low_j] = self.low.map(|plane| &plane[..words]);
+        let [high_i, high_j] = self.high.map(|plane| &plane[..words]);
+        let (mut het_het, mut ibs0) = (0, 0);
+        for word in 0..words {
+            let both_het = low_i[word] & low_j[word] & !(high_i[word] | high_j[word]);
+            let opposite = (high_i[word] ^ high_j[word]) & !(low_i[word] | low_j[word]);
+            het_het += u64::from(both_het.count_ones());
+            ibs0 += u64::from(opposite.count_ones());
         }
-        sums
+        [het_het, ibs0]
     }
 }
 
