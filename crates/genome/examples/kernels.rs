@@ -7,6 +7,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use histone_genome::association::{Design, Linear};
 use histone_genome::genotypes::{Call, Genotypes, Limits};
 use histone_genome::plink::{BedReader, BedWriter};
 use histone_genome::stats::counts::{self, BySample};
@@ -67,6 +68,24 @@ fn main() {
             black_box(Genotypes::collect(&mut reader, &Limits::default()).unwrap());
         }),
     );
+    for count in [0, 10, 49] {
+        let column = |seed: usize| -> Vec<f64> {
+            (0..SAMPLES).map(|s| ((s * (2 * seed + 3) + s * s * seed) as f64 * 0.37).sin()).collect()
+        };
+        let covariates: Vec<Vec<f64>> = (1..=count).map(column).collect();
+        let linear = Linear::new(Design::new(&column(0), &covariates).unwrap());
+        show(
+            &format!("linear scan, {count} covariates, no p-values"),
+            best(3, || genotypes.blocks().iter().for_each(|block| drop(black_box(linear.scan(block))))),
+        );
+        if count == 10 {
+            let time = best(3, || {
+                let found = genotypes.blocks().iter().flat_map(|block| linear.scan(block));
+                black_box(found.flatten().map(|estimate| estimate.p()).sum::<f64>());
+            });
+            show("linear scan, 10 covariates, with p-values", time);
+        }
+    }
     let planes = Planes::collect(&mut genotypes.source(), |variant| variant < KING_VARIANTS).unwrap();
     let time = best(2, || {
         let mut sum = 0.0;

@@ -38,6 +38,7 @@
 //! hospital). **No error carries the content of a cell**: it names file, line and column, and the owner looks there.
 //! The crate builds for `wasm32-unknown-unknown`. Genotype formats are to come as modules beside [`table`].
 
+pub mod association;
 mod cpu;
 pub mod genotypes;
 pub mod plink;
