@@ -49,8 +49,7 @@ impl Design {
             let before = dot(&column, &column).sqrt();
             subtract_parts(&mut column, &basis);
             let length = dot(&column, &column).sqrt();
-            // Not the opposite comparison, which would let NaN pass.
-            if !(length > COLLINEAR * before) || !length.is_finite() {
+            if is_nothing(length, before) {
                 return Err(AssociationError::Collinear(index));
             }
             column.iter_mut().for_each(|value| *value /= length);
@@ -60,7 +59,7 @@ impl Design {
         let before = dot(&residual, &residual).sqrt();
         subtract_parts(&mut residual, &basis);
         let length = dot(&residual, &residual).sqrt();
-        if !(length > COLLINEAR * before) || !length.is_finite() {
+        if is_nothing(length, before) {
             return Err(AssociationError::NothingToExplain);
         }
         Ok(Self { people, basis, residual })
@@ -72,7 +71,7 @@ impl Design {
         &self.people
     }
 
-    /// The constant and the covariates, orthonormal; 0 for people who are left out.
+    /// The constant, then the covariates, orthonormal; 0 for people who are left out.
     #[must_use]
     pub fn basis(&self) -> &[Vec<f64>] {
         &self.basis
@@ -83,6 +82,11 @@ impl Design {
     pub fn residual(&self) -> &[f64] {
         &self.residual
     }
+}
+
+/// True when a column of length `before` has nothing left but rounding, or was no column of numbers.
+fn is_nothing(length: f64, before: f64) -> bool {
+    !length.is_finite() || length <= COLLINEAR * before
 }
 
 /// Subtracts the parts of a column in an orthonormal basis; twice, because the first time leaves rounding behind.

@@ -2,7 +2,7 @@
 //!
 //! Two calls are four bits and have 16 values. So for each pair of people the 16 sums of each column are made once and
 //! serve all 64 variants of the block: one addition for two calls, with no decoding and no multiplication. Each sum runs
-//! over the pairs in their order, side by side for the columns; so its bits do not depend on the width of vectors.
+//! over the pairs in one order, side by side for the columns; so its bits do not depend on the width of vectors.
 
 use crate::cpu::{self, Kernel};
 use crate::genotypes::{BLOCK_VARIANTS, Block, WORD_CALLS, words_for};
@@ -86,32 +86,48 @@ impl<const G: usize> Kernel for Sums<'_, G> {
             let people: [&[[f64; LANES]]; G] =
                 std::array::from_fn(|group| &self.groups[group][people.clone()]);
             for (pair, sums) in table.iter_mut().enumerate() {
-                for (calls, sums) in sums.iter_mut().enumerate() {
-                    let [first, second] = [calls & 3, calls >> 2].map(|call| [0.0, 1.0, 2.0, 0.0][call]);
-                    for group in 0..G {
-                        let (a, b) = (&people[group][2 * pair], &people[group][2 * pair + 1]);
+                for group in 0..G {
+                    let [first, second] = [0, 1].map(|person| by_call(&people[group][2 * pair + person]));
+                    for (calls, sums) in sums.iter_mut().enumerate() {
                         for lane in 0..LANES {
-                            sums[group][lane] = first * a[lane] + second * b[lane];
+                            sums[group][lane] = first[calls & 3][lane] + second[calls >> 2][lane];
                         }
                     }
                 }
             }
             for (variant, sums) in sums.iter_mut().enumerate().take(self.variants) {
                 let mut calls = self.words[variant * width + word];
-                let mut total = *sums;
-                for sums in &table {
-                    let sums = &sums[(calls & 15) as usize];
-                    for group in 0..G {
-                        for lane in 0..LANES {
-                            total[group][lane] += sums[group][lane];
-                        }
-                    }
-                    calls >>= 4;
+                // Two sums at a time, because an addition waits for the one before it.
+                let (mut even, mut odd) = (*sums, [[0.0; LANES]; G]);
+                for [first, second] in table.as_chunks::<2>().0 {
+                    add(&mut even, &first[(calls & 15) as usize]);
+                    add(&mut odd, &second[(calls >> 4 & 15) as usize]);
+                    calls >>= 8;
                 }
-                *sums = total;
+                add(&mut even, &odd);
+                *sums = even;
             }
         }
         sums
+    }
+}
+
+/// What a person adds with each call; a missing one adds nothing.
+#[inline(always)]
+fn by_call(numbers: &[f64; LANES]) -> [[f64; LANES]; 4] {
+    let mut twice = *numbers;
+    for (twice, number) in twice.iter_mut().zip(numbers) {
+        *twice += number;
+    }
+    [[0.0; LANES], *numbers, twice, [0.0; LANES]]
+}
+
+#[inline(always)]
+fn add<const G: usize>(sums: &mut [[f64; LANES]; G], more: &[[f64; LANES]; G]) {
+    for group in 0..G {
+        for lane in 0..LANES {
+            sums[group][lane] += more[group][lane];
+        }
     }
 }
 

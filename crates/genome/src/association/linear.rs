@@ -16,7 +16,7 @@ const LEFT: f64 = 1.0 / 50.0;
 #[derive(Clone, Debug)]
 pub struct Linear {
     design: Design,
-    /// The residual phenotype, then the basis.
+    /// The residual phenotype, then the basis without its constant, of which the counts tell the sum.
     columns: Columns,
     /// Sum of squares of the residual phenotype.
     square: f64,
@@ -66,8 +66,9 @@ impl Linear {
     /// A scan of a design.
     #[must_use]
     pub fn new(design: Design) -> Self {
-        let columns: Vec<&[f64]> =
-            std::iter::once(design.residual()).chain(design.basis().iter().map(Vec::as_slice)).collect();
+        let columns: Vec<&[f64]> = std::iter::once(design.residual())
+            .chain(design.basis().iter().skip(1).map(Vec::as_slice))
+            .collect();
         let columns = Columns::new(design.residual().len(), &columns);
         let square = dot(design.residual(), design.residual());
         Self { design, columns, square }
@@ -94,13 +95,15 @@ impl Linear {
             return Err(NotTested::Constant);
         }
         let df = known - basis as u64 - 1;
-        let [phenotype, parts @ ..] = dots else { return Err(NotTested::TooFew) };
+        let [phenotype, of_covariates @ ..] = dots else { return Err(NotTested::TooFew) };
+        let of_constant = counts.alternatives() as f64 / (self.design.people().count() as f64).sqrt();
+        let parts: Vec<f64> = std::iter::once(of_constant).chain(of_covariates.iter().copied()).collect();
         let square = (counts.het + 4 * counts.hom_alt) as f64;
         // Sums of squares and products without the part in the covariates.
         let left = if counts.missing == 0 {
-            Left { gg: square - dot(parts, parts), gy: *phenotype, yy: self.square }
+            Left { gg: square - dot(&parts, &parts), gy: *phenotype, yy: self.square }
         } else {
-            self.without_missing(row, *phenotype, parts, square)?
+            self.without_missing(row, *phenotype, &parts, square)?
         };
         let mean = counts.alternatives() as f64 / known as f64;
         let variance = square - mean * counts.alternatives() as f64;
