@@ -12,7 +12,8 @@
 )]
 
 /// A piece of work that is compiled for several processors. `run` must be `#[inline(always)]`: only what is inlined into
-/// the versions below is compiled anew.
+/// the versions below is compiled anew. So write loops there: what a closure of `map`, `collect` or `from_fn` does may be
+/// compiled for itself, without the wide instructions; the result is the same, but late.
 pub(crate) trait Kernel {
     type Output;
     fn run(self) -> Self::Output;

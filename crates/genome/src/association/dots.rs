@@ -82,12 +82,10 @@ impl<const G: usize> Kernel for Sums<'_, G> {
         // table[pair][calls of the two people][group][column]
         let mut table = [[[[0.0; LANES]; G]; 16]; PAIRS];
         for word in 0..width {
-            let people = word * WORD_CALLS..(word + 1) * WORD_CALLS;
-            let people: [&[[f64; LANES]]; G] =
-                std::array::from_fn(|group| &self.groups[group][people.clone()]);
             for (pair, sums) in table.iter_mut().enumerate() {
                 for group in 0..G {
-                    let [first, second] = [0, 1].map(|person| by_call(&people[group][2 * pair + person]));
+                    let people = &self.groups[group][word * WORD_CALLS + 2 * pair..];
+                    let (first, second) = (by_call(&people[0]), by_call(&people[1]));
                     for (calls, sums) in sums.iter_mut().enumerate() {
                         for lane in 0..LANES {
                             sums[group][lane] = first[calls & 3][lane] + second[calls >> 2][lane];
