@@ -42,6 +42,7 @@ pub mod association;
 mod cpu;
 pub mod genotypes;
 pub mod plink;
+pub mod score;
 pub mod stats;
 pub mod table;
 pub mod variant;

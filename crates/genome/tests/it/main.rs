@@ -8,5 +8,6 @@ mod genotypes;
 mod panel;
 mod plink;
 mod read;
+mod score;
 mod select;
 mod stats;

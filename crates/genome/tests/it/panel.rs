@@ -9,23 +9,26 @@ use crate::data;
 pub struct Panel {
     pub samples: Vec<String>,
     pub ids: Vec<String>,
+    pub alleles: Vec<[String; 2]>,
     pub genotypes: Genotypes,
 }
 
 /// Diploid calls `0|1` and nothing else behind the ninth column.
 pub fn read(root: &Path, file: &str) -> Panel {
     let text = data::unzipped(&root.join("genotypes").join(file));
-    let mut panel = Panel { samples: vec![], ids: vec![], genotypes: Genotypes::new(0) };
+    let mut panel = Panel { samples: vec![], ids: vec![], alleles: vec![], genotypes: Genotypes::new(0) };
     for line in text.lines().filter(|line| !line.starts_with("##")) {
         let mut fields = line.split('\t');
         let id = fields.nth(2).unwrap();
-        let calls = fields.skip(6);
+        let alleles = [0, 1].map(|_| fields.next().unwrap().to_owned());
+        let calls = fields.skip(4);
         if line.starts_with('#') {
             panel.samples = calls.map(str::to_owned).collect();
             panel.genotypes = Genotypes::new(panel.samples.len());
             continue;
         }
         panel.ids.push(id.to_owned());
+        panel.alleles.push(alleles);
         let calls: Vec<Call> = calls
             .map(|call| match call.as_bytes() {
                 [b'.', ..] => Call::Missing,
