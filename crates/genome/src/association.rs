@@ -3,6 +3,7 @@
 //! | model | type | oracle |
 //! |---|---|---|
 //! | linear: `y ~ 1 + covariates + copies of ALT`, t test | [`Linear`] | `plink2 --glm` of a quantitative trait |
+//! | logistic, Wald's test, Firth where separated | [`Logistic`] | `plink2 --glm no-firth` and `firth-fallback` |
 //!
 //! A person without a phenotype or with a missing covariate is left out; at each variant, so are those without a call
 //! (complete cases, as PLINK 2 does). Sums run in one order on every machine: results have the same bits everywhere.
@@ -10,9 +11,11 @@
 mod design;
 mod dots;
 mod linear;
+mod logistic;
 
 pub use design::Design;
 pub use linear::{Estimate, Linear, NotTested};
+pub use logistic::{Fallback, Logistic, LogisticEstimate, NotFitted};
 
 /// Why phenotype and covariates make no model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +42,9 @@ pub enum AssociationError {
         /// Constant, covariates and the variant.
         columns: usize,
     },
+    /// A yes/no phenotype with another value.
+    #[error("the phenotype has another value than 0 (control), 1 (case) and NaN (missing)")]
+    NotYesNo,
     /// A phenotype that the covariates determine.
     #[error("the phenotype is constant or determined by the covariates; there is nothing to explain")]
     NothingToExplain,

@@ -169,9 +169,9 @@ impl Kernel for Sums<'_> {
             for (bits, sums) in sums.iter_mut().enumerate() {
                 let (first, second) = (bits & 1 | bits >> 1 & 2, bits >> 1 & 1 | bits >> 2 & 2);
                 let (first, second) = (self.effects[2 * pair][first], self.effects[2 * pair + 1][second]);
-                for lane in 0..LANES {
-                    sums[lane] =
-                        first * self.weights[2 * pair][lane] + second * self.weights[2 * pair + 1][lane];
+                let weights = self.weights[2 * pair].iter().zip(&self.weights[2 * pair + 1]);
+                for (sum, (of_first, of_second)) in sums.iter_mut().zip(weights) {
+                    *sum = first * of_first + second * of_second;
                 }
             }
         }

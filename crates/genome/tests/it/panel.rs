@@ -1,6 +1,7 @@
 //! The panel of 550 people, by a reader that knows this one file: to be replaced by `genome::vcf`.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use histone_genome::genotypes::{Call, Genotypes};
 
@@ -11,6 +12,12 @@ pub struct Panel {
     pub ids: Vec<String>,
     pub alleles: Vec<[String; 2]>,
     pub genotypes: Genotypes,
+}
+
+/// The main panel, read once: that takes most of the time of its tests.
+pub fn of_550(root: &Path) -> &'static Panel {
+    static PANEL: OnceLock<Panel> = OnceLock::new();
+    PANEL.get_or_init(|| read(root, "kg_phase1_chr22_550.vcf.gz"))
 }
 
 /// Diploid calls `0|1` and nothing else behind the ninth column.
