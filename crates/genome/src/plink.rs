@@ -35,7 +35,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 8 << 30, line_bytes: 1 << 20, lines: 100_000_000 }
+        Self { bytes: 1 << 30, line_bytes: 1 << 20, lines: 100_000_000 }
     }
 }
 

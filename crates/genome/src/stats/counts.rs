@@ -65,7 +65,9 @@ impl Counts {
     }
 
     fn of_bits(people: u64, [low, high, both]: [u64; 3]) -> Self {
-        Self { hom_ref: people + both - low - high, het: low - both, hom_alt: high - both, missing: both }
+        // A row of more people than were named has no sensible counts, and must not end the program either.
+        let hom_ref = (people + both).saturating_sub(low + high);
+        Self { hom_ref, het: low - both, hom_alt: high - both, missing: both }
     }
 }
 
@@ -126,7 +128,9 @@ impl Kernel for Bits<'_> {
                 }
             }
             Some(set) => {
-                for (words, set) in self.row.chunks(STRETCH).zip(set.chunks(STRETCH)) {
+                let both = self.row.len().min(set.len());
+                let (row, set) = (&self.row[..both], &set[..both]);
+                for (words, set) in row.chunks(STRETCH).zip(set.chunks(STRETCH)) {
                     add_bits(words, set, |word| word, &mut sums);
                 }
             }
@@ -426,6 +430,17 @@ mod tests {
                 }
             }
             prop_assert_eq!(people.counts(), expected_people);
+        }
+    }
+
+    /// A set of other people is a mistake of the caller, and no reason to end.
+    #[test]
+    fn sets_of_other_sizes_do_not_panic() {
+        let row = vec![u64::MAX; 10];
+        for samples in [0, 1, 100, 320, 1_000] {
+            let counts = of_row_in(&row, &SampleSet::all(samples));
+            assert_eq!((counts.missing, counts.het), (samples.min(320) as u64, 0));
+            assert_eq!(of_row(&row, samples).missing, 320);
         }
     }
 
