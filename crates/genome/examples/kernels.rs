@@ -7,9 +7,10 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use histone_genome::association::{Design, Linear};
+use histone_genome::association::{Design, Linear, ScoreTest};
 use histone_genome::genotypes::{Call, Genotypes, Limits};
 use histone_genome::plink::{BedReader, BedWriter};
+use histone_genome::score::{Effect, Missing, Scores, Weights};
 use histone_genome::stats::counts::{self, BySample};
 use histone_genome::stats::hardy_weinberg::{self, Tail};
 use histone_genome::stats::kinship::Planes;
@@ -85,6 +86,28 @@ fn main() {
             });
             show("linear scan, 10 covariates, with p-values", time);
         }
+    }
+    let cases: Vec<f64> = (0..SAMPLES).map(|s| f64::from(u8::from((s * s) % 7 < 3))).collect();
+    let covariates: Vec<Vec<f64>> =
+        (1..=10).map(|c| (0..SAMPLES).map(|s| ((s * (2 * c + 1)) as f64 * 0.37).sin()).collect()).collect();
+    let test = ScoreTest::new(&cases, &covariates).unwrap();
+    show(
+        "logistic score test, 10 covariates, with p",
+        best(3, || {
+            let found = genotypes.blocks().iter().flat_map(|block| test.scan(block));
+            black_box(found.flatten().map(|estimate| estimate.p()).sum::<f64>());
+        }),
+    );
+    for count in [1, 100] {
+        let weights: Vec<Option<Weights>> = (0..64)
+            .map(|v| Some(Weights { effect: Effect::Alternative, weights: vec![f64::from(v) * 0.01; count] }))
+            .collect();
+        let time = best(2, || {
+            let mut scores = Scores::new(SAMPLES, count, Missing::Mean);
+            genotypes.blocks().iter().for_each(|block| scores.add(block, &weights));
+            black_box(scores.people());
+        });
+        show(&format!("polygenic scores, {count} at a time"), time);
     }
     let planes = Planes::collect(&mut genotypes.source(), |variant| variant < KING_VARIANTS).unwrap();
     let time = best(2, || {

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | linear: `y ~ 1 + covariates + copies of ALT`, t test | [`Linear`] | `plink2 --glm` of a quantitative trait |
 //! | logistic, Wald's test, Firth where separated | [`Logistic`] | `plink2 --glm no-firth` and `firth-fallback` |
+//! | logistic, score test | [`ScoreTest`] | [`Logistic`], from which it differs as a test |
 //!
 //! A person without a phenotype or with a missing covariate is left out; at each variant, so are those without a call
 //! (complete cases, as PLINK 2 does). Sums run in one order on every machine: results have the same bits everywhere.
@@ -12,10 +13,12 @@ mod design;
 mod dots;
 mod linear;
 mod logistic;
+mod score_test;
 
 pub use design::Design;
 pub use linear::{Estimate, Linear, NotTested};
 pub use logistic::{Fallback, Logistic, LogisticEstimate, NotFitted};
+pub use score_test::{ScoreEstimate, ScoreTest};
 
 /// Why phenotype and covariates make no model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +48,9 @@ pub enum AssociationError {
     /// A yes/no phenotype with another value.
     #[error("the phenotype has another value than 0 (control), 1 (case) and NaN (missing)")]
     NotYesNo,
+    /// Covariates that separate cases from controls without any variant.
+    #[error("the covariates alone separate cases from controls; leave some out")]
+    NoNullModel,
     /// A phenotype that the covariates determine.
     #[error("the phenotype is constant or determined by the covariates; there is nothing to explain")]
     NothingToExplain,

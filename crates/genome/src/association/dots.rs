@@ -10,6 +10,9 @@ use crate::genotypes::{BLOCK_VARIANTS, Block, WORD_CALLS, words_for};
 /// Columns that are summed side by side.
 const LANES: usize = 4;
 
+/// Calls count copies of the alternative allele; missing ones count nothing.
+pub(super) const COPIES: [f64; 4] = [0.0, 1.0, 2.0, 0.0];
+
 /// Pairs of people in a word.
 const PAIRS: usize = WORD_CALLS / 2;
 
@@ -18,12 +21,14 @@ const PAIRS: usize = WORD_CALLS / 2;
 pub(super) struct Columns {
     samples: usize,
     count: usize,
+    effects: [f64; 4],
     /// For each `LANES` columns, for each person of whole words, the numbers; 0 where there is none.
     groups: Vec<Vec<[f64; LANES]>>,
 }
 
 impl Columns {
-    pub(super) fn new(samples: usize, columns: &[&[f64]]) -> Self {
+    /// `effects` is what each call counts, by its code.
+    pub(super) fn new(samples: usize, columns: &[&[f64]], effects: [f64; 4]) -> Self {
         let people = words_for(samples) * WORD_CALLS;
         let group = |columns: &[&[f64]]| {
             let number = |sample, lane| {
@@ -32,25 +37,29 @@ impl Columns {
             };
             (0..people).map(|sample| std::array::from_fn(|lane| number(sample, lane))).collect()
         };
-        Self { samples, count: columns.len(), groups: columns.chunks(LANES).map(group).collect() }
+        Self { samples, count: columns.len(), effects, groups: columns.chunks(LANES).map(group).collect() }
     }
 
-    /// For each variant of the block, the sum for each column. Missing calls count as no copy. A block of other people
+    /// For each variant of the block, the sum for each column. A block of other people
     /// gives sums of 0.
     pub(super) fn dots(&self, block: &Block) -> Vec<Vec<f64>> {
         let mut sums = vec![vec![0.0; self.groups.len() * LANES]; block.variants()];
         if block.samples() == self.samples {
             // Three groups at a time are what fits the registers and the nearest cache.
             for (chunk, groups) in self.groups.chunks(3).enumerate() {
-                let words = block.words();
+                let (words, effects) = (block.words(), self.effects);
                 let variants = block.variants();
                 let first = chunk * 3 * LANES;
                 match groups {
-                    [a, b, c] => {
-                        store(&mut sums, first, cpu::run(Sums { words, variants, groups: [a, b, c] }))
+                    [a, b, c] => store(
+                        &mut sums,
+                        first,
+                        cpu::run(Sums { words, variants, effects, groups: [a, b, c] }),
+                    ),
+                    [a, b] => {
+                        store(&mut sums, first, cpu::run(Sums { words, variants, effects, groups: [a, b] }))
                     }
-                    [a, b] => store(&mut sums, first, cpu::run(Sums { words, variants, groups: [a, b] })),
-                    [a] => store(&mut sums, first, cpu::run(Sums { words, variants, groups: [a] })),
+                    [a] => store(&mut sums, first, cpu::run(Sums { words, variants, effects, groups: [a] })),
                     _ => {}
                 }
             }
@@ -69,6 +78,7 @@ fn store<const G: usize>(sums: &mut [Vec<f64>], first: usize, found: [[[f64; LAN
 struct Sums<'a, const G: usize> {
     words: &'a [u64],
     variants: usize,
+    effects: [f64; 4],
     groups: [&'a [[f64; LANES]]; G],
 }
 
@@ -85,7 +95,8 @@ impl<const G: usize> Kernel for Sums<'_, G> {
             for (pair, sums) in table.iter_mut().enumerate() {
                 for group in 0..G {
                     let people = &self.groups[group][word * WORD_CALLS + 2 * pair..];
-                    let (first, second) = (by_call(&people[0]), by_call(&people[1]));
+                    let (first, second) =
+                        (by_call(&people[0], &self.effects), by_call(&people[1], &self.effects));
                     for (calls, sums) in sums.iter_mut().enumerate() {
                         for lane in 0..LANES {
                             sums[group][lane] = first[calls & 3][lane] + second[calls >> 2][lane];
@@ -110,14 +121,16 @@ impl<const G: usize> Kernel for Sums<'_, G> {
     }
 }
 
-/// What a person adds with each call; a missing one adds nothing.
+/// What a person adds with each call.
 #[inline(always)]
-fn by_call(numbers: &[f64; LANES]) -> [[f64; LANES]; 4] {
-    let mut twice = *numbers;
-    for (twice, number) in twice.iter_mut().zip(numbers) {
-        *twice += number;
+fn by_call(numbers: &[f64; LANES], effects: &[f64; 4]) -> [[f64; LANES]; 4] {
+    let mut by_call = [[0.0; LANES]; 4];
+    for (sums, effect) in by_call.iter_mut().zip(effects) {
+        for (sum, number) in sums.iter_mut().zip(numbers) {
+            *sum = effect * number;
+        }
     }
-    [[0.0; LANES], *numbers, twice, [0.0; LANES]]
+    by_call
 }
 
 #[inline(always)]
@@ -156,7 +169,7 @@ mod tests {
             let columns: Vec<Vec<f64>> =
                 (0..count).map(|_| (0..samples).map(|_| random() as f64 - 500.0).collect()).collect();
             let slices: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
-            let found = Columns::new(samples, &slices).dots(&block);
+            let found = Columns::new(samples, &slices, COPIES).dots(&block);
             prop_assert_eq!(found.len(), variants);
             for (variant, found) in found.iter().enumerate() {
                 let expected: Vec<f64> = columns
@@ -179,8 +192,9 @@ mod tests {
             block.push_calls(&calls).unwrap();
         }
         let column: Vec<f64> = (0..1_000).map(|s| (f64::from(s) * 0.7).sin()).collect();
-        let columns = Columns::new(1_000, &[&column, &column[..990]]);
-        let sums = || Sums { words: block.words(), variants: 64, groups: [&columns.groups[0]] };
+        let columns = Columns::new(1_000, &[&column, &column[..990]], COPIES);
+        let sums =
+            || Sums { words: block.words(), variants: 64, effects: COPIES, groups: [&columns.groups[0]] };
         let bits = |sums: [[[f64; LANES]; 1]; BLOCK_VARIANTS]| sums.map(|sums| sums[0].map(f64::to_bits));
         assert_eq!(bits(cpu::run(sums())), bits(cpu::run_portable(sums())));
     }

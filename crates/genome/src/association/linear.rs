@@ -5,7 +5,7 @@ use histone_program_sdk::matrix::{Gram, cholesky};
 use histone_program_sdk::stats::two_sided_t;
 
 use super::Design;
-use super::dots::Columns;
+use super::dots::{COPIES, Columns};
 use crate::genotypes::{Block, WORD_CALLS};
 use crate::stats::counts::{self, Counts};
 
@@ -69,7 +69,7 @@ impl Linear {
         let columns: Vec<&[f64]> = std::iter::once(design.residual())
             .chain(design.basis().iter().skip(1).map(Vec::as_slice))
             .collect();
-        let columns = Columns::new(design.residual().len(), &columns);
+        let columns = Columns::new(design.residual().len(), &columns, COPIES);
         let square = dot(design.residual(), design.residual());
         Self { design, columns, square }
     }

@@ -138,11 +138,11 @@ impl Logistic {
         let people = self.complete_cases(row, known as f64, &[cases, controls]);
         let plain = match separated {
             true => Err(NotFitted::Separated),
-            false => maximum(&people, Penalty::None),
+            false => maximum(&people, Penalty::None).and_then(|point| point.last()),
         };
         let (fitted, firth) = match (plain, self.fallback) {
             (Err(NotFitted::Separated | NotFitted::NotConverged), Fallback::Firth) => {
-                (maximum(&people, Penalty::Firth)?, true)
+                (maximum(&people, Penalty::Firth)?.last()?, true)
             }
             (plain, _) => (plain?, false),
         };
@@ -215,6 +215,13 @@ struct Point {
 }
 
 impl Point {
+    /// The coefficient of the genotype, which is the last one, and its standard error.
+    fn last(&self) -> Result<(f64, f64), NotFitted> {
+        let variance = *self.factor.inverse_diagonal().last().ok_or(NotFitted::TooFew)?;
+        let beta = *self.coefficients.last().ok_or(NotFitted::TooFew)?;
+        Ok((beta, variance.sqrt()))
+    }
+
     fn at(people: &People, coefficients: Vec<f64>, penalty: Penalty) -> Result<Self, NotFitted> {
         let width = people.width;
         let mut information = Gram::new(width);
@@ -257,12 +264,30 @@ impl Point {
     }
 }
 
+/// Probabilities of a yes by the covariates alone, for the people of a design; 0 for the others.
+pub(super) fn null_model(design: &Design, cases: &SampleSet) -> Result<Vec<f64>, NotFitted> {
+    let width = design.basis().len();
+    let chosen: Vec<usize> =
+        (0..cases.samples()).filter(|sample| design.people().contains(*sample)).collect();
+    let mut people = People { width, rows: vec![], yes: vec![] };
+    for sample in &chosen {
+        people.rows.extend(design.basis().iter().map(|column| column[*sample]));
+        people.yes.push(cases.contains(*sample));
+    }
+    let point = maximum(&people, Penalty::None)?;
+    let mut probabilities = vec![0.0; cases.samples()];
+    for (sample, (row, _)) in chosen.iter().zip(people.iter()) {
+        probabilities[*sample] = logistic(product(row, &point.coefficients));
+    }
+    Ok(probabilities)
+}
+
 fn product(row: &[f64], coefficients: &[f64]) -> f64 {
     row.iter().zip(coefficients).fold(0.0, |sum, (a, b)| sum + a * b)
 }
 
-/// The coefficient of the genotype, which is the last one, and its standard error.
-fn maximum(people: &People, penalty: Penalty) -> Result<(f64, f64), NotFitted> {
+/// The maximum of the likelihood.
+fn maximum(people: &People, penalty: Penalty) -> Result<Point, NotFitted> {
     let mut point = Point::at(people, vec![0.0; people.width], penalty)?;
     // The information matrix has no part of the penalty's curvature: with it alone, steps can swing about the maximum.
     let mut pace = 1.0;
@@ -270,9 +295,7 @@ fn maximum(people: &People, penalty: Penalty) -> Result<(f64, f64), NotFitted> {
         let change = people.iter().map(|(row, _)| product(row, &point.step).abs()).fold(0.0, f64::max);
         let mut share = if change > LONGEST_STEP { LONGEST_STEP / change } else { pace };
         if change < CONVERGED {
-            let variance = *point.factor.inverse_diagonal().last().ok_or(NotFitted::TooFew)?;
-            let beta = *point.coefficients.last().ok_or(NotFitted::TooFew)?;
-            return Ok((beta, variance.sqrt()));
+            return Ok(point);
         }
         // A step that makes the likelihood smaller is too long; rounding alone is no reason to shorten it.
         let mut next = None;

@@ -1,6 +1,6 @@
 //! Association against PLINK 2 on 550 people.
 
-use histone_genome::association::{Design, Fallback, Linear, Logistic, NotFitted, NotTested};
+use histone_genome::association::{Design, Fallback, Linear, Logistic, NotFitted, NotTested, ScoreTest};
 use histone_genome::genotypes::Block;
 use histone_genome::stats::counts;
 use histone_genome::stats::hardy_weinberg::{self, Tail};
@@ -124,6 +124,29 @@ fn logistic_scan_of_550_people() {
     let limits = [5e-5, 2e-4, 1e-3, 1e-3, 1e-3, 1e-3];
     assert!(worst.iter().zip(limits).all(|(worst, limit)| *worst <= limit), "{worst:?}");
     assert!(worst_common <= 2e-5, "{worst_common}");
+}
+
+/// Another test of the same hypothesis: p-values agree in their size where the alternative allele is common.
+#[test]
+fn score_test_of_550_people() {
+    let Some(root) = data::root() else { return };
+    let panel = panel::of_550(&root);
+    let cases: Vec<f64> = panel::phenotype(&root, "SIMULATED_CC").iter().map(|y| y - 1.0).collect();
+    let test = ScoreTest::new(&cases, &[panel::phenotype(&root, "SEX")]).unwrap();
+    let found: Vec<_> = panel.genotypes.blocks().iter().flat_map(|block| test.scan(block)).collect();
+    let reference = Reference::read(&root, "kg_phase1_550.gwas_logistic.SIMULATED_CC");
+    let (mut compared, mut worst) = (0, 0.0_f64);
+    for (found, cells) in found.iter().zip(&reference.rows) {
+        let frequency: f64 = cells[reference.column("A1_FREQ")].parse().unwrap();
+        assert_eq!(found.is_err(), cells[reference.column("ERRCODE")] == "CONST_OMITTED_ALLELE");
+        if (0.05..0.95).contains(&frequency) {
+            let wald: f64 = cells[reference.column("P")].parse().unwrap();
+            let score = found.unwrap().p();
+            worst = worst.max((score.log10() - wald.log10()).abs() / (1.0 - wald.log10()));
+            compared += 1;
+        }
+    }
+    assert!(compared > 3_900 && worst < 0.1, "{compared} {worst}");
 }
 
 #[test]
