@@ -256,4 +256,20 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn portable_and_wide_sums_have_the_same_bits() {
+        let planes: Vec<[u64; 2]> = (1..=300_u64)
+            .map(|s| [s.wrapping_mul(0x9e37_79b9_7f4a_7c15), s.wrapping_mul(0xbf58_476d_1ce4_e5b9)])
+            .collect();
+        let weights: [[f64; LANES]; BLOCK_VARIANTS] =
+            std::array::from_fn(|v| std::array::from_fn(|lane| ((v * 5 + lane) as f64).sin()));
+        let effects = [[0.0, 1.0, 2.0, 0.3]; BLOCK_VARIANTS];
+        let sums = |run: fn(Sums<'_>)| {
+            let mut people = vec![[0.1; LANES]; planes.len()];
+            run(Sums { planes: &planes, effects: &effects, weights: &weights, people: &mut people });
+            people.iter().map(|sums| sums.map(f64::to_bits)).collect::<Vec<_>>()
+        };
+        assert_eq!(sums(|sums| cpu::run(sums)), sums(|sums| cpu::run_portable(sums)));
+    }
 }

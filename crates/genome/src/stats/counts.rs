@@ -429,7 +429,17 @@ mod tests {
                     prop_assert_eq!(Counts::of_bits(set.count() as u64, portable), some);
                 }
             }
-            prop_assert_eq!(people.counts(), expected_people);
+            prop_assert_eq!(people.counts(), expected_people.clone());
+            let mut portable = BySample::new(samples);
+            for block in genotypes.blocks() {
+                let rows: Vec<&[u64]> = block.rows().collect();
+                let (bits, both) = (&mut portable.bits, &mut portable.both);
+                cpu::run_portable(AddBlock { rows: &rows, bits: &mut bits.bytes, both: &mut both.bytes });
+                cpu::run_portable(Empty(bits));
+                cpu::run_portable(Empty(both));
+            }
+            portable.variants = variants as u64;
+            prop_assert_eq!(portable.counts(), expected_people);
         }
     }
 

@@ -258,6 +258,9 @@ mod tests {
             }
             assert_eq!(pair, expected);
             assert_eq!(planes.pair(i, j), Some(pair));
+            let [a, b] = [i, j].map(|person| &planes.people[person]);
+            let portable = cpu::run_portable(Compare { low: [&a.low, &b.low], high: [&a.high, &b.high] });
+            assert_eq!(a.with(b, portable), pair);
         });
         assert_eq!(seen.iter().filter(|seen| **seen).count(), samples * (samples - 1) / 2);
     }
