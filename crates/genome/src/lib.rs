@@ -36,6 +36,7 @@
 //! Deliberately not here: no IO beyond `Read`, no clock, no randomness, no statistics on the data (filling missing
 //! cells with a median is the training program's business, because the median of a study is not the median of a
 //! hospital). **No error carries the content of a cell**: it names file, line and column, and the owner looks there.
-//! The crate builds for `wasm32-unknown-unknown`. Genotype formats are to come as modules beside [`table`].
+//! The crate builds for `wasm32-unknown-unknown`. Genotypes come as VCF: [`vcf`].
 
 pub mod table;
+pub mod vcf;
