@@ -1,6 +1,8 @@
 //! Tests of the crate from outside: reading, selecting, encoding.
 #![allow(clippy::unwrap_used)]
 
+mod data;
 mod encoding;
 mod read;
 mod select;
+mod vcf;

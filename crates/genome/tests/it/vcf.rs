@@ -1,0 +1,4 @@
+//! VCF: the check against the public conformance corpus and real files, the reader against reference counts.
+
+mod check;
+mod conformance;
