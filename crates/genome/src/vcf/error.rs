@@ -129,4 +129,26 @@ pub enum VcfError {
         /// The limit.
         limit: usize,
     },
+    /// A record that the reader cannot read.
+    #[error("{file}, {finding}")]
+    Malformed {
+        /// Name of the file.
+        file: String,
+        /// Where and why.
+        finding: Finding,
+    },
+    /// An ALT allele was asked for that the record does not have.
+    #[error(
+        "{file}, line {line}: allele {asked} was asked for and the record has {alleles} alternative alleles"
+    )]
+    NoSuchAllele {
+        /// Name of the file.
+        file: String,
+        /// Number of the line.
+        line: u64,
+        /// What was asked for, from 1.
+        asked: usize,
+        /// What there is.
+        alleles: usize,
+    },
 }

@@ -72,4 +72,8 @@ impl<R: BufRead> Lines<R> {
     pub(super) fn is_terminated(&self) -> bool {
         self.is_terminated
     }
+
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
 }

@@ -121,6 +121,9 @@ rules! {
     SampleType "sample-type" "a value is not of the declared or reserved Type"
     GtMalformed "gt-malformed" "GT must be allele numbers or dots, separated by / or |"
     GtAllele "gt-allele" "GT names an allele that the record does not have"
+    FormatGtMissing "format-gt-missing" "FORMAT has no GT, so the record has no calls"
+    FormatDosageMissing "format-dosage-missing" "FORMAT has neither DS nor, with one alternative allele, GP, so the record has no dosages"
+    DosageMalformed "dosage-malformed" "DS must be numbers from 0 to 2, one for each alternative allele; GP must be probabilities that add up to 1, two or three of them"
     GtPloidy "gt-ploidy" "this reader counts alleles of haploid and diploid calls only; the call has more alleles"
 }
 
