@@ -1,6 +1,6 @@
-//! The Variant Call Format, versions 4.1 to 4.5: decompression, a strict check, a fast reader of calls.
+//! The Variant Call Format, versions 4.1 to 4.5: decompression, a strict check, a fast reader of calls, a writer.
 //!
-//! Three things that are asked of one file, each a module:
+//! What is asked of such a file, step by step:
 //!
 //! 1. [`bgzf`] turns a `.vcf.gz` into text: BGZF and plain gzip, with limits on what comes out, checksums compared, and an
 //!    end that is missing reported as such.
@@ -8,6 +8,7 @@
 //!    every finding with line, column, field and the stable name of a [`Rule`].
 //! 3. [`Reader`] yields records. It is made for speed and refuses only what it cannot read; a file that comes from
 //!    outside goes through [`check()`] once, before anything is computed from it.
+//! 4. [`Writer`] writes calls as VCF text, and copies records as they stand.
 //!
 //! ```
 //! use histone_genome::vcf::{self, Limits, Reader};
@@ -43,12 +44,14 @@ mod lines;
 mod meta;
 mod reader;
 mod version;
+mod writer;
 
 pub use calls::PhasedCalls;
 pub use check::{Report, Severity, check};
 pub use error::{Field, Finding, Rule, VcfError};
 pub use reader::{Header, Reader, Record};
 pub use version::Version;
+pub use writer::{Site, Writer};
 
 /// The longest line, the longest header and the most findings that are dealt with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -151,4 +151,21 @@ pub enum VcfError {
         /// What there is.
         alleles: usize,
     },
+    /// The target of a writer failed.
+    #[error("the file cannot be written")]
+    Write(#[from] std::io::Error),
+    /// A record that does not fit the header of the writer.
+    #[error("the record has {found} samples and the header {expected}")]
+    SampleCount {
+        /// Samples of the header.
+        expected: usize,
+        /// Samples of the record.
+        found: usize,
+    },
+    /// A text that the writer cannot write into a field.
+    #[error("the text for {field} holds a tab, a line end or nothing at all")]
+    UnwritableText {
+        /// The field.
+        field: Field,
+    },
 }

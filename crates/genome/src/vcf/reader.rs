@@ -149,6 +149,7 @@ fn contig(inner: &str) -> Option<(String, Option<u64>)> {
 pub struct Record<'a> {
     file: &'a str,
     line: u64,
+    text: &'a [u8],
     fixed: [&'a str; 8],
     position: u64,
     format: &'a str,
@@ -188,12 +189,22 @@ impl<'a> Record<'a> {
         };
         let cells = if samples == 0 { &[] } else { text.get(head_end + 1..).unwrap_or_default() };
         let format = columns.next().unwrap_or_default();
-        Ok(Self { file, line, fixed, position, format, cells, cells_column: head_end + 2, samples })
+        Ok(Self { file, line, text, fixed, position, format, cells, cells_column: head_end + 2, samples })
     }
 
     /// Line of the file, from 1.
     pub fn line(&self) -> u64 {
         self.line
+    }
+
+    /// The whole line, without its end.
+    pub(super) fn text(&self) -> &'a [u8] {
+        self.text
+    }
+
+    /// Samples of the header.
+    pub(super) fn samples(&self) -> usize {
+        self.samples
     }
 
     /// CHROM.

@@ -3,3 +3,4 @@
 mod check;
 mod conformance;
 mod reader;
+mod writer;
