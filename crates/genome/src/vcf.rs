@@ -8,7 +8,8 @@
 //!    every finding with line, column, field and the stable name of a [`Rule`].
 //! 3. [`Reader`] yields records. It is made for speed and refuses only what it cannot read; a file that comes from
 //!    outside goes through [`check()`] once, before anything is computed from it.
-//! 4. [`Writer`] writes calls as VCF text, and copies records as they stand.
+//! 4. [`bcf::Reader`] does the same for the binary form of the format.
+//! 5. [`Writer`] writes calls as VCF text, and copies records as they stand.
 //!
 //! ```
 //! use histone_genome::vcf::{self, Limits, Reader};
@@ -31,10 +32,11 @@
 //! text being ASCII nearly always. No message carries the content of a sample's cell, nor a sample's name: samples are
 //! named by their number.
 //!
-//! Deliberately not here: no index (`.tbi`, `.csi`), no BCF, no reference sequence, so REF is not compared with a genome.
+//! Deliberately not here: no index (`.tbi`, `.csi`), no writing of BCF, no reference sequence, so REF is not compared with a genome.
 //!
 //! Source: the specifications `VCFv4.1` to `VCFv4.5` of <https://github.com/samtools/hts-specs>.
 
+pub mod bcf;
 pub mod bgzf;
 mod calls;
 mod check;

@@ -77,31 +77,41 @@ pub(super) fn read(cells: &Cells<'_>, codes: &mut Vec<u64>) -> Result<(), Proble
 }
 
 pub(super) fn read_phased(cells: &Cells<'_>, calls: &mut PhasedCalls) -> Result<(), Problem> {
-    let PhasedCalls { codes, phased, first, haploid } = calls;
-    codes.clear();
-    codes.resize(cells.samples.div_ceil(BLOCK), 0);
-    for plane in [&mut *phased, &mut *first, &mut *haploid] {
-        plane.clear();
-        plane.resize(cells.samples.div_ceil(64), 0);
-    }
+    calls.clear(cells.samples);
     let mut walk = Walk { text: cells.text, at: 0, sample: 0, cells };
     for sample in 0..cells.samples {
-        let call = walk.next()?;
+        calls.set(sample, walk.next()?);
+    }
+    walk.finish()
+}
+
+impl PhasedCalls {
+    /// Makes room for so many samples, all bits 0.
+    pub(super) fn clear(&mut self, samples: usize) {
+        let Self { codes, phased, first, haploid } = self;
+        codes.clear();
+        codes.resize(samples.div_ceil(BLOCK), 0);
+        for plane in [phased, first, haploid] {
+            plane.clear();
+            plane.resize(samples.div_ceil(64), 0);
+        }
+    }
+
+    /// Writes the call of a sample whose bits are 0.
+    pub(super) fn set(&mut self, sample: usize, call: Call) {
+        let Self { codes, phased, first, haploid } = self;
         if let Some(word) = codes.get_mut(sample / BLOCK) {
             *word |= call.code() << (2 * (sample % BLOCK));
         }
         let first_is_counted = call.first == Some(true);
-        for (plane, is_set) in [
-            (&mut *phased, call.is_phased),
-            (&mut *first, first_is_counted),
-            (&mut *haploid, call.second.is_none()),
-        ] {
+        for (plane, is_set) in
+            [(phased, call.is_phased), (first, first_is_counted), (haploid, call.second.is_none())]
+        {
             if let Some(word) = plane.get_mut(sample / 64) {
                 *word |= u64::from(is_set) << (sample % 64);
             }
         }
     }
-    walk.finish()
 }
 
 /// Tabs at bytes 3 and 7, separators at 1 and 5, alleles at 0, 2, 4 and 6 of each eight bytes, least first.
@@ -158,15 +168,16 @@ fn one_digit(block: &[u8; BYTES], alternative: u8, alternatives: u8) -> Option<u
 }
 
 /// The alleles of a call: whether each is the counted one, `None` when it is missing.
-struct Call {
-    first: Option<bool>,
+#[derive(Clone, Copy)]
+pub(super) struct Call {
+    pub(super) first: Option<bool>,
     /// `None` when the call is haploid.
-    second: Option<Option<bool>>,
-    is_phased: bool,
+    pub(super) second: Option<Option<bool>>,
+    pub(super) is_phased: bool,
 }
 
 impl Call {
-    fn code(&self) -> u64 {
+    pub(super) fn code(&self) -> u64 {
         match (self.first, self.second) {
             (Some(only), None) => u64::from(only),
             (Some(first), Some(Some(second))) => u64::from(first) + u64::from(second),

@@ -151,6 +151,16 @@ pub enum VcfError {
         /// What there is.
         alleles: usize,
     },
+    /// A binary file that cannot be read.
+    #[error("{file}, record {record}: {problem}")]
+    Bcf {
+        /// Name of the file.
+        file: String,
+        /// Number of the record, from 1; 0 is the header.
+        record: u64,
+        /// What is wrong.
+        problem: super::bcf::BcfProblem,
+    },
     /// The target of a writer failed.
     #[error("the file cannot be written")]
     Write(#[from] std::io::Error),

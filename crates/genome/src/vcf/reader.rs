@@ -20,6 +20,58 @@ pub struct Header {
 }
 
 impl Header {
+    /// Reads up to the `#CHROM` line.
+    pub(super) fn read<R: BufRead>(lines: &mut Lines<R>, limits: &Limits) -> Result<Self, VcfError> {
+        let refuse = |lines: &Lines<R>, rule, column, field| {
+            let finding = Finding { line: lines.number(), column, field, rule };
+            VcfError::Malformed { file: lines.file().to_owned(), finding }
+        };
+        if !lines.advance()? {
+            return Err(refuse(lines, Rule::FileEmpty, 1, Field::File));
+        }
+        let Some(value) = lines.text().strip_prefix(b"##fileformat=") else {
+            return Err(refuse(lines, Rule::FileformatMissing, 1, Field::File));
+        };
+        let Some(version) = Version::from_value(value) else {
+            return Err(refuse(lines, Rule::FileformatUnknown, 14, Field::Meta("fileformat")));
+        };
+        let mut header = Self { version, meta: vec![], contigs: vec![], samples: vec![] };
+        let mut bytes = 0_usize;
+        loop {
+            if !lines.advance()? {
+                return Err(refuse(lines, Rule::HeaderMissing, 1, Field::Header));
+            }
+            bytes = bytes.saturating_add(lines.text().len());
+            if bytes > limits.header_bytes {
+                let (file, line) = (lines.file().to_owned(), lines.number());
+                return Err(VcfError::HeaderTooLong { file, line, limit: limits.header_bytes });
+            }
+            let text = match std::str::from_utf8(lines.text()) {
+                Ok(text) => text,
+                Err(error) => {
+                    return Err(refuse(lines, Rule::NotUtf8, error.valid_up_to() + 1, Field::File));
+                }
+            };
+            if text.starts_with("##") {
+                if let Some(inner) = text.strip_prefix("##contig=<").and_then(|text| text.strip_suffix('>')) {
+                    header.contigs.extend(contig(inner));
+                }
+                header.meta.push(text.to_owned());
+                continue;
+            }
+            const FIXED: &str = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO";
+            let Some(rest) = text.strip_prefix(FIXED) else {
+                return Err(refuse(lines, Rule::HeaderColumns, 1, Field::Header));
+            };
+            header.samples = match rest.strip_prefix("\tFORMAT\t") {
+                Some(names) => names.split('\t').map(str::to_owned).collect(),
+                None if rest.is_empty() || rest == "\tFORMAT" => vec![],
+                None => return Err(refuse(lines, Rule::HeaderColumns, FIXED.len() + 1, Field::Header)),
+            };
+            return Ok(header);
+        }
+    }
+
     /// The version of the first line.
     pub fn version(&self) -> Version {
         self.version
@@ -65,54 +117,8 @@ impl<R: BufRead> Reader<R> {
     /// Reads the header. `file` is the name that errors carry.
     pub fn new(file: &str, reader: R, limits: &Limits) -> Result<Self, VcfError> {
         let mut lines = Lines::new(file, reader, limits.line_bytes);
-        let refuse = |lines: &Lines<R>, rule, column, field| {
-            let finding = Finding { line: lines.number(), column, field, rule };
-            VcfError::Malformed { file: lines.file().to_owned(), finding }
-        };
-        if !lines.advance()? {
-            return Err(refuse(&lines, Rule::FileEmpty, 1, Field::File));
-        }
-        let Some(value) = lines.text().strip_prefix(b"##fileformat=") else {
-            return Err(refuse(&lines, Rule::FileformatMissing, 1, Field::File));
-        };
-        let Some(version) = Version::from_value(value) else {
-            return Err(refuse(&lines, Rule::FileformatUnknown, 14, Field::Meta("fileformat")));
-        };
-        let mut header = Header { version, meta: vec![], contigs: vec![], samples: vec![] };
-        let mut bytes = 0_usize;
-        loop {
-            if !lines.advance()? {
-                return Err(refuse(&lines, Rule::HeaderMissing, 1, Field::Header));
-            }
-            bytes = bytes.saturating_add(lines.text().len());
-            if bytes > limits.header_bytes {
-                let (file, line) = (lines.file().to_owned(), lines.number());
-                return Err(VcfError::HeaderTooLong { file, line, limit: limits.header_bytes });
-            }
-            let text = match std::str::from_utf8(lines.text()) {
-                Ok(text) => text,
-                Err(error) => {
-                    return Err(refuse(&lines, Rule::NotUtf8, error.valid_up_to() + 1, Field::File));
-                }
-            };
-            if text.starts_with("##") {
-                if let Some(inner) = text.strip_prefix("##contig=<").and_then(|text| text.strip_suffix('>')) {
-                    header.contigs.extend(contig(inner));
-                }
-                header.meta.push(text.to_owned());
-                continue;
-            }
-            const FIXED: &str = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO";
-            let Some(rest) = text.strip_prefix(FIXED) else {
-                return Err(refuse(&lines, Rule::HeaderColumns, 1, Field::Header));
-            };
-            header.samples = match rest.strip_prefix("\tFORMAT\t") {
-                Some(names) => names.split('\t').map(str::to_owned).collect(),
-                None if rest.is_empty() || rest == "\tFORMAT" => vec![],
-                None => return Err(refuse(&lines, Rule::HeaderColumns, FIXED.len() + 1, Field::Header)),
-            };
-            return Ok(Self { lines, header });
-        }
+        let header = Header::read(&mut lines, limits)?;
+        Ok(Self { lines, header })
     }
 
     /// What the lines above the records say.
