@@ -7,6 +7,7 @@
 //! Memory: about 200 KiB, whatever the input claims. Limits: a number of bytes of text, so that a small file cannot keep
 //! a process busy for hours.
 
+mod inflate;
 mod reader;
 mod writer;
 
@@ -57,14 +58,14 @@ pub enum BgzfError {
         /// Where the member starts.
         at: u64,
     },
-    /// A block whose sizes do not belong together.
-    #[error("the BGZF block at byte {at} states sizes that are not those of its data")]
+    /// A block whose sizes cannot be.
+    #[error("the BGZF block at byte {at} states sizes that no block has")]
     BlockSize {
         /// Where the member starts.
         at: u64,
     },
-    /// Compressed data that cannot be decompressed.
-    #[error("the data of the block at byte {at} are not a deflate stream (RFC 1951)")]
+    /// Compressed data that cannot be decompressed, or a block of BGZF of which other text comes out than stated.
+    #[error("the data of the block at byte {at} are not a deflate stream (RFC 1951) of the stated length")]
     Deflate {
         /// Where the member starts.
         at: u64,

@@ -6,6 +6,7 @@ use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
 use super::BgzfError;
+use super::inflate::Inflate;
 
 /// The most text that one BGZF block has; also the window of plain gzip, where deflate needs 32 KiB at least.
 const TEXT: usize = 1 << 16;
@@ -58,6 +59,8 @@ pub struct Reader<R> {
     unread: std::ops::Range<usize>,
     /// Offset in the file of `unread.start`.
     offset: u64,
+    block: Inflate,
+    /// For members of unknown length.
     inflate: Box<DecompressorOxide>,
     output: Vec<u8>,
     /// The part of `output` that is not yet handed out.
@@ -86,6 +89,7 @@ impl<R: Read> Reader<R> {
             input: vec![0; INPUT],
             unread: 0..0,
             offset: 0,
+            block: Inflate::new(),
             inflate: Box::default(),
             output: vec![0; TEXT],
             ready: 0..0,
@@ -238,14 +242,7 @@ impl<R: Read> Reader<R> {
         let Some(output) = self.output.get_mut(..length) else {
             return Err(BgzfError::BlockSize { at }.into());
         };
-        self.inflate.init();
-        let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-        let (status, used, written) = decompress(&mut self.inflate, data, output, 0, flags);
-        match status {
-            TINFLStatus::Done if used == data.len() && written == length => {}
-            TINFLStatus::Done | TINFLStatus::HasMoreOutput => return Err(BgzfError::BlockSize { at }.into()),
-            _ => return Err(BgzfError::Deflate { at }.into()),
-        }
+        self.block.run(data, output).map_err(|_| BgzfError::Deflate { at })?;
         if crc32fast::hash(output) != u32::from_le_bytes([c0, c1, c2, c3]) {
             return Err(BgzfError::Checksum { at }.into());
         }
@@ -413,7 +410,7 @@ mod tests {
         let mut changed = file.clone();
         let length = cut.len() - 4;
         changed[length] = 7;
-        refuse(&changed, BgzfError::BlockSize { at: 0 });
+        refuse(&changed, BgzfError::Deflate { at: 0 });
         changed[length..length + 4].copy_from_slice(&[0xff; 4]);
         refuse(&changed, BgzfError::BlockSize { at: 0 });
 
