@@ -526,6 +526,26 @@ mod tests {
         }
     }
 
+    /// Byte values of halving frequency have codes of every length up to the longest, so that both levels are used; values
+    /// of equal frequency have hardly any copies.
+    #[test]
+    fn codes_of_every_length() {
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state >> 33
+        };
+        let skewed: Vec<u8> = (0..65_280).map(|_| b'A' + next().trailing_zeros() as u8).collect();
+        let flat: Vec<u8> = (0..65_280).map(|_| next() as u8).collect();
+        let mixed: Vec<u8> =
+            (0..65_280).map(|at| if at % 3 == 0 { skewed[at] } else { flat[at / 7] }).collect();
+        for text in [skewed, flat, mixed] {
+            for level in [1, 6, 9] {
+                assert!(run(&compress_to_vec(&text, level), text.len()) == Ok(text.clone()));
+            }
+        }
+    }
+
     /// Text with runs of each distance and literals between.
     fn texts() -> impl Strategy<Value = Vec<u8>> {
         let part = (prop::collection::vec(any::<u8>(), 1..40), 1_usize..200, 0_u8..4);
