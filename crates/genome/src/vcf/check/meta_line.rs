@@ -134,7 +134,8 @@ fn check_value(
                 findings.error(Rule::MetaFieldMissing, column, field.clone());
             }
             Some(found) if found != index => {
-                // "Extra fields can be included after the default fields"; from 4.4 on that sentence is gone.
+                // "Extra fields can be included after the default fields" up to 4.3. In 4.5 the order is no more than a
+                // help for human readers; the texts of 4.4 differ.
                 let severity = if version >= Version::V44 { Severity::Warning } else { Severity::Error };
                 findings.report(severity, Rule::MetaFieldOrder, column, field.clone());
             }
@@ -204,7 +205,9 @@ impl<'a> Line<'a> {
             Kind::Filter if id.value == b"0" => self.error(Rule::FilterReserved, &id),
             Kind::Alt => {
                 let first = id.value.split(|&byte| byte == b':').next().unwrap_or_default();
-                let is_known = matches!(first, b"DEL" | b"INS" | b"DUP" | b"INV" | b"CNV");
+                // Some texts of 4.4 have BND as well.
+                let is_known = matches!(first, b"DEL" | b"INS" | b"DUP" | b"INV" | b"CNV")
+                    || (version == Version::V44 && first == b"BND");
                 if !is_known && id.value.contains(&b':') {
                     self.error(Rule::MetaAltType, &id);
                 } else if !is_known && version < Version::V43 {
