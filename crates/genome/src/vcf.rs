@@ -62,13 +62,15 @@ pub struct Limits {
     pub line_bytes: usize,
     /// Bytes of all lines before the records.
     pub header_bytes: usize,
+    /// Samples of the header line.
+    pub samples: usize,
     /// Findings that a report keeps of each severity; the rest is counted.
     pub findings: usize,
 }
 
 impl Default for Limits {
-    /// 64 MiB a line, 64 MiB of header, 100 findings of each severity.
+    /// 64 MiB a line, 64 MiB of header, 4 million samples, 100 findings of each severity.
     fn default() -> Self {
-        Self { line_bytes: 64 << 20, header_bytes: 64 << 20, findings: 100 }
+        Self { line_bytes: 64 << 20, header_bytes: 64 << 20, samples: 4_000_000, findings: 100 }
     }
 }

@@ -125,6 +125,10 @@ pub fn check(file: &str, reader: impl BufRead, limits: &Limits) -> Result<Report
             [b'#', b'#', ..] => meta_line::check(text, &mut declared, findings),
             [b'#', ..] => {
                 has_header_line = true;
+                if memchr::memchr_iter(b'\t', text).count().saturating_sub(8) > limits.samples {
+                    let (file, line) = (file.to_owned(), lines.number());
+                    return Err(VcfError::TooManySamples { file, line, limit: limits.samples });
+                }
                 header::check_header_line(text, &mut declared, findings);
             }
             _ if has_header_line => {
@@ -175,6 +179,24 @@ fn check_text<R: BufRead>(lines: &Lines<R>, version: Version, findings: &mut Fin
         let severity = if version == Version::V45 { Severity::Warning } else { severity };
         findings.report(severity, Rule::LastLineUnterminated, text.len().max(1), Field::File);
     }
+}
+
+/// The most entries of one field that are looked at: what is kept of each takes more room than its text.
+const ENTRIES: usize = 1 << 16;
+
+/// The entries of a field, or none and a finding when there are too many.
+fn entries<'a>(
+    text: &'a [u8],
+    separator: u8,
+    column: usize,
+    field: Field,
+    findings: &mut Findings,
+) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let is_too_long = memchr::memchr_iter(separator, text).nth(ENTRIES).is_some();
+    if is_too_long {
+        findings.error(Rule::TooManyEntries, column, field);
+    }
+    text.split(move |&byte| byte == separator).take(if is_too_long { 0 } else { usize::MAX })
 }
 
 /// Findings of one severity.

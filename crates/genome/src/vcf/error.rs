@@ -129,6 +129,18 @@ pub enum VcfError {
         /// The limit.
         limit: usize,
     },
+    /// More samples than the limit.
+    #[error(
+        "{file}, line {line}: the header line has more than {limit} samples, the limit of this program; split the file by samples"
+    )]
+    TooManySamples {
+        /// Name of the file.
+        file: String,
+        /// Number of the line.
+        line: u64,
+        /// The limit.
+        limit: usize,
+    },
     /// A record that the reader cannot read.
     #[error("{file}, {finding}")]
     Malformed {

@@ -20,6 +20,9 @@ pub(super) struct MetaField<'a> {
     pub(super) offset: usize,
 }
 
+/// The most fields of one line.
+const FIELDS: usize = 1000;
+
 /// Splits the text between `<` and `>`. An error has the offset where it was noticed.
 pub(super) fn split(text: &[u8]) -> Result<Vec<MetaField<'_>>, (usize, Rule)> {
     let mut fields = vec![];
@@ -52,6 +55,10 @@ pub(super) fn split(text: &[u8]) -> Result<Vec<MetaField<'_>>, (usize, Rule)> {
                 (plain.get(..end).unwrap_or_default(), Quoting::Plain, end)
             }
         };
+        // What is kept of a field takes more room than its text.
+        if fields.len() == FIELDS {
+            return Err((at, Rule::TooManyEntries));
+        }
         fields.push(MetaField { key, value, quoting, offset: at });
         at += key_end + 1 + used;
         match text.get(at) {

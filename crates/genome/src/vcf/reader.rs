@@ -63,6 +63,10 @@ impl Header {
             let Some(rest) = text.strip_prefix(FIXED) else {
                 return Err(refuse(lines, Rule::HeaderColumns, 1, Field::Header));
             };
+            if memchr::memchr_iter(b'\t', rest.as_bytes()).count().saturating_sub(1) > limits.samples {
+                let (file, line) = (lines.file().to_owned(), lines.number());
+                return Err(VcfError::TooManySamples { file, line, limit: limits.samples });
+            }
             header.samples = match rest.strip_prefix("\tFORMAT\t") {
                 Some(names) => names.split('\t').map(str::to_owned).collect(),
                 None if rest.is_empty() || rest == "\tFORMAT" => vec![],

@@ -157,7 +157,9 @@ impl<'a> Record<'a> {
         let alternatives = (1..alleles).map(|_| shared.text()).collect::<Result<Vec<_>, _>>()?;
         let mut filters = vec![];
         let (atom, count) = shared.descriptor()?;
-        if count > 0 && !matches!(atom, Atom::Int8 | Atom::Int16 | Atom::Int32) {
+        if count > dictionary.strings.len()
+            || count > 0 && !matches!(atom, Atom::Int8 | Atom::Int16 | Atom::Int32)
+        {
             return Err(BcfProblem::Value);
         }
         for _ in 0..count {

@@ -8,7 +8,7 @@ use super::declared::Declared;
 use super::meta_line::is_contig;
 use super::order::{Block, Order};
 use super::value::{Alleles, is_float};
-use super::{Findings, Severity, info, samples};
+use super::{Findings, Severity, entries, info, samples};
 
 /// Checks one record.
 pub(super) fn check(line: &[u8], declared: &Declared, order: &mut Order, findings: &mut Findings) {
@@ -152,7 +152,7 @@ fn check_id((column, text): (usize, &[u8]), declared: &Declared, findings: &mut 
     }
     let mut at = column;
     let mut seen = BTreeSet::new();
-    for id in text.split(|&byte| byte == b';') {
+    for id in entries(text, b';', column, Field::Id, findings) {
         if id.is_empty() || id == b"." || id.iter().any(u8::is_ascii_whitespace) {
             findings.error(Rule::IdMalformed, at, Field::Id);
         } else if !seen.insert(id) {
@@ -187,7 +187,7 @@ fn check_alternative<'a>(
     let mut at = column;
     let mut list = vec![];
     let mut seen = BTreeSet::new();
-    for allele in text.split(|&byte| byte == b',') {
+    for allele in entries(text, b',', column, Field::Alternative, findings) {
         if !is_allele(allele) {
             findings.error(Rule::AltMalformed, at, Field::Alternative);
         } else if !seen.insert(allele) {
@@ -265,7 +265,7 @@ fn check_filter((column, text): (usize, &[u8]), declared: &Declared, findings: &
     }
     let mut at = column;
     let mut seen = BTreeSet::new();
-    for filter in text.split(|&byte| byte == b';') {
+    for filter in entries(text, b';', column, Field::Filter, findings) {
         if filter.is_empty() || filter == b"." || filter.iter().any(u8::is_ascii_whitespace) {
             findings.error(Rule::FilterMalformed, at, Field::Filter);
         } else if filter == b"0" {

@@ -8,7 +8,7 @@ use super::declared::Declared;
 use super::definition::{Definition, Number, Type};
 use super::meta_line::is_key;
 use super::value::{Alleles, is_count_right, is_of_type};
-use super::{Findings, Severity};
+use super::{Findings, Severity, entries};
 
 /// Checks the column, which begins at `column` of the line.
 pub(super) fn check(
@@ -30,7 +30,7 @@ pub(super) fn check(
     }
     let mut keys = BTreeSet::new();
     let mut at = column;
-    for entry in text.split(|&byte| byte == b';') {
+    for entry in entries(text, b';', column, Field::Info(None), findings) {
         let entry_column = at;
         at += entry.len() + 1;
         let (key, value) = match memchr::memchr(b'=', entry) {

@@ -22,8 +22,9 @@ pub(super) enum Block {
 }
 
 impl Order {
-    /// Names that are remembered; a file with more contigs is not checked for contiguity beyond them.
+    /// Names that are remembered, and the longest; a file with more contigs is not checked for contiguity beyond them.
     const NAMES: usize = 100_000;
+    const NAME: usize = 200;
     /// Variants that are remembered, and the longest allele. Records that overlap more than that are not compared.
     const VARIANTS: usize = 1000;
     const ALLELE: usize = 500;
@@ -36,7 +37,7 @@ impl Order {
         }
         let is_known = self.finished.contains(name);
         let before = std::mem::replace(&mut self.chromosome, name.to_vec());
-        if !before.is_empty() && self.finished.len() < Self::NAMES {
+        if !before.is_empty() && before.len() <= Self::NAME && self.finished.len() < Self::NAMES {
             self.finished.insert(before);
         }
         self.position = 0;

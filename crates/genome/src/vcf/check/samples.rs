@@ -6,7 +6,7 @@ use super::declared::Declared;
 use super::definition::{Definition, Number};
 use super::meta_line::is_key;
 use super::value::{Alleles, Call, is_count_right, is_of_type};
-use super::{Findings, Severity};
+use super::{Findings, Severity, entries};
 
 /// One key of FORMAT.
 struct Key<'a> {
@@ -58,7 +58,7 @@ fn check_format<'a>(
     let mut keys: Vec<Key<'a>> = vec![];
     let mut at = column;
     // A dot for no keys at all is what some writers put beside missing samples.
-    for (index, name) in format.split(|&byte| byte == b':').enumerate() {
+    for (index, name) in entries(format, b':', column, Field::Format(None), findings).enumerate() {
         let field = declared.format_field(name);
         let is_declared = declared.format.contains_key(name);
         let is_well_formed = match version {

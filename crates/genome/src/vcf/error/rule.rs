@@ -70,6 +70,7 @@ rules! {
     HeaderSampleRepeated "header-sample-repeated" "another sample has the same name; rename one"
     // Records.
     ColumnCount "column-count" "the record must have as many columns as the header line"
+    TooManyEntries "too-many-entries" "more than 65536 entries stand in one field, which no data need; nothing further was checked in it"
     EmptyColumn "empty-column" "a column is empty; write a dot for a missing value"
     ChromMalformed "chrom-malformed" "the chromosome must be a name without blanks, commas and angle brackets, or such a name in angle brackets"
     ChromReservedCharacter "chrom-reserved-character" "before version 4.4 the name of a chromosome has no colon, and in 4.3 no asterisk; from 4.4 on it does not begin with an asterisk or equals sign"

@@ -72,6 +72,22 @@ fn findings_have_line_column_field_and_rule() {
 }
 
 #[test]
+fn fields_of_absurd_length_are_not_taken_apart() {
+    let many = "q;".repeat(70_000);
+    expect("PASS", &many, &["7:16 FILTER too-many-entries"]);
+    expect(
+        "A,ATT",
+        &"A,".repeat(70_000),
+        &["8:13 ALT too-many-entries", "8:140022 INFO/AC info-count", "8:140029 sample 1, GT gt-allele"],
+    );
+    expect(
+        "##contig=<ID=1",
+        &format!("##contig=<ID=1{}", ",a=b".repeat(2000)),
+        &["2:4012 ##contig too-many-entries"],
+    );
+}
+
+#[test]
 fn a_report_is_a_list_of_sentences_and_a_count() {
     let text = SMALL.replace("0|1", "A/B").replace("0\n", "x\n");
     let limits = Limits { findings: 1, ..Limits::default() };
@@ -92,6 +108,11 @@ fn limits_hold() {
     let limits = Limits { header_bytes: 100, ..Limits::default() };
     let error = check("a.vcf", SMALL.as_bytes(), &limits).unwrap_err();
     assert!(matches!(error, VcfError::HeaderTooLong { line: 4, limit: 100, .. }), "{error}");
+    let limits = Limits { samples: 1, ..Limits::default() };
+    let error = check("a.vcf", SMALL.as_bytes(), &limits).unwrap_err();
+    assert!(matches!(error, VcfError::TooManySamples { line: 6, limit: 1, .. }), "{error}");
+    let error = histone_genome::vcf::Reader::new("a.vcf", SMALL.as_bytes(), &limits).err().unwrap();
+    assert!(matches!(error, VcfError::TooManySamples { line: 6, limit: 1, .. }), "{error}");
 }
 
 #[test]
