@@ -35,7 +35,7 @@
 //!
 //! Genotypes go another way:
 //!
-//! 1. [`plink`] reads a fileset, strictly, as blocks of [`genotypes`] in two bits a call; [`variant`] gives each of its
+//! 1. [`vcf`] checks and reads VCF files, [`plink`] reads filesets, strictly, as blocks of [`genotypes`] in two bits a call; [`variant`] gives each of its
 //!    variants one identity.
 //! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up.
 //! 3. [`genotypes::BlockWriter`] and [`genotypes::BlockReader`] are the canonical bytes of the calls.
@@ -66,3 +66,4 @@ pub mod score;
 pub mod stats;
 pub mod table;
 pub mod variant;
+pub mod vcf;

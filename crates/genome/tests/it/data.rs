@@ -19,6 +19,24 @@ pub fn root() -> Option<PathBuf> {
     Some(root)
 }
 
+/// A folder of the data.
+pub fn folder(name: &str) -> Option<PathBuf> {
+    let folder = root()?.join(name);
+    assert!(folder.is_dir(), "{} is missing", folder.display());
+    Some(folder)
+}
+
+/// The files of a folder whose names end so, in order.
+pub fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_str().is_some_and(|path| path.ends_with(ending)))
+        .collect();
+    files.sort();
+    files
+}
+
 pub fn bytes(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -11,3 +11,4 @@ mod read;
 mod score;
 mod select;
 mod stats;
+mod vcf;
