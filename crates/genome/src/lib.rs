@@ -33,9 +33,13 @@
 //! # Ok::<(), histone_genome::table::TableError>(())
 //! ```
 //!
-//! Deliberately not here: no IO beyond `Read`, no clock, no randomness, no statistics on the data (filling missing
+//! Deliberately not here: no IO beyond `Read` and `Write`, no clock, no statistics on the data (filling missing
 //! cells with a median is the training program's business, because the median of a study is not the median of a
 //! hospital). **No error carries the content of a cell**: it names file, line and column, and the owner looks there.
-//! The crate builds for `wasm32-unknown-unknown`. Genotype formats are to come as modules beside [`table`].
+//! The crate builds for `wasm32-unknown-unknown`.
+//!
+//! Files of genomes are modules beside [`table`]: [`crypt4gh`] opens and seals the container in which they are kept.
+//! Randomness, where a key is drawn, is handed in.
 
+pub mod crypt4gh;
 pub mod table;
