@@ -38,8 +38,12 @@
 //! hospital). **No error carries the content of a cell**: it names file, line and column, and the owner looks there.
 //! The crate builds for `wasm32-unknown-unknown`.
 //!
-//! Files of genomes are modules beside [`table`]: [`crypt4gh`] opens and seals the container in which they are kept.
+//! Files of genomes are modules beside [`table`]: [`crypt4gh`] opens and seals the container in which they are kept,
+//! [`personal`] reads what a person downloads from a genotyping company.
 //! Randomness, where a key is drawn, is handed in.
 
+pub mod assembly;
 pub mod crypt4gh;
+pub mod personal;
 pub mod table;
+pub mod text;

@@ -5,5 +5,6 @@ mod crypt4gh;
 mod encoding;
 mod files;
 mod key_files;
+mod personal;
 mod read;
 mod select;
