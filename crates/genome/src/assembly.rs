@@ -1,4 +1,4 @@
-//! Reference assemblies of the human genome, as files name them.
+//! Reference assemblies of the human genome and their chromosomes, as files name them.
 
 use std::fmt;
 
@@ -62,6 +62,62 @@ impl fmt::Display for Assembly {
     }
 }
 
+/// A chromosome. Shown as `1` to `22`, `X`, `Y`, `XY` and `MT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Chromosome {
+    /// 1 to 22.
+    Autosome(u8),
+    /// X, also 23.
+    X,
+    /// Y, also 24.
+    Y,
+    /// The parts that X and Y have in common: XY, PAR, also 25. Whether positions count on X or on Y is not said.
+    PseudoAutosomal,
+    /// The mitochondrion: M, MT, also 26.
+    Mitochondrial,
+}
+
+impl fmt::Display for Chromosome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Autosome(number) => write!(f, "{number}"),
+            Self::X => f.write_str("X"),
+            Self::Y => f.write_str("Y"),
+            Self::PseudoAutosomal => f.write_str("XY"),
+            Self::Mitochondrial => f.write_str("MT"),
+        }
+    }
+}
+
+impl Chromosome {
+    /// Reads a name: `7`, `chr7`, `X`, `23`, `PAR`, `M` and the like. `Ok(None)` for the signs of having no place: nothing, `0`,
+    /// `-`, `--`, `.`, `NA` and `Un`; an error for everything else, such as contigs that are no chromosome.
+    pub(crate) fn parse(text: &str) -> Result<Option<Self>, NoChromosome> {
+        let name = text
+            .get(..3)
+            .filter(|chr| chr.eq_ignore_ascii_case("chr"))
+            .map_or(text, |_| text.get(3..).unwrap_or(""));
+        Ok(Some(match name {
+            "" | "0" | "-" | "--" | "." | "NA" | "UN" | "Un" => return Ok(None),
+            "X" | "x" | "23" => Self::X,
+            "Y" | "y" | "24" => Self::Y,
+            "XY" | "xy" | "PAR" | "par" | "PAR1" | "PAR2" | "25" => Self::PseudoAutosomal,
+            "MT" | "mt" | "M" | "m" | "26" => Self::Mitochondrial,
+            _ if name.starts_with('0') || !name.bytes().all(|byte| byte.is_ascii_digit()) => {
+                return Err(NoChromosome);
+            }
+            _ => match name.parse() {
+                Ok(number @ 1..=22) => Self::Autosome(number),
+                _ => return Err(NoChromosome),
+            },
+        }))
+    }
+}
+
+/// A name that is no chromosome's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoChromosome;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +145,27 @@ mod tests {
         assert_eq!(named("reference grch38/hg38"), [Assembly::Grch38]);
         assert_eq!(named("ncbi build 36 and later build37"), [Assembly::Ncbi36, Assembly::Grch37]);
         assert_eq!(named("build 370, rs38, ab37, build of 37 houses"), []);
+    }
+
+    #[test]
+    fn chromosomes() {
+        for (text, shown) in [
+            ("1", "1"),
+            ("chr22", "22"),
+            ("23", "X"),
+            ("Y", "Y"),
+            ("PAR", "XY"),
+            ("25", "XY"),
+            ("CHRM", "MT"),
+            ("26", "MT"),
+        ] {
+            assert_eq!(Chromosome::parse(text).ok().flatten().map(|c| c.to_string()).as_deref(), Some(shown));
+        }
+        for text in ["0", "--", "", "chr"] {
+            assert_eq!(Chromosome::parse(text), Ok(None), "{text}");
+        }
+        for text in ["27", "01", "+1", "1 ", "chrchr1", "Z", "99999999999", "ch\u{e4}"] {
+            assert_eq!(Chromosome::parse(text), Err(NoChromosome), "{text}");
+        }
     }
 }

@@ -39,11 +39,12 @@
 //! The crate builds for `wasm32-unknown-unknown`.
 //!
 //! Files of genomes are modules beside [`table`]: [`crypt4gh`] opens and seals the container in which they are kept,
-//! [`personal`] reads what a person downloads from a genotyping company.
+//! [`personal`] reads what a person downloads from a genotyping company, [`scoring`] the weights of a polygenic score.
 //! Randomness, where a key is drawn, is handed in.
 
 pub mod assembly;
 pub mod crypt4gh;
 pub mod personal;
+pub mod scoring;
 pub mod table;
 pub mod text;

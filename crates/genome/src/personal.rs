@@ -33,7 +33,7 @@ mod repeats;
 
 pub use against::{Against, AltCall, PanelSite};
 pub use error::{CallProblem, PersonalError};
-pub use genotype::{CallAllele, Chromosome, Genotype};
+pub use genotype::{CallAllele, Genotype};
 pub use header::Company;
 pub use read::{Call, PersonalFile};
 pub use repeats::{Contradiction, Repeats};

@@ -1,59 +1,8 @@
-//! Chromosomes and genotypes as personal files write them.
+//! Genotypes as personal files write them.
 
 use std::fmt;
 
 use super::error::CallProblem;
-
-/// A chromosome. Shown as `1` to `22`, `X`, `Y`, `XY` and `MT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Chromosome {
-    /// 1 to 22.
-    Autosome(u8),
-    /// X, also 23.
-    X,
-    /// Y, also 24.
-    Y,
-    /// The parts that X and Y have in common: XY, PAR, also 25. Whether positions count on X or on Y is not said.
-    PseudoAutosomal,
-    /// The mitochondrion: M, MT, also 26.
-    Mitochondrial,
-}
-
-impl fmt::Display for Chromosome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Autosome(number) => write!(f, "{number}"),
-            Self::X => f.write_str("X"),
-            Self::Y => f.write_str("Y"),
-            Self::PseudoAutosomal => f.write_str("XY"),
-            Self::Mitochondrial => f.write_str("MT"),
-        }
-    }
-}
-
-impl Chromosome {
-    /// `None` for a marker without a place.
-    pub(super) fn parse(text: &str) -> Result<Option<Self>, CallProblem> {
-        let name = text
-            .get(..3)
-            .filter(|chr| chr.eq_ignore_ascii_case("chr"))
-            .map_or(text, |_| text.get(3..).unwrap_or(""));
-        Ok(Some(match name {
-            "" | "0" | "-" | "--" | "." | "NA" | "UN" | "Un" => return Ok(None),
-            "X" | "x" | "23" => Self::X,
-            "Y" | "y" | "24" => Self::Y,
-            "XY" | "xy" | "PAR" | "par" | "PAR1" | "PAR2" | "25" => Self::PseudoAutosomal,
-            "MT" | "mt" | "M" | "m" | "26" => Self::Mitochondrial,
-            _ if name.starts_with('0') || !name.bytes().all(|byte| byte.is_ascii_digit()) => {
-                return Err(CallProblem::Chromosome);
-            }
-            _ => match name.parse() {
-                Ok(number @ 1..=22) => Self::Autosome(number),
-                _ => return Err(CallProblem::Chromosome),
-            },
-        }))
-    }
-}
 
 /// One letter of a genotype.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,27 +108,5 @@ mod tests {
         assert!(Genotype::of(b"--", b"--") == Ok(Genotype::Missing));
         assert!(Genotype::of(b"AA", b"A") == Err(CallProblem::Genotype));
         assert_eq!(format!("{:?}", Genotype::One(A)), "Genotype(not shown)");
-    }
-
-    #[test]
-    fn chromosomes() {
-        for (text, shown) in [
-            ("1", "1"),
-            ("chr22", "22"),
-            ("23", "X"),
-            ("Y", "Y"),
-            ("PAR", "XY"),
-            ("25", "XY"),
-            ("CHRM", "MT"),
-            ("26", "MT"),
-        ] {
-            assert_eq!(Chromosome::parse(text).ok().flatten().map(|c| c.to_string()).as_deref(), Some(shown));
-        }
-        for text in ["0", "--", "", "chr"] {
-            assert_eq!(Chromosome::parse(text), Ok(None), "{text}");
-        }
-        for text in ["27", "01", "+1", "1 ", "chrchr1", "Z", "99999999999", "ch\u{e4}"] {
-            assert_eq!(Chromosome::parse(text), Err(CallProblem::Chromosome), "{text}");
-        }
     }
 }

@@ -5,9 +5,9 @@ use std::io::Read;
 use std::num::NonZeroU32;
 
 use super::error::{CallProblem, PersonalError};
-use super::genotype::{Chromosome, Genotype};
+use super::genotype::Genotype;
 use super::header::{Company, GenotypeColumns, Layout, Separator};
-use crate::assembly::Assembly;
+use crate::assembly::{Assembly, Chromosome};
 use crate::text::{Lines, TextLimits, TextProblem};
 
 /// Comments are read for names of companies and assemblies up to here.
@@ -219,7 +219,8 @@ impl PersonalFile {
         }
         let (chromosome, position) = match layout.place {
             Some((chromosome, position)) => (
-                Chromosome::parse(cell(chromosome)).map_err(wrong(chromosome))?,
+                Chromosome::parse(cell(chromosome))
+                    .map_err(|_| wrong(chromosome)(CallProblem::Chromosome))?,
                 parse_position(cell(position)).map_err(wrong(position))?,
             ),
             // A name that tells no place is a label.

@@ -7,4 +7,5 @@ mod files;
 mod key_files;
 mod personal;
 mod read;
+mod scoring;
 mod select;

@@ -1,7 +1,7 @@
 //! Files of genotyping companies: what each is taken for, and where the broken ones are refused.
 
-use histone_genome::assembly::Assembly;
-use histone_genome::personal::{Chromosome, Contradiction, Genotype, PanelSite, PersonalFile};
+use histone_genome::assembly::{Assembly, Chromosome};
+use histone_genome::personal::{Contradiction, Genotype, PanelSite, PersonalFile};
 use histone_genome::text::TextLimits;
 use proptest::prelude::*;
 
