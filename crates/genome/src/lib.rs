@@ -39,12 +39,14 @@
 //! The crate builds for `wasm32-unknown-unknown`.
 //!
 //! Files of genomes are modules beside [`table`]: [`crypt4gh`] opens and seals the container in which they are kept,
-//! [`personal`] reads what a person downloads from a genotyping company, [`scoring`] the weights of a polygenic score.
+//! [`personal`] reads what a person downloads from a genotyping company, [`scoring`] the weights of a polygenic score,
+//! [`phenotypes`] a table of PLINK's layout in the order of the samples of a genotype file.
 //! Randomness, where a key is drawn, is handed in.
 
 pub mod assembly;
 pub mod crypt4gh;
 pub mod personal;
+pub mod phenotypes;
 pub mod scoring;
 pub mod table;
 pub mod text;

@@ -6,6 +6,7 @@ mod encoding;
 mod files;
 mod key_files;
 mod personal;
+mod phenotypes;
 mod read;
 mod scoring;
 mod select;
