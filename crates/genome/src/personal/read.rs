@@ -1,5 +1,6 @@
 //! Reads a personal file.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 use std::num::NonZeroU32;
@@ -8,7 +9,7 @@ use super::error::{CallProblem, PersonalError};
 use super::genotype::Genotype;
 use super::header::{Company, GenotypeColumns, Layout, Separator};
 use crate::assembly::{Assembly, Chromosome};
-use crate::text::{Lines, TextLimits, TextProblem};
+use crate::text::{Lines, TextError, TextLimits, TextProblem};
 
 /// Comments are read for names of companies and assemblies up to here.
 const MAX_COMMENTS: usize = 1 << 16;
@@ -76,7 +77,7 @@ impl PersonalFile {
     /// [`RowLength`](PersonalError::RowLength), [`Cell`](PersonalError::Cell).
     pub fn read(file: &str, reader: impl Read, limits: &TextLimits) -> Result<Self, PersonalError> {
         let mut lines = Lines::new(file, reader, limits);
-        let (layout, header, comments, first_is_row) = read_preamble(&mut lines)?;
+        let (layout, header, comments, first_row) = read_preamble(&mut lines)?;
         lines.check_columns(layout.columns)?;
         let mut read = Self {
             file: file.to_owned(),
@@ -87,17 +88,14 @@ impl PersonalFile {
             rows: vec![],
         };
         let mut sample = None;
+        // The line that showed the header to be over is a row.
+        if let Some(line) = first_row {
+            read.push_row(&layout, &line, lines.line(), &mut sample)?;
+        }
         let mut blank = None;
-        let mut held = first_is_row;
         loop {
-            // The line that showed the header to be over is a row; then the file goes on.
-            let (line, number) = match held.take() {
-                Some(line) => (line, lines.line()),
-                None => match lines.next()? {
-                    Some(line) => (line.to_owned(), lines.line()),
-                    None => break,
-                },
-            };
+            let number = lines.line() + 1;
+            let Some(line) = lines.next()? else { break };
             if line.trim().is_empty() {
                 blank.get_or_insert(number);
                 continue;
@@ -106,10 +104,9 @@ impl PersonalFile {
                 continue;
             }
             if let Some(line) = blank {
-                let problem = TextProblem::Blank;
-                return Err(crate::text::TextError::Line { file: file.to_owned(), line, problem }.into());
+                return Err(read.text_error(line, TextProblem::Blank));
             }
-            read.push_row(&layout, &line, number, &mut sample, &lines)?;
+            read.push_row(&layout, line, number, &mut sample)?;
             lines.check_rows(read.rows.len())?;
         }
         if read.rows.is_empty() {
@@ -188,15 +185,18 @@ impl PersonalFile {
         }
     }
 
-    fn push_row<R: Read>(
+    fn text_error(&self, line: u64, problem: TextProblem) -> PersonalError {
+        TextError::Line { file: self.file.clone(), line, problem }.into()
+    }
+
+    fn push_row(
         &mut self,
         layout: &Layout,
         line: &str,
         number: u64,
         sample: &mut Option<String>,
-        lines: &Lines<R>,
     ) -> Result<(), PersonalError> {
-        let cells = split(layout, line).map_err(|problem| lines.problem(problem))?;
+        let cells = split(layout, line).map_err(|problem| self.text_error(number, problem))?;
         if cells.len() != layout.columns {
             let (found, expected) = (cells.len(), layout.columns);
             return Err(PersonalError::RowLength { file: self.file.clone(), line: number, found, expected });
@@ -335,66 +335,66 @@ fn parse_position(cell: &str) -> Result<Option<NonZeroU32>, CallProblem> {
     }
 }
 
-fn split(layout: &Layout, line: &str) -> Result<Vec<String>, TextProblem> {
+fn split<'a>(layout: &Layout, line: &'a str) -> Result<Vec<Cow<'a, str>>, TextProblem> {
     match layout.separator {
         Separator::Comma => {
             let cells = split_quoted(line)?;
             // One company's files came with every row quoted once more, as a single cell.
             match cells.as_slice() {
                 [all] if layout.columns > 1 && all.contains("\",\"") => {
-                    Ok(all.split("\",\"").map(str::to_owned).collect())
+                    Ok(all.split("\",\"").map(|cell| Cow::Owned(cell.to_owned())).collect())
                 }
                 _ => Ok(cells),
             }
         }
         Separator::Blanks => {
-            let cells: Vec<String> = line.split('\t').map(str::to_owned).collect();
-            if cells.len() == layout.columns {
-                return Ok(cells);
+            let mut cells = Vec::with_capacity(layout.columns);
+            cells.extend(line.split('\t').map(Cow::Borrowed));
+            if cells.len() != layout.columns {
+                // One company doubles tabs here and there. No cell that is used is ever empty there, so the number of cells
+                // shows whether this reading is right.
+                cells.clear();
+                cells.extend(line.split_ascii_whitespace().map(Cow::Borrowed));
             }
-            // One company doubles tabs here and there. No cell that is used is ever empty there, so the number of cells
-            // shows whether this reading is right.
-            Ok(line.split_ascii_whitespace().map(str::to_owned).collect())
+            Ok(cells)
         }
     }
 }
 
-fn split_quoted(line: &str) -> Result<Vec<String>, TextProblem> {
+/// Only cells with quotes in them are copied.
+fn split_quoted(line: &str) -> Result<Vec<Cow<'_, str>>, TextProblem> {
     let mut cells = vec![];
     let mut rest = line;
     loop {
-        let mut cell = String::new();
-        if let Some(mut quoted) = rest.strip_prefix('"') {
-            loop {
-                let (text, after) = quoted.split_once('"').ok_or(TextProblem::Quote)?;
-                cell.push_str(text);
-                match after.strip_prefix('"') {
-                    Some(more) => {
-                        cell.push('"');
-                        quoted = more;
-                    }
-                    None => {
-                        rest = after;
-                        break;
-                    }
-                }
+        let (cell, after) = match rest.strip_prefix('"') {
+            Some(quoted) => unquote(quoted)?,
+            None => {
+                let (text, after) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
+                (Cow::Borrowed(text), after)
             }
-            if !rest.is_empty() && !rest.starts_with(',') {
-                return Err(TextProblem::Quote);
-            }
-        } else {
-            let end = rest.find(',').unwrap_or(rest.len());
-            let (text, after) = rest.split_at(end);
-            if text.contains('"') {
-                return Err(TextProblem::Quote);
-            }
-            cell.push_str(text);
-            rest = after;
+        };
+        if matches!(cell, Cow::Borrowed(text) if text.contains('"')) {
+            return Err(TextProblem::Quote);
         }
         cells.push(cell);
-        match rest.strip_prefix(',') {
+        match after.strip_prefix(',') {
             Some(after) => rest = after,
-            None => return Ok(cells),
+            None if after.is_empty() => return Ok(cells),
+            None => return Err(TextProblem::Quote),
         }
     }
+}
+
+/// A cell behind its opening quote, and what follows the closing one.
+fn unquote(quoted: &str) -> Result<(Cow<'_, str>, &str), TextProblem> {
+    let (text, mut rest) = quoted.split_once('"').ok_or(TextProblem::Quote)?;
+    let mut cell = Cow::Borrowed(text);
+    // A doubled quote is a quote.
+    while let Some(more) = rest.strip_prefix('"') {
+        let (text, after) = more.split_once('"').ok_or(TextProblem::Quote)?;
+        cell.to_mut().push('"');
+        cell.to_mut().push_str(text);
+        rest = after;
+    }
+    Ok((cell, rest))
 }
