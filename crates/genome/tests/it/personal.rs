@@ -1,7 +1,9 @@
 //! Files of genotyping companies: what each is taken for, and where the broken ones are refused.
 
+use std::collections::BTreeMap;
+
 use histone_genome::assembly::{Assembly, Chromosome};
-use histone_genome::personal::{Contradiction, Genotype, PanelSite, PersonalFile};
+use histone_genome::personal::{Call, Contradiction, Genotype, PanelSite, PersonalFile};
 use histone_genome::text::TextLimits;
 use proptest::prelude::*;
 
@@ -343,4 +345,41 @@ proptest! {
             }
         }
     }
+}
+
+/// The file of the person was made from one column of this VCF: every call must be found again.
+#[test]
+fn a_person_against_the_panel_that_she_comes_from() {
+    let Some(vcf) = shared("genotypes/onekg_p3_100_autosomes_X.vcf.gz") else { return };
+    let personal = shared("genotypes/personal_HG00110_23andme_style.txt").unwrap();
+    let file = PersonalFile::read("f", personal.as_slice(), &TextLimits::default()).unwrap();
+    let vcf = String::from_utf8(vcf).unwrap();
+    let header = vcf.lines().find(|line| line.starts_with("#CHROM")).unwrap();
+    let column = header.split('\t').position(|name| name == "HG00110").unwrap();
+    let mut sites = BTreeMap::new();
+    for line in vcf.lines().filter(|line| !line.starts_with('#')) {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let genotype = cells[column].split(':').next().unwrap();
+        sites.insert((cells[0], cells[1].parse::<u32>().unwrap(), cells[2]), (cells[3], cells[4], genotype));
+    }
+    let site_of = |call: &Call<'_>| {
+        let chromosome = call.chromosome?.to_string();
+        sites.get(&(chromosome.as_str(), call.position?.get(), call.name)).copied()
+    };
+    // A site of a panel has one alternative.
+    let against = file.against(|call| {
+        let (reference, alternative, _) =
+            site_of(call).filter(|(_, alternative, _)| !alternative.contains(','))?;
+        Some(PanelSite { reference, alternative })
+    });
+    assert_eq!((against.calls.len(), against.unknown_site, against.other_allele), (20_106, 293, 0));
+    assert_eq!((against.other_strand, against.contradicted), (0, 0));
+    let mut codes = [0; 4];
+    for call in &against.calls {
+        let (_, _, genotype) = site_of(&file.call(call.row).unwrap()).unwrap();
+        let expected = genotype.bytes().filter(|allele| *allele == b'1').count();
+        assert!(usize::from(call.code()) == expected, "row {}", call.row);
+        codes[usize::from(call.code())] += 1;
+    }
+    assert_eq!(codes, [16_436, 2_105, 1_565, 0]);
 }
