@@ -53,17 +53,27 @@
 //! # Ok::<(), histone_genome::plink::PlinkError>(())
 //! ```
 //!
-//! Deliberately not here: no IO beyond `Read`, no clock, no randomness, no statistics on tables (filling missing
+//! Other files of genomes: [`crypt4gh`] opens and seals the container in which they are kept, [`personal`] reads what a person
+//! downloads from a genotyping company, [`scoring`] the weights of a polygenic score, [`phenotypes`] a table of PLINK's layout
+//! in the order of the samples of a genotype file.
+//!
+//! Deliberately not here: no IO beyond `Read` and `Write`, no clock, no randomness but what is handed in, no statistics on tables (filling missing
 //! cells with a median is the training program's business, because the median of a study is not the median of a
 //! hospital). **No error carries the content of a cell**: it names file, line and column, and the owner looks there.
 //! The crate builds for `wasm32-unknown-unknown`.
 
+pub mod assembly;
 pub mod association;
 mod cpu;
+pub mod crypt4gh;
 pub mod genotypes;
+pub mod personal;
+pub mod phenotypes;
 pub mod plink;
 pub mod score;
+pub mod scoring;
 pub mod stats;
 pub mod table;
+pub mod text;
 pub mod variant;
 pub mod vcf;
