@@ -35,8 +35,8 @@
 //!
 //! Genotypes go another way:
 //!
-//! 1. [`vcf`] checks and reads VCF files, [`plink`] reads filesets, strictly, as blocks of [`genotypes`] in two bits a call; [`variant`] gives each of its
-//!    variants one identity.
+//! 1. [`vcf`] checks and reads VCF files, [`plink`] reads filesets, strictly, as blocks of [`genotypes`] in two bits a call;
+//!    a [`cohort::Cohort`] is either of them, and [`variant`] gives each of its variants one identity.
 //! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up.
 //! 3. [`genotypes::BlockWriter`] and [`genotypes::BlockReader`] are the canonical bytes of the calls.
 //!
@@ -64,6 +64,7 @@
 
 pub mod assembly;
 pub mod association;
+pub mod cohort;
 mod cpu;
 pub mod crypt4gh;
 pub mod genotypes;

@@ -22,6 +22,7 @@ mod agreement;
 mod allele;
 mod normal;
 mod place;
+mod site;
 
 use std::fmt;
 
@@ -29,6 +30,7 @@ pub use agreement::Agreement;
 pub use allele::{Allele, Bases, MAX_ALLELE_BYTES};
 pub use normal::Reference;
 pub use place::{Build, Chromosome, Position};
+pub use site::Site;
 
 /// Why something is no variant, or cannot be brought into its normal form. Carries no genotype.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,8 @@
 //! 3. [`Reader`] yields records. It is made for speed and refuses only what it cannot read; a file that comes from
 //!    outside goes through [`check()`] once, before anything is computed from it.
 //! 4. [`bcf::Reader`] does the same for the binary form of the format.
-//! 5. [`Writer`] writes calls as VCF text, and copies records as they stand.
+//! 5. [`Blocks`] packs the calls of a text into blocks of 64 variants.
+//! 6. [`Writer`] writes calls as VCF text, and copies records as they stand.
 //!
 //! ```
 //! use histone_genome::vcf::{self, Limits, Reader};
@@ -38,6 +39,7 @@
 
 pub mod bcf;
 pub mod bgzf;
+mod blocks;
 mod calls;
 mod check;
 mod dosage;
@@ -48,6 +50,7 @@ mod reader;
 mod version;
 mod writer;
 
+pub use blocks::Blocks;
 pub use calls::PhasedCalls;
 pub use check::{Report, Severity, check};
 pub use error::{Field, Finding, Rule, VcfError};

@@ -94,6 +94,29 @@ impl Variants {
         (0..self.len()).filter_map(|index| self.site(index))
     }
 
+    /// The fields of a line as a [`variant::Site`](crate::variant::Site); `None` beyond the last one.
+    ///
+    /// # Errors
+    /// [`Line`](PlinkError::Line) for a position that is no whole number; PLINK marks variants to be left out by negative
+    /// ones.
+    pub fn written(&self, index: usize) -> Option<Result<crate::variant::Site, PlinkError>> {
+        let Site { chromosome, label, position, alternative, reference, .. } = self.site(index)?;
+        let number = if position.bytes().all(|c| c.is_ascii_digit()) { position.parse().ok() } else { None };
+        let Some(position) = number else {
+            return Some(
+                self.lines.refuse(index, LineProblem::Variant { field: 4, problem: VariantError::Position }),
+            );
+        };
+        Some(Ok(crate::variant::Site {
+            line: index as u64 + 1,
+            chromosome: chromosome.to_owned(),
+            position,
+            ids: label.to_owned(),
+            reference: reference.to_owned(),
+            alternative: alternative.to_owned(),
+        }))
+    }
+
     /// The variant of a line; `None` beyond the last one.
     ///
     /// # Errors

@@ -30,6 +30,15 @@ pub(super) struct Cells<'a> {
     /// The ALT allele to count, from 1 to `alternatives`.
     pub(super) alternative: usize,
     pub(super) alternatives: usize,
+    pub(super) haploid: Haploid,
+}
+
+/// What a haploid call of the counted allele is written as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haploid {
+    OneCopy,
+    /// As PLINK's files have it: two copies.
+    Homozygous,
 }
 
 /// What is wrong, where: offset in the text of the cells.
@@ -69,7 +78,10 @@ pub(super) fn read(cells: &Cells<'_>, codes: &mut Vec<u64>) -> Result<(), Proble
         }
         let mut word = 0;
         for slot in 0..BLOCK.min(cells.samples - walk.sample) {
-            word |= walk.next()?.code() << (2 * slot);
+            let call = walk.next()?;
+            let is_doubled = cells.haploid == Haploid::Homozygous && call.second.is_none();
+            let code = if is_doubled { call.homozygous().code() } else { call.code() };
+            word |= code << (2 * slot);
         }
         codes.push(word);
     }
@@ -183,6 +195,11 @@ impl Call {
             _ => MISSING,
         }
     }
+
+    /// The call with its first allele twice.
+    fn homozygous(self) -> Self {
+        Self { second: Some(self.first), ..self }
+    }
 }
 
 /// Goes from cell to cell.
@@ -281,11 +298,19 @@ fn allele(text: &[u8], cells: &Cells<'_>) -> Result<Option<bool>, Rule> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cells, PhasedCalls, Problem, read, read_phased};
+    use super::{Cells, Haploid, PhasedCalls, Problem, read, read_phased};
     use proptest::prelude::*;
 
     fn cells<'a>(text: &'a str, samples: usize, alternative: usize, alternatives: usize) -> Cells<'a> {
-        Cells { text: text.as_bytes(), samples, key: 0, is_only: true, alternative, alternatives }
+        Cells {
+            text: text.as_bytes(),
+            samples,
+            key: 0,
+            is_only: true,
+            alternative,
+            alternatives,
+            haploid: Haploid::OneCopy,
+        }
     }
 
     fn codes(text: &str, alternative: usize, alternatives: usize) -> Result<Vec<u64>, String> {
@@ -303,6 +328,14 @@ mod tests {
         assert_eq!(codes(text, 1, 1), Ok(vec![0, 1, 1, 2, 3, 3, 3, 3, 0, 1, 2, 1]));
         assert_eq!(codes("1/12\t12|12\t2/0\t12", 12, 12), Ok(vec![1, 2, 0, 1]));
         assert_eq!(codes("1/2\t2|2", 2, 2), Ok(vec![1, 2]));
+    }
+
+    #[test]
+    fn haploid_calls_as_homozygous_ones() {
+        let mut words = vec![];
+        let all = Cells { haploid: Haploid::Homozygous, ..cells("0\t1\t.\t0/1\t1/1\t|1\t2", 7, 1, 2) };
+        assert!(read(&all, &mut words).is_ok());
+        assert_eq!(words, [0b00_10_10_01_11_10_00]);
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn from_probabilities(value: &[u8]) -> Option<f32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::calls::Cells;
+    use super::super::calls::{Cells, Haploid};
     use super::read;
 
     fn check(format: &str, text: &str, alternatives: usize, expected: &str) {
@@ -94,6 +94,7 @@ mod tests {
             is_only: false,
             alternative: alternatives,
             alternatives,
+            haploid: Haploid::OneCopy,
         };
         let mut dosages = vec![];
         let found = match read(&cells, format, &mut dosages) {

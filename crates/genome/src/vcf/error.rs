@@ -173,6 +173,9 @@ pub enum VcfError {
         /// What is wrong.
         problem: super::bcf::BcfProblem,
     },
+    /// Calls that do not fit, or too many of them.
+    #[error(transparent)]
+    Genotypes(#[from] crate::genotypes::GenotypeError),
     /// The target of a writer failed.
     #[error("the file cannot be written")]
     Write(#[from] std::io::Error),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::BufRead;
 
-use super::calls::{self, Cells, PhasedCalls};
+use super::calls::{self, Cells, Haploid, PhasedCalls};
 use super::dosage;
 use super::error::{Field, Finding, Rule, VcfError};
 use super::lines::Lines;
@@ -135,8 +135,13 @@ impl<R: BufRead> Reader<R> {
         if !self.lines.advance()? {
             return Ok(None);
         }
+        self.again().map(Some)
+    }
+
+    /// The record that was read last, split once more.
+    pub(super) fn again(&self) -> Result<Record<'_>, VcfError> {
         let (file, line) = (self.lines.file(), self.lines.number());
-        Record::split(file, line, self.lines.text(), self.header.samples.len()).map(Some).map_err(
+        Record::split(file, line, self.lines.text(), self.header.samples.len()).map_err(
             |(column, field, rule)| VcfError::Malformed {
                 file: file.to_owned(),
                 finding: Finding { line, column, field, rule },
@@ -287,6 +292,12 @@ impl<'a> Record<'a> {
         calls::read(&self.genotypes(alternative)?, codes).map_err(|problem| self.refuse(problem))
     }
 
+    /// The same with haploid calls as homozygous ones, 0 or 2 copies, as PLINK's files have them.
+    pub fn homozygous_calls(&self, alternative: usize, codes: &mut Vec<u64>) -> Result<(), VcfError> {
+        let cells = Cells { haploid: Haploid::Homozygous, ..self.genotypes(alternative)? };
+        calls::read(&cells, codes).map_err(|problem| self.refuse(problem))
+    }
+
     /// The same with phase and ploidy; slower.
     pub fn phased_calls(&self, alternative: usize, calls: &mut PhasedCalls) -> Result<(), VcfError> {
         calls::read_phased(&self.genotypes(alternative)?, calls).map_err(|problem| self.refuse(problem))
@@ -318,7 +329,15 @@ impl<'a> Record<'a> {
             });
         }
         let is_only = !self.format.contains(':');
-        Ok(Cells { text: self.cells, samples: self.samples, key, is_only, alternative, alternatives })
+        Ok(Cells {
+            text: self.cells,
+            samples: self.samples,
+            key,
+            is_only,
+            alternative,
+            alternatives,
+            haploid: Haploid::OneCopy,
+        })
     }
 
     fn refuse(&self, problem: calls::Problem) -> VcfError {
