@@ -10,7 +10,7 @@ use histone_genome::crypt4gh::{
 };
 use proptest::prelude::*;
 
-use crate::files::shared;
+use crate::data::shared;
 
 const SEALED: usize = SEGMENT + 28;
 const METHODS: [DataMethod; 2] = [DataMethod::Unordered, DataMethod::Sequenced];

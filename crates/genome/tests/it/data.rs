@@ -1,9 +1,11 @@
 //! Real data, which is never in the repository.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use histone_genome::genotypes::{Genotypes, Limits, Source};
 use histone_genome::plink::{self, BedReader, People, Variants};
+use histone_genome::vcf::bgzf;
 
 /// The folder with the data: `HISTONE_DATA`, else `../shared/data` beside the workspace. `None`, with the reason printed,
 /// when the variable is not set and that folder is not there; a variable that points nowhere fails where a file is opened.
@@ -41,21 +43,22 @@ pub fn bytes(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The text of a gzip file: one member without a name (`gzip -n`), or the members of a BGZF file, which state their sizes.
-pub fn unzipped(path: &Path) -> String {
-    let file = bytes(path);
-    let mut rest = file.as_slice();
-    let mut text = Vec::new();
-    while !rest.is_empty() {
-        let (header, size) = match rest[3] {
-            0 => (10, rest.len()),
-            4 => (18, usize::from(u16::from_le_bytes([rest[16], rest[17]])) + 1),
-            other => panic!("{}: gzip flags {other}", path.display()),
-        };
-        text.extend(miniz_oxide::inflate::decompress_to_vec(&rest[header..size - 8]).unwrap());
-        rest = &rest[size..];
-    }
-    String::from_utf8(text).unwrap()
+/// The text of a file that may be compressed; not all tools write the end marker of BGZF.
+pub fn text(path: &Path) -> Vec<u8> {
+    let limits = bgzf::Limits { end_marker: bgzf::EndMarker::Optional, ..bgzf::Limits::default() };
+    let mut text = vec![];
+    let mut reader = bgzf::Reader::new(
+        std::fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+        limits,
+    );
+    reader.read_to_end(&mut text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text
+}
+
+/// The bytes of a file below the folder with the data, unpacked when its name ends in `.gz`.
+pub fn shared(path: &str) -> Option<Vec<u8>> {
+    let file = root()?.join(path);
+    Some(if path.ends_with(".gz") { text(&file) } else { bytes(&file) })
 }
 
 /// A table of `genotypes/reference`: its cells below the header.
@@ -66,7 +69,8 @@ pub struct Reference {
 
 impl Reference {
     pub fn read(root: &Path, name: &str) -> Self {
-        let text = unzipped(&root.join(format!("genotypes/reference/{name}.tsv.gz")));
+        let text = text(&root.join(format!("genotypes/reference/{name}.tsv.gz")));
+        let text = String::from_utf8(text).unwrap();
         let mut lines = text.lines().map(|line| line.split('\t').map(str::to_owned).collect::<Vec<_>>());
         let names =
             lines.next().unwrap().iter().map(|name| name.trim_start_matches('#').to_owned()).collect();

@@ -5,7 +5,7 @@ use chacha20::rand_core::SeedableRng;
 use histone_genome::crypt4gh::{KeyFile, KeyFileError, PublicKey, SecretKey};
 use proptest::prelude::*;
 
-use crate::files::shared;
+use crate::data::shared;
 
 #[test]
 fn keys_of_other_tools() {

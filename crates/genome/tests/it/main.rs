@@ -5,7 +5,6 @@ mod association;
 mod crypt4gh;
 mod data;
 mod encoding;
-mod files;
 mod genotypes;
 mod key_files;
 mod panel;

@@ -1,9 +1,11 @@
-//! The panel of 550 people, by a reader that knows this one file: to be replaced by `genome::vcf`.
+//! The panel of 550 people and its phenotypes.
 
 use std::path::Path;
 use std::sync::OnceLock;
 
-use histone_genome::genotypes::{Call, Genotypes};
+use histone_genome::cohort::Cohort;
+use histone_genome::genotypes::Genotypes;
+use histone_genome::vcf;
 
 use crate::data;
 
@@ -20,30 +22,18 @@ pub fn of_550(root: &Path) -> &'static Panel {
     PANEL.get_or_init(|| read(root, "kg_phase1_chr22_550.vcf.gz"))
 }
 
-/// Diploid calls `0|1` and nothing else behind the ninth column.
+/// A panel of which every record has one alternative allele.
 pub fn read(root: &Path, file: &str) -> Panel {
-    let text = data::unzipped(&root.join("genotypes").join(file));
-    let mut panel = Panel { samples: vec![], ids: vec![], alleles: vec![], genotypes: Genotypes::new(0) };
-    for line in text.lines().filter(|line| !line.starts_with("##")) {
-        let mut fields = line.split('\t');
-        let id = fields.nth(2).unwrap();
-        let alleles = [0, 1].map(|_| fields.next().unwrap().to_owned());
-        let calls = fields.skip(4);
-        if line.starts_with('#') {
-            panel.samples = calls.map(str::to_owned).collect();
-            panel.genotypes = Genotypes::new(panel.samples.len());
-            continue;
+    let text = data::text(&root.join("genotypes").join(file));
+    let mut cohort = Cohort::vcf(file, text.as_slice(), &vcf::Limits::default()).unwrap();
+    let samples = cohort.samples().to_vec();
+    let mut panel = Panel { ids: vec![], alleles: vec![], genotypes: Genotypes::new(samples.len()), samples };
+    while let Some((block, sites)) = cohort.read().unwrap() {
+        panel.ids.extend(sites.iter().map(|site| site.ids.clone()));
+        panel.alleles.extend(sites.iter().map(|site| [site.reference.clone(), site.alternative.clone()]));
+        for row in block.rows() {
+            panel.genotypes.push_row(row).unwrap();
         }
-        panel.ids.push(id.to_owned());
-        panel.alleles.push(alleles);
-        let calls: Vec<Call> = calls
-            .map(|call| match call.as_bytes() {
-                [b'.', ..] => Call::Missing,
-                [a, _, b, ..] => Call::from_code(u64::from(a - b'0' + (b - b'0'))),
-                other => panic!("a call of {} bytes", other.len()),
-            })
-            .collect();
-        panel.genotypes.push_calls(&calls).unwrap();
     }
     panel
 }

@@ -7,7 +7,7 @@ use histone_genome::personal::{Call, Contradiction, Genotype, PanelSite, Persona
 use histone_genome::text::TextLimits;
 use proptest::prelude::*;
 
-use crate::files::shared;
+use crate::data::shared;
 
 fn read(text: &str) -> PersonalFile {
     PersonalFile::read("f.txt", text.as_bytes(), &TextLimits::default()).unwrap()

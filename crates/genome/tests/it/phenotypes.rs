@@ -4,7 +4,7 @@ use histone_genome::phenotypes::{CaseCoding, Missing, PhenotypeFile, Sample};
 use histone_genome::text::TextLimits;
 use proptest::prelude::*;
 
-use crate::files::shared;
+use crate::data::shared;
 
 fn read(text: &str) -> PhenotypeFile {
     PhenotypeFile::read("p.txt", text.as_bytes(), &TextLimits::default()).unwrap()

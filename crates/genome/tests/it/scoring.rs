@@ -5,7 +5,7 @@ use histone_genome::scoring::{Effect, NotOneAllele, ScoringFile, Weight};
 use histone_genome::text::TextLimits;
 use proptest::prelude::*;
 
-use crate::files::shared;
+use crate::data::shared;
 
 fn read(text: &str) -> ScoringFile {
     ScoringFile::read("s.txt", text.as_bytes(), &TextLimits::default()).unwrap()
