@@ -1,6 +1,31 @@
-//! Reference assemblies of the human genome and their chromosomes, as files name them.
+//! Places of the human genome: assembly, chromosome, position, as files name them.
+
+mod chromosome;
+mod position;
 
 use std::fmt;
+use std::str::FromStr;
+
+pub use chromosome::Chromosome;
+pub use position::Position;
+
+/// Why something is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaceError {
+    /// A name of an assembly that is not known.
+    #[error("the genome build is not known; write `GRCh37`, `GRCh38` or `NCBI36`")]
+    Assembly,
+    /// A contig other than the chromosomes and the mitochondrion.
+    #[error("the contig is none of 1 to 22, X, Y and MT; leave its records out")]
+    Chromosome,
+    /// PLINK's code 0, and what else files write for no chromosome.
+    #[error("the variant has no chromosome (code 0); leave its records out")]
+    Unplaced,
+    /// A position that is no whole number of 1 to 2^32 - 1.
+    #[error("the position is not a whole number from 1 on; positions are counted from 1")]
+    Position,
+}
 
 /// The assembly on which positions are counted. Files of persons and scores still come on the oldest of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +53,22 @@ impl Assembly {
             "grch38" | "hg38" | "b38" | "38" => Some(Self::Grch38),
             _ => None,
         }
+    }
+
+    /// True where X and Y recombine, so that men have two copies. Ends of the regions: Genome Reference Consortium, PAR#1 and
+    /// PAR#2 of GRCh37 and GRCh38; for NCBI36, the UCSC genome browser's page on hg18.
+    #[must_use]
+    pub fn is_pseudo_autosomal(self, chromosome: Chromosome, position: Position) -> bool {
+        let regions = match (self, chromosome) {
+            (Self::Ncbi36, Chromosome::X) => [1..=2_709_520, 154_584_238..=154_913_754],
+            (Self::Ncbi36, Chromosome::Y) => [1..=2_709_520, 57_443_438..=57_772_954],
+            (Self::Grch37, Chromosome::X) => [60_001..=2_699_520, 154_931_044..=155_260_560],
+            (Self::Grch37, Chromosome::Y) => [10_001..=2_649_520, 59_034_050..=59_363_566],
+            (Self::Grch38, Chromosome::X) => [10_001..=2_781_479, 155_701_383..=156_030_895],
+            (Self::Grch38, Chromosome::Y) => [10_001..=2_781_479, 56_887_903..=57_217_415],
+            _ => return false,
+        };
+        regions.iter().any(|region| region.contains(&position.get()))
     }
 
     /// True where lower-case prose names this assembly: by a name of its own, or as `build 37`.
@@ -62,64 +103,17 @@ impl fmt::Display for Assembly {
     }
 }
 
-/// A chromosome. Shown as `1` to `22`, `X`, `Y`, `XY` and `MT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Chromosome {
-    /// 1 to 22.
-    Autosome(u8),
-    /// X, also 23.
-    X,
-    /// Y, also 24.
-    Y,
-    /// The parts that X and Y have in common: XY, PAR, also 25. Whether positions count on X or on Y is not said.
-    PseudoAutosomal,
-    /// The mitochondrion: M, MT, also 26.
-    Mitochondrial,
-}
+impl FromStr for Assembly {
+    type Err = PlaceError;
 
-impl fmt::Display for Chromosome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Autosome(number) => write!(f, "{number}"),
-            Self::X => f.write_str("X"),
-            Self::Y => f.write_str("Y"),
-            Self::PseudoAutosomal => f.write_str("XY"),
-            Self::Mitochondrial => f.write_str("MT"),
-        }
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        Self::from_name(text).ok_or(PlaceError::Assembly)
     }
 }
-
-impl Chromosome {
-    /// Reads a name: `7`, `chr7`, `X`, `23`, `PAR`, `M` and the like. `Ok(None)` for the signs of having no place: nothing, `0`,
-    /// `-`, `--`, `.`, `NA` and `Un`; an error for everything else, such as contigs that are no chromosome.
-    pub(crate) fn parse(text: &str) -> Result<Option<Self>, NoChromosome> {
-        let name = text
-            .get(..3)
-            .filter(|chr| chr.eq_ignore_ascii_case("chr"))
-            .map_or(text, |_| text.get(3..).unwrap_or(""));
-        Ok(Some(match name {
-            "" | "0" | "-" | "--" | "." | "NA" | "UN" | "Un" => return Ok(None),
-            "X" | "x" | "23" => Self::X,
-            "Y" | "y" | "24" => Self::Y,
-            "XY" | "xy" | "PAR" | "par" | "PAR1" | "PAR2" | "25" => Self::PseudoAutosomal,
-            "MT" | "mt" | "M" | "m" | "26" => Self::Mitochondrial,
-            _ if name.starts_with('0') || !name.bytes().all(|byte| byte.is_ascii_digit()) => {
-                return Err(NoChromosome);
-            }
-            _ => match name.parse() {
-                Ok(number @ 1..=22) => Self::Autosome(number),
-                _ => return Err(NoChromosome),
-            },
-        }))
-    }
-}
-
-/// A name that is no chromosome's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoChromosome;
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -127,6 +121,7 @@ mod tests {
         assert_eq!(Assembly::from_name("GRCh38.p13"), Some(Assembly::Grch38));
         assert_eq!(Assembly::from_name(" hg19 "), Some(Assembly::Grch37));
         assert_eq!(Assembly::from_name("NR"), None);
+        assert_eq!("hg17".parse::<Assembly>(), Err(PlaceError::Assembly));
         for assembly in Assembly::ALL {
             assert_eq!(Assembly::from_name(&assembly.to_string()), Some(assembly));
         }
@@ -148,24 +143,22 @@ mod tests {
     }
 
     #[test]
-    fn chromosomes() {
-        for (text, shown) in [
-            ("1", "1"),
-            ("chr22", "22"),
-            ("23", "X"),
-            ("Y", "Y"),
-            ("PAR", "XY"),
-            ("25", "XY"),
-            ("CHRM", "MT"),
-            ("26", "MT"),
+    fn ends_of_the_pseudo_autosomal_regions() {
+        for (assembly, chromosome, position, inside) in [
+            (Assembly::Ncbi36, "X", 2_709_520, true),
+            (Assembly::Ncbi36, "X", 2_709_521, false),
+            (Assembly::Ncbi36, "Y", 57_443_437, false),
+            (Assembly::Grch37, "X", 60_000, false),
+            (Assembly::Grch37, "X", 60_001, true),
+            (Assembly::Grch37, "X", 2_699_520, true),
+            (Assembly::Grch37, "X", 2_699_521, false),
+            (Assembly::Grch38, "X", 155_701_382, false),
+            (Assembly::Grch38, "Y", 57_217_415, true),
+            (Assembly::Grch38, "1", 57_217_415, false),
         ] {
-            assert_eq!(Chromosome::parse(text).ok().flatten().map(|c| c.to_string()).as_deref(), Some(shown));
-        }
-        for text in ["0", "--", "", "chr"] {
-            assert_eq!(Chromosome::parse(text), Ok(None), "{text}");
-        }
-        for text in ["27", "01", "+1", "1 ", "chrchr1", "Z", "99999999999", "ch\u{e4}"] {
-            assert_eq!(Chromosome::parse(text), Err(NoChromosome), "{text}");
+            let (chromosome, position) = (chromosome.parse().unwrap(), Position::try_from(position).unwrap());
+            let found = assembly.is_pseudo_autosomal(chromosome, position);
+            assert_eq!(found, inside, "{assembly} {chromosome}:{position}");
         }
     }
 }

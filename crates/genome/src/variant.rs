@@ -1,4 +1,4 @@
-//! One identity of a variant: build, chromosome, position, reference and alternative.
+//! One identity of a variant: assembly, chromosome, position, reference and alternative.
 //!
 //! Two hospitals name the same change in different ways: `chr1` and `1`, `23` and `X`, lower case, padded alleles. A
 //! [`Variant`] has one spelling, so that `==` means the same change and the order is that of the genome. A record with
@@ -6,48 +6,40 @@
 //! split and reused.
 //!
 //! ```
-//! use histone_genome::variant::{Agreement, Build, Variant};
+//! use histone_genome::assembly::Assembly;
+//! use histone_genome::variant::{Agreement, Variant};
 //!
-//! let ours = Variant::new(Build::Grch37, "chr22".parse()?, 100.try_into()?, "aCT", "AT")?;
+//! let ours = Variant::new(Assembly::Grch37, "chr22".parse()?, 100.try_into()?, "aCT", "AT")?;
 //! assert_eq!(ours.trimmed().to_string(), "GRCh37:22:100:AC:A");
-//! let a = Variant::new(Build::Grch37, "1".parse()?, 7.try_into()?, "A", "G")?;
-//! let b = Variant::new(Build::Grch37, "1".parse()?, 7.try_into()?, "C", "T")?;
+//! let a = Variant::new(Assembly::Grch37, "1".parse()?, 7.try_into()?, "A", "G")?;
+//! let b = Variant::new(Assembly::Grch37, "1".parse()?, 7.try_into()?, "C", "T")?;
 //! assert_eq!(Agreement::of(&a, &b), Agreement::FlippedAndSwapped);
 //! # Ok::<(), histone_genome::variant::VariantError>(())
 //! ```
 //!
-//! Deliberately not here: no table of contigs beyond the 25 of the human genome and no guess of a build.
+//! Deliberately not here: no table of contigs beyond the 25 of the human genome and no guess of an assembly.
 
 mod agreement;
 mod allele;
 mod normal;
-mod place;
 mod site;
 
 use std::fmt;
 
+use crate::assembly::{Assembly, Chromosome, PlaceError, Position};
+
 pub use agreement::Agreement;
 pub use allele::{Allele, Bases, MAX_ALLELE_BYTES};
 pub use normal::Reference;
-pub use place::{Build, Chromosome, Position};
 pub use site::Site;
 
 /// Why something is no variant, or cannot be brought into its normal form. Carries no genotype.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VariantError {
-    /// A name of a build that is not known.
-    #[error("the genome build is not known; write `GRCh37` or `GRCh38`")]
-    Build,
-    /// A contig other than the chromosomes and the mitochondrion.
-    #[error("the contig is none of 1 to 22, X, Y and MT; leave its records out")]
-    Chromosome,
-    /// PLINK's code 0.
-    #[error("the variant has no chromosome (code 0); leave its records out")]
-    Unplaced,
-    /// A position that is no whole number of 1 to 2^32 - 1.
-    #[error("the position is not a whole number from 1 on; positions are counted from 1")]
-    Position,
+    /// No place.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// An allele without letters.
     #[error("the {0} allele is missing; a variant needs one")]
     NoAllele(&'static str),
@@ -80,10 +72,10 @@ pub enum VariantError {
     BeyondReference,
 }
 
-/// A change of the genome. Ordered by build, chromosome, position, then alleles.
+/// A change of the genome. Ordered by assembly, chromosome, position, then alleles.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Variant {
-    build: Build,
+    assembly: Assembly,
     chromosome: Chromosome,
     position: Position,
     reference: Bases,
@@ -96,7 +88,7 @@ impl Variant {
     /// # Errors
     /// [`VariantError`] when an allele has other letters, is missing or too long, or when nothing changes.
     pub fn new(
-        build: Build,
+        assembly: Assembly,
         chromosome: Chromosome,
         position: Position,
         reference: &str,
@@ -110,13 +102,13 @@ impl Variant {
         if alternative.bases() == Some(&reference) {
             return Err(VariantError::NoChange);
         }
-        Ok(Self { build, chromosome, position, reference, alternative })
+        Ok(Self { assembly, chromosome, position, reference, alternative })
     }
 
-    /// The build that the position is counted on.
+    /// The assembly that the position is counted on.
     #[must_use]
-    pub fn build(&self) -> Build {
-        self.build
+    pub fn assembly(&self) -> Assembly {
+        self.assembly
     }
 
     /// The chromosome.
@@ -171,14 +163,14 @@ impl Variant {
     /// True where X and Y recombine, so that men have two copies of an X variant.
     #[must_use]
     pub fn is_pseudo_autosomal(&self) -> bool {
-        self.build.is_pseudo_autosomal(self.chromosome, self.position)
+        self.assembly.is_pseudo_autosomal(self.chromosome, self.position)
     }
 }
 
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { build, chromosome, position, reference, alternative } = self;
-        write!(f, "{build}:{chromosome}:{position}:{reference}:{alternative}")
+        let Self { assembly, chromosome, position, reference, alternative } = self;
+        write!(f, "{assembly}:{chromosome}:{position}:{reference}:{alternative}")
     }
 }
 
@@ -214,7 +206,7 @@ mod tests {
 
     fn variant(place: &str, reference: &str, alternative: &str) -> Result<Variant, VariantError> {
         let (chromosome, position) = place.split_once(':').unwrap();
-        Variant::new(Build::Grch37, chromosome.parse()?, position.parse()?, reference, alternative)
+        Variant::new(Assembly::Grch37, chromosome.parse()?, position.parse()?, reference, alternative)
     }
 
     #[test]
@@ -242,12 +234,12 @@ mod tests {
     fn what_is_no_variant_is_refused() {
         use VariantError::*;
         for (place, reference, alternative, error) in [
-            ("1:0", "A", "C", Position),
-            ("1:-1", "A", "C", Position),
-            ("1:+1", "A", "C", Position),
-            ("1:4294967296", "A", "C", Position),
-            ("0:1", "A", "C", Unplaced),
-            ("GL000192.1:1", "A", "C", Chromosome),
+            ("1:0", "A", "C", Place(PlaceError::Position)),
+            ("1:-1", "A", "C", Place(PlaceError::Position)),
+            ("1:+1", "A", "C", Place(PlaceError::Position)),
+            ("1:4294967296", "A", "C", Place(PlaceError::Position)),
+            ("0:1", "A", "C", Place(PlaceError::Unplaced)),
+            ("GL000192.1:1", "A", "C", Place(PlaceError::Chromosome)),
             ("1:1", "", "C", NoAllele("reference")),
             ("1:1", "A", ".", NoAllele("alternative")),
             ("1:1", "0", "A", NoAllele("reference")),

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
-use std::num::NonZeroU32;
 
 use super::error::{CallProblem, PersonalError};
 use super::genotype::Genotype;
 use super::header::{Company, GenotypeColumns, Layout, Separator};
-use crate::assembly::{Assembly, Chromosome};
+use crate::assembly::{Assembly, Chromosome, Position};
 use crate::text::{Lines, TextError, TextLimits, TextProblem};
 
 /// Comments are read for names of companies and assemblies up to here.
@@ -36,7 +35,7 @@ pub struct Call<'a> {
     /// Chromosome; `None` for a marker that the company does not place.
     pub chromosome: Option<Chromosome>,
     /// Position from 1; `None` for a marker that the company does not place.
-    pub position: Option<NonZeroU32>,
+    pub position: Option<Position>,
     /// Genotype.
     pub genotype: Genotype,
     /// Line of the file, from 1.
@@ -48,7 +47,7 @@ struct Row {
     /// Where the name begins in the text of all names, and how long it is.
     name: (usize, u8),
     chromosome: Option<Chromosome>,
-    position: Option<NonZeroU32>,
+    position: Option<Position>,
     genotype: Genotype,
     line: u64,
 }
@@ -322,7 +321,7 @@ fn read_preamble<R: Read>(lines: &mut Lines<R>) -> Result<Preamble, PersonalErro
 }
 
 /// Zero and signs for nothing are no place.
-fn parse_position(cell: &str) -> Result<Option<NonZeroU32>, CallProblem> {
+fn parse_position(cell: &str) -> Result<Option<Position>, CallProblem> {
     if matches!(cell, "" | "-" | "--" | "." | "NA") {
         return Ok(None);
     }
@@ -330,7 +329,7 @@ fn parse_position(cell: &str) -> Result<Option<NonZeroU32>, CallProblem> {
         return Err(CallProblem::Position);
     }
     match cell.parse::<u32>() {
-        Ok(position) if position <= MAX_POSITION => Ok(NonZeroU32::new(position)),
+        Ok(position) if position <= MAX_POSITION => Ok(Position::try_from(position).ok()),
         _ => Err(CallProblem::PositionTooLarge),
     }
 }

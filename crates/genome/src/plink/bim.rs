@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 
 use super::lines::Lines;
 use super::{Limits, LineProblem, PlinkError};
-use crate::variant::{Build, Chromosome, Label, Position, Variant, VariantError};
+use crate::assembly::{Assembly, Chromosome, PlaceError, Position};
+use crate::variant::{Label, Variant, VariantError};
 
 /// The variants of a fileset, with their lines as they were read.
 #[derive(Clone, PartialEq, Eq)]
@@ -104,7 +105,8 @@ impl Variants {
         let number = if position.bytes().all(|c| c.is_ascii_digit()) { position.parse().ok() } else { None };
         let Some(position) = number else {
             return Some(
-                self.lines.refuse(index, LineProblem::Variant { field: 4, problem: VariantError::Position }),
+                self.lines
+                    .refuse(index, LineProblem::Variant { field: 4, problem: PlaceError::Position.into() }),
             );
         };
         Some(Ok(crate::variant::Site {
@@ -121,8 +123,8 @@ impl Variants {
     ///
     /// # Errors
     /// [`Line`](PlinkError::Line), which names the field.
-    pub fn variant(&self, index: usize, build: Build) -> Option<Result<Variant, PlinkError>> {
-        let variant = self.site(index)?.variant(build);
+    pub fn variant(&self, index: usize, assembly: Assembly) -> Option<Result<Variant, PlinkError>> {
+        let variant = self.site(index)?.variant(assembly);
         Some(
             variant.or_else(|(field, problem)| {
                 self.lines.refuse(index, LineProblem::Variant { field, problem })
@@ -139,10 +141,10 @@ impl Site<'_> {
     }
 
     /// The variant, or which field makes none.
-    fn variant(&self, build: Build) -> Result<Variant, (usize, VariantError)> {
-        let chromosome: Chromosome = self.chromosome.parse().map_err(|e| (1, e))?;
-        let position: Position = self.position.parse().map_err(|e| (4, e))?;
-        Variant::new(build, chromosome, position, self.reference, self.alternative).map_err(|problem| {
+    fn variant(&self, assembly: Assembly) -> Result<Variant, (usize, VariantError)> {
+        let chromosome: Chromosome = self.chromosome.parse().map_err(|e: PlaceError| (1, e.into()))?;
+        let position: Position = self.position.parse().map_err(|e: PlaceError| (4, e.into()))?;
+        Variant::new(assembly, chromosome, position, self.reference, self.alternative).map_err(|problem| {
             let of_reference = matches!(
                 problem,
                 VariantError::SymbolicReference

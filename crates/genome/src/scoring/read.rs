@@ -1,12 +1,11 @@
 //! Reads a scoring file.
 
 use std::io::Read;
-use std::num::NonZeroU32;
 
 use super::error::{ScoreProblem, ScoringError};
 use super::header::ScoreHeader;
 use super::variant::{Effect, NotOneAllele, Place, ScoreVariant, Weight, is_sequence};
-use crate::assembly::{Assembly, Chromosome};
+use crate::assembly::{Assembly, Chromosome, Position};
 use crate::table::number;
 use crate::text::{Lines, TextError, TextLimits, TextProblem};
 
@@ -286,7 +285,7 @@ impl<'a> Row<'a> {
             cell.bytes().all(|byte| byte.is_ascii_digit()).then(|| cell.parse::<u32>().ok()).flatten();
         let position = number
             .filter(|number| *number <= MAX_POSITION)
-            .and_then(NonZeroU32::new)
+            .and_then(|number| Position::try_from(number).ok())
             .ok_or_else(|| self.wrong(position, ScoreProblem::Position))?;
         let chromosome = self.cell(chromosome).and_then(|name| Chromosome::parse(name).ok().flatten());
         Ok(chromosome.map(|chromosome| Place { chromosome, position }))

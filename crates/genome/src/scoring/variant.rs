@@ -1,17 +1,16 @@
 //! One row of a scoring file.
 
 use std::fmt;
-use std::num::NonZeroU32;
 
-use crate::assembly::Chromosome;
+use crate::assembly::{Chromosome, Position};
 
 /// A place on an assembly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Chromosome.
     pub chromosome: Chromosome,
-    /// Position from 1.
-    pub position: NonZeroU32,
+    /// Position.
+    pub position: Position,
 }
 
 /// What an effect allele adds to a score.

@@ -18,7 +18,7 @@ pub enum Agreement {
     FlippedAndSwapped,
     /// The same pair of alleles, which reads the same on both strands.
     Ambiguous,
-    /// Another place, another build or other alleles.
+    /// Another place, another assembly or other alleles.
     Different,
 }
 
@@ -29,7 +29,7 @@ impl Agreement {
     /// anchoring letter, which lies on the other side when the strand changes, and so the positions differ as well.
     #[must_use]
     pub fn of(a: &Variant, b: &Variant) -> Self {
-        if (a.build, a.chromosome, a.position) != (b.build, b.chromosome, b.position) {
+        if (a.assembly, a.chromosome, a.position) != (b.assembly, b.chromosome, b.position) {
             return Self::Different;
         }
         let (Some(a_alternative), Some(b_alternative)) = (a.alternative.bases(), b.alternative.bases())
@@ -71,13 +71,13 @@ impl Agreement {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::variant::Build;
+    use crate::assembly::Assembly;
 
     #[test]
     fn all_relations() {
         use Agreement::*;
         let variant = |(r, a): (&str, &str)| {
-            Variant::new(Build::Grch37, "3".parse().unwrap(), 9.try_into().unwrap(), r, a).unwrap()
+            Variant::new(Assembly::Grch37, "3".parse().unwrap(), 9.try_into().unwrap(), r, a).unwrap()
         };
         for (ours, theirs, expected) in [
             (("A", "G"), ("A", "G"), Same),
@@ -101,7 +101,7 @@ mod tests {
             assert_eq!(Agreement::of(&variant(theirs), &variant(ours)), expected, "{theirs:?} {ours:?}");
         }
         let a = variant(("A", "G"));
-        let b = Variant::new(Build::Grch38, a.chromosome(), a.position(), "A", "G").unwrap();
+        let b = Variant::new(Assembly::Grch38, a.chromosome(), a.position(), "A", "G").unwrap();
         assert_eq!(Agreement::of(&a, &b), Different);
     }
 }

@@ -77,7 +77,7 @@ impl Variant {
             number = number.saturating_add(1);
         }
         Self {
-            build: self.build,
+            assembly: self.assembly,
             chromosome: self.chromosome,
             position: Position::try_from(number).unwrap_or(position),
             reference: Bases::from_checked(r),
@@ -92,7 +92,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::variant::Build;
+    use crate::assembly::Assembly;
 
     struct Sequence(&'static [u8]);
 
@@ -104,7 +104,7 @@ mod tests {
 
     fn variant(position: u32, reference: &str, alternative: &str) -> Variant {
         let position = position.try_into().unwrap();
-        Variant::new(Build::Grch38, "1".parse().unwrap(), position, reference, alternative).unwrap()
+        Variant::new(Assembly::Grch38, "1".parse().unwrap(), position, reference, alternative).unwrap()
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A variant as a file writes it.
 
-use super::{Build, Label, Position, Variant, VariantError};
+use super::{Label, Variant, VariantError};
+use crate::assembly::{Assembly, PlaceError, Position};
 
 /// The texts by which a file names a variant with one alternative allele, as they stand there: any contig, any alleles, in
 /// any spelling. [`Site::variant`] makes the one identity of it where that can be done.
@@ -27,13 +28,13 @@ impl Site {
         Label::new(&self.ids)
     }
 
-    /// The variant, its position counted on `build`.
+    /// The variant, its position counted on `assembly`.
     ///
     /// # Errors
     /// [`VariantError`] for what is none: another contig, no position, other letters.
-    pub fn variant(&self, build: Build) -> Result<Variant, VariantError> {
+    pub fn variant(&self, assembly: Assembly) -> Result<Variant, VariantError> {
         let chromosome = self.chromosome.parse()?;
-        let position = u32::try_from(self.position).map_err(|_| VariantError::Position)?;
-        Variant::new(build, chromosome, Position::try_from(position)?, &self.reference, &self.alternative)
+        let position = u32::try_from(self.position).map_err(|_| PlaceError::Position)?;
+        Variant::new(assembly, chromosome, Position::try_from(position)?, &self.reference, &self.alternative)
     }
 }

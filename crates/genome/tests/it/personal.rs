@@ -114,7 +114,7 @@ fn files_of_companies() {
             let file = PersonalFile::read(name, bytes.as_slice(), &TextLimits::default()).unwrap();
             let positions: Vec<u32> = file.calls().map(|call| call.position.unwrap().get()).collect();
             assert_eq!(positions, [101, 102, 103, 104, 105, 106, 107, 108], "{name}");
-            assert!(file.calls().all(|call| call.chromosome == Some(Chromosome::Autosome(1))));
+            assert!(file.calls().all(|call| call.chromosome == Chromosome::autosome(1)));
             let same = file.calls().map(|call| match call.genotype {
                 Genotype::Two(a, b) if a == b => 1,
                 Genotype::Two(..) => 2,
@@ -335,7 +335,7 @@ proptest! {
             prop_assert_eq!(file.len(), rows.len());
             for (call, (position, chromosome, genotype)) in file.calls().zip(&rows) {
                 prop_assert_eq!(call.position.map(|p| p.get()), Some(*position));
-                prop_assert_eq!(call.chromosome, Some(Chromosome::Autosome(*chromosome)));
+                prop_assert_eq!(call.chromosome, Chromosome::autosome(*chromosome));
                 let letters = match call.genotype {
                     Genotype::Missing => 0,
                     Genotype::One(_) => 1,

@@ -1,8 +1,9 @@
 //! Filesets of PLINK 1: round trips, and what is refused.
 
+use histone_genome::assembly::Assembly;
 use histone_genome::genotypes::{Call, Genotypes, Limits, Source};
 use histone_genome::plink::{self, BedReader, BedWriter, People, PlinkError, Sex, Variants};
-use histone_genome::variant::{Build, Label, Variant};
+use histone_genome::variant::{Label, Variant};
 use proptest::prelude::*;
 
 use crate::data::{self, Hapmap};
@@ -126,7 +127,7 @@ fn sites_become_variants() {
     let variants = bim(
         "23 rs1 0 100 g A\n0 . 0 5 A G\n1 . 0 0 A G\n1 . 0 5 A I\n1 . 0 5 0 G\n1 . 0 5 a A\n1 . 0 5 G <D>\n",
     );
-    let shown = |index| variants.variant(index, Build::Grch37).unwrap().map(|v| v.to_string());
+    let shown = |index| variants.variant(index, Assembly::Grch37).unwrap().map(|v| v.to_string());
     assert_eq!(shown(0).unwrap(), "GRCh37:X:100:A:G");
     assert_eq!(variants.site(0).unwrap().label().rs(), Some(1));
     for (index, part) in [
@@ -140,9 +141,10 @@ fn sites_become_variants() {
         let error = shown(index).unwrap_err().to_string();
         assert!(error.contains(part), "{error} has no {part}");
     }
-    assert!(variants.variant(7, Build::Grch37).is_none());
+    assert!(variants.variant(7, Assembly::Grch37).is_none());
     let variant =
-        Variant::new(Build::Grch38, "chrX".parse().unwrap(), 7.try_into().unwrap(), "AC", "<DEL>").unwrap();
+        Variant::new(Assembly::Grch38, "chrX".parse().unwrap(), 7.try_into().unwrap(), "AC", "<DEL>")
+            .unwrap();
     let mut out = Vec::new();
     Variants::of("b.bim", [(&variant, &Label::new("."))].into_iter()).unwrap().write(&mut out).unwrap();
     assert_eq!(out, b"X\t.\t0\t7\t<DEL>\tAC\n");
@@ -160,7 +162,7 @@ fn hapmap_is_written_as_it_was() {
     hapmap.variants.write(&mut bim).unwrap();
     assert!(fam == file("fam") && bim == file("bim"));
     assert_eq!((hapmap.people.trios().count(), hapmap.people.founders().count()), (59, 219));
-    assert!((0..9_088).all(|index| hapmap.variants.variant(index, Build::Grch37).unwrap().is_ok()));
+    assert!((0..9_088).all(|index| hapmap.variants.variant(index, Assembly::Grch37).unwrap().is_ok()));
     let decoded = Genotypes::decode(&hapmap.genotypes.encode(), &Limits::default()).unwrap();
     assert!(decoded == hapmap.genotypes);
     let mut source = hapmap.genotypes.source();
