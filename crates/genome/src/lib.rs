@@ -33,9 +33,48 @@
 //! # Ok::<(), histone_genome::table::TableError>(())
 //! ```
 //!
-//! Deliberately not here: no IO beyond `Read`, no clock, no randomness, no statistics on the data (filling missing
+//! Genotypes go another way:
+//!
+//! 1. [`vcf`] checks and reads VCF files, [`plink`] reads filesets, strictly, as blocks of [`genotypes`] in two bits a call;
+//!    a [`cohort::Cohort`] is either of them, and [`variant`] gives each of its variants one identity.
+//! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up.
+//! 3. [`genotypes::BlockWriter`] and [`genotypes::BlockReader`] are the canonical bytes of the calls.
+//!
+//! ```
+//! use histone_genome::genotypes::{Genotypes, Limits};
+//! use histone_genome::plink::BedReader;
+//! use histone_genome::stats::counts;
+//!
+//! let bed = [0x6c, 0x1b, 0x01, 0xdc, 0x0f];
+//! let genotypes = Genotypes::collect(&mut BedReader::new("small.bed", &bed[..], 6, 1)?, &Limits::default())?;
+//! let counts = counts::of_block(&genotypes.blocks()[0])[0];
+//! assert_eq!((counts.hom_ref, counts.hom_alt, counts.missing), (4, 1, 1));
+//! assert_eq!(counts.frequency(), Some(0.2));
+//! # Ok::<(), histone_genome::plink::PlinkError>(())
+//! ```
+//!
+//! Other files of genomes: [`crypt4gh`] opens and seals the container in which they are kept, [`personal`] reads what a person
+//! downloads from a genotyping company, [`scoring`] the weights of a polygenic score, [`phenotypes`] a table of PLINK's layout
+//! in the order of the samples of a genotype file.
+//!
+//! Deliberately not here: no IO beyond `Read` and `Write`, no clock, no randomness but what is handed in, no statistics on tables (filling missing
 //! cells with a median is the training program's business, because the median of a study is not the median of a
 //! hospital). **No error carries the content of a cell**: it names file, line and column, and the owner looks there.
-//! The crate builds for `wasm32-unknown-unknown`. Genotype formats are to come as modules beside [`table`].
+//! The crate builds for `wasm32-unknown-unknown`.
 
+pub mod assembly;
+pub mod association;
+pub mod cohort;
+mod cpu;
+pub mod crypt4gh;
+pub mod genotypes;
+pub mod personal;
+pub mod phenotypes;
+pub mod plink;
+pub mod score;
+pub mod scoring;
+pub mod stats;
 pub mod table;
+pub mod text;
+pub mod variant;
+pub mod vcf;

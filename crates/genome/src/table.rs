@@ -9,7 +9,7 @@ mod day;
 mod encoding;
 mod error;
 mod lexer;
-mod number;
+pub(crate) mod number;
 mod raw;
 mod rule;
 mod typed;

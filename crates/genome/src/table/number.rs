@@ -3,7 +3,7 @@
 use super::error::CellProblem;
 
 /// Reads a finite number. Negative zero becomes zero, so that equal numbers have equal bytes.
-pub(super) fn parse(text: &str) -> Result<f64, CellProblem> {
+pub(crate) fn parse(text: &str) -> Result<f64, CellProblem> {
     if !is_decimal(text.as_bytes()) {
         return Err(explain(text));
     }

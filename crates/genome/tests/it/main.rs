@@ -1,6 +1,19 @@
-//! Tests of the crate from outside: reading, selecting, encoding.
+//! Tests of the crate from outside: tables, genotypes, files of genomes.
 #![allow(clippy::unwrap_used)]
 
+mod association;
+mod crypt4gh;
+mod data;
 mod encoding;
+mod genotypes;
+mod key_files;
+mod panel;
+mod personal;
+mod phenotypes;
+mod plink;
 mod read;
+mod score;
+mod scoring;
 mod select;
+mod stats;
+mod vcf;

@@ -1,0 +1,238 @@
+//! People and their calls, whichever kind of file they come in.
+//!
+//! A [`Cohort`] is a VCF text or a PLINK fileset that is read once, from the first variant to the last: up to 64 variants at
+//! a time, their calls in a [`Block`] and their names in as many [`Site`]s. Whoever counts, scans or scores is written against
+//! it, and does not ask which file there is.
+//!
+//! ```
+//! use histone_genome::cohort::Cohort;
+//! use histone_genome::stats::counts;
+//! use histone_genome::{plink, vcf};
+//!
+//! let text = "##fileformat=VCFv4.3\n\
+//!     #CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\tb\tc\n\
+//!     22\t16051497\trs1\tA\tG,T\t.\tPASS\t.\tGT\t0|1\t1|2\t./.\n";
+//! let mut from_vcf = Cohort::vcf("a.vcf", text.as_bytes(), &vcf::Limits::default())?;
+//!
+//! let limits = plink::Limits::default();
+//! let people = plink::People::read("b.fam", "0 a 0 0 1 -9\n0 b 0 0 2 -9\n0 c 0 0 0 -9\n".as_bytes(), &limits)?;
+//! let variants = plink::Variants::read("b.bim", "22 rs1 0 16051497 G A\n".as_bytes(), &limits)?;
+//! let bed = [0x6c, 0x1b, 0x01, 0b01_10_10];
+//! let mut from_plink = Cohort::plink("b.bed", &bed[..], people, variants)?;
+//!
+//! for cohort in [&mut from_vcf, &mut from_plink] {
+//!     assert_eq!(cohort.samples(), ["a", "b", "c"]);
+//!     while let Some((block, sites)) = cohort.read()? {
+//!         for (site, counts) in sites.iter().zip(counts::of_block(block)) {
+//!             assert_eq!(site.ids, "rs1");
+//!             assert_eq!((counts.missing, counts.alternatives()), (1, if site.alternative == "G" { 2 } else { 1 }));
+//!         }
+//!     }
+//! }
+//! # Ok::<(), histone_genome::cohort::CohortError>(())
+//! ```
+//!
+//! What a call means is the same for both: copies of the one alternative allele of its site, all other alleles together
+//! being the reference; haploid calls as homozygous ones ([`vcf::Blocks`] tells the details). Dosages are not read.
+//!
+//! Deliberately not here: BCF, and a check of the file ([`vcf::check()`]).
+
+use std::fmt;
+use std::io::BufRead;
+
+use crate::genotypes::{Block, GenotypeError, Source};
+use crate::plink::{BedReader, People, PlinkError, Sex, Variants};
+use crate::variant::Site;
+use crate::vcf::{self, VcfError};
+
+/// What can go wrong with either kind of file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CohortError {
+    /// A VCF text.
+    #[error(transparent)]
+    Vcf(#[from] VcfError),
+    /// A PLINK fileset.
+    #[error(transparent)]
+    Plink(#[from] PlinkError),
+    /// Calls that do not fit, or too many of them.
+    #[error(transparent)]
+    Genotypes(#[from] GenotypeError),
+}
+
+/// A set of people and the variants at which they were called.
+pub struct Cohort<R> {
+    samples: Vec<String>,
+    sexes: Vec<Sex>,
+    file: File<R>,
+}
+
+/// Where the calls come from.
+enum File<R> {
+    Vcf(Box<vcf::Blocks<R>>),
+    Plink(Box<Fileset<R>>),
+}
+
+struct Fileset<R> {
+    people: People,
+    variants: Variants,
+    bed: BedReader<R>,
+    /// Variants before the block that was read last.
+    read: usize,
+    sites: Vec<Site>,
+}
+
+impl<R: BufRead> Cohort<R> {
+    /// A VCF text, decompressed; `file` names it in errors. Reads the header.
+    ///
+    /// # Errors
+    /// Those of [`vcf::Reader::new`].
+    pub fn vcf(file: &str, text: R, limits: &vcf::Limits) -> Result<Self, CohortError> {
+        let blocks = vcf::Blocks::new(file, text, limits)?;
+        let samples = blocks.header().samples().to_vec();
+        Ok(Self { sexes: vec![Sex::Unknown; samples.len()], samples, file: File::Vcf(Box::new(blocks)) })
+    }
+
+    /// A BED with the FAM and the BIM that lie beside it; `file` names the BED in errors. Reads the header.
+    ///
+    /// # Errors
+    /// Those of [`BedReader::new`].
+    pub fn plink(file: &str, bed: R, people: People, variants: Variants) -> Result<Self, CohortError> {
+        let bed = BedReader::new(file, bed, people.len(), variants.len())?;
+        let lines = || (0..people.len()).filter_map(|index| people.person(index));
+        let samples = lines().map(|person| person.id.to_owned()).collect();
+        let sexes = lines().map(|person| person.sex).collect();
+        let fileset = Fileset { people, variants, bed, read: 0, sites: vec![] };
+        Ok(Self { samples, sexes, file: File::Plink(Box::new(fileset)) })
+    }
+
+    /// The people in the order of their calls: the header of a VCF, the second field of a FAM. In a FAM they are unique within
+    /// a family only; [`Cohort::people`] has the families.
+    #[must_use]
+    pub fn samples(&self) -> &[String] {
+        &self.samples
+    }
+
+    /// The sex of each of them; unknown in a VCF.
+    #[must_use]
+    pub fn sexes(&self) -> &[Sex] {
+        &self.sexes
+    }
+
+    /// Families, parents and founders, where the file has them: a fileset.
+    #[must_use]
+    pub fn people(&self) -> Option<&People> {
+        match &self.file {
+            File::Vcf(_) => None,
+            File::Plink(fileset) => Some(&fileset.people),
+        }
+    }
+
+    /// The lines above the records of a VCF.
+    #[must_use]
+    pub fn header(&self) -> Option<&vcf::Header> {
+        match &self.file {
+            File::Vcf(blocks) => Some(blocks.header()),
+            File::Plink(_) => None,
+        }
+    }
+
+    /// Records of a VCF without an ALT allele so far, of which there are no variants.
+    #[must_use]
+    pub fn records_without_alternative(&self) -> u64 {
+        match &self.file {
+            File::Vcf(blocks) => blocks.records_without_alternative(),
+            File::Plink(_) => 0,
+        }
+    }
+
+    /// The next up to 64 variants, one site for each row of the block; `None` after the last one. All blocks but the last are
+    /// full, and none is empty.
+    ///
+    /// # Errors
+    /// Those of [`vcf::Blocks::read`], of the BED, and of [`Variants::written`].
+    pub fn read(&mut self) -> Result<Option<(&Block, &[Site])>, CohortError> {
+        match &mut self.file {
+            File::Vcf(blocks) => Ok(blocks.read()?),
+            File::Plink(fileset) => Ok(fileset.read()?),
+        }
+    }
+}
+
+impl<R: BufRead> Fileset<R> {
+    fn read(&mut self) -> Result<Option<(&Block, &[Site])>, PlinkError> {
+        self.sites.clear();
+        let Some(block) = self.bed.next_block()? else { return Ok(None) };
+        let until = self.read + block.variants();
+        for site in (self.read..until).filter_map(|index| self.variants.written(index)) {
+            self.sites.push(site?);
+        }
+        self.read = until;
+        Ok(Some((block, &self.sites)))
+    }
+}
+
+/// The calls alone.
+impl<R: BufRead> Source for Cohort<R> {
+    type Error = CohortError;
+
+    fn samples(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn next_block(&mut self) -> Result<Option<&Block>, CohortError> {
+        Ok(self.read()?.map(|(block, _)| block))
+    }
+}
+
+impl<R> fmt::Debug for Cohort<R> {
+    /// Without the names of the people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.file {
+            File::Vcf(_) => "VCF",
+            File::Plink(_) => "PLINK",
+        };
+        f.debug_struct("Cohort")
+            .field("kind", &kind)
+            .field("samples", &self.samples.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::plink::Limits;
+
+    fn fileset(bim: &str, bed: &'static [u8]) -> Cohort<&'static [u8]> {
+        let people = People::read("a.fam", "f a 0 0 1 -9\ng a 0 0 2 -9\n".as_bytes(), &Limits::default());
+        let variants = Variants::read("a.bim", bim.as_bytes(), &Limits::default());
+        Cohort::plink("a.bed", bed, people.unwrap(), variants.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn sites_go_with_the_rows_of_a_fileset() {
+        let bim: String = (1..=70).map(|n| format!("0 rs{n} 0 {} A 0\n", n - 1)).collect();
+        let mut bed = vec![0x6c, 0x1b, 0x01];
+        bed.extend((0..70).map(|n| n % 16));
+        let mut cohort = fileset(&bim, bed.leak());
+        assert_eq!(
+            (cohort.samples(), cohort.sexes()),
+            (&["a".into(), "a".into()][..], &[Sex::Male, Sex::Female][..])
+        );
+        let mut found = vec![];
+        while let Some((block, sites)) = cohort.read().unwrap() {
+            assert_eq!(block.variants(), sites.len());
+            found.extend(sites.iter().map(|site| (site.line, site.ids.clone(), site.position)));
+        }
+        assert_eq!(found, (1..=70).map(|n| (n, format!("rs{n}"), n - 1)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_position_that_is_no_number_is_refused_with_its_line() {
+        let mut cohort = fileset("1 a 0 5 A C\n1 b 0 -5 A C\n", &[0x6c, 0x1b, 0x01, 0, 0]);
+        let error = cohort.read().unwrap_err().to_string();
+        assert!(error.starts_with("a.bim, line 2: field 4: the position is not a whole number"), "{error}");
+    }
+}

@@ -1,0 +1,289 @@
+//! Records of a BCF file, one at a time.
+
+use std::io::Read;
+
+use super::super::calls::PhasedCalls;
+use super::super::error::{Rule, VcfError};
+use super::super::lines::Lines;
+use super::super::{Header, Limits, Version};
+use super::BcfProblem;
+use super::dictionary::Dictionary;
+use super::genotypes::{self, Question, Values};
+use super::value::{Atom, Cursor, Int};
+
+/// Reads the records of a BCF file. The source is what BGZF holds: [`bgzf::Reader`](super::super::bgzf::Reader) gives it.
+pub struct Reader<R> {
+    source: R,
+    file: String,
+    limit: usize,
+    header: Header,
+    dictionary: Dictionary,
+    number: u64,
+    /// The two parts of the record that was read last.
+    bytes: Vec<u8>,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads the header. `file` is the name that errors carry; a record may have `limits.line_bytes` bytes.
+    pub fn new(file: &str, mut source: R, limits: &Limits) -> Result<Self, VcfError> {
+        let problem = |problem| VcfError::Bcf { file: file.to_owned(), record: 0, problem };
+        let mut bytes = vec![];
+        let start = read_some(&mut source, 9, &mut bytes).map_err(|source| VcfError::Read {
+            file: file.to_owned(),
+            line: 0,
+            source,
+        })?;
+        let (magic, length) = match *start {
+            [b'B', b'C', b'F', 2, 1 | 2, a, b, c, d] => (true, u32::from_le_bytes([a, b, c, d]) as usize),
+            _ => (false, 0),
+        };
+        if !magic {
+            return Err(problem(BcfProblem::NotBcf));
+        }
+        if length > limits.header_bytes {
+            return Err(problem(BcfProblem::TooLarge { limit: limits.header_bytes }));
+        }
+        let text = read_some(&mut source, length, &mut bytes).map_err(|source| VcfError::Read {
+            file: file.to_owned(),
+            line: 0,
+            source,
+        })?;
+        if text.len() < length {
+            return Err(problem(BcfProblem::Truncated));
+        }
+        // The text ends with a zero byte, or several.
+        let end = memchr::memchr(0, text).unwrap_or(text.len());
+        let text = text.get(..end).unwrap_or_default();
+        let mut lines = Lines::new(file, text, limits.line_bytes);
+        let header = Header::read(&mut lines, limits)?;
+        let dictionary = Dictionary::new(&header);
+        Ok(Self {
+            source,
+            file: file.to_owned(),
+            limit: limits.line_bytes,
+            header,
+            dictionary,
+            number: 0,
+            bytes: vec![],
+        })
+    }
+
+    /// What the lines above the records say.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The next record; `None` at the end.
+    pub fn read(&mut self) -> Result<Option<Record<'_>>, VcfError> {
+        self.number += 1;
+        let number = self.number;
+        let read_error = |source| VcfError::Read { file: self.file.clone(), line: number, source };
+        let problem = |problem| VcfError::Bcf { file: self.file.clone(), record: number, problem };
+        let sizes = match *read_some(&mut self.source, 8, &mut self.bytes).map_err(read_error)? {
+            [] => return Ok(None),
+            [a, b, c, d, e, f, g, h] => [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])],
+            _ => return Err(problem(BcfProblem::Truncated)),
+        };
+        let [shared, samples] = sizes.map(|size| size as usize);
+        let size = shared.saturating_add(samples);
+        if size > self.limit {
+            return Err(problem(BcfProblem::TooLarge { limit: self.limit }));
+        }
+        let bytes = read_some(&mut self.source, size, &mut self.bytes).map_err(read_error)?;
+        let (Some(shared), Some(samples)) = (bytes.get(..shared), bytes.get(shared..size)) else {
+            return Err(problem(BcfProblem::Truncated));
+        };
+        Record::parse(self.file.as_str(), number, &self.header, &self.dictionary, shared, samples)
+            .map(Some)
+            .map_err(problem)
+    }
+}
+
+/// Reads so many bytes or up to the end. Room is made as bytes arrive, whatever was asked for.
+fn read_some<'a>(source: &mut impl Read, count: usize, bytes: &'a mut Vec<u8>) -> std::io::Result<&'a [u8]> {
+    bytes.clear();
+    source.take(count as u64).read_to_end(bytes)?;
+    Ok(bytes)
+}
+
+/// One record.
+#[derive(Clone)]
+pub struct Record<'a> {
+    file: &'a str,
+    number: u64,
+    version: Version,
+    chromosome: &'a str,
+    position: u64,
+    quality: Option<f32>,
+    ids: &'a str,
+    reference: &'a str,
+    alternatives: Vec<&'a str>,
+    filters: Vec<&'a str>,
+    samples: usize,
+    calls: Option<Values<'a>>,
+    dosages: Option<Values<'a>>,
+}
+
+impl<'a> Record<'a> {
+    fn parse(
+        file: &'a str,
+        number: u64,
+        header: &Header,
+        dictionary: &'a Dictionary,
+        shared: &'a [u8],
+        samples: &'a [u8],
+    ) -> Result<Self, BcfProblem> {
+        let mut shared = Cursor(shared);
+        let chromosome = u32::try_from(shared.i32()?).ok();
+        let chromosome = chromosome.and_then(|number| dictionary.contigs.get(&number));
+        let chromosome = chromosome.ok_or(BcfProblem::Dictionary)?;
+        // From 0, and -1 is the telomere.
+        let position = u64::try_from(i64::from(shared.i32()?) + 1).map_err(|_| BcfProblem::Value)?;
+        let _length_on_reference = shared.i32()?;
+        let quality = match shared.u32()? {
+            0x7f80_0001 => None,
+            bits => Some(f32::from_bits(bits)),
+        };
+        let alleles = shared.u32()? >> 16;
+        let formats_and_samples = shared.u32()?;
+        let (formats, sample_count) = (formats_and_samples >> 24, formats_and_samples & 0x00ff_ffff);
+        let expected = header.samples().len();
+        // A record without values of samples may say that it has none.
+        if sample_count as usize != expected && !(formats == 0 && sample_count == 0) {
+            return Err(BcfProblem::Samples);
+        }
+        let ids = shared.text()?;
+        let reference = if alleles == 0 { "." } else { shared.text()? };
+        let alternatives = (1..alleles).map(|_| shared.text()).collect::<Result<Vec<_>, _>>()?;
+        let mut filters = vec![];
+        let (atom, count) = shared.descriptor()?;
+        if count > dictionary.strings.len()
+            || count > 0 && !matches!(atom, Atom::Int8 | Atom::Int16 | Atom::Int32)
+        {
+            return Err(BcfProblem::Value);
+        }
+        for _ in 0..count {
+            let Int::Value(filter) = shared.int(atom)? else { return Err(BcfProblem::Value) };
+            let filter = u32::try_from(filter).ok().and_then(|filter| dictionary.strings.get(&filter));
+            filters.push(filter.ok_or(BcfProblem::Dictionary)?.as_str());
+        }
+        let (mut calls, mut dosages) = (None, None);
+        let mut cursor = Cursor(samples);
+        for _ in 0..formats {
+            let key = u32::try_from(cursor.typed_int()?).ok().and_then(|key| dictionary.strings.get(&key));
+            let key = key.ok_or(BcfProblem::Dictionary)?;
+            let (atom, count) = cursor.descriptor()?;
+            let size = atom.size().saturating_mul(count).saturating_mul(expected);
+            let values = Values { atom, count, data: cursor.take(size)? };
+            match key.as_str() {
+                "GT" => calls = Some(values),
+                "DS" => dosages = Some(values),
+                _ => {}
+            }
+        }
+        Ok(Self {
+            file,
+            number,
+            version: header.version(),
+            chromosome,
+            position,
+            quality,
+            ids,
+            reference,
+            alternatives,
+            filters,
+            samples: expected,
+            calls,
+            dosages,
+        })
+    }
+
+    /// Number of the record, from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// CHROM.
+    pub fn chromosome(&self) -> &'a str {
+        self.chromosome
+    }
+
+    /// POS, from 1 as in the text; 0 is the telomere.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// ID, names separated by semicolons, or a dot.
+    pub fn ids(&self) -> &'a str {
+        self.ids
+    }
+
+    /// REF.
+    pub fn reference(&self) -> &'a str {
+        self.reference
+    }
+
+    /// The entries of ALT.
+    pub fn alternatives(&self) -> &[&'a str] {
+        &self.alternatives
+    }
+
+    /// QUAL.
+    pub fn quality(&self) -> Option<f32> {
+        self.quality
+    }
+
+    /// The names of FILTER: `PASS` alone, those that failed, or none when filters were not applied.
+    pub fn filters(&self) -> &[&'a str] {
+        &self.filters
+    }
+
+    /// As [`vcf::Record::calls`](super::super::Record::calls).
+    pub fn calls(&self, alternative: usize, codes: &mut Vec<u64>) -> Result<(), VcfError> {
+        let question = self.question(alternative)?;
+        let values = self.calls.ok_or_else(|| self.refuse(BcfProblem::Format(Rule::FormatGtMissing)))?;
+        codes.clear();
+        codes.resize(self.samples.div_ceil(32), 0);
+        genotypes::calls(values, question, |sample, call| {
+            if let Some(word) = codes.get_mut(sample / 32) {
+                *word |= call.code() << (2 * (sample % 32));
+            }
+        })
+        .map_err(|problem| self.refuse(problem))
+    }
+
+    /// As [`vcf::Record::phased_calls`](super::super::Record::phased_calls).
+    pub fn phased_calls(&self, alternative: usize, calls: &mut PhasedCalls) -> Result<(), VcfError> {
+        let question = self.question(alternative)?;
+        let values = self.calls.ok_or_else(|| self.refuse(BcfProblem::Format(Rule::FormatGtMissing)))?;
+        calls.clear(self.samples);
+        genotypes::calls(values, question, |sample, call| calls.set(sample, call))
+            .map_err(|problem| self.refuse(problem))
+    }
+
+    /// As [`vcf::Record::dosages`](super::super::Record::dosages), from DS only.
+    pub fn dosages(&self, alternative: usize, dosages: &mut Vec<f32>) -> Result<(), VcfError> {
+        let question = self.question(alternative)?;
+        let values =
+            self.dosages.ok_or_else(|| self.refuse(BcfProblem::Format(Rule::FormatDosageMissing)))?;
+        genotypes::dosages(values, question, dosages).map_err(|problem| self.refuse(problem))
+    }
+
+    fn question(&self, alternative: usize) -> Result<Question, VcfError> {
+        let alternatives = self.alternatives.len();
+        if alternative == 0 || alternative > alternatives {
+            let file = self.file.to_owned();
+            return Err(VcfError::NoSuchAllele {
+                file,
+                line: self.number,
+                asked: alternative,
+                alleles: alternatives,
+            });
+        }
+        Ok(Question { samples: self.samples, alternative, alternatives, version: self.version })
+    }
+
+    fn refuse(&self, problem: BcfProblem) -> VcfError {
+        VcfError::Bcf { file: self.file.to_owned(), record: self.number, problem }
+    }
+}
