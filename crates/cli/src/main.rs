@@ -9,6 +9,7 @@ mod consortium;
 mod damaged;
 mod data;
 mod doctor;
+mod genome;
 mod hub;
 mod keeping;
 mod ledger;
@@ -98,6 +99,9 @@ enum Command {
     /// Fetch public documents.
     #[command(subcommand)]
     Blob(blob::Command),
+    /// Files of genotypes on this machine: check, count, scan, score, convert.
+    #[command(subcommand)]
+    Genome(genome::Command),
     /// Run all parties of a study as processes on this machine, and keep them alive.
     Up(up::UpArgs),
     /// Found a network that others join.
@@ -231,6 +235,7 @@ fn main() -> ExitCode {
         Command::Hub(command) => hub::run(&command, &mut out),
         Command::Node(command) => node::run(&command, &mut out),
         Command::Blob(command) => blob::run(&command, &mut out),
+        Command::Genome(command) => genome::run(&command, &mut out),
         Command::Data(command) => data::run(&command, &mut out),
         Command::Up(args) => up::run(&args, &mut out),
         Command::Network(command) => node::network(&command, &mut out),

@@ -11,11 +11,13 @@
 
 mod design;
 mod dots;
+mod inflation;
 mod linear;
 mod logistic;
 mod score_test;
 
 pub use design::Design;
+pub use inflation::inflation;
 pub use linear::{Estimate, Linear, NotTested};
 pub use logistic::{Fallback, Logistic, LogisticEstimate, NotFitted};
 pub use score_test::{ScoreEstimate, ScoreTest};

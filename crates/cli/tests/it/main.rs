@@ -9,6 +9,7 @@ mod disclosure;
 #[cfg(unix)]
 mod disk;
 mod docs;
+mod genome;
 mod help;
 mod hub;
 mod identifiers;

@@ -1,0 +1,197 @@
+//! `histone genome` on small files made here, and on the real ones beside the project where they are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Ran, histone};
+
+fn genome(arguments: &[&str], dir: &Path) -> Ran {
+    Ran::of(histone().arg("genome").args(arguments).current_dir(dir))
+}
+
+/// Twelve people in two groups, three variants: one goes with the trait, one with nothing, one is the same in everybody.
+fn small(dir: &Path) {
+    let people: Vec<String> = (1..=12).map(|n| format!("p{n}")).collect();
+    let calls = |of: &dyn Fn(usize) -> &'static str| (0..12).map(of).collect::<Vec<_>>().join("\t");
+    let with = calls(&|n| ["0/0", "0/1", "1/1"][n / 4]);
+    let without = calls(&|n| ["0/0", "0/1", "1/1", "./."][n % 4]);
+    let constant = calls(&|_| "0/0");
+    let vcf = format!(
+        "##fileformat=VCFv4.3\n##contig=<ID=22>\n##FORMAT=<ID=GT,Number=1,Type=String,Description=\"Genotype\">\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t{}\n22\t100\trs1\tA\tG\t.\t.\t.\tGT\t{with}\n22\t200\trs2\tC\tT\t.\t.\t.\tGT\t{without}\n22\t300\t.\tG\tC\t.\t.\t.\tGT\t{constant}\n",
+        people.join("\t")
+    );
+    fs::write(dir.join("small.vcf"), vcf).unwrap();
+    let traits: String =
+        (0..12).map(|n| format!("p{}\t{}\t{}\n", n + 1, n / 4 * 10 + n % 3, 1 + n % 2)).collect();
+    fs::write(dir.join("traits.tsv"), format!("#IID\theight\tsex\n{traits}")).unwrap();
+}
+
+#[test]
+fn a_file_is_checked_and_what_is_wrong_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let ran = genome(&["check", "small.vcf"], dir.path());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(
+        ran.stdout.ends_with("small.vcf: valid, VCFv4.3, 12 samples, 3 records, 0 errors, 0 warnings\n"),
+        "{ran:?}"
+    );
+    let text = fs::read_to_string(dir.path().join("small.vcf")).unwrap();
+    fs::write(dir.path().join("broken.vcf"), text.replace("22\t200", "22\t2x0")).unwrap();
+    let ran = genome(&["check", "--json", "small.vcf", "broken.vcf"], dir.path());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let last: serde_json::Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["valid"], &last["errors"]["count"]), (&false.into(), &1.into()));
+    let first = &last["errors"]["first"][0];
+    assert_eq!(
+        (&first["line"], &first["column"], &first["field"]),
+        (&6.into(), &4.into(), &"POS".into()),
+        "{last}"
+    );
+    for (name, sentence) in
+        [("none.vcf", "cannot read `none.vcf`"), ("table.csv", "of no kind that is read here")]
+    {
+        assert!(genome(&["check", name], dir.path()).error().contains(sentence));
+    }
+}
+
+#[test]
+fn counts_scan_and_kinship_of_a_small_file_and_of_its_copy_in_another_format() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let convert = |from: &str, to: &str| {
+        let ran = genome(&["convert", from, to], dir.path());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    };
+    convert("small.vcf", "copy.bed");
+    convert("copy.fam", "back.vcf.gz");
+    assert_eq!(genome(&["check", "copy.bim", "back.vcf.gz"], dir.path()).code, Some(0));
+    assert!(genome(&["convert", "small.vcf", "copy.bed"], dir.path()).error().contains("is there already"));
+
+    let table = |file: &str| {
+        let ran = genome(&["stats", file, "--variants", "variants.tsv", "--json"], dir.path());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        (fs::read_to_string(dir.path().join("variants.tsv")).unwrap(), ran.json())
+    };
+    let (counts, summary) = table("small.vcf");
+    assert_eq!(counts.lines().nth(1).unwrap(), "22\t100\trs1\tA\tG\t4\t4\t4\t0\t0.5000000\t0.3721719");
+    assert_eq!(
+        (&summary["variants"], &summary["constant"], &summary["missing"]),
+        (&3.into(), &1.into(), &3.into())
+    );
+    for copy in ["copy.bed", "back.vcf.gz"] {
+        assert_eq!(table(copy).0, counts, "{copy}");
+    }
+
+    let scan = |file: &str| {
+        let ran = genome(
+            &[
+                "gwas",
+                file,
+                "--phenotypes",
+                "traits.tsv",
+                "--trait",
+                "height",
+                "--covariates",
+                "sex",
+                "--out",
+                "scan.tsv",
+                "--manhattan",
+                "m.svg",
+                "--qq",
+                "q.svg",
+                "--json",
+            ],
+            dir.path(),
+        );
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        (fs::read_to_string(dir.path().join("scan.tsv")).unwrap(), ran.json())
+    };
+    let (rows, said) = scan("small.vcf");
+    assert_eq!((&said["people"], &said["not_tested"]), (&12.into(), &1.into()), "{said}");
+    assert!(said["top"][0]["variant"].as_str().unwrap().starts_with("rs1"), "{said}");
+    let cells: Vec<&str> = rows.lines().nth(1).unwrap().split('\t').collect();
+    let beta: f64 = cells[8].parse().unwrap();
+    assert!((beta - 10.0).abs() < 0.2, "{cells:?}");
+    assert!(rows.lines().nth(3).unwrap().contains("\tconstant\tNA\tNA\tNA\tNA"), "{rows}");
+    for plot in ["m.svg", "q.svg"] {
+        let svg = fs::read_to_string(dir.path().join(plot)).unwrap();
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("<circle"), "{svg}");
+    }
+    assert_eq!(scan("copy.bed").0, rows);
+
+    let ran = genome(&["king", "copy.bed"], dir.path());
+    assert_eq!((ran.code, ran.stdout.lines().count()), (Some(0), 1 + 66), "{ran:?}");
+    let two = genome(
+        &["gwas", "small.vcf", "--phenotypes", "traits.tsv", "--trait", "sex", "--out", "x.tsv"],
+        dir.path(),
+    );
+    assert!(two.error().contains("`sex` has two values"), "{two:?}");
+    assert!(!dir.path().join("x.tsv").exists() && !dir.path().join("x.tsv.part").exists());
+}
+
+#[test]
+fn a_score_counts_what_it_finds_and_refuses_too_little() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let score = "#pgs_id=PGS000000\n#genome_build=GRCh37\nchr_name\tchr_position\teffect_allele\tother_allele\teffect_weight\n22\t100\tG\tA\t0.5\n22\t200\tC\tT\t1\n22\t999\tA\tC\t1\n";
+    fs::write(dir.path().join("score.txt"), score).unwrap();
+    let ran = genome(&["score", "small.vcf", "--weights", "score.txt", "--no-mean-imputation"], dir.path());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("2 of 3 variants of the score are found"), "{ran:?}");
+    // The first has no copy of G and two of C; the last two of G and no call at the other.
+    let rows: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(rows[1], "p1\t4\t2\t2.000000\t0.5000000");
+    assert!(rows[12].starts_with("p12\t2\t2\t1.000000\t"), "{rows:?}");
+    let refused = genome(&["score", "small.vcf", "--weights", "score.txt", "--least", "0.9"], dir.path());
+    assert!(refused.error().contains("only 66.7 % of the score's variants"), "{refused:?}");
+}
+
+/// The data beside the project; nothing, and said, where they are not.
+fn shared(file: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let root = match std::env::var_os("HISTONE_DATA") {
+        Some(root) => PathBuf::from(root),
+        None if beside.is_dir() => beside,
+        None => {
+            eprintln!("SKIPPED: HISTONE_DATA is not set and ../shared/data is not there");
+            return None;
+        }
+    };
+    let file = root.join(file);
+    assert!(file.exists(), "{} is missing", file.display());
+    Some(file)
+}
+
+/// 550 people: as many hits as PLINK finds, and the causal variant first.
+#[test]
+fn a_scan_of_real_people() {
+    let (Some(vcf), Some(traits)) =
+        (shared("genotypes/kg_phase1_chr22_550.vcf.gz"), shared("genotypes/kg_phase1_550.pheno.tsv"))
+    else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let [vcf, traits] = [vcf, traits].map(|file| file.to_str().unwrap().to_owned());
+    let ran = genome(
+        &[
+            "gwas",
+            &vcf,
+            "--phenotypes",
+            &traits,
+            "--trait",
+            "SIMULATED_QT",
+            "--covariates",
+            "SEX",
+            "--out",
+            "scan.tsv",
+            "--json",
+        ],
+        dir.path(),
+    );
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let said = ran.json();
+    assert_eq!((&said["people"], &said["variants"]), (&550.into(), &19_773.into()));
+    assert_eq!((&said["not_tested"], &said["significant"]), (&2_720.into(), &8.into()), "{said}");
+    assert_eq!(said["top"][0]["variant"], "rs1023496 (22:26865238 T>C)");
+}
