@@ -56,7 +56,8 @@ impl<R: BufRead> Blocks<R> {
     ///
     /// # Errors
     /// Those of [`Reader::read`] and [`Record::homozygous_calls`]; a record without GT is
-    /// [`Malformed`](VcfError::Malformed), [`FormatGtMissing`](super::Rule::FormatGtMissing).
+    /// [`Malformed`](VcfError::Malformed), [`FormatGtMissing`](super::Rule::FormatGtMissing), and one with more than 65,536
+    /// ALT alleles is [`TooManyEntries`](super::Rule::TooManyEntries).
     pub fn read(&mut self) -> Result<Option<(&Block, &[Site])>, VcfError> {
         Ok(self.fill()?.then_some((&self.block, &self.sites)))
     }
@@ -68,7 +69,7 @@ impl<R: BufRead> Blocks<R> {
         while !self.block.is_full() {
             let record = if self.pending.is_empty() {
                 let Some(record) = self.reader.read()? else { break };
-                self.pending = 0..record.alternatives().count();
+                self.pending = 0..record.count_alternatives()?;
                 self.passed_over += u64::from(self.pending.is_empty());
                 record
             } else {
@@ -186,5 +187,13 @@ mod tests {
         let error = blocks.read().unwrap_err().to_string();
         assert!(error.starts_with("a.vcf, line 4, column 17 (FORMAT)"), "{error}");
         assert!(error.ends_with("[format-gt-missing]"), "{error}");
+    }
+
+    #[test]
+    fn absurd_numbers_of_alleles_are_refused() {
+        let record = format!("1\t5\t.\tA\t{}C\t.\t.\t.\tGT\t0/1\t0/1\t0/1\n", "C,".repeat(65_536));
+        let error = blocks(&record).read().unwrap_err().to_string();
+        assert!(error.starts_with("a.vcf, line 3, column 9 (ALT)"), "{error}");
+        assert!(error.ends_with("[too-many-entries]"), "{error}");
     }
 }

@@ -182,7 +182,7 @@ fn check_text<R: BufRead>(lines: &Lines<R>, version: Version, findings: &mut Fin
 }
 
 /// The most entries of one field that are looked at: what is kept of each takes more room than its text.
-const ENTRIES: usize = 1 << 16;
+pub(super) const ENTRIES: usize = 1 << 16;
 
 /// The entries of a field, or none and a finding when there are too many.
 fn entries<'a>(

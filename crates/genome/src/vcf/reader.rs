@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::BufRead;
 
 use super::calls::{self, Cells, Haploid, PhasedCalls};
+use super::check::ENTRIES;
 use super::dosage;
 use super::error::{Field, Finding, Rule, VcfError};
 use super::lines::Lines;
@@ -308,6 +309,21 @@ impl<'a> Record<'a> {
     pub fn dosages(&self, alternative: usize, dosages: &mut Vec<f32>) -> Result<(), VcfError> {
         let cells = self.cells_of(alternative, 0)?;
         dosage::read(&cells, self.format, dosages).map_err(|problem| self.refuse(problem))
+    }
+
+    /// Number of ALT alleles, unless there are more than any data have: who goes through them with [`Record::calls`] would
+    /// need time by the square of their number.
+    pub(super) fn count_alternatives(&self) -> Result<usize, VcfError> {
+        let count = self.alternatives().take(ENTRIES + 1).count();
+        if count <= ENTRIES {
+            return Ok(count);
+        }
+        let [chromosome, position, ids, reference, ..] = self.fixed;
+        let column =
+            [chromosome, position, ids, reference].map(|text| text.len() + 1).iter().sum::<usize>() + 1;
+        let finding =
+            Finding { line: self.line, column, field: Field::Alternative, rule: Rule::TooManyEntries };
+        Err(VcfError::Malformed { file: self.file.to_owned(), finding })
     }
 
     fn genotypes(&self, alternative: usize) -> Result<Cells<'a>, VcfError> {
