@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use histone_genome::plink::{self, BedWriter, People, Sex, Variants};
+use histone_genome::plink::{BedWriter, People, Sex};
 use histone_genome::variant::Site;
 use histone_genome::vcf::{self, Version, bgzf};
 

@@ -195,7 +195,7 @@ impl Write for Table<'_> {
 /// A number as tables have it: seven significant digits, and `NA` for none.
 pub fn number(value: Option<f64>) -> String {
     match value {
-        Some(value) if value == 0.0 => "0".into(),
+        Some(0.0) => "0".into(),
         Some(value) if value.is_finite() => {
             let plain = (1e-4..1e7).contains(&value.abs());
             let digits = (6 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;

@@ -57,7 +57,7 @@ fn open(title: &str, width: f64) -> String {
 }
 
 /// A scale with marks at whole numbers; gives the height of a value.
-fn axis(svg: &mut String, most: f64, width: f64) -> impl Fn(f64) -> f64 {
+fn axis(svg: &mut String, most: f64, width: f64) -> impl Fn(f64) -> f64 + use<> {
     let top = most.ceil().max(8.0);
     let at = move |value: f64| HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM);
     let step = (top / 8.0).ceil();
