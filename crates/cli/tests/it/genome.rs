@@ -113,7 +113,7 @@ fn counts_scan_and_kinship_of_a_small_file_and_of_its_copy_in_another_format() {
     assert!(said["top"][0]["variant"].as_str().unwrap().starts_with("rs1"), "{said}");
     let cells: Vec<&str> = rows.lines().nth(1).unwrap().split('\t').collect();
     let beta: f64 = cells[8].parse().unwrap();
-    assert!((beta - 10.0).abs() < 0.2, "{cells:?}");
+    assert!((beta - 10.0).abs() < 0.5, "{cells:?}");
     assert!(rows.lines().nth(3).unwrap().contains("\tconstant\tNA\tNA\tNA\tNA"), "{rows}");
     for plot in ["m.svg", "q.svg"] {
         let svg = fs::read_to_string(dir.path().join(plot)).unwrap();

@@ -273,7 +273,7 @@ fn the_status_says_who_is_waited_for_and_what_fails() {
         status.member = false;
         status.founder = Some(("registry\x1b".into(), founder));
     });
-    let waits = format!("not a member of `heart`: its founder `registry\u{fffd}` ({founder}) admits");
+    let waits = format!("`histone log` says what its founder `registry\u{fffd}` ({founder}) has answered");
     assert!(node.says(&["status"]).contains(&waits));
     node.say(|status| {
         status.member = false;
