@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use crate::bench;
 
@@ -22,30 +23,29 @@ pub fn run() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let purpose = "the contracts on an independent node";
     let Some(program) = bench::anvil(&root.join("peers").join("bench"), purpose)? else { return Ok(()) };
-    let cargo = |arguments: &[&str]| {
-        let mut command = Command::new("cargo");
-        command.args(arguments).current_dir(&root);
-        command
-    };
-    const LEDGER: [&str; 6] = ["test", "--locked", "--package", "histone-ledger", "--test", "it"];
-    const NODE: [&str; 6] = ["test", "--locked", "--package", "histone-node", "--test", "it"];
+    let mut tests = Vec::new();
     timed("build", || {
-        step(cargo(&LEDGER).arg("--no-run"))?;
-        step(cargo(&NODE).arg("--no-run"))?;
-        step(&mut cargo(&["build", "--locked", "--quiet", "--package", "histone-cli"]))
+        tests = integration_tests(&root)?;
+        Ok(())
     })?;
+    // From the folder of its crate, as cargo starts it.
+    let test = |name: &str, parts: &[&str], rpc: &str| {
+        let (folder, program) = tests
+            .iter()
+            .find(|(folder, _)| folder.ends_with(name))
+            .with_context(|| format!("cargo built no tests of `{name}`"))?;
+        let mut command = Command::new(program);
+        command.arg("--test-threads=1").args(parts);
+        step(command.current_dir(folder).env("CARGO_MANIFEST_DIR", folder).env("HISTONE_TEST_RPC", rpc))
+    };
     let anvil = Anvil::start(&program)?;
     println!("anvil is at {}", anvil.url);
     // One test after the other: all share the node's clock.
-    timed("contracts and client", || {
-        step(cargo(&LEDGER).args(["--", "--test-threads=1"]).env("HISTONE_TEST_RPC", &anvil.url))
-    })?;
+    timed("contracts and client", || test("ledger", &[], &anvil.url))?;
     timed("parties, attacks and whole collaborations", || {
         // anvil keeps every state on the disk: a whole training a test is many gigabytes for all of them. These need another
         // node's time, refusals and receipts; what parties decide is the same on every chain.
         let parts = [
-            "--",
-            "--test-threads=1",
             "adversary::data::",
             "adversary::queries::",
             "adversary::rounds::one_header",
@@ -53,9 +53,30 @@ pub fn run() -> Result<()> {
             "release::",
             "run::",
         ];
-        step(cargo(&NODE).args(parts).env("HISTONE_TEST_RPC", &anvil.url))
+        test("node", &parts, &anvil.url)
     })?;
     timed("the demo and a stranger's check", || demo(&anvil.url))
+}
+
+/// Builds the integration tests of the product, all at once: of one package alone they would be other builds of what it is made of.
+/// Gives folder and test program of each crate; `histone` lies beside them.
+fn integration_tests(root: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let output = Command::new("cargo")
+        .args(["test", "--locked", "--test", "it", "--no-run", "--message-format", "json-render-diagnostics"])
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("could not start cargo")?;
+    if !output.status.success() {
+        bail!("the build failed ({}); its output above says why", output.status);
+    }
+    let built = |line: &str| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let is_test = line.get("target")?.get("name")? == "it";
+        let folder = PathBuf::from(line.get("manifest_path").filter(|_| is_test)?.as_str()?).parent()?.to_owned();
+        Some((folder, PathBuf::from(line.get("executable")?.as_str()?)))
+    };
+    Ok(String::from_utf8(output.stdout)?.lines().filter_map(built).collect())
 }
 
 /// The program itself, as a user runs it.

@@ -28,7 +28,8 @@ pub fn run() -> anyhow::Result<()> {
             Command::new(npm).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&dir),
         )?;
     }
-    step(Command::new("cargo").args(["build", "--locked", "--quiet", "--package", "histone-cli"]))?;
+    // Of the one package alone it would be another build of what it is made of.
+    step(Command::new("cargo").args(["build", "--locked", "--quiet", "--bin", "histone"]))?;
     step(Command::new("node").arg("check.mjs").arg(histone()?).current_dir(&dir))
 }
 
