@@ -73,7 +73,8 @@ fn integration_tests(root: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     let built = |line: &str| {
         let line: Value = serde_json::from_str(line).ok()?;
         let is_test = line.get("target")?.get("name")? == "it";
-        let folder = PathBuf::from(line.get("manifest_path").filter(|_| is_test)?.as_str()?).parent()?.to_owned();
+        let folder =
+            PathBuf::from(line.get("manifest_path").filter(|_| is_test)?.as_str()?).parent()?.to_owned();
         Some((folder, PathBuf::from(line.get("executable")?.as_str()?)))
     };
     Ok(String::from_utf8(output.stdout)?.lines().filter_map(built).collect())

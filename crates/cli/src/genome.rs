@@ -5,8 +5,10 @@ mod convert;
 mod file;
 mod gwas;
 mod king;
+mod panel;
 mod plot;
 mod score;
+mod simulate;
 mod stats;
 
 use std::io::Write;
@@ -26,6 +28,10 @@ pub enum Command {
     Score(score::ScoreArgs),
     /// Kinship of all pairs of people (KING-robust).
     King(king::KingArgs),
+    /// The variants of a study with their frequencies, from a file that has them.
+    Panel(panel::PanelArgs),
+    /// A SIMULATED cohort with linkage and traits, dealt to sites: PLINK filesets, tables, a panel.
+    Simulate(simulate::SimulateArgs),
     /// Convert between VCF and PLINK filesets.
     Convert(convert::ConvertArgs),
 }
@@ -38,6 +44,8 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
         Command::Gwas(args) => gwas::run(args, out),
         Command::Score(args) => score::run(args, out),
         Command::King(args) => king::run(args, out),
+        Command::Panel(args) => panel::run(args, out),
+        Command::Simulate(args) => simulate::run(args, out),
         Command::Convert(args) => convert::run(args, out),
     }
 }

@@ -401,6 +401,9 @@ fn described(study: &Study, participants: &[&Participant], out: &mut dyn Write) 
         ColumnKind::Levels(_) => format!("{} (category)", plain(name)),
         ColumnKind::Whole(_) => format!("{} (whole number)", plain(name)),
         ColumnKind::Day(_) => format!("{} (day)", plain(name)),
+        ColumnKind::Genotypes { variants, .. } => {
+            format!("{} (genotypes at {variants} variants)", plain(name))
+        }
     });
     writeln!(out, "{}", wrapped(features))?;
     columns_left_out(study, &mut |line| writeln!(out, "{line}"))?;

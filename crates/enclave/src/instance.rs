@@ -490,7 +490,7 @@ impl OpenedDataset {
     pub(crate) fn job_table(&self) -> histone_program_sdk::job::Table {
         let levels = |column: &Column| match &column.kind {
             // To a validation all of these are numbers.
-            Kind::Number | Kind::Whole | Kind::Day => 0,
+            Kind::Number | Kind::Whole | Kind::Day | Kind::Genotypes { .. } => 0,
             // A category has few levels.
             Kind::Category(levels) => levels.len() as u32,
         };

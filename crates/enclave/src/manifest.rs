@@ -65,6 +65,8 @@ pub enum FeatureKind {
     Whole,
     /// A day of the calendar.
     Day,
+    /// Genotypes at the variants of a panel.
+    Genotypes,
 }
 
 /// A kind of outcome.
@@ -100,6 +102,7 @@ impl FeatureKind {
             Self::Category => "categories",
             Self::Whole => "whole numbers",
             Self::Day => "days",
+            Self::Genotypes => "genotypes",
         }
     }
 }
@@ -395,6 +398,7 @@ impl Manifest {
                 Kind::Category { .. } => FeatureKind::Category,
                 Kind::Whole { .. } => FeatureKind::Whole,
                 Kind::Day { .. } => FeatureKind::Day,
+                Kind::Genotypes { .. } => FeatureKind::Genotypes,
             };
             self.takes_feature(kind, &feature.name)?;
         }

@@ -87,6 +87,9 @@ fn config_of(document: &PlanDocument, method: &Described) -> Result<Config, Stri
                     // Ends that a float cannot hold would be beyond every table.
                     ColumnKind::Whole([low, high]) => Kind::Whole { low: *low as f64, high: *high as f64 },
                     ColumnKind::Day([low, high]) => Kind::Day { low: *low as f64, high: *high as f64 },
+                    ColumnKind::Genotypes { panel, variants } => {
+                        Kind::Genotypes { panel: format!("{panel:x}"), variants: *variants }
+                    }
                 },
                 zero_is_missing: f.zero_is_missing,
             })

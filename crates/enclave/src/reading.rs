@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use histone_genome::table::{Column, Day, Kind, NO_YES, Table};
 use histone_program_sdk::config::{Config, Feature, Kind as Asked, Missing, Outcome};
+use histone_program_sdk::genotypes::Genotypes;
+use histone_protocol::B256;
 use histone_protocol::hash::tagged_hash;
 
 use crate::method::blocks;
@@ -38,6 +40,23 @@ pub fn places(columns: &[Column], config: &Config) -> Result<Vec<usize>, String>
             Asked::Number { .. } => number(&feature.name)?,
             Asked::Whole { .. } => exactly(&feature.name, Kind::Whole)?,
             Asked::Day { .. } => exactly(&feature.name, Kind::Day)?,
+            Asked::Genotypes { panel, variants } => match find(&feature.name)? {
+                (place, Kind::Genotypes { panel: have, variants: many })
+                    if format!("{:x}", B256::from(*have)) == *panel && many == variants =>
+                {
+                    place
+                }
+                (_, Kind::Genotypes { .. }) => {
+                    return Err(format!("`{}` is of another panel in the dataset", feature.name));
+                }
+                (_, kind) => {
+                    return Err(format!(
+                        "`{}` is {} in the dataset, and genotypes in the plan",
+                        feature.name,
+                        kind.says()
+                    ));
+                }
+            },
             Asked::Category { levels: asked } => match find(&feature.name)? {
                 (place, Kind::Category(levels)) if levels == asked => place,
                 (_, Kind::Category(_)) => {
@@ -146,7 +165,25 @@ pub fn rows_of(table: &Table, config: &Config) -> Result<Vec<Arc<[u8]>>, String>
         values.extend(places.iter().map(|&place| row[place]));
         draws.push(draw(&table.row_bytes(i).unwrap_or_default()));
     }
-    Ok(blocks(places.len(), &draws, &values))
+    let mut rows = blocks(places.len(), &draws, &values);
+    rows.extend(genotypes(table));
+    Ok(rows)
+}
+
+/// Bytes of a block of genotypes, about: what a program looks up for four people serves all variants of a block.
+const GENOTYPE_BYTES: usize = 1 << 20;
+
+/// The genotypes of all rows, in blocks of some variants.
+fn genotypes(table: &Table) -> Vec<Arc<[u8]>> {
+    let Some((_, variants)) = table.genotypes() else { return Vec::new() };
+    let variants = variants as usize;
+    let together = (GENOTYPE_BYTES / table.rows().div_ceil(4).max(1)).clamp(64, 4096);
+    let block = |first: usize| {
+        let calls = table.calls_by_variant(first, (first + together).min(variants));
+        // The casts lose nothing: a panel has fewer than 2^32 variants.
+        Some(Genotypes::new(first as u32, table.rows(), calls)?.encode().into())
+    };
+    (0..variants).step_by(together).filter_map(block).collect()
 }
 
 /// A number of [0, 1) with 53 bits.

@@ -8,6 +8,7 @@
 mod day;
 mod encoding;
 mod error;
+mod genotypes;
 mod lexer;
 pub(crate) mod number;
 mod raw;
@@ -20,6 +21,8 @@ use std::fmt;
 pub use day::Day;
 pub use encoding::ENCODING_VERSION;
 pub use error::{CellPlace, CellProblem, LineProblem, TableError};
+use genotypes::Calls;
+pub use genotypes::MAX_VARIANTS;
 pub use raw::{ColumnKind, LeftOut, RawTable};
 pub use rule::{Other, Rule, YesNo};
 pub use typed::{Looks, MAX_LEVELS};
@@ -154,6 +157,13 @@ pub enum Kind {
     Whole,
     /// A [`Day`]; a value is the number of days since 1970-01-01.
     Day,
+    /// Genotypes at the variants of a panel ([`Table::with_genotypes`]); a value is how many of them are missing.
+    Genotypes {
+        /// The hash of the panel's text.
+        panel: [u8; 32],
+        /// How many variants it has.
+        variants: u32,
+    },
 }
 
 impl Kind {
@@ -166,7 +176,7 @@ impl Kind {
     /// Whether its values lie on one scale, so that a range of them makes sense.
     #[must_use]
     pub fn is_measured(&self) -> bool {
-        !matches!(self, Self::Category(_))
+        !matches!(self, Self::Category(_) | Self::Genotypes { .. })
     }
 
     /// What it is, for a sentence: "a number".
@@ -177,6 +187,7 @@ impl Kind {
             Self::Category(_) => "a category",
             Self::Whole => "a whole number",
             Self::Day => "a day",
+            Self::Genotypes { .. } => "genotypes",
         }
     }
 }
@@ -214,6 +225,8 @@ impl Column {
 pub struct Table {
     columns: Vec<Column>,
     values: Vec<f64>,
+    /// Of the one column of genotypes, where there is one.
+    calls: Option<Calls>,
 }
 
 impl Table {
@@ -271,10 +284,15 @@ impl Table {
                 Kind::Day if Day::of(*value).is_none() => {
                     return refuse(format!("the value in row {row}, column {column} is no day"));
                 }
-                Kind::Number | Kind::Category(_) | Kind::Whole | Kind::Day => *value += 0.0,
+                Kind::Number | Kind::Category(_) | Kind::Whole | Kind::Day | Kind::Genotypes { .. } => {
+                    *value += 0.0;
+                }
             }
         }
-        Ok(Self { columns, values })
+        if columns.iter().any(|column| matches!(column.kind, Kind::Genotypes { .. })) {
+            return refuse("genotypes are added to a table that is there".into());
+        }
+        Ok(Self { columns, values, calls: None })
     }
 
     /// The columns.
@@ -320,7 +338,8 @@ impl Table {
         for index in indices {
             values.extend_from_slice(self.row(*index)?);
         }
-        Some(Self { columns: self.columns.clone(), values })
+        let calls = self.calls.as_ref().map(|calls| calls.subset(indices));
+        Some(Self { columns: self.columns.clone(), values, calls })
     }
 }
 
@@ -330,6 +349,7 @@ impl PartialEq for Table {
         self.columns == other.columns
             && self.values.len() == other.values.len()
             && self.values.iter().zip(&other.values).all(|(a, b)| a.to_bits() == b.to_bits())
+            && self.calls == other.calls
     }
 }
 

@@ -32,7 +32,7 @@ pub struct BundledMethod {
 }
 
 /// All of them.
-pub const METHODS: [BundledMethod; 2] = [
+pub const METHODS: [BundledMethod; 3] = [
     BundledMethod {
         name: "linear",
         wasm: include_bytes!("../../../programs/artifacts/linear.wasm"),
@@ -44,6 +44,12 @@ pub const METHODS: [BundledMethod; 2] = [
         wasm: include_bytes!("../../../programs/artifacts/logistic.wasm"),
         answer: include_bytes!("../../../programs/artifacts/logistic-answer.wasm"),
         source: include_bytes!("../../../programs/artifacts/logistic.source"),
+    },
+    BundledMethod {
+        name: "scan",
+        wasm: include_bytes!("../../../programs/artifacts/scan.wasm"),
+        answer: include_bytes!("../../../programs/artifacts/scan-answer.wasm"),
+        source: include_bytes!("../../../programs/artifacts/scan.source"),
     },
 ];
 

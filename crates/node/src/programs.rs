@@ -38,9 +38,10 @@ macro_rules! published {
 pub const VALIDATE: PublishedProgram = published!("validate", Validation);
 
 /// The methods that come with the product, each with what applies its models.
-pub const METHODS: [[PublishedProgram; 2]; 2] = [
+pub const METHODS: [[PublishedProgram; 2]; 3] = [
     [published!("logistic", Training), published!("logistic-answer", Query)],
     [published!("linear", Training), published!("linear-answer", Query)],
+    [published!("scan", Training), published!("scan-answer", Query)],
 ];
 
 /// A bundled method by its name: what trains, and what applies its models.

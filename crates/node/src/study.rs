@@ -17,6 +17,7 @@ mod disclosure;
 mod error;
 mod file;
 mod files;
+mod genotypes;
 mod kinds;
 mod left_out;
 mod money;
@@ -111,6 +112,8 @@ pub struct TableRules {
     pub kinds: Vec<ColumnKind>,
     /// Ranges that were taken from the tables, as lines of a study file.
     pub proposed: Vec<String>,
+    /// The text of the panel, where a feature is of genotypes.
+    pub panel: Option<String>,
     /// Columns that are no features because they are not numeric.
     pub left_out: Vec<LeftOutColumn>,
     /// The policy for missing cells. Refusing and dropping are done when a [`Study`] exists; filling in is left to the

@@ -47,6 +47,13 @@ pub enum ColumnKind {
     Whole([i64; 2]),
     /// A day with the first and the last plausible one, as days since 1970-01-01.
     Day([i64; 2]),
+    /// Genotypes at the variants of a panel.
+    Genotypes {
+        /// The panel's text, a public blob.
+        panel: B256,
+        /// How many variants it has.
+        variants: u32,
+    },
 }
 
 /// A column that the model is made from.

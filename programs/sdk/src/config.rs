@@ -35,17 +35,25 @@ wire! {
             /// Last plausible day, after `low`.
             high: f64,
         },
+        /// Genotypes of a person at the variants of a panel. They stand in blocks of their own ([`crate::data::Data::genotypes`]); the value
+        /// in a row is how many of them are missing. Where a model is asked, it is the place of a variant in the panel, from 1.
+        Genotypes {
+            /// Name of the panel: the hash of its text, in hexadecimal digits.
+            panel: String,
+            /// How many variants the panel has.
+            variants: u32,
+        },
     }
 }
 
 impl Kind {
-    /// Least and largest plausible value of everything that has an order and a distance; none of a category.
+    /// Least and largest plausible value of everything that has an order and a distance; none of a category, or of genotypes.
     pub fn range(&self) -> Option<(f64, f64)> {
         match *self {
             Kind::Number { low, high } | Kind::Whole { low, high } | Kind::Day { low, high } => {
                 Some((low, high))
             }
-            Kind::Category { .. } => None,
+            Kind::Category { .. } | Kind::Genotypes { .. } => None,
         }
     }
 }
@@ -191,6 +199,11 @@ mod tests {
         }
         let two = Kind::Category { levels: vec!["a".into(), "b".into()] };
         assert_eq!((two.to_bytes()[0], two.range()), (1, None));
-        assert!(Kind::from_bytes(&[4; 17]).is_err());
+        let genotypes = Kind::Genotypes { panel: "ab".into(), variants: 7 };
+        assert_eq!(
+            (genotypes.to_bytes(), genotypes.range()),
+            (vec![4, 2, 0, 0, 0, b'a', b'b', 7, 0, 0, 0], None)
+        );
+        assert!(Kind::from_bytes(&[5; 17]).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! The rows of one site, as a program sees them: in numbered blocks, so that more than fits into its memory can be read.
 
+use crate::genotypes::Genotypes;
 use crate::refusal::Refusal;
 use crate::wire::{Reader, Writer};
 
@@ -50,6 +51,16 @@ pub trait Data {
     /// One of them, from 0.
     fn block(&self, number: usize) -> Result<Block, Refusal>;
 
+    /// How many blocks of genotypes there are.
+    fn genotype_blocks(&self) -> usize {
+        0
+    }
+
+    /// One of them, from 0: some variants of all people, who are in the order of the rows.
+    fn genotypes(&self, _number: usize) -> Result<Genotypes, Refusal> {
+        Err(Refusal::Malformed)
+    }
+
     /// Calls `row(draw, values)` for every row in order.
     fn each(&self, columns: usize, row: &mut EachRow<'_>) -> Result<(), Refusal> {
         for number in 0..self.blocks() {
@@ -62,6 +73,25 @@ pub trait Data {
             }
         }
         Ok(())
+    }
+}
+
+/// Rows and genotypes in memory.
+impl Data for (Vec<Block>, Vec<Genotypes>) {
+    fn blocks(&self) -> usize {
+        self.0.len()
+    }
+
+    fn block(&self, number: usize) -> Result<Block, Refusal> {
+        self.0.block(number)
+    }
+
+    fn genotype_blocks(&self) -> usize {
+        self.1.len()
+    }
+
+    fn genotypes(&self, number: usize) -> Result<Genotypes, Refusal> {
+        self.1.get(number).cloned().ok_or(Refusal::Malformed)
     }
 }
 

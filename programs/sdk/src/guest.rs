@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::data::{Block, Data};
+use crate::genotypes::Genotypes;
 use crate::refusal::Refusal;
 
 mod host {
@@ -49,18 +50,45 @@ pub fn refuse(why: Refusal) -> ! {
     core::arch::wasm32::unreachable()
 }
 
-/// The rows of the site: every channel behind the first is a block.
+/// Whether a channel holds genotypes.
+fn is_genotypes(channel: usize) -> bool {
+    let channel = channel as i32;
+    let mut head = [0; 4];
+    // Safety: takes and returns a number; the host writes the 4 bytes of `head` and no more, and only where there are so many.
+    unsafe {
+        if (host::input_len(channel) as usize) < head.len() {
+            return false;
+        }
+        host::input_read(channel, head.as_mut_ptr(), 0, head.len() as i32);
+    }
+    Genotypes::begins(&head)
+}
+
+/// The rows of the site: every channel behind the first is a block, first those of the table and then those of genotypes.
 struct HostData;
+
+impl HostData {
+    fn channels() -> usize {
+        // Safety: takes nothing and returns a number.
+        (unsafe { host::input_count() } as usize).saturating_sub(1)
+    }
+}
 
 impl Data for HostData {
     fn blocks(&self) -> usize {
-        // Safety: takes nothing and returns a number.
-        let channels = unsafe { host::input_count() };
-        (channels as usize).saturating_sub(1)
+        (1..=Self::channels()).take_while(|channel| !is_genotypes(*channel)).count()
     }
 
     fn block(&self, number: usize) -> Result<Block, Refusal> {
         Block::decode(&input(number + 1))
+    }
+
+    fn genotype_blocks(&self) -> usize {
+        Self::channels() - self.blocks()
+    }
+
+    fn genotypes(&self, number: usize) -> Result<Genotypes, Refusal> {
+        Genotypes::decode(&input(self.blocks() + number + 1))
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! 1. [`method`]: a whole training as one program, and how its models are applied; [`config`] is what a study tells it, [`data`]
 //!    the rows of a site, [`model`] what it ends with. [`tabular`] is what methods over tables share, [`stats`] and [`matrix`]
-//!    the arithmetic of their results.
+//!    the arithmetic of their results; [`genotypes`] are the calls of people at many variants, and exact sums over them.
 //! 2. [`job`]: what a validation program is asked and what it answers.
 //! 3. [`wire`]: the bytes under both; [`refusal`]: how a program says that it gives no answer.
 //! 4. [`math`]: `exp`, the logistic function and vector kernels with one fixed order of operations.
@@ -39,6 +39,7 @@ pub mod abi;
 pub mod config;
 pub mod data;
 pub mod entries;
+pub mod genotypes;
 pub mod job;
 pub mod math;
 pub mod matrix;

@@ -11,5 +11,6 @@ mod heart;
 mod limits;
 mod methods;
 mod programs;
+mod scan;
 mod support;
 mod typed;

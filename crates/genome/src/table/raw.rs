@@ -165,6 +165,15 @@ impl RawTable {
     /// # Errors
     /// As [`select`](Self::select).
     pub fn select_and_count(&self, selection: &Selection) -> Result<(Table, LeftOut), TableError> {
+        let (table, left_out, _) = self.select_rows(selection)?;
+        Ok((table, left_out))
+    }
+
+    /// The same, with the rows of this file that became rows of the table, from 0.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select).
+    pub fn select_rows(&self, selection: &Selection) -> Result<(Table, LeftOut, Vec<usize>), TableError> {
         let names = self.features(selection)?;
         let Selection { label, outcome, kinds, missing, .. } = selection;
         let kind_of = |name: &String| kinds.get(name).cloned().unwrap_or(Kind::Number);
@@ -181,12 +190,15 @@ impl RawTable {
         let mut values = Vec::with_capacity(self.rows().saturating_mul(columns.len()));
         let mut left_out = LeftOut::default();
         let of_outcome = columns.len().saturating_sub(names.len()).max(1);
-        for (row, outcome) in features.chunks_exact(names.len()).zip(outcomes.chunks_exact(of_outcome)) {
+        let mut rows = Vec::new();
+        let lines = features.chunks_exact(names.len()).zip(outcomes.chunks_exact(of_outcome));
+        for (index, (row, outcome)) in lines.enumerate() {
             if outcome.iter().any(|v| v.is_nan()) {
                 left_out.without_outcome += 1;
             } else if missing.cells == MissingCells::Drop && row.iter().any(|v| v.is_nan()) {
                 left_out.incomplete += 1;
             } else {
+                rows.push(index);
                 values.extend_from_slice(row);
                 values.extend_from_slice(outcome);
             }
@@ -207,7 +219,16 @@ impl RawTable {
                 });
             }
         }
-        Ok((table, left_out))
+        Ok((table, left_out, rows))
+    }
+
+    /// The cells of a column as they stand in the file.
+    ///
+    /// # Errors
+    /// [`NoColumn`](TableError::NoColumn).
+    pub fn texts(&self, column: &str) -> Result<Vec<&str>, TableError> {
+        let index = self.index(column)?;
+        Ok((0..self.rows()).map(|row| self.cell(row, index)).collect())
     }
 
     /// Names of the columns that `selection` makes features, in their order.
@@ -463,6 +484,8 @@ pub(super) fn read_cell(cell: &str, kind: &Kind) -> Result<f64, CellProblem> {
             let level = levels.iter().position(|level| level == cell).ok_or(CellProblem::NoLevel)?;
             return Ok(level as f64);
         }
+        // Genotypes stand in files of their own; no cell is one.
+        Kind::Genotypes { .. } => return Err(CellProblem::NoLevel),
     };
     if value.abs() > MAX_ABS_VALUE { Err(CellProblem::OutOfRange) } else { Ok(value) }
 }

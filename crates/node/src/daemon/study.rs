@@ -130,6 +130,7 @@ impl<'a> OnLedger<'a> {
             runner: Some(self.account(&study.runner)?),
             failed_rounds: super::patience::FAILED_ROUNDS,
             until: None,
+            panel: study.table.panel.clone(),
             plan,
         })
     }

@@ -54,6 +54,9 @@ pub struct Proposal {
     /// Owners are waited for until then, Unix seconds; for ever where it is not said.
     #[serde(default)]
     pub until: Option<u64>,
+    /// The text of the panel, where the plan reads genotypes; it is published with the plan, which names its hash.
+    #[serde(default)]
+    pub panel: Option<String>,
 }
 
 fn failed_rounds() -> u32 {
@@ -525,6 +528,9 @@ async fn propose(wish: u64, proposal: &Proposal, node: &Node, now: u64) -> Resul
         let why = "its plan has one enclave for all data, and it names nobody who runs it (`runner`)";
         node.store.wish_failed(wish, why, now)?;
         return Ok(Done::Yes);
+    }
+    if let Some(panel) = &proposal.panel {
+        world.blobs.put(panel.as_bytes())?;
     }
     let offer = Offer {
         plan: world.blobs.put(&proposal.plan.to_bytes())?,

@@ -69,7 +69,9 @@ pub fn stated(kind: &Kind, ends: [End; 2]) -> Result<[f64; 2], &'static str> {
         Kind::Whole => {
             (ends.map(|end| number(end).filter(|v| v.fract() == 0.0)), "two whole numbers, the smaller first")
         }
-        Kind::Number | Kind::Category(_) => (ends.map(number), "two finite numbers, the smaller first"),
+        Kind::Number | Kind::Category(_) | Kind::Genotypes { .. } => {
+            (ends.map(number), "two finite numbers, the smaller first")
+        }
     };
     match ends {
         [Some(low), Some(high)] if low.is_finite() && high.is_finite() && low < high => Ok([low, high]),
@@ -81,7 +83,7 @@ pub fn stated(kind: &Kind, ends: [End; 2]) -> Result<[f64; 2], &'static str> {
 /// years.
 pub fn proposed(kind: &Kind, low: f64, high: f64) -> [f64; 2] {
     match kind {
-        Kind::Number | Kind::Category(_) => outward(low, high),
+        Kind::Number | Kind::Category(_) | Kind::Genotypes { .. } => outward(low, high),
         Kind::Whole => {
             let [low, high] = outward(low, high);
             let (low, high) = (low.floor(), high.ceil());

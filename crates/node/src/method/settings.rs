@@ -445,6 +445,7 @@ impl Settings {
             Cells::Whole => FeatureKind::Whole,
             Cells::Day => FeatureKind::Day,
             Cells::Category(_) => FeatureKind::Category,
+            Cells::Genotypes { .. } => FeatureKind::Genotypes,
         };
         if let Err(what) = manifest.takes_feature(asked, name) {
             return wrong(key(), what);
@@ -456,7 +457,7 @@ impl Settings {
             match cells {
                 Cells::Whole => Kind::Whole { low, high },
                 Cells::Day => Kind::Day { low, high },
-                Cells::Number | Cells::Category(_) => Kind::Number { low, high },
+                Cells::Number | Cells::Category(_) | Cells::Genotypes { .. } => Kind::Number { low, high },
             }
         };
         let zero_is_missing = self.zero_is_missing.iter().any(|n| n == name)

@@ -64,6 +64,8 @@ fn features(fitted: &Fitted, table: &RawTable) -> Result<Vec<Vec<f64>>, Settings
             Kind::Whole { .. } => Cells::Whole,
             Kind::Day { .. } => Cells::Day,
             Kind::Category { levels } => Cells::Category(levels.clone()),
+            // Settings of local tables name none.
+            Kind::Genotypes { .. } => Cells::Number,
         };
         column(table, &feature.name, &kind, &fitted.rules)
     };

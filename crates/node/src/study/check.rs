@@ -357,7 +357,7 @@ fn training(checker: &Checker<'_>, file: &StudyFile, task: &Label) -> Result<Tra
         method,
         settings,
         manifest,
-        holdout: number("holdout", &training.holdout, |v| v > 0.0 && v <= 0.5, "above 0 and at most 0.5")?,
+        holdout: number("holdout", &training.holdout, |v| (0.0..=0.5).contains(&v), "0 to 0.5")?,
         // Above the number of participants no round could succeed; a sum over one is that one's update.
         min_survivors: checker.whole("min_survivors", &training.min_survivors, 2..=participants)?,
         disclosure: disclosure::read(checker, file)?,

@@ -51,6 +51,15 @@ pub(super) struct TableFile {
     pub kinds: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     pub levels: BTreeMap<String, Spanned<Vec<String>>>,
+    pub genotypes: Option<GenotypesFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GenotypesFile {
+    pub panel: Spanned<String>,
+    pub assembly: Spanned<String>,
+    pub person: Spanned<String>,
 }
 
 /// `"all numeric"` or a list of names.
@@ -91,6 +100,7 @@ impl<'de> Deserialize<'de> for FeaturesFile {
 pub(super) struct ParticipantFile {
     pub name: Spanned<String>,
     pub data: Spanned<String>,
+    pub genotypes: Option<Spanned<String>>,
     pub country: Spanned<String>,
     pub consent: Spanned<Vec<Spanned<String>>>,
     #[serde(default)]

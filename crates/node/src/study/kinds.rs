@@ -68,6 +68,7 @@ pub(super) fn taken(
             Kind::Category(_) => FeatureKind::Category,
             Kind::Whole => FeatureKind::Whole,
             Kind::Day => FeatureKind::Day,
+            Kind::Genotypes { .. } => FeatureKind::Genotypes,
         };
         if let Err(message) = manifest.takes_feature(kind, name) {
             return checker.refuse(&span(table, name).unwrap_or(0..0), message);
@@ -188,6 +189,8 @@ pub(super) fn ranges(
             Kind::Number => ColumnKind::Range(range_of(index, name)?),
             Kind::Whole => ColumnKind::Whole(whole(range_of(index, name)?)),
             Kind::Day => ColumnKind::Day(whole(range_of(index, name)?)),
+            // Its own part of the study says it.
+            Kind::Genotypes { panel, variants } => ColumnKind::Genotypes { panel: panel.into(), variants },
         });
     }
     let outcome = match outcome {

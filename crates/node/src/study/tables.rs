@@ -11,8 +11,9 @@ use toml::Spanned;
 use super::check::{Checker, Outline};
 use super::error::StudyError;
 use super::file::{ParticipantFile, StudyFile};
+use super::genotypes::Genotyped;
 use super::{EndUser, Files, MAX_CELLS, MIN_ROWS, Participant, Study, TableRules};
-use super::{alone, disclosure, kinds, left_out, outcome};
+use super::{alone, disclosure, genotypes, kinds, left_out, outcome};
 
 /// Reads the tables of a study: all of them, or, where a party is named, its own alone.
 pub(super) fn fill(
@@ -51,7 +52,7 @@ pub(super) fn fill(
     };
     kinds::columns(checker, file, &all, &selection)?;
     outcome::check(checker, file, raw.iter().map(|(_, raw)| *raw), &mut selection)?;
-    let features = match (&selection.features, raw.is_empty()) {
+    let mut features = match (&selection.features, raw.is_empty()) {
         // Whoever has no table has the names of the file.
         (Features::Named(names), true) => names.clone(),
         _ => common_features(checker, file, &raw, &selection)?,
@@ -78,13 +79,15 @@ pub(super) fn fill(
         kept.missing.zero_is_missing.clear();
     }
 
+    let genotyped = genotypes::panel(checker, file, files)?;
+    let mut lines = Vec::with_capacity(found.len());
     let mut participants = Vec::with_capacity(found.len());
     for ((participant, rules), raw) in file.participant.iter().zip(outline.participants).zip(&found) {
         let name = participant.name.get_ref();
         let refuse = |source| data_error(checker, file, name, &participant.data, source);
-        let (table, left_out) = match raw {
-            Some(raw) => raw.select_and_count(&kept).map_err(refuse)?,
-            None => (alone::no_rows(&kept, &features).map_err(refuse)?, LeftOut::default()),
+        let (table, left_out, rows) = match raw {
+            Some(raw) => raw.select_rows(&kept).map_err(refuse)?,
+            None => (alone::no_rows(&kept, &features).map_err(refuse)?, LeftOut::default(), Vec::new()),
         };
         if raw.is_some() {
             check_rows(checker, participant, &kept, &table)?;
@@ -96,6 +99,7 @@ pub(super) fn fill(
             );
             return checker.refuse(&participant.data.span(), message);
         }
+        lines.push(rows);
         participants.push(Participant {
             name: name.clone(),
             data: participant.data.get_ref().clone(),
@@ -122,7 +126,7 @@ pub(super) fn fill(
         let message = format!("the feature `{name}` is missing in every row of every participant; remove it");
         return checker.refuse(&file.table.features.span(), message);
     }
-    let (kinds, outcome, proposed) = kinds::ranges(checker, file, &named, &features, &participants)?;
+    let (mut kinds, outcome, proposed) = kinds::ranges(checker, file, &named, &features, &participants)?;
     if let (None, Some((first, second, same, rows))) = (alone, same_rows(&participants)) {
         let message = format!(
             "`{}` has the rows of `{}` ({same} of {rows}): the committee would name it, and it would be left out and paid nothing; give \
@@ -135,7 +139,14 @@ pub(super) fn fill(
     training.disclosure.answers =
         disclosure::answers(checker, file, training.disclosure.model, features.len())?;
     let end_user = match here(&outline.end_user) {
-        true => end_user(checker, file, &outline.end_user, outline.count, &named, &features, files)?,
+        true => end_user(
+            checker,
+            file,
+            (&outline.end_user, outline.count),
+            (&named, &features),
+            genotyped.as_ref(),
+            files,
+        )?,
         false => EndUser {
             name: outline.end_user,
             file: file.end_user.queries.get_ref().clone(),
@@ -143,6 +154,24 @@ pub(super) fn fill(
             truth: None,
         },
     };
+    let mut panel = None;
+    if let Some(genotyped) = genotyped {
+        // Last, so that all columns before are where the tables have them.
+        for (i, participant) in participants.iter_mut().enumerate() {
+            let rows = found[i].as_ref().map(|raw| (raw, lines[i].as_slice()));
+            participant.table = genotyped.add(
+                checker,
+                &file.participant[i],
+                participant.table.clone(),
+                rows,
+                files,
+                features.len(),
+            )?;
+        }
+        kinds.push(genotyped.kind());
+        features.push(genotypes::COLUMN.into());
+        panel = Some(genotyped.text);
+    }
     Ok(Study {
         name: outline.name,
         title: outline.title,
@@ -154,6 +183,7 @@ pub(super) fn fill(
             features,
             kinds,
             proposed,
+            panel,
             left_out,
             missing: outline.missing,
             rules: outline.rules,
@@ -176,7 +206,7 @@ pub fn positives(table: &Table) -> Option<usize> {
     let last = table.columns().len().saturating_sub(1);
     match table.columns().last()?.kind {
         Kind::Category(_) => Some(table.column(last).filter(|v| *v == 1.0).count()),
-        Kind::Number | Kind::Whole | Kind::Day => None,
+        Kind::Number | Kind::Whole | Kind::Day | Kind::Genotypes { .. } => None,
     }
 }
 
@@ -373,19 +403,21 @@ fn check_rows(
 fn end_user(
     checker: &Checker<'_>,
     file: &StudyFile,
-    name: &str,
-    count: Option<usize>,
-    selection: &Selection,
-    features: &[String],
+    (name, count): (&str, Option<usize>),
+    (selection, features): (&Selection, &[String]),
+    genotyped: Option<&Genotyped<'_>>,
     files: &dyn Files,
 ) -> Result<EndUser, StudyError> {
     let path = &file.end_user.queries;
     let raw = read(checker, file, name, path, files)?;
     let refuse = |source| data_error(checker, file, name, path, source);
     let Selection { label, outcome, kinds, missing, .. } = selection;
-    let mut queries = raw.query_rows(features, kinds, missing).map_err(refuse)?;
-    // An event with a time is no single number that an answer could be compared with.
-    let compared = raw.columns().contains(label) && outcome.event().is_none();
+    let mut queries = match genotyped {
+        Some(genotyped) => genotyped.queries(checker, path, &raw, features.len())?,
+        None => raw.query_rows(features, kinds, missing).map_err(refuse)?,
+    };
+    // An event with a time is no single number that an answer could be compared with, and neither is a variant.
+    let compared = genotyped.is_none() && raw.columns().contains(label) && outcome.event().is_none();
     let mut truth = if compared { Some(raw.outcomes(selection).map_err(refuse)?) } else { None };
     if let (Some(count), Some(written)) = (count, &file.end_user.count) {
         if count > queries.len() {

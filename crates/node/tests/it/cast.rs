@@ -352,6 +352,7 @@ impl Cast {
                 Kind::Category { levels } => ColumnKind::Levels(levels.clone()),
                 Kind::Whole { low, high } => ColumnKind::Whole([*low as i64, *high as i64]),
                 Kind::Day { low, high } => ColumnKind::Day([*low as i64, *high as i64]),
+                Kind::Genotypes { .. } => panic!("nobody has genotypes"),
             },
             zero_is_missing: f.zero_is_missing,
         };

@@ -85,6 +85,9 @@ fn check(config: &Config) -> Result<(), Refusal> {
             Kind::Category { .. } if x.zero_is_missing => {
                 return no(format!("the category `{}` has names and no zeros", x.name));
             }
+            Kind::Genotypes { .. } => {
+                return no(format!("`{}` holds genotypes, which no method over tables takes", x.name));
+            }
             Kind::Day { .. } if x.zero_is_missing => {
                 return no(format!("the feature `{}` holds days, which have no zero", x.name));
             }

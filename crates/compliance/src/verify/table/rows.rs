@@ -434,6 +434,8 @@ pub const TABLE: &[Row] = &[
             "features[*].kind.levels[*]",
             "features[*].kind.whole[*]",
             "features[*].kind.day[*]",
+            "features[*].kind.genotypes.panel",
+            "features[*].kind.genotypes.variants",
             "features[*].zero_is_missing",
             "outcome.yes_no",
             "outcome.number[*]",

@@ -1,0 +1,305 @@
+//! The linear scan over the 550 people of the 1000 Genomes Project: over four sites as over one, bit for bit, and as PLINK has it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use histone_enclave::method::{HostedMethod, LocalStep, LocalTraining};
+use histone_enclave::reading::rows_of;
+use histone_genome::assembly::Assembly;
+use histone_genome::cohort::Cohort;
+use histone_genome::panel::{HEADING, Panel};
+use histone_genome::table::{Column, Kind as Kinds, Table};
+use histone_genome::vcf::{self, bgzf};
+use histone_program_sdk::config::{Config, Feature, Kind, Least, Missing, Outcome};
+use histone_program_sdk::method::Done;
+
+use histone_enclave::program::Limits;
+
+use crate::support::{artifact, load};
+
+const PEOPLE: usize = 60;
+
+fn config(panel: [u8; 32], variants: u32, least: Least) -> Config {
+    let feature = |name: &str, kind| Feature { name: name.into(), kind, zero_is_missing: false };
+    let levels = vec!["female".into(), "male".into()];
+    let panel: String = panel.iter().map(|byte| format!("{byte:02x}")).collect();
+    Config {
+        features: vec![
+            feature("sex", Kind::Category { levels }),
+            feature("genotypes", Kind::Genotypes { panel, variants }),
+        ],
+        outcome: Outcome::Number { name: "trait".into(), low: -6.0, high: 6.0 },
+        missing: Missing::Drop {},
+        holdout: 0.0,
+        least,
+        values: vec![],
+    }
+}
+
+/// Sex and trait of people, with their calls.
+fn table(people: &[(bool, f64)], panel: [u8; 32], variants: u32, words: Vec<u64>) -> Table {
+    let sex = Kinds::Category(vec!["female".into(), "male".into()]);
+    let columns = vec![Column { name: "sex".into(), kind: sex }, Column::number("trait")];
+    let values = people.iter().flat_map(|&(male, value)| [f64::from(u8::from(male)), value]).collect();
+    Table::new(columns, values).unwrap().with_genotypes(1, "genotypes", (panel, variants), words).unwrap()
+}
+
+fn trained(method: &HostedMethod, config: &Config, tables: &[Table]) -> Done {
+    method.manifest().takes(config).unwrap();
+    let sites: Vec<Vec<Arc<[u8]>>> = tables.iter().map(|table| rows_of(table, config).unwrap()).collect();
+    let mut training = LocalTraining::new(method, config).unwrap();
+    loop {
+        if let LocalStep::Done(done) = training.step(&sites).unwrap() {
+            return *done;
+        }
+    }
+}
+
+/// People that look drawn: 70 variants, of which the fourth moves the trait and the last is called in nobody.
+fn made(site: usize, people: usize) -> Table {
+    let call = |person: usize, variant: usize| match (variant, (person * 31 + variant * 17 + site * 7) % 100)
+    {
+        (69, _) | (_, 0..2) => 3,
+        (68, _) => 0,
+        (_, 2..30) => 1,
+        (_, 30..37) => 2,
+        _ => 0,
+    };
+    let row = |person: usize| -> Vec<u64> {
+        let word =
+            |from: usize| (from..(from + 32).min(70)).rev().fold(0, |word, v| word << 2 | call(person, v));
+        [0, 32, 64].map(word).into()
+    };
+    let value = |person: usize| {
+        let noise = ((person * 7919 + site * 104_729) % 1000) as f64 / 500.0 - 1.0;
+        noise + 0.8 * [0, 1, 2, 0][call(person, 3) as usize] as f64
+    };
+    let rows: Vec<(bool, f64)> = (0..people).map(|person| (person % 3 == 0, value(person))).collect();
+    table(&rows, [9; 32], 70, (0..people).flat_map(row).collect())
+}
+
+fn same_bits(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+}
+
+#[test]
+fn sites_together_are_people_together() {
+    let method = HostedMethod::new(load(&artifact("scan"), Limits::METHOD)).unwrap();
+    let config = config([9; 32], 70, Least::default());
+    let sites = [made(0, PEOPLE), made(1, 37), made(2, 41)];
+    let federated = trained(&method, &config, &sites);
+    let rows =
+        sites.iter().flat_map(|t| (0..t.rows()).map(|i| (t.row(i).unwrap()[0] == 1.0, t.row(i).unwrap()[2])));
+    let words = sites.iter().flat_map(|t| (0..t.rows()).flat_map(|i| t.calls(i).to_vec())).collect();
+    let pooled = trained(&method, &config, &[table(&rows.collect::<Vec<_>>(), [9; 32], 70, words)]);
+    for array in ["people", "frequency", "estimate", "standard error", "p"] {
+        let (of_sites, of_all) = (federated.model.array(array), pooled.model.array(array));
+        assert!(of_sites.len() == 70 && same_bits(of_sites, of_all), "{array}");
+    }
+    // Least squares by hand, of the trait on intercept, sex and the fourth variant.
+    let (mut xx, mut xy) = ([[0.0; 3]; 3], [0.0; 3]);
+    for table in &sites {
+        for person in 0..table.rows() {
+            let call = table.calls(person)[0] >> 6 & 3;
+            if call == 3 {
+                continue;
+            }
+            let row = table.row(person).unwrap();
+            let x = [1.0, row[0], call as f64];
+            (0..3).for_each(|i| {
+                xy[i] += x[i] * row[2];
+                (0..3).for_each(|j| xx[i][j] += x[i] * x[j]);
+            });
+        }
+    }
+    for i in 0..3 {
+        for j in i + 1..3 {
+            let f = xx[j][i] / xx[i][i];
+            (0..3).for_each(|k| xx[j][k] -= f * xx[i][k]);
+            xy[j] -= f * xy[i];
+        }
+    }
+    let expected = xy[2] / xx[2][2];
+    let estimate = federated.model.array("estimate")[3];
+    // Covariates and outcome are in steps of 2^-17 of half of their ranges.
+    assert!((estimate / expected - 1.0).abs() < 1e-5 && estimate > 0.6, "{estimate} {expected}");
+    // Nobody has the one, nobody is called at the other.
+    assert!(federated.model.array("p")[68].is_nan() && federated.model.array("people")[69] == 0.0);
+}
+
+/// Where everybody sees sums, a site says nothing of a variant that too few of its people have, or lack; the sums are those without it.
+#[test]
+fn groups_that_are_too_small_are_left_out() {
+    let method = HostedMethod::new(load(&artifact("scan"), Limits::METHOD)).unwrap();
+    let config = config([9; 32], 70, Least { site: 5, sum: 5 });
+    let sites = [made(0, PEOPLE), made(1, 37)];
+    let blocks: Vec<Vec<Arc<[u8]>>> = sites.iter().map(|table| rows_of(table, &config).unwrap()).collect();
+    let state = method.begin(&config).unwrap();
+    let histone_program_sdk::method::Next::Ask { ask } = method.next(&config, &state, 2).unwrap() else {
+        panic!()
+    };
+    let mut left_out = 0;
+    for (table, blocks) in sites.iter().zip(&blocks) {
+        let numbers = method.site(&ask, blocks).unwrap();
+        // Intercept, sex, outcome: 6 products of all; of each variant 3 products, the square, and 6 products of who has no call.
+        let (all, rest) = numbers.split_at(6);
+        for (variant, of) in rest.chunks_exact(10).enumerate() {
+            let calls: Vec<u64> =
+                (0..table.rows()).map(|i| table.calls(i)[variant / 32] >> (2 * (variant % 32)) & 3).collect();
+            let copies: u64 = calls.iter().filter(|c| **c < 3).sum();
+            let missing = calls.iter().filter(|c| **c == 3).count();
+            let minor = copies.min(2 * (calls.len() - missing) as u64 - copies);
+            if (1..5).contains(&minor) || (1..5).contains(&missing) {
+                left_out += 1;
+                assert!(of[..4].iter().all(|v| *v == 0.0) && of[4..] == *all, "{variant}");
+            } else {
+                assert_eq!((of[0], of[4]), (copies as f64, missing as f64), "{variant}");
+            }
+        }
+    }
+    assert!((10..130).contains(&left_out), "{left_out}");
+    // A site of four people says nothing at all.
+    let few = made(1, 22);
+    let config = Config { least: Least { site: 20, sum: 5 }, ..config };
+    let Ok(blocks) = rows_of(&few, &config) else { panic!() };
+    let state = method.begin(&config).unwrap();
+    let histone_program_sdk::method::Next::Ask { ask } = method.next(&config, &state, 2).unwrap() else {
+        panic!()
+    };
+    // 8 of 22 are men.
+    assert!(method.site(&ask, &blocks).unwrap().iter().all(|v| *v == 0.0));
+}
+
+#[test]
+fn what_is_no_scan_is_refused() {
+    let method = HostedMethod::new(load(&artifact("scan"), Limits::METHOD)).unwrap();
+    let good = config([9; 32], 70, Least::default());
+    let refused = |config: Config, why: &str| {
+        let told = method.agenda(&config).unwrap_err().to_string();
+        assert!(told.contains(why), "{told}");
+    };
+    refused(
+        Config { features: good.features[..1].to_vec(), ..good.clone() },
+        "takes one column of genotypes",
+    );
+    refused(Config { missing: Missing::Mean {}, ..good.clone() }, "a scan fills nothing in");
+    refused(config([9; 32], 0, Least::default()), "the panel has no variant");
+    let yes_no = Outcome::YesNo { name: "trait".into() };
+    refused(Config { outcome: yes_no, ..good.clone() }, "a linear scan is of a number");
+    // Of another panel.
+    assert!(
+        rows_of(&made(0, PEOPLE), &config([8; 32], 70, Least::default()))
+            .unwrap_err()
+            .contains("another panel")
+    );
+    // A question beyond what the rows have gives no answer.
+    let state = method.begin(&config([9; 32], 90, Least::default())).unwrap();
+    let larger = config([9; 32], 90, Least::default());
+    let histone_program_sdk::method::Next::Ask { ask } = method.next(&larger, &state, 2).unwrap() else {
+        panic!()
+    };
+    assert!(method.site(&ask, &rows_of(&made(0, PEOPLE), &good).unwrap()).is_err());
+}
+
+/// The folder of genotypes. `None`, with the reason printed, only when nobody said where the data are and they are not there.
+fn folder() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let root = match std::env::var_os("HISTONE_DATA") {
+        Some(root) => PathBuf::from(root),
+        None if beside.exists() => beside,
+        None => {
+            eprintln!("SKIPPED: HISTONE_DATA is not set and ../shared/data is not there");
+            return None;
+        }
+    };
+    Some(root.join("genotypes"))
+}
+
+fn text(file: &Path) -> String {
+    let open = File::open(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let mut text = String::new();
+    bgzf::Reader::new(open, bgzf::Limits::default()).read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Groups of populations, as sites.
+const SITES: [&[&str]; 4] = [
+    &["ASW", "LWK", "YRI"],
+    &["CLM", "MXL", "PUR"],
+    &["CHB", "CHS", "JPT"],
+    &["CEU", "FIN", "GBR", "IBS", "TSI"],
+];
+
+#[test]
+fn four_groups_of_the_1000_genomes() {
+    let Some(folder) = folder() else { return };
+    let open = || {
+        let file = File::open(folder.join("kg_phase1_chr22_550.vcf.gz")).unwrap();
+        let text = BufReader::new(bgzf::Reader::new(file, bgzf::Limits::default()));
+        Cohort::vcf("kg", text, &vcf::Limits::default()).unwrap()
+    };
+    let reference = text(&folder.join("reference/kg_phase1_550.gwas_linear.SIMULATED_QT.tsv.gz"));
+    let rows: Vec<Vec<&str>> = reference.lines().skip(1).map(|line| line.split('\t').collect()).collect();
+    assert_eq!(rows.len(), 19_773);
+    // Without the two symbolic alleles.
+    let rows: Vec<Vec<&str>> = rows.into_iter().filter(|row| !row[4].starts_with('<')).collect();
+    let mut panel = format!("{HEADING}\n");
+    for row in &rows {
+        panel.push_str(&format!("{}\t{}\t{}\t{}\t{}\t{}\n", row[0], row[1], row[3], row[4], row[6], row[2]));
+    }
+    let panel = Panel::read("panel", panel.as_bytes(), Assembly::Grch37).unwrap();
+    let mut cohort = open();
+    let (words, report) = panel.align(&mut cohort).unwrap();
+    assert_eq!((panel.variants().len(), report.found + report.ambiguous, report.turned), (19_771, 19_771, 0));
+    let tsv = |file: &str| -> BTreeMap<String, Vec<String>> {
+        let row = |line: &str| line.split('\t').map(String::from).collect::<Vec<_>>();
+        text(&folder.join(file)).lines().skip(1).map(|line| (row(line)[0].clone(), row(line))).collect()
+    };
+    let (traits, labels) = (tsv("kg_phase1_550.pheno.tsv"), tsv("kg_phase1_550.labels.tsv"));
+    let width = panel.variants().len().div_ceil(32);
+    let site = |populations: Option<&[&str]>| {
+        let (mut people, mut calls) = (vec![], vec![]);
+        for (i, name) in cohort.samples().iter().enumerate() {
+            if populations.is_none_or(|p| p.contains(&labels[name][2].as_str())) {
+                people.push((traits[name][1] == "1", traits[name][2].parse().unwrap()));
+                calls.extend_from_slice(&words[i * width..(i + 1) * width]);
+            }
+        }
+        table(&people, [1; 32], panel.variants().len() as u32, calls)
+    };
+    let sites: Vec<Table> = SITES.iter().map(|populations| site(Some(populations))).collect();
+    assert_eq!(sites.iter().map(Table::rows).sum::<usize>(), 550);
+    let method = HostedMethod::new(load(&artifact("scan"), Limits::METHOD)).unwrap();
+    let config = config([1; 32], panel.variants().len() as u32, Least::default());
+    let federated = trained(&method, &config, &sites);
+    let pooled = trained(&method, &config, &[site(None)]);
+    for (federated, pooled) in federated.model.arrays.iter().zip(&pooled.model.arrays) {
+        assert!(same_bits(&federated.values, &pooled.values), "{}", federated.name);
+    }
+    let array = |name: &str| federated.model.array(name);
+    let (mut tested, mut hits) = (0, 0);
+    for (i, row) in rows.iter().enumerate() {
+        let numbers = [&row[8], &row[9], &row[11]].map(|text| text.parse::<f64>().unwrap_or(f64::NAN));
+        let found = [array("estimate")[i], array("standard error")[i], array("p")[i]];
+        if array("people")[i] == 0.0 {
+            // Left out: either strand.
+            continue;
+        }
+        assert_eq!(found[2].is_nan(), numbers[2].is_nan(), "{row:?}");
+        if found[2].is_nan() {
+            continue;
+        }
+        tested += 1;
+        hits += usize::from(found[2] < 5e-8);
+        for ((found, said), most) in found.iter().zip(numbers).zip([1e-5, 1e-5, 1e-3]) {
+            // What is near 0 is compared with its standard error.
+            let off = (found - said).abs() / said.abs().max(if most < 1e-3 { numbers[1] } else { 0.0 });
+            assert!(off < most, "{row:?}: {found} {said}");
+        }
+    }
+    println!("{tested} variants tested, {hits} below 5e-8, {} left out", report.ambiguous);
+    assert!(tested > 16_900 && hits == 8, "{tested} {hits}");
+}
