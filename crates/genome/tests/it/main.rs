@@ -15,5 +15,6 @@ mod read;
 mod score;
 mod scoring;
 mod select;
+mod simulate;
 mod stats;
 mod vcf;
