@@ -76,6 +76,7 @@ pub mod plink;
 pub mod score;
 pub mod scoring;
 pub mod simulate;
+pub mod sketch;
 pub mod stats;
 pub mod table;
 pub mod text;

@@ -16,5 +16,6 @@ mod score;
 mod scoring;
 mod select;
 mod simulate;
+mod sketch;
 mod stats;
 mod vcf;
