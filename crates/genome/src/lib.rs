@@ -70,6 +70,7 @@ pub mod cohort;
 mod cpu;
 pub mod crypt4gh;
 pub mod genotypes;
+pub mod harmonize;
 pub mod personal;
 pub mod phenotypes;
 pub mod plink;

@@ -6,6 +6,7 @@ mod crypt4gh;
 mod data;
 mod encoding;
 mod genotypes;
+mod harmonize;
 mod key_files;
 mod panel;
 mod personal;
