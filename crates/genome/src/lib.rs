@@ -74,6 +74,7 @@ pub mod harmonize;
 pub mod personal;
 pub mod phenotypes;
 pub mod plink;
+pub mod quality;
 pub mod score;
 pub mod scoring;
 pub mod simulate;

@@ -12,6 +12,7 @@ mod panel;
 mod personal;
 mod phenotypes;
 mod plink;
+mod quality;
 mod read;
 mod score;
 mod scoring;
