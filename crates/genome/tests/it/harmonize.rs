@@ -98,7 +98,7 @@ fn places_doubles_and_reports() {
     }
 }
 
-/// One half of the 550 people is the panel; the other half comes with a third of its variants swapped, flipped or both, as
+/// One half of the 550 people is the panel; the other half comes with a quarter of its variants swapped, flipped or both, as
 /// letters or as another strand of A/T and C/G. What is used must be as it was before.
 #[test]
 fn a_spoilt_half_is_mended() {
@@ -133,7 +133,7 @@ fn a_spoilt_half_is_mended() {
         let block = &panel.genotypes.blocks()[(index as usize - 1) / 64];
         let call = |s: &usize| block.call((index as usize - 1) % 64, *s).unwrap();
         let calls: Vec<Call> = theirs.iter().map(call).collect();
-        // A third of the variants is spoilt, in one of four ways.
+        // Of every third variant: both, flipped, swapped, or neither.
         let (swap, flip) = if how.0 == 0 { (how.1 % 2 == 0, how.1 < 2) } else { (false, false) };
         let [r, a] = if flip { [complement(r), complement(a)] } else { [r.clone(), a.clone()] };
         let [r, a] = if swap { [a, r] } else { [r, a] };
