@@ -35,6 +35,7 @@ pub use block::{BLOCK_VARIANTS, Block, Call, DOSAGE_MISSING, DOSAGE_ONE};
 pub use encoding::{BlockReader, BlockWriter, ENCODING_VERSION};
 pub use set::SampleSet;
 pub use transpose::BySample;
+pub(crate) use transpose::transpose;
 
 /// Calls in one word.
 pub const WORD_CALLS: usize = 32;

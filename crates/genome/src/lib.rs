@@ -40,6 +40,8 @@
 //! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up.
 //! 3. [`genotypes::BlockWriter`] and [`genotypes::BlockReader`] are the canonical bytes of the calls.
 //!
+//! Where there are no data, [`simulate`] makes cohorts with linkage and traits, which say everywhere that they are simulated.
+//!
 //! ```
 //! use histone_genome::genotypes::{Genotypes, Limits};
 //! use histone_genome::plink::BedReader;
@@ -69,11 +71,15 @@ mod cpu;
 pub mod crypt4gh;
 pub mod genotypes;
 pub mod panel;
+pub mod harmonize;
 pub mod personal;
 pub mod phenotypes;
 pub mod plink;
+pub mod quality;
 pub mod score;
 pub mod scoring;
+pub mod simulate;
+pub mod sketch;
 pub mod stats;
 pub mod table;
 pub mod text;

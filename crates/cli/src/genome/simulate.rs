@@ -57,7 +57,10 @@ pub fn run(args: &SimulateArgs, out: &mut dyn Write) -> Result<bool> {
     for (i, name) in args.sites.iter().enumerate() {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || !name.chars().all(plain) || args.sites[..i].contains(name) {
-            bail!("`{}` is no name of a site: letters, digits, `-` and `_`, each name once", name.escape_debug());
+            bail!(
+                "`{}` is no name of a site: letters, digits, `-` and `_`, each name once",
+                name.escape_debug()
+            );
         }
     }
     let cohort = plan.simulate().context("this cohort cannot be simulated")?;
@@ -81,7 +84,11 @@ pub fn run(args: &SimulateArgs, out: &mut dyn Write) -> Result<bool> {
     Ok(true)
 }
 
-fn write(args: &SimulateArgs, name: &str, content: impl FnOnce(&mut Whole) -> std::io::Result<()>) -> Result<()> {
+fn write(
+    args: &SimulateArgs,
+    name: &str,
+    content: impl FnOnce(&mut Whole) -> std::io::Result<()>,
+) -> Result<()> {
     let to = args.out.join(name);
     let mut file = Whole::new(&to)?;
     content(&mut file).with_context(|| format!("cannot write `{}`", to.display()))?;
@@ -95,7 +102,8 @@ fn panel(cohort: &SimulatedCohort) -> std::io::Result<Panel> {
         counts.frequency()
     };
     let sites = cohort.variants.iter().enumerate().zip(cohort.genotypes.rows());
-    let sites = sites.map(|((i, variant), row)| (variant.clone(), frequency(row), format!("SIMULATED{}", i + 1)));
+    let sites =
+        sites.map(|((i, variant), row)| (variant.clone(), frequency(row), format!("SIMULATED{}", i + 1)));
     Panel::of(Assembly::Grch38, sites).map_err(std::io::Error::other)
 }
 

@@ -239,6 +239,12 @@ impl BySample {
         }
     }
 
+    /// Variants that were added.
+    #[must_use]
+    pub fn variants(&self) -> u64 {
+        self.variants
+    }
+
     /// The counts of each person so far.
     #[must_use]
     pub fn counts(&self) -> Vec<Counts> {

@@ -41,6 +41,12 @@ impl XCheck {
         self.people.add(block, chosen);
     }
 
+    /// Variants that were counted.
+    #[must_use]
+    pub fn variants(&self) -> u64 {
+        self.people.variants()
+    }
+
     /// F of each person; `None` where too little is called.
     #[must_use]
     pub fn coefficients(&self) -> Vec<Option<f64>> {
