@@ -3,6 +3,7 @@
 //! | model | type | oracle |
 //! |---|---|---|
 //! | linear: `y ~ 1 + covariates + copies of ALT`, t test | [`Linear`] | `plink2 --glm` of a quantitative trait |
+//! | the same for many phenotypes in one pass | [`LinearTraits`] | [`Linear`], to the bits |
 //! | logistic, Wald's test, Firth where separated | [`Logistic`] | `plink2 --glm no-firth` and `firth-fallback` |
 //! | logistic, score test | [`ScoreTest`] | [`Logistic`], from which it differs as a test |
 //!
@@ -15,12 +16,14 @@ mod inflation;
 mod linear;
 mod logistic;
 mod score_test;
+mod traits;
 
 pub use design::Design;
 pub use inflation::inflation;
 pub use linear::{Estimate, Linear, NotTested};
 pub use logistic::{Fallback, Logistic, LogisticEstimate, NotFitted};
 pub use score_test::{ScoreEstimate, ScoreTest};
+pub use traits::{LinearTraits, TraitError};
 
 /// Why phenotype and covariates make no model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

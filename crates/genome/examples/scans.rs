@@ -1,0 +1,85 @@
+//! Times scans, pruning, components and regression on made-up genotypes:
+//! `cargo run --release -p histone-genome --example scans [NAME]`, where only what has NAME in its name is run.
+//!
+//! One thread; the median of several runs, in time on the processor. Calls are drawn by a small generator with frequencies of 1 to
+//! 50 %, and no linkage: SIMULATED, and of no use but this.
+#![allow(clippy::unwrap_used)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use histone_genome::association::{Design, Linear, LinearTraits};
+use histone_genome::genotypes::{Genotypes, words_for};
+
+const SAMPLES: usize = 2_500;
+const VARIANTS: usize = 100_000;
+
+fn main() {
+    let only = std::env::args().nth(1).unwrap_or_default();
+    let genotypes = generate();
+    let show = |what: &str, run: &mut dyn FnMut()| {
+        if what.contains(&only) {
+            let seconds = median(run).as_secs_f64();
+            let calls = VARIANTS as f64 * SAMPLES as f64 / seconds / 1e9;
+            println!("{what:<48} {seconds:>9.4} s  {calls:>7.2} thousand million calls a second");
+        }
+    };
+    let column = |seed: usize| -> Vec<f64> {
+        (0..SAMPLES).map(|s| ((s * (2 * seed + 3) + s * s * seed) as f64 * 0.37).sin()).collect()
+    };
+    let traits: Vec<Vec<f64>> = (1..=50).map(column).collect();
+    for count in [0, 10] {
+        let covariates: Vec<Vec<f64>> = (51..51 + count).map(column).collect();
+        let scan = Linear::new(Design::new(&traits[0], &covariates).unwrap());
+        show(&format!("linear scan, 1 trait, {count} covariates"), &mut || {
+            genotypes.blocks().iter().for_each(|block| drop(black_box(scan.scan(block))));
+        });
+        let scan = LinearTraits::new(&traits, &covariates).unwrap();
+        show(&format!("linear scan, 50 traits, {count} covariates"), &mut || {
+            genotypes.blocks().iter().for_each(|block| drop(black_box(scan.scan(block))));
+        });
+    }
+}
+
+fn median(run: &mut dyn FnMut()) -> Duration {
+    let mut times: Vec<Duration> = (0..5)
+        .map(|_| {
+            let (start, busy) = (Instant::now(), on_cpu());
+            run();
+            match (busy, on_cpu()) {
+                (Some(before), Some(after)) => after - before,
+                _ => start.elapsed(),
+            }
+        })
+        .collect();
+    times.sort();
+    times[2]
+}
+
+/// Time of this thread on a processor, where the system tells: a busy machine does not change it much.
+fn on_cpu() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(Duration::from_nanos(text.split(' ').next()?.parse().ok()?))
+}
+
+fn generate() -> Genotypes {
+    let mut state = 1_u64;
+    let mut random = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 32
+    };
+    let mut genotypes = Genotypes::new(SAMPLES);
+    let mut row = vec![0_u64; words_for(SAMPLES)];
+    for _ in 0..VARIANTS {
+        let frequency = 43_000_000 + random() / 2;
+        for (index, word) in row.iter_mut().enumerate() {
+            let people = (SAMPLES - 32 * index).min(32);
+            *word = (0..people).fold(0, |word, person| {
+                let copies = u64::from(random() < frequency) + u64::from(random() < frequency);
+                word | copies << (2 * person)
+            });
+        }
+        genotypes.push_row(&row).unwrap();
+    }
+    genotypes
+}
