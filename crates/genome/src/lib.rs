@@ -68,6 +68,7 @@ pub mod cohort;
 mod cpu;
 pub mod crypt4gh;
 pub mod genotypes;
+pub mod ld;
 pub mod personal;
 pub mod phenotypes;
 pub mod plink;

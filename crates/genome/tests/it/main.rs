@@ -7,6 +7,7 @@ mod data;
 mod encoding;
 mod genotypes;
 mod key_files;
+mod ld;
 mod panel;
 mod personal;
 mod phenotypes;
