@@ -9,7 +9,10 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use histone_genome::association::{Design, Linear, LinearTraits};
-use histone_genome::genotypes::{Genotypes, words_for};
+use histone_genome::genotypes::{Genotypes, SampleSet, words_for};
+use histone_genome::ld::{Pruner, Window};
+use histone_genome::pca::{Relationship, Search, components};
+use histone_genome::variant::Site;
 
 const SAMPLES: usize = 2_500;
 const VARIANTS: usize = 100_000;
@@ -39,6 +42,35 @@ fn main() {
             genotypes.blocks().iter().for_each(|block| drop(black_box(scan.scan(block))));
         });
     }
+    let sites: Vec<Site> = (1..=64)
+        .map(|_| {
+            let [ids, reference, alternative] = [".", "A", "C"].map(str::to_owned);
+            Site { line: 1, chromosome: "1".into(), position: 1, ids, reference, alternative }
+        })
+        .collect();
+    show("pruning, 50 variants, step 5", &mut || {
+        let mut pruner = Pruner::new(SampleSet::all(SAMPLES), Window::Variants(50), 5, 0.2, 50).unwrap();
+        for block in genotypes.blocks() {
+            pruner.add(block, &sites[..block.variants()]).unwrap();
+        }
+        black_box(pruner.finish());
+    });
+    // Without structure all eigenvalues but the first few lie close together: no data settle later.
+    let all = SampleSet::all(SAMPLES);
+    for steps in [5, 10, 20] {
+        show(&format!("10 components, 20,000 variants, {steps} passes"), &mut || {
+            let search = Search { steps, residual: 0.0, ..Search::default() };
+            let choose = |variant| variant < 20_000;
+            let open = || Ok(genotypes.source());
+            // No residual is small enough: all passes are made.
+            assert!(components(open, &all, choose, &search, |_, _| {}).is_err());
+        });
+    }
+    show("relationships, 20,000 variants", &mut || {
+        let mut pairs = Relationship::new(all.clone(), SAMPLES).unwrap();
+        genotypes.blocks().iter().take(20_000 / 64).for_each(|block| pairs.add(block, |_| true));
+        black_box(pairs.variants());
+    });
 }
 
 fn median(run: &mut dyn FnMut()) -> Duration {

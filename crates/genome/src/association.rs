@@ -11,9 +11,9 @@
 //! (complete cases, as PLINK 2 does). Sums run in one order on every machine: results have the same bits everywhere.
 
 mod design;
-mod dots;
+pub(crate) mod dots;
 mod inflation;
-mod linear;
+pub(crate) mod linear;
 mod logistic;
 mod score_test;
 mod traits;

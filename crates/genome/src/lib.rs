@@ -69,6 +69,7 @@ mod cpu;
 pub mod crypt4gh;
 pub mod genotypes;
 pub mod ld;
+pub mod pca;
 pub mod personal;
 pub mod phenotypes;
 pub mod plink;

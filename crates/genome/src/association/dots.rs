@@ -15,14 +15,14 @@ use crate::genotypes::{BLOCK_VARIANTS, Block, WORD_CALLS, words_for};
 const LANES: usize = 4;
 
 /// Calls count copies of the alternative allele; missing ones count nothing.
-pub(super) const COPIES: [f64; 4] = [0.0, 1.0, 2.0, 0.0];
+pub(crate) const COPIES: [f64; 4] = [0.0, 1.0, 2.0, 0.0];
 
 /// Pairs of people in a word.
 const PAIRS: usize = WORD_CALLS / 2;
 
 /// Columns of numbers, one number a person.
 #[derive(Clone, Debug)]
-pub(super) struct Columns {
+pub(crate) struct Columns {
     samples: usize,
     count: usize,
     effects: [f64; 4],
@@ -32,7 +32,7 @@ pub(super) struct Columns {
 
 impl Columns {
     /// `effects` is what each call counts, by its code.
-    pub(super) fn new(samples: usize, columns: &[&[f64]], effects: [f64; 4]) -> Self {
+    pub(crate) fn new(samples: usize, columns: &[&[f64]], effects: [f64; 4]) -> Self {
         let people = words_for(samples) * WORD_CALLS;
         let group = |columns: &[&[f64]]| {
             let number = |sample, lane| {
@@ -46,7 +46,7 @@ impl Columns {
 
     /// For each variant of the block, the sum for each column. A block of other people
     /// gives sums of 0.
-    pub(super) fn dots(&self, block: &Block) -> Vec<Vec<f64>> {
+    pub(crate) fn dots(&self, block: &Block) -> Vec<Vec<f64>> {
         let mut sums = vec![vec![0.0; self.groups.len() * LANES]; block.variants()];
         if let ([numbers], 1, true) = (self.groups.as_slice(), self.count, block.samples() == self.samples) {
             let (words, variants, effects) = (block.words(), block.variants(), self.effects);

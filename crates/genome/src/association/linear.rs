@@ -228,7 +228,7 @@ impl Projection {
 }
 
 /// The people of the set without a call.
-pub(super) fn missing_people<'a>(row: &'a [u64], set: &'a SampleSet) -> impl Iterator<Item = usize> + 'a {
+pub(crate) fn missing_people<'a>(row: &'a [u64], set: &'a SampleSet) -> impl Iterator<Item = usize> + 'a {
     row.iter().zip(set.words()).enumerate().flat_map(|(index, (word, chosen))| {
         let mut missing = word & word >> 1 & chosen;
         std::iter::from_fn(move || {

@@ -9,6 +9,7 @@ mod genotypes;
 mod key_files;
 mod ld;
 mod panel;
+mod pca;
 mod personal;
 mod phenotypes;
 mod plink;
