@@ -73,6 +73,7 @@ pub mod pca;
 pub mod personal;
 pub mod phenotypes;
 pub mod plink;
+pub mod regression;
 pub mod score;
 pub mod scoring;
 pub mod stats;

@@ -14,6 +14,7 @@ mod personal;
 mod phenotypes;
 mod plink;
 mod read;
+mod regression;
 mod score;
 mod scoring;
 mod select;
