@@ -60,6 +60,8 @@ pub(super) fn largest<E: From<PcaError>>(
     // The matrix in the basis, row by row up to the diagonal.
     let mut small: Vec<Vec<f64>> = vec![];
     let mut worst = f64::INFINITY;
+    // Looking costs the third power of the steps: late ones are looked at less often.
+    let mut look = 0;
     for step in 0..search.steps {
         let fresh = basis.len();
         for vector in next.drain(..) {
@@ -74,6 +76,11 @@ pub(super) fn largest<E: From<PcaError>>(
             small.push(row);
         }
         let size = small.len();
+        next = images[fresh..].to_vec();
+        if step < look && step + 1 < search.steps && size < people.count() {
+            continue;
+        }
+        look = step + 1 + step / 4;
         let entry = |i: usize, j: usize| small[i.max(j)][i.min(j)];
         let full = (0..size).map(|i| (0..size).map(|j| entry(i, j)).collect()).collect();
         let found = eigen::symmetric(full).ok_or(PcaError::NoVariants)?;
@@ -93,7 +100,6 @@ pub(super) fn largest<E: From<PcaError>>(
             progress(step + 1, worst);
             return Ok(components);
         }
-        next = images[fresh..].to_vec();
     }
     Err(PcaError::NotSettled { steps: search.steps }.into())
 }
