@@ -177,9 +177,22 @@ impl PairCounts {
         self.calls.iter().flatten().sum()
     }
 
+    /// Correlation of the numbers of copies; `None` where one of the two does not vary.
+    #[must_use]
+    pub fn r(&self) -> Option<f64> {
+        let (covariance, [first, second]) = self.moments();
+        (first > 0.0 && second > 0.0).then(|| covariance / (first.sqrt() * second.sqrt()))
+    }
+
     /// Squared correlation of the numbers of copies; `None` where one of the two does not vary.
     #[must_use]
     pub fn r2(&self) -> Option<f64> {
+        let (covariance, [first, second]) = self.moments();
+        (first > 0.0 && second > 0.0).then(|| (covariance / first) * (covariance / second))
+    }
+
+    /// The covariance and the variances, each times the square of the number of people: whole numbers.
+    fn moments(&self) -> (f64, [f64; 2]) {
         let people = i128::from(self.people());
         let sum = |weight: fn(i128, i128) -> i128| -> i128 {
             let cells = self
@@ -193,8 +206,7 @@ impl PairCounts {
         let covariance = people * sum(|a, b| a * b) - first * second;
         let variances =
             [people * sum(|a, _| a * a) - first * first, people * sum(|_, b| b * b) - second * second];
-        let [first, second] = variances.map(|variance| variance as f64);
-        (first > 0.0 && second > 0.0).then(|| (covariance as f64 / first) * (covariance as f64 / second))
+        (covariance as f64, variances.map(|variance| variance as f64))
     }
 
     /// Squared correlation of the alleles on one chromosome, when people mate at random: frequencies of the four haplotypes are
@@ -338,5 +350,7 @@ mod tests {
         // x = 0 0 1 1 2, y = 0 1 1 1 2: covariance 2/5 * ..., by hand r = 10 / sqrt(14 * 10).
         let found = PairCounts { calls: [[1, 1, 0], [0, 2, 0], [0, 0, 1]] }.r2().unwrap();
         assert!((found - 100.0 / 140.0).abs() < 1e-12, "{found}");
+        let opposite = PairCounts { calls: [[0, 0, 2], [0, 3, 0], [5, 0, 0]] };
+        assert!((opposite.r().unwrap() + 1.0).abs() < 1e-12 && (opposite.r2().unwrap() - 1.0).abs() < 1e-12);
     }
 }

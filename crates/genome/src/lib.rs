@@ -37,7 +37,9 @@
 //!
 //! 1. [`vcf`] checks and reads VCF files, [`plink`] reads filesets, strictly, as blocks of [`genotypes`] in two bits a call;
 //!    a [`cohort::Cohort`] is either of them, and [`variant`] gives each of its variants one identity.
-//! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up.
+//! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up. [`ld`] thins out
+//!    what is linked, [`pca`] tells ancestry, [`regression`] predicts a trait from the whole genome, so that a scan is not
+//!    misled by either, and [`training`] makes the weights of scores.
 //! 3. [`genotypes::BlockWriter`] and [`genotypes::BlockReader`] are the canonical bytes of the calls.
 //!
 //! ```
@@ -79,5 +81,6 @@ pub mod scoring;
 pub mod stats;
 pub mod table;
 pub mod text;
+pub mod training;
 pub mod variant;
 pub mod vcf;
