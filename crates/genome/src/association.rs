@@ -7,6 +7,9 @@
 //! | logistic, Wald's test, Firth where separated | [`Logistic`] | `plink2 --glm no-firth` and `firth-fallback` |
 //! | logistic, score test | [`ScoreTest`] | [`Logistic`], from which it differs as a test |
 //!
+//! The score test takes a known part of the log odds ([`ScoreTest::with_offset`]), a linear scan a phenotype less what other
+//! chromosomes predict ([`crate::regression`]).
+//!
 //! A person without a phenotype or with a missing covariate is left out; at each variant, so are those without a call
 //! (complete cases, as PLINK 2 does). Sums run in one order on every machine: results have the same bits everywhere.
 

@@ -14,6 +14,8 @@
 //! Both ways build a Krylov space block by block from a random start (Halko, Martinsson and Tropp 2011, SIAM Review 53(2);
 //! Musco and Musco 2015) until the residuals are small; how small, and how much work that may take, is [`Search`]. They differ in
 //! missing calls: the first way takes all variants as the denominator, PLINK's `approx`, the second counts for each pair.
+//! Variants that do not vary are not counted; PLINK 2 counts them, so its eigenvalues are smaller by that factor where there
+//! are any.
 //!
 //! Give them autosomal variants without linkage, of people who are not related. The sign of a component says nothing; here
 //! the number farthest from 0 is positive.
