@@ -3,24 +3,30 @@
 //! | model | type | oracle |
 //! |---|---|---|
 //! | linear: `y ~ 1 + covariates + copies of ALT`, t test | [`Linear`] | `plink2 --glm` of a quantitative trait |
+//! | the same for many phenotypes in one pass | [`LinearTraits`] | [`Linear`], to the bits |
 //! | logistic, Wald's test, Firth where separated | [`Logistic`] | `plink2 --glm no-firth` and `firth-fallback` |
 //! | logistic, score test | [`ScoreTest`] | [`Logistic`], from which it differs as a test |
+//!
+//! The score test takes a known part of the log odds ([`ScoreTest::with_offset`]), a linear scan a phenotype less what other
+//! chromosomes predict ([`crate::regression`]).
 //!
 //! A person without a phenotype or with a missing covariate is left out; at each variant, so are those without a call
 //! (complete cases, as PLINK 2 does). Sums run in one order on every machine: results have the same bits everywhere.
 
 mod design;
-mod dots;
+pub(crate) mod dots;
 mod inflation;
-mod linear;
+pub(crate) mod linear;
 mod logistic;
 mod score_test;
+mod traits;
 
 pub use design::Design;
 pub use inflation::inflation;
 pub use linear::{Estimate, Linear, NotTested};
 pub use logistic::{Fallback, Logistic, LogisticEstimate, NotFitted};
 pub use score_test::{ScoreEstimate, ScoreTest};
+pub use traits::{LinearTraits, TraitError};
 
 /// Why phenotype and covariates make no model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

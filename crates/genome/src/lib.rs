@@ -37,7 +37,9 @@
 //!
 //! 1. [`vcf`] checks and reads VCF files, [`plink`] reads filesets, strictly, as blocks of [`genotypes`] in two bits a call;
 //!    a [`cohort::Cohort`] is either of them, and [`variant`] gives each of its variants one identity.
-//! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up.
+//! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up. [`ld`] thins out
+//!    what is linked, [`pca`] tells ancestry, [`regression`] predicts a trait from the whole genome, so that a scan is not
+//!    misled by either, and [`training`] makes the weights of scores.
 //! 3. [`genotypes::BlockWriter`] and [`genotypes::BlockReader`] are the canonical bytes of the calls.
 //!
 //! Where there are no data, [`simulate`] makes cohorts with linkage and traits, which say everywhere that they are simulated.
@@ -76,6 +78,12 @@ pub mod personal;
 pub mod phenotypes;
 pub mod plink;
 pub mod quality;
+pub mod ld;
+pub mod pca;
+pub mod personal;
+pub mod phenotypes;
+pub mod plink;
+pub mod regression;
 pub mod score;
 pub mod scoring;
 pub mod simulate;
@@ -83,5 +91,6 @@ pub mod sketch;
 pub mod stats;
 pub mod table;
 pub mod text;
+pub mod training;
 pub mod variant;
 pub mod vcf;

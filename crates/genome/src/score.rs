@@ -11,7 +11,7 @@ use crate::genotypes::{BLOCK_VARIANTS, Block};
 use crate::stats::counts::{self, BySample};
 
 /// Scores that are summed side by side.
-const LANES: usize = 4;
+pub(crate) const LANES: usize = 4;
 
 /// Pairs of variants in a block.
 const PAIRS: usize = BLOCK_VARIANTS / 2;
@@ -150,12 +150,13 @@ impl Scores {
     }
 }
 
-struct Sums<'a> {
-    planes: &'a [[u64; 2]],
+/// Adds, for each person, what their calls count times the weights.
+pub(crate) struct Sums<'a> {
+    pub(crate) planes: &'a [[u64; 2]],
     /// What each call of a variant counts.
-    effects: &'a [[f64; 4]; BLOCK_VARIANTS],
-    weights: &'a [[f64; LANES]; BLOCK_VARIANTS],
-    people: &'a mut [[f64; LANES]],
+    pub(crate) effects: &'a [[f64; 4]; BLOCK_VARIANTS],
+    pub(crate) weights: &'a [[f64; LANES]; BLOCK_VARIANTS],
+    pub(crate) people: &'a mut [[f64; LANES]],
 }
 
 impl Kernel for Sums<'_> {

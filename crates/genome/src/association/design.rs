@@ -38,14 +38,10 @@ impl Design {
         if people.count() <= columns {
             return Err(AssociationError::TooFew { people: people.count(), columns });
         }
-        let only = |column: &[f64]| -> Vec<f64> {
-            let chosen = column.iter().enumerate();
-            chosen.map(|(sample, value)| if people.contains(sample) { *value } else { 0.0 }).collect()
-        };
         let mut basis: Vec<Vec<f64>> = Vec::new();
         let constant = vec![1.0; samples];
         for (index, column) in std::iter::once(&constant).chain(covariates).enumerate() {
-            let mut column = only(column);
+            let mut column = only(&people, column);
             let before = dot(&column, &column).sqrt();
             subtract_parts(&mut column, &basis);
             let length = dot(&column, &column).sqrt();
@@ -55,14 +51,21 @@ impl Design {
             column.iter_mut().for_each(|value| *value /= length);
             basis.push(column);
         }
-        let mut residual = only(phenotype);
+        let mut design = Self { people, basis, residual: vec![] };
+        design.residual = design.residual_of(phenotype)?;
+        Ok(design)
+    }
+
+    /// Another phenotype of the same people without its part in the basis.
+    pub(super) fn residual_of(&self, phenotype: &[f64]) -> Result<Vec<f64>, AssociationError> {
+        let mut residual = only(&self.people, phenotype);
         let before = dot(&residual, &residual).sqrt();
-        subtract_parts(&mut residual, &basis);
+        subtract_parts(&mut residual, &self.basis);
         let length = dot(&residual, &residual).sqrt();
         if is_nothing(length, before) {
             return Err(AssociationError::NothingToExplain);
         }
-        Ok(Self { people, basis, residual })
+        Ok(residual)
     }
 
     /// People with a phenotype and all covariates.
@@ -82,6 +85,12 @@ impl Design {
     pub fn residual(&self) -> &[f64] {
         &self.residual
     }
+}
+
+/// A column with 0 for everybody else.
+fn only(people: &SampleSet, column: &[f64]) -> Vec<f64> {
+    let chosen = column.iter().enumerate();
+    chosen.map(|(sample, value)| if people.contains(sample) { *value } else { 0.0 }).collect()
 }
 
 /// True when a column of length `before` has nothing left but rounding, or was no column of numbers.

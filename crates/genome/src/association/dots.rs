@@ -4,6 +4,10 @@
 //! serve all 64 variants of the block: one addition for two calls, with no decoding and no multiplication. Each sum runs
 //! over the pairs in one order, side by side for the columns; so its bits do not depend on the width of vectors.
 
+mod one;
+
+use one::OneSum;
+
 use crate::cpu::{self, Kernel};
 use crate::genotypes::{BLOCK_VARIANTS, Block, WORD_CALLS, words_for};
 
@@ -11,14 +15,14 @@ use crate::genotypes::{BLOCK_VARIANTS, Block, WORD_CALLS, words_for};
 const LANES: usize = 4;
 
 /// Calls count copies of the alternative allele; missing ones count nothing.
-pub(super) const COPIES: [f64; 4] = [0.0, 1.0, 2.0, 0.0];
+pub(crate) const COPIES: [f64; 4] = [0.0, 1.0, 2.0, 0.0];
 
 /// Pairs of people in a word.
 const PAIRS: usize = WORD_CALLS / 2;
 
 /// Columns of numbers, one number a person.
 #[derive(Clone, Debug)]
-pub(super) struct Columns {
+pub(crate) struct Columns {
     samples: usize,
     count: usize,
     effects: [f64; 4],
@@ -28,7 +32,7 @@ pub(super) struct Columns {
 
 impl Columns {
     /// `effects` is what each call counts, by its code.
-    pub(super) fn new(samples: usize, columns: &[&[f64]], effects: [f64; 4]) -> Self {
+    pub(crate) fn new(samples: usize, columns: &[&[f64]], effects: [f64; 4]) -> Self {
         let people = words_for(samples) * WORD_CALLS;
         let group = |columns: &[&[f64]]| {
             let number = |sample, lane| {
@@ -42,9 +46,13 @@ impl Columns {
 
     /// For each variant of the block, the sum for each column. A block of other people
     /// gives sums of 0.
-    pub(super) fn dots(&self, block: &Block) -> Vec<Vec<f64>> {
+    pub(crate) fn dots(&self, block: &Block) -> Vec<Vec<f64>> {
         let mut sums = vec![vec![0.0; self.groups.len() * LANES]; block.variants()];
-        if block.samples() == self.samples {
+        if let ([numbers], 1, true) = (self.groups.as_slice(), self.count, block.samples() == self.samples) {
+            let (words, variants, effects) = (block.words(), block.variants(), self.effects);
+            let found = cpu::run(OneSum { words, variants, effects, numbers });
+            sums.iter_mut().zip(found).for_each(|(sums, found)| sums[0] = found);
+        } else if block.samples() == self.samples {
             // Three groups at a time are what fits the registers and the nearest cache.
             for (chunk, groups) in self.groups.chunks(3).enumerate() {
                 let (words, effects) = (block.words(), self.effects);
@@ -196,6 +204,12 @@ mod tests {
         let sums =
             || Sums { words: block.words(), variants: 64, effects: COPIES, groups: [&columns.groups[0]] };
         let bits = |sums: [[[f64; LANES]; 1]; BLOCK_VARIANTS]| sums.map(|sums| sums[0].map(f64::to_bits));
-        assert_eq!(bits(cpu::run(sums())), bits(cpu::run_portable(sums())));
+        let portable = bits(cpu::run_portable(sums()));
+        assert_eq!(bits(cpu::run(sums())), portable);
+        let (words, numbers) = (block.words(), columns.groups[0].as_slice());
+        let one = || OneSum { words, variants: 64, effects: COPIES, numbers };
+        let expected = portable.map(|sums| sums[0]);
+        assert_eq!(cpu::run(one()).map(f64::to_bits), expected);
+        assert_eq!(cpu::run_portable(one()).map(f64::to_bits), expected);
     }
 }

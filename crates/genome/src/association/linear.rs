@@ -1,12 +1,12 @@
 //! Linear regression of a phenotype on each variant and the covariates.
 
 use histone_program_sdk::math::dot;
-use histone_program_sdk::matrix::{Gram, cholesky};
+use histone_program_sdk::matrix::{Factor, Gram, cholesky};
 use histone_program_sdk::stats::two_sided_t;
 
 use super::Design;
 use super::dots::{COPIES, Columns};
-use crate::genotypes::{Block, WORD_CALLS};
+use crate::genotypes::{Block, SampleSet, WORD_CALLS};
 use crate::stats::counts::{self, Counts};
 
 /// Share of a variant's variance that the covariates must leave; PLINK 2 asks for 1 / 50 by default (`--vif`).
@@ -15,11 +15,7 @@ const LEFT: f64 = 1.0 / 50.0;
 /// A linear scan: the covariates are projected out once, and a variant costs one sum for each and one for the phenotype.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    design: Design,
-    /// The residual phenotype, then the basis without its constant, of which the counts tell the sum.
-    columns: Columns,
-    /// Sum of squares of the residual phenotype.
-    square: f64,
+    projection: Projection,
 }
 
 /// What a scan says of one variant.
@@ -66,26 +62,91 @@ impl Linear {
     /// A scan of a design.
     #[must_use]
     pub fn new(design: Design) -> Self {
-        let columns: Vec<&[f64]> = std::iter::once(design.residual())
-            .chain(design.basis().iter().skip(1).map(Vec::as_slice))
-            .collect();
-        let columns = Columns::new(design.residual().len(), &columns, COPIES);
-        let square = dot(design.residual(), design.residual());
-        Self { design, columns, square }
+        let residual = design.residual().to_vec();
+        Self { projection: Projection::new(design, vec![residual]) }
     }
 
     /// The variants of a block, one after the other. Of a block of other people no variant is tested.
     #[must_use]
     pub fn scan(&self, block: &Block) -> Vec<Result<Estimate, NotTested>> {
-        if block.samples() != self.design.residual().len() {
-            return vec![Err(NotTested::TooFew); block.variants()];
-        }
-        let people = self.design.people();
-        let rows = block.rows().zip(self.columns.dots(block));
-        rows.map(|(row, dots)| self.test(row, &dots, counts::of_row_in(row, people))).collect()
+        let mut found = vec![Err(NotTested::TooFew); block.variants()];
+        self.projection.scan(block, |variant, _, estimate| found[variant] = estimate);
+        found
+    }
+}
+
+/// Phenotypes of the same people without their parts in the same covariates.
+#[derive(Clone, Debug)]
+pub(super) struct Projection {
+    design: Design,
+    residuals: Vec<Residual>,
+    /// The residuals, then the basis without its constant, of which the counts tell the sum.
+    columns: Columns,
+}
+
+#[derive(Clone, Debug)]
+struct Residual {
+    values: Vec<f64>,
+    /// Sum of squares.
+    square: f64,
+}
+
+/// What is the same for all phenotypes at one variant.
+struct Genotype {
+    counts: Counts,
+    df: u64,
+    /// Sum of squares of the copies without their part in the covariates.
+    gg: f64,
+    /// Where a person of the model has no call.
+    incomplete: Option<Incomplete>,
+}
+
+/// The basis of the called people, who are not all for whom it was made orthonormal.
+struct Incomplete {
+    factor: Factor,
+    /// What is left of the copies' parts when the basis is made anew.
+    of_g: Vec<f64>,
+    missing: Vec<usize>,
+}
+
+impl Projection {
+    /// `residuals` are 0 for people who are not of the design.
+    pub(super) fn new(design: Design, residuals: Vec<Vec<f64>>) -> Self {
+        let columns: Vec<&[f64]> =
+            residuals.iter().chain(design.basis().iter().skip(1)).map(Vec::as_slice).collect();
+        let columns = Columns::new(design.residual().len(), &columns, COPIES);
+        let with_square = |values: Vec<f64>| Residual { square: dot(&values, &values), values };
+        Self { design, residuals: residuals.into_iter().map(with_square).collect(), columns }
     }
 
-    fn test(&self, row: &[u64], dots: &[f64], counts: Counts) -> Result<Estimate, NotTested> {
+    /// Hands out the estimate of each variant, by its place in the block, and each phenotype, by its place in the list. Of a
+    /// block of other people nothing is handed out.
+    pub(super) fn scan(
+        &self,
+        block: &Block,
+        mut each: impl FnMut(usize, usize, Result<Estimate, NotTested>),
+    ) {
+        if block.samples() != self.design.residual().len() {
+            return;
+        }
+        let people = self.design.people();
+        // Counts come first: they read row after row, which brings the block near the processor for the sums, which do not.
+        let counts: Vec<Counts> = block.rows().map(|row| counts::of_row_in(row, people)).collect();
+        let dots = self.columns.dots(block);
+        for (variant, ((row, counts), dots)) in block.rows().zip(counts).zip(dots).enumerate() {
+            let (of_residuals, of_covariates) = dots.split_at(self.residuals.len().min(dots.len()));
+            let genotype = self.genotype(row, of_covariates, counts);
+            for (place, (residual, gy)) in self.residuals.iter().zip(of_residuals).enumerate() {
+                let estimate = match &genotype {
+                    Ok(genotype) => self.estimate(genotype, residual, *gy),
+                    Err(why) => Err(*why),
+                };
+                each(variant, place, estimate);
+            }
+        }
+    }
+
+    fn genotype(&self, row: &[u64], of_covariates: &[f64], counts: Counts) -> Result<Genotype, NotTested> {
         let basis = self.design.basis().len();
         let known = counts.known();
         if known <= basis as u64 + 1 {
@@ -95,69 +156,93 @@ impl Linear {
             return Err(NotTested::Constant);
         }
         let df = known - basis as u64 - 1;
-        let [phenotype, of_covariates @ ..] = dots else { return Err(NotTested::TooFew) };
         let of_constant = counts.alternatives() as f64 / (self.design.people().count() as f64).sqrt();
-        let parts: Vec<f64> = std::iter::once(of_constant).chain(of_covariates.iter().copied()).collect();
+        let mut parts = Vec::with_capacity(basis);
+        parts.push(of_constant);
+        parts.extend_from_slice(of_covariates);
         let square = (counts.het + 4 * counts.hom_alt) as f64;
-        // Sums of squares and products without the part in the covariates.
-        let left = if counts.missing == 0 {
-            Left { gg: square - dot(&parts, &parts), gy: *phenotype, yy: self.square }
-        } else {
-            self.without_missing(row, *phenotype, &parts, square)?
+        let incomplete = match counts.missing {
+            0 => None,
+            _ => Some(self.incomplete(row, &parts)?),
         };
+        let gg = square - dot(&parts, incomplete.as_ref().map_or(&parts, |incomplete| &incomplete.of_g));
         let mean = counts.alternatives() as f64 / known as f64;
         let variance = square - mean * counts.alternatives() as f64;
-        if left.gg <= LEFT * variance {
+        if gg <= LEFT * variance {
             return Err(NotTested::Collinear);
         }
-        let beta = left.gy / left.gg;
+        Ok(Genotype { counts, df, gg, incomplete })
+    }
+
+    /// Complete cases: the sums of all people less those of the people without a call, and the covariates projected out
+    /// anew, because without these people they are no longer orthonormal.
+    fn incomplete(&self, row: &[u64], parts: &[f64]) -> Result<Incomplete, NotTested> {
+        let basis = self.design.basis();
+        let size = basis.len();
+        let mut gram: Vec<f64> =
+            (0..size).flat_map(|i| (i..size).map(move |j| if i == j { 1.0 } else { 0.0 })).collect();
+        let mut of_person = vec![0.0; size];
+        let missing: Vec<usize> = missing_people(row, self.design.people()).collect();
+        for sample in &missing {
+            for (value, column) in of_person.iter_mut().zip(basis) {
+                *value = column[*sample];
+            }
+            let mut entries = gram.iter_mut();
+            for (i, value) in of_person.iter().enumerate() {
+                of_person[i..].iter().zip(&mut entries).for_each(|(other, entry)| *entry -= value * other);
+            }
+        }
+        let gram = Gram::from_upper(size, gram).ok_or(NotTested::Collinear)?;
+        let factor = cholesky(gram, 1e-10).map_err(|_| NotTested::Collinear)?;
+        let of_g = factor.solve(parts);
+        Ok(Incomplete { factor, of_g, missing })
+    }
+
+    fn estimate(&self, genotype: &Genotype, residual: &Residual, gy: f64) -> Result<Estimate, NotTested> {
+        let Genotype { counts, df, gg, incomplete } = genotype;
+        let left = match incomplete {
+            None => Left { gy, yy: residual.square },
+            Some(incomplete) => self.without_missing(incomplete, residual, gy),
+        };
+        let beta = left.gy / gg;
         let rest = left.yy - beta * left.gy;
         // What is left by rounding alone is nothing.
         if rest <= 1e-14 * left.yy {
             return Err(NotTested::Perfect);
         }
-        Ok(Estimate { beta, se: (rest / df as f64 / left.gg).sqrt(), df, counts })
+        Ok(Estimate { beta, se: (rest / *df as f64 / gg).sqrt(), df: *df, counts: *counts })
     }
 
-    /// Complete cases: the sums of all people less those of the people without a call, and the covariates projected out
-    /// anew, because without these people they are no longer orthonormal.
-    fn without_missing(&self, row: &[u64], gy: f64, parts: &[f64], gg: f64) -> Result<Left, NotTested> {
+    fn without_missing(&self, incomplete: &Incomplete, residual: &Residual, gy: f64) -> Left {
         let basis = self.design.basis();
-        let size = basis.len();
-        let mut gram: Vec<f64> =
-            (0..size).flat_map(|i| (i..size).map(move |j| if i == j { 1.0 } else { 0.0 })).collect();
-        let mut with_y = vec![0.0; size];
-        let mut yy = self.square;
-        let mut missing_row = vec![0.0; size];
-        for (index, (word, chosen)) in row.iter().zip(self.design.people().words()).enumerate() {
-            let mut missing = word & word >> 1 & chosen;
-            while missing != 0 {
-                let sample = index * WORD_CALLS + missing.trailing_zeros() as usize / 2;
-                missing &= missing - 1;
-                let residual = self.design.residual()[sample];
-                yy -= residual * residual;
-                for (value, column) in missing_row.iter_mut().zip(basis) {
-                    *value = column[sample];
-                }
-                let mut entries = gram.iter_mut();
-                for (i, value) in missing_row.iter().enumerate() {
-                    with_y[i] -= value * residual;
-                    missing_row[i..]
-                        .iter()
-                        .zip(&mut entries)
-                        .for_each(|(other, entry)| *entry -= value * other);
-                }
-            }
+        let mut with_y = vec![0.0; basis.len()];
+        let mut yy = residual.square;
+        for sample in &incomplete.missing {
+            let value = residual.values[*sample];
+            yy -= value * value;
+            with_y.iter_mut().zip(basis).for_each(|(sum, column)| *sum -= column[*sample] * value);
         }
-        let gram = Gram::from_upper(size, gram).ok_or(NotTested::Collinear)?;
-        let factor = cholesky(gram, 1e-10).map_err(|_| NotTested::Collinear)?;
-        let (of_g, of_y) = (factor.solve(parts), factor.solve(&with_y));
-        Ok(Left { gg: gg - dot(parts, &of_g), gy: gy - dot(&with_y, &of_g), yy: yy - dot(&with_y, &of_y) })
+        let of_y = incomplete.factor.solve(&with_y);
+        Left { gy: gy - dot(&with_y, &incomplete.of_g), yy: yy - dot(&with_y, &of_y) }
     }
 }
 
+/// The people of the set without a call.
+pub(crate) fn missing_people<'a>(row: &'a [u64], set: &'a SampleSet) -> impl Iterator<Item = usize> + 'a {
+    row.iter().zip(set.words()).enumerate().flat_map(|(index, (word, chosen))| {
+        let mut missing = word & word >> 1 & chosen;
+        std::iter::from_fn(move || {
+            (missing != 0).then(|| {
+                let sample = index * WORD_CALLS + missing.trailing_zeros() as usize / 2;
+                missing &= missing - 1;
+                sample
+            })
+        })
+    })
+}
+
+/// Sums of products without the part in the covariates.
 struct Left {
-    gg: f64,
     gy: f64,
     yy: f64,
 }

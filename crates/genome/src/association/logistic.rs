@@ -153,7 +153,7 @@ impl Logistic {
     fn complete_cases(&self, row: &[u64], known: f64, groups: &[Counts; 2]) -> People {
         let width = self.design.basis().len() + 1;
         let mean = groups.iter().map(|group| group.alternatives() as f64).sum::<f64>() / known;
-        let mut people = People { width, rows: vec![], yes: vec![] };
+        let mut people = People { width, rows: vec![], yes: vec![], known: vec![] };
         for sample in 0..self.cases.samples() {
             if !self.design.people().contains(sample) {
                 continue;
@@ -188,6 +188,8 @@ struct People {
     width: usize,
     rows: Vec<f64>,
     yes: Vec<bool>,
+    /// Part of each linear predictor that is known before; none when empty.
+    known: Vec<f64>,
 }
 
 impl People {
@@ -228,8 +230,8 @@ impl Point {
         let mut likelihood = 0.0;
         let mut farthest = 0.0_f64;
         let mut probabilities = Vec::with_capacity(people.yes.len());
-        for (row, yes) in people.iter() {
-            let predictor = product(row, &coefficients);
+        for (place, (row, yes)) in people.iter().enumerate() {
+            let predictor = product(row, &coefficients) + people.known.get(place).unwrap_or(&0.0);
             farthest = farthest.max(predictor.abs());
             likelihood -= softplus(if yes { -predictor } else { predictor });
             let probability = logistic(predictor);
@@ -264,20 +266,22 @@ impl Point {
     }
 }
 
-/// Probabilities of a yes by the covariates alone, for the people of a design; 0 for the others.
-pub(super) fn null_model(design: &Design, cases: &SampleSet) -> Result<Vec<f64>, NotFitted> {
+/// Probabilities of a yes by the covariates alone, for the people of a design; 0 for the others. `offset` has a part of each
+/// linear predictor that is known, or is empty.
+pub(super) fn null_model(design: &Design, cases: &SampleSet, offset: &[f64]) -> Result<Vec<f64>, NotFitted> {
     let width = design.basis().len();
     let chosen: Vec<usize> =
         (0..cases.samples()).filter(|sample| design.people().contains(*sample)).collect();
-    let mut people = People { width, rows: vec![], yes: vec![] };
+    let mut people = People { width, rows: vec![], yes: vec![], known: vec![] };
     for sample in &chosen {
         people.rows.extend(design.basis().iter().map(|column| column[*sample]));
         people.yes.push(cases.contains(*sample));
+        people.known.push(offset.get(*sample).copied().unwrap_or(0.0));
     }
     let point = maximum(&people, Penalty::None)?;
     let mut probabilities = vec![0.0; cases.samples()];
-    for (sample, (row, _)) in chosen.iter().zip(people.iter()) {
-        probabilities[*sample] = logistic(product(row, &point.coefficients));
+    for ((sample, (row, _)), known) in chosen.iter().zip(people.iter()).zip(&people.known) {
+        probabilities[*sample] = logistic(product(row, &point.coefficients) + known);
     }
     Ok(probabilities)
 }

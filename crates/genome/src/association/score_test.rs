@@ -63,13 +63,32 @@ impl ScoreTest {
     /// [`AssociationError::NotYesNo`] for another value, [`AssociationError::NoNullModel`] when the covariates alone
     /// separate cases from controls, and those of [`Design::new`].
     pub fn new(phenotype: &[f64], covariates: &[Vec<f64>]) -> Result<Self, AssociationError> {
+        Self::with_offset(phenotype, covariates, &vec![0.0; phenotype.len()])
+    }
+
+    /// The same with a part of each person's log odds that is known before: what other chromosomes predict. A person without
+    /// it (`NaN`) is left out.
+    ///
+    /// # Errors
+    /// Those of [`ScoreTest::new`], and [`AssociationError::Length`] for an offset of another length.
+    pub fn with_offset(
+        phenotype: &[f64],
+        covariates: &[Vec<f64>],
+        offset: &[f64],
+    ) -> Result<Self, AssociationError> {
+        if offset.len() != phenotype.len() {
+            let (what, samples) = ("the offset".to_owned(), phenotype.len());
+            return Err(AssociationError::Length { what, found: offset.len(), samples });
+        }
         if phenotype.iter().any(|value| !value.is_nan() && *value != 0.0 && *value != 1.0) {
             return Err(AssociationError::NotYesNo);
         }
-        let design = Design::new(phenotype, covariates)?;
+        let with_offset = |(value, offset): (&f64, &f64)| if offset.is_finite() { *value } else { f64::NAN };
+        let phenotype: Vec<f64> = phenotype.iter().zip(offset).map(with_offset).collect();
+        let design = Design::new(&phenotype, covariates)?;
         let samples = phenotype.len();
         let cases = SampleSet::of(samples, |s| design.people().contains(s) && phenotype[s] == 1.0);
-        let probabilities = null_model(&design, &cases).map_err(|_| AssociationError::NoNullModel)?;
+        let probabilities = null_model(&design, &cases, offset).map_err(|_| AssociationError::NoNullModel)?;
         let residual = (0..samples).map(|s| f64::from(u8::from(cases.contains(s))) - probabilities[s]);
         let weights: Vec<f64> = probabilities.iter().map(|p| p * (1.0 - p)).collect();
         let mut numbers = vec![residual.collect(), weights.clone()];
@@ -170,6 +189,21 @@ mod tests {
         }
         assert_eq!(found[2], Err(NotFitted::Constant));
         assert_eq!(found[3], Err(NotFitted::TooFew));
+        // What the covariates say anyway changes nothing when it is known before, and something else does; who lacks it is left out.
+        let age: Vec<f64> = (0..10).map(|person| f64::from(person % 4)).collect();
+        let covariates = [age.clone()];
+        let before = ScoreTest::new(&yes, &covariates).unwrap().scan(&block);
+        let known: Vec<f64> = age.iter().map(|age| 0.3 - 0.2 * age).collect();
+        let after = ScoreTest::with_offset(&yes, &covariates, &known).unwrap().scan(&block);
+        assert!((before[0].unwrap().z() - after[0].unwrap().z()).abs() < 1e-6);
+        let other: Vec<f64> = (0..10).map(|person| f64::from(u8::from(person < 3))).collect();
+        let after = ScoreTest::with_offset(&yes, &covariates, &other).unwrap().scan(&block);
+        assert!((before[0].unwrap().z() - after[0].unwrap().z()).abs() > 1e-3);
+        let mut lacking = known.clone();
+        lacking[1] = f64::NAN;
+        let after = ScoreTest::with_offset(&yes, &covariates, &lacking).unwrap().scan(&block);
+        assert_eq!(after[0].unwrap().counts.known(), before[0].unwrap().counts.known() - 1);
+        assert!(ScoreTest::with_offset(&yes, &covariates, &known[1..]).is_err());
         let separating = vec![yes.iter().map(|y| if y.is_nan() { 0.0 } else { *y }).collect()];
         assert!(ScoreTest::new(&yes, &separating).is_err());
     }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use histone_genome::cohort::Cohort;
 use histone_genome::genotypes::Genotypes;
+use histone_genome::variant::Site;
 use histone_genome::vcf;
 
 use crate::data;
@@ -13,6 +14,7 @@ pub struct Panel {
     pub samples: Vec<String>,
     pub ids: Vec<String>,
     pub alleles: Vec<[String; 2]>,
+    pub sites: Vec<Site>,
     pub genotypes: Genotypes,
 }
 
@@ -27,10 +29,17 @@ pub fn read(root: &Path, file: &str) -> Panel {
     let text = data::text(&root.join("genotypes").join(file));
     let mut cohort = Cohort::vcf(file, text.as_slice(), &vcf::Limits::default()).unwrap();
     let samples = cohort.samples().to_vec();
-    let mut panel = Panel { ids: vec![], alleles: vec![], genotypes: Genotypes::new(samples.len()), samples };
+    let mut panel = Panel {
+        ids: vec![],
+        alleles: vec![],
+        sites: vec![],
+        genotypes: Genotypes::new(samples.len()),
+        samples,
+    };
     while let Some((block, sites)) = cohort.read().unwrap() {
         panel.ids.extend(sites.iter().map(|site| site.ids.clone()));
         panel.alleles.extend(sites.iter().map(|site| [site.reference.clone(), site.alternative.clone()]));
+        panel.sites.extend_from_slice(sites);
         for row in block.rows() {
             panel.genotypes.push_row(row).unwrap();
         }
