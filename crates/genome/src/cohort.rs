@@ -42,6 +42,7 @@ use std::io::BufRead;
 
 use crate::genotypes::{Block, GenotypeError, Source};
 use crate::plink::{BedReader, People, PlinkError, Sex, Variants};
+use crate::plink2::{self, PgenReader, Plink2Error};
 use crate::variant::Site;
 use crate::vcf::{self, VcfError};
 
@@ -55,6 +56,9 @@ pub enum CohortError {
     /// A PLINK fileset.
     #[error(transparent)]
     Plink(#[from] PlinkError),
+    /// A PLINK 2 fileset.
+    #[error(transparent)]
+    Plink2(#[from] Plink2Error),
     /// Calls that do not fit, or too many of them.
     #[error(transparent)]
     Genotypes(#[from] GenotypeError),
@@ -71,6 +75,7 @@ pub struct Cohort<R> {
 enum File<R> {
     Vcf(Box<vcf::Blocks<R>>),
     Plink(Box<Fileset<R>>),
+    Plink2 { people: People, pgen: Box<PgenReader<R>> },
 }
 
 struct Fileset<R> {
@@ -99,11 +104,26 @@ impl<R: BufRead> Cohort<R> {
     /// Those of [`BedReader::new`].
     pub fn plink(file: &str, bed: R, people: People, variants: Variants) -> Result<Self, CohortError> {
         let bed = BedReader::new(file, bed, people.len(), variants.len())?;
-        let lines = || (0..people.len()).filter_map(|index| people.person(index));
-        let samples = lines().map(|person| person.id.to_owned()).collect();
-        let sexes = lines().map(|person| person.sex).collect();
+        let (samples, sexes) = names(&people);
         let fileset = Fileset { people, variants, bed, read: 0, sites: vec![] };
         Ok(Self { samples, sexes, file: File::Plink(Box::new(fileset)) })
+    }
+
+    /// A PGEN with what [`plink2::read_people`] and [`plink2::Variants::read`] give of the PSAM and the PVAR beside it; `file`
+    /// names the PGEN in errors. Reads the header.
+    ///
+    /// # Errors
+    /// Those of [`PgenReader::new`].
+    pub fn plink2(
+        file: &str,
+        pgen: R,
+        people: People,
+        variants: plink2::Variants,
+        limits: &plink2::Limits,
+    ) -> Result<Self, CohortError> {
+        let pgen = PgenReader::new(file, pgen, people.len(), variants, limits)?;
+        let (samples, sexes) = names(&people);
+        Ok(Self { samples, sexes, file: File::Plink2 { people, pgen: Box::new(pgen) } })
     }
 
     /// The people in the order of their calls: the header of a VCF, the second field of a FAM. In a FAM they are unique within
@@ -125,6 +145,7 @@ impl<R: BufRead> Cohort<R> {
         match &self.file {
             File::Vcf(_) => None,
             File::Plink(fileset) => Some(&fileset.people),
+            File::Plink2 { people, .. } => Some(people),
         }
     }
 
@@ -133,7 +154,7 @@ impl<R: BufRead> Cohort<R> {
     pub fn header(&self) -> Option<&vcf::Header> {
         match &self.file {
             File::Vcf(blocks) => Some(blocks.header()),
-            File::Plink(_) => None,
+            File::Plink(_) | File::Plink2 { .. } => None,
         }
     }
 
@@ -142,7 +163,7 @@ impl<R: BufRead> Cohort<R> {
     pub fn records_without_alternative(&self) -> u64 {
         match &self.file {
             File::Vcf(blocks) => blocks.records_without_alternative(),
-            File::Plink(_) => 0,
+            File::Plink(_) | File::Plink2 { .. } => 0,
         }
     }
 
@@ -155,8 +176,15 @@ impl<R: BufRead> Cohort<R> {
         match &mut self.file {
             File::Vcf(blocks) => Ok(blocks.read()?),
             File::Plink(fileset) => Ok(fileset.read()?),
+            File::Plink2 { pgen, .. } => Ok(pgen.read()?),
         }
     }
+}
+
+/// Ids and sexes.
+fn names(people: &People) -> (Vec<String>, Vec<Sex>) {
+    let lines = (0..people.len()).filter_map(|index| people.person(index));
+    lines.map(|person| (person.id.to_owned(), person.sex)).unzip()
 }
 
 impl<R: BufRead> Fileset<R> {
@@ -191,6 +219,7 @@ impl<R> fmt::Debug for Cohort<R> {
         let kind = match self.file {
             File::Vcf(_) => "VCF",
             File::Plink(_) => "PLINK",
+            File::Plink2 { .. } => "PLINK 2",
         };
         f.debug_struct("Cohort")
             .field("kind", &kind)

@@ -54,6 +54,15 @@ impl Default for Limits {
     }
 }
 
+/// Whether dosages of a file are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dosages {
+    /// Only calls are.
+    Ignored,
+    /// A block has them beside the calls.
+    Read,
+}
+
 /// What can be wrong with calls. Carries no call.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

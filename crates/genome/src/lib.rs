@@ -35,8 +35,8 @@
 //!
 //! Genotypes go another way:
 //!
-//! 1. [`vcf`] checks and reads VCF files, [`plink`] reads filesets, strictly, as blocks of [`genotypes`] in two bits a call;
-//!    a [`cohort::Cohort`] is either of them, and [`variant`] gives each of its variants one identity.
+//! 1. [`vcf`] checks and reads VCF files, [`plink`] and [`plink2`] read filesets, strictly, as blocks of [`genotypes`] in two bits a call;
+//!    a [`cohort::Cohort`] is any of them, and [`variant`] gives each of its variants one identity.
 //! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up.
 //! 3. [`genotypes::BlockWriter`] and [`genotypes::BlockReader`] are the canonical bytes of the calls.
 //!
@@ -71,6 +71,7 @@ pub mod genotypes;
 pub mod personal;
 pub mod phenotypes;
 pub mod plink;
+pub mod plink2;
 pub mod score;
 pub mod scoring;
 pub mod stats;

@@ -11,6 +11,7 @@ mod panel;
 mod personal;
 mod phenotypes;
 mod plink;
+mod plink2;
 mod read;
 mod score;
 mod scoring;
