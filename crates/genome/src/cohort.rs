@@ -40,6 +40,7 @@
 use std::fmt;
 use std::io::BufRead;
 
+use crate::bgen::{self, BgenError, BgenReader, ReferenceAllele};
 use crate::genotypes::{Block, GenotypeError, Source};
 use crate::plink::{BedReader, People, PlinkError, Sex, Variants};
 use crate::plink2::{self, PgenReader, Plink2Error};
@@ -59,6 +60,9 @@ pub enum CohortError {
     /// A PLINK 2 fileset.
     #[error(transparent)]
     Plink2(#[from] Plink2Error),
+    /// A BGEN.
+    #[error(transparent)]
+    Bgen(#[from] BgenError),
     /// Calls that do not fit, or too many of them.
     #[error(transparent)]
     Genotypes(#[from] GenotypeError),
@@ -76,6 +80,7 @@ enum File<R> {
     Vcf(Box<vcf::Blocks<R>>),
     Plink(Box<Fileset<R>>),
     Plink2 { people: People, pgen: Box<PgenReader<R>> },
+    Bgen { people: Option<People>, bgen: Box<BgenReader<R>> },
 }
 
 struct Fileset<R> {
@@ -126,6 +131,42 @@ impl<R: BufRead> Cohort<R> {
         Ok(Self { samples, sexes, file: File::Plink2 { people, pgen: Box::new(pgen) } })
     }
 
+    /// A BGEN; `people` are those of the `.sample` file that lies beside it ([`bgen::read_people`]), whose names count then, and
+    /// `file` names the BGEN in errors. Reads the header.
+    ///
+    /// # Errors
+    /// Those of [`BgenReader::new`]; another number of people; no names in either file.
+    pub fn bgen(
+        file: &str,
+        bgen: R,
+        people: Option<People>,
+        reference: ReferenceAllele,
+        limits: &bgen::Limits,
+    ) -> Result<Self, CohortError> {
+        let bgen = Box::new(BgenReader::new(file, bgen, reference, limits)?);
+        bgen.check_people(people.as_ref().map(People::len))?;
+        let (samples, sexes) = match &people {
+            Some(people) => names(people),
+            None => {
+                let samples = bgen.names().unwrap_or_default().to_vec();
+                let sexes = vec![Sex::Unknown; samples.len()];
+                (samples, sexes)
+            }
+        };
+        Ok(Self { samples, sexes, file: File::Bgen { people, bgen } })
+    }
+
+    /// Gives dosages beside calls, where a variant has them: BGEN, and a PGEN with one ALT allele.
+    #[must_use]
+    pub fn with_dosages(self) -> Self {
+        let file = match self.file {
+            File::Plink2 { people, pgen } => File::Plink2 { people, pgen: Box::new(pgen.with_dosages()) },
+            File::Bgen { people, bgen } => File::Bgen { people, bgen: Box::new(bgen.with_dosages()) },
+            other => other,
+        };
+        Self { file, ..self }
+    }
+
     /// The people in the order of their calls: the header of a VCF, the second field of a FAM. In a FAM they are unique within
     /// a family only; [`Cohort::people`] has the families.
     #[must_use]
@@ -146,6 +187,7 @@ impl<R: BufRead> Cohort<R> {
             File::Vcf(_) => None,
             File::Plink(fileset) => Some(&fileset.people),
             File::Plink2 { people, .. } => Some(people),
+            File::Bgen { people, .. } => people.as_ref(),
         }
     }
 
@@ -154,7 +196,7 @@ impl<R: BufRead> Cohort<R> {
     pub fn header(&self) -> Option<&vcf::Header> {
         match &self.file {
             File::Vcf(blocks) => Some(blocks.header()),
-            File::Plink(_) | File::Plink2 { .. } => None,
+            File::Plink(_) | File::Plink2 { .. } | File::Bgen { .. } => None,
         }
     }
 
@@ -163,7 +205,7 @@ impl<R: BufRead> Cohort<R> {
     pub fn records_without_alternative(&self) -> u64 {
         match &self.file {
             File::Vcf(blocks) => blocks.records_without_alternative(),
-            File::Plink(_) | File::Plink2 { .. } => 0,
+            File::Plink(_) | File::Plink2 { .. } | File::Bgen { .. } => 0,
         }
     }
 
@@ -177,6 +219,7 @@ impl<R: BufRead> Cohort<R> {
             File::Vcf(blocks) => Ok(blocks.read()?),
             File::Plink(fileset) => Ok(fileset.read()?),
             File::Plink2 { pgen, .. } => Ok(pgen.read()?),
+            File::Bgen { bgen, .. } => Ok(bgen.read()?),
         }
     }
 }
@@ -220,6 +263,7 @@ impl<R> fmt::Debug for Cohort<R> {
             File::Vcf(_) => "VCF",
             File::Plink(_) => "PLINK",
             File::Plink2 { .. } => "PLINK 2",
+            File::Bgen { .. } => "BGEN",
         };
         f.debug_struct("Cohort")
             .field("kind", &kind)

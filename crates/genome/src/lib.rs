@@ -35,7 +35,7 @@
 //!
 //! Genotypes go another way:
 //!
-//! 1. [`vcf`] checks and reads VCF files, [`plink`] and [`plink2`] read filesets, strictly, as blocks of [`genotypes`] in two bits a call;
+//! 1. [`vcf`] checks and reads VCF files, [`plink`] and [`plink2`] read filesets, [`bgen`] probabilities, strictly, as blocks of [`genotypes`] in two bits a call;
 //!    a [`cohort::Cohort`] is any of them, and [`variant`] gives each of its variants one identity.
 //! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up.
 //! 3. [`genotypes::BlockWriter`] and [`genotypes::BlockReader`] are the canonical bytes of the calls.
@@ -64,10 +64,12 @@
 
 pub mod assembly;
 pub mod association;
+pub mod bgen;
 pub mod cohort;
 mod cpu;
 pub mod crypt4gh;
 pub mod genotypes;
+mod input;
 pub mod personal;
 pub mod phenotypes;
 pub mod plink;
@@ -79,3 +81,4 @@ pub mod table;
 pub mod text;
 pub mod variant;
 pub mod vcf;
+mod zstd;

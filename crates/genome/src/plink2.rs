@@ -16,7 +16,7 @@
 //!
 //! Deliberately not here: writing; mode 0x11 and index files beside a PGEN (0x20, 0x21), which the specification does not
 //! describe yet, and the widths 8 to 15 of types and lengths, which are for files of one person: `plink2 --make-pgen`
-//! turns such files into others. `.pvar.zst` is decompressed before it comes here.
+//! turns such files into others.
 
 mod bits;
 mod difflist;

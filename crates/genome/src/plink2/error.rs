@@ -1,6 +1,7 @@
 //! What can be wrong with a fileset.
 
 use crate::genotypes::GenotypeError;
+use crate::input::Unread;
 use crate::text::TextError;
 
 /// What is wrong with a line of a PVAR or a PSAM.
@@ -182,4 +183,10 @@ pub enum Plink2Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl From<Unread> for Plink2Error {
+    fn from(Unread { file, source }: Unread) -> Self {
+        Self::Io { file, source }
+    }
 }

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use super::error::{PgenProblem, Plink2Error};
+use crate::input::Input;
 
 /// Records whose types and lengths stand together, at an offset of their own.
 const BLOCK_RECORDS: usize = 1 << 16;
@@ -41,55 +42,29 @@ impl Records {
     }
 }
 
-/// A file that is read from the front, a piece at a time.
-pub(super) struct Input<R> {
-    pub(super) file: String,
-    pub(super) inner: R,
-    /// Bytes that were read.
-    pub(super) offset: u64,
-    /// The piece that was read last.
-    pub(super) bytes: Vec<u8>,
-}
+/// The header of a PGEN, as far as it is read.
+pub(super) struct Header<'a, R>(pub(super) &'a mut Input<R>);
 
-impl<R: Read> Input<R> {
-    /// Reads so many bytes or up to the end; says how many. The buffer grows with what has come: sizes come from the file.
-    pub(super) fn fill(&mut self, count: u64) -> Result<usize, Plink2Error> {
-        self.bytes.clear();
-        let found = (&mut self.inner)
-            .take(count)
-            .read_to_end(&mut self.bytes)
-            .map_err(|source| Plink2Error::Io { file: self.file.clone(), source })?;
-        self.offset += found as u64;
-        Ok(found)
-    }
-
-    /// Passes over so many bytes; says how many there were.
-    pub(super) fn skip(&mut self, count: u64) -> Result<u64, Plink2Error> {
-        let found = std::io::copy(&mut (&mut self.inner).take(count), &mut std::io::sink())
-            .map_err(|source| Plink2Error::Io { file: self.file.clone(), source })?;
-        self.offset += found;
-        Ok(found)
-    }
-
-    pub(super) fn refuse(&self, offset: u64, problem: PgenProblem) -> Plink2Error {
-        Plink2Error::Header { file: self.file.clone(), offset, problem }
+impl<R: Read> Header<'_, R> {
+    fn refuse(&self, offset: u64, problem: PgenProblem) -> Plink2Error {
+        Plink2Error::Header { file: self.0.file.clone(), offset, problem }
     }
 
     /// Exactly so many bytes of the header.
     fn piece(&mut self, count: usize, what: &'static str) -> Result<&[u8], Plink2Error> {
-        if self.fill(count as u64)? < count {
-            return Err(self.refuse(self.offset, PgenProblem::Truncated(what)));
+        if self.0.fill(count as u64)? < count {
+            return Err(self.refuse(self.0.offset, PgenProblem::Truncated(what)));
         }
-        Ok(&self.bytes)
+        Ok(&self.0.bytes)
     }
 
     /// Reads the header of a file that must have so many people and variants.
-    pub(super) fn header(&mut self, samples: usize, variants: usize) -> Result<Records, Plink2Error> {
-        let found = self.fill(3)?;
-        if !self.bytes.starts_with(&[0x6c, 0x1b]) || found < 3 {
+    pub(super) fn read(&mut self, samples: usize, variants: usize) -> Result<Records, Plink2Error> {
+        let found = self.0.fill(3)?;
+        if !self.0.bytes.starts_with(&[0x6c, 0x1b]) || found < 3 {
             return Err(self.refuse(0, PgenProblem::NotPgen));
         }
-        let mode = self.bytes.last().copied().unwrap_or_default();
+        let mode = self.0.bytes.last().copied().unwrap_or_default();
         if mode == 1 {
             return Ok(Records::Bed);
         }
@@ -149,7 +124,7 @@ impl<R: Read> Input<R> {
                 let behind = halves.clone().nth(count).is_some_and(|kind| kind != 0);
                 kinds.extend(halves.take(count));
                 if behind {
-                    return Err(self.refuse(self.offset - 1, PgenProblem::Padding("types of records")));
+                    return Err(self.refuse(self.0.offset - 1, PgenProblem::Padding("types of records")));
                 }
             }
             let bytes = self.piece(length_bytes * count, "lengths of records")?;
@@ -173,7 +148,7 @@ impl<R: Read> Input<R> {
         let bytes = self.piece(count.div_ceil(8), "flags of reference alleles")?;
         if !count.is_multiple_of(8) && bytes.last().is_some_and(|last| last >> (count % 8) != 0) {
             let problem = PgenProblem::Padding("flags of reference alleles");
-            return Err(self.refuse(self.offset - 1, problem));
+            return Err(self.refuse(self.0.offset - 1, problem));
         }
         Ok(())
     }

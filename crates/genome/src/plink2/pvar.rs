@@ -5,8 +5,9 @@ use std::io::Read;
 
 use super::Limits;
 use super::error::{Plink2Error, TableProblem};
-use crate::text::Lines;
+use crate::text::{Lines, TextError};
 use crate::variant::Site;
+use crate::zstd;
 
 /// The variants of a fileset: place, names and alleles. QUAL, FILTER, INFO and centimorgans are not kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,14 +38,16 @@ struct Columns {
 }
 
 impl Variants {
-    /// Reads a PVAR or a BIM, decompressed; `file` names it in errors. A BIM has A1 as ALT and A2 as REF.
+    /// Reads a PVAR, which may be a `.pvar.zst`, or a BIM; `file` names it in errors. A BIM has A1 as ALT and A2 as REF.
     ///
     /// # Errors
     /// [`Text`](Plink2Error::Text), and [`Line`](Plink2Error::Line) for a header that lacks a column and for a line with
     /// too few fields, a position that is none (PLINK marks variants to be left out by negative ones), or an ALT with an
     /// empty allele or too many of them.
     pub fn read(file: &str, input: impl Read, limits: &Limits) -> Result<Self, Plink2Error> {
-        let mut lines = Lines::new(file, input, &limits.text);
+        let text =
+            zstd::Text::new(input).map_err(|source| TextError::Read { file: file.to_owned(), source })?;
+        let mut lines = Lines::new(file, text, &limits.text);
         let mut variants =
             Self { file: file.to_owned(), header_lines: 0, text: String::new(), entries: vec![] };
         let refuse = |line, problem| Plink2Error::Line { file: file.to_owned(), line, problem };

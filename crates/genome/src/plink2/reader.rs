@@ -6,10 +6,11 @@ use std::ops::Range;
 
 use super::bits::Bytes;
 use super::error::{PgenProblem, Plink2Error};
-use super::header::{Input, Records};
+use super::header::{Header, Records};
 use super::multiallelic::{self, Patches};
 use super::{Limits, Variants, main_track, tracks};
 use crate::genotypes::{Block, Dosages, Source, last_word, words_for};
+use crate::input::Input;
 use crate::plink::from_bed;
 use crate::variant::Site;
 
@@ -51,8 +52,8 @@ impl<R: Read> PgenReader<R> {
         variants: Variants,
         limits: &Limits,
     ) -> Result<Self, Plink2Error> {
-        let mut input = Input { file: file.to_owned(), inner, offset: 0, bytes: vec![] };
-        let records = input.header(samples, variants.len())?;
+        let mut input = Input::new(file, inner);
+        let records = Header(&mut input).read(samples, variants.len())?;
         Ok(Self {
             input,
             samples,

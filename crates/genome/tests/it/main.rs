@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod association;
+mod bgen;
 mod crypt4gh;
 mod data;
 mod encoding;

@@ -25,7 +25,7 @@ impl Numbers {
 }
 
 /// The calls of a fabricated VCF: variants that PLINK 2 stores in each of its ways, with up to 20 ALT alleles.
-fn fabricated() -> String {
+pub fn fabricated() -> String {
     let mut numbers = Numbers(7);
     let mut text = String::from(
         "##fileformat=VCFv4.3\n##contig=<ID=1>\n##FORMAT=<ID=GT,Number=1,Type=String,Description=\"x\">\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT",
@@ -82,20 +82,20 @@ fn fabricated() -> String {
     text + "\n"
 }
 
-const PGEN: &[u8] = include_bytes!("../data/plink2.pgen");
+pub const PGEN: &[u8] = include_bytes!("../data/plink2.pgen");
 
-fn pvar(text: &str) -> String {
+pub fn pvar(text: &str) -> String {
     text.lines()
         .filter(|line| !line.starts_with("##"))
         .map(|line| line.split('\t').take(5).collect::<Vec<_>>().join("\t") + "\n")
         .collect()
 }
 
-fn psam() -> String {
+pub fn psam() -> String {
     "#IID\tSEX\n".to_owned() + &(0..PEOPLE).map(|person| format!("p{person}\tNA\n")).collect::<String>()
 }
 
-fn open<'a>(pgen: &'a [u8], psam: &str, pvar: &str) -> Result<Cohort<&'a [u8]>, CohortError> {
+pub fn open<'a>(pgen: &'a [u8], psam: &str, pvar: &str) -> Result<Cohort<&'a [u8]>, CohortError> {
     let limits = Limits::default();
     let people = plink2::read_people("a.psam", psam.as_bytes(), &limits)?;
     let variants = Variants::read("a.pvar", pvar.as_bytes(), &limits)?;
