@@ -5,7 +5,7 @@
 //! A file has probabilities of 1 to 32 bits for people with up to two copies of the chromosome, phased or not, in blocks
 //! that are stored as they are or compressed with zlib or Zstandard. They become, for each ALT allele against all others
 //! (as [`vcf::Blocks`](crate::vcf::Blocks) splits records), a **dosage**, the expected number of copies from 0 to 2, and a
-//! **call**, the whole number that is within [`HARD_CALL_DISTANCE`] of it, or missing. People with one copy count as
+//! **call**, the whole number that is within [`HARD_CALL_DISTANCE`](crate::genotypes::HARD_CALL_DISTANCE) of it, or missing. People with one copy count as
 //! homozygous ones, as in a VCF.
 //!
 //! The specification does not say which allele is the reference; [`ReferenceAllele`] does.
@@ -25,12 +25,7 @@ pub use error::{BgenError, BgenProblem, SampleProblem};
 pub use reader::BgenReader;
 pub use sample_file::read_people;
 
-use crate::genotypes::DOSAGE_ONE;
 use crate::text::TextLimits;
-
-/// How far a dosage, in units of 1 / [`DOSAGE_ONE`], may lie from a whole number to be called: 0.1, rounded down. It is the
-/// default of PLINK 2's `--hard-call-threshold` (<https://www.cog-genomics.org/plink/2.0/input#dosage_import_settings>).
-pub const HARD_CALL_DISTANCE: u16 = DOSAGE_ONE / 10;
 
 /// Which allele of a variant is the reference one. Writers differ: files of the UK Biobank have it first, and what PLINK 1
 /// filesets were turned into may have it last.
@@ -68,35 +63,5 @@ impl Default for Limits {
             block_bytes: 256 << 20,
             text: TextLimits::default(),
         }
-    }
-}
-
-/// The call that a dosage is near to, as two bits; 3 where it is near to none.
-pub(crate) fn hard_call(dosage: u16) -> u64 {
-    let nearest = (dosage.saturating_add(DOSAGE_ONE / 2)) / DOSAGE_ONE;
-    if nearest <= 2 && dosage.abs_diff(nearest * DOSAGE_ONE) <= HARD_CALL_DISTANCE {
-        u64::from(nearest)
-    } else {
-        3
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn calls_are_near_their_dosage() {
-        let check = |dosage, call| assert_eq!(hard_call(dosage), call, "{dosage}");
-        check(0, 0);
-        check(1_638, 0);
-        check(1_639, 3);
-        check(16_384 - 1_639, 3);
-        check(16_384 - 1_638, 1);
-        check(16_384 + 1_638, 1);
-        check(16_384 + 1_639, 3);
-        check(32_768 - 1_638, 2);
-        check(32_768, 2);
-        check(u16::MAX, 3);
     }
 }

@@ -11,8 +11,8 @@ use super::error::{BgenError, BgenProblem};
 use super::header::{Compression, Header};
 use super::probabilities::{Probabilities, ROOM, sizes};
 use super::variant::{Pieces, Variant};
-use super::{Limits, ReferenceAllele, hard_call};
-use crate::genotypes::{Block, DOSAGE_MISSING, DOSAGE_ONE, Dosages, Source, WORD_CALLS};
+use super::{Limits, ReferenceAllele};
+use crate::genotypes::{Block, Dosages, Source};
 use crate::input::Input;
 use crate::variant::Site;
 use crate::zstd;
@@ -65,7 +65,7 @@ impl<R: Read> BgenReader<R> {
         })
     }
 
-    /// Gives dosages beside the calls of variants where any lies between whole numbers.
+    /// Gives dosages beside the calls of variants where any says more than its call.
     #[must_use]
     pub fn with_dosages(self) -> Self {
         Self { dosages_wanted: Dosages::Read, ..self }
@@ -120,27 +120,15 @@ impl<R: Read> BgenReader<R> {
             while !self.block.is_full() && !self.pending.is_empty() {
                 let allele = self.variant.alternative(self.reference, self.pending.start);
                 self.probabilities.dosages(allele, &mut self.dosages);
-                self.push()?;
+                self.block.push_hard_calls(&self.dosages)?;
+                if self.dosages_wanted == Dosages::Read {
+                    self.block.add_dosages(&self.dosages)?;
+                }
                 self.sites.push(self.variant.site(self.read, self.reference, allele));
                 self.pending.start += 1;
             }
         }
         Ok(true)
-    }
-
-    /// Adds a row of the dosages.
-    fn push(&mut self) -> Result<(), BgenError> {
-        let dosages = &self.dosages;
-        self.block.push_with(|row| {
-            for (word, dosages) in row.iter_mut().zip(dosages.chunks(WORD_CALLS)) {
-                *word = dosages.iter().rev().fold(0, |word, dosage| word << 2 | hard_call(*dosage));
-            }
-        })?;
-        let is_between = |dosage: &u16| *dosage != DOSAGE_MISSING && !dosage.is_multiple_of(DOSAGE_ONE);
-        if self.dosages_wanted == Dosages::Read && dosages.iter().any(is_between) {
-            self.block.set_dosages(self.block.variants() - 1, dosages)?;
-        }
-        Ok(())
     }
 
     fn next_variant(&mut self) -> Result<(), BgenError> {

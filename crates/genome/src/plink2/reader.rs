@@ -108,7 +108,7 @@ impl<R: Read> PgenReader<R> {
                 self.patches.row(self.pending.start, &self.codes, &mut self.row);
                 self.block.push_row(&self.row)?;
                 if self.dosages_wanted == Dosages::Read && !self.dosages.is_empty() {
-                    self.block.set_dosages(self.block.variants() - 1, &self.dosages)?;
+                    self.block.add_dosages(&self.dosages)?;
                 }
                 self.sites.push(site);
             }
