@@ -24,6 +24,7 @@
 //! Deliberately not here: names of samples and of variants, which are lists beside the calls, and phase.
 
 mod block;
+mod dosage;
 mod encoding;
 mod set;
 mod transpose;
@@ -32,6 +33,8 @@ use std::convert::Infallible;
 
 pub(crate) use block::last_word;
 pub use block::{BLOCK_VARIANTS, Block, Call, DOSAGE_MISSING, DOSAGE_ONE};
+pub(crate) use dosage::Dosages;
+pub use dosage::HARD_CALL_DISTANCE;
 pub use encoding::{BlockReader, BlockWriter, ENCODING_VERSION};
 pub use set::SampleSet;
 pub use transpose::BySample;

@@ -35,8 +35,9 @@
 //!
 //! Genotypes go another way:
 //!
-//! 1. [`vcf`] checks and reads VCF files, [`plink`] reads filesets, strictly, as blocks of [`genotypes`] in two bits a call;
-//!    a [`cohort::Cohort`] is either of them, and [`variant`] gives each of its variants one identity.
+//! 1. [`vcf`] checks and reads VCF files, [`plink`] and [`plink2`] read filesets, [`bgen`] probabilities, strictly, as blocks of
+//!    [`genotypes`] in two bits a call; a [`cohort::Cohort`] is any of them, and [`variant`] gives each of its variants one identity. A
+//!    [`panel`] brings them into the one order of a study.
 //! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up. [`ld`] thins out
 //!    what is linked, [`pca`] tells ancestry, [`regression`] predicts a trait from the whole genome, so that a scan is not
 //!    misled by either, and [`training`] makes the weights of scores.
@@ -68,21 +69,21 @@
 
 pub mod assembly;
 pub mod association;
+pub mod bgen;
 pub mod cohort;
 mod cpu;
 pub mod crypt4gh;
 pub mod genotypes;
-pub mod panel;
 pub mod harmonize;
-pub mod personal;
-pub mod phenotypes;
-pub mod plink;
-pub mod quality;
+mod input;
 pub mod ld;
+pub mod panel;
 pub mod pca;
 pub mod personal;
 pub mod phenotypes;
+pub mod plink2;
 pub mod plink;
+pub mod quality;
 pub mod regression;
 pub mod score;
 pub mod scoring;
@@ -94,3 +95,4 @@ pub mod text;
 pub mod training;
 pub mod variant;
 pub mod vcf;
+mod zstd;

@@ -15,6 +15,7 @@ mod bim;
 mod fam;
 mod lines;
 
+pub(crate) use bed::from_bed;
 pub use bed::{BedReader, BedWriter};
 pub use bim::{Site, Variants};
 pub use fam::{People, Person, Sex, Trio};

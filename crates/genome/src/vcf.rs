@@ -9,7 +9,7 @@
 //! 3. [`Reader`] yields records. It is made for speed and refuses only what it cannot read; a file that comes from
 //!    outside goes through [`check()`] once, before anything is computed from it.
 //! 4. [`bcf::Reader`] does the same for the binary form of the format.
-//! 5. [`Blocks`] packs the calls of a text into blocks of 64 variants.
+//! 5. [`Blocks`] packs the calls of a text into blocks of 64 variants, [`bcf::Blocks`] those of a binary file.
 //! 6. [`Writer`] writes calls as VCF text, and copies records as they stand.
 //!
 //! ```
@@ -47,6 +47,7 @@ mod error;
 mod lines;
 mod meta;
 mod reader;
+mod rows;
 mod version;
 mod writer;
 

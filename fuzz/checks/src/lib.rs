@@ -8,6 +8,7 @@
 
 #[cfg(feature = "enclave")]
 pub mod enclave;
+pub mod genomes;
 pub mod letters;
 pub mod methods;
 pub mod mutate;
@@ -45,6 +46,17 @@ pub const TARGETS: &[Target] = &[
     Target { name: "update", check: rounds::update, seeds: rounds::updates, exact: true },
     Target { name: "letter", check: letters::letter, seeds: letters::letters, exact: true },
     Target { name: "record", check: records::record, seeds: records::records, exact: true },
+    Target { name: "vcf", check: genomes::vcf, seeds: genomes::vcfs, exact: false },
+    Target { name: "bcf", check: genomes::bcf, seeds: genomes::bcfs, exact: false },
+    Target { name: "bgzf", check: genomes::bgzf, seeds: genomes::compressed, exact: true },
+    Target { name: "fileset", check: genomes::fileset, seeds: genomes::filesets, exact: true },
+    Target { name: "pgen", check: genomes::pgen, seeds: genomes::pgens, exact: true },
+    Target { name: "bgen", check: genomes::bgen, seeds: genomes::bgens, exact: true },
+    Target { name: "personal", check: genomes::personal, seeds: genomes::personals, exact: false },
+    Target { name: "scoring", check: genomes::scoring, seeds: genomes::scores, exact: false },
+    Target { name: "phenotypes", check: genomes::phenotypes, seeds: genomes::trait_tables, exact: false },
+    Target { name: "crypt4gh", check: genomes::crypt4gh, seeds: genomes::sealed, exact: false },
+    Target { name: "genotypes", check: genomes::genotypes, seeds: genomes::encoded, exact: true },
 ];
 
 /// Whether these encode one value. The layout of numbers has many forms of a NaN and writes one: bytes may differ there.

@@ -176,7 +176,7 @@ impl<W: Write> BedWriter<W> {
 }
 
 /// 0, 1, 2, 3 become 2, 3, 1, 0.
-fn from_bed(word: u64) -> u64 {
+pub(crate) fn from_bed(word: u64) -> u64 {
     (!word & !LOW_BITS) | ((word ^ word >> 1) & LOW_BITS)
 }
 

@@ -80,6 +80,14 @@ impl People {
         Self::new(Lines::of(file, rows)?)
     }
 
+    /// People whose six fields stand in another file. None of them may hold blanks.
+    ///
+    /// # Errors
+    /// Those of [`People::of`].
+    pub(crate) fn of_fields(file: &str, rows: impl Iterator<Item = [String; 6]>) -> Result<Self, PlinkError> {
+        Self::new(Lines::of(file, rows)?)
+    }
+
     fn new(lines: Lines) -> Result<Self, PlinkError> {
         let mut indices = HashMap::new();
         for index in 0..lines.len() {

@@ -5,11 +5,13 @@
 //!
 //! Deliberately not here: INFO, and keys of FORMAT other than GT and DS. They are skipped, not checked.
 
+mod blocks;
 mod dictionary;
 mod genotypes;
 mod reader;
 mod value;
 
+pub use blocks::Blocks;
 pub use reader::{Reader, Record};
 
 use super::error::Rule;

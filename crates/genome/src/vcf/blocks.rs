@@ -5,8 +5,9 @@ use std::io::BufRead;
 use std::ops::Range;
 
 use super::error::VcfError;
+use super::rows::Rows;
 use super::{Header, Limits, Reader, Record};
-use crate::genotypes::{Block, Source};
+use crate::genotypes::{Block, Dosages, Source};
 use crate::variant::Site;
 
 /// Packs the calls of a VCF text, block by block.
@@ -23,9 +24,7 @@ use crate::variant::Site;
 /// In memory are one line, one block and its sites.
 pub struct Blocks<R> {
     reader: Reader<R>,
-    block: Block,
-    sites: Vec<Site>,
-    codes: Vec<u64>,
+    rows: Rows,
     /// ALT alleles, from 0, of the record that was read last which are not packed yet: a block may end within a record.
     pending: Range<usize>,
     passed_over: u64,
@@ -38,8 +37,17 @@ impl<R: BufRead> Blocks<R> {
     /// Those of [`Reader::new`].
     pub fn new(file: &str, reader: R, limits: &Limits) -> Result<Self, VcfError> {
         let reader = Reader::new(file, reader, limits)?;
-        let block = Block::new(reader.header().samples().len());
-        Ok(Self { reader, block, sites: vec![], codes: vec![], pending: 0..0, passed_over: 0 })
+        let rows = Rows::new(reader.header().samples().len());
+        Ok(Self { reader, rows, pending: 0..0, passed_over: 0 })
+    }
+
+    /// Gives the dosages of DS, or with one ALT allele of GP, beside the calls of records that have them. A record without
+    /// GT gets the calls that its dosages are within [`HARD_CALL_DISTANCE`](crate::genotypes::HARD_CALL_DISTANCE) of; a
+    /// person with a haploid call has no dosage beside it.
+    #[must_use]
+    pub fn with_dosages(mut self) -> Self {
+        self.rows.dosages_wanted = Dosages::Read;
+        self
     }
 
     /// What the lines above the records say.
@@ -59,14 +67,13 @@ impl<R: BufRead> Blocks<R> {
     /// [`Malformed`](VcfError::Malformed), [`FormatGtMissing`](super::Rule::FormatGtMissing), and one with more than 65,536
     /// ALT alleles is [`TooManyEntries`](super::Rule::TooManyEntries).
     pub fn read(&mut self) -> Result<Option<(&Block, &[Site])>, VcfError> {
-        Ok(self.fill()?.then_some((&self.block, &self.sites)))
+        Ok(self.fill()?.then_some((&self.rows.block, &self.rows.sites)))
     }
 
     /// False when nothing is left.
     fn fill(&mut self) -> Result<bool, VcfError> {
-        self.block.clear();
-        self.sites.clear();
-        while !self.block.is_full() {
+        self.rows.clear();
+        while !self.rows.block.is_full() {
             let record = if self.pending.is_empty() {
                 let Some(record) = self.reader.read()? else { break };
                 self.pending = 0..record.count_alternatives()?;
@@ -76,16 +83,15 @@ impl<R: BufRead> Blocks<R> {
                 self.reader.again()?
             };
             for (index, alternative) in record.alternatives().enumerate().skip(self.pending.start) {
-                if self.block.is_full() {
+                if self.rows.block.is_full() {
                     break;
                 }
-                record.homozygous_calls(index + 1, &mut self.codes)?;
-                self.block.push_row(&self.codes)?;
-                self.sites.push(site(&record, alternative));
+                let site = site(&record, alternative);
+                self.rows.push(&record, index + 1, self.pending.end, site)?;
                 self.pending.start += 1;
             }
         }
-        Ok(self.block.variants() != 0)
+        Ok(self.rows.block.variants() != 0)
     }
 }
 
@@ -104,18 +110,18 @@ impl<R: BufRead> Source for Blocks<R> {
     type Error = VcfError;
 
     fn samples(&self) -> usize {
-        self.block.samples()
+        self.rows.block.samples()
     }
 
     fn next_block(&mut self) -> Result<Option<&Block>, VcfError> {
-        Ok(self.fill()?.then_some(&self.block))
+        Ok(self.fill()?.then_some(&self.rows.block))
     }
 }
 
 impl<R> fmt::Debug for Blocks<R> {
     /// Without lines and calls.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blocks").field("block", &self.block).finish_non_exhaustive()
+        f.debug_struct("Blocks").field("block", &self.rows.block).finish_non_exhaustive()
     }
 }
 
@@ -151,6 +157,29 @@ mod tests {
         assert!(blocks.read().unwrap().is_none());
         assert_eq!(blocks.records_without_alternative(), 1);
         assert!(blocks.read().unwrap().is_none());
+    }
+
+    #[test]
+    fn dosages_stand_beside_calls() {
+        let mut blocks = blocks(
+            "X\t5\t.\tA\tC\t.\t.\t.\tGT:DS\t0/1:1.25\t1:0.75\t0/0:.\n\
+             X\t6\t.\tA\tC\t.\t.\t.\tGP\t0.125,0.875\t0,0.0625,0.9375\t.\n\
+             X\t7\t.\tA\tC,T\t.\t.\t.\tDS:DP\t0.5,1.5:1\t0,0:1\t2,0:1\n\
+             X\t8\t.\tA\tC\t.\t.\t.\tGT:DS\t0/1:1\t1/1:2\t0/0:0\n",
+        )
+        .with_dosages();
+        let (block, _) = blocks.read().unwrap().unwrap();
+        let one = i32::from(crate::genotypes::DOSAGE_ONE);
+        let quarters = |variant| {
+            block.dosages(variant).map(|row| row.iter().map(|d| i32::from(*d) * 16 / one).collect::<Vec<_>>())
+        };
+        // In sixteenths; 63 is missing, as that of a haploid call always is.
+        assert_eq!(quarters(0), Some(vec![20, 63, 63]));
+        assert_eq!(quarters(1), Some(vec![28, 31, 63]));
+        assert_eq!(quarters(2), Some(vec![8, 0, 32]));
+        assert_eq!(quarters(3), Some(vec![24, 0, 0]));
+        assert_eq!(quarters(4), None);
+        assert_eq!(block.words(), [0b00_10_01, 0b11_10_11, 0b10_00_11, 0b00_00_11, 0b00_10_01]);
     }
 
     #[test]

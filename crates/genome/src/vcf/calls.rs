@@ -197,7 +197,7 @@ impl Call {
     }
 
     /// The call with its first allele twice.
-    fn homozygous(self) -> Self {
+    pub(super) fn homozygous(self) -> Self {
         Self { second: Some(self.first), ..self }
     }
 }

@@ -4,7 +4,7 @@
 //! holds probabilities in the order of the genotypes from version 4.3 on; in 4.1 and 4.2 the text says phred-scaled, and the
 //! same programs write probabilities. What is not probabilities is refused here, so the two are not mixed up.
 
-use super::calls::{Cells, Problem};
+use super::calls::{Cells, Haploid, Problem};
 use super::error::Rule;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) fn read(cells: &Cells<'_>, format: &str, dosages: &mut Vec<f32>) -> R
         let dosage = match source {
             _ if value == b"." => Some(f32::NAN),
             Source::Dosage => from_dosages(value, cells.alternative, cells.alternatives),
-            Source::Probabilities => from_probabilities(value),
+            Source::Probabilities => from_probabilities(value, cells.haploid),
         };
         let Some(dosage) = dosage else {
             return Err(Problem { sample: Some(sample), at, rule: Rule::DosageMalformed });
@@ -61,7 +61,7 @@ fn from_dosages(value: &[u8], alternative: usize, alternatives: usize) -> Option
     number(item).filter(|dosage| (0.0..=2.0).contains(dosage))
 }
 
-fn from_probabilities(value: &[u8]) -> Option<f32> {
+fn from_probabilities(value: &[u8], haploid: Haploid) -> Option<f32> {
     let mut sum = 0.0;
     let mut expected = 0.0;
     let mut count = 0_u8;
@@ -77,7 +77,8 @@ fn from_probabilities(value: &[u8]) -> Option<f32> {
         count += 1;
     }
     let is_distribution = sum.is_nan() || (sum - 1.0).abs() < 0.05;
-    (count >= 2 && is_distribution).then_some(expected)
+    let copies = if count == 2 && haploid == Haploid::Homozygous { 2.0 } else { 1.0 };
+    (count >= 2 && is_distribution).then_some((copies * expected).clamp(0.0, 2.0))
 }
 
 #[cfg(test)]

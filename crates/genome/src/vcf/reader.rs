@@ -9,6 +9,7 @@ use super::dosage;
 use super::error::{Field, Finding, Rule, VcfError};
 use super::lines::Lines;
 use super::meta::split;
+use super::rows::Columns;
 use super::{Limits, Version};
 
 /// What the lines above the records say.
@@ -148,6 +149,29 @@ impl<R: BufRead> Reader<R> {
                 finding: Finding { line, column, field, rule },
             },
         )
+    }
+}
+
+impl Columns for Record<'_> {
+    fn has_calls(&self) -> bool {
+        self.format.split(':').any(|key| key == "GT")
+    }
+
+    fn has_dosages(&self, alternatives: usize) -> bool {
+        self.format.split(':').any(|key| key == "DS" || key == "GP" && alternatives == 1)
+    }
+
+    fn homozygous_calls(&self, alternative: usize, codes: &mut Vec<u64>) -> Result<(), VcfError> {
+        Record::homozygous_calls(self, alternative, codes)
+    }
+
+    fn phased_calls(&self, alternative: usize, calls: &mut PhasedCalls) -> Result<(), VcfError> {
+        Record::phased_calls(self, alternative, calls)
+    }
+
+    fn homozygous_dosages(&self, alternative: usize, dosages: &mut Vec<f32>) -> Result<(), VcfError> {
+        let cells = Cells { haploid: Haploid::Homozygous, ..self.cells_of(alternative, 0)? };
+        dosage::read(&cells, self.format, dosages).map_err(|problem| self.refuse(problem))
     }
 }
 

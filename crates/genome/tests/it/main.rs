@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod association;
+mod bgen;
 mod crypt4gh;
 mod data;
 mod encoding;
@@ -14,6 +15,7 @@ mod pca;
 mod personal;
 mod phenotypes;
 mod plink;
+mod plink2;
 mod quality;
 mod read;
 mod regression;

@@ -2,9 +2,10 @@
 
 use std::io::Read;
 
-use super::super::calls::PhasedCalls;
+use super::super::calls::{Haploid, PhasedCalls};
 use super::super::error::{Rule, VcfError};
 use super::super::lines::Lines;
+use super::super::rows::Columns;
 use super::super::{Header, Limits, Version};
 use super::BcfProblem;
 use super::dictionary::Dictionary;
@@ -21,6 +22,8 @@ pub struct Reader<R> {
     number: u64,
     /// The two parts of the record that was read last.
     bytes: Vec<u8>,
+    /// Bytes of the first of them.
+    shared: usize,
 }
 
 impl<R: Read> Reader<R> {
@@ -65,6 +68,7 @@ impl<R: Read> Reader<R> {
             dictionary,
             number: 0,
             bytes: vec![],
+            shared: 0,
         })
     }
 
@@ -89,12 +93,19 @@ impl<R: Read> Reader<R> {
         if size > self.limit {
             return Err(problem(BcfProblem::TooLarge { limit: self.limit }));
         }
-        let bytes = read_some(&mut self.source, size, &mut self.bytes).map_err(read_error)?;
-        let (Some(shared), Some(samples)) = (bytes.get(..shared), bytes.get(shared..size)) else {
+        if read_some(&mut self.source, size, &mut self.bytes).map_err(read_error)?.len() < size {
             return Err(problem(BcfProblem::Truncated));
-        };
-        Record::parse(self.file.as_str(), number, &self.header, &self.dictionary, shared, samples)
-            .map(Some)
+        }
+        self.shared = shared;
+        self.again().map(Some)
+    }
+
+    /// The record that was read last, parsed once more.
+    pub(super) fn again(&self) -> Result<Record<'_>, VcfError> {
+        let problem = |problem| VcfError::Bcf { file: self.file.clone(), record: self.number, problem };
+        let parts = self.bytes.split_at_checked(self.shared);
+        let (shared, samples) = parts.ok_or_else(|| problem(BcfProblem::Truncated))?;
+        Record::parse(self.file.as_str(), self.number, &self.header, &self.dictionary, shared, samples)
             .map_err(problem)
     }
 }
@@ -240,16 +251,12 @@ impl<'a> Record<'a> {
 
     /// As [`vcf::Record::calls`](super::super::Record::calls).
     pub fn calls(&self, alternative: usize, codes: &mut Vec<u64>) -> Result<(), VcfError> {
-        let question = self.question(alternative)?;
-        let values = self.calls.ok_or_else(|| self.refuse(BcfProblem::Format(Rule::FormatGtMissing)))?;
-        codes.clear();
-        codes.resize(self.samples.div_ceil(32), 0);
-        genotypes::calls(values, question, |sample, call| {
-            if let Some(word) = codes.get_mut(sample / 32) {
-                *word |= call.code() << (2 * (sample % 32));
-            }
-        })
-        .map_err(|problem| self.refuse(problem))
+        self.codes(alternative, codes, Haploid::OneCopy)
+    }
+
+    /// As [`vcf::Record::homozygous_calls`](super::super::Record::homozygous_calls).
+    pub fn homozygous_calls(&self, alternative: usize, codes: &mut Vec<u64>) -> Result<(), VcfError> {
+        self.codes(alternative, codes, Haploid::Homozygous)
     }
 
     /// As [`vcf::Record::phased_calls`](super::super::Record::phased_calls).
@@ -269,6 +276,21 @@ impl<'a> Record<'a> {
         genotypes::dosages(values, question, dosages).map_err(|problem| self.refuse(problem))
     }
 
+    fn codes(&self, alternative: usize, codes: &mut Vec<u64>, haploid: Haploid) -> Result<(), VcfError> {
+        let question = self.question(alternative)?;
+        let values = self.calls.ok_or_else(|| self.refuse(BcfProblem::Format(Rule::FormatGtMissing)))?;
+        codes.clear();
+        codes.resize(self.samples.div_ceil(32), 0);
+        genotypes::calls(values, question, |sample, call| {
+            let is_doubled = haploid == Haploid::Homozygous && call.second.is_none();
+            let code = if is_doubled { call.homozygous().code() } else { call.code() };
+            if let Some(word) = codes.get_mut(sample / 32) {
+                *word |= code << (2 * (sample % 32));
+            }
+        })
+        .map_err(|problem| self.refuse(problem))
+    }
+
     fn question(&self, alternative: usize) -> Result<Question, VcfError> {
         let alternatives = self.alternatives.len();
         if alternative == 0 || alternative > alternatives {
@@ -285,5 +307,27 @@ impl<'a> Record<'a> {
 
     fn refuse(&self, problem: BcfProblem) -> VcfError {
         VcfError::Bcf { file: self.file.to_owned(), record: self.number, problem }
+    }
+}
+
+impl Columns for Record<'_> {
+    fn has_calls(&self) -> bool {
+        self.calls.is_some()
+    }
+
+    fn has_dosages(&self, _alternatives: usize) -> bool {
+        self.dosages.is_some()
+    }
+
+    fn homozygous_calls(&self, alternative: usize, codes: &mut Vec<u64>) -> Result<(), VcfError> {
+        Record::homozygous_calls(self, alternative, codes)
+    }
+
+    fn phased_calls(&self, alternative: usize, calls: &mut PhasedCalls) -> Result<(), VcfError> {
+        Record::phased_calls(self, alternative, calls)
+    }
+
+    fn homozygous_dosages(&self, alternative: usize, dosages: &mut Vec<f32>) -> Result<(), VcfError> {
+        Record::dosages(self, alternative, dosages)
     }
 }

@@ -1,6 +1,9 @@
 //! A small BCF file, written by htslib from the text beside it, says what the text says.
 
-use histone_genome::vcf::{Limits, PhasedCalls, Reader, VcfError, bcf, bgzf};
+use histone_genome::cohort::Cohort;
+use histone_genome::genotypes::Call;
+use histone_genome::variant::Site;
+use histone_genome::vcf::{self, Limits, PhasedCalls, Reader, VcfError, bcf, bgzf};
 use proptest::prelude::*;
 
 const TEXT: &str = include_str!("../../data/small.vcf");
@@ -52,6 +55,48 @@ fn says_what_the_text_says() {
     assert!(binary.read().unwrap().is_none());
     // One word of codes for each ALT allele of the records that have GT.
     assert_eq!((count, calls_compared), (7, 75));
+}
+
+#[test]
+fn blocks_are_those_of_the_text() {
+    let limits = Limits::default();
+    let open = || {
+        let source = std::io::BufReader::new(bgzf::Reader::new(BINARY, bgzf::Limits::default()));
+        (Cohort::vcf("a.vcf", TEXT.as_bytes(), &limits), Cohort::bcf("a.bcf", source, &limits))
+    };
+    let (Ok(mut text), Ok(mut binary)) = open() else { panic!("they are not opened") };
+    assert_eq!(text.samples(), binary.samples());
+    assert_eq!(text.header().map(vcf::Header::contigs), binary.header().map(vcf::Header::contigs));
+    assert!(text.read().unwrap().map(|read| read.0) == binary.read().unwrap().map(|read| read.0));
+    // The last record has no GT.
+    assert!(text.read().unwrap_err().to_string().ends_with("[format-gt-missing]"));
+    assert!(binary.read().unwrap_err().to_string().ends_with("[format-gt-missing]"));
+
+    let (Ok(text), Ok(binary)) = open() else { panic!("they are not opened") };
+    let (mut text, mut binary) = (text.with_dosages(), binary.with_dosages());
+    let (mut variants, mut dosages) = (0, vec![]);
+    while let Some((expected, expected_sites)) = text.read().unwrap() {
+        let (found, sites) = binary.read().unwrap().unwrap();
+        assert!(found == expected);
+        for (index, (site, expected_site)) in sites.iter().zip(expected_sites).enumerate() {
+            // Lines of a text are counted from its header on.
+            assert_eq!(*site, Site { line: site.line, ..expected_site.clone() });
+            if found.dosages(index).is_some() {
+                let person = |i| (found.dosage(index, i), found.call(index, i).and_then(Call::copies));
+                dosages.push((site.position, [0, 1, 2, 3, 4].map(person)));
+            }
+        }
+        variants += sites.len();
+    }
+    assert!(binary.read().unwrap().is_none());
+    assert_eq!(binary.records_without_alternative(), text.records_without_alternative());
+    // The fourth person of the first has neither; without GT, dosages in the middle are no call.
+    let first = [(1.0, 1), (1.5, 2), (0.0, 0), (f64::NAN, 9), (0.25, 0)];
+    let last = [(0.5, 9), (1.0, 1), (f64::NAN, 9), (2.0, 2), (0.0, 0)];
+    let shown = |expected: [(f64, u8); 5]| {
+        expected.map(|(dosage, call)| ((!dosage.is_nan()).then_some(dosage), (call < 9).then_some(call)))
+    };
+    assert_eq!((variants, dosages), (76, vec![(10, shown(first)), (9, shown(last))]));
 }
 
 fn read(bytes: &[u8]) -> Result<u64, VcfError> {
