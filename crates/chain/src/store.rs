@@ -6,9 +6,10 @@ mod view;
 
 use std::any::Any;
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,8 @@ pub(crate) struct Store {
     path: Arc<Path>,
     /// The view of the newest block. Opening the tables takes longer than most reads.
     latest: RwLock<Option<Arc<View>>>,
+    /// Why the file could not be written the first time: from then on redb says no more than that it could not.
+    failed: OnceLock<(io::ErrorKind, String)>,
     // After the view, which must be gone when the file is closed.
     handle: Handle,
 }
@@ -109,7 +112,7 @@ impl Store {
     }
 
     fn new(path: &Path, handle: Handle) -> Store {
-        Store { path: path.into(), latest: RwLock::default(), handle }
+        Store { path: path.into(), latest: RwLock::default(), failed: OnceLock::new(), handle }
     }
 
     /// The store, if it is of this version and its tables can be opened.
@@ -218,7 +221,17 @@ impl Store {
             txn.commit()?;
             Ok(())
         };
-        let outcome = write().map_err(|error| ChainError::store("write to", &*self.path, error));
+        let because = |error| match (error, self.failed.get()) {
+            (redb::Error::PreviousIo, Some((kind, text))) => {
+                redb::Error::Io(io::Error::new(*kind, text.clone()))
+            }
+            (redb::Error::Io(error), _) => {
+                self.failed.get_or_init(|| (error.kind(), error.to_string()));
+                redb::Error::Io(error)
+            }
+            (error, _) => error,
+        };
+        let outcome = write().map_err(|error| ChainError::store("write to", &*self.path, because(error)));
         // Also after a failure: whether the block is there is for the file to say.
         *self.latest.write().unwrap_or_else(PoisonError::into_inner) = None;
         outcome
