@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use histone_genome::table::{Column, Day, Kind, NO_YES, Table};
 use histone_program_sdk::config::{Config, Feature, Kind as Asked, Missing, Outcome};
-use histone_program_sdk::genotypes::Genotypes;
+use histone_program_sdk::genotypes::{Genotypes, MAX_PEOPLE};
 use histone_protocol::B256;
 use histone_protocol::hash::tagged_hash;
 
@@ -125,6 +125,12 @@ pub fn rows_of(table: &Table, config: &Config) -> Result<Vec<Arc<[u8]>>, String>
         {
             return Err(format!("`{time}` is below 0 in the dataset, where the plan reads a time"));
         }
+    }
+    if table.genotypes().is_some() && table.rows() > MAX_PEOPLE {
+        return Err(format!(
+            "the dataset has {} people, of whom sums of genotypes take {MAX_PEOPLE}; divide it",
+            table.rows()
+        ));
     }
     let rows: Vec<&[f64]> = table.values().chunks_exact(table.columns().len()).filter(used).collect();
     let left = rows.len();

@@ -20,7 +20,7 @@ pub const HEADING: &str = "chromosome\tposition\treference\talternative\tfrequen
 const CLEAR: f64 = 0.1;
 
 /// Longest line of a panel's text, in bytes.
-const MAX_LINE: usize = 1 << 16;
+const MAX_LINE: usize = 1 << 20;
 
 /// What can be wrong with a panel.
 #[derive(Debug, thiserror::Error)]
@@ -89,18 +89,24 @@ pub struct Alignment {
     pub repeated: usize,
     /// Variants of the file that are at no place of the panel.
     pub elsewhere: usize,
+    /// Of those found, those whose frequency here is more than [`UNLIKE`] away from the panel's, where it says one: other people, or
+    /// alleles whose letters have been exchanged.
+    pub unlike: usize,
 }
 
+/// A difference of frequencies that few variants have between people of one continent.
+pub const UNLIKE: f64 = 0.3;
+
 impl Panel {
-    /// Reads the text of a panel: the heading, then a line for each variant. Frequency and name may be `.`, and the position counts
-    /// on `assembly`.
+    /// Reads the text of a panel: perhaps a line `##assembly=` with the build, which must be `assembly`, then the heading, then a line for
+    /// each variant. Frequency and name may be `.`.
     ///
     /// # Errors
     /// [`PanelError`], with the line.
     pub fn read(file: &str, mut text: impl BufRead, assembly: Assembly) -> Result<Self, PanelError> {
         let mut variants = Vec::<PanelVariant>::new();
         let mut seen = HashMap::new();
-        let (mut line, mut number) = (Vec::new(), 0_u64);
+        let (mut line, mut number, mut headed) = (Vec::new(), 0_u64, false);
         loop {
             line.clear();
             let limited = &mut std::io::Read::take(&mut text, MAX_LINE as u64);
@@ -116,8 +122,15 @@ impl Panel {
             }
             let text = std::str::from_utf8(&line).map_err(|_| wrong("it is not UTF-8".into()))?;
             let text = text.trim_end_matches(['\n', '\r']);
-            if number == 1 {
+            if !headed {
+                if let Some(said) = text.strip_prefix("##assembly=").filter(|_| number == 1) {
+                    if Assembly::from_name(said) == Some(assembly) {
+                        continue;
+                    }
+                    return Err(wrong(format!("the panel is not of {assembly}, of which it is asked for")));
+                }
                 if text == HEADING {
+                    headed = true;
                     continue;
                 }
                 return Err(wrong(format!(
@@ -154,7 +167,9 @@ impl Panel {
             let frequency = frequency.map_or(".".into(), |f| format!("{f:.4}"));
             let (chromosome, position) = (variant.chromosome(), variant.position());
             let (reference, alternative) = (variant.reference(), variant.alternative());
-            text.push_str(&format!("{chromosome}\t{position}\t{reference}\t{alternative}\t{frequency}\t{name}\n"));
+            text.push_str(&format!(
+                "{chromosome}\t{position}\t{reference}\t{alternative}\t{frequency}\t{name}\n"
+            ));
         }
         Self::read("the variants", text.as_bytes(), assembly)
     }
@@ -222,12 +237,17 @@ impl Panel {
                 report.flipped +=
                     usize::from(matches!(agreement, Agreement::Flipped | Agreement::FlippedAndSwapped));
                 let (to, shift) = (at / 32, 2 * (at % 32));
+                let (mut copies, mut called) = (0, 0);
                 for person in 0..people {
                     let call = calls[person / 32] >> (2 * (person % 32)) & 3;
                     let call = if turned && call != 3 { 2 - call } else { call };
+                    (copies, called) = if call == 3 { (copies, called) } else { (copies + call, called + 1) };
                     let word = &mut words[person * width + to];
                     *word = *word & !(3 << shift) | call << shift;
                 }
+                let here = (called > 0).then(|| copies as f64 / (2 * called) as f64);
+                let there = self.variants.get(at).and_then(|variant| variant.frequency);
+                report.unlike += usize::from(here.zip(there).is_some_and(|(a, b)| (a - b).abs() > UNLIKE));
             }
         }
         Ok((words, report))
@@ -276,12 +296,16 @@ fn read_line(text: &str, line: u64, assembly: Assembly) -> Result<PanelVariant, 
     let frequency = match frequency {
         "." => None,
         text => match text.parse::<f64>() {
-            Ok(f) if (0.0..=1.0).contains(&f) => Some(f),
+            Ok(f) if (0.0..=1.0).contains(&f) => Some(f + 0.0),
             _ => return Err("field 5: the frequency is no number from 0 to 1, or `.`".into()),
         },
     };
     if name.is_empty() || name.chars().any(char::is_control) {
         return Err("field 6: the name is empty; write `.` for none".into());
+    }
+    // It would be taken for a place in the panel.
+    if name.parse::<u64>().is_ok() {
+        return Err("field 6: the name is a number; write `.`, or a name with a letter in it".into());
     }
     let text = |text: &str| text.to_owned();
     let site = Site {
@@ -292,7 +316,10 @@ fn read_line(text: &str, line: u64, assembly: Assembly) -> Result<PanelVariant, 
         reference: text(reference),
         alternative: text(alternative),
     };
-    let variant = site.variant(assembly).map_err(|error| error.to_string())?.trimmed();
+    let variant = site.variant(assembly).map_err(|error| error.to_string())?;
+    // `chr1` and `1` are one chromosome, and a panel has one text.
+    let site = Site { chromosome: variant.chromosome().to_string(), ..site };
+    let variant = variant.trimmed();
     Ok(PanelVariant { site, frequency, variant })
 }
 
@@ -339,6 +366,7 @@ mod tests {
             other_alleles: 1,
             repeated: 1,
             elsewhere: 1,
+            unlike: 1,
         };
         assert_eq!(report, expected);
     }
@@ -348,6 +376,10 @@ mod tests {
         let text = panel().text();
         assert!(text.starts_with("##assembly=GRCh37\nchromosome\tposition"), "{text}");
         assert!(text.ends_with(PANEL), "{text}");
+        let again = |assembly| Panel::read("p.tsv", text.as_bytes(), assembly);
+        assert_eq!(again(Assembly::Grch37).unwrap().text(), text);
+        let other = again(Assembly::Grch38).unwrap_err().to_string();
+        assert!(other.contains("line 1: the panel is not of GRCh38"), "{other}");
     }
 
     #[test]
@@ -360,6 +392,7 @@ mod tests {
             ("22\t200\tC\tT", "22\t100\tA\tG", "line 3: line 2 has this variant"),
             ("22\t200\tC\tT", "22\t200\tC\tC", "line 3: the alternative allele is the reference allele"),
             ("rs3", "", "line 4: field 6: the name is empty"),
+            ("rs3", "3", "line 4: field 6: the name is a number"),
         ] {
             let error =
                 Panel::read("p.tsv", PANEL.replacen(from, to, 1).as_bytes(), Assembly::Grch37).unwrap_err();
@@ -370,8 +403,8 @@ mod tests {
             Panel::read("p.tsv", heading.as_bytes(), Assembly::Grch37),
             Err(PanelError::Empty { .. })
         ));
-        let long = format!("{HEADING}\n{}", "a".repeat(70_000));
+        let long = format!("{HEADING}\n{}", "a".repeat(1_100_000));
         let error = Panel::read("p.tsv", long.as_bytes(), Assembly::Grch37).unwrap_err().to_string();
-        assert!(error.contains("line 2: it is longer than 65536 bytes"), "{error}");
+        assert!(error.contains("line 2: it is longer than 1048576 bytes"), "{error}");
     }
 }

@@ -198,6 +198,14 @@ impl PlanOutcome {
 }
 
 impl PlanDocument {
+    /// The panels of its genotypes, each with its number of variants.
+    pub fn panels(&self) -> impl Iterator<Item = (B256, u32)> + '_ {
+        self.features.iter().filter_map(|feature| match feature.kind {
+            ColumnKind::Genotypes { panel, variants } => Some((panel, variants)),
+            _ => None,
+        })
+    }
+
     /// The canonical bytes: one line of JSON.
     pub fn to_bytes(&self) -> Vec<u8> {
         // Unwrap safety: numbers, strings and hashes always serialize.

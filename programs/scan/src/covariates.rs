@@ -44,6 +44,12 @@ impl<'a> Covariates<'a> {
         Ok(Self { config, terms })
     }
 
+    /// Which columns, the intercept first, say whether a category is of one level.
+    pub fn levels(&self) -> Vec<bool> {
+        let terms = self.terms.iter().map(|term| matches!(term, Term::Level { .. }));
+        std::iter::once(false).chain(terms).collect()
+    }
+
     /// Columns: the intercept and the terms.
     pub fn width(&self) -> usize {
         1 + self.terms.len()
@@ -69,7 +75,7 @@ impl<'a> Covariates<'a> {
     }
 }
 
-/// A number of [-1, 1] in steps of 2^-17; outside of it, its end.
+/// A number of [-1, 1] in steps of 2^-22; outside of it, its end.
 fn whole(v: f64) -> i32 {
     (v.clamp(-1.0, 1.0) * f64::from(MAX_WEIGHT)).round_ties_even() as i32
 }

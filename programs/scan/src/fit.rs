@@ -5,13 +5,14 @@
 //! of `y` (Frisch and Waugh 1933). That is the least-squares fit with `g` as one column more.
 
 use histone_program_sdk::config::Config;
-use histone_program_sdk::genotypes::MAX_WEIGHT;
+use histone_program_sdk::genotypes::{MAX_WEIGHT, whole};
 use histone_program_sdk::math::dot;
 use histone_program_sdk::matrix::{Factor, Gram, cholesky};
 use histone_program_sdk::refusal::Refusal;
 use histone_program_sdk::stats::two_sided_t;
 use histone_program_sdk::wire;
 
+use crate::covariates::Covariates;
 use crate::shape::Shape;
 
 /// A column of which the others explain more than all but this is none of its own.
@@ -80,71 +81,83 @@ impl Null {
     }
 }
 
-/// Adds what the sums of a round say.
+/// The sums of products of pairs of columns, of which a round gives halves.
+fn wholes(numbers: &[f64]) -> Vec<f64> {
+    numbers.as_chunks().0.iter().map(|halves| whole(*halves)).collect()
+}
+
+/// Adds what the sums of a round say, which so many sites gave.
 pub(crate) fn add(
     scanned: &mut Scanned,
     config: &Config,
     shape: &Shape,
-    sums: &[f64],
+    (sites, sums): (usize, &[f64]),
 ) -> Result<(), Refusal> {
     let no = |why: &str| Err(Refusal::because(why));
     let (all, rest) = sums.split_at(shape.triangle());
+    let all = wholes(all);
     let people = all[0];
-    if config.few(people as u64) || people < shape.columns as f64 + 2.0 {
+    let levels = Covariates::of(config)?.levels();
+    let few = |n: f64| config.few(n.max(0.0) as u64);
+    let of_levels = all.iter().zip(&levels).filter(|(_, level)| **level);
+    if few(people)
+        || people < shape.columns as f64 + 2.0
+        || of_levels.into_iter().any(|(n, _)| few(*n) || few(people - n))
+    {
         return no(
             "the sites have too few people with outcome, covariates and genotypes, or too few in a category",
         );
     }
-    let Some(null) = Null::of(shape.columns, all) else {
+    let Some(null) = Null::of(shape.columns, &all) else {
         return no(
             "the covariates are not independent of each other, or the outcome is the same in all people",
         );
     };
     let left = shape.variants - scanned.len();
     for of in rest.chunks_exact(shape.of_each()).take(left) {
-        scanned.push(variant(config, shape, all, &null, of)?);
+        scanned.push(variant(config, shape, sites, &all, &null, of));
     }
     Ok(())
 }
 
+/// Fewest sites that give a variant which is told of, where there are as many: what one has alone is no sum.
+const LEAST_SITES: usize = 2;
+
 /// People, frequency, estimate, error, p.
-fn variant(
-    config: &Config,
-    shape: &Shape,
-    all: &[f64],
-    null: &Null,
-    of: &[f64],
-) -> Result<[f64; 5], Refusal> {
-    let (products, missing) = of.split_at(shape.columns + 1);
+fn variant(config: &Config, shape: &Shape, sites: usize, all: &[f64], null: &Null, of: &[f64]) -> [f64; 5] {
+    let (products, missing) = of.split_at(shape.columns + 2);
+    let missing = wholes(missing);
     let called = all[0] - missing[0];
-    let (copies, squares) = (products[0], products[shape.columns]);
-    // Sums come from sites that may lie; what cannot be is refused.
-    if called < 0.0
-        || missing[0] < 0.0
-        || copies < 0.0
-        || copies > 2.0 * called
-        || squares < copies
-        || squares > 2.0 * copies
+    let (copies, squares, given) = (products[0], products[shape.columns], products[shape.columns + 1]);
+    // People with two copies, one, none.
+    let two = (squares - copies) / 2.0;
+    let one = copies - 2.0 * two;
+    let none = called - one - two;
+    let nothing = [f64::NAN; 5];
+    // Sums come from sites that may lie: what cannot be is no estimate.
+    let cannot_be = [called, missing[0], one, two, none].iter().any(|n| !(*n >= 0.0));
+    // All but those with the most common genotype. That nobody differs is not told either: it would tell it from one who does.
+    let rare = called - one.max(two).max(none);
+    if cannot_be
+        || given < sites.min(LEAST_SITES) as f64
+        || called == 0.0
+        || config.few(called as u64)
+        || rare < f64::from(config.least.sum)
     {
-        return Err(Refusal::because("the sums of a variant are none that genotypes can have"));
-    }
-    let none = |frequency| Ok([called, frequency, f64::NAN, f64::NAN, f64::NAN]);
-    let minor = copies.min(2.0 * called - copies);
-    if called == 0.0 || config.few(called as u64) || config.few(minor as u64) {
-        return none(f64::NAN);
+        return nothing;
     }
     let frequency = copies / (2.0 * called);
     let own;
     let null = if missing[0] == 0.0 {
         null
     } else {
-        let present: Vec<f64> = all.iter().zip(missing).map(|(all, missing)| all - missing).collect();
+        let present: Vec<f64> = all.iter().zip(&missing).map(|(all, missing)| all - missing).collect();
         match Null::of(shape.columns, &present) {
             Some(null) => {
                 own = null;
                 &own
             }
-            None => return none(frequency),
+            None => return tested_not(called, frequency),
         }
     };
     let k = shape.columns - 1;
@@ -152,17 +165,23 @@ fn variant(
     let d = squares - dot(u, &null.factor.solve(u));
     let df = null.people - shape.columns as f64;
     let around = squares - copies * copies / called;
-    if minor == 0.0 || !(d > TOLERANCE * around.max(1.0)) || df < 1.0 {
-        return none(frequency);
+    if rare == 0.0 || !(d > TOLERANCE * around.max(1.0)) || df < 1.0 {
+        return tested_not(called, frequency);
     }
     let e = y - dot(u, &null.weights);
     let estimate = e / d;
     let residual = null.left - e * estimate;
     // The covariates and the variant explain everything: there is no error to compare with.
     if !(residual > TOLERANCE * null.left) {
-        return none(frequency);
+        return tested_not(called, frequency);
     }
     let error = (residual / df / d).sqrt();
-    let unit = crate::scale(config)?.1 / f64::from(MAX_WEIGHT);
-    Ok([called, frequency, estimate * unit, error * unit, two_sided_t(estimate / error, df)])
+    // The configuration has a scale, or no round was asked.
+    let unit = crate::scale(config).map_or(f64::NAN, |(_, half)| half) / f64::from(MAX_WEIGHT);
+    [called, frequency, estimate * unit, error * unit, two_sided_t(estimate / error, df)]
+}
+
+/// A variant that says nothing of the outcome.
+fn tested_not(people: f64, frequency: f64) -> [f64; 5] {
+    [people, frequency, f64::NAN, f64::NAN, f64::NAN]
 }

@@ -5,12 +5,13 @@
 //! | scan | sums of products of covariates and outcome, and for each variant those of its genotypes | estimate, standard error and p |
 //!
 //! One round for as many variants as fit into one ([`shape`]). All sums are of whole numbers: covariates and outcome are taken on the
-//! scale of their ranges, in steps of 2^-17 of half of it. So the sums over hospitals are those over all people in one place, bit
+//! scale of their ranges, in steps of 2^-22 of half of it. So the sums over hospitals are those over all people in one place, bit
 //! for bit, and so is everything that follows.
 //!
 //! Who lacks the outcome, a covariate or all genotypes counts nowhere; who lacks a call counts at the other variants. Where
-//! everybody sees sums, a site leaves a variant out at which its minor allele, or the lack of a call, is that of too few people: it says
-//! nothing of it but that it did, which looks as if nobody had a call.
+//! everybody sees sums, a site leaves a variant out at which too few people have another genotype than the most, or lack a call: it says
+//! nothing of it but that it did, which looks as if nobody had a call. Of all sites together a variant is not told of for the same reason, or
+//! when fewer than two sites give it.
 
 mod covariates;
 mod fit;
@@ -84,7 +85,7 @@ impl Method for Scan {
 
     fn advance(mut state: State, opened: Opened) -> Result<State, Refusal> {
         let shape = Shape::of(&state.config)?;
-        fit::add(&mut state.scanned, &state.config, &shape, &opened.sums)?;
+        fit::add(&mut state.scanned, &state.config, &shape, (opened.donors.len(), &opened.sums))?;
         Ok(state)
     }
 

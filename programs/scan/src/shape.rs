@@ -43,6 +43,9 @@ impl Shape {
                 "a scan fills nothing in; say `refuse`, or `drop`, which leaves out whoever lacks a covariate",
             );
         }
+        if config.holdout != 0.0 {
+            return no("a scan holds nobody out; write `holdout = 0`");
+        }
         crate::scale(config)?;
         let columns = Covariates::of(config)?.width() + 1;
         if columns > MOST_COLUMNS {
@@ -55,14 +58,15 @@ impl Shape {
         Ok(shape)
     }
 
-    /// Sums of products of pairs of columns.
+    /// Numbers of the sums of products of pairs of columns: two halves of each.
     pub fn triangle(&self) -> usize {
-        self.columns * (self.columns + 1) / 2
+        self.columns * (self.columns + 1)
     }
 
-    /// Numbers of one variant: genotype times each column, its square, and products of columns of those without a call.
+    /// Numbers of one variant: genotype times each column, its square, whether the site gives it, and products of columns of those
+    /// without a call.
     pub fn of_each(&self) -> usize {
-        self.columns + 1 + self.triangle()
+        self.columns + 2 + self.triangle()
     }
 
     pub fn numbers(&self) -> usize {

@@ -10,9 +10,9 @@ use crate::refusal::Refusal;
 use crate::wire::{Reader, Writer};
 
 /// Largest absolute value of what genotypes are multiplied with.
-pub const MAX_WEIGHT: i32 = 1 << 17;
+pub const MAX_WEIGHT: i32 = 1 << 22;
 
-/// Most people of a site: products of two weights and a genotype, summed up over so many, stay below 2^53.
+/// Most people of a site: products of two weights, summed up over so many, stay below 2^62.
 pub const MAX_PEOPLE: usize = 1 << 17;
 
 /// Bytes of people between two times at which sums of 32 bits are added to those of 64: 4 people of two copies each in a byte.
@@ -107,6 +107,16 @@ pub struct Weights {
     mask: Vec<u8>,
 }
 
+/// A sum of products as two numbers that floats hold exactly, and whose sums over sites do, too: multiples of 2^31, and the rest.
+pub fn halves(sum: i64) -> [f64; 2] {
+    [(sum >> 31) as f64, (sum & ((1 << 31) - 1)) as f64]
+}
+
+/// The sum that both are of, over however many sites, rounded once.
+pub fn whole([high, low]: [f64; 2]) -> f64 {
+    high * (1_u64 << 31) as f64 + low
+}
+
 /// What a block gives for one variant. Whoever does not count adds nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VariantSums {
@@ -160,6 +170,20 @@ impl Weights {
     /// The numbers of a person.
     fn row(&self, person: usize) -> &[i32] {
         self.values.get(person * self.columns..(person + 1) * self.columns).unwrap_or(&[])
+    }
+
+    /// For each column how many people have another number than the most have.
+    pub fn apart(&self) -> Vec<usize> {
+        let counts = |person: &usize| self.mask[person / 4] >> (2 * (person % 4)) & 3 == 3;
+        let people: Vec<usize> = (0..self.values.len() / self.columns).filter(counts).collect();
+        let of = |column: usize| {
+            let mut values: Vec<i32> =
+                people.iter().map(|person| self.values[person * self.columns + column]).collect();
+            values.sort_unstable();
+            let most = values.chunk_by(|a, b| a == b).map(<[i32]>::len).max().unwrap_or(0);
+            values.len() - most
+        };
+        (0..self.columns).map(of).collect()
     }
 
     /// Sums of products of each pair of columns over all who count: the upper triangle, row by row.
@@ -314,6 +338,7 @@ mod tests {
                 );
             }
             assert_eq!(weights.people(), rows.iter().flatten().count());
+            assert_eq!(weights.apart()[0], 0);
         }
     }
 
@@ -327,8 +352,23 @@ mod tests {
             let sums = Weights::new(1, &rows).unwrap().sums(&block).unwrap();
             assert_eq!(sums[0].products, [i64::from(sign) * 2 * 9_000 * i64::from(MAX_WEIGHT)]);
         }
-        // The bound of a sum of products, which is sent as a float.
-        assert!(MAX_PEOPLE as u64 * (MAX_WEIGHT as u64).pow(2) <= 1 << 53);
+        assert!(MAX_PEOPLE as u64 * (MAX_WEIGHT as u64).pow(2) <= 1 << 62);
+    }
+
+    #[test]
+    fn halves_of_sums_add_up() {
+        for (a, b) in [(5, -7), (1 << 61, -(1 << 61) + 3), (-1, -1), ((1 << 61) - 1, 12_345), (-(1 << 60), 1)]
+        {
+            let (x, y) = (halves(a), halves(b));
+            assert_eq!(whole([x[0] + y[0], x[1] + y[1]]), (a + b) as f64, "{a} {b}");
+            assert!((0.0..(1_u64 << 31) as f64).contains(&x[1]));
+        }
+    }
+
+    #[test]
+    fn people_apart_from_the_most() {
+        let rows: Vec<_> = [5, 5, 7, 5, 6].into_iter().map(|v| Some(vec![1, v])).chain([None]).collect();
+        assert_eq!(Weights::new(2, &rows).unwrap().apart(), [0, 2]);
     }
 
     #[test]

@@ -157,9 +157,12 @@ impl Table {
             table = table.with_genotypes(at, &name, (panel, variants), called).map_err(no_table)?;
         }
         if table.values.iter().zip(&bits).any(|(value, bits)| value.to_bits() != *bits) {
-            return refuse(
-                "a value is a negative zero or an unusual NaN, or not the number of missing genotypes",
-            );
+            return refuse(match table.calls {
+                None => "a value is a negative zero or an unusual NaN",
+                Some(_) => {
+                    "a value is a negative zero, an unusual NaN, or not the number of missing genotypes"
+                }
+            });
         }
         Ok(table)
     }
