@@ -243,6 +243,14 @@ fn plan(
     findings.expect(document.disclosure == paper.disclosure, || {
         format!("{} shows sums or model to others than its white paper says", of())
     });
+    for (panel, variants) in document.panels() {
+        let Some(text) = findings.take(run.blob(panel), of) else { continue };
+        // The build, the heading, and a line for each variant.
+        let lines = text.iter().filter(|byte| **byte == b'\n').count();
+        findings.expect(lines == variants as usize + 2, || {
+            format!("{} has another number of variants than its panel {panel}", of())
+        });
+    }
     // What was not trained may be of a method that nobody has at hand.
     if !model.is_trained() {
         return None;

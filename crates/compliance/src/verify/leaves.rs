@@ -255,7 +255,11 @@ fn named(run: &Run) -> BTreeSet<B256> {
     named.extend(r.programs.iter().flat_map(|p| p.wasm.into_iter().chain(p.source).chain([p.audit])));
     // Plans of closed methods name their manifests.
     let plans = r.models.iter().filter_map(|m| PlanDocument::from_bytes(&run.blob(m.plan).ok()?).ok());
-    named.extend(plans.filter(|plan| plan.disclosure.is_closed()).map(|plan| plan.manifest));
+    for plan in plans {
+        named.extend(plan.disclosure.is_closed().then_some(plan.manifest));
+        // And all plans the panels of genotypes.
+        named.extend(plan.panels().map(|(panel, _)| panel));
+    }
     named.extend(&r.evidence);
     named.extend(r.datasets.iter().flat_map(|d| [d.policy, d.report]));
     for model in &r.models {
