@@ -335,6 +335,10 @@ impl Owner {
         let plan = plan::read(on_ledger.planHash, world)?;
         plan::agree(&plan, &paper, &on_ledger)
             .map_err(|why| NodeError::Message(format!("the plan of model {model_id} is refused: {why}")))?;
+        // What the plan's genotypes are of must be there for everybody.
+        for (panel, _) in plan.panels() {
+            world.blobs.get(panel)?;
+        }
         // Its method begins it, before anything of the owner's is released.
         let (computation, _) = plan::known(&plan, world)?;
         let fits = places(&self.table.schema.columns, &computation.config).is_ok();

@@ -30,6 +30,7 @@ use std::path::Path;
 
 use histone_enclave::manifest::{Manifest, Setting};
 use histone_enclave::reading::LEAST_ROWS;
+use histone_genome::panel::Alignment;
 use histone_genome::table::{Label, MissingRules, Table};
 use histone_protocol::committee::Committee;
 use histone_protocol::evidence::Platform;
@@ -170,6 +171,8 @@ pub struct Participant {
     pub dropped_rows: usize,
     /// Rows left out because no rule of the outcome names their cell, or it is missing.
     pub left_out_rows: usize,
+    /// How the file of genotypes fits the panel, and how many rows have people who are not in it; where there is one and it is here.
+    pub alignment: Option<(Alignment, usize)>,
 }
 
 /// Something that an owner refuses.
@@ -254,7 +257,7 @@ pub struct Training {
     pub manifest: Manifest,
     /// Its settings that the study names; the others have their defaults.
     pub settings: BTreeMap<String, f64>,
-    /// Share of each table that is kept for testing, above 0 and at most 0.5.
+    /// Share of each table that is kept for testing, above 0 and at most 0.5; 0 for a scan.
     pub holdout: f64,
     /// A round with fewer updates fails; 2 to the number of participants, because a sum over one is no sum.
     pub min_survivors: usize,

@@ -12,6 +12,7 @@ use histone_contracts::{Contract, TestToken};
 use histone_program_sdk::wire::Wire;
 use histone_protocol::agreement::StateStatement;
 use histone_protocol::consent::WhitePaper;
+use histone_protocol::hash::blob_hash;
 use histone_protocol::plan::PlanDocument;
 use histone_protocol::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
@@ -526,6 +527,13 @@ async fn propose(wish: u64, proposal: &Proposal, node: &Node, now: u64) -> Resul
     }
     if proposal.plan.disclosure.in_one_enclave() && proposal.runner.is_none() {
         let why = "its plan has one enclave for all data, and it names nobody who runs it (`runner`)";
+        node.store.wish_failed(wish, why, now)?;
+        return Ok(Done::Yes);
+    }
+    let panel = proposal.panel.as_ref().map(|panel| blob_hash(panel.as_bytes()));
+    if !proposal.plan.panels().map(|(name, _)| Some(name)).eq(panel.into_iter().map(Some)) {
+        let why =
+            "its plan reads genotypes at the variants of another panel than the one that would be published";
         node.store.wish_failed(wish, why, now)?;
         return Ok(Done::Yes);
     }

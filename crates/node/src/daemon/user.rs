@@ -171,6 +171,12 @@ fn misfit(features: &[PlanFeature], row: &[f64]) -> Option<String> {
         return Some(format!("the row has {found} values, and the model wants {wanted}: {names}"));
     }
     features.iter().zip(row).find_map(|(feature, value)| {
+        if let ColumnKind::Genotypes { variants, .. } = feature.kind {
+            let there = value.trunc() == *value && (1.0..=f64::from(variants)).contains(value);
+            return (!there).then(|| {
+                format!("`{}` names a variant by its place in the panel, 1 to {variants}", feature.name)
+            });
+        }
         let ColumnKind::Levels(levels) = &feature.kind else { return None };
         let there = value.is_nan() || (0..levels.len()).any(|level| *value == level as f64);
         let numbered = levels.iter().enumerate().map(|(i, level)| format!("{i} ({level})"));

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use histone_access::duo::{self, DataUse};
 use histone_attestation::platform;
-use histone_enclave::manifest::{Manifest, OutcomeKind, SettingValue};
+use histone_enclave::manifest::{FeatureKind, Manifest, OutcomeKind, SettingValue};
 use histone_genome::table::{Features, Kind, Label, MissingCells, MissingRules};
 use histone_protocol::committee::Committee;
 use histone_protocol::evidence::Platform;
@@ -353,11 +353,16 @@ fn training(checker: &Checker<'_>, file: &StudyFile, task: &Label) -> Result<Tra
         };
         set(name, value.span(), said)?;
     }
+    // A scan predicts nothing that others could judge.
+    let holdout = match manifest.features.kinds.contains(&FeatureKind::Genotypes) {
+        true => number("holdout", &training.holdout, |v| v == 0.0, "0, because a scan holds nobody out")?,
+        false => number("holdout", &training.holdout, |v| v > 0.0 && v <= 0.5, "above 0 and at most 0.5")?,
+    };
     Ok(Training {
         method,
         settings,
         manifest,
-        holdout: number("holdout", &training.holdout, |v| (0.0..=0.5).contains(&v), "0 to 0.5")?,
+        holdout,
         // Above the number of participants no round could succeed; a sum over one is that one's update.
         min_survivors: checker.whole("min_survivors", &training.min_survivors, 2..=participants)?,
         disclosure: disclosure::read(checker, file)?,

@@ -5,10 +5,11 @@ use std::io::{BufReader, Read};
 
 use histone_genome::assembly::Assembly;
 use histone_genome::cohort::Cohort;
-use histone_genome::panel::{Panel, no_calls};
+use histone_genome::panel::{Alignment, Panel, no_calls};
 use histone_genome::plink::{self, People, Variants};
 use histone_genome::table::{RawTable, Table};
 use histone_genome::vcf::{self, bgzf};
+use histone_program_sdk::genotypes::MAX_PEOPLE;
 use histone_protocol::B256;
 use histone_protocol::hash::blob_hash;
 use histone_protocol::plan::ColumnKind;
@@ -72,12 +73,12 @@ fn no_data(checker: &Checker<'_>, at: &Spanned<String>, path: &str, source: std:
 impl Genotyped<'_> {
     /// The column's kind as plans have it.
     pub fn kind(&self) -> ColumnKind {
-        ColumnKind::Genotypes { panel: self.name, variants: self.variants() }
+        ColumnKind::Genotypes { panel: self.name, variants: self.variants() as u32 }
     }
 
-    /// A panel has fewer than 2^32 variants.
-    fn variants(&self) -> u32 {
-        self.panel.variants().len() as u32
+    /// How many variants the panel has: fewer than 2^32.
+    pub fn variants(&self) -> usize {
+        self.panel.variants().len()
     }
 
     /// The table with the genotypes of its people before the outcome. `rows` are the lines of `raw` that it was made from; where they are
@@ -90,16 +91,20 @@ impl Genotyped<'_> {
         found: Option<(&RawTable, &[usize])>,
         files: &dyn Files,
         features: usize,
-    ) -> Result<Table, StudyError> {
-        let Some(path) = &participant.genotypes else { return Ok(table) };
-        let words = match found {
-            Some((raw, rows)) => self.words(checker, participant, path, raw, rows, files)?,
-            None => Vec::new(),
+    ) -> Result<(Table, Option<(Alignment, usize)>), StudyError> {
+        let Some(path) = &participant.genotypes else { return Ok((table, None)) };
+        let (words, alignment) = match found {
+            Some((raw, rows)) => {
+                let (words, alignment) = self.words(checker, participant, path, raw, rows, files)?;
+                (words, Some(alignment))
+            }
+            None => (Vec::new(), None),
         };
-        let panel = (self.name.0, self.variants());
-        table
+        let panel = (self.name.0, self.variants() as u32);
+        let table = table
             .with_genotypes(features, COLUMN, panel, words)
-            .or_else(|error| checker.refuse(&path.span(), error.to_string()))
+            .or_else(|error| checker.refuse(&path.span(), error.to_string()))?;
+        Ok((table, alignment))
     }
 
     /// What the end user asks: variants of the panel, by their names or their places in it.
@@ -147,7 +152,7 @@ impl Genotyped<'_> {
         raw: &RawTable,
         rows: &[usize],
         files: &dyn Files,
-    ) -> Result<Vec<u64>, StudyError> {
+    ) -> Result<(Vec<u64>, (Alignment, usize)), StudyError> {
         let person = &self.file.person;
         let ids = match raw.texts(person.get_ref()) {
             Ok(ids) => ids,
@@ -168,6 +173,12 @@ impl Genotyped<'_> {
             Ok(aligned) => aligned,
             Err(error) => return refuse(error.to_string()),
         };
+        if rows.len() > MAX_PEOPLE {
+            return refuse(format!(
+                "{} people are more than sums of genotypes take from one site ({MAX_PEOPLE})",
+                rows.len()
+            ));
+        }
         let (variants, name) = (self.panel.variants().len(), participant.name.get_ref());
         // Another build, or another chip: nothing of it would say anything.
         if 2 * report.found < variants {
@@ -212,7 +223,7 @@ impl Genotyped<'_> {
                 raw.file()
             ));
         }
-        Ok(of_rows)
+        Ok((of_rows, (report, rows.len() - matched)))
     }
 }
 

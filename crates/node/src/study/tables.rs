@@ -115,6 +115,7 @@ pub(super) fn fill(
             allow_closed: rules.allow_closed.clone(),
             dropped_rows: left_out.incomplete,
             left_out_rows: left_out.without_outcome,
+            alignment: None,
             table,
         });
     }
@@ -136,8 +137,9 @@ pub(super) fn fill(
         return checker.refuse(&file.participant[second].data.span(), message);
     }
     let mut training = outline.training;
-    training.disclosure.answers =
-        disclosure::answers(checker, file, training.disclosure.model, features.len())?;
+    // Of a scan an answer tells one variant.
+    let told = features.len() + genotyped.as_ref().map_or(0, Genotyped::variants);
+    training.disclosure.answers = disclosure::answers(checker, file, training.disclosure.model, told)?;
     let end_user = match here(&outline.end_user) {
         true => end_user(
             checker,
@@ -159,7 +161,7 @@ pub(super) fn fill(
         // Last, so that all columns before are where the tables have them.
         for (i, participant) in participants.iter_mut().enumerate() {
             let rows = found[i].as_ref().map(|raw| (raw, lines[i].as_slice()));
-            participant.table = genotyped.add(
+            (participant.table, participant.alignment) = genotyped.add(
                 checker,
                 &file.participant[i],
                 participant.table.clone(),
