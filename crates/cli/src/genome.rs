@@ -1,12 +1,17 @@
 //! `histone genome`: files of genotypes, checked, counted, scanned and converted on this machine. Nothing here talks to anybody.
 
+mod associations;
 mod check;
+mod clump;
 mod convert;
 mod file;
 mod gwas;
 mod king;
 mod panel;
+mod pca;
 mod plot;
+mod prune;
+mod qc;
 mod score;
 mod simulate;
 mod stats;
@@ -22,17 +27,27 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Count calls for each variant: frequency, missing calls, Hardy-Weinberg; and what the file is as a whole.
     Stats(stats::StatsArgs),
+    /// Quality control: what fabricated, mixed up or contaminated genotypes give away, with a verdict.
+    Qc(qc::QcArgs),
     /// Scan all variants for one that goes with a trait: linear, or logistic for cases and controls.
     Gwas(gwas::GwasArgs),
     /// Polygenic scores of people, by a scoring file of the PGS Catalog.
     Score(score::ScoreArgs),
     /// Kinship of all pairs of people (KING-robust).
     King(king::KingArgs),
+    /// What a scan over hospitals has found, as a table and plots.
+    Associations(associations::AssociationsArgs),
+    /// Principal components: ancestry as a few numbers for each person.
+    Pca(pca::PcaArgs),
+    /// Variants no two of which are linked.
+    Prune(prune::PruneArgs),
+    /// The hits of a scan, one for each region.
+    Clump(clump::ClumpArgs),
     /// The variants of a study with their frequencies, from a file that has them.
     Panel(panel::PanelArgs),
     /// A SIMULATED cohort with linkage and traits, dealt to sites: PLINK filesets, tables, a panel.
     Simulate(simulate::SimulateArgs),
-    /// Convert between VCF and PLINK filesets.
+    /// Convert to VCF or to PLINK filesets, from these, BCF, PLINK 2 and BGEN.
     Convert(convert::ConvertArgs),
 }
 
@@ -41,6 +56,11 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
     match command {
         Command::Check(args) => check::run(args, out),
         Command::Stats(args) => stats::run(args, out),
+        Command::Associations(args) => associations::run(args, out),
+        Command::Qc(args) => qc::run(args, out),
+        Command::Pca(args) => pca::run(args, out),
+        Command::Prune(args) => prune::run(args, out),
+        Command::Clump(args) => clump::run(args, out),
         Command::Gwas(args) => gwas::run(args, out),
         Command::Score(args) => score::run(args, out),
         Command::King(args) => king::run(args, out),

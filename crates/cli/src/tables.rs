@@ -388,6 +388,26 @@ fn described(study: &Study, participants: &[&Participant], out: &mut dyn Write) 
     if !participants.is_empty() {
         writeln!(out, "{}", table(&header, rows))?;
     }
+    let aligned = participants.iter().filter_map(|p| Some((p, p.alignment?)));
+    let rows: Vec<Vec<String>> = aligned
+        .map(|(p, (a, without))| {
+            let counts = [a.found, a.turned, a.flipped, a.ambiguous, a.other_alleles, a.unlike, without];
+            std::iter::once(p.name.clone()).chain(counts.map(|n| n.to_string())).collect()
+        })
+        .collect();
+    if !rows.is_empty() {
+        let header = [
+            "genotypes of",
+            "variants found",
+            "other allele counted",
+            "other strand",
+            "left out: either strand",
+            "left out: other alleles",
+            "frequency unlike the panel's",
+            "people not in the file",
+        ];
+        writeln!(out, "{}", table(&header, rows))?;
+    }
     writeln!(
         out,
         "{} features, {}, method `{}`",

@@ -31,7 +31,7 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
     for path in &args.files {
         valid &= match Kind::of(path)? {
             Kind::Vcf => vcf(path, args, out)?,
-            Kind::Plink => plink(path, args, out)?,
+            kind => readable(path, kind, args, out)?,
         };
     }
     Ok(valid)
@@ -82,8 +82,8 @@ fn finding(finding: &Finding) -> serde_json::Value {
     })
 }
 
-/// A fileset is valid when all of it can be read.
-fn plink(path: &Path, args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
+/// Everything else is valid when all of it can be read.
+fn readable(path: &Path, kind: Kind, args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
     let name = path.display().to_string();
     let read = || -> Result<(usize, usize)> {
         let mut cohort = file::cohort(path)?;
@@ -98,10 +98,10 @@ fn plink(path: &Path, args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
     if args.json {
         let line = match &read {
             Ok((samples, variants)) => {
-                json!({ "file": name, "format": "PLINK 1", "valid": true, "samples": samples, "variants": variants })
+                json!({ "file": name, "format": kind.name(), "valid": true, "samples": samples, "variants": variants })
             }
             Err(error) => {
-                json!({ "file": name, "format": "PLINK 1", "valid": false, "error": format!("{error:#}") })
+                json!({ "file": name, "format": kind.name(), "valid": false, "error": format!("{error:#}") })
             }
         };
         writeln!(out, "{line}").context(STDOUT)?;
@@ -109,7 +109,7 @@ fn plink(path: &Path, args: &CheckArgs, out: &mut dyn Write) -> Result<bool> {
     }
     match read {
         Ok((samples, variants)) => {
-            writeln!(out, "{name}: valid, PLINK 1, {samples} samples, {variants} variants")
+            writeln!(out, "{name}: valid, {}, {samples} samples, {variants} variants", kind.name())
         }
         Err(error) => writeln!(out, "{name}: NOT VALID, {error:#}"),
     }

@@ -15,7 +15,7 @@ use crate::progress::tell;
 /// From what to what.
 #[derive(Args)]
 pub struct ConvertArgs {
-    /// The file to read: VCF, or one file of a PLINK fileset.
+    /// The file to read: VCF, BCF, BGEN, or one file of a PLINK fileset.
     from: PathBuf,
     /// The file to write: .vcf, .vcf.gz or .bed (with .bim and .fam beside it). What is there is not replaced.
     to: PathBuf,
@@ -27,13 +27,14 @@ pub fn run(args: &ConvertArgs, _: &mut dyn Write) -> Result<bool> {
     let files = match kind {
         Kind::Vcf => vec![args.to.clone()],
         Kind::Plink => ["bed", "bim", "fam"].map(|extension| beside(&args.to, extension)).to_vec(),
+        other => bail!("{} is read here and not written; write .vcf, .vcf.gz or .bed", other.name()),
     };
     if let Some(there) = files.iter().find(|file| file.exists()) {
         bail!("`{}` is there already, and is not replaced", there.display());
     }
     let variants = match kind {
         Kind::Vcf => to_vcf(&args.from, &args.to)?,
-        Kind::Plink => to_plink(&args.from, &args.to)?,
+        _ => to_plink(&args.from, &args.to)?,
     };
     tell(&format!("{variants} variants are in {}", args.to.display()));
     Ok(true)
@@ -54,7 +55,7 @@ fn to_plink(from: &Path, to: &Path) -> Result<u64> {
     let mut bim = Whole::new(&beside(to, "bim"))?;
     let kept = match Kind::of(from)? {
         Kind::Plink => Some(file::variants(from)?),
-        Kind::Vcf => None,
+        _ => None,
     };
     let mut number = 0;
     while let Some((block, sites)) = cohort.read()? {

@@ -5,8 +5,10 @@ use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use histone_genome::bgen::{self, ReferenceAllele};
 use histone_genome::cohort::Cohort;
 use histone_genome::plink::{self, People, Variants};
+use histone_genome::plink2;
 use histone_genome::vcf::{self, bgzf};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -15,11 +17,28 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub enum Kind {
     /// VCF, as text or compressed.
     Vcf,
+    /// BCF.
+    Bcf,
     /// BED, BIM and FAM beside each other.
     Plink,
+    /// PGEN, PVAR (or BIM) and PSAM (or FAM) beside each other.
+    Plink2,
+    /// BGEN, and a `.sample` file beside it where it names nobody.
+    Bgen,
 }
 
 impl Kind {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vcf => "VCF",
+            Self::Bcf => "BCF",
+            Self::Plink => "PLINK 1",
+            Self::Plink2 => "PLINK 2",
+            Self::Bgen => "BGEN",
+        }
+    }
+
     /// The kind of a file that is called so.
     pub fn of(path: &Path) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -29,8 +48,13 @@ impl Kind {
         if [".bed", ".bim", ".fam"].iter().any(|end| name.ends_with(end)) {
             return Ok(Self::Plink);
         }
+        for (kind, end) in [(Self::Bcf, ".bcf"), (Self::Plink2, ".pgen"), (Self::Bgen, ".bgen")] {
+            if name.ends_with(end) {
+                return Ok(kind);
+            }
+        }
         bail!(
-            "`{}` is of no kind that is read here; these are: VCF (.vcf, .vcf.gz) and PLINK filesets (name one of .bed, .bim, .fam)",
+            "`{}` is of no kind that is read here; these are: VCF (.vcf, .vcf.gz), BCF, filesets of PLINK 1 (name one of .bed, .bim, .fam) and 2 (.pgen), and BGEN",
             path.display()
         )
     }
@@ -87,10 +111,33 @@ pub fn cohort(path: &Path) -> Result<Cohort<Box<dyn BufRead>>> {
         Kind::Plink => {
             let bed = beside(path, "bed");
             let (people, variants) = (people(path)?, variants(path)?);
-            let bytes: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 20, open(&bed)?));
-            Cohort::plink(&bed.display().to_string(), bytes, people, variants)?
+            Cohort::plink(&bed.display().to_string(), buffered(&bed)?, people, variants)?
+        }
+        Kind::Bcf => Cohort::bcf(&name, text(path)?, &vcf::Limits::default())?,
+        Kind::Plink2 => {
+            let limits = plink2::Limits::default();
+            let [pvar, psam] = [&["pvar", "pvar.zst", "bim"][..], &["psam", "fam"]].map(|ends| {
+                let all = ends.iter().map(|end| beside(path, end));
+                all.clone().find(|file| file.is_file()).or_else(|| all.clone().next()).unwrap_or_default()
+            });
+            let people = plink2::read_people(&psam.display().to_string(), open(&psam)?, &limits)?;
+            let variants = plink2::Variants::read(&pvar.display().to_string(), open(&pvar)?, &limits)?;
+            Cohort::plink2(&name, buffered(path)?, people, variants, &limits)?
+        }
+        Kind::Bgen => {
+            let limits = bgen::Limits::default();
+            let sample = beside(path, "sample");
+            let people = match sample.is_file() {
+                true => Some(bgen::read_people(&sample.display().to_string(), open(&sample)?, &limits)?),
+                false => None,
+            };
+            Cohort::bgen(&name, buffered(path)?, people, ReferenceAllele::First, &limits)?
         }
     })
+}
+
+fn buffered(path: &Path) -> Result<Box<dyn BufRead>> {
+    Ok(Box::new(BufReader::with_capacity(1 << 20, open(path)?)))
 }
 
 /// The people of a PLINK fileset.

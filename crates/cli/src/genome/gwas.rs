@@ -9,18 +9,20 @@ use histone_genome::association::{Design, Fallback, Linear, Logistic, NotFitted,
 use histone_genome::cohort::Cohort;
 use histone_genome::genotypes::Block;
 use histone_genome::phenotypes::{CaseCoding, Missing, PhenotypeFile, Sample};
+use histone_genome::regression::{Predictions, Regression, Rule};
 use histone_genome::text::TextLimits;
 use histone_genome::variant::Site;
 use serde_json::json;
 
 use super::file::{self, Whole, number};
+use super::pca::is_autosomal;
 use super::plot::{self, Point};
-use crate::progress::STDOUT;
+use crate::progress::{STDOUT, tell};
 
 /// What to scan for.
 #[derive(Args)]
 pub struct GwasArgs {
-    /// Genotypes: VCF, or one file of a PLINK fileset.
+    /// Genotypes: VCF, BCF, BGEN, or one file of a PLINK fileset.
     file: PathBuf,
     /// Table of traits: blank- or tab-separated, a header line, people by IID (and FID).
     #[arg(long, value_name = "FILE")]
@@ -37,6 +39,10 @@ pub struct GwasArgs {
     /// Leave variants without an estimate where the genotype separates cases from controls, instead of Firth's penalty.
     #[arg(long)]
     no_firth: bool,
+    /// Take from a number what the other chromosomes say of it (whole-genome regression in two steps, as REGENIE), so that structure
+    /// and kinship do not inflate the scan. Reads the file three times; variants of one chromosome must stand together.
+    #[arg(long)]
+    whole_genome: bool,
     /// Write the table, tab-separated, into this file.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -68,6 +74,28 @@ enum Coding {
 enum Scan {
     Linear(Box<Linear>),
     Logistic(Box<Logistic>),
+    /// Of what the other chromosomes leave of the trait: a scan for each chromosome.
+    WholeGenome(Box<WholeGenome>),
+}
+
+/// What a scan of each chromosome needs.
+struct WholeGenome {
+    values: Vec<f64>,
+    covariates: Vec<Vec<f64>>,
+    predictions: Predictions,
+    scan: Option<(String, Linear)>,
+}
+
+impl WholeGenome {
+    /// The scan of a chromosome.
+    fn scan(&mut self, chromosome: &str) -> Result<&Linear> {
+        if self.scan.as_ref().is_none_or(|(of, _)| of != chromosome) {
+            let rest = self.predictions.subtract_from(&self.values, chromosome);
+            let scan = Linear::new(Design::new(&rest, &self.covariates)?);
+            self.scan = Some((chromosome.to_owned(), scan));
+        }
+        self.scan.as_ref().map(|(_, scan)| scan).context("a chromosome has no scan")
+    }
 }
 
 /// What is said of one variant.
@@ -79,26 +107,35 @@ struct Row {
 }
 
 impl Scan {
-    fn of(&self, block: &Block) -> Vec<Row> {
+    fn of(&mut self, block: &Block, sites: &[Site]) -> Result<Vec<Row>> {
         let none = |how| Row { frequency: None, people: 0, estimate: None, how };
-        match self {
-            Self::Linear(scan) => {
-                let row = |found| match found {
-                    Ok(estimate) => {
-                        let estimate: histone_genome::association::Estimate = estimate;
-                        Row {
-                            frequency: estimate.counts.frequency(),
-                            people: estimate.counts.known(),
-                            estimate: Some([estimate.beta, estimate.se, estimate.t(), estimate.p()]),
-                            how: "linear",
-                        }
-                    }
-                    Err(NotTested::Constant) => none("constant"),
-                    Err(NotTested::Collinear) => none("collinear"),
-                    Err(NotTested::TooFew) => none("too-few"),
-                    Err(NotTested::Perfect) => none("perfect"),
-                };
-                scan.scan(block).into_iter().map(row).collect()
+        let linear = |found| match found {
+            Ok(estimate) => {
+                let estimate: histone_genome::association::Estimate = estimate;
+                Row {
+                    frequency: estimate.counts.frequency(),
+                    people: estimate.counts.known(),
+                    estimate: Some([estimate.beta, estimate.se, estimate.t(), estimate.p()]),
+                    how: "linear",
+                }
+            }
+            Err(NotTested::Constant) => none("constant"),
+            Err(NotTested::Collinear) => none("collinear"),
+            Err(NotTested::TooFew) => none("too-few"),
+            Err(NotTested::Perfect) => none("perfect"),
+        };
+        Ok(match self {
+            Self::Linear(scan) => scan.scan(block).into_iter().map(linear).collect(),
+            Self::WholeGenome(of_all) => {
+                let mut rows = Vec::with_capacity(sites.len());
+                while let Some(site) = sites.get(rows.len()) {
+                    // Blocks do not end where chromosomes do.
+                    let together = sites[rows.len()..].iter().take_while(|s| s.chromosome == site.chromosome);
+                    let (first, count) = (rows.len(), together.count());
+                    let found = of_all.scan(&site.chromosome)?.scan(block);
+                    rows.extend(found.into_iter().skip(first).take(count).map(linear));
+                }
+                rows
             }
             Self::Logistic(scan) => {
                 let row = |found| match found {
@@ -121,8 +158,34 @@ impl Scan {
                 };
                 scan.scan(block).into_iter().map(row).collect()
             }
-        }
+        })
     }
+}
+
+/// Variants of a block of the regression: larger ones take longer.
+const REGRESSION_BLOCK: usize = 500;
+
+/// The first step: what the genome says of the trait.
+fn whole_genome(args: &GwasArgs, values: &[f64], covariates: &[Vec<f64>]) -> Result<Scan> {
+    let mut cohort = file::cohort(&args.file)?;
+    let mut variants = 0;
+    while let Some((_, sites)) = cohort.read()? {
+        variants += sites.iter().filter(|site| is_autosomal(&site.chromosome)).count();
+    }
+    let rule = Rule { block: REGRESSION_BLOCK, ..Rule::for_variants(variants) };
+    let mut regression = Regression::new(values, covariates, rule)?;
+    let mut cohort = file::cohort(&args.file)?;
+    while let Some((block, sites)) = cohort.read()? {
+        regression.add(block, sites, |i| sites.get(i).is_some_and(|site| is_autosomal(&site.chromosome)))?;
+    }
+    let predictions = regression.finish(|done, of| tell(&format!("prediction: part {done} of {of}")))?;
+    if predictions.chromosomes().len() < 2 {
+        bail!(
+            "the variants are of one chromosome, of which nothing else can be predicted; leave `--whole-genome` out"
+        );
+    }
+    let (values, covariates) = (values.to_vec(), covariates.to_vec());
+    Ok(Scan::WholeGenome(Box::new(WholeGenome { values, covariates, predictions, scan: None })))
 }
 
 /// How many people have what was asked for.
@@ -166,7 +229,14 @@ fn join<R: std::io::BufRead>(args: &GwasArgs, cohort: &Cohort<R>) -> Result<Join
                     args.r#trait
                 );
             }
-            (Scan::Linear(Box::new(Linear::new(Design::new(&values, &covariates)?))), values)
+            let scan = match args.whole_genome {
+                true => whole_genome(args, &values, &covariates)?,
+                false => Scan::Linear(Box::new(Linear::new(Design::new(&values, &covariates)?))),
+            };
+            (scan, values)
+        }
+        Some(_) if args.whole_genome => {
+            bail!("`--whole-genome` is for numbers in this version; leave it out, or `--coding`");
         }
         Some(coding) => {
             let cases = phenotypes.cases(&args.r#trait, coding)?;
@@ -184,14 +254,14 @@ fn join<R: std::io::BufRead>(args: &GwasArgs, cohort: &Cohort<R>) -> Result<Join
 /// Scans a file for a trait.
 pub fn run(args: &GwasArgs, out: &mut dyn Write) -> Result<bool> {
     let mut cohort = file::cohort(&args.file)?;
-    let Joined { scan, matched, used, unknown } = join(args, &cohort)?;
+    let Joined { mut scan, matched, used, unknown } = join(args, &cohort)?;
     let mut table = Whole::new(&args.out)?;
     let cannot = || format!("cannot write `{}`", args.out.display());
     writeln!(table, "#CHROM\tPOS\tID\tREF\tALT\tALT_FREQ\tOBS_CT\tMODEL\tBETA\tSE\tSTAT\tP")
         .with_context(cannot)?;
     let (mut variants, mut untested, mut points) = (0_u64, 0_u64, Vec::new());
     while let Some((block, sites)) = cohort.read()? {
-        for (site, row) in sites.iter().zip(scan.of(block)) {
+        for (site, row) in sites.iter().zip(scan.of(block, sites)?) {
             variants += 1;
             let Site { chromosome, position, ids, reference, alternative, .. } = site;
             let Row { frequency, people, estimate, how } = row;

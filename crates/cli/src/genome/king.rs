@@ -12,7 +12,7 @@ use super::file::{self, number};
 /// Whose kinship.
 #[derive(Args)]
 pub struct KingArgs {
-    /// The file: VCF, or one file of a PLINK fileset. Variants outside of chromosomes 1 to 22 are left out.
+    /// The file: VCF, BCF, BGEN, or one file of a PLINK fileset. Variants outside of chromosomes 1 to 22 are left out.
     file: PathBuf,
     /// Write the table, tab-separated, into this file; else it goes to standard output.
     #[arg(long, value_name = "FILE")]

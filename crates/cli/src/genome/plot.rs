@@ -56,6 +56,35 @@ fn open(title: &str, width: f64) -> String {
     )
 }
 
+/// People by two numbers each.
+pub fn scatter(title: &str, across: &[f64], up: &[f64]) -> String {
+    let mut svg = open(title, HEIGHT + 60.0);
+    let ends = |values: &[f64]| {
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if high > low { (low, high) } else { (low - 1.0, low + 1.0) }
+    };
+    let ((left, right), (low, high)) = (ends(across), ends(up));
+    let size = HEIGHT - TOP - BOTTOM;
+    for (x, y) in across.iter().zip(up) {
+        let _ = writeln!(
+            svg,
+            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.5\" fill=\"{}\" fill-opacity=\"0.6\"/>",
+            LEFT + (x - left) / (right - left) * size,
+            HEIGHT - BOTTOM - (y - low) / (high - low) * size,
+            COLORS[0]
+        );
+    }
+    let _ = writeln!(
+        svg,
+        "<text x=\"{0}\" y=\"{1}\" text-anchor=\"middle\">PC1</text><text transform=\"translate(20 {2}) rotate(-90)\" text-anchor=\"middle\">PC2</text></svg>",
+        LEFT + size / 2.0,
+        HEIGHT - 12.0,
+        TOP + size / 2.0
+    );
+    svg
+}
+
 /// A scale with marks at whole numbers; gives the height of a value.
 fn axis(svg: &mut String, most: f64, width: f64) -> impl Fn(f64) -> f64 + use<> {
     let top = most.ceil().max(8.0);

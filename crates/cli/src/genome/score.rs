@@ -17,7 +17,7 @@ use crate::progress::tell;
 /// Whose scores.
 #[derive(Args)]
 pub struct ScoreArgs {
-    /// Genotypes: VCF, or one file of a PLINK fileset.
+    /// Genotypes: VCF, BCF, BGEN, or one file of a PLINK fileset.
     file: PathBuf,
     /// A scoring file of the PGS Catalog, also gzipped.
     #[arg(long, value_name = "FILE")]

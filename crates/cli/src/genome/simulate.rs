@@ -9,9 +9,9 @@ use histone_genome::assembly::Assembly;
 use histone_genome::genotypes::{Block, Genotypes};
 use histone_genome::panel::Panel;
 use histone_genome::plink::{BedWriter, Sex};
-use histone_genome::simulate::{Plan, SimulatedCohort};
+use histone_genome::simulate::{Plan, SimulatedCohort, Spectrum};
 
-use super::file::{self, Whole};
+use super::file::Whole;
 use crate::progress::{STDOUT, tell};
 
 /// What to simulate.
@@ -52,8 +52,12 @@ pub fn run(args: &SimulateArgs, out: &mut dyn Write) -> Result<bool> {
         chromosomes: args.chromosomes,
         causal: args.causal,
         missing: args.missing,
+        spectrum: Spectrum::Array,
         ..Plan::default()
     };
+    if args.variants == 0 {
+        bail!("a cohort without variants says nothing; ask for some");
+    }
     for (i, name) in args.sites.iter().enumerate() {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || !name.chars().all(plain) || args.sites[..i].contains(name) {
@@ -71,6 +75,21 @@ pub fn run(args: &SimulateArgs, out: &mut dyn Write) -> Result<bool> {
         write_site(args, &cohort, name, &people).with_context(|| format!("the files of `{name}`"))?;
         tell(&format!("{name}: {} SIMULATED people", people.len()));
     }
+    write(args, "traits.tsv", |to| {
+        writeln!(to, "#IID\tage\tsex\ttrait\till")?;
+        let sex = |person: usize| if cohort.sexes[person] == Sex::Male { 1 } else { 2 };
+        (0..cohort.samples.len()).try_for_each(|p| {
+            let ill = 1 + u8::from(cohort.cases[p]);
+            writeln!(
+                to,
+                "{}\t{}\t{}\t{:.6}\t{ill}",
+                cohort.samples[p],
+                cohort.ages[p],
+                sex(p),
+                cohort.quantitative[p]
+            )
+        })
+    })?;
     write(args, "panel.tsv", |to| to.write_all(panel(&cohort)?.text().as_bytes()))?;
     write(args, "truth.tsv", |to| cohort.write_truth(to))?;
     let (people, variants) = (cohort.samples.len(), cohort.variants.len());

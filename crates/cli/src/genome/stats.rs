@@ -16,7 +16,7 @@ use crate::progress::STDOUT;
 /// What to count.
 #[derive(Args)]
 pub struct StatsArgs {
-    /// The file: VCF, or one file of a PLINK fileset.
+    /// The file: VCF, BCF, BGEN, or one file of a PLINK fileset.
     file: PathBuf,
     /// Write a line for each variant into this file, tab-separated: counts, frequency of ALT, missing calls, Hardy-Weinberg.
     #[arg(long, value_name = "FILE")]

@@ -197,3 +197,135 @@ fn a_scan_of_real_people() {
     assert_eq!((&said["not_tested"], &said["significant"]), (&2_720.into(), &8.into()), "{said}");
     assert_eq!(said["top"][0]["variant"], "rs1023496 (22:26865238 T>C)");
 }
+
+/// The files of the example are those that its README's command makes.
+#[test]
+fn the_example_is_simulated_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/genome");
+    let readme = fs::read_to_string(example.join("README.md")).unwrap();
+    let command = readme.lines().find_map(|line| line.trim().strip_prefix("histone genome ")).unwrap();
+    let command = command.replace("examples/genome", ".");
+    let ran = genome(&command.split(' ').collect::<Vec<_>>(), dir.path());
+    assert!(ran.stdout.starts_with("SIMULATED: 400 people at 600 variants, 6 of which move"), "{ran:?}");
+    let mut files = 0;
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let committed = fs::read(example.join(entry.file_name())).unwrap();
+        assert_eq!(fs::read(entry.path()).unwrap(), committed, "{:?}", entry.file_name());
+        files += 1;
+    }
+    assert_eq!(files, 19);
+}
+
+#[test]
+fn simulated_people_go_through_the_other_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |line: &str| {
+        let ran = genome(&line.split(' ').collect::<Vec<_>>(), dir.path());
+        assert_eq!(ran.code, Some(0), "{line}: {ran:?}");
+        ran
+    };
+    let read = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap();
+    run("simulate --out . --site a --people 80,60 --variants 1200 --chromosomes 4 --causal 3 --seed 5");
+    let traits: String = read("a.csv").replace(',', "\t");
+    fs::write(dir.path().join("traits.tsv"), traits.replacen("person", "IID", 1)).unwrap();
+    let verdict = run("qc a.bed --build GRCh38 --json --out qc.tsv").json();
+    assert_eq!((&verdict["verdict"], &verdict["people"]), (&"pass".into(), &140.into()), "{verdict}");
+    assert!(read("qc.tsv").lines().count() > 5);
+    run("prune a.bed --window 100kb --r2 0.2 --out kept.txt");
+    let kept = read("kept.txt").lines().count();
+    assert!((100..1_100).contains(&kept), "{kept}");
+    // Two populations: the first component parts them.
+    let found = run("pca a.bed --variants kept.txt --count 3 --out pc.tsv --plot pc.svg --json").json();
+    assert_eq!((&found["people"], &found["variants"]), (&140.into(), &kept.into()));
+    let rows: Vec<f64> =
+        read("pc.tsv").lines().skip(1).map(|row| row.split('\t').nth(1).unwrap().parse().unwrap()).collect();
+    let side = |v: &f64| *v > 0.0;
+    let (first, second) =
+        (rows[..80].iter().filter(|v| side(v)).count(), rows[80..].iter().filter(|v| side(v)).count());
+    // All but one or two, who lie near 0.
+    let parted = (first <= 2 && second >= 58) || (first >= 78 && second <= 2);
+    assert!(parted, "{first} {second}");
+    assert!(read("pc.svg").matches("<circle").count() == 140);
+    run("gwas a.bed --phenotypes traits.tsv --trait trait --covariates age --out scan.tsv");
+    let clumps = run("clump a.bed --table scan.tsv --p1 1e-3 --r2 0.3").stdout;
+    assert!(
+        clumps.starts_with("#CHROM\tPOS\tID\tP\tOTHERS\tIDS\n") && clumps.lines().count() > 1,
+        "{clumps}"
+    );
+    // Less what the other chromosomes say, the same variants are tested.
+    run("gwas a.bed --phenotypes traits.tsv --trait trait --covariates age --whole-genome --out rest.tsv");
+    let tested = |file: &str| read(file).lines().filter(|row| row.contains("\tlinear\t")).count();
+    assert_eq!(tested("scan.tsv"), tested("rest.tsv"));
+    assert_ne!(read("scan.tsv"), read("rest.tsv"));
+    run("panel a.bed --build GRCh38 --least 0.1 --out common.tsv");
+    let panel = read("common.tsv");
+    assert!(panel.starts_with(
+        "##assembly=GRCh38\nchromosome\tposition\treference\talternative\tfrequency\tname\n1\t"
+    ));
+    let refused = |line: &str, why: &str| {
+        let ran = genome(&line.split(' ').collect::<Vec<_>>(), dir.path());
+        assert!(ran.error().contains(why), "{line}: {ran:?}");
+    };
+    refused("qc a.bed --build hg99", "`hg99` is no build; write GRCh37 or GRCh38");
+    let ran = genome(&["prune", "a.bed", "--window", "5mb"], dir.path());
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("write a number of variants, or one with `kb`"),
+        "{ran:?}"
+    );
+    refused("clump a.bed --table kept.txt", "kept.txt, line 1: there is no column `CHROM`");
+    refused("pca a.bed --count 140", "140 components of 140 people cannot be; ask for fewer");
+    refused("simulate --out . --site ../b", "`../b` is no name of a site");
+    refused("convert a.bed a.pgen", "PLINK 2 is read here and not written");
+}
+
+/// Two hospitals scan genotypes; a stranger recomputes it, and finds another panel.
+#[test]
+fn a_study_scans_genotypes() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = "simulate --out . --site north --site south --people 90 --variants 60 --chromosomes 2 --causal 1 --seed 3 --missing 0";
+    assert_eq!(genome(&made.split(' ').collect::<Vec<_>>(), dir.path()).code, Some(0));
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/genome/study.toml");
+    let text = fs::read_to_string(example).unwrap();
+    // Two participants of the four.
+    let (head, rest) = text.split_once("[[participant]]\nname = \"east-hospital\"").unwrap();
+    let study = format!("{head}{}", &rest[rest.find("[model]").unwrap()..])
+        .replace("min_survivors = 3", "min_survivors = 2");
+    let write = |text: &str| fs::write(dir.path().join("study.toml"), text).unwrap();
+    write(&study);
+    fs::write(dir.path().join("queries.csv"), "variant\n7\nSIMULATED9\n").unwrap();
+    let histone = |arguments: &[&str]| Ran::of(histone().args(arguments).current_dir(dir.path()));
+    let ran = histone(&["study", "run", "study.toml", "--seed", "1", "--out", "run", "--json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let result = ran.json();
+    assert_eq!(result["model"]["largest_difference_to_pooled"], 0.0, "{}", result["model"]);
+    assert_eq!(result["rounds"].as_array().map(Vec::len), Some(1));
+    assert_eq!(histone(&["verify", "run"]).code, Some(0));
+    // The panel is a public blob of the run.
+    let panel = fs::read_dir(dir.path().join("run/blobs")).unwrap().map(|entry| entry.unwrap().path());
+    let panel =
+        panel.into_iter().find(|file| fs::read(file).unwrap().starts_with(b"##assembly=GRCh38\n")).unwrap();
+    let whole = fs::read_to_string(&panel).unwrap();
+    fs::write(&panel, whole.replacen("SIMULATED7", "SIMULATED8", 1)).unwrap();
+    let told = histone(&["verify", "run"]);
+    assert_eq!(told.code, Some(1), "{told:?}");
+
+    let refused = |text: String, why: &str| {
+        write(&text);
+        let ran = histone(&["study", "check", "study.toml"]);
+        assert!(ran.error().contains(why), "{ran:?}");
+    };
+    let swap = |from: &str, to: &str| study.replacen(from, to, 1);
+    refused(swap("genotypes = \"north.bed\"\n", ""), "`north-hospital` names no file of genotypes");
+    refused(swap("\"GRCh38\"", "\"GRCh37\""), "line 1: the panel is not of GRCh37");
+    refused(swap("person = \"person\"", "person = \"sex\""), "one person stands in both (column `sex`)");
+    refused(swap("person = \"person\"", "person = \"nobody\""), "north.csv: has no column `nobody`");
+    refused(
+        swap("genotypes = \"south.bed\"", "genotypes = \"north.bed\""),
+        "nobody in `north.bed` is called as in column `person` of south.csv",
+    );
+    refused(swap("holdout = 0 ", "holdout = 0.2 "), "it must be 0, because a scan holds nobody out");
+    fs::write(dir.path().join("queries.csv"), "variant\n61\n").unwrap();
+    refused(study.clone(), "queries.csv, line 2: the panel has no such variant");
+}
