@@ -5,6 +5,7 @@
 //! both programs, and makes tables of the numbers. At home, a machine without Node.js or without an anvil for it skips
 //! and says so; with `CI` set that is a failure.
 
+mod genome;
 mod guest;
 
 use std::env;
@@ -17,6 +18,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+pub use genome::{GenomeArgs, genome};
 pub use guest::{GuestArgs, guest};
 
 const BEGIN: &str = "<!-- written by `cargo xtask bench chain`: do not edit -->";

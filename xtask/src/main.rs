@@ -65,6 +65,8 @@ enum Command {
 enum Bench {
     /// The embedded chain beside anvil, in process, and replayed (needs Node.js and npm; a few minutes).
     Chain(bench::ChainArgs),
+    /// The commands of `histone genome` beside PLINK 2 and bcftools (Debian: plink2, bcftools; some minutes).
+    Genome(bench::GenomeArgs),
     /// The methods as modules in the engine, beside the same source as native code (a minute after the build).
     Guest(bench::GuestArgs),
 }
@@ -75,6 +77,7 @@ fn main() -> anyhow::Result<()> {
         Command::Audit(options) => audit::run(&options),
         Command::Bans => bans::run(),
         Command::Bench { what: Bench::Chain(args) } => bench::chain(&args),
+        Command::Bench { what: Bench::Genome(args) } => bench::genome(&args),
         Command::Bench { what: Bench::Guest(args) } => bench::guest(&args),
         Command::Ci => {
             let status = std::process::Command::new("bash").arg(".ci/run").status()?;
