@@ -6,6 +6,7 @@ mod contracts;
 mod epochs;
 mod flood;
 mod following;
+mod gas;
 mod governance;
 mod node;
 mod powers;
