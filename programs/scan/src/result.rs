@@ -5,7 +5,7 @@ use histone_program_sdk::method::{Done, Fact};
 use histone_program_sdk::model::Model;
 use histone_program_sdk::stats::normal_quantile;
 
-use crate::fit::Scanned;
+use crate::scanned::Scanned;
 
 /// Rows of the table of the strongest associations.
 const SHOWN: usize = 20;
@@ -24,7 +24,7 @@ pub(crate) fn done(config: &Config, scanned: &Scanned) -> Done {
     let people = scanned.people.iter().fold(0.0, |most: f64, &n| most.max(n));
     let mut table = Fact::table(
         "associations",
-        "The variants with the smallest p, by their place in the panel; change of the outcome for each copy of the alternative allele",
+        "The variants with the smallest p, by their place in the panel; change of the outcome, or of its log odds, for each copy of the alternative allele",
         &["variant", "people", "frequency", "estimate", "standard error", "p"],
     );
     for &i in tested.iter().take(SHOWN) {
@@ -49,7 +49,7 @@ pub(crate) fn done(config: &Config, scanned: &Scanned) -> Done {
         ),
     ];
     facts.push(table);
-    let model = Model::new("scan", "0.1.0", config.clone())
+    let model = Model::new("scan", "0.2.0", config.clone())
         .with("people", scanned.people.clone())
         .with("frequency", scanned.frequency.clone())
         .with("estimate", scanned.estimate.clone())

@@ -15,8 +15,9 @@ pub const MAX_WEIGHT: i32 = 1 << 22;
 /// Most people of a site: products of two weights, summed up over so many, stay below 2^62.
 pub const MAX_PEOPLE: usize = 1 << 17;
 
-/// Bytes of people between two times at which sums of 32 bits are added to those of 64: 4 people of two copies each in a byte.
-const FLUSH: usize = (i32::MAX / (8 * MAX_WEIGHT)) as usize / 2;
+/// Bytes of people between two times at which sums of 32 bits are added to those of 64: in a byte are 4 people, and the square of two
+/// copies is 4.
+const FLUSH: usize = (i32::MAX / (16 * MAX_WEIGHT)) as usize;
 
 /// Some variants of all people of a site.
 #[derive(Clone, PartialEq, Eq)]
@@ -105,6 +106,8 @@ pub struct Weights {
     values: Vec<i32>,
     /// 3 in the bits of each person who counts.
     mask: Vec<u8>,
+    /// Whether the last number is multiplied with the square of a genotype.
+    squares: bool,
 }
 
 /// A sum of products as two numbers that floats hold exactly, and whose sums over sites do, too: multiples of 2^31, and the rest.
@@ -154,7 +157,12 @@ impl Weights {
                 mask[i / 4] |= 3 << (2 * (i % 4));
             }
         }
-        Some(Self { columns, values, mask })
+        Some(Self { columns, values, mask, squares: false })
+    }
+
+    /// The same, but the last number is multiplied with the squares of genotypes.
+    pub fn with_squares(self) -> Self {
+        Self { squares: true, ..self }
     }
 
     /// Numbers of a person.
@@ -186,6 +194,16 @@ impl Weights {
         (0..self.columns).map(of).collect()
     }
 
+    /// For each column its sum over all who count.
+    pub fn sums(&self) -> Vec<i64> {
+        let mut sums = vec![0; self.columns];
+        // Numbers of who does not count are 0.
+        for row in self.values.chunks_exact(self.columns) {
+            sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += i64::from(*v));
+        }
+        sums
+    }
+
     /// Sums of products of each pair of columns over all who count: the upper triangle, row by row.
     pub fn products(&self) -> Vec<i64> {
         let mut sums = vec![0; self.columns * (self.columns + 1) / 2];
@@ -196,21 +214,32 @@ impl Weights {
     /// The same over those who count and have no call at a variant.
     pub fn products_of_missing(&self, calls: &[u8]) -> Vec<i64> {
         let mut sums = vec![0; self.columns * (self.columns + 1) / 2];
+        self.each_missing(calls, |row| add_products(row, &mut sums));
+        sums
+    }
+
+    /// For each column, its sum over those who count and have no call at a variant.
+    pub fn sums_of_missing(&self, calls: &[u8]) -> Vec<i64> {
+        let mut sums = vec![0; self.columns];
+        self.each_missing(calls, |row| sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += i64::from(*v)));
+        sums
+    }
+
+    fn each_missing(&self, calls: &[u8], mut take: impl FnMut(&[i32])) {
         for (at, (byte, mask)) in calls.iter().zip(&self.mask).enumerate() {
             let byte = byte & mask;
             let missing = byte & (byte >> 1) & 0x55;
             (0..4).filter(|person| missing >> (2 * person) & 1 == 1).for_each(|person| {
-                add_products(self.row(4 * at + person), &mut sums);
+                take(self.row(4 * at + person));
             });
         }
-        sums
     }
 
     /// Sums for each variant of a block; None where it is of other people.
     ///
     /// The calls of four people are one of 256, and what these add to a sum is looked up: a table for four people serves all
     /// variants of the block, so that a sum costs a quarter of an addition for each genotype.
-    pub fn sums(&self, block: &Genotypes) -> Option<Vec<VariantSums>> {
+    pub fn sums_of(&self, block: &Genotypes) -> Option<Vec<VariantSums>> {
         let (c, width) = (self.columns, self.mask.len());
         if block.people.checked_mul(c) != Some(self.values.len()) {
             return None;
@@ -246,8 +275,13 @@ impl Weights {
             let people = [self.row(4 * at + 2 * half), self.row(4 * at + 2 * half + 1)];
             for (calls, sums) in sums.chunks_exact_mut(c).enumerate() {
                 for (person, row) in people.iter().enumerate() {
-                    let copies = [0, 1, 2, 0][calls >> (2 * person) & 3];
+                    let call = calls >> (2 * person) & 3;
+                    let copies = [0, 1, 2, 0][call];
                     sums.iter_mut().zip(*row).for_each(|(sum, v)| *sum += copies * v);
+                    // On top of twice the number.
+                    if let (true, 2, Some(sum), Some(v)) = (self.squares, call, sums.last_mut(), row.last()) {
+                        *sum += 2 * v;
+                    }
                 }
             }
         }
@@ -311,7 +345,7 @@ mod tests {
         for people in [1, 3, 4, 5, 33, 70, 8_300] {
             let (block, rows) = (block(people, 9), weights(people));
             let weights = Weights::new(3, &rows).unwrap();
-            let sums = weights.sums(&block).unwrap();
+            let sums = weights.sums_of(&block).unwrap();
             for (variant, got) in sums.iter().enumerate() {
                 let (mut products, mut counts, mut missing) = (vec![0; 3], [0; 3], vec![0; 6]);
                 for (person, row) in rows.iter().enumerate() {
@@ -332,11 +366,14 @@ mod tests {
                 }
                 assert_eq!(*got, VariantSums { products, counts }, "{people} people, variant {variant}");
                 assert_eq!(weights.products_of_missing(block.of(variant)), missing);
+                // The first column is 1: its products are the sums.
+                assert_eq!(weights.sums_of_missing(block.of(variant)), missing[..3]);
                 assert_eq!(
                     (got.squares(), got.copies()),
                     (u64::from(counts[0] + 4 * counts[1]), got.products[0] as u64)
                 );
             }
+            assert_eq!(weights.sums(), weights.products()[..3]);
             assert_eq!(weights.people(), rows.iter().flatten().count());
             assert_eq!(weights.apart()[0], 0);
         }
@@ -348,11 +385,23 @@ mod tests {
         let people = 9_000;
         let block = Genotypes::new(0, people, vec![0b1010_1010; people / 4]).unwrap();
         for sign in [1, -1] {
-            let rows = vec![Some(vec![sign * MAX_WEIGHT]); people];
-            let sums = Weights::new(1, &rows).unwrap().sums(&block).unwrap();
-            assert_eq!(sums[0].products, [i64::from(sign) * 2 * 9_000 * i64::from(MAX_WEIGHT)]);
+            let rows = vec![Some(vec![sign * MAX_WEIGHT; 2]); people];
+            let sums = Weights::new(2, &rows).unwrap().with_squares().sums_of(&block).unwrap();
+            let expected = [2, 4].map(|by| i64::from(sign) * by * 9_000 * i64::from(MAX_WEIGHT));
+            assert_eq!(sums[0].products, expected);
         }
         assert!(MAX_PEOPLE as u64 * (MAX_WEIGHT as u64).pow(2) <= 1 << 62);
+    }
+
+    #[test]
+    fn the_last_number_is_multiplied_with_squares() {
+        // One copy, two, none, no call; two; the last does not count.
+        let block = Genotypes::new(0, 6, vec![0b11_00_10_01, 0b01_10]).unwrap();
+        let rows: Vec<_> = [3, 5, 7, 11, 13].into_iter().map(|v| Some(vec![v, v])).chain([None]).collect();
+        let weights = Weights::new(2, &rows).unwrap().with_squares();
+        let sums = weights.sums_of(&block).unwrap();
+        assert_eq!(sums[0].products, [3 + 2 * 5 + 2 * 13, 3 + 4 * 5 + 4 * 13]);
+        assert_eq!(weights.sums_of_missing(block.of(0)), [11, 11]);
     }
 
     #[test]
@@ -381,7 +430,7 @@ mod tests {
         assert!(Weights::new(1, &[Some(vec![MAX_WEIGHT + 1])]).is_none());
         assert!(Weights::new(2, &[Some(vec![1])]).is_none() && Weights::new(0, &[]).is_none());
         let two = Weights::new(1, &[Some(vec![1]), None]).unwrap();
-        assert!(two.sums(&block(3, 1)).is_none() && two.sums(&block(2, 1)).is_some());
+        assert!(two.sums_of(&block(3, 1)).is_none() && two.sums_of(&block(2, 1)).is_some());
         let bytes = block(6, 4).encode();
         assert_eq!(Genotypes::decode(&bytes).unwrap(), block(6, 4));
         assert!(Genotypes::begins(bytes.first_chunk().unwrap()));

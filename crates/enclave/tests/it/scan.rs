@@ -1,4 +1,4 @@
-//! The linear scan over the 550 people of the 1000 Genomes Project: over four sites as over one, bit for bit, and as PLINK has it.
+//! The scan over the 550 people of the 1000 Genomes Project: over four sites as over one, bit for bit, and as PLINK has it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,6 +19,8 @@ use histone_program_sdk::method::{Ask, Done, Next};
 use histone_enclave::program::Limits;
 
 use crate::support::{artifact, load};
+
+mod cases;
 
 const PEOPLE: usize = 60;
 
@@ -262,8 +264,8 @@ fn what_is_no_scan_is_refused() {
     );
     refused(Config { missing: Missing::Mean {}, ..good.clone() }, "a scan fills nothing in");
     refused(config([9; 32], 0, Least::default()), "the panel has no variant");
-    let yes_no = Outcome::YesNo { name: "trait".into() };
-    refused(Config { outcome: yes_no, ..good.clone() }, "a linear scan is of a number");
+    let until = Outcome::EventTime { time: "days".into(), event: "trait".into(), longest: 9.0 };
+    refused(Config { outcome: until, ..good.clone() }, "a scan is of a number or of a yes/no outcome");
     // Of another panel.
     assert!(
         rows_of(&made(0, PEOPLE), &config([8; 32], 70, Least::default()))
@@ -304,50 +306,94 @@ const SITES: [&[&str]; 4] = [
     &["CEU", "FIN", "GBR", "IBS", "TSI"],
 ];
 
-#[test]
-fn four_groups_of_the_1000_genomes() {
-    let Some(folder) = folder() else { return };
-    let open = || {
+/// The 550 people with their genotypes, and what PLINK found.
+pub(crate) struct Genomes {
+    folder: PathBuf,
+    pub samples: Vec<String>,
+    traits: BTreeMap<String, Vec<String>>,
+    labels: BTreeMap<String, Vec<String>>,
+    words: Vec<u64>,
+    /// Variants of the panel, and those of them that are left out because their strand is not known.
+    pub variants: usize,
+    pub ambiguous: usize,
+}
+
+impl Genomes {
+    fn open(folder: &Path) -> Cohort<impl std::io::BufRead> {
         let file = File::open(folder.join("kg_phase1_chr22_550.vcf.gz")).unwrap();
         let text = BufReader::new(bgzf::Reader::new(file, bgzf::Limits::default()));
         Cohort::vcf("kg", text, &vcf::Limits::default()).unwrap()
-    };
-    let reference = text(&folder.join("reference/kg_phase1_550.gwas_linear.SIMULATED_QT.tsv.gz"));
-    let rows: Vec<Vec<&str>> = reference.lines().skip(1).map(|line| line.split('\t').collect()).collect();
-    assert_eq!(rows.len(), 19_773);
-    // Without the two symbolic alleles, and a deletion of more letters than a variant may have.
-    let kept = |row: &Vec<&str>| !row[4].starts_with('<') && row[3].len() < 1 << 16;
-    let rows: Vec<Vec<&str>> = rows.into_iter().filter(kept).collect();
-    let mut panel = format!("{HEADING}\n");
-    for row in &rows {
-        panel.push_str(&format!("{}\t{}\t{}\t{}\t{}\t{}\n", row[0], row[1], row[3], row[4], row[6], row[2]));
     }
-    let panel = Panel::read("panel", panel.as_bytes(), Assembly::Grch37).unwrap();
-    let mut cohort = open();
-    let (words, report) = panel.align(&mut cohort).unwrap();
-    assert_eq!((panel.variants().len(), report.found + report.ambiguous, report.turned), (19_770, 19_770, 0));
-    let tsv = |file: &str| -> BTreeMap<String, Vec<String>> {
+
+    /// The rows of a table of PLINK's: without the two symbolic alleles, and a deletion of more letters than a variant may have.
+    pub fn reference(folder: &Path, name: &str) -> Vec<Vec<String>> {
+        let table = text(&folder.join("reference").join(name));
         let row = |line: &str| line.split('\t').map(String::from).collect::<Vec<_>>();
-        text(&folder.join(file)).lines().skip(1).map(|line| (row(line)[0].clone(), row(line))).collect()
-    };
-    let (traits, labels) = (tsv("kg_phase1_550.pheno.tsv"), tsv("kg_phase1_550.labels.tsv"));
-    let width = panel.variants().len().div_ceil(32);
-    let site = |populations: Option<&[&str]>| {
+        let rows: Vec<Vec<String>> = table.lines().skip(1).map(row).collect();
+        assert_eq!(rows.len(), 19_773);
+        rows.into_iter().filter(|row| !row[4].starts_with('<') && row[3].len() < 1 << 16).collect()
+    }
+
+    pub fn read(rows: &[Vec<String>]) -> Self {
+        let folder = folder().unwrap();
+        let mut panel = format!("{HEADING}\n");
+        for row in rows {
+            panel.push_str(&format!(
+                "{}\t{}\t{}\t{}\t{}\t{}\n",
+                row[0], row[1], row[3], row[4], row[6], row[2]
+            ));
+        }
+        let panel = Panel::read("panel", panel.as_bytes(), Assembly::Grch37).unwrap();
+        let mut cohort = Self::open(&folder);
+        let (words, report) = panel.align(&mut cohort).unwrap();
+        let variants = panel.variants().len();
+        assert_eq!((variants, report.found + report.ambiguous, report.turned), (19_770, 19_770, 0));
+        let tsv = |file: &str| -> BTreeMap<String, Vec<String>> {
+            let row = |line: &str| line.split('\t').map(String::from).collect::<Vec<_>>();
+            text(&folder.join(file)).lines().skip(1).map(|line| (row(line)[0].clone(), row(line))).collect()
+        };
+        let (traits, labels) = (tsv("kg_phase1_550.pheno.tsv"), tsv("kg_phase1_550.labels.tsv"));
+        let (samples, ambiguous) = (cohort.samples().to_vec(), report.ambiguous);
+        Self { folder, samples, traits, labels, words, variants, ambiguous }
+    }
+
+    /// Whether somebody is male, and a column of the traits.
+    pub fn person(&self, name: &str, column: usize) -> (bool, f64) {
+        let of = &self.traits[name];
+        (of[1] == "1", of[column].parse().unwrap())
+    }
+
+    /// The table of some populations, or of all, with a column of the traits.
+    pub fn site(&self, populations: Option<&[&str]>, column: usize) -> Table {
+        let width = self.variants.div_ceil(32);
         let (mut people, mut calls) = (vec![], vec![]);
-        for (i, name) in cohort.samples().iter().enumerate() {
-            if populations.is_none_or(|p| p.contains(&labels[name][2].as_str())) {
-                people.push((traits[name][1] == "1", traits[name][2].parse().unwrap()));
-                calls.extend_from_slice(&words[i * width..(i + 1) * width]);
+        for (i, name) in self.samples.iter().enumerate() {
+            if populations.is_none_or(|p| p.contains(&self.labels[name][2].as_str())) {
+                people.push(self.person(name, column));
+                calls.extend_from_slice(&self.words[i * width..(i + 1) * width]);
             }
         }
-        table(&people, [1; 32], panel.variants().len() as u32, calls)
-    };
-    let sites: Vec<Table> = SITES.iter().map(|populations| site(Some(populations))).collect();
-    assert_eq!(sites.iter().map(Table::rows).sum::<usize>(), 550);
+        table(&people, [1; 32], self.variants as u32, calls)
+    }
+
+    /// The four groups.
+    pub fn sites(&self, column: usize) -> Vec<Table> {
+        let sites: Vec<Table> =
+            SITES.iter().map(|populations| self.site(Some(populations), column)).collect();
+        assert_eq!(sites.iter().map(Table::rows).sum::<usize>(), 550);
+        sites
+    }
+}
+
+#[test]
+fn four_groups_of_the_1000_genomes() {
+    let Some(folder) = folder() else { return };
+    let rows = Genomes::reference(&folder, "kg_phase1_550.gwas_linear.SIMULATED_QT.tsv.gz");
+    let genomes = Genomes::read(&rows);
     let method = HostedMethod::new(load(&artifact("scan"), Limits::METHOD)).unwrap();
-    let config = config([1; 32], panel.variants().len() as u32, Least::default());
-    let federated = trained(&method, &config, &sites);
-    let pooled = trained(&method, &config, &[site(None)]);
+    let config = config([1; 32], genomes.variants as u32, Least::default());
+    let federated = trained(&method, &config, &genomes.sites(2));
+    let pooled = trained(&method, &config, &[genomes.site(None, 2)]);
     for (federated, pooled) in federated.model.arrays.iter().zip(&pooled.model.arrays) {
         assert!(same_bits(&federated.values, &pooled.values), "{}", federated.name);
     }
@@ -372,6 +418,6 @@ fn four_groups_of_the_1000_genomes() {
             assert!(off < most, "{row:?}: {found} {said}");
         }
     }
-    println!("{tested} variants tested, {hits} below 5e-8, {} left out", report.ambiguous);
+    println!("{tested} variants tested, {hits} below 5e-8, {} left out", genomes.ambiguous);
     assert!(tested > 16_900 && hits == 8, "{tested} {hits}");
 }

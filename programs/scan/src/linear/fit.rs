@@ -5,52 +5,19 @@
 //! of `y` (Frisch and Waugh 1933). That is the least-squares fit with `g` as one column more.
 
 use histone_program_sdk::config::Config;
-use histone_program_sdk::genotypes::{MAX_WEIGHT, whole};
+use histone_program_sdk::genotypes::MAX_WEIGHT;
 use histone_program_sdk::math::dot;
 use histone_program_sdk::matrix::{Factor, Gram, cholesky};
 use histone_program_sdk::refusal::Refusal;
 use histone_program_sdk::stats::two_sided_t;
-use histone_program_sdk::wire;
 
-use crate::covariates::Covariates;
+use crate::covariates::{Covariates, Target};
+use crate::scanned::{Genotypes, Scanned};
 use crate::shape::Shape;
+use crate::site::wholes;
 
 /// A column of which the others explain more than all but this is none of its own.
 const TOLERANCE: f64 = 1e-9;
-
-wire! {
-    /// What was found, a number for each variant; NaN where there is none.
-    #[derive(Debug, Clone, PartialEq, Default)]
-    pub struct Scanned {
-        /// People with a call.
-        pub people: Vec<f64>,
-        /// Frequency of the alternative allele among them.
-        pub frequency: Vec<f64>,
-        /// Change of the outcome for each copy of it.
-        pub estimate: Vec<f64>,
-        /// Standard error.
-        pub error: Vec<f64>,
-        /// Two-sided, Student t.
-        pub p: Vec<f64>,
-    }
-}
-
-impl Scanned {
-    /// How many variants.
-    pub fn len(&self) -> usize {
-        self.people.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.people.is_empty()
-    }
-
-    fn push(&mut self, found: [f64; 5]) {
-        let lists = [&mut self.people, &mut self.frequency, &mut self.estimate, &mut self.error, &mut self.p];
-        lists.into_iter().zip(found).for_each(|(list, number)| list.push(number));
-    }
-}
 
 /// What the covariates say of the outcome among some people.
 struct Null {
@@ -81,11 +48,6 @@ impl Null {
     }
 }
 
-/// The sums of products of pairs of columns, of which a round gives halves.
-fn wholes(numbers: &[f64]) -> Vec<f64> {
-    numbers.as_chunks().0.iter().map(|halves| whole(*halves)).collect()
-}
-
 /// Adds what the sums of a round say, which so many sites gave.
 pub(crate) fn add(
     scanned: &mut Scanned,
@@ -94,16 +56,12 @@ pub(crate) fn add(
     (sites, sums): (usize, &[f64]),
 ) -> Result<(), Refusal> {
     let no = |why: &str| Err(Refusal::because(why));
-    let (all, rest) = sums.split_at(shape.triangle());
+    let (all, rest) = sums.split_at(shape.head());
     let all = wholes(all);
     let people = all[0];
-    let levels = Covariates::of(config)?.levels();
-    let few = |n: f64| config.few(n.max(0.0) as u64);
-    let of_levels = all.iter().zip(&levels).filter(|(_, level)| **level);
-    if few(people)
-        || people < shape.columns as f64 + 2.0
-        || of_levels.into_iter().any(|(n, _)| few(*n) || few(people - n))
-    {
+    let levels = Covariates::of(config)?.categories().counts(|column| all[column] as i64);
+    let few = |n: i64| config.few(n.max(0) as u64);
+    if few(people as i64) || people < shape.columns as f64 + 2.0 || levels.into_iter().any(few) {
         return no(
             "the sites have too few people with outcome, covariates and genotypes, or too few in a category",
         );
@@ -120,33 +78,15 @@ pub(crate) fn add(
     Ok(())
 }
 
-/// Fewest sites that give a variant which is told of, where there are as many: what one has alone is no sum.
-const LEAST_SITES: usize = 2;
-
 /// People, frequency, estimate, error, p.
 fn variant(config: &Config, shape: &Shape, sites: usize, all: &[f64], null: &Null, of: &[f64]) -> [f64; 5] {
     let (products, missing) = of.split_at(shape.columns + 2);
     let missing = wholes(missing);
-    let called = all[0] - missing[0];
     let (copies, squares, given) = (products[0], products[shape.columns], products[shape.columns + 1]);
-    // People with two copies, one, none.
-    let two = (squares - copies) / 2.0;
-    let one = copies - 2.0 * two;
-    let none = called - one - two;
-    let nothing = [f64::NAN; 5];
-    // Sums come from sites that may lie: what cannot be is no estimate.
-    let cannot_be = [called, missing[0], one, two, none].iter().any(|n| !(*n >= 0.0));
-    // All but those with the most common genotype. That nobody differs is not told either: it would tell it from one who does.
-    let rare = called - one.max(two).max(none);
-    if cannot_be
-        || given < sites.min(LEAST_SITES) as f64
-        || called == 0.0
-        || config.few(called as u64)
-        || rare < f64::from(config.least.sum)
-    {
-        return nothing;
-    }
-    let frequency = copies / (2.0 * called);
+    let people = (all[0] - missing[0], missing[0]);
+    let Some(genotypes) = Genotypes::of(config, people, (copies, squares), (given, sites)) else {
+        return [f64::NAN; 5];
+    };
     let own;
     let null = if missing[0] == 0.0 {
         null
@@ -157,31 +97,30 @@ fn variant(config: &Config, shape: &Shape, sites: usize, all: &[f64], null: &Nul
                 own = null;
                 &own
             }
-            None => return tested_not(called, frequency),
+            None => return genotypes.tested_not(),
         }
     };
-    let k = shape.columns - 1;
+    let k = shape.covariates();
     let (u, y) = (&products[..k], products[k]);
     let d = squares - dot(u, &null.factor.solve(u));
     let df = null.people - shape.columns as f64;
-    let around = squares - copies * copies / called;
-    if rare == 0.0 || !(d > TOLERANCE * around.max(1.0)) || df < 1.0 {
-        return tested_not(called, frequency);
+    if genotypes.rare == 0.0 || !(d > TOLERANCE * genotypes.around().max(1.0)) || df < 1.0 {
+        return genotypes.tested_not();
     }
     let e = y - dot(u, &null.weights);
     let estimate = e / d;
     let residual = null.left - e * estimate;
     // The covariates and the variant explain everything: there is no error to compare with.
     if !(residual > TOLERANCE * null.left) {
-        return tested_not(called, frequency);
+        return genotypes.tested_not();
     }
     let error = (residual / df / d).sqrt();
     // The configuration has a scale, or no round was asked.
-    let unit = crate::scale(config).map_or(f64::NAN, |(_, half)| half) / f64::from(MAX_WEIGHT);
+    let half = match Target::of(config) {
+        Ok(Target::Number { half, .. }) => half,
+        _ => f64::NAN,
+    };
+    let unit = half / f64::from(MAX_WEIGHT);
+    let (called, frequency) = (genotypes.called, genotypes.frequency());
     [called, frequency, estimate * unit, error * unit, two_sided_t(estimate / error, df)]
-}
-
-/// A variant that says nothing of the outcome.
-fn tested_not(people: f64, frequency: f64) -> [f64; 5] {
-    [people, frequency, f64::NAN, f64::NAN, f64::NAN]
 }
