@@ -319,7 +319,7 @@ pub(crate) struct Genomes {
 }
 
 impl Genomes {
-    fn open(folder: &Path) -> Cohort<impl std::io::BufRead> {
+    fn open(folder: &Path) -> Cohort<impl std::io::BufRead + use<>> {
         let file = File::open(folder.join("kg_phase1_chr22_550.vcf.gz")).unwrap();
         let text = BufReader::new(bgzf::Reader::new(file, bgzf::Limits::default()));
         Cohort::vcf("kg", text, &vcf::Limits::default()).unwrap()

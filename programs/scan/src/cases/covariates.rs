@@ -24,9 +24,6 @@ const SINGULAR: f64 = 1e-9;
 /// By so little twice the loss falls with the last step (Newton's decrement): log odds then change by less than any test shows.
 const SETTLED: f64 = 1e-8;
 
-/// A loss that grows by less than this fraction has not grown.
-const SLACK: f64 = 1e-9;
-
 wire! {
     /// How far the regression by covariates is.
     #[derive(Debug, Clone, PartialEq, Default)]
@@ -121,7 +118,9 @@ impl Null {
                 "the regression by covariates does not settle: they tell cases from controls without an error, or sums contradict each other",
             ))
         };
-        let grew = |a: &&Accepted| a.donors == opened.donors && head.loss > a.loss + SLACK * (1.0 + a.loss);
+        // Each person's loss is rounded.
+        let slack = head.people / LOSS_STEPS;
+        let grew = |a: &&Accepted| a.donors == opened.donors && head.loss > a.loss + slack;
         if let Some(a) = self.accepted.as_ref().filter(grew) {
             if last {
                 return unsettled();

@@ -57,7 +57,7 @@ impl<'a> Site<'a> {
             gradient.iter_mut().zip(x).for_each(|(sum, x)| *sum += i64::from(*x) * i64::from(r));
             let mut sums = curvature.iter_mut();
             for (i, wx) in scored[1..=k].iter().enumerate() {
-                for (sum, x) in (&mut sums).zip(&x[i..]) {
+                for (x, sum) in x[i..].iter().zip(&mut sums) {
                     *sum += i64::from(*wx) * i64::from(*x);
                 }
             }
