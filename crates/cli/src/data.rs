@@ -10,7 +10,7 @@ use histone_chain::{Clock as _, SystemClock};
 use histone_contracts::book::Role;
 use histone_node::daemon::study::consent;
 use histone_node::daemon::{UPDATE, Update, WITHDRAW, Withdraw, data_added};
-use histone_node::owner::{Owner, Version};
+use histone_node::owner::{Owner, Version, keep_panel};
 use histone_node::study::{Denied, Participant, StudyAs, TrainerId};
 use histone_protocol::consent::ConsentPolicy;
 use histone_protocol::{Address, B256};
@@ -98,6 +98,9 @@ fn update(args: &UpdateArgs, out: &mut dyn Write) -> Result<bool> {
     }
     let study = load_as(&args.study, args.name.as_deref().unwrap_or(&opened.settings.name))?;
     let participant = own_table(&study)?;
+    if let Some(panel) = &study.study.table.panel {
+        keep_panel(&opened.party, panel)?;
+    }
     let version = Version::prepare(&opened.party, &participant.table)?;
     let current = Owner::reopen(opened.party.clone(), dataset)?.root() == version.root;
     let wish = match current {
@@ -190,6 +193,9 @@ fn add(args: &AddArgs, out: &mut dyn Write) -> Result<bool> {
         known.get(name).copied().ok_or_else(missing)
     };
     let policy = consent(participant, invitation.ledger, &of)?;
+    if let Some(panel) = &study.study.table.panel {
+        keep_panel(&opened.party, panel)?;
+    }
     let owner = Owner::prepare(opened.party.clone(), participant.table.clone(), policy)?;
     let dataset = owner.dataset();
     let again = Owner::added(&opened.party)?.contains(&dataset);

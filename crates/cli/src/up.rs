@@ -17,7 +17,7 @@ use histone_chain::{Clock as _, SystemClock};
 use histone_node::daemon::study::parties;
 use histone_node::daemon::{HAND_OVER, HandOver};
 use histone_node::home::{Answers, Home, Protection, Settings};
-use histone_node::owner::Owner;
+use histone_node::owner::{Owner, keep_panel};
 use histone_node::party::{Entropy, Party};
 use histone_node::programs::Bundled;
 use histone_node::service::{self, Terms};
@@ -298,6 +298,9 @@ fn prepare(args: &UpArgs, study: &Study, url: &str) -> Result<()> {
             let (table, policy) = on_ledger.data(participant)?;
             let root = opened.party.root().clone();
             let party = Party::of_root(&taking.name, root, entropy, &opened.home.private())?;
+            if let Some(panel) = &study.table.panel {
+                keep_panel(&party, panel)?;
+            }
             Owner::prepare(party, table, policy)?.keep()?;
         }
         // Wishes are made once, however often the beginning is interrupted.

@@ -171,7 +171,8 @@ pub mod reasons {
     pub const SILENT: u8 = 6;
     /// The donor's rows are, for the most part, those of another donor, who had them first.
     pub const DUPLICATE: u8 = 7;
-    /// The evidence of the donor's enclave, or of the one that validated its data, is not believed.
+    /// The evidence of the donor's enclave, or of the one that validated its data, is not believed; or its data are not, as the notice
+    /// of their validation says.
     pub const NOT_BELIEVED: u8 = 8;
 
     /// Whether a name is all that it costs a member: `Reasons.isOnlySaid`.
@@ -191,7 +192,7 @@ pub mod reasons {
             }
             SILENT => "nothing came from it in time",
             DUPLICATE => "its data are those of another donor",
-            NOT_BELIEVED => "its evidence is not believed",
+            NOT_BELIEVED => "its evidence or its data are not believed",
             other => return format!("reason {other}"),
         }
         .into()

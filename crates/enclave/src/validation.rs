@@ -1,5 +1,6 @@
 //! The validation service: looks at a dataset, commits to it, states what it found, and finds again what it has seen.
 
+mod genotypes;
 mod hand_over;
 
 use std::collections::BTreeMap;
@@ -7,12 +8,13 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use histone_contracts::{Contract, Datasets, LedgerView, dataset_id};
+use histone_genome::table::Kind;
 use histone_program_sdk::job::{
     FLAG_ALL_MISSING, FLAG_CONSTANT, FLAG_EXTREME, FLAG_MOSTLY_MISSING, FLAG_ZERO_IN_DISGUISE, ValidateJob,
 };
 use histone_protocol::hash::{blob_hash, tagged_hash};
 use histone_protocol::keys::SignatureBytes;
-use histone_protocol::notice::{DuplicateNotice, seal_notices};
+use histone_protocol::notice::{GenotypeQuality, QualityVerdict, ValidationNotice, seal_notices};
 use histone_protocol::program::ProgramKind;
 use histone_protocol::receipt::{self, ValidationReceipt};
 use histone_protocol::record::{LedgerId, Signed};
@@ -50,6 +52,9 @@ pub struct Validated {
     /// The enclave's signature on the receipt.
     pub signature: SignatureBytes,
 }
+
+/// Public storage: the blob of a hash, if it is there. Who asks checks that it is the one.
+pub type Public<'a> = &'a (dyn Fn(B256) -> Option<Vec<u8>> + Sync);
 
 /// An enclave that validates datasets. It keeps nothing of them but their sketches ([`crate::sketch`]).
 pub struct ValidationEnclave {
@@ -90,7 +95,8 @@ impl ValidationEnclave {
     }
 
     /// Validates a dataset whose key was released to this enclave. Of the dataset only its sketch is kept. Where its rows
-    /// are those of another dataset of the same owner, the receipt is for an update of that one.
+    /// are those of another dataset of the same owner, the receipt is for an update of that one. The panel of its genotypes, where it
+    /// has any, must be in public storage.
     ///
     /// The answer depends on the table and on the owner's own datasets. What it has in common with those of others is in
     /// the notice, which always has the same size and which only the committee can open.
@@ -98,8 +104,10 @@ impl ValidationEnclave {
         &self,
         dataset: &SealedDataset,
         ledger: &impl LedgerView,
+        public: Public<'_>,
     ) -> Result<Validated, EnclaveError> {
         let opened = self.instance.open(dataset)?;
+        let quality_of_genotypes = genotypes::check(&opened.table, public)?;
         let table = opened.job_table();
         let (rows, columns) = (table.rows() as u32, table.levels.len() as u32);
         let job = ValidateJob { table }.encode();
@@ -116,8 +124,18 @@ impl ValidationEnclave {
             Ok(index.place(Candidate { owner, root, replaces, sketch: &sketch }, &register)?)
         })?;
         let id = ledger.deployment().id();
-        let notice = self.notice(id, owner, root, &place, &committee)?;
-        let flagged = opened.table.columns().iter().zip(&report.flags).filter(|(_, flags)| **flags != 0);
+        let review = quality_of_genotypes.as_ref().is_some_and(|found| found.verdict != QualityVerdict::Pass);
+        let about = (id, owner, root);
+        let notice = self.notice(about, &place, quality_of_genotypes, &committee)?;
+        let flagged = opened.table.columns().iter().zip(&report.flags).map(|(column, &flags)| {
+            let flags = match column.kind {
+                // What a validation takes for its values are numbers of missing calls.
+                Kind::Genotypes { .. } if review => vec![genotypes::REVIEW_DUE.into()],
+                Kind::Genotypes { .. } => vec![],
+                _ => words(flags),
+            };
+            ColumnFlags { column: column.name.clone(), flags }
+        });
         let statement = ValidationReport {
             ledger: id,
             platform: self.instance.platform(),
@@ -126,9 +144,7 @@ impl ValidationEnclave {
             rows,
             quality: report.quality,
             has_duplicates: report.duplicates > 0,
-            flagged: flagged
-                .map(|(column, &flags)| ColumnFlags { column: column.name.clone(), flags: words(flags) })
-                .collect(),
+            flagged: flagged.filter(|column| !column.flags.is_empty()).collect(),
             notice: blob_hash(&notice),
         };
         let statement = Signed::sign(&statement, self.instance.receipt_key())?.to_bytes();
@@ -173,14 +189,13 @@ impl ValidationEnclave {
 
     fn notice(
         &self,
-        ledger: LedgerId,
-        owner: Address,
-        root: B256,
+        (ledger, owner, root): (LedgerId, Address, B256),
         place: &Place,
+        genotypes: Option<GenotypeQuality>,
         committee: &BTreeMap<Address, SealPublicKey>,
     ) -> Result<Vec<u8>, EnclaveError> {
-        let notice =
-            DuplicateNotice { ledger, owner, root, earlier: place.earlier.clone(), more: place.more };
+        let (earlier, more) = (place.earlier.clone(), place.more);
+        let notice = ValidationNotice { ledger, owner, root, earlier, more, genotypes };
         let signed = Signed::sign(&notice, self.instance.receipt_key())?;
         Ok(seal_notices(&notice, &signed, committee, self.instance.secret())?)
     }

@@ -97,6 +97,14 @@ pub struct Alignment {
 /// A difference of frequencies that few variants have between people of one continent.
 pub const UNLIKE: f64 = 0.3;
 
+impl PanelVariant {
+    /// The variant.
+    #[must_use]
+    pub fn variant(&self) -> &Variant {
+        &self.variant
+    }
+}
+
 impl Panel {
     /// Reads the text of a panel: perhaps a line `##assembly=` with the build, which must be `assembly`, then the heading, then a line for
     /// each variant. Frequency and name may be `.`.
@@ -151,6 +159,23 @@ impl Panel {
             Err(PanelError::Empty { file: file.into() })
         } else {
             Ok(Self { assembly, variants })
+        }
+    }
+
+    /// Reads the text of a panel as [`Panel::text`] gives it, which says its build itself.
+    ///
+    /// # Errors
+    /// [`PanelError`], with the line.
+    pub fn published(file: &str, text: &[u8]) -> Result<Self, PanelError> {
+        let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let said = first.strip_prefix(b"##assembly=").and_then(|name| std::str::from_utf8(name).ok());
+        match said.and_then(Assembly::from_name) {
+            Some(assembly) => Self::read(file, text, assembly),
+            None => Err(PanelError::Line {
+                file: file.into(),
+                line: 1,
+                problem: "it does not say which build the panel is of".into(),
+            }),
         }
     }
 

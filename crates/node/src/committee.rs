@@ -23,11 +23,12 @@ use histone_federation::sealed::SealedPartial;
 use histone_federation::update::{Survivor, Survivors, Update};
 use histone_protocol::agreement::{Carried, SealedRound};
 use histone_protocol::blob::Blob;
+use histone_protocol::notice::GenotypeQuality;
 use histone_protocol::{Address, B256, U256};
 
 use self::memory::Memory;
-use crate::duplicates::Notices;
 use crate::error::NodeError;
+use crate::notices::Notices;
 use crate::party::Party;
 use crate::world::World;
 
@@ -109,6 +110,11 @@ impl CommitteeMember {
             named.push(donor);
         }
         Ok(named)
+    }
+
+    /// What the notices say of genotypes that do not look as they should, by dataset.
+    pub fn doubts(&self) -> impl Iterator<Item = (B256, &GenotypeQuality)> {
+        self.notices.doubts()
     }
 
     /// Sums this member's shares over the survivors of a closed round and posts the hash of what it will publish. Survivors

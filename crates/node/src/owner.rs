@@ -2,11 +2,13 @@
 
 mod again;
 mod donating;
+mod panels;
 mod sealed;
 mod updating;
 mod withdrawing;
 
 pub use donating::{Decided, Given, host_of};
+pub use panels::keep_panel;
 pub use sealed::Tell;
 pub use updating::Version;
 pub use withdrawing::{Withdrawal, withdraw};
@@ -248,6 +250,7 @@ impl Owner {
         replaces: B256,
         world: &World,
     ) -> Result<SealedDataset, NodeError> {
+        self.publish_panel(world)?;
         let attested = world.appraise(enclave, ProgramKind::Validation, validation::init_data()).await?;
         let permit = Permit::own_validation(self.account(), self.dataset, vec![attested.measurement()]);
         let funded = world.ledger.funded_validation(enclave).await?;
@@ -304,7 +307,7 @@ impl Owner {
     ) -> Result<Validated, NodeError> {
         let signer = enclave.instance().keys().receipt;
         let sealed = self.seal_for_validation(signer, replaces, world).await?;
-        let validated = enclave.validate(&sealed, &world.ledger).await?;
+        let validated = enclave.validate(&sealed, &world.ledger, &world.evidence()).await?;
         world.blobs.put(&validated.notice)?;
         Ok(validated)
     }

@@ -1,7 +1,8 @@
-//! What a validation enclave tells the committee and nobody else: whether other owners registered the same rows before.
+//! What a validation enclave tells the committee and nobody else: whether other owners registered the same rows before, and what the
+//! quality control of genotypes found.
 //!
 //! Every validation leaves one blob, whether there is anything to tell or not: a byte for the version, then for each
-//! committee member, ascending, its account (20 bytes) and a sealed [`DuplicateNotice`] padded to [`NOTICE_BYTES`]. So
+//! committee member, ascending, its account (20 bytes) and a sealed [`ValidationNotice`] padded to [`NOTICE_BYTES`]. So
 //! size and presence of the blob say nothing, and whoever is not on the committee learns nothing: a validation answers no
 //! question about other people's tables. The blob's hash is in the signed validation report.
 //!
@@ -20,20 +21,20 @@ use crate::seal::{OVERHEAD, SealError, SealKey, SealPublicKey};
 use crate::secret::Root;
 
 /// HPKE `info` of a notice to a committee member.
-pub const NOTICE_INFO: &str = "histone/duplicate-notice/v1";
+pub const NOTICE_INFO: &str = "histone/validation-notice/v1";
 /// Length of a notice before it is sealed, whatever it says.
-pub const NOTICE_BYTES: usize = 2_048;
-/// How many earlier datasets a notice names. A table that matches more sets [`DuplicateNotice::more`].
+pub const NOTICE_BYTES: usize = 4_096;
+/// How many earlier datasets a notice names. A table that matches more sets [`ValidationNotice::more`].
 pub const MOST_EARLIER: usize = 8;
 
 const VERSION: u8 = 1;
 const ADDRESS: usize = 20;
 const SLOT: usize = ADDRESS + NOTICE_BYTES + OVERHEAD;
 
-/// Which datasets of other owners held the rows of this one before.
+/// Which datasets of other owners held the rows of this one before, and whether its genotypes look real.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DuplicateNotice {
+pub struct ValidationNotice {
     /// The ledger on which the datasets are; the notice is void on others.
     pub ledger: LedgerId,
     /// Owner of the validated dataset.
@@ -44,6 +45,42 @@ pub struct DuplicateNotice {
     pub earlier: Vec<Earlier>,
     /// Whether there are more than the named ones.
     pub more: bool,
+    /// What the quality control of its genotypes found; none where it has none, or so few variants that nothing could be measured.
+    pub genotypes: Option<GenotypeQuality>,
+}
+
+/// What the quality control of genotypes found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenotypeQuality {
+    /// The worst verdict of all findings.
+    pub verdict: QualityVerdict,
+    /// What was measured.
+    pub findings: Vec<GenotypeFinding>,
+}
+
+/// One measure of genotypes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenotypeFinding {
+    /// Its name, as `histone genome qc` has it.
+    pub measure: String,
+    /// The number that was found, in decimal digits.
+    pub value: String,
+    /// What follows.
+    pub verdict: QualityVerdict,
+}
+
+/// What follows from a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QualityVerdict {
+    /// Nothing unusual.
+    Pass,
+    /// A person should look.
+    Review,
+    /// Not to be used.
+    Refuse,
 }
 
 /// A dataset of another owner with the same rows.
@@ -56,8 +93,8 @@ pub struct Earlier {
     pub percent: u8,
 }
 
-impl Record for DuplicateNotice {
-    const KIND: &'static str = "duplicate-notice";
+impl Record for ValidationNotice {
+    const KIND: &'static str = "validation-notice";
 
     fn ledger(&self) -> Option<LedgerId> {
         Some(self.ledger)
@@ -86,8 +123,8 @@ pub enum NoticeError {
 
 /// Seals one signed notice to each member.
 pub fn seal_notices(
-    notice: &DuplicateNotice,
-    signed: &Signed<DuplicateNotice>,
+    notice: &ValidationNotice,
+    signed: &Signed<ValidationNotice>,
     members: &BTreeMap<Address, SealPublicKey>,
     secret: &Root,
 ) -> Result<Vec<u8>, NoticeError> {
@@ -119,12 +156,12 @@ pub fn open_notice(
     about: (LedgerId, Address, B256),
     member: Address,
     key: &SealKey,
-) -> Result<(DuplicateNotice, Address), NoticeError> {
+) -> Result<(ValidationNotice, Address), NoticeError> {
     let (ledger, owner, root) = about;
     let sealed = slots(blob)?.get(&member).copied().ok_or(NoticeError::NotAddressed(member))?;
     let plain = key.open(NOTICE_INFO, aad(ledger, owner, root, member).as_slice(), sealed)?;
     let end = plain.iter().position(|b| *b == b'\n').ok_or(NoticeError::Layout)?;
-    let (notice, signer) = Signed::<DuplicateNotice>::from_bytes(&plain[..=end])?.open()?;
+    let (notice, signer) = Signed::<ValidationNotice>::from_bytes(&plain[..=end])?.open()?;
     match (notice.ledger, notice.owner, notice.root) == about {
         true => Ok((notice, signer)),
         false => Err(NoticeError::Layout),
@@ -163,7 +200,7 @@ pub struct Standing<'a> {
     /// The ledger's key of its dataset.
     pub lineage: B256,
     /// The notice about the version that it donated.
-    pub notice: &'a DuplicateNotice,
+    pub notice: &'a ValidationNotice,
 }
 
 /// The donors to leave out of a cohort because another one, which stays, held their rows earlier; and those whose rows
@@ -217,8 +254,8 @@ mod tests {
 
     const LEDGER: LedgerId = LedgerId { chain_id: 7, contract: Address::repeat_byte(9) };
 
-    fn notice(earlier: &[u8], more: bool) -> DuplicateNotice {
-        DuplicateNotice {
+    fn notice(earlier: &[u8], more: bool) -> ValidationNotice {
+        ValidationNotice {
             ledger: LEDGER,
             owner: Address::repeat_byte(1),
             root: B256::repeat_byte(2),
@@ -227,10 +264,11 @@ mod tests {
                 .map(|e| Earlier { lineage: B256::repeat_byte(*e), percent: 95 })
                 .collect(),
             more,
+            genotypes: None,
         }
     }
 
-    fn about(n: &DuplicateNotice) -> (LedgerId, Address, B256) {
+    fn about(n: &ValidationNotice) -> (LedgerId, Address, B256) {
         (n.ledger, n.owner, n.root)
     }
 
@@ -244,7 +282,15 @@ mod tests {
             (1..=3).map(|i| (Address::repeat_byte(i), keys[usize::from(i) - 1].public())).collect();
         let mut sizes = BTreeSet::new();
         let full: Vec<u8> = (0..MOST_EARLIER as u8).collect();
-        for notice in [notice(&[], false), notice(&[5], false), notice(&full, true)] {
+        let finding = |i: usize| GenotypeFinding {
+            measure: format!("heterozygosity-dispersion-{i:02}"),
+            value: "-1234.5678".into(),
+            verdict: QualityVerdict::Refuse,
+        };
+        let findings = (0..16).map(finding).collect();
+        let quality = Some(GenotypeQuality { verdict: QualityVerdict::Refuse, findings });
+        let longest = ValidationNotice { genotypes: quality, ..notice(&full, true) };
+        for notice in [notice(&[], false), notice(&[5], false), notice(&full, true), longest] {
             let signed = Signed::sign(&notice, &enclave).unwrap();
             let blob = seal_notices(&notice, &signed, &members, &secret).unwrap();
             sizes.insert(blob.len());

@@ -11,7 +11,7 @@ use histone_protocol::disclosure::{Disclosure, Release};
 use histone_protocol::evidence::{DeviceCertificate, EnclaveKeys, Evidence, Platform, Quote};
 use histone_protocol::keys::SigningKey;
 use histone_protocol::letter::Profile;
-use histone_protocol::notice::{DuplicateNotice, Earlier};
+use histone_protocol::notice::{Earlier, GenotypeFinding, GenotypeQuality, QualityVerdict, ValidationNotice};
 use histone_protocol::plan::{
     ColumnKind, FORMAT, MissingCells, PlanDocument, PlanFeature, PlanOutcome, PlanPrograms, PlanStage,
 };
@@ -51,7 +51,7 @@ pub fn record(bytes: &[u8]) -> bool {
         signed::<ValidationReport>(bytes),
         signed::<SiteEvaluation>(bytes),
         signed::<HostedStatement>(bytes),
-        signed::<DuplicateNotice>(bytes),
+        signed::<ValidationNotice>(bytes),
         signed::<DeviceCertificate>(bytes),
         signed::<Quote>(bytes),
         signed::<Profile>(bytes),
@@ -200,12 +200,20 @@ fn made() -> Result<Vec<(String, Vec<u8>)>, RecordError> {
         donors: vec![UsedData { donor: 2, dataset, root: B256::repeat_byte(9) }],
         destroyed: vec![dataset],
     };
-    let notice = DuplicateNotice {
+    let notice = ValidationNotice {
         ledger,
         owner: Address::repeat_byte(1),
         root: dataset,
         earlier: vec![Earlier { lineage: B256::repeat_byte(8), percent: 95 }],
         more: false,
+        genotypes: Some(GenotypeQuality {
+            verdict: QualityVerdict::Review,
+            findings: vec![GenotypeFinding {
+                measure: "hardy-weinberg".into(),
+                value: "9.1234".into(),
+                verdict: QualityVerdict::Review,
+            }],
+        }),
     };
     let profile = Profile {
         ledger,
@@ -230,7 +238,7 @@ fn made() -> Result<Vec<(String, Vec<u8>)>, RecordError> {
         ("validation-report", Signed::sign(&report, &key)?.to_bytes()),
         ("site-evaluation", Signed::sign(&evaluation, &key)?.to_bytes()),
         ("hosted-training", Signed::sign(&hosted, &key)?.to_bytes()),
-        ("duplicate-notice", Signed::sign(&notice, &key)?.to_bytes()),
+        ("validation-notice", Signed::sign(&notice, &key)?.to_bytes()),
         ("certificate", evidence.certificate.to_bytes()),
         ("quote", evidence.quote.to_bytes()),
         ("evidence", evidence.to_bytes()),

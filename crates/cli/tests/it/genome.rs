@@ -218,6 +218,53 @@ fn the_example_is_simulated_again() {
     assert_eq!(files, 19);
 }
 
+/// Calls that somebody has drawn, each as often as the others: the validation tells the committee, the uploader hears that a review is
+/// due, and the training goes on without them.
+#[test]
+fn fabricated_genotypes_are_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = "simulate --out . --site north --site south --site east --people 180 --variants 400 --chromosomes 2 --causal 1 --seed 3 --missing 0";
+    assert_eq!(genome(&made.split(' ').collect::<Vec<_>>(), dir.path()).code, Some(0));
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/genome/study.toml");
+    let text = fs::read_to_string(example).unwrap();
+    let (head, rest) = text.split_once("[[participant]]\nname = \"west-hospital\"").unwrap();
+    let study = format!("{head}{}", &rest[rest.find("[model]").unwrap()..])
+        .replace("min_survivors = 3", "min_survivors = 2")
+        .replace("DUO:0000042", "DUO:0000006");
+    fs::write(dir.path().join("study.toml"), study).unwrap();
+    fs::write(dir.path().join("queries.csv"), "variant\n7\n").unwrap();
+    let bed = dir.path().join("east.bed");
+    let mut calls = fs::read(&bed).unwrap();
+    let people = fs::read_to_string(dir.path().join("east.fam")).unwrap().lines().count();
+    let mut state = 1_u64;
+    for (at, byte) in calls.iter_mut().enumerate().skip(3) {
+        // Four people in a byte, and what is left in the last one of a variant. BED's codes of two, one and no copies.
+        let people = (people - 4 * ((at - 3) % people.div_ceil(4))).min(4);
+        *byte = (0..people).fold(0, |byte, person| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            byte | [0b00, 0b10, 0b11][(state >> 33) as usize % 3] << (2 * person)
+        });
+    }
+    fs::write(&bed, calls).unwrap();
+    let histone = |arguments: &[&str]| Ran::of(histone().args(arguments).current_dir(dir.path()));
+    let ran = histone(&["study", "run", "study.toml", "--seed", "1", "--out", "run", "--json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let struck = ran.json()["struck"].clone();
+    assert_eq!(struck.as_array().map(Vec::len), Some(1), "{struck}");
+    assert_eq!(struck[0]["participant"], "east-hospital");
+    assert_eq!(struck[0]["why"], "its evidence or its data are not believed");
+    assert_eq!(histone(&["verify", "run"]).code, Some(0));
+    // What is public says of it that a review is due, and no more.
+    let reports: Vec<String> = fs::read_dir(dir.path().join("run/blobs"))
+        .unwrap()
+        .map(|entry| String::from_utf8_lossy(&fs::read(entry.unwrap().path()).unwrap()).into_owned())
+        .filter(|blob| blob.contains("validation-report"))
+        .collect();
+    let flagged: Vec<bool> = reports.iter().map(|report| report.contains("a review is due")).collect();
+    assert_eq!(flagged.iter().filter(|flagged| **flagged).count(), 1, "{reports:?}");
+    assert!(reports.iter().all(|report| !report.contains("hardy-weinberg")));
+}
+
 #[test]
 fn simulated_people_go_through_the_other_commands() {
     let dir = tempfile::tempdir().unwrap();
@@ -310,6 +357,22 @@ fn a_study_scans_genotypes() {
     fs::write(&panel, whole.replacen("SIMULATED7", "SIMULATED8", 1)).unwrap();
     let told = histone(&["verify", "run"]);
     assert_eq!(told.code, Some(1), "{told:?}");
+
+    // Cases and controls.
+    let of_cases = study
+        .replace("task = \"number\"", "task = \"binary\"")
+        .replace("label = \"trait\"", "label = \"ill\"\npositive = \"== yes\"")
+        .replace(", trait = [-10, 10]", "");
+    write(&of_cases);
+    let ran = histone(&["study", "run", "study.toml", "--seed", "1", "--out", "cases", "--json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let result = ran.json();
+    assert_eq!(result["model"]["largest_difference_to_pooled"], 0.0, "{}", result["model"]);
+    // Some for the covariates, one for the variants.
+    assert!(result["rounds"].as_array().is_some_and(|rounds| (4..=17).contains(&rounds.len())), "{result}");
+    assert_eq!(histone(&["verify", "cases"]).code, Some(0));
+    let ran = histone(&["genome", "associations", "cases", "--out", "cases.tsv"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
 
     let refused = |text: String, why: &str| {
         write(&text);

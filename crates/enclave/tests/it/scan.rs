@@ -308,7 +308,6 @@ const SITES: [&[&str]; 4] = [
 
 /// The 550 people with their genotypes, and what PLINK found.
 pub(crate) struct Genomes {
-    folder: PathBuf,
     pub samples: Vec<String>,
     traits: BTreeMap<String, Vec<String>>,
     labels: BTreeMap<String, Vec<String>>,
@@ -354,7 +353,7 @@ impl Genomes {
         };
         let (traits, labels) = (tsv("kg_phase1_550.pheno.tsv"), tsv("kg_phase1_550.labels.tsv"));
         let (samples, ambiguous) = (cohort.samples().to_vec(), report.ambiguous);
-        Self { folder, samples, traits, labels, words, variants, ambiguous }
+        Self { samples, traits, labels, words, variants, ambiguous }
     }
 
     /// Whether somebody is male, and a column of the traits.

@@ -26,6 +26,8 @@ const KIN_SPACING: u32 = 1_000;
 /// Least numbers from which a mean says something.
 const LEAST_VARIANTS: f64 = 100.0;
 const LEAST_X: u64 = 100;
+/// Of fewer linked variants the F of real people scatters by a tenth and more.
+const LEAST_OUTLYING: f64 = 2_000.0;
 const LEAST_KIN: usize = 500;
 /// Stretches of a million bases in which these lie: on fewer, strangers may have all in common.
 const LEAST_STRETCHES: usize = 20;
@@ -346,7 +348,9 @@ impl<'a> Check<'a> {
         if self.near >= self.common * DENSE {
             found.push((Measure::HeterozygosityDispersion, squares / freedom / self.variance));
         }
-        found.push((Measure::PeopleOutlying, self.share(outlying)));
+        if self.common >= LEAST_OUTLYING {
+            found.push((Measure::PeopleOutlying, self.share(outlying)));
+        }
         found
     }
 

@@ -64,6 +64,18 @@ impl Policy {
         self.bands.get(&measure).copied().unwrap_or(Band::ANY)
     }
 
+    /// The default for variants that somebody has chosen: which letters they are and how they are linked says nothing of the people
+    /// then, and is looked at by a person at most.
+    #[must_use]
+    pub fn of_chosen_variants() -> Self {
+        // How heterozygous calls scatter says the same as linkage, and less surely.
+        let policy = Self::default().with(Measure::HeterozygosityDispersion, Band::ANY);
+        [Measure::TiTv, Measure::AdjacentLinkage].into_iter().fold(policy, |policy, measure| {
+            let Band { review_below, review_above, .. } = policy.band(measure);
+            policy.with(measure, Band { review_below, review_above, ..Band::ANY })
+        })
+    }
+
     /// The same policy with another band.
     #[must_use]
     pub fn with(mut self, measure: Measure, band: Band) -> Self {
@@ -131,6 +143,14 @@ mod tests {
         ] {
             assert_eq!(band.verdict(value), verdict, "{value}");
         }
+    }
+
+    #[test]
+    fn chosen_variants_are_refused_for_their_people_alone() {
+        let policy = Policy::of_chosen_variants();
+        assert_eq!(policy.band(Measure::AdjacentLinkage).verdict(0.0), Verdict::Review);
+        assert_eq!(policy.band(Measure::TiTv).verdict(9.0), Verdict::Review);
+        assert_eq!(policy.band(Measure::HardyWeinberg).verdict(21.0), Verdict::Refuse);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use histone_contracts::Rounds;
 use histone_contracts::book::Book;
 use histone_protocol::U256;
 use histone_protocol::agreement::Agreement;
+use histone_protocol::notice::{GenotypeFinding, QualityVerdict};
 
 use super::owner::header;
 use super::{Done, Node, Part, evidence};
@@ -50,6 +51,32 @@ fn mark(duty: MemberDuty) -> Option<String> {
     }
 }
 
+impl CommitteePart {
+    /// Says once what is to be looked at in the genotypes of a dataset.
+    fn say_doubts(&self, node: &Node, now: u64) -> Result<(), NodeError> {
+        for (dataset, found) in self.member.doubts() {
+            let mark = format!("doubted/{dataset:x}");
+            if node.marked(&mark)? {
+                continue;
+            }
+            let of = |f: &&GenotypeFinding| f.verdict != QualityVerdict::Pass;
+            let measures: Vec<String> =
+                found.findings.iter().filter(of).map(|f| format!("{} {}", f.measure, f.value)).collect();
+            let what = match found.verdict {
+                QualityVerdict::Refuse => "are refused, and its owner is left out",
+                _ => "need a person's look",
+            };
+            let measures = measures.join(", ");
+            let text = format!(
+                "the genotypes of dataset {dataset} {what}: {measures} (`histone genome qc` says what these are)"
+            );
+            node.say(now, "data", &text)?;
+            node.mark(&mark)?;
+        }
+        Ok(())
+    }
+}
+
 impl Part for CommitteePart {
     type Duty = MemberDuty;
     const LOOK: &'static str = "see what the committee member owes";
@@ -68,7 +95,7 @@ impl Part for CommitteePart {
         Ok(owed)
     }
 
-    async fn perform(&mut self, duty: MemberDuty, node: &Node, _: u64) -> Result<Done, NodeError> {
+    async fn perform(&mut self, duty: MemberDuty, node: &Node, now: u64) -> Result<Done, NodeError> {
         let world = &node.world;
         if let MemberDuty::Review(model) | MemberDuty::Lock(model, _) = duty {
             let book = world.ledger.current_book().await?;
@@ -78,6 +105,7 @@ impl Part for CommitteePart {
             MemberDuty::ProveKey => self.member.prove_key(world).await?,
             MemberDuty::Review(model) => {
                 self.member.review(model, world).await?;
+                self.say_doubts(node, now)?;
             }
             MemberDuty::Lock(model, round) => {
                 if node.is_forgotten(model, round).await? {

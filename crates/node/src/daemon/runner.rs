@@ -220,7 +220,7 @@ impl RunnerPart {
             let ciphertext = node.world.blobs.get(ciphertext)?;
             let key = SealedKey::from_bytes(key.to_vec());
             let sealed = SealedDataset { id: dataset, owner, root, replaces, ciphertext, key };
-            match validating.validate(&sealed, &node.world.ledger).await {
+            match validating.validate(&sealed, &node.world.ledger, &node.world.evidence()).await {
                 Ok(validated) => {
                     node.world.blobs.put(&validated.notice)?;
                     Body::Validated {

@@ -17,6 +17,7 @@ use super::outcome::{Declined, Validation};
 use crate::daemon::together::{Scene, Stand};
 use crate::daemon::{Daemon, HAND_OVER, HandOver, Proposal, decided, donating, refused};
 use crate::error::NodeError;
+use crate::owner::keep_panel;
 use crate::plan;
 use crate::study::Study;
 
@@ -53,7 +54,11 @@ pub(super) async fn datasets(
         let (table, policy) = cast.on_ledger(study, &accounts).data(participant)?;
         let daemon = cast.daemons.iter_mut().find(|d| d.node.party.name == participant.name);
         let missing = || NodeError::Message(format!("there is no participant `{}`", participant.name));
-        added.push(daemon.ok_or_else(missing)?.add_data(table, policy)?);
+        let daemon = daemon.ok_or_else(missing)?;
+        if let Some(panel) = &study.table.panel {
+            keep_panel(&daemon.node.party, panel)?;
+        }
+        added.push(daemon.add_data(table, policy)?);
     }
     let mut registered = Until(|daemons: &[Daemon], book: &Book| {
         for daemon in daemons {

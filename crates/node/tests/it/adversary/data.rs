@@ -55,7 +55,7 @@ async fn a_dataset_opens_in_one_enclave_and_as_it_was_committed() {
     // An enclave like it, and a validation enclave, have other keys.
     let closed = "a sealed message does not open";
     refused(admitted(&cast, &good, &consent, 8).await, closed);
-    refused(cast.validation.validate(&good, &cast.world.ledger).await, closed);
+    refused(cast.validation.validate(&good, &cast.world.ledger, &cast.world.evidence()).await, closed);
 
     // Every part of the ciphertext counts: nonce, rows, tag.
     for at in [0, 12, good.ciphertext.len() / 2, good.ciphertext.len() - 1] {

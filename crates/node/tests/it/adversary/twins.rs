@@ -13,7 +13,7 @@ use histone_node::party::{Entropy, Party};
 use histone_protocol::commitment::dataset_root;
 use histone_protocol::dataset::{KeyBundle, release_aad};
 use histone_protocol::hash::blob_hash;
-use histone_protocol::notice::{DuplicateNotice, addressed, open_notice};
+use histone_protocol::notice::{ValidationNotice, addressed, open_notice};
 use histone_protocol::record::{LedgerId, Signed};
 use histone_protocol::report::ValidationReport;
 use histone_protocol::{Address, B256};
@@ -54,11 +54,11 @@ async fn validate(
 ) -> Result<Validated, EnclaveError> {
     let mut dataset = sealed(cast, owner, table);
     dataset.replaces = replaces.unwrap_or_default();
-    cast.validation.validate(&dataset, &cast.world.ledger).await
+    cast.validation.validate(&dataset, &cast.world.ledger, &cast.world.evidence()).await
 }
 
 /// What a committee member reads in the notice.
-fn notice(cast: &Cast, owner: usize, validated: &Validated, member: usize) -> DuplicateNotice {
+fn notice(cast: &Cast, owner: usize, validated: &Validated, member: usize) -> ValidationNotice {
     let about = (cast.world.ledger.deployment().id(), cast.owners[owner].account(), validated.root);
     let member = &cast.committee[member].party;
     let (notice, signer) = open_notice(&validated.notice, about, member.account(), &member.seal).unwrap();
@@ -101,7 +101,8 @@ async fn to_register_the_same_rows_twice() {
 async fn a_lost_answer_is_given_again() {
     let mut cast = Cast::new(1).await;
     let dataset = sealed(&mut cast, 0, &table(9));
-    let answers = [(); 2].map(|()| cast.validation.validate(&dataset, &cast.world.ledger));
+    let public = cast.world.evidence();
+    let answers = [(); 2].map(|()| cast.validation.validate(&dataset, &cast.world.ledger, &public));
     let [one, two] = answers;
     let (one, two) = (one.await.unwrap(), two.await.unwrap());
     assert_eq!((one.report, one.notice, one.receipt), (two.report, two.notice, two.receipt));
@@ -211,7 +212,10 @@ async fn to_take_the_same_rows_to_another_enclave() {
     let other = second(&cast, 1, "other").await;
     let again = seal(&mut cast.owners[0], &table(1), other.instance());
     let (ledger, appraisal) = (cast.world.ledger.clone(), cast.world.appraisal.clone());
-    refused(other.validate(&again, &ledger).await, "the sketches of 3 registered datasets are missing");
+    refused(
+        other.validate(&again, &ledger, &|_| None).await,
+        "the sketches of 3 registered datasets are missing",
+    );
     let message = cast.validation.hand_over(peer(other.instance()), &appraisal, &ledger).await.unwrap();
     // A table that is registered may come to any enclave again; then it has sketches under a key of its own.
     let third = second(&cast, 2, "third").await;
@@ -219,7 +223,7 @@ async fn to_take_the_same_rows_to_another_enclave() {
     let giver = peer(cast.validation.instance());
     assert_eq!(other.take_over(&message, giver, &appraisal, &ledger).await.unwrap(), 3);
     assert_eq!(other.take_over(&message, giver, &appraisal, &ledger).await.unwrap(), 0);
-    let validated = other.validate(&again, &ledger).await.unwrap();
+    let validated = other.validate(&again, &ledger, &|_| None).await.unwrap();
     assert_eq!(validated.receipt.replaces, cast.owners[0].dataset());
 
     // Altered on the way, from somebody else, or brought to a third enclave.
@@ -231,7 +235,7 @@ async fn to_take_the_same_rows_to_another_enclave() {
     assert!(other.take_over(&message[..40], giver, &appraisal, &ledger).await.is_err());
     refused(other.take_over(&message, peer(third.instance()), &appraisal, &ledger).await, "no hand-over");
     refused(third.take_over(&message, giver, &appraisal, &ledger).await, "no hand-over");
-    third.validate(&registered, &ledger).await.unwrap();
+    third.validate(&registered, &ledger, &|_| None).await.unwrap();
     let message = cast.validation.hand_over(peer(third.instance()), &appraisal, &ledger).await.unwrap();
     refused(third.take_over(&message, giver, &appraisal, &ledger).await, "under another key");
 }
@@ -280,11 +284,11 @@ async fn to_roll_the_sketches_back() {
     // Started again from what it kept, it knows the rows.
     let started = second(&cast, 1, "kept").await;
     let twin = seal(&mut cast.owners[0], &table(9), started.instance());
-    assert_eq!(started.validate(&twin, &ledger).await.unwrap().receipt.replaces, more.dataset());
+    assert_eq!(started.validate(&twin, &ledger, &|_| None).await.unwrap().receipt.replaces, more.dataset());
     let after = fs::read(&file).unwrap();
     fs::write(&file, &before).unwrap();
     let started = second(&cast, 1, "kept").await;
-    refused(started.validate(&twin, &ledger).await, "an older index was put in the place");
+    refused(started.validate(&twin, &ledger, &|_| None).await, "an older index was put in the place");
     // Nor can it be changed, or be used by another enclave.
     for altered in [&after[..after.len() - 1], &before[1..], b""] {
         fs::write(&file, altered).unwrap();

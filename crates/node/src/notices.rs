@@ -1,10 +1,13 @@
-//! What a committee member reads in the notices of the validation enclaves: which donors have the rows of another one.
+//! What a committee member reads in the notices of the validation enclaves: which donors have the rows of another one, or genotypes
+//! that no people have.
 
 use std::collections::BTreeMap;
 
 use histone_attestation::cohort::Place;
 use histone_contracts::{Contract, Datasets, reasons};
-use histone_protocol::notice::{DuplicateNotice, NoticeError, Standing, later_donors, open_notice};
+use histone_protocol::notice::{
+    GenotypeQuality, NoticeError, QualityVerdict, Standing, ValidationNotice, later_donors, open_notice,
+};
 use histone_protocol::record::Signed;
 use histone_protocol::report::ValidationReport;
 use histone_protocol::{Address, B256};
@@ -21,7 +24,7 @@ pub struct Notices(BTreeMap<(B256, B256), Notice>);
 #[derive(Debug, Clone)]
 enum Notice {
     /// The enclave's word.
-    Told(DuplicateNotice),
+    Told(ValidationNotice),
     /// It is not for this member, which came later: the others have read it.
     NotForUs,
     /// Report or notice is not in public storage, or is not what the ledger and the report name.
@@ -29,8 +32,8 @@ enum Notice {
 }
 
 impl Notices {
-    /// Donors of a cohort to be named, each with the reason: those whose rows another donor had first, and those about whom
-    /// there is no notice in public storage.
+    /// Donors of a cohort to be named, each with the reason: those whose rows another donor had first, those whose genotypes were
+    /// refused, and those about whom there is no notice in public storage.
     pub async fn to_blame(
         &mut self,
         member: &Party,
@@ -49,6 +52,11 @@ impl Notices {
         for place in places {
             match self.0.get(&(place.dataset.lineage, place.dataset.root)) {
                 Some(Notice::Told(notice)) => {
+                    if notice.genotypes.as_ref().is_some_and(|found| found.verdict == QualityVerdict::Refuse)
+                    {
+                        blamed.push((place.donor, reasons::NOT_BELIEVED));
+                        continue;
+                    }
                     standings.push(Standing { donor: place.donor, lineage: place.dataset.lineage, notice });
                 }
                 Some(Notice::Missing) => blamed.push((place.donor, reasons::NOT_BELIEVED)),
@@ -57,6 +65,20 @@ impl Notices {
         }
         blamed.extend(later_donors(&standings).into_iter().map(|donor| (donor, reasons::DUPLICATE)));
         Ok(blamed)
+    }
+}
+
+impl Notices {
+    /// Datasets that this member has read of whose genotypes a person should look at, or that were refused for them.
+    pub fn doubts(&self) -> impl Iterator<Item = (B256, &GenotypeQuality)> {
+        self.0.iter().filter_map(|((lineage, _), notice)| match notice {
+            Notice::Told(notice) => {
+                let found =
+                    notice.genotypes.as_ref().filter(|found| found.verdict != QualityVerdict::Pass)?;
+                Some((*lineage, found))
+            }
+            _ => None,
+        })
     }
 }
 
