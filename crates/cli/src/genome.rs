@@ -10,11 +10,14 @@ mod king;
 mod panel;
 mod pca;
 mod plot;
+mod project;
 mod prune;
 mod qc;
+mod scanned;
 mod score;
 mod simulate;
 mod stats;
+mod weights;
 
 use std::io::Write;
 
@@ -33,12 +36,16 @@ pub enum Command {
     Gwas(gwas::GwasArgs),
     /// Polygenic scores of people, by a scoring file of the PGS Catalog.
     Score(score::ScoreArgs),
+    /// Weights of a polygenic score, from what a scan says of each variant alone and how variants are linked.
+    Weights(weights::WeightsArgs),
     /// Kinship of all pairs of people (KING-robust).
     King(king::KingArgs),
     /// What a scan over hospitals has found, as a table and plots.
     Associations(associations::AssociationsArgs),
     /// Principal components: ancestry as a few numbers for each person.
     Pca(pca::PcaArgs),
+    /// Components of other people by the loadings of a reference, so that those of several hospitals are of one scale.
+    Project(project::ProjectArgs),
     /// Variants no two of which are linked.
     Prune(prune::PruneArgs),
     /// The hits of a scan, one for each region.
@@ -59,8 +66,10 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
         Command::Associations(args) => associations::run(args, out),
         Command::Qc(args) => qc::run(args, out),
         Command::Pca(args) => pca::run(args, out),
+        Command::Project(args) => project::run(args, out),
         Command::Prune(args) => prune::run(args, out),
         Command::Clump(args) => clump::run(args, out),
+        Command::Weights(args) => weights::run(args, out),
         Command::Gwas(args) => gwas::run(args, out),
         Command::Score(args) => score::run(args, out),
         Command::King(args) => king::run(args, out),

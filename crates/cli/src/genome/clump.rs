@@ -1,7 +1,6 @@
 //! `histone genome clump`.
 
-use std::collections::HashMap;
-use std::io::{BufRead as _, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,6 +9,7 @@ use histone_genome::genotypes::SampleSet;
 use histone_genome::ld::{ClumpRule, Clumps};
 
 use super::file::{self, number};
+use super::scanned;
 use crate::progress::tell;
 
 /// Of what hits are gathered.
@@ -37,43 +37,9 @@ pub struct ClumpArgs {
     out: Option<PathBuf>,
 }
 
-type Place = (String, u64, String, String);
-
-/// P-values by place and alleles.
-fn read(args: &ClumpArgs) -> Result<HashMap<Place, f64>> {
-    let name = args.table.display().to_string();
-    let mut found = HashMap::new();
-    let mut columns: Option<[usize; 5]> = None;
-    for (number, line) in file::text(&args.table)?.lines().enumerate() {
-        let line = line.with_context(|| format!("cannot read `{name}`"))?;
-        let cells: Vec<&str> = line.split('\t').collect();
-        let Some(at) = columns else {
-            let place = |column: &str| {
-                let place = cells.iter().position(|cell| cell.trim_start_matches('#') == column);
-                place.with_context(|| format!("{name}, line 1: there is no column `{column}`"))
-            };
-            columns = Some([place("CHROM")?, place("POS")?, place("REF")?, place("ALT")?, place("P")?]);
-            continue;
-        };
-        let cell = |i: usize| {
-            let cell = cells.get(at[i]).copied();
-            cell.with_context(|| {
-                format!("{name}, line {}: it has fewer columns than the first line", number + 1)
-            })
-        };
-        let Ok(position) = cell(1)?.parse() else {
-            bail!("{name}, line {}: the position is no number", number + 1);
-        };
-        if let Ok(p) = cell(4)?.parse::<f64>() {
-            found.insert((cell(0)?.to_owned(), position, cell(2)?.to_owned(), cell(3)?.to_owned()), p);
-        }
-    }
-    Ok(found)
-}
-
 /// Writes the clumps.
 pub fn run(args: &ClumpArgs, out: &mut dyn Write) -> Result<bool> {
-    let p_values = read(args)?;
+    let p_values = scanned::read(&args.table, ["P"])?;
     let mut cohort = file::cohort(&args.file)?;
     let people = match cohort.people() {
         Some(people) => people.founders(),
@@ -89,11 +55,7 @@ pub fn run(args: &ClumpArgs, out: &mut dyn Write) -> Result<bool> {
     let mut clumps = Clumps::new(people, rule)?;
     let (mut variants, mut matched) = (Vec::new(), 0_usize);
     while let Some((block, sites)) = cohort.read()? {
-        let of = |site: &histone_genome::variant::Site| {
-            let place =
-                (site.chromosome.clone(), site.position, site.reference.clone(), site.alternative.clone());
-            p_values.get(&place).copied().unwrap_or(f64::NAN)
-        };
+        let of = |site| p_values.get(&scanned::place(site)).map_or(f64::NAN, |[p]| *p);
         let p: Vec<f64> = sites.iter().map(of).collect();
         matched += p.iter().filter(|p| !p.is_nan()).count();
         clumps.add(block, sites, &p)?;

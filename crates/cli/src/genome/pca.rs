@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -31,6 +31,10 @@ pub struct PcaArgs {
     /// Write the table, tab-separated, into this file; else it goes to standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Write what each variant adds to the components into this file: `histone genome project` gives other people's by it. It names
+    /// nobody, and says how common each allele is here.
+    #[arg(long, value_name = "FILE")]
+    loadings: Option<PathBuf>,
     /// Draw the first two components into this file (SVG).
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -42,6 +46,24 @@ pub struct PcaArgs {
 /// Whether a chromosome is one of 1 to 22.
 pub fn is_autosomal(chromosome: &str) -> bool {
     chromosome.trim_start_matches("chr").parse::<u8>().is_ok_and(|n| (1..=22).contains(&n))
+}
+
+/// Writes components, a line for each person.
+pub fn write_table(
+    to: Option<&Path>,
+    out: &mut dyn Write,
+    samples: &[String],
+    vectors: &[Vec<f64>],
+) -> Result<()> {
+    let cannot = "the table cannot be written";
+    let mut table = file::table(to, out)?;
+    let names: Vec<String> = (1..=vectors.len()).map(|n| format!("PC{n}")).collect();
+    writeln!(table, "#IID\t{}", names.join("\t")).context(cannot)?;
+    for (person, name) in samples.iter().enumerate() {
+        let cells: Vec<String> = vectors.iter().map(|v| number(v.get(person).copied())).collect();
+        writeln!(table, "{name}\t{}", cells.join("\t")).context(cannot)?;
+    }
+    table.finish()
 }
 
 /// Writes the components of all people.
@@ -80,15 +102,11 @@ pub fn run(args: &PcaArgs, out: &mut dyn Write) -> Result<bool> {
             }
         },
     )?;
-    let cannot = "the table cannot be written";
-    let mut table = file::table(args.out.as_deref(), out)?;
-    let names: Vec<String> = (1..=found.vectors.len()).map(|n| format!("PC{n}")).collect();
-    writeln!(table, "#IID\t{}", names.join("\t")).context(cannot)?;
-    for (person, name) in samples.iter().enumerate() {
-        let cells: Vec<String> = found.vectors.iter().map(|v| number(v.get(person).copied())).collect();
-        writeln!(table, "{name}\t{}", cells.join("\t")).context(cannot)?;
+    write_table(args.out.as_deref(), out, &samples, &found.vectors)?;
+    if let Some(file) = &args.loadings {
+        let is_chosen = |variant: usize| chosen.get(variant).copied().unwrap_or(false);
+        super::project::write_loadings(file, &args.file, is_chosen, &found)?;
     }
-    table.finish()?;
     if let (Some(file), [first, second, ..]) = (&args.plot, &found.vectors[..]) {
         plot::write(file, &plot::scatter("PC1 and PC2", first, second))?;
     }

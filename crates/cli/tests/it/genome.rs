@@ -295,12 +295,45 @@ fn simulated_people_go_through_the_other_commands() {
     let parted = (first <= 2 && second >= 58) || (first >= 78 && second <= 2);
     assert!(parted, "{first} {second}");
     assert!(read("pc.svg").matches("<circle").count() == 140);
+    // The people who made them have the same components by the loadings.
+    run("pca a.bed --variants kept.txt --count 3 --out pc.tsv --loadings loadings.tsv");
+    run("convert a.bed turned.vcf");
+    for file in ["a.bed", "turned.vcf"] {
+        run(&format!("project {file} --loadings loadings.tsv --out projected.tsv"));
+        for (made, projected) in read("pc.tsv").lines().zip(read("projected.tsv").lines()).skip(1) {
+            let cells = |row: &str| row.split('\t').skip(1).map(|v| v.parse().unwrap()).collect::<Vec<f64>>();
+            let near = cells(made).iter().zip(cells(projected)).all(|(a, b)| (a - b).abs() < 0.01);
+            assert!(near, "{file}: {made} {projected}");
+        }
+    }
     run("gwas a.bed --phenotypes traits.tsv --trait trait --covariates age --out scan.tsv");
     let clumps = run("clump a.bed --table scan.tsv --p1 1e-3 --r2 0.3").stdout;
     assert!(
         clumps.starts_with("#CHROM\tPOS\tID\tP\tOTHERS\tIDS\n") && clumps.lines().count() > 1,
         "{clumps}"
     );
+    // A score from this scan, of the same people: each model's goes with the trait.
+    let column = |file: &str, of: usize| -> Vec<f64> {
+        read(file).lines().skip(1).map(|row| row.split('\t').nth(of).unwrap().parse().unwrap()).collect()
+    };
+    for model in ["infinitesimal", "grid --share 0.05", "lasso --penalty 0.1"] {
+        run(&format!("weights a.bed --table scan.tsv --build GRCh38 --model {model} --out weights.txt"));
+        assert!(read("weights.txt").contains("#genome_build=GRCh38\n"), "{model}");
+        run("score a.bed --weights weights.txt --least 0.9 --out score.tsv");
+        let header = read("score.tsv");
+        let at = header.lines().next().unwrap().split('\t').position(|name| name == "SCORE_SUM").unwrap();
+        let heading = read("traits.tsv");
+        let of_trait = heading.lines().next().unwrap().split('\t').position(|name| name == "trait").unwrap();
+        let (score, told) = (column("score.tsv", at), column("traits.tsv", of_trait));
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+        let (ms, mt) = (mean(&score), mean(&told));
+        let product = |a: &[f64], ma: f64, b: &[f64], mb: f64| -> f64 {
+            a.iter().zip(b).map(|(x, y)| (x - ma) * (y - mb)).sum()
+        };
+        let r = product(&score, ms, &told, mt)
+            / (product(&score, ms, &score, ms) * product(&told, mt, &told, mt)).sqrt();
+        assert!(r > 0.4, "{model}: {r}");
+    }
     // Less what the other chromosomes say, the same variants are tested.
     run("gwas a.bed --phenotypes traits.tsv --trait trait --covariates age --whole-genome --out rest.tsv");
     let tested = |file: &str| read(file).lines().filter(|row| row.contains("\tlinear\t")).count();
@@ -322,6 +355,12 @@ fn simulated_people_go_through_the_other_commands() {
         "{ran:?}"
     );
     refused("clump a.bed --table kept.txt", "kept.txt, line 1: there is no column `CHROM`");
+    refused("weights a.bed --table kept.txt --build GRCh38", "kept.txt, line 1: there is no column `BETA`");
+    refused(
+        "weights a.bed --table scan.tsv --build GRCh38 --heritability 2",
+        "the heritability is out of range: above 0, and at most 1",
+    );
+    refused("project a.bed --loadings pc.tsv", "`pc.tsv` is no file of loadings");
     refused("pca a.bed --count 140", "140 components of 140 people cannot be; ask for fewer");
     refused("simulate --out . --site ../b", "`../b` is no name of a site");
     refused("convert a.bed a.pgen", "PLINK 2 is read here and not written");
