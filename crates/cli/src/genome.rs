@@ -6,6 +6,7 @@ mod clump;
 mod convert;
 mod file;
 mod gwas;
+mod index;
 mod king;
 mod panel;
 mod pca;
@@ -15,6 +16,7 @@ mod qc;
 mod score;
 mod simulate;
 mod stats;
+mod view;
 
 use std::io::Write;
 
@@ -47,6 +49,10 @@ pub enum Command {
     Panel(panel::PanelArgs),
     /// A SIMULATED cohort with linkage and traits, dealt to sites: PLINK filesets, tables, a panel.
     Simulate(simulate::SimulateArgs),
+    /// Records of a VCF or BCF that pass filters, as they stand, of all people or some.
+    View(view::ViewArgs),
+    /// An index (.tbi or .csi), with which `view` finds a region without reading all of a file.
+    Index(index::IndexArgs),
     /// Convert to VCF or to PLINK filesets, from these, BCF, PLINK 2 and BGEN.
     Convert(convert::ConvertArgs),
 }
@@ -66,6 +72,8 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
         Command::King(args) => king::run(args, out),
         Command::Panel(args) => panel::run(args, out),
         Command::Simulate(args) => simulate::run(args, out),
+        Command::View(args) => view::run(args, out),
+        Command::Index(args) => index::run(args, out),
         Command::Convert(args) => convert::run(args, out),
     }
 }

@@ -329,3 +329,58 @@ fn a_study_scans_genotypes() {
     fs::write(dir.path().join("queries.csv"), "variant\n61\n").unwrap();
     refused(study.clone(), "queries.csv, line 2: the panel has no such variant");
 }
+
+#[test]
+fn records_are_viewed_with_and_without_an_index() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let view = |arguments: &[&str]| {
+        let ran = genome(&[&["view"], arguments].concat(), dir.path());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.stdout
+    };
+    let text = fs::read_to_string(dir.path().join("small.vcf")).unwrap();
+    assert_eq!(view(&["small.vcf"]), text);
+    let names = |text: &str| {
+        let records = text.lines().filter(|line| !line.starts_with('#'));
+        records.map(|line| line.split('\t').nth(2).unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(&view(&["small.vcf", "--frequency", "0.2..0.5"])), "rs1 rs2");
+    assert_eq!(
+        names(&view(&["small.vcf", "--region", "22:150-200", "--region", "22:300", "--biallelic"])),
+        "rs2 ."
+    );
+    assert_eq!(names(&view(&["small.vcf", "--pass"])), "");
+    assert_eq!(names(&view(&["small.vcf", "--min-qual", "1"])), "");
+    fs::write(dir.path().join("names.txt"), "p9\np1\n").unwrap();
+    let chosen = view(&["small.vcf", "--samples-file", "names.txt"]);
+    assert!(
+        chosen.contains("FORMAT\tp9\tp1\n22\t100\trs1\tA\tG\t.\t.\tAC=2;AN=4\tGT\t1/1\t0/0\n"),
+        "{chosen}"
+    );
+    assert_eq!(view(&["small.vcf", "--samples", "p9,p1"]), chosen);
+
+    assert_eq!(view(&["small.vcf", "--out", "packed.vcf.gz"]), "");
+    assert_eq!(view(&["packed.vcf.gz"]), text);
+    fs::write(dir.path().join("r.bed"), "22\t199\t200\n").unwrap();
+    for index in [&["index", "packed.vcf.gz"][..], &["index", "packed.vcf.gz", "--csi"]] {
+        assert_eq!(genome(index, dir.path()).code, Some(0));
+        assert_eq!(names(&view(&["packed.vcf.gz", "--regions", "r.bed"])), "rs2");
+        fs::remove_file(dir.path().join("packed.vcf.gz.tbi")).unwrap_or_default();
+    }
+    let ran = genome(&["view", "packed.vcf.gz", "--region", "chr22"], dir.path());
+    assert!(ran.stderr.contains("no record is on chromosome `chr22`"), "{ran:?}");
+    for (arguments, sentence) in [
+        (&["view", "small.vcf", "--region", "22:5-1"][..], "`22:5-1` is no region"),
+        (
+            &["view", "small.vcf", "--samples", "p1,somebody"],
+            "sample 2 of those that were asked for is not in the file",
+        ),
+        (&["view", "small.vcf", "--frequency", "0.5"], "a range is two numbers"),
+        (&["view", "small.vcf", "--out", "x.bed"], "what is written is .vcf or .vcf.gz"),
+        (&["index", "small.vcf"], "only files in BGZF have an index"),
+    ] {
+        let ran = genome(arguments, dir.path());
+        assert!(ran.code != Some(0) && ran.stderr.contains(sentence), "{ran:?}");
+    }
+}
