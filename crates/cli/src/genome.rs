@@ -8,6 +8,7 @@ mod file;
 mod gwas;
 mod index;
 mod king;
+mod meta;
 mod panel;
 mod pca;
 mod plot;
@@ -39,6 +40,8 @@ pub enum Command {
     King(king::KingArgs),
     /// What a scan over hospitals has found, as a table and plots.
     Associations(associations::AssociationsArgs),
+    /// Meta-analysis: one estimate for each variant out of the tables of several scans.
+    Meta(meta::MetaArgs),
     /// Principal components: ancestry as a few numbers for each person.
     Pca(pca::PcaArgs),
     /// Variants no two of which are linked.
@@ -63,6 +66,7 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
         Command::Check(args) => check::run(args, out),
         Command::Stats(args) => stats::run(args, out),
         Command::Associations(args) => associations::run(args, out),
+        Command::Meta(args) => meta::run(args, out),
         Command::Qc(args) => qc::run(args, out),
         Command::Pca(args) => pca::run(args, out),
         Command::Prune(args) => prune::run(args, out),

@@ -384,3 +384,43 @@ fn records_are_viewed_with_and_without_an_index() {
         assert!(ran.code != Some(0) && ran.stderr.contains(sentence), "{ran:?}");
     }
 }
+
+#[test]
+fn tables_of_scans_are_added_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let head = "#CHROM\tPOS\tID\tREF\tALT\tALT_FREQ\tOBS_CT\tMODEL\tBETA\tSE\tSTAT\tP\n";
+    let north = format!(
+        "{head}22\t7\trs1\tA\tC\t0.2\t300\tlinear\t0.5\t0.1\t5\t5.7e-7\n22\t9\t.\tA\tT\t0.3\t300\tlinear\t1\t1\t1\t0.3\n"
+    );
+    let south = format!(
+        "{head}22\t7\trs1\tC\tA\t0.8\t100\tlinear\t-0.2\t0.2\t-1\t0.32\n22\t9\t.\tA\tT\t0.6\t100\tlinear\t1\t1\t1\t0.3\n"
+    );
+    fs::write(dir.path().join("north.tsv"), north).unwrap();
+    fs::write(dir.path().join("south.tsv"), south).unwrap();
+    let ran = genome(&["meta", "north.tsv", "south.tsv"], dir.path());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    // By hand: weights 100 and 25, (50 + 5) / 125; Q = 100 x 0.06^2 + 25 x 0.24^2.
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    let cells: Vec<&str> = lines[1].split('\t').collect();
+    assert_eq!(cells[..11].join(" "), "22 7 rs1 A C 0.2000000 400 2 ++ 0.4400000 0.08944272", "{ran:?}");
+    assert_eq!((cells[13], cells[14], lines.len()), ("1.800000", "44.44444", 3));
+    // Frequencies on both sides of one half: whose A is a T?
+    assert!(lines[2].contains("\t1\t+?\t"), "{ran:?}");
+    assert!(ran.stderr.contains("1 left out, A/T or C/G whose strand nobody can tell"), "{ran:?}");
+    let ran = genome(
+        &["meta", "north.tsv", "south.tsv", "--same-strand", "--method", "z", "--out", "m.tsv", "--json"],
+        dir.path(),
+    );
+    let document = ran.json();
+    assert_eq!((&document["variants"], &document["in_all_studies"]), (&2.into(), &2.into()));
+    assert_eq!(document["studies"][1]["turned"], 1);
+    let table = fs::read_to_string(dir.path().join("m.tsv")).unwrap();
+    assert!(table.lines().all(|line| line.starts_with('#') || line.contains("\tNA\tNA\t")), "{table}");
+    fs::write(
+        dir.path().join("other.tsv"),
+        head.to_owned() + "1\t7\trs1\tC\tA\t0.8\t100\tlinear\t-0.2\t0.2\t-1\t0.32\n",
+    )
+    .unwrap();
+    let ran = genome(&["meta", "north.tsv", "other.tsv"], dir.path());
+    assert!(ran.error().contains("no variant is in the tables before it"), "{ran:?}");
+}
