@@ -331,6 +331,27 @@ fn a_study_scans_genotypes() {
 }
 
 #[test]
+fn a_conversion_says_what_it_loses() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let said = |from: &str, to: &str| {
+        let ran = genome(&["convert", from, to], dir.path());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.stderr
+    };
+    assert_eq!(said("small.vcf", "small.bed"), "3 variants are in small.bed\n");
+    assert_eq!(said("small.bed", "back.vcf"), "3 variants are in back.vcf\n");
+    let head = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\n";
+    let records = "1\t5\t.\tA\tC,G\t30\tPASS\tX=a|b\tGT:DS\t0/1:1,0\n1\t6\t.\tA\tC\t.\t.\t.\tGT\t0|1\n";
+    fs::write(dir.path().join("rich.vcf"), head.to_owned() + records).unwrap();
+    assert_eq!(
+        said("rich.vcf", "rich.bed"),
+        "3 variants are in rich.bed\nnot kept: phase, of 1 records\nnot kept: QUAL, of 1 records\nnot kept: FILTER, of 1 records\nnot kept: INFO, of 1 records\n\
+         not kept: what FORMAT has beside GT (dosages, depths), of 1 records\nsplit: several alternatives, each a variant against all others, of 1 records\n"
+    );
+}
+
+#[test]
 fn records_are_viewed_with_and_without_an_index() {
     let dir = tempfile::tempdir().unwrap();
     small(dir.path());
