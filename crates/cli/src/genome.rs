@@ -6,7 +6,9 @@ mod clump;
 mod convert;
 mod file;
 mod gwas;
+mod index;
 mod king;
+mod meta;
 mod panel;
 mod pca;
 mod plot;
@@ -17,6 +19,7 @@ mod scanned;
 mod score;
 mod simulate;
 mod stats;
+mod view;
 mod weights;
 
 use std::io::Write;
@@ -42,6 +45,8 @@ pub enum Command {
     King(king::KingArgs),
     /// What a scan over hospitals has found, as a table and plots.
     Associations(associations::AssociationsArgs),
+    /// Meta-analysis: one estimate for each variant out of the tables of several scans.
+    Meta(meta::MetaArgs),
     /// Principal components: ancestry as a few numbers for each person.
     Pca(pca::PcaArgs),
     /// Components of other people by the loadings of a reference, so that those of several hospitals are of one scale.
@@ -54,6 +59,10 @@ pub enum Command {
     Panel(panel::PanelArgs),
     /// A SIMULATED cohort with linkage and traits, dealt to sites: PLINK filesets, tables, a panel.
     Simulate(simulate::SimulateArgs),
+    /// Records of a VCF or BCF that pass filters, as they stand, of all people or some.
+    View(view::ViewArgs),
+    /// An index (.tbi or .csi), with which `view` finds a region without reading all of a file.
+    Index(index::IndexArgs),
     /// Convert to VCF or to PLINK filesets, from these, BCF, PLINK 2 and BGEN.
     Convert(convert::ConvertArgs),
 }
@@ -64,6 +73,7 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
         Command::Check(args) => check::run(args, out),
         Command::Stats(args) => stats::run(args, out),
         Command::Associations(args) => associations::run(args, out),
+        Command::Meta(args) => meta::run(args, out),
         Command::Qc(args) => qc::run(args, out),
         Command::Pca(args) => pca::run(args, out),
         Command::Project(args) => project::run(args, out),
@@ -75,6 +85,8 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
         Command::King(args) => king::run(args, out),
         Command::Panel(args) => panel::run(args, out),
         Command::Simulate(args) => simulate::run(args, out),
+        Command::View(args) => view::run(args, out),
+        Command::Index(args) => index::run(args, out),
         Command::Convert(args) => convert::run(args, out),
     }
 }

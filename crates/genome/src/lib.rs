@@ -41,7 +41,8 @@
 //! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up. [`ld`] thins out
 //!    what is linked, [`pca`] tells ancestry, [`regression`] predicts a trait from the whole genome, so that a scan is not
 //!    misled by either, and [`training`] makes the weights of scores.
-//! 3. [`genotypes::BlockWriter`] and [`genotypes::BlockReader`] are the canonical bytes of the calls.
+//! 3. [`meta`] adds the tables of several scans up.
+//! 4. [`genotypes::BlockWriter`] and [`genotypes::BlockReader`] are the canonical bytes of the calls.
 //!
 //! Where there are no data, [`simulate`] makes cohorts with linkage and traits, which say everywhere that they are simulated.
 //!
@@ -77,6 +78,7 @@ pub mod genotypes;
 pub mod harmonize;
 mod input;
 pub mod ld;
+pub mod meta;
 pub mod panel;
 pub mod pca;
 pub mod personal;

@@ -11,6 +11,8 @@
 //! 4. [`bcf::Reader`] does the same for the binary form of the format.
 //! 5. [`Blocks`] packs the calls of a text into blocks of 64 variants, [`bcf::Blocks`] those of a binary file.
 //! 6. [`Writer`] writes calls as VCF text, and copies records as they stand.
+//! 7. [`view`] gives the records of some regions, qualities, frequencies or samples as they stand, and [`mod@index`] finds them
+//!    without reading all of the file.
 //!
 //! ```
 //! use histone_genome::vcf::{self, Limits, Reader};
@@ -33,10 +35,11 @@
 //! text being ASCII nearly always. No message carries the content of a sample's cell, nor a sample's name: samples are
 //! named by their number.
 //!
-//! Deliberately not here: no index (`.tbi`, `.csi`), no writing of BCF, no reference sequence, so REF is not compared with a genome.
+//! Deliberately not here: no writing of BCF, no reference sequence, so REF is not compared with a genome.
 //!
 //! Source: the specifications `VCFv4.1` to `VCFv4.5` of <https://github.com/samtools/hts-specs>.
 
+mod alleles;
 pub mod bcf;
 pub mod bgzf;
 mod blocks;
@@ -44,11 +47,14 @@ mod calls;
 mod check;
 mod dosage;
 mod error;
+pub mod index;
 mod lines;
 mod meta;
 mod reader;
+mod regions;
 mod rows;
 mod version;
+pub mod view;
 mod writer;
 
 pub use blocks::Blocks;
@@ -56,6 +62,7 @@ pub use calls::PhasedCalls;
 pub use check::{Report, Severity, check};
 pub use error::{Field, Finding, Rule, VcfError};
 pub use reader::{Header, Reader, Record};
+pub use regions::{RegionError, Regions};
 pub use version::Version;
 pub use writer::{Site, Writer};
 

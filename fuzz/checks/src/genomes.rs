@@ -16,6 +16,8 @@ use histone_genome::plink::{self, BedReader, BedWriter};
 use histone_genome::plink2;
 use histone_genome::scoring::ScoringFile;
 use histone_genome::text::TextLimits;
+use histone_genome::vcf::index::{Index, Kind};
+use histone_genome::vcf::view::{Filter, View};
 use histone_genome::vcf::{self, PhasedCalls, bgzf};
 
 const ASSEMBLY: histone_genome::assembly::Assembly = histone_genome::assembly::Assembly::Grch38;
@@ -89,7 +91,49 @@ pub fn vcf(bytes: &[u8]) -> bool {
             let _ = (record.homozygous_calls(allele, &mut codes), record.dosages(allele, &mut dosages));
         }
     }
+    view(bytes);
     Cohort::vcf("f", bytes, &limits).is_ok_and(|cohort| drain(cohort.with_dosages()))
+}
+
+/// All records, those of a frequency, and those of the last sample alone: a line of these can be read again.
+fn view(bytes: &[u8]) {
+    let limits = vcf::Limits::default();
+    let open = || vcf::Reader::new("f", bytes, &limits).expect("it was read before");
+    let last = open().header().samples().last().cloned();
+    let frequency = Filter { frequency: Some(0.0..=0.9), ..Filter::default() };
+    for (filter, chosen) in [(Filter::default(), None), (frequency, None), (Filter::default(), last)] {
+        let chosen: Vec<String> = chosen.into_iter().collect();
+        let view = View::new(open(), filter);
+        // A name that stands twice is of the last of its columns.
+        let Ok(mut view) = (if chosen.is_empty() { Ok(view) } else { view.with_samples(&chosen) }) else {
+            return;
+        };
+        let mut text = view.header().into_bytes();
+        let mut count = 0;
+        while let Ok(Some(line)) = view.read() {
+            text.extend([line, b"\n"].concat());
+            count += 1;
+        }
+        let mut again = vcf::Reader::new("f", &text[..], &limits).expect("a header that was read");
+        while let Ok(Some(_)) = again.read() {
+            count -= 1;
+        }
+        assert_eq!(count, 0, "a record is not one when it is written");
+    }
+}
+
+/// What BGZF holds of an index: it is written as it was read, and leads to places in order.
+pub fn index(bytes: &[u8]) -> bool {
+    let Ok(index) = Index::read("f", bytes) else { return false };
+    let mut again = vec![];
+    index.write(&mut again).expect("memory can be written");
+    assert!(Index::read("f", &again[..]).is_ok_and(|again| again == index), "an index has two readings");
+    for name in index.names().iter().take(4) {
+        for (from, to) in [(1, u64::MAX), (0, 0), (1 << 20, 1 << 21)] {
+            assert!(index.chunks(name, from, to).is_sorted_by(|a, b| a.end < b.start));
+        }
+    }
+    true
 }
 
 /// A BCF without its BGZF.
@@ -104,6 +148,9 @@ pub fn bcf(bytes: &[u8]) -> bool {
             assert!(!packed || codes == calls.codes, "calls have two readings");
             let _ = record.dosages(allele, &mut dosages);
         }
+    }
+    if let Ok(mut text) = vcf::bcf::Text::new("f", bytes, &limits) {
+        let _ = text.read_to_end(&mut vec![]);
     }
     Cohort::bcf("f", bytes, &limits).is_ok_and(|cohort| drain(cohort.with_dosages()))
 }
@@ -273,6 +320,21 @@ pub fn bcfs() -> Vec<(String, Vec<u8>)> {
     let read = bgzf::Reader::new(BCF, bgzf::Limits::default()).read_to_end(&mut bytes);
     read.expect("the file is whole");
     named([("every-kind", bytes)])
+}
+
+/// Both kinds of index of a file of two chromosomes.
+pub fn indexes() -> Vec<(String, Vec<u8>)> {
+    let text = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n\
+        1\t5\t.\tA\tC\t.\t.\t.\n1\t90\t.\tA\t<DEL>\t.\t.\tEND=40000\nX\t7\t.\tA\tC\t.\t.\t.\n";
+    let mut file = bgzf::Writer::new(vec![]);
+    let file = file.write_all(text.as_bytes()).and_then(|()| file.finish()).expect("memory can be written");
+    named([("tbi", Kind::Tbi), ("csi", Kind::Csi)].map(|(name, kind)| {
+        let source = bgzf::Reader::new(&file[..], bgzf::Limits::default());
+        let index = Index::of("f", source, kind, &vcf::Limits::default()).expect("the file is sorted");
+        let mut bytes = vec![];
+        index.write(&mut bytes).expect("memory can be written");
+        (name, bytes)
+    }))
 }
 
 /// BGZF and plain gzip.

@@ -49,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "vcf", check: genomes::vcf, seeds: genomes::vcfs, exact: false },
     Target { name: "bcf", check: genomes::bcf, seeds: genomes::bcfs, exact: false },
     Target { name: "bgzf", check: genomes::bgzf, seeds: genomes::compressed, exact: true },
+    Target { name: "index", check: genomes::index, seeds: genomes::indexes, exact: false },
     Target { name: "fileset", check: genomes::fileset, seeds: genomes::filesets, exact: true },
     Target { name: "pgen", check: genomes::pgen, seeds: genomes::pgens, exact: true },
     Target { name: "bgen", check: genomes::bgen, seeds: genomes::bgens, exact: true },

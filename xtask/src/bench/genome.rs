@@ -115,6 +115,9 @@ fn prepare(args: &GenomeArgs, histone: &Path, folder: &Path) -> Result<()> {
         }
     }
     fs::write(folder.join("traits.tsv"), traits + "\n")?;
+    let people = read("c.fam")?;
+    let names = people.lines().filter_map(|line| line.split_whitespace().nth(1)).take(1_000);
+    fs::write(folder.join("thousand.txt"), names.map(|name| format!("{name}\n")).collect::<String>())?;
     // A score of all variants.
     let mut score = String::from(
         "#pgs_id=SIMULATED\nrsID\tchr_name\tchr_position\teffect_allele\tother_allele\teffect_weight\n",
@@ -156,6 +159,20 @@ fn pairs(histone: &str) -> Vec<Pair> {
             peer: "bcftools",
             theirs: words("bcftools view -Ou -o /dev/null c.vcf.gz"),
             goal: 8.3,
+        },
+        Pair {
+            what: "VCF.gz to VCF.gz, frequency 5 % and more",
+            ours: ours("view c.vcf.gz --frequency 0.05.. --out w.vcf.gz"),
+            peer: "bcftools",
+            theirs: words("bcftools view -I -q 0.05 -Oz -o w2.vcf.gz c.vcf.gz"),
+            goal: 3.0,
+        },
+        Pair {
+            what: "VCF.gz to VCF.gz, a thousand people",
+            ours: ours("view c.vcf.gz --samples-file thousand.txt --out w.vcf.gz"),
+            peer: "bcftools",
+            theirs: words("bcftools view -S thousand.txt -Oz -o w2.vcf.gz c.vcf.gz"),
+            goal: 3.0,
         },
         Pair {
             what: "counts, missing calls, Hardy-Weinberg",

@@ -1,13 +1,13 @@
 //! `histone genome convert`.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use histone_genome::plink::{BedWriter, People, Sex};
 use histone_genome::variant::Site;
-use histone_genome::vcf::{self, Version, bgzf};
+use histone_genome::vcf::{self, Version, bcf, bgzf};
 
 use super::file::{self, Kind, Whole, beside};
 use crate::progress::tell;
@@ -37,7 +37,60 @@ pub fn run(args: &ConvertArgs, _: &mut dyn Write) -> Result<bool> {
         _ => to_plink(&args.from, &args.to)?,
     };
     tell(&format!("{variants} variants are in {}", args.to.display()));
+    for line in losses(&args.from)? {
+        tell(&line);
+    }
     Ok(true)
+}
+
+/// What the file had that is not in the new one, a line each.
+fn losses(from: &Path) -> Result<Vec<String>> {
+    let name = from.display().to_string();
+    let limits = vcf::Limits::default();
+    match Kind::of(from)? {
+        Kind::Vcf => of_records(vcf::Reader::new(&name, file::text(from)?, &limits)?),
+        Kind::Bcf => {
+            let text = BufReader::new(bcf::Text::new(&name, file::text(from)?, &limits)?);
+            of_records(vcf::Reader::new(&name, text, &limits)?)
+        }
+        Kind::Bgen => Ok(vec![
+            "not kept: probabilities; a call is the whole number within 0.1 of the dosage, or missing".into(),
+        ]),
+        Kind::Plink | Kind::Plink2 => Ok(vec![]),
+    }
+}
+
+fn of_records<R: BufRead>(mut reader: vcf::Reader<R>) -> Result<Vec<String>> {
+    let mut counts = [0_u64; 6];
+    while let Some(record) = reader.read()? {
+        // Behind FORMAT; a bar elsewhere is no phase.
+        let cells = record.text().splitn(10, |byte| *byte == b'\t').nth(9).unwrap_or_default();
+        let has = [
+            cells.contains(&b'|'),
+            record.quality().is_some(),
+            record.filter() != ".",
+            record.info() != ".",
+            !matches!(record.format(), "" | "GT"),
+            record.alternatives().nth(1).is_some(),
+        ];
+        for (count, has) in counts.iter_mut().zip(has) {
+            *count += u64::from(has);
+        }
+    }
+    let [phase, quality, filter, info, format, several] = counts;
+    let lost = [
+        (phase, "not kept: phase"),
+        (quality, "not kept: QUAL"),
+        (filter, "not kept: FILTER"),
+        (info, "not kept: INFO"),
+        (format, "not kept: what FORMAT has beside GT (dosages, depths)"),
+        (several, "split: several alternatives, each a variant against all others"),
+    ];
+    Ok(lost
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{what}, of {count} records"))
+        .collect())
 }
 
 fn to_plink(from: &Path, to: &Path) -> Result<u64> {

@@ -1,7 +1,7 @@
 //! Files of genotypes, with a bar that shows how far they are read, and tables that are there whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -76,6 +76,13 @@ impl<R: Read> Read for Counted<R> {
         let read = self.inner.read(buffer)?;
         self.bar.inc(read as u64);
         Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for Counted<R> {
+    /// The bar shows what is read, wherever that is.
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `histone genome gwas`.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
@@ -251,6 +252,9 @@ fn join<R: std::io::BufRead>(args: &GwasArgs, cohort: &Cohort<R>) -> Result<Join
     Ok(Joined { scan, matched: join.matched, used, unknown: join.unknown_lines.len() })
 }
 
+/// Time between two lines about a scan that goes on.
+const EVERY: Duration = Duration::from_secs(10);
+
 /// Scans a file for a trait.
 pub fn run(args: &GwasArgs, out: &mut dyn Write) -> Result<bool> {
     let mut cohort = file::cohort(&args.file)?;
@@ -260,7 +264,14 @@ pub fn run(args: &GwasArgs, out: &mut dyn Write) -> Result<bool> {
     writeln!(table, "#CHROM\tPOS\tID\tREF\tALT\tALT_FREQ\tOBS_CT\tMODEL\tBETA\tSE\tSTAT\tP")
         .with_context(cannot)?;
     let (mut variants, mut untested, mut points) = (0_u64, 0_u64, Vec::new());
+    // A terminal has the bar of the file; elsewhere a line now and then says that a long scan goes on.
+    let is_told = !std::io::stderr().is_terminal();
+    let mut told = Instant::now();
     while let Some((block, sites)) = cohort.read()? {
+        if is_told && told.elapsed() >= EVERY {
+            tell(&format!("scan: {variants} variants so far"));
+            told = Instant::now();
+        }
         for (site, row) in sites.iter().zip(scan.of(block, sites)?) {
             variants += 1;
             let Site { chromosome, position, ids, reference, alternative, .. } = site;

@@ -431,3 +431,119 @@ fn a_study_scans_genotypes() {
     fs::write(dir.path().join("queries.csv"), "variant\n61\n").unwrap();
     refused(study.clone(), "queries.csv, line 2: the panel has no such variant");
 }
+
+#[test]
+fn a_conversion_says_what_it_loses() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let said = |from: &str, to: &str| {
+        let ran = genome(&["convert", from, to], dir.path());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.stderr
+    };
+    assert_eq!(said("small.vcf", "small.bed"), "3 variants are in small.bed\n");
+    assert_eq!(said("small.bed", "back.vcf"), "3 variants are in back.vcf\n");
+    let head = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\n";
+    let records = "1\t5\t.\tA\tC,G\t30\tPASS\tX=a|b\tGT:DS\t0/1:1,0\n1\t6\t.\tA\tC\t.\t.\t.\tGT\t0|1\n";
+    fs::write(dir.path().join("rich.vcf"), head.to_owned() + records).unwrap();
+    assert_eq!(
+        said("rich.vcf", "rich.bed"),
+        "3 variants are in rich.bed\nnot kept: phase, of 1 records\nnot kept: QUAL, of 1 records\nnot kept: FILTER, of 1 records\nnot kept: INFO, of 1 records\n\
+         not kept: what FORMAT has beside GT (dosages, depths), of 1 records\nsplit: several alternatives, each a variant against all others, of 1 records\n"
+    );
+}
+
+#[test]
+fn records_are_viewed_with_and_without_an_index() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let view = |arguments: &[&str]| {
+        let ran = genome(&[&["view"], arguments].concat(), dir.path());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.stdout
+    };
+    let text = fs::read_to_string(dir.path().join("small.vcf")).unwrap();
+    assert_eq!(view(&["small.vcf"]), text);
+    let names = |text: &str| {
+        let records = text.lines().filter(|line| !line.starts_with('#'));
+        records.map(|line| line.split('\t').nth(2).unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(&view(&["small.vcf", "--frequency", "0.2..0.5"])), "rs1 rs2");
+    assert_eq!(
+        names(&view(&["small.vcf", "--region", "22:150-200", "--region", "22:300", "--biallelic"])),
+        "rs2 ."
+    );
+    assert_eq!(names(&view(&["small.vcf", "--pass"])), "");
+    assert_eq!(names(&view(&["small.vcf", "--min-qual", "1"])), "");
+    fs::write(dir.path().join("names.txt"), "p9\np1\n").unwrap();
+    let chosen = view(&["small.vcf", "--samples-file", "names.txt"]);
+    assert!(
+        chosen.contains("FORMAT\tp9\tp1\n22\t100\trs1\tA\tG\t.\t.\tAC=2;AN=4\tGT\t1/1\t0/0\n"),
+        "{chosen}"
+    );
+    assert_eq!(view(&["small.vcf", "--samples", "p9,p1"]), chosen);
+
+    assert_eq!(view(&["small.vcf", "--out", "packed.vcf.gz"]), "");
+    assert_eq!(view(&["packed.vcf.gz"]), text);
+    fs::write(dir.path().join("r.bed"), "22\t199\t200\n").unwrap();
+    for index in [&["index", "packed.vcf.gz"][..], &["index", "packed.vcf.gz", "--csi"]] {
+        assert_eq!(genome(index, dir.path()).code, Some(0));
+        assert_eq!(names(&view(&["packed.vcf.gz", "--regions", "r.bed"])), "rs2");
+        fs::remove_file(dir.path().join("packed.vcf.gz.tbi")).unwrap_or_default();
+    }
+    let ran = genome(&["view", "packed.vcf.gz", "--region", "chr22"], dir.path());
+    assert!(ran.stderr.contains("no record is on chromosome `chr22`"), "{ran:?}");
+    for (arguments, sentence) in [
+        (&["view", "small.vcf", "--region", "22:5-1"][..], "`22:5-1` is no region"),
+        (
+            &["view", "small.vcf", "--samples", "p1,somebody"],
+            "sample 2 of those that were asked for is not in the file",
+        ),
+        (&["view", "small.vcf", "--frequency", "0.5"], "a range is two numbers"),
+        (&["view", "small.vcf", "--out", "x.bed"], "what is written is .vcf or .vcf.gz"),
+        (&["index", "small.vcf"], "only files in BGZF have an index"),
+    ] {
+        let ran = genome(arguments, dir.path());
+        assert!(ran.code != Some(0) && ran.stderr.contains(sentence), "{ran:?}");
+    }
+}
+
+#[test]
+fn tables_of_scans_are_added_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let head = "#CHROM\tPOS\tID\tREF\tALT\tALT_FREQ\tOBS_CT\tMODEL\tBETA\tSE\tSTAT\tP\n";
+    let north = format!(
+        "{head}22\t7\trs1\tA\tC\t0.2\t300\tlinear\t0.5\t0.1\t5\t5.7e-7\n22\t9\t.\tA\tT\t0.3\t300\tlinear\t1\t1\t1\t0.3\n"
+    );
+    let south = format!(
+        "{head}22\t7\trs1\tC\tA\t0.8\t100\tlinear\t-0.2\t0.2\t-1\t0.32\n22\t9\t.\tA\tT\t0.6\t100\tlinear\t1\t1\t1\t0.3\n"
+    );
+    fs::write(dir.path().join("north.tsv"), north).unwrap();
+    fs::write(dir.path().join("south.tsv"), south).unwrap();
+    let ran = genome(&["meta", "north.tsv", "south.tsv"], dir.path());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    // By hand: weights 100 and 25, (50 + 5) / 125; Q = 100 x 0.06^2 + 25 x 0.24^2.
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    let cells: Vec<&str> = lines[1].split('\t').collect();
+    assert_eq!(cells[..11].join(" "), "22 7 rs1 A C 0.2000000 400 2 ++ 0.4400000 0.08944272", "{ran:?}");
+    assert_eq!((cells[13], cells[14], lines.len()), ("1.800000", "44.44444", 3));
+    // Frequencies on both sides of one half: whose A is a T?
+    assert!(lines[2].contains("\t1\t+?\t"), "{ran:?}");
+    assert!(ran.stderr.contains("1 left out, A/T or C/G whose strand nobody can tell"), "{ran:?}");
+    let ran = genome(
+        &["meta", "north.tsv", "south.tsv", "--same-strand", "--method", "z", "--out", "m.tsv", "--json"],
+        dir.path(),
+    );
+    let document = ran.json();
+    assert_eq!((&document["variants"], &document["in_all_studies"]), (&2.into(), &2.into()));
+    assert_eq!(document["studies"][1]["turned"], 1);
+    let table = fs::read_to_string(dir.path().join("m.tsv")).unwrap();
+    assert!(table.lines().all(|line| line.starts_with('#') || line.contains("\tNA\tNA\t")), "{table}");
+    fs::write(
+        dir.path().join("other.tsv"),
+        head.to_owned() + "1\t7\trs1\tC\tA\t0.8\t100\tlinear\t-0.2\t0.2\t-1\t0.32\n",
+    )
+    .unwrap();
+    let ran = genome(&["meta", "north.tsv", "other.tsv"], dir.path());
+    assert!(ran.error().contains("no variant is in the tables before it"), "{ran:?}");
+}

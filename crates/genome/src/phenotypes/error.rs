@@ -50,6 +50,34 @@ pub enum PhenotypeError {
         /// Line, from 1.
         line: u64,
     },
+    /// The first line looks like one of a table that commas or semicolons keep apart.
+    #[error(
+        "{file}, line {line}: the cells look separated by {separator}; separate them by tabs or blanks, and begin the first line with `#FID IID` or `#IID`"
+    )]
+    Separated {
+        /// Name of the file.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// What stands between the cells.
+        separator: &'static str,
+    },
+    /// A row whose cells are kept apart by something else than those of the header.
+    #[error(
+        "{file}, line {line}: is one cell that looks like several separated by {separator}, and the header has {expected} separated by {expected_separator}"
+    )]
+    RowSeparated {
+        /// Name of the file.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// What stands between the cells of the row.
+        separator: &'static str,
+        /// Cells of the header.
+        expected: usize,
+        /// What stands between these.
+        expected_separator: &'static str,
+    },
     /// A column has no name.
     #[error("{file}, line {line}, column {column}: the column has no name; name it in the header line")]
     NoName {

@@ -135,7 +135,18 @@ impl PhenotypeFile {
         self.lines.push(number);
         let (found, expected) = (self.ends.len() - before, self.names.len());
         if found != expected {
-            return Err(PhenotypeError::RowLength { file: self.file.clone(), line: number, found, expected });
+            let file = self.file.clone();
+            if let (1, Some(separator)) = (found, separator_of(line)) {
+                let expected_separator = if tabs { "tabs" } else { "blanks" };
+                return Err(PhenotypeError::RowSeparated {
+                    file,
+                    line: number,
+                    separator,
+                    expected,
+                    expected_separator,
+                });
+            }
+            return Err(PhenotypeError::RowLength { file, line: number, found, expected });
         }
         if matches!(self.id(row).1, "" | "0") {
             return Err(self.cell_error(row, self.ids - 1, PhenotypeProblem::NoId));
@@ -165,7 +176,14 @@ fn read_header(
     let ids = match (names.first().map(String::as_str), names.get(1).map(String::as_str)) {
         (Some("FID"), Some("IID")) => 2,
         (Some("IID"), _) => 1,
-        _ => return Err(PhenotypeError::NoHeader { file: file.to_owned(), line }),
+        (first, _) => {
+            let file = file.to_owned();
+            let separator = first.and_then(separator_of).filter(|separator| *separator != "blanks");
+            return Err(match separator {
+                Some(separator) => PhenotypeError::Separated { file, line, separator },
+                None => PhenotypeError::NoHeader { file, line },
+            });
+        }
     };
     if let Some(column) = names.iter().position(String::is_empty) {
         return Err(PhenotypeError::NoName { file: file.to_owned(), line, column: column + 1 });
@@ -179,6 +197,12 @@ fn read_header(
         }
     }
     Ok((names, ids))
+}
+
+/// What seems to keep the cells of a line apart that was taken for one cell.
+fn separator_of(line: &str) -> Option<&'static str> {
+    let signs = [(',', "commas"), (';', "semicolons"), ('|', "bars"), (' ', "blanks")];
+    signs.into_iter().find(|(sign, _)| line.trim().contains(*sign)).map(|(_, name)| name)
 }
 
 fn split(line: &str, tabs: bool) -> impl Iterator<Item = &str> {

@@ -3,16 +3,19 @@
 //! A BCF file is BGZF around a header, which is the text of a VCF header, and records of stated size whose texts are
 //! numbers into the header's dictionaries (VCF 4.3, section 6).
 //!
-//! Deliberately not here: INFO, and keys of FORMAT other than GT and DS. They are skipped, not checked.
+//! [`Reader`] gives sites, calls and dosages; INFO, and keys of FORMAT other than GT and DS, are skipped there and not checked. [`Text`]
+//! writes all of it as the text of a VCF.
 
 mod blocks;
 mod dictionary;
 mod genotypes;
 mod reader;
+mod text;
 mod value;
 
 pub use blocks::Blocks;
 pub use reader::{Reader, Record};
+pub use text::Text;
 
 use super::error::Rule;
 

@@ -7,11 +7,13 @@
 //! Memory: about 200 KiB, whatever the input claims. Limits: a number of bytes of text, so that a small file cannot keep
 //! a process busy for hours.
 
+mod deflate;
+mod huffman;
 mod inflate;
 mod reader;
 mod writer;
 
-pub use reader::{EndMarker, Kind, Limits, Reader};
+pub use reader::{EndMarker, Kind, Limits, Place, Reader};
 pub use writer::Writer;
 
 /// The empty member that ends a BGZF file.
@@ -75,6 +77,16 @@ pub enum BgzfError {
     Checksum {
         /// Where the member starts.
         at: u64,
+    },
+    /// A place that an index names, and the file has not.
+    #[error(
+        "there is no byte {within} in a block at byte {block}; if an index says so, it is of another file: make it again"
+    )]
+    NoSuchPlace {
+        /// Where the block should start.
+        block: u64,
+        /// Byte of its text.
+        within: usize,
     },
     /// More text than allowed.
     #[error(

@@ -50,8 +50,8 @@ pub(super) struct Problem {
 
 const MISSING: u64 = 3;
 /// Samples of a word of codes, and bytes of their cells.
-const BLOCK: usize = 32;
-const BYTES: usize = 4 * BLOCK;
+pub(super) const BLOCK: usize = 32;
+pub(super) const BYTES: usize = 4 * BLOCK;
 
 pub(super) fn read(cells: &Cells<'_>, codes: &mut Vec<u64>) -> Result<(), Problem> {
     codes.clear();
@@ -144,7 +144,7 @@ fn wrong_signs(difference: u64) -> u64 {
 }
 
 /// Codes of 32 cells whose alleles are 0 or 1; `None` when there is anything else.
-fn biallelic(block: &[u8; BYTES]) -> Option<u64> {
+pub(super) fn biallelic(block: &[u8; BYTES]) -> Option<u64> {
     let mut wrong = 0;
     let mut codes = 0;
     let (pairs, _) = block.as_chunks::<8>();

@@ -73,6 +73,14 @@ impl<R: BufRead> Lines<R> {
         self.is_terminated
     }
 
+    pub(super) fn source(&self) -> &R {
+        &self.reader
+    }
+
+    pub(super) fn source_mut(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
     pub(super) fn file(&self) -> &str {
         &self.file
     }

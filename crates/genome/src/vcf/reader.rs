@@ -132,6 +132,16 @@ impl<R: BufRead> Reader<R> {
         &self.header
     }
 
+    /// Where the text comes from.
+    pub fn source(&self) -> &R {
+        self.lines.source()
+    }
+
+    /// Where the text comes from, to go to another place of it. Lines are counted on from where they were.
+    pub fn source_mut(&mut self) -> &mut R {
+        self.lines.source_mut()
+    }
+
     /// The next record; `None` at the end.
     pub fn read(&mut self) -> Result<Option<Record<'_>>, VcfError> {
         if !self.lines.advance()? {
@@ -193,7 +203,7 @@ pub struct Record<'a> {
     fixed: [&'a str; 8],
     position: u64,
     format: &'a str,
-    cells: &'a [u8],
+    pub(super) cells: &'a [u8],
     /// Byte of the line at which the cells begin, from 1.
     cells_column: usize,
     samples: usize,
@@ -238,13 +248,18 @@ impl<'a> Record<'a> {
     }
 
     /// The whole line, without its end.
-    pub(super) fn text(&self) -> &'a [u8] {
+    pub fn text(&self) -> &'a [u8] {
         self.text
     }
 
     /// Samples of the header.
     pub(super) fn samples(&self) -> usize {
         self.samples
+    }
+
+    /// CHROM to INFO.
+    pub(super) fn fixed(&self) -> [&'a str; 8] {
+        self.fixed
     }
 
     /// CHROM.
@@ -256,6 +271,15 @@ impl<'a> Record<'a> {
     /// POS, from 1; 0 is the telomere.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// The last position of the reference that the record is about: END of INFO, or that of the last base of REF.
+    pub fn last_position(&self) -> u64 {
+        let end = self.info_value("END").and_then(|end| end.parse::<u64>().ok());
+        match end {
+            Some(end) if end >= self.position && end <= i32::MAX as u64 => end,
+            _ => self.position.saturating_add(self.reference().len() as u64).saturating_sub(1),
+        }
     }
 
     /// ID, names separated by semicolons.
@@ -380,7 +404,7 @@ impl<'a> Record<'a> {
         })
     }
 
-    fn refuse(&self, problem: calls::Problem) -> VcfError {
+    pub(super) fn refuse(&self, problem: calls::Problem) -> VcfError {
         let field = match (problem.sample, problem.rule) {
             (Some(sample), _) => Field::Sample { number: sample + 1, key: None },
             (None, Rule::ColumnCount) => Field::Record,

@@ -10,6 +10,7 @@ mod genotypes;
 mod harmonize;
 mod key_files;
 mod ld;
+mod meta;
 mod panel;
 mod pca;
 mod personal;

@@ -45,6 +45,35 @@ const ABC: [Sample<'_>; 3] = [
 ];
 
 #[test]
+fn what_keeps_cells_apart_is_said() {
+    for (text, expected) in [
+        (
+            "IID,X\na,1\n",
+            "p, line 1: the cells look separated by commas; separate them by tabs or blanks, and begin the first line with `#FID IID` or `#IID`",
+        ),
+        (
+            "#FID;IID;X\nf;a;1\n",
+            "p, line 1: the cells look separated by semicolons; separate them by tabs or blanks, and begin the first line with `#FID IID` or `#IID`",
+        ),
+        (
+            "#IID\tX\na 1\n",
+            "p, line 2: is one cell that looks like several separated by blanks, and the header has 2 separated by tabs",
+        ),
+        (
+            "#IID X\na,1\n",
+            "p, line 2: is one cell that looks like several separated by commas, and the header has 2 separated by blanks",
+        ),
+        ("#IID\tX\na\n", "p, line 2: has 1 cells, the header has 2"),
+        (
+            "name\tX\na\t1\n",
+            "p, line 1: the first line does not name the columns; begin it with `#FID IID` or `#IID`",
+        ),
+    ] {
+        check(text, &ABC, expected);
+    }
+}
+
+#[test]
 fn rows_are_joined_by_id() {
     let expected = "X [1.0, 2.0, NaN], Y [-0.5, NaN, 3.0]; unknown [], without []";
     check("#IID\tX\tY\nc\tNA\t3\nb\t2\t-9\na\t1\t-5e-1\n", &ABC, expected);
@@ -76,7 +105,11 @@ fn refusals_name_the_line() {
     check("IID\tX\tX\n", &ABC, "p, line 1: columns 2 and 3 have one name; rename one");
     check("IID\tX\t\n", &ABC, "p, line 1, column 3: the column has no name; name it in the header line");
     check(&row("b\t1"), &ABC, "p, line 3: has 2 cells, the header has 3");
-    check(&row("b 1 2"), &ABC, "p, line 3: has 1 cells, the header has 3");
+    check(
+        &row("b 1 2"),
+        &ABC,
+        "p, line 3: is one cell that looks like several separated by blanks, and the header has 3 separated by tabs",
+    );
     check(&row("\nb\t1\t2"), &ABC, "p, line 3: the line is blank and others follow; remove it");
     check(&row("\t1\t2"), &ABC, "p, line 3, column 1 (`IID`): the id is missing; 0 is none either");
     check(&row("0\t1\t2"), &ABC, "p, line 3, column 1 (`IID`): the id is missing; 0 is none either");

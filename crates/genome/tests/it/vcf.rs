@@ -4,4 +4,5 @@ mod bcf;
 mod check;
 mod conformance;
 mod reader;
+mod view;
 mod writer;

@@ -10,6 +10,7 @@ use super::super::{Header, Limits, Version};
 use super::BcfProblem;
 use super::dictionary::Dictionary;
 use super::genotypes::{self, Question, Values};
+use super::text::Parts;
 use super::value::{Atom, Cursor, Int};
 
 /// Reads the records of a BCF file. The source is what BGZF holds: [`bgzf::Reader`](super::super::bgzf::Reader) gives it.
@@ -100,6 +101,18 @@ impl<R: Read> Reader<R> {
         self.again().map(Some)
     }
 
+    /// The record that was read last, with what [`Record`] passes over.
+    pub(super) fn parts(&self) -> Result<Parts<'_>, BcfProblem> {
+        let (shared, samples) = self.bytes.split_at_checked(self.shared).ok_or(BcfProblem::Truncated)?;
+        let (header, dictionary) = (&self.header, &self.dictionary);
+        Record::parts(self.file.as_str(), self.number, header, dictionary, shared, samples)
+    }
+
+    /// A problem of the record that was read last.
+    pub(super) fn refuse(&self, problem: BcfProblem) -> VcfError {
+        VcfError::Bcf { file: self.file.clone(), record: self.number, problem }
+    }
+
     /// The record that was read last, parsed once more.
     pub(super) fn again(&self) -> Result<Record<'_>, VcfError> {
         let problem = |problem| VcfError::Bcf { file: self.file.clone(), record: self.number, problem };
@@ -136,14 +149,15 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn parse(
+    /// Up to FILTER.
+    fn parts(
         file: &'a str,
         number: u64,
         header: &Header,
         dictionary: &'a Dictionary,
         shared: &'a [u8],
         samples: &'a [u8],
-    ) -> Result<Self, BcfProblem> {
+    ) -> Result<Parts<'a>, BcfProblem> {
         let mut shared = Cursor(shared);
         let chromosome = u32::try_from(shared.i32()?).ok();
         let chromosome = chromosome.and_then(|number| dictionary.contigs.get(&number));
@@ -155,7 +169,8 @@ impl<'a> Record<'a> {
             0x7f80_0001 => None,
             bits => Some(f32::from_bits(bits)),
         };
-        let alleles = shared.u32()? >> 16;
+        let alleles_and_infos = shared.u32()?;
+        let (alleles, info_count) = (alleles_and_infos >> 16, (alleles_and_infos & 0xffff) as usize);
         let formats_and_samples = shared.u32()?;
         let (formats, sample_count) = (formats_and_samples >> 24, formats_and_samples & 0x00ff_ffff);
         let expected = header.samples().len();
@@ -178,35 +193,53 @@ impl<'a> Record<'a> {
             let filter = u32::try_from(filter).ok().and_then(|filter| dictionary.strings.get(&filter));
             filters.push(filter.ok_or(BcfProblem::Dictionary)?.as_str());
         }
-        let (mut calls, mut dosages) = (None, None);
-        let mut cursor = Cursor(samples);
-        for _ in 0..formats {
-            let key = u32::try_from(cursor.typed_int()?).ok().and_then(|key| dictionary.strings.get(&key));
-            let key = key.ok_or(BcfProblem::Dictionary)?;
-            let (atom, count) = cursor.descriptor()?;
-            let size = atom.size().saturating_mul(count).saturating_mul(expected);
-            let values = Values { atom, count, data: cursor.take(size)? };
+        Ok(Parts {
+            record: Self {
+                file,
+                number,
+                version: header.version(),
+                chromosome,
+                position,
+                quality,
+                ids,
+                reference,
+                alternatives,
+                filters,
+                samples: expected,
+                calls: None,
+                dosages: None,
+            },
+            infos: shared,
+            info_count,
+            samples: Cursor(samples),
+            sample_count: expected,
+            format_count: formats as usize,
+            dictionary,
+        })
+    }
+
+    fn parse(
+        file: &'a str,
+        number: u64,
+        header: &Header,
+        dictionary: &'a Dictionary,
+        shared: &'a [u8],
+        samples: &'a [u8],
+    ) -> Result<Self, BcfProblem> {
+        let mut parts = Self::parts(file, number, header, dictionary, shared, samples)?;
+        for _ in 0..parts.format_count {
+            let key = u32::try_from(parts.samples.typed_int()?).ok();
+            let key = key.and_then(|key| dictionary.strings.get(&key)).ok_or(BcfProblem::Dictionary)?;
+            let (atom, count) = parts.samples.descriptor()?;
+            let size = atom.size().saturating_mul(count).saturating_mul(parts.sample_count);
+            let values = Values { atom, count, data: parts.samples.take(size)? };
             match key.as_str() {
-                "GT" => calls = Some(values),
-                "DS" => dosages = Some(values),
+                "GT" => parts.record.calls = Some(values),
+                "DS" => parts.record.dosages = Some(values),
                 _ => {}
             }
         }
-        Ok(Self {
-            file,
-            number,
-            version: header.version(),
-            chromosome,
-            position,
-            quality,
-            ids,
-            reference,
-            alternatives,
-            filters,
-            samples: expected,
-            calls,
-            dosages,
-        })
+        Ok(parts.record)
     }
 
     /// Number of the record, from 1.

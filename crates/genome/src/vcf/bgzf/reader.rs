@@ -1,6 +1,6 @@
 //! Text out of BGZF, gzip or nothing.
 
-use std::io::{BufRead, Read};
+use std::io::{BufRead, Read, Seek, SeekFrom};
 
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
@@ -49,6 +49,36 @@ pub enum Kind {
     Bgzf,
 }
 
+/// A place in the text of a BGZF file, as indexes have it: the block, and the byte of its text ("virtual file offset",
+/// SAM specification, section 4.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place(u64);
+
+impl Place {
+    /// The first byte.
+    pub const START: Self = Self(0);
+
+    /// The place that a number of an index stands for.
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// What an index writes.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Where the block starts, in bytes of the compressed file.
+    pub fn block(self) -> u64 {
+        self.0 >> 16
+    }
+
+    /// Byte of the text of the block.
+    pub fn within(self) -> usize {
+        usize::from(self.0 as u16)
+    }
+}
+
 /// Reads the text of a file that may be compressed. It buffers by itself: the source needs no buffer.
 pub struct Reader<R> {
     source: R,
@@ -59,6 +89,8 @@ pub struct Reader<R> {
     unread: std::ops::Range<usize>,
     /// Offset in the file of `unread.start`.
     offset: u64,
+    /// Offset in the file of the block that `ready` is of.
+    block_at: u64,
     block: Inflate,
     /// For members of unknown length.
     inflate: Box<DecompressorOxide>,
@@ -79,6 +111,13 @@ struct Member {
     checksum: crc32fast::Hasher,
 }
 
+impl<R> Reader<R> {
+    /// What the file turned out to be; `None` before the first byte was read.
+    pub fn kind(&self) -> Option<Kind> {
+        self.kind
+    }
+}
+
 impl<R: Read> Reader<R> {
     /// Reads nothing yet.
     pub fn new(source: R, limits: Limits) -> Self {
@@ -89,6 +128,7 @@ impl<R: Read> Reader<R> {
             input: vec![0; INPUT],
             unread: 0..0,
             offset: 0,
+            block_at: 0,
             block: Inflate::new(),
             inflate: Box::default(),
             output: vec![0; TEXT],
@@ -99,9 +139,12 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// What the file turned out to be; `None` before the first byte was read.
-    pub fn kind(&self) -> Option<Kind> {
-        self.kind
+    /// Where the next byte of text is; only of BGZF is it a place to come back to.
+    pub fn place(&self) -> Place {
+        match self.ready.is_empty() {
+            true => Place(self.offset << 16),
+            false => Place(self.block_at << 16 | self.ready.start as u64),
+        }
     }
 
     /// Tries to have `count` unread bytes (at most [`INPUT`]) in one piece, and returns what there is.
@@ -247,6 +290,7 @@ impl<R: Read> Reader<R> {
             return Err(BgzfError::Checksum { at }.into());
         }
         self.ready = 0..length;
+        self.block_at = at;
         self.ends_with_empty_block = length == 0;
         self.kind.get_or_insert(Kind::Bgzf);
         self.skip(size);
@@ -299,6 +343,25 @@ impl<R: Read> Reader<R> {
         self.ready = 0..length;
         self.skip(length);
         Ok(length > 0)
+    }
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Goes to a place of a BGZF file.
+    ///
+    /// # Errors
+    /// Those of the source, and [`BgzfError::NoSuchPlace`] when there is no such byte: an index is of another file.
+    pub fn seek(&mut self, to: Place) -> std::io::Result<()> {
+        let no_place = BgzfError::NoSuchPlace { block: to.block(), within: to.within() };
+        self.source.seek(SeekFrom::Start(to.block()))?;
+        (self.unread, self.ready, self.offset, self.member) = (0..0, 0..0, to.block(), None);
+        // The end of the file is a place, too.
+        let is_there = self.start_member()?;
+        if self.kind != Some(Kind::Bgzf) || to.within() > self.ready.len() || !is_there && to.within() > 0 {
+            return Err(no_place.into());
+        }
+        self.ready.start = to.within();
+        Ok(())
     }
 }
 
@@ -418,6 +481,28 @@ mod tests {
         assert!(bomb.len() < 1 << 14);
         let limits = Limits { text: 100_000, ..Limits::default() };
         assert_eq!(text(&bomb, limits), Err(BgzfError::TooLarge { limit: 100_000 }));
+    }
+
+    #[test]
+    fn comes_back_to_a_place() {
+        let plain: Vec<u8> = (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 20) as u8).collect();
+        let mut reader = Reader::new(std::io::Cursor::new(compressed(&plain)), Limits::default());
+        let mut places = vec![];
+        for at in (0..plain.len()).step_by(1_000) {
+            places.push((reader.place(), at));
+            let mut part = [0; 1_000];
+            reader.read_exact(&mut part).unwrap();
+        }
+        assert!(places.is_sorted() && places.last().unwrap().0.block() > 0);
+        for (place, at) in places.into_iter().rev() {
+            reader.seek(place).unwrap();
+            let mut part = [0; 1_000];
+            reader.read_exact(&mut part).unwrap();
+            assert_eq!(part, plain[at..at + 1_000]);
+        }
+        for bits in [1 << 16, 0xffff, 1 << 40] {
+            assert!(reader.seek(super::Place::from_bits(bits)).is_err(), "{bits}");
+        }
     }
 
     proptest! {

@@ -2,12 +2,8 @@
 
 use std::io::Write;
 
-use miniz_oxide::deflate::CompressionLevel;
-use miniz_oxide::deflate::core::{
-    CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
-};
-
 use super::END_MARKER;
+use super::deflate::Deflate;
 
 /// Text of one block: with the headers, even text that does not shrink fits into the 64 KiB of a block.
 const TEXT: usize = 0xff00;
@@ -20,16 +16,18 @@ pub struct Writer<W> {
     target: W,
     text: Vec<u8>,
     block: Vec<u8>,
-    deflate: Box<CompressorOxide>,
+    deflate: Deflate,
 }
 
 impl<W: Write> Writer<W> {
     /// Writes nothing yet.
     pub fn new(target: W) -> Self {
-        let level = CompressionLevel::DefaultLevel as i32;
-        // A negative window means deflate without the header of zlib.
-        let deflate = Box::new(CompressorOxide::new(create_comp_flags_from_zip_params(level, -15, 0)));
-        Self { target, text: Vec::with_capacity(TEXT), block: vec![0; BLOCK], deflate }
+        Self {
+            target,
+            text: Vec::with_capacity(TEXT),
+            block: Vec::with_capacity(BLOCK),
+            deflate: Deflate::new(),
+        }
     }
 
     /// Writes what is left and the empty block that ends the file, and gives the target back.
@@ -44,31 +42,23 @@ impl<W: Write> Writer<W> {
         if self.text.is_empty() {
             return Ok(());
         }
-        let Some(room) = self.block.get_mut(HEADER..BLOCK - TRAILER) else { return Ok(()) };
-        self.deflate.reset();
-        let (status, used, written) = compress(&mut self.deflate, &self.text, room, TDEFLFlush::Finish);
-        let data = if status == TDEFLStatus::Done && used == self.text.len() {
-            written
-        } else {
-            // Text that does not shrink: one stored block of deflate (RFC 1951, section 3.2.4).
+        self.block.clear();
+        self.block.extend_from_slice(&[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, b'B', b'C', 2, 0, 0, 0]);
+        self.deflate.run(&self.text, &mut self.block);
+        // Text that does not shrink: one stored block of deflate (RFC 1951, section 3.2.4).
+        if self.block.len() > HEADER + 5 + self.text.len() {
+            self.block.truncate(HEADER);
             let length = self.text.len() as u16;
-            let [low, high] = length.to_le_bytes();
-            let [not_low, not_high] = (!length).to_le_bytes();
-            let stored = 5 + self.text.len();
-            if let Some((head, rest)) =
-                room.get_mut(..stored).and_then(|room| room.split_first_chunk_mut::<5>())
-            {
-                *head = [1, low, high, not_low, not_high];
-                rest.copy_from_slice(&self.text);
-            }
-            stored
-        };
-        let size = HEADER + data + TRAILER;
-        let [size_low, size_high] = ((size - 1) as u16).to_le_bytes();
-        if let Some(header) = self.block.first_chunk_mut::<HEADER>() {
-            *header = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, b'B', b'C', 2, 0, size_low, size_high];
+            self.block.push(1);
+            self.block.extend_from_slice(&length.to_le_bytes());
+            self.block.extend_from_slice(&(!length).to_le_bytes());
+            self.block.extend_from_slice(&self.text);
         }
-        self.target.write_all(self.block.get(..HEADER + data).unwrap_or_default())?;
+        let size = (self.block.len() + TRAILER - 1) as u16;
+        if let Some(place) = self.block.get_mut(HEADER - 2..HEADER) {
+            place.copy_from_slice(&size.to_le_bytes());
+        }
+        self.target.write_all(&self.block)?;
         self.target.write_all(&crc32fast::hash(&self.text).to_le_bytes())?;
         self.target.write_all(&(self.text.len() as u32).to_le_bytes())?;
         self.text.clear();
