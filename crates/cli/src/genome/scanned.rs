@@ -30,11 +30,12 @@ pub fn read<const N: usize>(path: &Path, numbers: [&str; N]) -> Result<HashMap<P
                 let at = cells.iter().position(|cell| cell.trim_start_matches('#') == column);
                 at.with_context(|| format!("{name}, line 1: there is no column `{column}`"))
             };
+            let places = [at("CHROM")?, at("POS")?, at("REF")?, at("ALT")?];
             let mut of_numbers = [0; N];
             for (to, column) in of_numbers.iter_mut().zip(numbers) {
                 *to = at(column)?;
             }
-            columns = Some(([at("CHROM")?, at("POS")?, at("REF")?, at("ALT")?], of_numbers));
+            columns = Some((places, of_numbers));
             continue;
         };
         let cell = |at: usize| {

@@ -355,7 +355,7 @@ fn simulated_people_go_through_the_other_commands() {
         "{ran:?}"
     );
     refused("clump a.bed --table kept.txt", "kept.txt, line 1: there is no column `CHROM`");
-    refused("weights a.bed --table kept.txt --build GRCh38", "kept.txt, line 1: there is no column `BETA`");
+    refused("weights a.bed --table kept.txt --build GRCh38", "kept.txt, line 1: there is no column `CHROM`");
     refused(
         "weights a.bed --table scan.tsv --build GRCh38 --heritability 2",
         "the heritability is out of range: above 0, and at most 1",
