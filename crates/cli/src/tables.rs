@@ -449,7 +449,9 @@ fn described(study: &Study, participants: &[&Participant], out: &mut dyn Write) 
         study.appraisal.max_age_seconds / 3_600
     )?;
     let shown = &study.training.disclosure;
-    let warnings = shown.warning(study.table.features.len()).into_iter();
+    // Of genotypes each variant is one; above them stand the build and the heading.
+    let variants = study.table.panel.as_ref().map(|panel| panel.lines().count().saturating_sub(2));
+    let warnings = shown.warning(variants.unwrap_or(study.table.features.len())).into_iter();
     let warnings = warnings.chain(study.too_many_questions().map(|why| format!("error when it runs: {why}")));
     for line in shown.sentences().into_iter().chain(warnings) {
         writeln!(out, "{line}")?;

@@ -1,6 +1,8 @@
 //! Signing keys of parties and enclaves, on the ledger's curve.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::{Address, B256, Signature};
 use rand_core::CryptoRng;
@@ -65,6 +67,19 @@ impl fmt::Debug for SigningKey {
     }
 }
 
+/// How many signatures a process remembers: two megabytes.
+const REMEMBERED: usize = 1 << 14;
+
+type Recovered = BTreeMap<([u8; 65], B256), Address>;
+
+/// Who has signed what, of the signatures that this process has looked at lately: nodes and `verify` read the same documents again and
+/// again, and each time was most of what reading costs. All of it is public.
+fn recovered() -> MutexGuard<'static, Recovered> {
+    static RECOVERED: Mutex<Recovered> = Mutex::new(BTreeMap::new());
+    // What a panic leaves behind is true.
+    RECOVERED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A 65-byte signature `r || s || v` (`v` = 27 or 28, `s` low), as contracts take it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SignatureBytes([u8; 65]);
@@ -91,9 +106,19 @@ impl SignatureBytes {
 
     /// The account that signed `digest`. Any digest recovers to some account: compare it with the expected one.
     pub fn recover(&self, digest: B256) -> Result<Address, KeyError> {
-        Signature::from_raw_array(&self.0)
+        let known = recovered().get(&(self.0, digest)).copied();
+        if let Some(account) = known {
+            return Ok(account);
+        }
+        let account = Signature::from_raw_array(&self.0)
             .and_then(|s| s.recover_address_from_prehash(&digest))
-            .map_err(|_| KeyError::InvalidSignature)
+            .map_err(|_| KeyError::InvalidSignature)?;
+        let mut recovered = recovered();
+        if recovered.len() >= REMEMBERED {
+            recovered.clear();
+        }
+        recovered.insert((self.0, digest), account);
+        Ok(account)
     }
 }
 
@@ -132,6 +157,10 @@ mod tests {
         let signature = key.sign(digest);
         assert_eq!(signature.recover(digest).unwrap(), key.address());
         assert_ne!(signature.recover(B256::repeat_byte(8)).unwrap(), key.address());
+        // Remembered, and not for another digest or signature.
+        assert_eq!(signature.recover(digest).unwrap(), key.address());
+        let other = SigningKey::from_bytes(&[3; 32]).unwrap().sign(digest);
+        assert_ne!(other.recover(digest).unwrap(), key.address());
     }
 
     #[test]

@@ -77,9 +77,8 @@ impl<'a> Covariates<'a> {
         Ok(Self { config, target, terms })
     }
 
-    /// The categories: for each of them the columns that say who is of which level, all but the first. The outcome is one where it is
-    /// yes or no.
-    pub fn categories(&self) -> Categories {
+    /// For each category the columns that say who is of which level, all but the first.
+    pub fn categories(&self) -> Vec<Vec<usize>> {
         let place = |term: &Term| match *term {
             Term::Number { .. } => None,
             Term::Level { at, .. } => Some(at),
@@ -87,11 +86,7 @@ impl<'a> Covariates<'a> {
         let columns: Vec<(usize, usize)> =
             self.terms.iter().zip(1..).filter_map(|(term, column)| Some((place(term)?, column))).collect();
         let of = |of: &[(usize, usize)]| of.iter().map(|(_, column)| *column).collect();
-        let mut categories: Vec<Vec<usize>> = columns.chunk_by(|a, b| a.0 == b.0).map(of).collect();
-        if self.target == Target::Cases {
-            categories.push(vec![self.width()]);
-        }
-        Categories(categories)
+        columns.chunk_by(|a, b| a.0 == b.0).map(of).collect()
     }
 
     /// What 1 is in each column, the intercept first: numbers are taken in steps.
@@ -130,7 +125,7 @@ impl<'a> Covariates<'a> {
 
 /// Columns that say who is of which level.
 #[derive(Debug)]
-pub(crate) struct Categories(Vec<Vec<usize>>);
+pub(crate) struct Categories(pub Vec<Vec<usize>>);
 
 impl Categories {
     /// How many there are of each level of each category, from how many there are in each column; in column 0 are all.

@@ -180,20 +180,6 @@ impl Weights {
         self.values.get(person * self.columns..(person + 1) * self.columns).unwrap_or(&[])
     }
 
-    /// For each column how many people have another number than the most have.
-    pub fn apart(&self) -> Vec<usize> {
-        let counts = |person: &usize| self.mask[person / 4] >> (2 * (person % 4)) & 3 == 3;
-        let people: Vec<usize> = (0..self.values.len() / self.columns).filter(counts).collect();
-        let of = |column: usize| {
-            let mut values: Vec<i32> =
-                people.iter().map(|person| self.values[person * self.columns + column]).collect();
-            values.sort_unstable();
-            let most = values.chunk_by(|a, b| a == b).map(<[i32]>::len).max().unwrap_or(0);
-            values.len() - most
-        };
-        (0..self.columns).map(of).collect()
-    }
-
     /// For each column its sum over all who count.
     pub fn sums(&self) -> Vec<i64> {
         let mut sums = vec![0; self.columns];
@@ -375,7 +361,6 @@ mod tests {
             }
             assert_eq!(weights.sums(), weights.products()[..3]);
             assert_eq!(weights.people(), rows.iter().flatten().count());
-            assert_eq!(weights.apart()[0], 0);
         }
     }
 
@@ -412,12 +397,6 @@ mod tests {
             assert_eq!(whole([x[0] + y[0], x[1] + y[1]]), (a + b) as f64, "{a} {b}");
             assert!((0.0..(1_u64 << 31) as f64).contains(&x[1]));
         }
-    }
-
-    #[test]
-    fn people_apart_from_the_most() {
-        let rows: Vec<_> = [5, 5, 7, 5, 6].into_iter().map(|v| Some(vec![1, v])).chain([None]).collect();
-        assert_eq!(Weights::new(2, &rows).unwrap().apart(), [0, 2]);
     }
 
     #[test]

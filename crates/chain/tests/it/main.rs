@@ -14,8 +14,6 @@ mod queue;
 mod replay;
 mod replica;
 mod rpc;
-mod scale;
 mod server;
-mod soak;
 mod sockets;
 mod support;

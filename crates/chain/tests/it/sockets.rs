@@ -1,5 +1,7 @@
 //! A served chain, and clients of a few lines that can also misbehave.
 
+#![allow(dead_code)] // Two test programs use this file, each of them another part of it.
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;

@@ -1,5 +1,7 @@
 //! A chain in a temporary directory, keys that sign, and one small contract.
 
+#![allow(dead_code)] // Two test programs use this file, each of them another part of it.
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -63,7 +63,7 @@ pub fn run(args: &AssociationsArgs, out: &mut dyn Write) -> Result<bool> {
         let entries = fs::read_dir(&blobs).with_context(|| format!("cannot read `{}`", blobs.display()))?;
         let found = entries.filter_map(|entry| scan(&fs::read(entry.ok()?.path()).ok()?)).next();
         found.with_context(|| {
-            format!("`{shown}` holds no model of a scan; one that is not public is not in a run folder")
+            format!("`{shown}` holds no model of a scan; one that is not public is not in a run folder: `model = \"public\"` under [training] gives everybody the model, whoever sees the sums")
         })?
     } else {
         scan(&read(&args.model)?).with_context(|| format!("`{shown}` is no model of a scan"))?
@@ -85,10 +85,12 @@ pub fn run(args: &AssociationsArgs, out: &mut dyn Write) -> Result<bool> {
     let mut table = file::table(args.out.as_deref(), out)?;
     writeln!(table, "#CHROM\tPOS\tID\tREF\tALT\tALT_FREQ\tOBS_CT\tMODEL\tBETA\tSE\tP").context(cannot)?;
     let mut points = Vec::new();
+    // As `gwas` calls them.
+    let test = if matches!(model.config.outcome, Outcome::YesNo { .. }) { "score" } else { "linear" };
     for (i, variant) in panel.variants().iter().enumerate() {
         let at = |array: &str| model.array(array).get(i).copied().filter(|v| !v.is_nan());
         let Site { chromosome, position, ids, reference, alternative, .. } = &variant.site;
-        let (p, how) = (at("p"), if at("p").is_some() { "linear" } else { "not-told" });
+        let (p, how) = (at("p"), if at("p").is_some() { test } else { "not-told" });
         let people = at("people").map_or("NA".into(), |n| n.to_string());
         let [frequency, beta, se, shown] =
             [at("frequency"), at("estimate"), at("standard error"), p].map(number);

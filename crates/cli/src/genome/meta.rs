@@ -64,7 +64,11 @@ pub fn run(args: &MetaArgs, out: &mut dyn Write) -> Result<bool> {
     let strands = if args.same_strand { Strands::Same } else { Strands::Unknown };
     let mut meta = Meta::new(how, strands);
     let mut studies = Vec::new();
-    for path in &args.tables {
+    for (i, path) in args.tables.iter().enumerate() {
+        let same = |other: &PathBuf| path.canonicalize().ok() == other.canonicalize().ok();
+        if args.tables[..i].iter().any(same) {
+            bail!("`{}` is named twice; people count once", path.display());
+        }
         let name = path.display().to_string();
         let study = Study::read(&name, file::text(path)?, &TextLimits::default())?;
         let lambda = study.inflation();

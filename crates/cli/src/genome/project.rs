@@ -16,6 +16,9 @@ use crate::progress::tell;
 /// What stands at the beginning of a file of loadings.
 const HEADING: &str = "##loadings of histone genome pca";
 
+/// More components than anybody asks for: each takes memory for each person.
+const MOST_COMPONENTS: usize = 1_000;
+
 /// Whose components, and by what.
 #[derive(Args)]
 pub struct ProjectArgs {
@@ -92,7 +95,9 @@ fn read(from: &Path) -> Result<Reference> {
     };
     let values = values.strip_prefix("##eigenvalues=").unwrap_or_default().split(',');
     let values: Result<Vec<f64>, _> = values.map(str::parse).collect();
-    let eigenvalues = values.ok().filter(|values| values.iter().all(|v| *v > 0.0 && v.is_finite()));
+    let eigenvalues = values
+        .ok()
+        .filter(|values| values.len() <= MOST_COMPONENTS && values.iter().all(|v| *v > 0.0 && v.is_finite()));
     let eigenvalues = eigenvalues.with_context(|| format!("{name}, line 2: these are no eigenvalues"))?;
     next()?;
     let (mut found, mut number) = (HashMap::new(), 3);
@@ -153,6 +158,9 @@ pub fn run(args: &ProjectArgs, out: &mut dyn Write) -> Result<bool> {
     let stretch = 1.0 / share;
     let vectors: Vec<Vec<f64>> =
         projection.vectors().iter().map(|v| v.iter().map(|x| x * stretch).collect()).collect();
+    if vectors.iter().flatten().any(|v| v.is_infinite()) {
+        bail!("`{}` has numbers that no components have", args.loadings.display());
+    }
     super::pca::write_table(args.out.as_deref(), out, &samples, &vectors)?;
     if let (Some(file), [first, second, ..]) = (&args.plot, &vectors[..]) {
         plot::write(file, &plot::scatter("PC1 and PC2", first, second))?;

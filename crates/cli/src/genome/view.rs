@@ -5,11 +5,11 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use histone_genome::text::TextLimits;
 use histone_genome::vcf::index::{Index, Parts};
-use histone_genome::vcf::view::{Filter, View};
+use histone_genome::vcf::view::{Filter, SampleError, View};
 use histone_genome::vcf::{self, Regions, bcf, bgzf};
 
 use super::file::{self, Kind, Whole};
@@ -74,6 +74,11 @@ pub fn run(args: &ViewArgs, out: &mut dyn Write) -> Result<bool> {
     {
         bail!("what is written is .vcf or .vcf.gz");
     }
+    let real = |path: &Path| path.canonicalize().ok();
+    if let Some(out) = args.out.as_deref().filter(|out| real(out).is_some() && real(out) == real(&args.file))
+    {
+        bail!("`{}` is the file that is read; name another one with `--out`", out.display());
+    }
     let filter = Filter {
         regions: regions(args)?,
         least_quality: args.min_qual,
@@ -131,7 +136,18 @@ fn chosen<R: BufRead>(args: &ViewArgs, view: View<R>) -> Result<View<R>> {
         None if args.samples.is_empty() => return Ok(view),
         None => args.samples.clone(),
     };
-    Ok(view.with_samples(&names)?)
+    // Whoever asks has named them: the name may be said.
+    let said = |error: &SampleError| match *error {
+        SampleError::Unknown(at) => {
+            names.get(at - 1).map(|name| format!("`{name}` is not among the file's samples"))
+        }
+        SampleError::Repeated(at) => names.get(at - 1).map(|name| format!("`{name}` is asked for twice")),
+        _ => None,
+    };
+    view.with_samples(&names).map_err(|error| match said(&error) {
+        Some(text) => anyhow!(text),
+        None => error.into(),
+    })
 }
 
 /// The index beside a file.
@@ -151,7 +167,15 @@ fn index(path: &Path) -> Result<Option<Index>> {
             ));
             continue;
         }
-        return Ok(Some(Index::read(&beside.display().to_string(), file::text(&beside)?)?));
+        let index = Index::read(&beside.display().to_string(), file::text(&beside)?)?;
+        let bytes = path.metadata().with_context(|| format!("cannot read `{}`", path.display()))?.len();
+        if !index.fits(bytes) {
+            bail!(
+                "`{}` is the index of another file: its last record is elsewhere; make it again with `histone genome index`",
+                beside.display()
+            );
+        }
+        return Ok(Some(index));
     }
     Ok(None)
 }

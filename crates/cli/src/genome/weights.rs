@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use histone_genome::assembly::Assembly;
 use histone_genome::genotypes::SampleSet;
 use histone_genome::training::{self, GridRule, Marginal, PanelBuilder};
+use histone_genome::variant::Site;
 
 use super::{file, scanned};
 use crate::progress::tell;
@@ -29,7 +30,7 @@ pub struct WeightsArgs {
     /// Genotypes that tell how variants are linked: a few hundred people of the ancestry of the scan. VCF, BCF, PLINK or BGEN; where the
     /// file says who has parents in it, only founders count.
     file: PathBuf,
-    /// The table of a scan, as `histone genome gwas`, and `associations` for one over hospitals, write it.
+    /// The table of a scan, as `histone genome gwas`, `meta`, and `associations` for one over hospitals, write it.
     #[arg(long, value_name = "FILE")]
     table: PathBuf,
     /// What is known of effects before the scan.
@@ -64,6 +65,11 @@ pub struct WeightsArgs {
     out: Option<PathBuf>,
 }
 
+/// Whether both alleles are letters: a scoring file has no others.
+fn is_sequence(site: &Site) -> bool {
+    [&site.reference, &site.alternative].iter().all(|allele| allele.bytes().all(|b| b.is_ascii_alphabetic()))
+}
+
 /// Writes the weights.
 pub fn run(args: &WeightsArgs, out: &mut dyn Write) -> Result<bool> {
     let Some(assembly) = Assembly::from_name(&args.build) else {
@@ -79,11 +85,14 @@ pub fn run(args: &WeightsArgs, out: &mut dyn Write) -> Result<bool> {
     let mut linkage = PanelBuilder::new(people, args.block)?;
     let (mut variants, mut effects) = (Vec::new(), Vec::new());
     while let Some((block, sites)) = cohort.read()? {
-        let of = |site| table.get(&scanned::place(site)).filter(|[_, se, people]| *se > 0.0 && *people > 0.0);
+        let of = |site: &Site| {
+            table.get(&scanned::place(site)).filter(|[_, se, people]| *se > 0.0 && *people > 0.0)
+        };
         let found: Vec<_> = sites.iter().map(of).collect();
-        linkage.add(block, sites, |place| found.get(place).is_some_and(Option::is_some))?;
+        let is_taken = |place: usize| found[place].is_some() && is_sequence(&sites[place]);
+        linkage.add(block, sites, is_taken)?;
         for (site, numbers) in sites.iter().zip(found) {
-            let Some(&[beta, se, people]) = numbers else { continue };
+            let Some(&[beta, se, people]) = numbers.filter(|_| is_sequence(site)) else { continue };
             effects.push(Some(Marginal { beta, se, people }));
             variants.push(site.clone());
         }
@@ -96,6 +105,14 @@ pub fn run(args: &WeightsArgs, out: &mut dyn Write) -> Result<bool> {
         );
     }
     let linkage = linkage.finish();
+    let least = effects.iter().flatten().fold(f64::INFINITY, |least: f64, effect| least.min(effect.people));
+    if args.model == Model::Lasso && args.penalty < 1.0 / least.sqrt() {
+        tell(&format!(
+            "a penalty of {} is less than chance alone gives with {least} people ({:.3}): most weights will be noise",
+            args.penalty,
+            1.0 / least.sqrt()
+        ));
+    }
     let (weights, model) = match args.model {
         Model::Infinitesimal => {
             let weights = training::infinitesimal(&linkage, &effects, args.heritability)?;

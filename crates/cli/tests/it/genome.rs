@@ -495,10 +495,8 @@ fn records_are_viewed_with_and_without_an_index() {
     assert!(ran.stderr.contains("no record is on chromosome `chr22`"), "{ran:?}");
     for (arguments, sentence) in [
         (&["view", "small.vcf", "--region", "22:5-1"][..], "`22:5-1` is no region"),
-        (
-            &["view", "small.vcf", "--samples", "p1,somebody"],
-            "sample 2 of those that were asked for is not in the file",
-        ),
+        (&["view", "small.vcf", "--samples", "p1,somebody"], "`somebody` is not among the file's samples"),
+        (&["view", "small.vcf", "--out", "./small.vcf"], "is the file that is read; name another one"),
         (&["view", "small.vcf", "--frequency", "0.5"], "a range is two numbers"),
         (&["view", "small.vcf", "--out", "x.bed"], "what is written is .vcf or .vcf.gz"),
         (&["index", "small.vcf"], "only files in BGZF have an index"),

@@ -4,10 +4,11 @@
 //! upload again and again, and hears which measure failed, learns how to pass.
 
 use histone_genome::genotypes::{BLOCK_VARIANTS, Block};
-use histone_genome::panel::Panel;
+use histone_genome::panel::{Panel, UNLIKE};
 use histone_genome::plink::Sex;
-use histone_genome::quality::{self, Check, Policy};
+use histone_genome::quality::{self, Check, Finding, Policy};
 use histone_genome::table::{Kind, Table};
+use histone_program_sdk::genotypes::MAX_PEOPLE;
 use histone_protocol::B256;
 use histone_protocol::hash::blob_hash;
 use histone_protocol::notice::{GenotypeFinding, GenotypeQuality, QualityVerdict};
@@ -25,6 +26,9 @@ pub(super) fn check(table: &Table, public: Public<'_>) -> Result<Option<Genotype
         _ => None,
     });
     let Some((name, variants)) = of else { return Ok(None) };
+    if table.rows() > MAX_PEOPLE {
+        return Err(EnclaveError::Request("it has more people than sums of genotypes take; divide it"));
+    }
     let missing = EnclaveError::Request(
         "the panel of its genotypes is not in public storage, without which they cannot be checked",
     );
@@ -35,15 +39,53 @@ pub(super) fn check(table: &Table, public: Public<'_>) -> Result<Option<Genotype
         return Err(EnclaveError::Request("its genotypes are not of as many variants as their panel has"));
     }
     let report = report(table, &panel)?;
-    if report.findings().is_empty() {
+    let mut findings: Vec<GenotypeFinding> = report.findings().iter().map(finding).collect();
+    findings.extend(against_panel(table, &panel));
+    if findings.is_empty() {
         return Ok(None);
     }
-    let findings = report.findings().iter().map(|finding| GenotypeFinding {
-        measure: finding.measure.name().into(),
-        value: format!("{:.4}", finding.value),
-        verdict: verdict(finding.verdict),
-    });
-    Ok(Some(GenotypeQuality { verdict: verdict(report.verdict()), findings: findings.collect() }))
+    let worst = |found: &[GenotypeFinding]| found.iter().map(|f| f.verdict).max_by_key(|v| *v as u8);
+    Ok(Some(GenotypeQuality { verdict: worst(&findings).unwrap_or(QualityVerdict::Review), findings }))
+}
+
+fn finding(of: &Finding) -> GenotypeFinding {
+    let (measure, value) = (of.measure.name().into(), format!("{:.4}", of.value));
+    GenotypeFinding { measure, value, verdict: verdict(of.verdict) }
+}
+
+/// Variants of which the panel must say a frequency, both alleles common, for these to be compared.
+const LEAST_COMMON: usize = 100;
+
+/// The share of the variants that the panel calls common which nobody has in both alleles here, or of which the frequency is more than
+/// [`UNLIKE`] away. None where the panel has too few. Peoples of two continents have such a difference at one of ten variants or so; a
+/// half and more has whoever leaves variants out of other measures by having no call, or one genotype for all.
+fn against_panel(table: &Table, panel: &Panel) -> Option<GenotypeFinding> {
+    let (mut compared, mut unlike) = (0_usize, 0_usize);
+    for (place, of) in panel.variants().iter().enumerate() {
+        let Some(said) = of.frequency.filter(|said| (0.1..=0.9).contains(said)) else { continue };
+        let calls = table.calls_by_variant(place, place + 1);
+        let (mut called, mut copies) = (0_u32, 0_u32);
+        for person in 0..table.rows() {
+            let call = calls.get(person / 4).map_or(3, |byte| byte >> (2 * (person % 4)) & 3);
+            if call < 3 {
+                called += 1;
+                copies += u32::from(call);
+            }
+        }
+        let here = f64::from(copies) / f64::from(2 * called.max(1));
+        compared += 1;
+        unlike += usize::from(copies == 0 || copies == 2 * called || (here - said).abs() > UNLIKE);
+    }
+    if compared < LEAST_COMMON {
+        return None;
+    }
+    let share = unlike as f64 / compared as f64;
+    let verdict = match share {
+        share if share > 0.5 => QualityVerdict::Refuse,
+        share if share > 0.2 => QualityVerdict::Review,
+        _ => QualityVerdict::Pass,
+    };
+    Some(GenotypeFinding { measure: "panel-frequencies".into(), value: format!("{share:.4}"), verdict })
 }
 
 fn report(table: &Table, panel: &Panel) -> Result<quality::Report, EnclaveError> {
@@ -118,7 +160,12 @@ mod tests {
     fn submission(change: impl Fn(usize, usize, u64) -> u64) -> (Table, Blobs) {
         let plan = Plan { populations: vec![80], variants: 2_000, chromosomes: 2, ..Plan::default() };
         let cohort = plan.simulate().unwrap();
-        let named = cohort.variants.iter().map(|variant| (variant.clone(), None, ".".into()));
+        let frequencies = cohort.genotypes.rows().map(|row| {
+            let copies: u64 = (0..80).map(|person| row[person / 32] >> (2 * (person % 32)) & 3).sum();
+            copies as f64 / 160.0
+        });
+        let named = cohort.variants.iter().zip(frequencies);
+        let named = named.map(|(variant, frequency)| (variant.clone(), Some(frequency), ".".into()));
         let text = Panel::of(Assembly::Grch38, named).unwrap().text();
         let (people, variants) = (80, cohort.variants.len());
         let mut words = vec![0_u64; people * variants.div_ceil(32)];
@@ -151,6 +198,17 @@ mod tests {
         // All heterozygous, as a mixture of two people nearly is.
         let mixed = found(|_, _, call| if call == 2 { 1 } else { call.max(1) });
         assert_eq!(mixed.verdict, QualityVerdict::Refuse, "{mixed:?}");
+    }
+
+    /// Whoever draws a few variants and has one genotype for all others leaves most measures nothing to look at.
+    #[test]
+    fn one_genotype_for_all_is_no_way_past_the_measures() {
+        let lazy = |person: usize, variant: usize, call: u64| {
+            if variant.is_multiple_of(21) { (person * 7 + variant) as u64 % 3 } else { call.min(0) }
+        };
+        let found = found(lazy);
+        let of_panel = found.findings.iter().find(|f| f.measure == "panel-frequencies").unwrap();
+        assert_eq!((found.verdict, of_panel.verdict), (QualityVerdict::Refuse, QualityVerdict::Refuse));
     }
 
     #[test]

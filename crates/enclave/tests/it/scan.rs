@@ -162,8 +162,12 @@ fn groups_that_are_too_small_are_left_out() {
             let called: u64 = by_call[..3].iter().sum();
             let rare = called - by_call[..3].iter().max().unwrap();
             let few = |n: u64| (1..5).contains(&n);
-            let cells = people.iter().any(|of| few(of[3]) || few(of[..3].iter().sum()))
-                || copies.into_iter().any(few);
+            let called_of = |sex: usize| people[sex][..3].iter().sum::<u64>();
+            // Copies of either allele are of half as many people at the least.
+            let few_copies = |sex: usize| {
+                [copies[sex], 2 * called_of(sex) - copies[sex]].into_iter().any(|n| (1..10).contains(&n))
+            };
+            let cells = (0..2).any(|sex| few(people[sex][3]) || few(called_of(sex)) || few_copies(sex));
             if rare < 5 || few(by_call[3]) || cells {
                 left_out += 1;
                 assert!(of[..5].iter().all(|v| *v == 0.0) && of[5..] == *all, "{variant}");

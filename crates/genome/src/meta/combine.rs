@@ -237,7 +237,7 @@ impl Meta {
                 entry.frequency.0 += (frequency - entry.frequency.0) * weight / entry.frequency.1;
             }
         }
-        entry.people += row.people.unwrap_or_default();
+        entry.people = entry.people.saturating_add(row.people.unwrap_or_default());
         entry.directions.resize(self.studies, b'?');
         entry.directions.push(match effect {
             effect if effect > 0.0 => b'+',

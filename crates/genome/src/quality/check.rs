@@ -23,6 +23,9 @@ const DENSE: f64 = 0.5;
 /// Variants that are compared between people, and the bases between two of them at least.
 const KIN_VARIANTS: usize = 50_000;
 const KIN_SPACING: u32 = 1_000;
+/// Calls that are compared between people at the most, of all pairs and variants: minutes. Of more people fewer variants are looked at,
+/// and of more than 44,000 or so none.
+const KIN_CALLS: usize = 1_000_000_000_000;
 /// Least numbers from which a mean says something.
 const LEAST_VARIANTS: f64 = 100.0;
 const LEAST_X: u64 = 100;
@@ -47,7 +50,8 @@ const FIRST_DEGREE: f64 = 0.177;
 
 /// Counts what a submission is judged by, in one pass. Memory: a few numbers for each common variant, and the calls of
 /// 50,000 variants at most, of submission and panel. At the end every person is compared with every other one and with those of
-/// the panel: time grows with the square of the people.
+/// the panel: time grows with the square of the people, up to 20,000,000 pairs at 50,000 variants; of more people fewer variants are
+/// compared, and of more than 44,000 or so none.
 pub struct Check<'a> {
     samples: usize,
     panel: Option<&'a Panel>,
@@ -83,6 +87,7 @@ pub struct Check<'a> {
     kin: Planes,
     kin_rows: Block,
     kin_variants: usize,
+    kin_most: usize,
     kin_stretches: usize,
     kin_last: Option<Variant>,
 }
@@ -93,6 +98,8 @@ impl<'a> Check<'a> {
     pub fn new(samples: usize, sexes: &[Sex], trios: Vec<Trio>, panel: Option<&'a Panel>) -> Self {
         let of_sex = |sex: Sex| SampleSet::of(samples, |sample| sexes.get(sample) == Some(&sex));
         let compared = samples + panel.map_or(0, Panel::samples);
+        let kin_most = KIN_VARIANTS.min(KIN_CALLS / samples.max(1) / compared.max(1));
+        let kin_most = if kin_most < LEAST_KIN { 0 } else { kin_most };
         Self {
             samples,
             panel,
@@ -123,6 +130,7 @@ impl<'a> Check<'a> {
             kin: Planes::new(compared),
             kin_rows: Block::new(compared),
             kin_variants: 0,
+            kin_most,
             kin_stretches: 0,
             kin_last: None,
         }
@@ -246,7 +254,7 @@ impl<'a> Check<'a> {
             last.chromosome() != variant.chromosome()
                 || variant.position().get().abs_diff(last.position().get()) >= KIN_SPACING
         });
-        if far && self.kin_variants < KIN_VARIANTS {
+        if far && self.kin_variants < self.kin_most {
             match in_panel {
                 None => self.kin_rows.push_row(row)?,
                 Some((panel, panel_row)) => {

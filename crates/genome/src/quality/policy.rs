@@ -64,16 +64,20 @@ impl Policy {
         self.bands.get(&measure).copied().unwrap_or(Band::ANY)
     }
 
-    /// The default for variants that somebody has chosen: which letters they are and how they are linked says nothing of the people
-    /// then, and is looked at by a person at most.
+    /// The default for variants and people that somebody has chosen: which letters variants are and how they are linked says nothing of
+    /// the people then, and is looked at by a person at most. So is Hardy-Weinberg: its chi-squares grow with the number of people where
+    /// these are of several populations, and variants can be chosen in which populations differ.
     #[must_use]
     pub fn of_chosen_variants() -> Self {
         // How heterozygous calls scatter says the same as linkage, and less surely.
         let policy = Self::default().with(Measure::HeterozygosityDispersion, Band::ANY);
-        [Measure::TiTv, Measure::AdjacentLinkage].into_iter().fold(policy, |policy, measure| {
-            let Band { review_below, review_above, .. } = policy.band(measure);
-            policy.with(measure, Band { review_below, review_above, ..Band::ANY })
-        })
+        [Measure::TiTv, Measure::AdjacentLinkage, Measure::HardyWeinberg].into_iter().fold(
+            policy,
+            |policy, measure| {
+                let Band { review_below, review_above, .. } = policy.band(measure);
+                policy.with(measure, Band { review_below, review_above, ..Band::ANY })
+            },
+        )
     }
 
     /// The same policy with another band.
@@ -150,7 +154,8 @@ mod tests {
         let policy = Policy::of_chosen_variants();
         assert_eq!(policy.band(Measure::AdjacentLinkage).verdict(0.0), Verdict::Review);
         assert_eq!(policy.band(Measure::TiTv).verdict(9.0), Verdict::Review);
-        assert_eq!(policy.band(Measure::HardyWeinberg).verdict(21.0), Verdict::Refuse);
+        assert_eq!(policy.band(Measure::HardyWeinberg).verdict(21.0), Verdict::Review);
+        assert_eq!(policy.band(Measure::Inbreeding).verdict(0.3), Verdict::Refuse);
     }
 
     #[test]

@@ -198,6 +198,13 @@ impl Index {
         &self.names
     }
 
+    /// Whether this may be the index of a file of so many bytes: its last record ends in one of the last blocks, of 64 KiB at the most.
+    pub fn fits(&self, bytes: u64) -> bool {
+        let chunks = self.chromosomes.iter().flat_map(|of| of.bins.values()).flat_map(|bin| &bin.chunks);
+        let last = chunks.map(|chunk| chunk.end.block()).max().unwrap_or(0);
+        last <= bytes && bytes - last <= 3 << 16
+    }
+
     /// How many records a chromosome has, where the index says so.
     pub fn records(&self, chromosome: &str) -> Option<u64> {
         Some(self.chromosome(chromosome)?.all?.1)

@@ -244,7 +244,8 @@ fn info_id(line: &str) -> Option<&str> {
 fn stated(record: &Record<'_>) -> Option<(u64, u64)> {
     let all = record.info_value("AN")?.parse().ok()?;
     let copies = record.info_value("AC")?.split(',').map(str::parse::<u64>);
-    let copies = copies.sum::<Result<u64, _>>().ok()?;
+    // More than a file can say is nothing that it says.
+    let copies = copies.map(Result::ok).try_fold(0_u64, |sum, of| sum.checked_add(of?))?;
     Some((copies, all))
 }
 

@@ -14,7 +14,6 @@ mod forged;
 mod fresh_eyes;
 mod home;
 mod hosted;
-mod leaves;
 mod network;
 mod release;
 mod run;

@@ -1,6 +1,7 @@
 //! One run, made once for all tests, and copies of its folder to do damage to.
 
 #![allow(clippy::unwrap_used)]
+#![allow(dead_code)] // Two test programs use this file, each of them another part of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use histone_program_sdk::method::Opened;
 use histone_program_sdk::refusal::Refusal;
 use histone_program_sdk::wire;
 
-use crate::covariates::Covariates;
+use crate::covariates::{Categories, Covariates};
 use crate::shape::{COVARIATE_ROUNDS, Shape};
 use crate::site::wholes;
 
@@ -68,7 +68,10 @@ impl Head {
         let (covariates, k) = (Covariates::of(config)?, shape.covariates());
         let (sums, rest) = numbers.split_at(2 * k + 1);
         let (all, of_cases) = sums.split_at(k + 1);
-        let categories = covariates.categories();
+        let mut categories = covariates.categories();
+        // Cases and controls are one.
+        categories.push(vec![k]);
+        let categories = Categories(categories);
         let cases = of_cases[0];
         let by_case = |column: usize| of_cases.get(column).map_or(cases, |n| *n) as i64;
         let counts = [

@@ -24,24 +24,21 @@ struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// None where the site has too few people, cases or controls, of all or of a level.
+    /// None where the site has too few people, cases or controls, of all or of a group.
     fn of(config: &'a Config, shape: &Shape, at: &[f64], data: &dyn Data) -> Result<Option<Self>, Refusal> {
         let (units, k) = (Covariates::of(config)?.units(), shape.covariates());
         if at.len() != k || units.len() != k {
             return Err(Refusal::Malformed);
         }
         let rows = people(config, data)?;
+        let groups = Groups::of(config, shape, &rows)?;
+        if groups.too_small() {
+            return Ok(None);
+        }
         let people = weights(shape, &rows)?;
-        let groups = Groups::of(config, &people)?;
         let mut of_cases = vec![0_i64; k];
         for row in rows.iter().flatten().filter(|row| row[k] == 1) {
             of_cases.iter_mut().zip(row).for_each(|(sum, v)| *sum += i64::from(*v));
-        }
-        // The outcome is a category as well, of which all that are of the second level are cases.
-        let cases = of_cases[0];
-        let by_case = |column: usize| of_cases.get(column).copied().unwrap_or(cases);
-        if groups.too_small(&people) || groups.too_small_by_case(by_case) {
-            return Ok(None);
         }
         let (mut loss, mut gradient, mut curvature) = (0_i64, vec![0_i64; k], vec![0_i64; k * (k + 1) / 2]);
         let mut score = |row: &Vec<i32>| {
@@ -67,7 +64,7 @@ impl<'a> Site<'a> {
         let scored = Weights::new(k + 2, &scored).ok_or(Refusal::Malformed)?.with_squares();
         let mut head = vec![0.0; shape.head()];
         let (sums, rest) = head.split_at_mut(2 * k + 1);
-        write(&groups.all[..=k], &mut sums[..=k]);
+        write(&people.sums(), &mut sums[..=k]);
         write(&of_cases, &mut sums[k + 1..]);
         write(&[loss], rest);
         let (to_gradient, to_curvature) = rest[1..].split_at_mut(2 * k);
@@ -98,30 +95,28 @@ pub(crate) fn numbers_of_variants(
     let Some(site) = Site::of(config, shape, at, data)? else { return Ok(numbers) };
     let (head, rest) = numbers.split_at_mut(shape.head());
     head.copy_from_slice(&site.head);
-    let (k, all) = (shape.covariates(), &site.groups.all);
-    let everybody = site.scored.sums();
+    let k = shape.covariates();
+    let (everybody, people) = (site.scored.sums(), site.people.people() as f64);
     each_block(shape, first, data, rest, |block, to| {
-        let plain = site.people.sums_of(block).ok_or(Refusal::Malformed)?;
+        let untold = site.groups.tell_of_few(block)?;
         let scored = site.scored.sums_of(block).ok_or(Refusal::Malformed)?;
-        for (i, ((plain, scored), to)) in plain.iter().zip(&scored).zip(to).enumerate() {
+        for (i, ((scored, to), untold)) in scored.iter().zip(to).zip(untold).enumerate() {
             let Some(to) = to else { continue };
-            let calls = block.of(i);
             let (of_called, missing) = to.split_at_mut(k + 5);
-            let none = plain.counts[2] == 0;
-            let lacking = if none { vec![0; k + 1] } else { site.people.sums_of_missing(calls) };
-            if site.groups.tells_of_few(&lacking, plain) {
+            if untold {
                 // As if nobody had a call.
-                missing[0] = all[0] as f64;
+                missing[0] = people;
                 write(&everybody[..=k], &mut missing[1..]);
                 continue;
             }
+            let lacking = f64::from(scored.counts[2]);
             write(&scored.products, of_called);
-            of_called[k + 2] = plain.copies() as f64;
-            of_called[k + 3] = plain.squares() as f64;
-            of_called[k + 4] = f64::from(u8::from(all[0] > lacking[0]));
-            missing[0] = lacking[0] as f64;
-            if !none {
-                write(&site.scored.sums_of_missing(calls)[..=k], &mut missing[1..]);
+            of_called[k + 2] = scored.copies() as f64;
+            of_called[k + 3] = scored.squares() as f64;
+            of_called[k + 4] = f64::from(u8::from(people > lacking));
+            missing[0] = lacking;
+            if lacking > 0.0 {
+                write(&site.scored.sums_of_missing(block.of(i))[..=k], &mut missing[1..]);
             }
         }
         Ok(())

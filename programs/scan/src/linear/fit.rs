@@ -11,7 +11,7 @@ use histone_program_sdk::matrix::{Factor, Gram, cholesky};
 use histone_program_sdk::refusal::Refusal;
 use histone_program_sdk::stats::two_sided_t;
 
-use crate::covariates::{Covariates, Target};
+use crate::covariates::{Categories, Covariates, Target};
 use crate::scanned::{Genotypes, Scanned};
 use crate::shape::Shape;
 use crate::site::wholes;
@@ -59,7 +59,7 @@ pub(crate) fn add(
     let (all, rest) = sums.split_at(shape.head());
     let all = wholes(all);
     let people = all[0];
-    let levels = Covariates::of(config)?.categories().counts(|column| all[column] as i64);
+    let levels = Categories(Covariates::of(config)?.categories()).counts(|column| all[column] as i64);
     let few = |n: i64| config.few(n.max(0) as u64);
     if few(people as i64) || people < shape.columns as f64 + 2.0 || levels.into_iter().any(few) {
         return no(

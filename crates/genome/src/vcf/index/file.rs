@@ -143,6 +143,9 @@ impl Cursor<'_> {
     }
 }
 
+/// Each takes memory, though it may take no room in the file.
+const MOST_CHROMOSOMES: usize = 1 << 20;
+
 fn parse(cursor: &mut Cursor<'_>) -> Result<Index, &'static str> {
     let (kind, bins, names, chromosomes) = match &cursor.array::<4>()? {
         b"TBI\x01" => {
@@ -166,6 +169,9 @@ fn parse(cursor: &mut Cursor<'_>) -> Result<Index, &'static str> {
         }
         _ => return Err("neither .tbi nor .csi begins so"),
     };
+    if chromosomes > MOST_CHROMOSOMES {
+        return Err("there are more chromosomes than in any genome");
+    }
     if names.len() != chromosomes && !(kind == Kind::Csi && names.is_empty()) {
         return Err("there are other numbers of chromosomes and of names");
     }

@@ -460,7 +460,7 @@ fn a_sample_is_found(at: At, least: usize) {
 
 /// Some thousand verifications: minutes in a release build.
 #[test]
-#[ignore = "minutes; cargo test --release -p histone-node --test it leaves -- --ignored"]
+#[ignore = "minutes; cargo test --release -p histone-node --test leaves -- --ignored"]
 fn every_changed_leaf_is_found_or_claimed() {
     for at in [At::EachOwner, At::OneEnclave] {
         every_leaf_is_found_or_claimed(at);
