@@ -117,7 +117,7 @@ fn an_event_with_a_time_needs_a_method_that_takes_it() {
     let (text, files) = cohort(&[]);
     assert_eq!(
         outcome(&text, &files),
-        "study.toml:3:8: no method of the product predicts this: the method `logistic` takes a yes/no outcome, and the study's is an event with a time; the method `linear` takes a number, and the study's is an event with a time; the method `scan` takes a number, and the study's is an event with a time"
+        "study.toml:3:8: no method of the product predicts this: the method `logistic` takes a yes/no outcome, and the study's is an event with a time; the method `linear` takes a number, and the study's is an event with a time; the method `scan` takes a number or a yes/no outcome, and the study's is an event with a time"
     );
     for (edit, message) in [
         (
