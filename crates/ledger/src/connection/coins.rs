@@ -61,7 +61,8 @@ impl Connection {
         let tx = TxEip1559 {
             chain_id,
             nonce: self.nonce(from.address()).await?,
-            gas_limit: with_margin(gas),
+            // Coins alone count no votes, and whoever sends back all that is left has none to spare.
+            gas_limit: if action.input.is_empty() { a_quarter_more(gas) } else { with_margin(gas) },
             max_fee_per_gas: fees.0,
             max_priority_fee_per_gas: fees.1,
             to: action.to,
@@ -99,7 +100,11 @@ const NEXT_SECOND: u64 = 100_000;
 /// The limit for a transaction of which a node says that it takes so much gas. State may move between estimate and
 /// execution; a quarter more is customary and unused gas is not paid.
 fn with_margin(gas: u64) -> u64 {
-    gas.saturating_add(gas / 4).saturating_add(NEXT_SECOND)
+    a_quarter_more(gas).saturating_add(NEXT_SECOND)
+}
+
+fn a_quarter_more(gas: u64) -> u64 {
+    gas.saturating_add(gas / 4)
 }
 
 /// Maximal and priority fee per gas in wei, where a node says that gas costs so much.
@@ -114,7 +119,8 @@ mod tests {
 
     #[test]
     fn no_answer_of_a_node_overflows() {
-        assert_eq!((with_margin(21_000), with_margin(u64::MAX)), (26_250, u64::MAX));
+        assert_eq!((a_quarter_more(21_000), a_quarter_more(u64::MAX)), (26_250, u64::MAX));
+        assert_eq!((with_margin(21_000), with_margin(u64::MAX)), (126_250, u64::MAX));
         assert_eq!((fees_at(0), fees_at(7).0), ((0, 0), 1_000_000_014));
         assert_eq!(fees_at(u128::MAX), (u128::MAX, 1_000_000_000));
     }
