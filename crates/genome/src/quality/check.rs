@@ -25,7 +25,7 @@ const KIN_VARIANTS: usize = 50_000;
 const KIN_SPACING: u32 = 1_000;
 /// Calls that are compared between people at the most, of all pairs and variants: minutes. Of more people fewer variants are looked at,
 /// and of more than 44,000 or so none.
-const KIN_CALLS: usize = 1_000_000_000_000;
+const KIN_CALLS: u64 = 1_000_000_000_000;
 /// Least numbers from which a mean says something.
 const LEAST_VARIANTS: f64 = 100.0;
 const LEAST_X: u64 = 100;
@@ -98,7 +98,8 @@ impl<'a> Check<'a> {
     pub fn new(samples: usize, sexes: &[Sex], trios: Vec<Trio>, panel: Option<&'a Panel>) -> Self {
         let of_sex = |sex: Sex| SampleSet::of(samples, |sample| sexes.get(sample) == Some(&sex));
         let compared = samples + panel.map_or(0, Panel::samples);
-        let kin_most = KIN_VARIANTS.min(KIN_CALLS / samples.max(1) / compared.max(1));
+        let kin_calls = KIN_CALLS / samples.max(1) as u64 / compared.max(1) as u64;
+        let kin_most = usize::try_from(kin_calls).unwrap_or(KIN_VARIANTS).min(KIN_VARIANTS);
         let kin_most = if kin_most < LEAST_KIN { 0 } else { kin_most };
         Self {
             samples,
