@@ -4,6 +4,7 @@ mod associations;
 mod check;
 mod clump;
 mod convert;
+mod evaluate;
 mod file;
 mod gwas;
 mod index;
@@ -19,6 +20,7 @@ mod scanned;
 mod score;
 mod simulate;
 mod stats;
+mod tables;
 mod view;
 mod weights;
 
@@ -37,8 +39,10 @@ pub enum Command {
     Qc(qc::QcArgs),
     /// Scan all variants for one that goes with a trait: linear, or logistic for cases and controls.
     Gwas(gwas::GwasArgs),
-    /// Polygenic scores of people, by a scoring file of the PGS Catalog.
+    /// Polygenic scores of people, by scoring files of the PGS Catalog.
     Score(score::ScoreArgs),
+    /// How good scores are: what they say of a trait, of everybody and by ancestry.
+    Evaluate(evaluate::EvaluateArgs),
     /// Weights of a polygenic score, from what a scan says of each variant alone and how variants are linked.
     Weights(weights::WeightsArgs),
     /// Kinship of all pairs of people (KING-robust).
@@ -82,6 +86,7 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
         Command::Weights(args) => weights::run(args, out),
         Command::Gwas(args) => gwas::run(args, out),
         Command::Score(args) => score::run(args, out),
+        Command::Evaluate(args) => evaluate::run(args, out),
         Command::King(args) => king::run(args, out),
         Command::Panel(args) => panel::run(args, out),
         Command::Simulate(args) => simulate::run(args, out),

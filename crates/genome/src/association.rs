@@ -24,6 +24,7 @@ mod traits;
 pub use design::Design;
 pub use inflation::inflation;
 pub use linear::{Estimate, Linear, NotTested};
+pub(crate) use logistic::logistic_fit;
 pub use logistic::{Fallback, Logistic, LogisticEstimate, NotFitted};
 pub use score_test::{ScoreEstimate, ScoreTest};
 pub use traits::{LinearTraits, TraitError};

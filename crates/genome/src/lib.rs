@@ -40,7 +40,7 @@
 //!    [`panel`] brings them into the one order of a study.
 //! 2. [`stats`] counts and tests them, [`association`] scans them for a phenotype, [`score`] adds them up. [`ld`] thins out
 //!    what is linked, [`pca`] tells ancestry, [`regression`] predicts a trait from the whole genome, so that a scan is not
-//!    misled by either, and [`training`] makes the weights of scores.
+//!    misled by either, [`training`] makes the weights of scores, and [`evaluation`] says how good they are.
 //! 3. [`meta`] adds the tables of several scans up.
 //! 4. [`genotypes::BlockWriter`] and [`genotypes::BlockReader`] are the canonical bytes of the calls.
 //!
@@ -74,6 +74,7 @@ pub mod bgen;
 pub mod cohort;
 mod cpu;
 pub mod crypt4gh;
+pub mod evaluation;
 pub mod genotypes;
 pub mod harmonize;
 mod input;

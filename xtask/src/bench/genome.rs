@@ -17,6 +17,10 @@ use super::{Facts, facts, median, replace, step};
 const BEGIN: &str = "<!-- written by `cargo xtask bench genome`: do not edit -->";
 const END: &str = "<!-- end of `cargo xtask bench genome` -->";
 
+/// Traits of a scan of many, and scores of a pass of many.
+const TRAITS: usize = 50;
+const SCORES: usize = 100;
+
 /// How to measure.
 #[derive(clap::Args)]
 pub struct GenomeArgs {
@@ -116,22 +120,49 @@ fn prepare(args: &GenomeArgs, histone: &Path, folder: &Path) -> Result<()> {
     }
     fs::write(folder.join("traits.tsv"), traits + "\n")?;
     let people = read("c.fam")?;
-    let names = people.lines().filter_map(|line| line.split_whitespace().nth(1)).take(1_000);
-    fs::write(folder.join("thousand.txt"), names.map(|name| format!("{name}\n")).collect::<String>())?;
-    // A score of all variants.
-    let mut score = String::from(
-        "#pgs_id=SIMULATED\nrsID\tchr_name\tchr_position\teffect_allele\tother_allele\teffect_weight\n",
-    );
-    for (i, line) in read("panel.tsv")?.lines().skip(2).enumerate() {
+    let names: Vec<&str> = people.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    let thousand = names.iter().take(1_000).map(|name| format!("{name}\n"));
+    fs::write(folder.join("thousand.txt"), thousand.collect::<String>())?;
+    // Fifty numbers that look drawn.
+    let mut many = String::from("#IID");
+    (1..=TRAITS).for_each(|n| many.push_str(&format!("\ty{n}")));
+    for (i, name) in names.iter().enumerate() {
+        many.push_str(&format!("\n{name}"));
+        for n in 1..=TRAITS {
+            many.push_str(&format!(
+                "\t{}",
+                ((i * 7_919 + n * 104_729) * (i + 31 * n) % 10_007) as f64 / 10_007.0
+            ));
+        }
+    }
+    fs::write(folder.join("many.tsv"), many + "\n")?;
+    scores(&read("panel.tsv")?, folder)
+}
+
+/// Scores of all variants: one, and a hundred, which are a file each for us and a table for PLINK.
+fn scores(panel: &str, folder: &Path) -> Result<()> {
+    const HEAD: &str = "rsID\tchr_name\tchr_position\teffect_allele\tother_allele\teffect_weight\n";
+    let mut files: Vec<String> = (0..SCORES).map(|n| format!("#pgs_id=SIMULATED{n}\n{HEAD}")).collect();
+    let names: Vec<String> = (0..SCORES).map(|n| format!("\tS{n}")).collect();
+    let mut table = format!("ID\tA1{}\n", names.concat());
+    for (i, line) in panel.lines().skip(2).enumerate() {
         let [chromosome, position, reference, alternative, _, name] =
             line.split('\t').collect::<Vec<_>>()[..]
         else {
             bail!("a row of panel.tsv")
         };
-        let weight = (i * 7_919 % 2_001) as f64 / 1_000.0 - 1.0;
-        let _ = writeln!(score, "{name}\t{chromosome}\t{position}\t{alternative}\t{reference}\t{weight}");
+        let _ = write!(table, "{name}\t{alternative}");
+        for (n, file) in files.iter_mut().enumerate() {
+            let weight = ((i + 13 * n) * 7_919 % 2_001) as f64 / 1_000.0 - 1.0;
+            let _ = writeln!(file, "{name}\t{chromosome}\t{position}\t{alternative}\t{reference}\t{weight}");
+            let _ = write!(table, "\t{weight}");
+        }
+        table.push('\n');
     }
-    fs::write(folder.join("score.txt"), score)?;
+    for (n, file) in files.iter().enumerate() {
+        fs::write(folder.join(format!("score{n}.txt")), file)?;
+    }
+    fs::write(folder.join("scores.tsv"), table)?;
     Ok(())
 }
 
@@ -143,6 +174,13 @@ fn pairs(histone: &str) -> Vec<Pair> {
     let glm = |rest: &str| {
         plink(&format!("--bfile c --pheno traits.tsv --out p --covar-variance-standardize {rest}"))
     };
+    let files: Vec<String> = (0..SCORES).map(|n| format!(" score{n}.txt")).collect();
+    let hundred = format!("score c.bed --out s.tsv --weights{}", files.concat());
+    let traits: Vec<String> = (1..=TRAITS).map(|n| format!("y{n}")).collect();
+    let fifty = format!("gwas c.bed --phenotypes many.tsv --trait {} --out g.tsv", traits.join(","));
+    let cases = format!(
+        "gwas c.bed --phenotypes traits.tsv --trait ill --coding 1-2 --covariates {covariates} --out g.tsv"
+    );
     let shell = |text: &str| vec!["sh".to_owned(), "-c".into(), text.into()];
     let fresh = |text: &str| shell(&format!("rm -f v.bed v.bim v.fam; {histone} genome {text}"));
     vec![
@@ -200,11 +238,61 @@ fn pairs(histone: &str) -> Vec<Pair> {
             goal: 4.0,
         },
         Pair {
-            what: "score",
-            ours: ours("score c.bed --weights score.txt --out s.tsv"),
+            what: "50 traits in one pass, and in fifty of theirs",
+            ours: ours(&fifty),
             peer: "plink2",
-            theirs: plink("--bfile c --score score.txt 1 4 6 header --out p"),
+            theirs: shell(
+                "for n in $(seq 50); do plink2 --threads 1 --bfile c --pheno many.tsv --pheno-name y$n --glm allow-no-covars omit-ref --out p || exit 1; done",
+            ),
+            goal: 10.0,
+        },
+        Pair {
+            what: "50 traits in one pass of both",
+            ours: ours(&fifty),
+            peer: "plink2",
+            theirs: plink("--bfile c --pheno many.tsv --glm allow-no-covars omit-ref --out p"),
+            goal: 1.0,
+        },
+        Pair {
+            what: "cases and controls, ten covariates: score tests, and Wald's of theirs",
+            ours: ours(&format!("{cases} --test score")),
+            peer: "plink2",
+            theirs: glm(&format!(
+                "--pheno-name ill --covar traits.tsv --covar-name {covariates} --glm no-firth hide-covar omit-ref"
+            )),
+            goal: 10.0,
+        },
+        Pair {
+            what: "the same, Wald's tests of both",
+            ours: ours(&format!("{cases} --no-firth")),
+            peer: "plink2",
+            theirs: glm(&format!(
+                "--pheno-name ill --covar traits.tsv --covar-name {covariates} --glm no-firth hide-covar omit-ref"
+            )),
+            goal: 1.0,
+        },
+        Pair {
+            what: "score",
+            ours: ours("score c.bed --weights score0.txt --out s.tsv"),
+            peer: "plink2",
+            theirs: plink("--bfile c --score score0.txt 1 4 6 header --out p"),
             goal: 3.0,
+        },
+        Pair {
+            what: "100 scores in one pass, and in a hundred of theirs",
+            ours: ours(&hundred),
+            peer: "plink2",
+            theirs: shell(
+                "for n in $(seq 0 99); do plink2 --threads 1 --bfile c --score score$n.txt 1 4 6 header --out p || exit 1; done",
+            ),
+            goal: 30.0,
+        },
+        Pair {
+            what: "100 scores in one pass of both",
+            ours: ours(&hundred),
+            peer: "plink2",
+            theirs: plink("--bfile c --score scores.tsv 1 2 header --score-col-nums 3-102 --out p"),
+            goal: 1.0,
         },
         Pair {
             what: "kinship of all pairs",

@@ -83,7 +83,8 @@ pub fn run(args: &AssociationsArgs, out: &mut dyn Write) -> Result<bool> {
     }
     let cannot = "the table cannot be written";
     let mut table = file::table(args.out.as_deref(), out)?;
-    writeln!(table, "#CHROM\tPOS\tID\tREF\tALT\tALT_FREQ\tOBS_CT\tMODEL\tBETA\tSE\tP").context(cannot)?;
+    writeln!(table, "#CHROM\tPOS\tID\tREF\tALT\tALT_FREQ\tOBS_CT\tMODEL\tBETA\tSE\tSTAT\tP")
+        .context(cannot)?;
     let mut points = Vec::new();
     // As `gwas` calls them.
     let test = if matches!(model.config.outcome, Outcome::YesNo { .. }) { "score" } else { "linear" };
@@ -92,11 +93,12 @@ pub fn run(args: &AssociationsArgs, out: &mut dyn Write) -> Result<bool> {
         let Site { chromosome, position, ids, reference, alternative, .. } = &variant.site;
         let (p, how) = (at("p"), if at("p").is_some() { test } else { "not-told" });
         let people = at("people").map_or("NA".into(), |n| n.to_string());
-        let [frequency, beta, se, shown] =
-            [at("frequency"), at("estimate"), at("standard error"), p].map(number);
+        let stat = at("estimate").zip(at("standard error")).map(|(estimate, error)| estimate / error);
+        let [frequency, beta, se, stat, shown] =
+            [at("frequency"), at("estimate"), at("standard error"), stat, p].map(number);
         writeln!(
             table,
-            "{chromosome}\t{position}\t{ids}\t{reference}\t{alternative}\t{frequency}\t{people}\t{how}\t{beta}\t{se}\t{shown}"
+            "{chromosome}\t{position}\t{ids}\t{reference}\t{alternative}\t{frequency}\t{people}\t{how}\t{beta}\t{se}\t{stat}\t{shown}"
         )
         .context(cannot)?;
         points.extend(p.map(|p| Point::new(&variant.site, p)));

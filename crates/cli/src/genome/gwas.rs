@@ -1,42 +1,49 @@
 //! `histone genome gwas`.
 
+mod scan;
+
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use histone_genome::association::{Design, Fallback, Linear, Logistic, NotFitted, NotTested};
+use histone_genome::association::{Fallback, LinearTraits, Logistic, ScoreTest, inflation};
 use histone_genome::cohort::Cohort;
-use histone_genome::genotypes::Block;
-use histone_genome::phenotypes::{CaseCoding, Missing, PhenotypeFile, Sample};
-use histone_genome::regression::{Predictions, Regression, Rule};
-use histone_genome::text::TextLimits;
+use histone_genome::phenotypes::{CaseCoding, Sample};
 use histone_genome::variant::Site;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::file::{self, Whole, number};
-use super::pca::is_autosomal;
 use super::plot::{self, Point};
+use super::tables::Tables;
 use crate::progress::{STDOUT, tell};
+use scan::{Row, Scan, whole_genome};
 
 /// What to scan for.
 #[derive(Args)]
 pub struct GwasArgs {
     /// Genotypes: VCF, BCF, BGEN, or one file of a PLINK fileset.
     file: PathBuf,
-    /// Table of traits: blank- or tab-separated, a header line, people by IID (and FID).
-    #[arg(long, value_name = "FILE")]
-    phenotypes: PathBuf,
-    /// Name of the trait's column.
-    #[arg(long, value_name = "COLUMN")]
-    r#trait: String,
-    /// Columns of the same table that are accounted for, separated by commas.
+    /// Table of traits and covariates: blank- or tab-separated, a header line, people by IID (and FID). Several may be named, as one of
+    /// traits and one of components.
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    phenotypes: Vec<PathBuf>,
+    /// Name of the trait's column; of several, separated by commas, in one pass, each with files of its own: `--out scan.tsv` then writes
+    /// scan.height.tsv for the trait `height`, and so do plots. Each has its own people: those who have it and all covariates.
+    #[arg(long = "trait", value_name = "COLUMNS", value_delimiter = ',', required = true)]
+    traits: Vec<String>,
+    /// Columns of these tables that are accounted for, separated by commas.
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     covariates: Vec<String>,
     /// How the trait is coded: a number, 1 and 2 for control and case (0 missing), or 0 and 1.
     #[arg(long, value_enum, default_value_t = Coding::Number)]
     coding: Coding,
+    /// How cases and controls are compared: a fit of each variant, or one fit for all, many times faster, and the same in large samples
+    /// with enough of both; its estimate is a first step from no effect.
+    #[arg(long, value_enum, default_value_t = Test::Wald)]
+    test: Test,
     /// Leave variants without an estimate where the genotype separates cases from controls, instead of Firth's penalty.
     #[arg(long)]
     no_firth: bool,
@@ -60,7 +67,7 @@ pub struct GwasArgs {
 
 /// How a trait is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Coding {
+pub enum Coding {
     /// A number: linear regression.
     Number,
     /// 1 control, 2 case, 0 missing: logistic regression.
@@ -71,136 +78,42 @@ enum Coding {
     ZeroOne,
 }
 
-/// A model that is tested at each variant.
-enum Scan {
-    Linear(Box<Linear>),
-    Logistic(Box<Logistic>),
-    /// Of what the other chromosomes leave of the trait: a scan for each chromosome.
-    WholeGenome(Box<WholeGenome>),
-}
-
-/// What a scan of each chromosome needs.
-struct WholeGenome {
-    values: Vec<f64>,
-    covariates: Vec<Vec<f64>>,
-    predictions: Predictions,
-    scan: Option<(String, Linear)>,
-}
-
-impl WholeGenome {
-    /// The scan of a chromosome.
-    fn scan(&mut self, chromosome: &str) -> Result<&Linear> {
-        if self.scan.as_ref().is_none_or(|(of, _)| of != chromosome) {
-            let rest = self.predictions.subtract_from(&self.values, chromosome);
-            let scan = Linear::new(Design::new(&rest, &self.covariates)?);
-            self.scan = Some((chromosome.to_owned(), scan));
+impl Coding {
+    /// How cases are written, unless the trait is a number.
+    pub fn of_cases(self) -> Option<CaseCoding> {
+        match self {
+            Self::Number => None,
+            Self::OneTwo => Some(CaseCoding::OneTwo),
+            Self::ZeroOne => Some(CaseCoding::ZeroOne),
         }
-        self.scan.as_ref().map(|(_, scan)| scan).context("a chromosome has no scan")
     }
 }
 
-/// What is said of one variant.
-struct Row {
-    frequency: Option<f64>,
-    people: u64,
-    estimate: Option<[f64; 4]>,
-    how: &'static str,
+/// A test of cases and controls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Test {
+    /// Maximum likelihood for each variant, and Wald's test.
+    Wald,
+    /// The score test.
+    Score,
 }
 
-impl Scan {
-    fn of(&mut self, block: &Block, sites: &[Site]) -> Result<Vec<Row>> {
-        let none = |how| Row { frequency: None, people: 0, estimate: None, how };
-        let linear = |found| match found {
-            Ok(estimate) => {
-                let estimate: histone_genome::association::Estimate = estimate;
-                Row {
-                    frequency: estimate.counts.frequency(),
-                    people: estimate.counts.known(),
-                    estimate: Some([estimate.beta, estimate.se, estimate.t(), estimate.p()]),
-                    how: "linear",
-                }
-            }
-            Err(NotTested::Constant) => none("constant"),
-            Err(NotTested::Collinear) => none("collinear"),
-            Err(NotTested::TooFew) => none("too-few"),
-            Err(NotTested::Perfect) => none("perfect"),
-        };
-        Ok(match self {
-            Self::Linear(scan) => scan.scan(block).into_iter().map(linear).collect(),
-            Self::WholeGenome(of_all) => {
-                let mut rows = Vec::with_capacity(sites.len());
-                while let Some(site) = sites.get(rows.len()) {
-                    // Blocks do not end where chromosomes do.
-                    let together = sites[rows.len()..].iter().take_while(|s| s.chromosome == site.chromosome);
-                    let (first, count) = (rows.len(), together.count());
-                    let found = of_all.scan(&site.chromosome)?.scan(block);
-                    rows.extend(found.into_iter().skip(first).take(count).map(linear));
-                }
-                rows
-            }
-            Self::Logistic(scan) => {
-                let row = |found| match found {
-                    Ok(estimate) => {
-                        let estimate: histone_genome::association::LogisticEstimate = estimate;
-                        let known = estimate.cases.known() + estimate.controls.known();
-                        let copies = estimate.cases.alternatives() + estimate.controls.alternatives();
-                        Row {
-                            frequency: (known > 0).then(|| copies as f64 / (2 * known) as f64),
-                            people: known,
-                            estimate: Some([estimate.beta, estimate.se, estimate.z(), estimate.p()]),
-                            how: if estimate.firth { "firth" } else { "logistic" },
-                        }
-                    }
-                    Err(NotFitted::Constant) => none("constant"),
-                    Err(NotFitted::Separated) => none("separated"),
-                    Err(NotFitted::NotConverged) => none("not-converged"),
-                    Err(NotFitted::Collinear) => none("collinear"),
-                    Err(NotFitted::TooFew) => none("too-few"),
-                };
-                scan.scan(block).into_iter().map(row).collect()
-            }
-        })
-    }
-}
-
-/// Variants of a block of the regression: larger ones take longer.
-const REGRESSION_BLOCK: usize = 500;
-
-/// The first step: what the genome says of the trait.
-fn whole_genome(args: &GwasArgs, values: &[f64], covariates: &[Vec<f64>]) -> Result<Scan> {
-    let mut cohort = file::cohort(&args.file)?;
-    let mut variants = 0;
-    while let Some((_, sites)) = cohort.read()? {
-        variants += sites.iter().filter(|site| is_autosomal(&site.chromosome)).count();
-    }
-    let rule = Rule { block: REGRESSION_BLOCK, ..Rule::for_variants(variants) };
-    let mut regression = Regression::new(values, covariates, rule)?;
-    let mut cohort = file::cohort(&args.file)?;
-    while let Some((block, sites)) = cohort.read()? {
-        regression.add(block, sites, |i| sites.get(i).is_some_and(|site| is_autosomal(&site.chromosome)))?;
-    }
-    let predictions = regression.finish(|done, of| tell(&format!("prediction: part {done} of {of}")))?;
-    if predictions.chromosomes().len() < 2 {
-        bail!(
-            "the variants are of one chromosome, of which nothing else can be predicted; leave `--whole-genome` out"
-        );
-    }
-    let (values, covariates) = (values.to_vec(), covariates.to_vec());
-    Ok(Scan::WholeGenome(Box::new(WholeGenome { values, covariates, predictions, scan: None })))
-}
-
-/// How many people have what was asked for.
 struct Joined {
     scan: Scan,
-    matched: usize,
-    used: usize,
-    unknown: usize,
+    people: Joint,
+    /// Of each trait, those who have it and all covariates.
+    used: Vec<usize>,
 }
 
-/// The trait and the covariates of the people of a file.
+/// How many people genotypes and table have in common.
+struct Joint {
+    in_genotypes: usize,
+    with_a_row: usize,
+    rows_of_others: usize,
+}
+
+/// The traits and the covariates of the people of a file.
 fn join<R: std::io::BufRead>(args: &GwasArgs, cohort: &Cohort<R>) -> Result<Joined> {
-    let name = args.phenotypes.display().to_string();
-    let table = PhenotypeFile::read(&name, file::text(&args.phenotypes)?, &TextLimits::default())?;
     let people = cohort.people();
     let samples: Vec<Sample<'_>> = match people {
         Some(people) => (0..people.len())
@@ -209,61 +122,240 @@ fn join<R: std::io::BufRead>(args: &GwasArgs, cohort: &Cohort<R>) -> Result<Join
             .collect(),
         None => cohort.samples().iter().map(|id| Sample::named(id)).collect(),
     };
-    let mut columns = vec![args.r#trait.as_str()];
-    columns.extend(args.covariates.iter().map(String::as_str));
-    let (phenotypes, join) = table.join(&samples, &columns, &Missing::default())?;
-    let column = |name: &str| phenotypes.column(name).map(<[f64]>::to_vec).unwrap_or_default();
-    let covariates: Vec<Vec<f64>> = args.covariates.iter().map(|name| column(name)).collect();
-    let coding = match args.coding {
-        Coding::Number => None,
-        Coding::OneTwo => Some(CaseCoding::OneTwo),
-        Coding::ZeroOne => Some(CaseCoding::ZeroOne),
+    let columns: Vec<&str> = args.traits.iter().chain(&args.covariates).map(String::as_str).collect();
+    let tables = Tables::read(&args.phenotypes, &samples, &columns, None)?;
+    let covariates: Vec<Vec<f64>> = args.covariates.iter().map(|name| tables.column(name)).collect();
+    let coding = args.coding.of_cases();
+    let values = args.traits.iter().map(|name| match coding {
+        None => Ok(tables.column(name)),
+        Some(coding) => tables.cases(name, coding),
+    });
+    let values = values.collect::<Result<Vec<_>>>()?;
+    let complete = |values: &Vec<f64>| {
+        let is_complete = |index: &usize| {
+            !values[*index].is_nan() && covariates.iter().all(|covariate| !covariate[*index].is_nan())
+        };
+        (0..values.len()).filter(is_complete).count()
     };
-    let (scan, values) = match coding {
-        None => {
-            let values = column(&args.r#trait);
-            let known: std::collections::BTreeSet<u64> =
-                values.iter().filter(|value| !value.is_nan()).map(|value| value.to_bits()).collect();
-            if known.len() == 2 {
-                bail!(
-                    "`{}` has two values: cases and controls are scanned with `--coding 1-2` or `--coding 0-1`; a number with two values only is scanned by none of these commands",
-                    args.r#trait
-                );
-            }
-            let scan = match args.whole_genome {
-                true => whole_genome(args, &values, &covariates)?,
-                false => Scan::Linear(Box::new(Linear::new(Design::new(&values, &covariates)?))),
-            };
-            (scan, values)
-        }
-        Some(_) if args.whole_genome => {
+    let used = values.iter().map(complete).collect();
+    let scan = scan(args, coding.is_some(), &values, &covariates)?;
+    let people = Joint {
+        in_genotypes: samples.len(),
+        with_a_row: tables.join.matched,
+        rows_of_others: tables.join.unknown_lines.len(),
+    };
+    Ok(Joined { scan, people, used })
+}
+
+fn scan(args: &GwasArgs, is_cases: bool, values: &[Vec<f64>], covariates: &[Vec<f64>]) -> Result<Scan> {
+    if is_cases {
+        if args.whole_genome {
             bail!("`--whole-genome` is for numbers in this version; leave it out, or `--coding`");
         }
-        Some(coding) => {
-            let cases = phenotypes.cases(&args.r#trait, coding)?;
-            let values: Vec<f64> =
-                cases.iter().map(|case| case.map_or(f64::NAN, |case| f64::from(u8::from(case)))).collect();
-            let fallback = if args.no_firth { Fallback::None } else { Fallback::Firth };
-            (Scan::Logistic(Box::new(Logistic::new(&values, &covariates, fallback)?)), values)
+        let traits = || args.traits.iter().zip(values);
+        let of = |name: &str| format!("`{name}`");
+        return Ok(match args.test {
+            Test::Wald => {
+                let fallback = if args.no_firth { Fallback::None } else { Fallback::Firth };
+                let scan = |(name, values): (&String, &Vec<f64>)| {
+                    Logistic::new(values, covariates, fallback).with_context(|| of(name))
+                };
+                Scan::Logistic(traits().map(scan).collect::<Result<_>>()?)
+            }
+            Test::Score => {
+                let scan = |(name, values): (&String, &Vec<f64>)| {
+                    ScoreTest::new(values, covariates).with_context(|| of(name))
+                };
+                Scan::Score(traits().map(scan).collect::<Result<_>>()?)
+            }
+        });
+    }
+    if args.test == Test::Score {
+        bail!("`--test score` is for cases and controls: say with `--coding` how they are written");
+    }
+    for (name, values) in args.traits.iter().zip(values) {
+        let known: BTreeSet<u64> =
+            values.iter().filter(|value| !value.is_nan()).map(|value| value.to_bits()).collect();
+        if known.len() == 2 {
+            bail!(
+                "`{name}` has two values: cases and controls are scanned with `--coding 1-2` or `--coding 0-1`; a number with two values only is scanned by none of these commands"
+            );
         }
-    };
-    let complete = |index: &usize| !values[*index].is_nan() && covariates.iter().all(|c| !c[*index].is_nan());
-    let used = (0..values.len()).filter(complete).count();
-    Ok(Joined { scan, matched: join.matched, used, unknown: join.unknown_lines.len() })
+    }
+    if args.whole_genome {
+        let [values] = values else {
+            bail!("`--whole-genome` takes one trait at a time");
+        };
+        return whole_genome(args, values, covariates);
+    }
+    let scan = LinearTraits::new(values, covariates).map_err(|error| {
+        let name = args.traits.get(error.phenotype - 1).map_or("", String::as_str);
+        anyhow::Error::new(error.problem).context(format!("`{name}`"))
+    })?;
+    Ok(Scan::Linear(Box::new(scan)))
 }
 
 /// Time between two lines about a scan that goes on.
 const EVERY: Duration = Duration::from_secs(10);
+/// Of the strongest variants so many are told.
+const TOP: usize = 10;
 
-/// Scans a file for a trait.
+/// What comes of one trait.
+struct Found<'a> {
+    name: &'a str,
+    people: usize,
+    out: PathBuf,
+    manhattan: Option<PathBuf>,
+    qq: Option<PathBuf>,
+    untested: u64,
+    p_values: Vec<f64>,
+    /// The strongest, strongest first.
+    top: Vec<Point>,
+    /// All, where they are drawn.
+    points: Vec<Point>,
+}
+
+impl<'a> Found<'a> {
+    /// It, and the beginning of its table.
+    fn new(args: &GwasArgs, name: &'a str, people: usize) -> Result<(Self, Whole)> {
+        // Of several traits each has its files.
+        let of_trait = |path: &Path| match args.traits.len() {
+            1 => path.to_owned(),
+            _ => {
+                let end = path.extension().map_or(String::new(), |end| format!(".{}", end.to_string_lossy()));
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                path.with_file_name(format!("{stem}.{name}{end}"))
+            }
+        };
+        let out = of_trait(&args.out);
+        let mut table = Whole::new(&out)?;
+        writeln!(table, "#CHROM\tPOS\tID\tREF\tALT\tALT_FREQ\tOBS_CT\tMODEL\tBETA\tSE\tSTAT\tP")
+            .with_context(|| format!("cannot write `{}`", out.display()))?;
+        let found = Self {
+            name,
+            people,
+            out,
+            manhattan: args.manhattan.as_deref().map(of_trait),
+            qq: args.qq.as_deref().map(of_trait),
+            untested: 0,
+            p_values: Vec::new(),
+            top: Vec::new(),
+            points: Vec::new(),
+        };
+        Ok((found, table))
+    }
+
+    fn add(&mut self, site: &Site, row: &Row, table: &mut Whole) -> Result<()> {
+        let Site { chromosome, position, ids, reference, alternative, .. } = site;
+        let Row { frequency, people, estimate, how } = row;
+        let (frequency, [beta, se, stat, p]) = (number(*frequency), estimate.unwrap_or([f64::NAN; 4]));
+        let cells = [beta, se, stat, p].map(|cell| number(Some(cell))).join("\t");
+        writeln!(
+            table,
+            "{chromosome}\t{position}\t{ids}\t{reference}\t{alternative}\t{frequency}\t{people}\t{how}\t{cells}"
+        )
+        .with_context(|| format!("cannot write `{}`", self.out.display()))?;
+        if estimate.is_none() {
+            self.untested += 1;
+            return Ok(());
+        }
+        self.p_values.push(p);
+        if self.top.len() < TOP || self.top.last().is_some_and(|last| p < last.p) {
+            let place = self.top.partition_point(|point| point.p <= p);
+            self.top.insert(place, Point::new(site, p));
+            self.top.truncate(TOP);
+        }
+        if self.manhattan.is_some() || self.qq.is_some() {
+            self.points.push(Point::new(site, p));
+        }
+        Ok(())
+    }
+
+    fn draw(&self) -> Result<()> {
+        let title = format!("{}: {} people, {} variants", self.name, self.people, self.points.len());
+        if let Some(file) = &self.manhattan {
+            plot::write(file, &plot::manhattan(&title, &self.points))?;
+        }
+        if let Some(file) = &self.qq {
+            plot::write(file, &plot::qq(&title, &self.points))?;
+        }
+        Ok(())
+    }
+
+    fn significant(&self) -> usize {
+        self.p_values.iter().filter(|p| **p < plot::SIGNIFICANT).count()
+    }
+
+    fn lambda(&self) -> Option<f64> {
+        inflation(self.p_values.iter().copied())
+    }
+
+    /// A summary for people.
+    fn tell(&self, people: &Joint, variants: u64, out: &mut dyn Write) -> Result<()> {
+        let Joint { in_genotypes, with_a_row, rows_of_others } = people;
+        writeln!(
+            out,
+            "people      {} with trait and covariates, of {in_genotypes} in the genotypes ({with_a_row} have a row; {rows_of_others} rows are of others)",
+            self.people
+        )
+        .context(STDOUT)?;
+        writeln!(
+            out,
+            "variants    {variants}, of which {} cannot be tested (column MODEL says why)",
+            self.untested
+        )
+        .context(STDOUT)?;
+        writeln!(out, "lambda      {}", number(self.lambda())).context(STDOUT)?;
+        writeln!(out, "p < 5e-8    {} variants", self.significant()).context(STDOUT)?;
+        for point in self.top.iter().take(5) {
+            writeln!(out, "            {}  p = {}", point.name, number(Some(point.p))).context(STDOUT)?;
+        }
+        Ok(())
+    }
+
+    fn json(&self, variants: u64) -> Value {
+        let top: Vec<_> = self.top.iter().map(|hit| json!({ "variant": hit.name, "p": hit.p })).collect();
+        json!({
+            "trait": self.name,
+            "people": self.people,
+            "variants": variants,
+            "not_tested": self.untested,
+            "significant": self.significant(),
+            "lambda": self.lambda(),
+            "top": top,
+            "table": self.out.display().to_string(),
+        })
+    }
+}
+
+fn check(args: &GwasArgs) -> Result<()> {
+    let mut names = BTreeSet::new();
+    for name in &args.traits {
+        if !names.insert(name) {
+            bail!("`--trait` names `{name}` twice");
+        }
+        if args.traits.len() > 1 && name.contains(['/', '\\']) {
+            bail!(
+                "`{name}` is no part of the name of a file, which each of several traits has; scan it alone"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Scans a file for traits.
 pub fn run(args: &GwasArgs, out: &mut dyn Write) -> Result<bool> {
+    check(args)?;
     let mut cohort = file::cohort(&args.file)?;
-    let Joined { mut scan, matched, used, unknown } = join(args, &cohort)?;
-    let mut table = Whole::new(&args.out)?;
-    let cannot = || format!("cannot write `{}`", args.out.display());
-    writeln!(table, "#CHROM\tPOS\tID\tREF\tALT\tALT_FREQ\tOBS_CT\tMODEL\tBETA\tSE\tSTAT\tP")
-        .with_context(cannot)?;
-    let (mut variants, mut untested, mut points) = (0_u64, 0_u64, Vec::new());
+    let Joined { mut scan, people, used } = join(args, &cohort)?;
+    let traits = args.traits.iter().zip(used);
+    let (mut found, mut tables) = (Vec::new(), Vec::new());
+    for (name, people) in traits {
+        let (of_trait, table) = Found::new(args, name, people)?;
+        found.push(of_trait);
+        tables.push(table);
+    }
+    let mut variants = 0_u64;
     // A terminal has the bar of the file; elsewhere a line now and then says that a long scan goes on.
     let is_told = !std::io::stderr().is_terminal();
     let mut told = Instant::now();
@@ -272,62 +364,29 @@ pub fn run(args: &GwasArgs, out: &mut dyn Write) -> Result<bool> {
             tell(&format!("scan: {variants} variants so far"));
             told = Instant::now();
         }
-        for (site, row) in sites.iter().zip(scan.of(block, sites)?) {
+        for (site, rows) in sites.iter().zip(scan.of(block, sites)?) {
             variants += 1;
-            let Site { chromosome, position, ids, reference, alternative, .. } = site;
-            let Row { frequency, people, estimate, how } = row;
-            let (frequency, [beta, se, stat, p]) = (number(frequency), estimate.map_or([f64::NAN; 4], |e| e));
-            let cells = [beta, se, stat, p].map(|cell| number(Some(cell))).join("\t");
-            writeln!(
-                table,
-                "{chromosome}\t{position}\t{ids}\t{reference}\t{alternative}\t{frequency}\t{people}\t{how}\t{cells}"
-            )
-            .with_context(cannot)?;
-            match estimate {
-                Some(_) => points.push(Point::new(site, p)),
-                None => untested += 1,
+            for ((found, table), row) in found.iter_mut().zip(&mut tables).zip(&rows) {
+                found.add(site, row, table)?;
             }
         }
     }
-    table.finish()?;
-    let title = format!("{}: {used} people, {} variants", args.r#trait, points.len());
-    if let Some(file) = &args.manhattan {
-        plot::write(file, &plot::manhattan(&title, &points))?;
-    }
-    if let Some(file) = &args.qq {
-        plot::write(file, &plot::qq(&title, &points))?;
-    }
-    let inflation = plot::inflation(&points);
-    points.sort_by(|a, b| a.p.total_cmp(&b.p));
-    let significant = points.iter().filter(|point| point.p < plot::SIGNIFICANT).count();
+    tables.into_iter().try_for_each(Whole::finish)?;
+    found.iter().try_for_each(Found::draw)?;
     if args.json {
-        let top: Vec<_> =
-            points.iter().take(10).map(|point| json!({ "variant": point.name, "p": point.p })).collect();
-        let line = json!({
-            "trait": args.r#trait,
-            "people": used,
-            "variants": variants,
-            "not_tested": untested,
-            "significant": significant,
-            "lambda": inflation,
-            "top": top,
-            "table": args.out.display().to_string(),
-        });
-        writeln!(out, "{line}").context(STDOUT)?;
-        return Ok(true);
-    }
-    writeln!(
-        out,
-        "people      {used} with trait and covariates, of {} in the genotypes ({matched} have a row; {unknown} rows are of others)",
-        cohort.samples().len()
-    )
-    .context(STDOUT)?;
-    writeln!(out, "variants    {variants}, of which {untested} cannot be tested (column MODEL says why)")
-        .context(STDOUT)?;
-    writeln!(out, "lambda      {}", number(inflation)).context(STDOUT)?;
-    writeln!(out, "p < 5e-8    {significant} variants").context(STDOUT)?;
-    for point in points.iter().take(5) {
-        writeln!(out, "            {}  p = {}", point.name, number(Some(point.p))).context(STDOUT)?;
+        let documents: Vec<Value> = found.iter().map(|found| found.json(variants)).collect();
+        let document = match <[Value; 1]>::try_from(documents) {
+            Ok([document]) => document,
+            Err(documents) => json!({ "traits": documents }),
+        };
+        writeln!(out, "{document}").context(STDOUT)?;
+    } else {
+        for found in &found {
+            if args.traits.len() > 1 {
+                writeln!(out, "trait       {}, in {}", found.name, found.out.display()).context(STDOUT)?;
+            }
+            found.tell(&people, variants, out)?;
+        }
     }
     Ok(true)
 }

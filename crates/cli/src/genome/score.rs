@@ -1,17 +1,17 @@
 //! `histone genome score`.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use histone_genome::score::{Effect, Missing, Scores, Weights};
-use histone_genome::scoring::{self, ScoreVariant, ScoringFile, Weight};
+use histone_genome::scoring::{self, ScoringFile, Weight};
 use histone_genome::text::TextLimits;
 use histone_genome::variant::Site;
 
-use super::file::{self, number};
+use super::file::{self, Table, number};
 use crate::progress::tell;
 
 /// Whose scores.
@@ -19,16 +19,16 @@ use crate::progress::tell;
 pub struct ScoreArgs {
     /// Genotypes: VCF, BCF, BGEN, or one file of a PLINK fileset.
     file: PathBuf,
-    /// A scoring file of the PGS Catalog, also gzipped.
-    #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    /// Scoring files of the PGS Catalog, also gzipped: one, or several that are counted in one pass.
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    weights: Vec<PathBuf>,
     /// Take places as the catalog has harmonized them, instead of the authors'.
     #[arg(long)]
     harmonized: bool,
     /// Count missing calls as nothing, instead of twice the frequency of the effect allele.
     #[arg(long)]
     no_mean_imputation: bool,
-    /// Refuse when less than this share of the score's variants is found.
+    /// Refuse when less than this share of a score's variants is found.
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     least: f64,
     /// Write the table, tab-separated, into this file; else it goes to standard output.
@@ -40,97 +40,188 @@ pub struct ScoreArgs {
 type At = (String, u64);
 
 /// What came of the rows of a scoring file.
-#[derive(Default)]
-struct Matched {
+struct Score {
+    /// Its number in the catalog, or the name of the file.
+    name: String,
+    file: String,
+    rows: usize,
+    /// Rows of a kind or place that is not counted.
+    unusable: usize,
     found: usize,
     other_alleles: usize,
 }
 
-/// The weight of a row at a site; none where alleles differ.
-fn weights(row: &ScoreVariant, weight: f64, site: &Site) -> Option<Weights> {
-    let [reference, alternative] =
-        [&site.reference, &site.alternative].map(|allele| allele.to_ascii_uppercase());
-    let other = row.other_allele.as_deref();
-    let is = |allele: &str, counterpart: &str| {
-        *row.effect_allele == *allele && other.is_none_or(|other| other == counterpart)
-    };
-    let effect = if is(&alternative, &reference) {
-        Effect::Alternative
-    } else if is(&reference, &alternative) {
-        Effect::Reference
-    } else {
-        return None;
-    };
-    Some(Weights { effect, weights: vec![weight] })
+/// A row of a scoring file that counts.
+struct Row {
+    /// Which score.
+    score: usize,
+    effect_allele: Box<str>,
+    other_allele: Option<Box<str>>,
+    weight: f64,
 }
 
-/// Writes scores of all people.
-pub fn run(args: &ScoreArgs, out: &mut dyn Write) -> Result<bool> {
-    let name = args.weights.display().to_string();
-    let score = ScoringFile::read(&name, file::text(&args.weights)?, &TextLimits::default())?;
-    let mut rows: BTreeMap<At, Vec<(&ScoreVariant, f64)>> = BTreeMap::new();
-    let mut unusable = 0;
-    for row in score.variants() {
-        let place = if args.harmonized { row.harmonized } else { row.place };
-        let weight = match (row.weight, row.effect) {
+impl Row {
+    /// The allele that is weighed; none where alleles differ.
+    fn effect(&self, site: &Site) -> Option<Effect> {
+        let [reference, alternative] =
+            [&site.reference, &site.alternative].map(|allele| allele.to_ascii_uppercase());
+        let other = self.other_allele.as_deref();
+        let is = |allele: &str, counterpart: &str| {
+            *self.effect_allele == *allele && other.is_none_or(|other| other == counterpart)
+        };
+        if is(&alternative, &reference) {
+            Some(Effect::Alternative)
+        } else if is(&reference, &alternative) {
+            Some(Effect::Reference)
+        } else {
+            None
+        }
+    }
+}
+
+/// Reads a scoring file, and adds its rows to those of the others.
+fn read(args: &ScoreArgs, path: &Path, score: usize, rows: &mut BTreeMap<At, Vec<Row>>) -> Result<Score> {
+    let file = path.display().to_string();
+    let read = ScoringFile::read(&file, file::text(path)?, &TextLimits::default())?;
+    let (mut unusable, all) = (0, read.variants().len());
+    for variant in read.variants() {
+        let place = if args.harmonized { variant.harmonized } else { variant.place };
+        let weight = match (variant.weight, variant.effect) {
             (Weight::PerAllele(weight), scoring::Effect::Additive) => Some(weight),
             _ => None,
         };
-        match (place, weight, row.problem()) {
+        match (place, weight, variant.problem()) {
             (Some(place), Some(weight), None) => {
                 let at = (place.chromosome.to_string(), u64::from(place.position.get()));
-                rows.entry(at).or_default().push((row, weight));
+                let effect_allele = (*variant.effect_allele).into();
+                let other_allele = variant.other_allele.as_deref().map(Into::into);
+                rows.entry(at).or_default().push(Row { score, effect_allele, other_allele, weight });
             }
             _ => unusable += 1,
         }
     }
-    if rows.is_empty() {
+    if unusable == all {
         bail!(
-            "`{name}` has no row with a place and a weight for each copy of one allele{}",
+            "`{file}` has no row with a place and a weight for each copy of one allele{}",
             if args.harmonized { "" } else { "; `--harmonized` takes the places of the catalog" }
         );
+    }
+    let stem = || path.file_name().unwrap_or_default().to_string_lossy().split('.').next().map(str::to_owned);
+    let name = read.header().pgs_id().map(str::to_owned).or_else(stem).unwrap_or_else(|| file.clone());
+    Ok(Score { name, file, rows: all, unusable, found: 0, other_alleles: 0 })
+}
+
+/// Sums of all people. A variant of which scores weigh different alleles is counted in both lists, for some scores in each.
+struct Lists {
+    first: Scores,
+    second: Option<Scores>,
+}
+
+/// Writes scores of all people.
+pub fn run(args: &ScoreArgs, out: &mut dyn Write) -> Result<bool> {
+    let mut rows: BTreeMap<At, Vec<Row>> = BTreeMap::new();
+    let mut scores = Vec::new();
+    for path in &args.weights {
+        let score = read(args, path, scores.len(), &mut rows)?;
+        if scores.iter().any(|other: &Score| other.name == score.name) {
+            bail!("two of the scoring files are `{}`; each column has a name of its own", score.name);
+        }
+        scores.push(score);
     }
     let mut cohort = file::cohort(&args.file)?;
     let samples = cohort.samples().to_vec();
     let missing = if args.no_mean_imputation { Missing::Nothing } else { Missing::Mean };
-    let (mut scores, mut matched) = (Scores::new(samples.len(), 1, missing), Matched::default());
+    let empty = || Scores::new(samples.len(), args.weights.len(), missing);
+    let mut lists = Lists { first: empty(), second: None };
     while let Some((block, sites)) = cohort.read()? {
-        let found = sites.iter().map(|site| {
+        let mut found: [Vec<Option<Weights>>; 2] = [Vec::new(), Vec::new()];
+        for site in sites {
             let at = (site.chromosome.trim_start_matches("chr").to_owned(), site.position);
-            let there = rows.get(&at)?;
-            let of_row = there.iter().find_map(|(row, weight)| weights(row, *weight, site));
-            matched.found += usize::from(of_row.is_some());
-            matched.other_alleles += usize::from(of_row.is_none());
-            of_row
-        });
-        let found: Vec<Option<Weights>> = found.collect();
-        if found.iter().any(Option::is_some) {
-            scores.add(block, &found);
+            let [first, second] = weights(rows.get(&at).map_or(&[], Vec::as_slice), site, &mut scores);
+            found[0].push(first);
+            found[1].push(second);
+        }
+        let [first, second] = found.map(|weights| weights.iter().any(Option::is_some).then_some(weights));
+        if let Some(weights) = first {
+            lists.first.add(block, &weights);
+        }
+        if let Some(weights) = second {
+            lists.second.get_or_insert_with(empty).add(block, &weights);
         }
     }
-    let all = score.variants().len();
-    let share = matched.found as f64 / all.max(1) as f64;
-    tell(&format!(
-        "{} of {all} variants of the score are found; at {} places the alleles are others, {unusable} rows are of a kind or place that is not counted",
-        matched.found, matched.other_alleles
-    ));
-    if share < args.least {
-        bail!(
-            "only {:.1} % of the score's variants are in the genotypes, and a score of so few is another score: at least {:.0} % are wanted (`--least`); is it the same build?",
-            share * 100.0,
-            args.least * 100.0
-        );
+    for score in &scores {
+        let Score { name, file, rows, unusable, found, other_alleles } = score;
+        let of = if scores.len() == 1 { String::new() } else { format!("{name}: ") };
+        tell(&format!(
+            "{of}{found} of {rows} variants of the score are found; at {other_alleles} places the alleles are others, {unusable} rows are of a kind or place that is not counted"
+        ));
+        let share = *found as f64 / (*rows).max(1) as f64;
+        if share < args.least {
+            let of = if scores.len() == 1 {
+                "the score's variants".into()
+            } else {
+                format!("the variants of `{file}`")
+            };
+            bail!(
+                "only {:.1} % of {of} are in the genotypes, and a score of so few is another score: at least {:.0} % are wanted (`--least`); is it the same build?",
+                share * 100.0,
+                args.least * 100.0
+            );
+        }
     }
-    let cannot = "the table cannot be written";
     let mut table = file::table(args.out.as_deref(), out)?;
-    writeln!(table, "#IID\tALLELE_CT\tEFFECT_ALLELES\tSCORE_SUM\tSCORE_AVG").context(cannot)?;
-    for (name, person) in samples.iter().zip(scores.people()) {
-        let sum = person.sums.first().copied();
-        let alleles = 2 * person.called;
-        let average = sum.filter(|_| alleles > 0).map(|sum| sum / alleles as f64);
-        writeln!(table, "{name}\t{alleles}\t{}\t{}\t{}", person.effect_alleles, number(sum), number(average))
-            .context(cannot)?;
-    }
+    write(&scores, &samples, &lists, &mut table).context("the table cannot be written")?;
     table.finish()?;
     Ok(true)
+}
+
+/// The weights of a variant, for the list that counts one of its alleles and for the one that counts the other.
+fn weights(rows: &[Row], site: &Site, scores: &mut [Score]) -> [Option<Weights>; 2] {
+    let mut lists: [Option<Weights>; 2] = [None, None];
+    let mut counted = BTreeMap::new();
+    for row in rows {
+        let counted = counted.entry(row.score).or_insert(false);
+        // Of several rows of a score with these alleles the first counts.
+        let Some(effect) = row.effect(site).filter(|_| !*counted) else { continue };
+        *counted = true;
+        let at = usize::from(lists[0].as_ref().is_some_and(|first| first.effect != effect));
+        let none = || Weights { effect, weights: vec![0.0; scores.len()] };
+        lists[at].get_or_insert_with(none).weights[row.score] = row.weight;
+    }
+    for (score, counted) in counted {
+        scores[score].found += usize::from(counted);
+        scores[score].other_alleles += usize::from(!counted);
+    }
+    lists
+}
+
+/// One score with all that is known of it, or a column of sums for each of several.
+fn write(scores: &[Score], samples: &[String], lists: &Lists, table: &mut Table<'_>) -> io::Result<()> {
+    let first = lists.first.people();
+    let sums =
+        |person: usize, score: usize| first.get(person).and_then(|person| person.sums.get(score)).copied();
+    if let [_] = scores {
+        // One score weighs one allele of each variant.
+        writeln!(table, "#IID\tALLELE_CT\tEFFECT_ALLELES\tSCORE_SUM\tSCORE_AVG")?;
+        for (at, (name, person)) in samples.iter().zip(&first).enumerate() {
+            let sum = sums(at, 0);
+            let alleles = 2 * person.called;
+            let average = sum.filter(|_| alleles > 0).map(|sum| sum / alleles as f64);
+            let effect = person.effect_alleles;
+            writeln!(table, "{name}\t{alleles}\t{effect}\t{}\t{}", number(sum), number(average))?;
+        }
+        return Ok(());
+    }
+    let second = lists.second.as_ref().map(Scores::people).unwrap_or_default();
+    let names: Vec<String> = scores.iter().map(|score| format!("\t{}_SUM", score.name)).collect();
+    writeln!(table, "#IID{}", names.concat())?;
+    for (at, name) in samples.iter().enumerate() {
+        write!(table, "{name}")?;
+        for score in 0..scores.len() {
+            let more = second.get(at).and_then(|person| person.sums.get(score)).copied().unwrap_or(0.0);
+            write!(table, "\t{}", number(sums(at, score).map(|sum| sum + more)))?;
+        }
+        writeln!(table)?;
+    }
+    Ok(())
 }

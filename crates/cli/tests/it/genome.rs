@@ -1,5 +1,7 @@
 //! `histone genome` on small files made here, and on the real ones beside the project where they are.
 
+mod several;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -57,7 +57,7 @@ impl Design {
     }
 
     /// Another phenotype of the same people without its part in the basis.
-    pub(super) fn residual_of(&self, phenotype: &[f64]) -> Result<Vec<f64>, AssociationError> {
+    pub(crate) fn residual_of(&self, phenotype: &[f64]) -> Result<Vec<f64>, AssociationError> {
         let mut residual = only(&self.people, phenotype);
         let before = dot(&residual, &residual).sqrt();
         subtract_parts(&mut residual, &self.basis);

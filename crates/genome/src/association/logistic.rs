@@ -286,6 +286,11 @@ pub(super) fn null_model(design: &Design, cases: &SampleSet, offset: &[f64]) -> 
     Ok(probabilities)
 }
 
+/// The last coefficient of a regression and its standard error; `rows` are `width` numbers for each person.
+pub(crate) fn logistic_fit(width: usize, rows: Vec<f64>, yes: Vec<bool>) -> Result<(f64, f64), NotFitted> {
+    maximum(&People { width, rows, yes, known: vec![] }, Penalty::None)?.last()
+}
+
 fn product(row: &[f64], coefficients: &[f64]) -> f64 {
     row.iter().zip(coefficients).fold(0.0, |sum, (a, b)| sum + a * b)
 }

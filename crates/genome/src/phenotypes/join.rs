@@ -112,6 +112,35 @@ impl PhenotypeFile {
         Ok((Phenotypes { file: self.file.clone(), names, values, lines }, join))
     }
 
+    /// The people of the table, in its order.
+    #[must_use]
+    pub fn samples(&self) -> Vec<Sample<'_>> {
+        let sample = |(family, id)| Sample { family, id };
+        (0..self.rows()).map(|row| sample(self.id(row))).collect()
+    }
+
+    /// The cells of a column as text, in the order of `samples`: names of groups. `None` where a sample has no row or a code for
+    /// missing.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub fn labels(
+        &self,
+        samples: &[Sample<'_>],
+        name: &str,
+        missing: &Missing,
+    ) -> Result<Vec<Option<&str>>, PhenotypeError> {
+        let no_column = || PhenotypeError::NoColumn { file: self.file.clone(), name: name.to_owned() };
+        let column = self.column(name).ok_or_else(no_column)?;
+        let (rows, _) = self.rows_of(samples)?;
+        let codes = Codes::new(missing);
+        let label = |row: &Option<usize>| {
+            row.map(|row| self.cell(row, column))
+                .filter(|cell| !cell.is_empty() && !codes.texts.contains(cell))
+        };
+        Ok(rows.iter().map(label).collect())
+    }
+
     /// The row of each sample.
     fn rows_of(&self, samples: &[Sample<'_>]) -> Result<(Vec<Option<usize>>, Join), PhenotypeError> {
         let by_family = self.has_families() && samples.iter().all(|sample| sample.family.is_some());
