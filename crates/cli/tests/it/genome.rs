@@ -493,6 +493,21 @@ fn records_are_viewed_with_and_without_an_index() {
         assert_eq!(names(&view(&["packed.vcf.gz", "--regions", "r.bed"])), "rs2");
         fs::remove_file(dir.path().join("packed.vcf.gz.tbi")).unwrap_or_default();
     }
+    // The index of a much larger file does not fit.
+    let mut larger = text.clone();
+    let noise =
+        |n: usize| (0..12).map(move |p| ["0/0", "0/1", "1/1"][(n * n + 7 * p * n) % 3]).collect::<Vec<_>>();
+    (0..60_000).for_each(|n| {
+        let calls = noise(n).join("\t");
+        larger.push_str(&format!("22\t{}\trs{}\tA\tG\t.\t.\t.\tGT\t{calls}\n", 400 + n, n * 7_919 % 99_991));
+    });
+    fs::write(dir.path().join("larger.vcf"), larger).unwrap();
+    view(&["larger.vcf", "--out", "larger.vcf.gz"]);
+    assert_eq!(genome(&["index", "larger.vcf.gz"], dir.path()).code, Some(0));
+    fs::copy(dir.path().join("larger.vcf.gz.tbi"), dir.path().join("packed.vcf.gz.tbi")).unwrap();
+    let ran = genome(&["view", "packed.vcf.gz", "--region", "22:100"], dir.path());
+    assert!(ran.error().contains("`packed.vcf.gz.tbi` is the index of another file"), "{ran:?}");
+    fs::remove_file(dir.path().join("packed.vcf.gz.tbi")).unwrap();
     let ran = genome(&["view", "packed.vcf.gz", "--region", "chr22"], dir.path());
     assert!(ran.stderr.contains("no record is on chromosome `chr22`"), "{ran:?}");
     for (arguments, sentence) in [

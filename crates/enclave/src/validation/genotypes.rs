@@ -149,6 +149,7 @@ mod tests {
     use histone_genome::assembly::Assembly;
     use histone_genome::simulate::Plan;
     use histone_genome::table::Column;
+    use histone_program_sdk::genotypes::MAX_PEOPLE;
 
     type Blobs = HashMap<B256, Vec<u8>>;
 
@@ -220,6 +221,15 @@ mod tests {
         assert!(refused(&blobs).contains("is not in public storage"));
         blobs.clear();
         assert!(refused(&blobs).contains("is not in public storage"));
+    }
+
+    #[test]
+    fn more_people_than_a_scan_takes_are_refused_at_once() {
+        let people = MAX_PEOPLE + 1;
+        let table = Table::new(vec![Column::number("trait")], vec![0.0; people]).unwrap();
+        let table = table.with_genotypes(0, "genotypes", ([1; 32], 1), vec![0; people]).unwrap();
+        let error = check(&table, &HashMap::new()).unwrap_err().to_string();
+        assert!(error.contains("more people than sums of genotypes take"), "{error}");
     }
 
     #[test]

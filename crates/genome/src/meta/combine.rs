@@ -393,6 +393,10 @@ mod tests {
         assert_near(found[1].heterogeneity_p().unwrap(), 0.133_237_599_217_450_6);
         let (found, matched) = meta(Method::SampleSize, &[study(&["1 7 . A G 0.2 NA 1 1 0.3"])], None);
         assert_eq!((found.len(), matched[0].without_people), (0, 1));
+        // More people than a number holds are as many as it holds.
+        let most = || study(&[&format!("1 7 . A G 0.2 {} 1 1 0.3", u64::MAX)]);
+        let (found, _) = meta(Method::SampleSize, &[most(), most()], None);
+        assert_eq!(found[0].people, u64::MAX);
     }
 
     #[test]

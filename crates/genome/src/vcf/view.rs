@@ -338,6 +338,11 @@ mod tests {
         let mut view = View::new(reader, Filter { frequency: Some(0.0..=0.3), ..Filter::default() });
         assert!(view.read().unwrap().unwrap().starts_with(b"1\t5"));
         assert_eq!(view.read().unwrap(), None);
+        // Counts that add up to more than a number holds say no frequency.
+        let most = text.replace("AC=1,2", &format!("AC={0},{0}", u64::MAX));
+        let reader = Reader::new("a.vcf", most.as_bytes(), &Limits::default()).unwrap();
+        let mut view = View::new(reader, Filter { frequency: Some(0.0..=1.0), ..Filter::default() });
+        assert!(view.read().unwrap().unwrap().starts_with(b"1\t6"));
     }
 
     #[test]
