@@ -28,6 +28,17 @@ pub struct Interval {
     pub high: f64,
 }
 
+/// A coefficient of a regression.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Slope {
+    /// Change of the trait, or of its log odds, for one standard deviation of the score among these people.
+    pub beta: f64,
+    /// Standard error of `beta`.
+    pub se: f64,
+    /// Two-sided p-value: t, or Wald's.
+    pub p: f64,
+}
+
 /// What a score says of a trait.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluation {
@@ -35,12 +46,8 @@ pub struct Evaluation {
     pub people: usize,
     /// Cases among them, of a yes/no trait.
     pub cases: Option<usize>,
-    /// Change of the trait, or of its log odds, for one standard deviation of the score among these people.
-    pub beta: f64,
-    /// Standard error of `beta`.
-    pub se: f64,
-    /// Two-sided p-value: t, or Wald's.
-    pub p: f64,
+    /// What the score adds to the covariates. None where cases and controls have no estimate, as when they are separated.
+    pub slope: Option<Slope>,
     /// Of a number: the share of its variance that the score explains beyond the covariates.
     pub r2: Option<f64>,
     /// Of a number: the correlation with the score when both are without their parts in the covariates.
@@ -59,9 +66,6 @@ pub enum EvaluationError {
     /// The score is the same for all, or the covariates determine it.
     #[error("the score is constant among these people, or determined by the covariates")]
     Constant,
-    /// Cases and controls have no estimate.
-    #[error("{0} cases and {1} controls are too few, or score and covariates separate them")]
-    NotFitted(usize, usize),
 }
 
 /// Evaluates a score of a number. `NaN` is a missing value in every column.
@@ -92,16 +96,14 @@ pub fn of_number(
     });
     let r2 = correlation * correlation * yy / all;
     let z = 0.5 * ln((1.0 + correlation) / (1.0 - correlation));
-    // Each covariate takes one from the people of Fisher's formula.
-    let width = NORMAL_95 / (df - 1.0).max(1.0).sqrt();
+    // Each covariate takes one from the people of Fisher's formula; where nobody is left, anything may be.
+    let width = if df > 1.5 { NORMAL_95 / (df - 1.0).sqrt() } else { f64::INFINITY };
     let back = |z: f64| 1.0 - 2.0 / (exp(2.0 * z) + 1.0);
     let correlation = Interval { estimate: correlation, low: back(z - width), high: back(z + width) };
     Ok(Evaluation {
         people,
         cases: None,
-        beta,
-        se,
-        p: two_sided_t(beta / se, df),
+        slope: Some(Slope { beta, se, p: two_sided_t(beta / se, df) }),
         r2: Some(r2),
         correlation: Some(correlation),
         auc: None,
@@ -131,20 +133,17 @@ pub fn of_cases(
     });
     let is_case: Vec<bool> = chosen.iter().map(|sample| cases[*sample] == 1.0).collect();
     let number = is_case.iter().filter(|case| **case).count();
-    let not_fitted = EvaluationError::NotFitted(number, chosen.len() - number);
     let rows: Vec<f64> = rows.flatten().collect();
-    let (beta, se) = match logistic_fit(design.basis().len() + 1, rows, is_case.clone()) {
-        Ok(found) => found,
+    let slope = match logistic_fit(design.basis().len() + 1, rows, is_case.clone()) {
+        Ok((beta, se)) => Some(Slope { beta, se, p: two_sided_normal(beta / se) }),
         Err(NotFitted::Collinear) => return Err(EvaluationError::Constant),
-        Err(_) => return Err(not_fitted),
+        Err(_) => None,
     };
     let scores: Vec<f64> = chosen.iter().map(|sample| score[*sample]).collect();
     Ok(Evaluation {
         people: chosen.len(),
         cases: Some(number),
-        beta,
-        se,
-        p: two_sided_normal(beta / se),
+        slope,
         r2: None,
         correlation: None,
         auc: area(&scores, &is_case),
@@ -278,9 +277,10 @@ mod tests {
         let found = of_number(&score, &number, &[]).unwrap();
         let correlation = found.correlation.unwrap();
         assert!((correlation.estimate - r).abs() < 1e-12 && (found.r2.unwrap() - r * r).abs() < 1e-12);
-        assert!((found.beta - r * deviation).abs() < 1e-9);
+        let Slope { beta, se, p } = found.slope.unwrap();
+        assert!((beta - r * deviation).abs() < 1e-9);
         let t = r * (38.0 / (1.0 - r * r)).sqrt();
-        assert!((found.beta / found.se - t).abs() < 1e-9 && (found.p - two_sided_t(t, 38.0)).abs() < 1e-12);
+        assert!((beta / se - t).abs() < 1e-9 && (p - two_sided_t(t, 38.0)).abs() < 1e-12);
         let z = r.atanh();
         assert!((correlation.low - (z - NORMAL_95 / 37.0_f64.sqrt()).tanh()).abs() < 1e-9);
         assert!((correlation.high - (z + NORMAL_95 / 37.0_f64.sqrt()).tanh()).abs() < 1e-9);
@@ -307,7 +307,15 @@ mod tests {
         fewer[3] = f64::NAN;
         let without = of_number(&fewer, &number, &[covariate]).unwrap();
         assert_eq!((found.people, without.people), (40, 39));
-        assert!(found.beta != without.beta);
+        assert!(found.slope != without.slope);
+    }
+
+    /// Fisher's formula divides by the people less three.
+    #[test]
+    fn of_three_people_no_interval_is_known() {
+        let found = of_number(&[1.0, 2.0, 4.0], &[1.0, 3.0, 2.5], &[]).unwrap().correlation.unwrap();
+        assert_eq!((found.low, found.high), (-1.0, 1.0));
+        assert!((found.estimate - 0.5).abs() < 0.3);
     }
 
     #[test]
@@ -315,18 +323,21 @@ mod tests {
         let [score, _, cases, covariate] = people();
         let found = of_cases(&score, &cases, std::slice::from_ref(&covariate)).unwrap();
         assert_eq!((found.people, found.r2), (40, None));
-        assert!(found.beta > 0.0 && found.p < 0.05 && found.auc.unwrap().estimate > 0.6, "{found:?}");
+        let slope = found.slope.unwrap();
+        assert!(slope.beta > 0.0 && slope.p < 0.05 && found.auc.unwrap().estimate > 0.6, "{found:?}");
         // The sign turns with the score, and the area is the other one.
         let turned: Vec<f64> = score.iter().map(|value| -value).collect();
         let other = of_cases(&turned, &cases, std::slice::from_ref(&covariate)).unwrap();
-        assert!((found.beta + other.beta).abs() < 1e-9);
+        assert!((slope.beta + other.slope.unwrap().beta).abs() < 1e-9);
         assert!((found.auc.unwrap().estimate + other.auc.unwrap().estimate - 1.0).abs() < 1e-12);
         assert_eq!(of_number(&[1.0; 40], &score, &[]), Err(EvaluationError::Constant));
         assert_eq!(
             of_number(&covariate, &score, std::slice::from_ref(&covariate)),
             Err(EvaluationError::Constant)
         );
-        assert!(matches!(of_cases(&cases, &cases, &[]), Err(EvaluationError::NotFitted(..))));
+        // The best that a score can do has no slope, and an area.
+        let whole = of_cases(&cases, &cases, &[]).unwrap();
+        assert_eq!((whole.slope, whole.auc.unwrap().estimate), (None, 1.0));
         assert_eq!(of_cases(&score, &score, &[]), Err(AssociationError::NotYesNo.into()));
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
 use histone_genome::bgen::{self, ReferenceAllele};
@@ -92,10 +93,58 @@ impl<R> Drop for Counted<R> {
     }
 }
 
+/// What this process reads and writes, by the paths that links lead to: nothing may be written over what is read, or twice.
+static NAMED: Mutex<Named> = Mutex::new(Named { read: Vec::new(), written: Vec::new() });
+
+struct Named {
+    read: Vec<PathBuf>,
+    written: Vec<PathBuf>,
+}
+
+/// Where a file is, also one that is not there yet.
+fn place(path: &Path) -> Option<PathBuf> {
+    let folder = || match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.canonicalize().ok(),
+        _ => Path::new(".").canonicalize().ok(),
+    };
+    path.canonicalize().ok().or_else(|| Some(folder()?.join(path.file_name()?)))
+}
+
+fn is_read(path: &Path) {
+    if let (Some(place), Ok(mut named)) = (place(path), NAMED.lock()) {
+        named.read.push(place);
+    }
+}
+
+fn refuse_read(path: &Path) -> Result<()> {
+    let is_read = |place| NAMED.lock().is_ok_and(|named| named.read.contains(&place));
+    // A device is read and written as one likes.
+    if path.is_file() && place(path).is_some_and(is_read) {
+        bail!("`{}` is a file that is read; name another one to write into", path.display());
+    }
+    Ok(())
+}
+
+/// Refuses to write over what this command reads, or has written.
+pub fn is_written(path: &Path) -> Result<()> {
+    refuse_read(path)?;
+    if path.exists() && !path.is_file() {
+        return Ok(());
+    }
+    if let (Some(place), Ok(mut named)) = (place(path), NAMED.lock()) {
+        if named.written.contains(&place) {
+            bail!("`{}` is named for two results; name another one", path.display());
+        }
+        named.written.push(place);
+    }
+    Ok(())
+}
+
 /// Opens a file; on a terminal a bar shows how much of it is read.
 pub fn open(path: &Path) -> Result<Counted<File>> {
     let shown = path.display();
     let file = File::open(path).with_context(|| format!("cannot read `{shown}`"))?;
+    is_read(path);
     let bytes = file.metadata().map(|data| data.len()).unwrap_or_default();
     let bar = if io::stderr().is_terminal() { ProgressBar::new(bytes) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {bytes} of {total_bytes} {elapsed}") {
@@ -169,6 +218,7 @@ pub struct Whole {
 impl Whole {
     /// Begins it, beside where it is to be.
     pub fn new(to: &Path) -> Result<Self> {
+        is_written(to)?;
         let mut part = to.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
@@ -179,6 +229,8 @@ impl Whole {
     /// Gives it its name.
     pub fn finish(mut self) -> Result<()> {
         let shown = self.to.display().to_string();
+        // What was opened later is read as well.
+        refuse_read(&self.to)?;
         let Some(mut file) = self.file.take() else { return Ok(()) };
         file.flush().with_context(|| format!("cannot write `{shown}`"))?;
         fs::rename(&self.part, &self.to).with_context(|| format!("cannot write `{shown}`"))

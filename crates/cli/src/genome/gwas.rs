@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::file::{self, Whole, number};
 use super::plot::{self, Point};
-use super::tables::Tables;
+use super::tables::{self, Tables};
 use crate::progress::{STDOUT, tell};
 use scan::{Row, Scan, whole_genome};
 
@@ -32,10 +32,11 @@ pub struct GwasArgs {
     phenotypes: Vec<PathBuf>,
     /// Name of the trait's column; of several, separated by commas, in one pass, each with files of its own: `--out scan.tsv` then writes
     /// scan.height.tsv for the trait `height`, and so do plots. Each has its own people: those who have it and all covariates.
-    #[arg(long = "trait", value_name = "COLUMNS", value_delimiter = ',', required = true)]
+    /// Nothing is written unless all can be scanned.
+    #[arg(long = "trait", value_name = "COLUMNS", value_delimiter = ',', required = true, value_parser = tables::column)]
     traits: Vec<String>,
     /// Columns of these tables that are accounted for, separated by commas.
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', value_parser = tables::column)]
     covariates: Vec<String>,
     /// How the trait is coded: a number, 1 and 2 for control and case (0 missing), or 0 and 1.
     #[arg(long, value_enum, default_value_t = Coding::Number)]
@@ -153,18 +154,21 @@ fn scan(args: &GwasArgs, is_cases: bool, values: &[Vec<f64>], covariates: &[Vec<
             bail!("`--whole-genome` is for numbers in this version; leave it out, or `--coding`");
         }
         let traits = || args.traits.iter().zip(values);
-        let of = |name: &str| format!("`{name}`");
+        if args.no_firth && args.test == Test::Score {
+            bail!("`--no-firth` is of Wald's test; leave it or `--test score` out");
+        }
+        let said = |name: &str, error| tables::no_model(name, &error, &args.covariates);
         return Ok(match args.test {
             Test::Wald => {
                 let fallback = if args.no_firth { Fallback::None } else { Fallback::Firth };
                 let scan = |(name, values): (&String, &Vec<f64>)| {
-                    Logistic::new(values, covariates, fallback).with_context(|| of(name))
+                    Logistic::new(values, covariates, fallback).map_err(|error| said(name, error))
                 };
                 Scan::Logistic(traits().map(scan).collect::<Result<_>>()?)
             }
             Test::Score => {
                 let scan = |(name, values): (&String, &Vec<f64>)| {
-                    ScoreTest::new(values, covariates).with_context(|| of(name))
+                    ScoreTest::new(values, covariates).map_err(|error| said(name, error))
                 };
                 Scan::Score(traits().map(scan).collect::<Result<_>>()?)
             }
@@ -174,13 +178,7 @@ fn scan(args: &GwasArgs, is_cases: bool, values: &[Vec<f64>], covariates: &[Vec<
         bail!("`--test score` is for cases and controls: say with `--coding` how they are written");
     }
     for (name, values) in args.traits.iter().zip(values) {
-        let known: BTreeSet<u64> =
-            values.iter().filter(|value| !value.is_nan()).map(|value| value.to_bits()).collect();
-        if known.len() == 2 {
-            bail!(
-                "`{name}` has two values: cases and controls are scanned with `--coding 1-2` or `--coding 0-1`; a number with two values only is scanned by none of these commands"
-            );
-        }
+        tables::refuse_two_values(name, values)?;
     }
     if args.whole_genome {
         let [values] = values else {
@@ -190,7 +188,7 @@ fn scan(args: &GwasArgs, is_cases: bool, values: &[Vec<f64>], covariates: &[Vec<
     }
     let scan = LinearTraits::new(values, covariates).map_err(|error| {
         let name = args.traits.get(error.phenotype - 1).map_or("", String::as_str);
-        anyhow::Error::new(error.problem).context(format!("`{name}`"))
+        tables::no_model(name, &error.problem, &args.covariates)
     })?;
     Ok(Scan::Linear(Box::new(scan)))
 }

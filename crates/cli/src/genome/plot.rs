@@ -217,5 +217,6 @@ pub fn inflation(points: &[Point]) -> Option<f64> {
 
 /// Writes a plot.
 pub fn write(file: &Path, svg: &str) -> Result<()> {
+    super::file::is_written(file)?;
     Ok(histone_network::write_whole(file, svg.as_bytes())?)
 }

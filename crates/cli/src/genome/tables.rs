@@ -1,12 +1,15 @@
 //! Traits and covariates, out of one table or several.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
+use histone_genome::association::AssociationError;
 use histone_genome::phenotypes::{CaseCoding, Join, Missing, PhenotypeFile, Phenotypes, Sample};
 use histone_genome::text::TextLimits;
 
 use super::file;
+use crate::progress::tell;
 
 /// Columns in the order of the samples of a file of genotypes.
 pub struct Tables {
@@ -59,6 +62,9 @@ impl Tables {
                 bail!("no trait and no covariate is a column of `{}`; leave it out", file.file());
             }
             let (table, join) = file.join(samples, columns, &Missing::default())?;
+            if files.len() > 1 {
+                tell(&format!("`{}` has rows of {} of {} people", file.file(), join.matched, samples.len()));
+            }
             tables.push(table);
             joins.push(join);
         }
@@ -78,5 +84,38 @@ impl Tables {
             Some(table) => Ok(table.cases(name, coding)?.into_iter().map(number).collect()),
             None => Ok(Vec::new()),
         }
+    }
+}
+
+/// Refuses cases and controls that are called a number.
+pub fn refuse_two_values(name: &str, values: &[f64]) -> Result<()> {
+    let known: BTreeSet<u64> =
+        values.iter().filter(|value| !value.is_nan()).map(|value| value.to_bits()).collect();
+    if known.len() == 2 {
+        bail!(
+            "`{name}` has two values: cases and controls take `--coding 1-2` or `--coding 0-1`; a number with two values only is taken by none of these commands"
+        );
+    }
+    Ok(())
+}
+
+/// What is wrong with a model, in the names of its columns.
+pub fn no_model(name: &str, error: &AssociationError, covariates: &[String]) -> anyhow::Error {
+    match error {
+        AssociationError::Collinear(at) if *at > 0 => {
+            let covariate = covariates.get(at - 1).map_or("", String::as_str);
+            anyhow!(
+                "`{name}`: the covariate `{covariate}` is constant or determined by those before it; leave it out"
+            )
+        }
+        error => anyhow!("`{name}`: {error}"),
+    }
+}
+
+/// The name of a column on the command line.
+pub fn column(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a name of a column is empty; is there a comma too many?".into()),
+        name => Ok(name.to_owned()),
     }
 }

@@ -125,10 +125,86 @@ fn several_scores_in_one_pass_are_those_of_each() {
         }
     }
     let error = refused(dir, "score small.vcf --weights first.txt first.txt");
-    assert!(error.contains("two of the scoring files are `PGS000001`"), "{error}");
+    assert!(error.contains("`first.txt` and `first.txt` would both be the column `PGS000001`"), "{error}");
+    fs::write(dir.join("other.txt"), format!("#genome_build=GRCh38\n{head}22\t100\tG\tA\t3\n")).unwrap();
+    let error = refused(dir, "score small.vcf --weights first.txt other.txt");
+    assert!(error.contains("`first.txt` and `other.txt` are of different builds"), "{error}");
     fs::write(dir.join("third.txt"), format!("#genome_build=GRCh37\n{head}22\t5\tC\tG\t3\n")).unwrap();
     let error = refused(dir, "score small.vcf --weights first.txt third.txt");
     assert!(error.contains("only 0.0 % of the variants of `third.txt`"), "{error}");
+}
+
+/// A record of several alleles, and one that stands twice: each copy of the effect allele counts once.
+#[test]
+fn a_weight_counts_once_and_the_reference_is_what_no_other_allele_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let head = "##fileformat=VCFv4.3\n##contig=<ID=1>\n##FORMAT=<ID=GT,Number=1,Type=String,Description=\"x\">\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\tb\tc\td\n";
+    let record = "1\t100\t.\tA\tC,G\t.\t.\t.\tGT\t0/0\t0/1\t1/2\t0/2\n";
+    let columns = "chr_name\tchr_position\teffect_allele\tother_allele\teffect_weight\n";
+    let sums = |records: &str, rows: &str| {
+        fs::write(dir.join("a.vcf"), format!("{head}{records}")).unwrap();
+        fs::write(dir.join("w.txt"), format!("#genome_build=GRCh38\n{columns}{rows}")).unwrap();
+        let ran = genome(&["score", "a.vcf", "--weights", "w.txt", "--least", "0"], dir);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let numbers = |name| column(&ran.stdout, name).into_iter().map(Option::unwrap).collect::<Vec<_>>();
+        (numbers("SCORE_SUM"), numbers("EFFECT_ALLELES"), ran.stderr)
+    };
+    let of_reference = vec![2.0, 1.0, 0.0, 1.0];
+    for other in ["", "C"] {
+        let (found, copies, told) = sums(record, &format!("1\t100\tA\t{other}\t1\n"));
+        assert_eq!((&found, &copies), (&of_reference, &of_reference), "{other}");
+        assert!(told.contains("1 of 1 variants of the score are found"), "{told}");
+    }
+    // Where C has gone by, whoever has it cannot be taken off any more.
+    let (found, _, told) = sums(record, "1\t100\tA\tG\t1\n");
+    assert!(told.contains("0 of 1") && told.contains("at 1 places the alleles are others"), "{told}");
+    assert_eq!(found, [0.0; 4]);
+    assert_eq!(sums(record, "1\t100\tG\tA\t1\n").0, [0.0, 0.0, 1.0, 1.0]);
+    let twice = format!("{record}{record}");
+    for row in ["1\t100\tA\tC\t1\n", "1\t100\tC\tA\t1\n"] {
+        assert_eq!(sums(&twice, row).0, sums(record, row).0, "{row}");
+    }
+    // A row that repeats a variant is told of.
+    let (found, _, told) = sums(record, "1\t100\tC\tA\t1\n1\t100\tA\tC\t5\n1\t100\tC\tA\t7\n");
+    assert_eq!(found, [0.0, 1.0, 1.0, 0.0]);
+    assert!(told.contains("1 of 3") && told.contains("2 repeat a variant of an earlier row"), "{told}");
+}
+
+/// Whoever names one file for two things keeps it.
+#[test]
+fn no_result_is_written_over_what_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    run(dir, "simulate --out . --site a --people 60 --variants 100 --chromosomes 2");
+    let scan = "gwas a.bed --phenotypes traits.tsv --trait trait";
+    fs::rename(dir.join("traits.tsv"), dir.join("scan.age.tsv")).unwrap();
+    fs::copy(dir.join("scan.age.tsv"), dir.join("traits.tsv")).unwrap();
+    fs::write(dir.join("w.txt"), "#genome_build=GRCh38\nchr_name\tchr_position\teffect_allele\tother_allele\teffect_weight\n1\t5\tG\tA\t3\n").unwrap();
+    let files = ["a.bed", "a.bim", "a.fam", "traits.tsv", "scan.age.tsv", "w.txt"];
+    let all = || files.map(|file| fs::read(dir.join(file)).unwrap());
+    let before = all();
+    for (line, sentence) in [
+        (format!("{scan} --out traits.tsv"), "`traits.tsv` is a file that is read"),
+        (format!("{scan} --out ./a.bed"), "`./a.bed` is a file that is read"),
+        (format!("{scan} --out a.bim"), "`a.bim` is a file that is read"),
+        (format!("{scan} --out s.tsv --qq a.fam"), "`a.fam` is a file that is read"),
+        (format!("{scan} --out s.tsv --qq s.tsv"), "`s.tsv` is named for two results"),
+        (format!("{scan} --out s.tsv --qq p.svg --manhattan p.svg"), "`p.svg` is named for two results"),
+        (
+            "gwas a.bed --phenotypes scan.age.tsv --trait trait,age --out scan.tsv".into(),
+            "`scan.age.tsv` is a file that is read",
+        ),
+        ("score a.bed --weights w.txt --least 0 --out w.txt".into(), "`w.txt` is a file that is read"),
+        (
+            "evaluate traits.tsv --score age --phenotypes scan.age.tsv --trait trait --out traits.tsv".into(),
+            "`traits.tsv` is a file that is read",
+        ),
+    ] {
+        let error = refused(dir, &line);
+        assert!(error.contains(sentence), "{line}: {error}");
+        assert!(all() == before, "{line}");
+    }
 }
 
 #[test]
@@ -177,7 +253,7 @@ fn scores_are_evaluated_by_group() {
     let groups: Vec<&str> = rows.iter().skip(1).map(|row| row[1]).collect();
     assert_eq!(groups, ["everybody", "AFR", "EUR", "LAST"], "{table}");
     let (people, r2, r) = (column(&table, "OBS_CT"), column(&table, "R2"), column(&table, "R"));
-    assert_eq!(people, [Some(350.0), Some(117.0), Some(116.0), None]);
+    assert_eq!(people, [Some(350.0), Some(117.0), Some(116.0), Some(1.0)]);
     assert_eq!(rows[4][4], "too-few");
     let intervals = column(&table, "R_LOW").into_iter().zip(column(&table, "R_HIGH"));
     for ((r2, r), (low, high)) in r2.iter().zip(&r).zip(intervals).take(3) {
@@ -213,6 +289,7 @@ fn the_page_leads_from_genotypes_to_a_scan_that_knows_ancestry() {
         let p: Vec<f64> = column(&read(dir, file), "P").into_iter().flatten().collect();
         histone_genome::association::inflation(p).unwrap()
     };
-    let (plain, adjusted) = (lambda("plain.tsv"), lambda("adjusted.tsv"));
-    assert!(adjusted < plain, "{plain} {adjusted}");
+    let told =
+        [lambda("made-up/plain.tsv"), lambda("made-up/adjusted.tsv")].map(|lambda| format!("{lambda:.2}"));
+    assert!(section.contains(&format!("from {} to {}", told[0], told[1])), "{told:?}");
 }
