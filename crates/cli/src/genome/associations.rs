@@ -52,6 +52,7 @@ fn panel(name: &str, text: &[u8]) -> Result<Panel> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
+    file::is_read(path);
     fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 

@@ -110,7 +110,8 @@ fn place(path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok().or_else(|| Some(folder()?.join(path.file_name()?)))
 }
 
-fn is_read(path: &Path) {
+/// Notes that a file is read; `open` does.
+pub fn is_read(path: &Path) {
     if let (Some(place), Ok(mut named)) = (place(path), NAMED.lock()) {
         named.read.push(place);
     }
@@ -222,6 +223,7 @@ impl Whole {
         let mut part = to.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
+        refuse_read(&part)?;
         let file = File::create(&part).with_context(|| format!("cannot write `{}`", part.display()))?;
         Ok(Self { to: to.to_owned(), part, file: Some(BufWriter::new(file)) })
     }

@@ -69,9 +69,10 @@ pub fn write_table(
 /// Writes the components of all people.
 pub fn run(args: &PcaArgs, out: &mut dyn Write) -> Result<bool> {
     let wanted: Option<BTreeSet<String>> = match &args.variants {
-        Some(file) => {
+        Some(list) => {
+            file::is_read(list);
             let text =
-                std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+                std::fs::read_to_string(list).with_context(|| format!("cannot read `{}`", list.display()))?;
             Some(text.lines().map(str::to_owned).collect())
         }
         None => None,

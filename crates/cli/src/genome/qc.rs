@@ -39,6 +39,7 @@ pub struct QcArgs {
 
 fn panel(args: &QcArgs, assembly: Assembly) -> Result<Option<Panel>> {
     let (Some(file), Some(table)) = (&args.panel, &args.populations) else { return Ok(None) };
+    file::is_read(table);
     let text =
         std::fs::read_to_string(table).with_context(|| format!("cannot read `{}`", table.display()))?;
     let rows = text.lines().skip(1).filter_map(|line| line.split_once('\t'));

@@ -124,6 +124,7 @@ fn regions(args: &ViewArgs) -> Result<Option<Regions>> {
 fn chosen<R: BufRead>(args: &ViewArgs, view: View<R>) -> Result<View<R>> {
     let names = match &args.samples_file {
         Some(path) => {
+            file::is_read(path);
             let text =
                 fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
             let names: Vec<String> =

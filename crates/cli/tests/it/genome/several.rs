@@ -181,7 +181,8 @@ fn no_result_is_written_over_what_is_read() {
     fs::rename(dir.join("traits.tsv"), dir.join("scan.age.tsv")).unwrap();
     fs::copy(dir.join("scan.age.tsv"), dir.join("traits.tsv")).unwrap();
     fs::write(dir.join("w.txt"), "#genome_build=GRCh38\nchr_name\tchr_position\teffect_allele\tother_allele\teffect_weight\n1\t5\tG\tA\t3\n").unwrap();
-    let files = ["a.bed", "a.bim", "a.fam", "traits.tsv", "scan.age.tsv", "w.txt"];
+    run(dir, "prune a.bed --out kept.txt");
+    let files = ["a.bed", "a.bim", "a.fam", "traits.tsv", "scan.age.tsv", "w.txt", "kept.txt"];
     let all = || files.map(|file| fs::read(dir.join(file)).unwrap());
     let before = all();
     for (line, sentence) in [
@@ -196,6 +197,10 @@ fn no_result_is_written_over_what_is_read() {
             "`scan.age.tsv` is a file that is read",
         ),
         ("score a.bed --weights w.txt --least 0 --out w.txt".into(), "`w.txt` is a file that is read"),
+        (
+            "pca a.bed --count 1 --variants kept.txt --out kept.txt".into(),
+            "`kept.txt` is a file that is read",
+        ),
         (
             "evaluate traits.tsv --score age --phenotypes scan.age.tsv --trait trait --out traits.tsv".into(),
             "`traits.tsv` is a file that is read",
