@@ -7,6 +7,7 @@ mod view;
 use std::any::Any;
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -53,6 +54,8 @@ enum Handle {
         database: Database,
         _directory: tempfile::TempDir,
     },
+    /// Nothing any more: the store is being dropped.
+    Closed,
 }
 
 /// An open store.
@@ -147,6 +150,7 @@ impl Store {
         let read = match &self.handle {
             Handle::Write(database) | Handle::Copy { database, .. } => database.begin_read(),
             Handle::Read(database) => database.begin_read(),
+            Handle::Closed => return Err(ChainError::ReadOnly),
         }
         .map_err(|error| ChainError::store("read", &*self.path, error))?;
         View::new(&read, self.path.clone())
@@ -235,6 +239,16 @@ impl Store {
         // Also after a failure: whether the block is there is for the file to say.
         *self.latest.write().unwrap_or_else(PoisonError::into_inner) = None;
         outcome
+    }
+}
+
+impl Drop for Store {
+    /// redb reads and writes once more when it closes a file, and panics over a damaged one there as well. What was kept is on the
+    /// disk before: whoever ends learns nothing from it that opening the file again does not say.
+    fn drop(&mut self) {
+        *self.latest.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        let handle = mem::replace(&mut self.handle, Handle::Closed);
+        let _ = guarded(&self.path, || drop(handle));
     }
 }
 

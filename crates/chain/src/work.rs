@@ -32,8 +32,8 @@ const GLANCE: Duration = Duration::from_millis(1);
 const FRAME_BYTES: usize = 34 * 1024;
 /// What an entry of the engine's journal takes: one for each change that a revert would take back.
 const ENTRY_BYTES: usize = 96;
-/// Unoptimized builds take this much longer for the same work.
-pub(crate) const SLOWNESS: u32 = if cfg!(debug_assertions) { 10 } else { 1 };
+/// Builds for tests, of which the engine and its arithmetic are optimized a little, take this much longer for the same work.
+pub(crate) const SLOWNESS: u32 = if cfg!(debug_assertions) { 3 } else { 1 };
 
 /// Why a piece of work was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
