@@ -1,5 +1,7 @@
 //! `histone data`: an organization's own table.
 
+mod look;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ use crate::sure::sure;
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Find out what a file is: how a study reads it, what its columns hold, and what somebody has to say before. Needs no home.
+    Look(look::LookArgs),
     /// Add the table of this organization: encrypts it into the home, and has it validated and registered under its terms.
     Add(AddArgs),
     /// Replace a dataset by a new version of its table: encrypts it into the home, and has it validated and registered.
@@ -80,6 +84,7 @@ pub struct AddArgs {
 /// Runs a command about data.
 pub fn run(command: &Command, out: &mut dyn Write) -> Result<bool> {
     match command {
+        Command::Look(args) => look::run(args, out),
         Command::Add(args) => add(args, out),
         Command::Update(args) => update(args, out),
         Command::Withdraw(args) => withdraw(args, out),

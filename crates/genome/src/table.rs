@@ -6,6 +6,7 @@
 //! Reading order: [`RawTable::read`], [`Selection`], [`RawTable::select`], [`Table`], [`Table::encode`].
 
 mod day;
+mod dialect;
 mod encoding;
 mod error;
 mod genotypes;
@@ -13,18 +14,22 @@ mod lexer;
 pub(crate) mod number;
 mod raw;
 mod rule;
+mod survey;
 mod typed;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 pub use day::Day;
+pub use dialect::{Dialect, Encoding, FormatError, Separator};
 pub use encoding::ENCODING_VERSION;
 pub use error::{CellPlace, CellProblem, LineProblem, TableError};
 use genotypes::Calls;
 pub use genotypes::MAX_VARIANTS;
+pub use number::{Numbers, Thousands};
 pub use raw::{ColumnKind, LeftOut, RawTable};
 pub use rule::{Other, Rule, YesNo};
+pub use survey::{Doubt, Survey, Surveyed, survey};
 pub use typed::{Looks, MAX_LEVELS};
 
 /// Largest absolute value of a feature. Sums over a study are made in fixed point; beyond this they could overflow.

@@ -17,6 +17,7 @@ mod disclosure;
 mod error;
 mod file;
 mod files;
+mod format;
 mod genotypes;
 mod kinds;
 mod left_out;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use histone_genome::table::{
-    Column, Features, Kind, Label, Limits, MissingRules, NO_YES, RawTable, Selection, Table,
+    Column, Features, Kind, Label, Limits, MissingRules, NO_YES, RawTable, Selection, Table, survey,
 };
 use histone_program_sdk::data::Block;
 use histone_program_sdk::job::{ValidateJob, ValidateReport};
@@ -22,7 +22,8 @@ pub fn table(bytes: &[u8]) -> bool {
 
 /// A file of an owner: every way to look at it, and what is taken out of it as a table.
 pub fn csv(bytes: &[u8]) -> bool {
-    let Ok(raw) = RawTable::read("fuzz.csv", bytes, &Limits::default()) else { return false };
+    let found = surveyed(bytes);
+    let Ok(raw) = RawTable::read("fuzz.csv", bytes, &Limits::default()) else { return found };
     let missing = MissingRules::default();
     let kinds = raw.column_kinds(&missing);
     assert_eq!(kinds.len(), raw.columns().len());
@@ -47,6 +48,25 @@ pub fn csv(bytes: &[u8]) -> bool {
     if let Ok(selected) = raw.select(&selection) {
         assert!(table(&selected.encode()), "a table that was read from a file cannot be decoded");
     }
+    true
+}
+
+/// What a survey finds is what the file is: it is read so, with as many rows and columns, and a study file can say it.
+fn surveyed(bytes: &[u8]) -> bool {
+    let limits = Limits { bytes: 1 << 20, ..Limits::default() };
+    let Ok(survey) = survey("fuzz.csv", bytes, &limits) else { return false };
+    for dialect in std::iter::once(survey.dialect).chain(survey.otherwise.iter().copied()) {
+        let table = RawTable::read_as("fuzz.csv", bytes, dialect, &limits).ok();
+        assert!(
+            table.is_some_and(|table| table.rows() > 0),
+            "a dialect that was found does not read the file"
+        );
+    }
+    let table = RawTable::read_as("fuzz.csv", bytes, survey.dialect, &limits).ok();
+    assert_eq!(
+        table.map(|table| (table.rows(), table.columns().len())),
+        Some((survey.rows, survey.columns.len()))
+    );
     true
 }
 
@@ -92,6 +112,7 @@ pub fn files() -> Vec<(String, Vec<u8>)> {
         ("quoted", "\"age\",\"the \"\"kind\"\"\",\"ill\"\r\n54,\"a, b\",1\r\n61,\"c\nd\",0\r\n"),
         ("words", "größe,sex,ill\n1e2,f,yes\n-0.5,m,no\n,f,yes"),
         ("marked", "\u{feff}x,y\n0,0\n-0,1\n"),
+        ("german", "alter;wert;ill;\n50;1.234,5;1;\n61;0,5;0;\n;;;\n"),
     ]
     .map(|(name, text)| (name.into(), text.as_bytes().to_vec()))
     .into()

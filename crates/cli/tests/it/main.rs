@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod consortium;
+mod data;
 mod demo;
 mod disclosure;
 #[cfg(unix)]

@@ -35,6 +35,14 @@ pub enum CellProblem {
     Spaces,
     /// A number written with a decimal comma.
     DecimalComma,
+    /// A number with a comma that is a decimal comma to some and separates thousands to others.
+    CommaInDoubt,
+    /// A number with signs between its thousands.
+    Thousands,
+    /// A number with a point, in a file whose numbers have decimal commas.
+    OtherPoint,
+    /// Digits in other groups than the file's numbers have.
+    Groups,
     /// `inf`, `nan` and the like, or a number too large for 64 bits.
     NotFinite,
     /// A hexadecimal number.
@@ -81,7 +89,21 @@ impl fmt::Display for CellProblem {
                 "the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (under [table.levels] in a study); where the text means that nothing is known, add it to the missing codes"
             }
             Self::Spaces => "the cell has blanks around its value; remove them",
-            Self::DecimalComma => "the number has a decimal comma; write a decimal point",
+            Self::DecimalComma => {
+                "the number has a decimal comma; write a decimal point, or say that the file has such numbers (`format = { decimal = \",\" }`)"
+            }
+            Self::CommaInDoubt => {
+                "the number has a comma that can stand before a fraction or between thousands, a factor of 1,000 apart; say which it is: `format = { decimal = \",\" }` or `format = { thousands = \",\" }`"
+            }
+            Self::Thousands => {
+                "the number has signs between its thousands; remove them, or say which they are, as in `format = { thousands = \",\" }` or `format = { decimal = \",\", thousands = \".\" }`"
+            }
+            Self::OtherPoint => {
+                "the number has a decimal point, and the file is said to have decimal commas; write a comma, or say `thousands = \".\"` if the point stands between thousands"
+            }
+            Self::Groups => {
+                "the digits are in other groups than the format of the file says; correct the cell, or the `format`"
+            }
             Self::NotFinite => "the number is not finite; write a finite number or a missing code",
             Self::Hexadecimal => "the number is hexadecimal; write a plain decimal",
             Self::OutOfRange => {
@@ -134,12 +156,16 @@ pub enum LineProblem {
     UnclosedQuote,
     /// A quote inside a cell that does not start with one.
     StrayQuote,
-    /// Something between a closing quote and the next comma.
+    /// Something between a closing quote and the next separator.
     TextAfterQuote,
     /// A carriage return that is not followed by a line feed.
     BareCarriageReturn,
     /// Bytes that are not UTF-8.
     NotUtf8,
+    /// A byte that Windows-1252 does not have.
+    NotWindows1252,
+    /// Bytes that are not UTF-16.
+    NotUtf16,
 }
 
 impl fmt::Display for LineProblem {
@@ -148,9 +174,13 @@ impl fmt::Display for LineProblem {
             Self::Blank => "the line is blank; remove it",
             Self::UnclosedQuote => "a quote opened here is never closed; close it, or write the quote twice",
             Self::StrayQuote => "a quote stands inside an unquoted cell; put the whole cell in quotes and write the quote twice",
-            Self::TextAfterQuote => "text follows a closing quote; only a comma or the end of the line may",
+            Self::TextAfterQuote => "text follows a closing quote; only what separates cells or the end of the line may",
             Self::BareCarriageReturn => "a carriage return stands alone; end lines with LF or CR LF",
-            Self::NotUtf8 => "the text is not UTF-8; save the file as UTF-8",
+            Self::NotUtf8 => {
+                "the text is not UTF-8; save the file as UTF-8, or, where it comes from an older program of Windows, say `format = { encoding = \"windows-1252\" }` and look at its letters"
+            }
+            Self::NotWindows1252 => "the text has a byte that Windows-1252 does not have; it is of another encoding",
+            Self::NotUtf16 => "the text is not UTF-16, as it is said to be; it is cut, or of another encoding",
         })
     }
 }
@@ -187,6 +217,40 @@ pub enum TableError {
         line: u64,
         /// What is wrong.
         problem: LineProblem,
+    },
+    /// Bytes of another kind of file.
+    #[error("{file}: is {what}, whatever its name says; {advice}")]
+    Kind {
+        /// Name of the file.
+        file: String,
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A header line of one name that holds what separates cells elsewhere.
+    #[error(
+        "{file}, line 1: is one cell, and holds {what}; if these separate its cells, say `format = {{ separator = \"{sign}\" }}`"
+    )]
+    Separator {
+        /// Name of the file.
+        file: String,
+        /// What it holds.
+        what: &'static str,
+        /// As a study file writes it.
+        sign: &'static str,
+    },
+    /// A first line that looks like a row.
+    #[error(
+        "{file}, line 1: looks like a row, {numbers} of its {cells} cells are numbers; the first line has to name the columns"
+    )]
+    NoHeader {
+        /// Name of the file.
+        file: String,
+        /// Cells that are numbers.
+        numbers: usize,
+        /// All of them.
+        cells: usize,
     },
     /// A row has more or fewer cells than the header.
     #[error(

@@ -1,4 +1,4 @@
-//! Splits comma-separated text (RFC 4180) into cells, refusing what the RFC does not allow.
+//! Splits comma-separated text (RFC 4180) into cells, refusing what the RFC does not allow; other separators than commas beside.
 //!
 //! The `csv` crate reads leniently on purpose: an unclosed quote swallows the rest of the file into one cell, text after a
 //! closing quote is kept, blank lines vanish. For data that is about to be committed to, a lost row must be an error with
@@ -9,7 +9,7 @@ use super::error::LineProblem;
 /// What the cell just read ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    Comma,
+    Cell,
     Line,
     File,
 }
@@ -19,12 +19,14 @@ pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
     line: u64,
+    separator: u8,
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    /// `separator` is ASCII.
+    pub(super) fn new(text: &'a str, separator: u8) -> Self {
         // Spreadsheets mark UTF-8 with a byte order mark; it is not part of the first name.
-        Self { text: text.strip_prefix('\u{feff}').unwrap_or(text), at: 0, line: 1 }
+        Self { text: text.strip_prefix('\u{feff}').unwrap_or(text), at: 0, line: 1, separator }
     }
 
     /// Line on which the next cell starts.
@@ -43,16 +45,22 @@ impl<'a> Lexer<'a> {
             || self.text.get(self.at..).is_some_and(|rest| rest.starts_with("\r\n"))
     }
 
+    /// True when nothing but blank lines follows.
+    pub(super) fn only_blank_lines_follow(&self) -> bool {
+        self.text.get(self.at..).is_none_or(|rest| rest.bytes().all(|byte| matches!(byte, b'\n' | b'\r')))
+    }
+
     /// Appends the next cell to `out`, unquoted, and says what it ended with.
     pub(super) fn cell(&mut self, out: &mut String) -> Result<End, (u64, LineProblem)> {
         if self.peek() == Some(b'"') {
             self.quoted(out)?;
         } else {
-            self.take_until(|byte| matches!(byte, b',' | b'\n' | b'\r' | b'"'), out);
+            let separator = self.separator;
+            self.take_until(|byte| byte == separator || matches!(byte, b'\n' | b'\r' | b'"'), out);
         }
         let end = match self.peek() {
             None => End::File,
-            Some(b',') => End::Comma,
+            Some(byte) if byte == self.separator => End::Cell,
             Some(b'\n') => End::Line,
             Some(b'\r') => {
                 self.at += 1;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::Read;
 
+use super::dialect::{self, Dialect, Separator};
 use super::error::{CellPlace, CellProblem, LineProblem, TableError};
 use super::lexer::{End, Lexer};
 use super::rule::Reading;
@@ -11,6 +12,7 @@ use super::{
     Column, Day, Features, Kind, Label, Limits, MAX_ABS_VALUE, MissingCells, MissingRules, Selection, Table,
 };
 use super::{check_name, number};
+use crate::vcf::bgzf;
 
 /// A file that is a table: named columns and rows of text cells, all of one length, with their line numbers.
 ///
@@ -24,6 +26,8 @@ pub struct RawTable {
     ends: Vec<usize>,
     /// Line on which each row starts.
     lines: Vec<u64>,
+    /// How its numbers are written.
+    pub(super) numbers: number::Numbers,
 }
 
 /// Whether a column can be a feature.
@@ -50,59 +54,101 @@ pub struct LeftOut {
 }
 
 impl RawTable {
-    /// Reads a comma-separated file with a header line. `file` is its name in error messages.
+    /// Reads a comma-separated file with a header line, which may be compressed with gzip. `file` is its name in error messages.
     ///
     /// # Errors
-    /// [`TableError::Read`], [`TooLarge`](TableError::TooLarge), [`Line`](TableError::Line),
-    /// [`RowLength`](TableError::RowLength), [`ColumnName`](TableError::ColumnName),
-    /// [`DuplicateColumn`](TableError::DuplicateColumn), [`Empty`](TableError::Empty).
+    /// As [`read_as`](Self::read_as).
     pub fn read(file: &str, reader: impl Read, limits: &Limits) -> Result<Self, TableError> {
-        let mut bytes = Vec::new();
-        // One byte more than allowed tells a file of the largest size from a larger one.
-        let most = u64::try_from(limits.bytes).unwrap_or(u64::MAX).saturating_add(1);
-        reader
-            .take(most)
-            .read_to_end(&mut bytes)
-            .map_err(|source| TableError::Read { file: file.to_owned(), source })?;
-        check_limit(file, "bytes", bytes.len(), limits.bytes)?;
-        let line_error = |(line, problem)| TableError::Line { file: file.to_owned(), line, problem };
-        let text = std::str::from_utf8(&bytes).map_err(|error| {
-            let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            line_error((1 + good.iter().filter(|byte| **byte == b'\n').count() as u64, LineProblem::NotUtf8))
-        })?;
+        Self::read_as(file, reader, Dialect::default(), limits)
+    }
 
-        let mut lexer = Lexer::new(text);
+    /// Reads a file of any [`Dialect`] with a header line, which may be compressed with gzip. Rows without any cell at the end, and
+    /// columns at the end that have neither a name nor a cell, are what spreadsheets leave behind, and nobody's data: they are passed over.
+    ///
+    /// # Errors
+    /// [`TableError::Read`], [`TooLarge`](TableError::TooLarge), [`Kind`](TableError::Kind), [`Line`](TableError::Line),
+    /// [`Separator`](TableError::Separator), [`RowLength`](TableError::RowLength), [`ColumnName`](TableError::ColumnName),
+    /// [`NoHeader`](TableError::NoHeader), [`DuplicateColumn`](TableError::DuplicateColumn), [`Empty`](TableError::Empty).
+    pub fn read_as(
+        file: &str,
+        reader: impl Read,
+        dialect: Dialect,
+        limits: &Limits,
+    ) -> Result<Self, TableError> {
+        let bytes = bytes(file, reader, limits)?;
+        let text = dialect::decode(file, &bytes, dialect.encoding)?;
+        Self::of_text(file, &text, dialect, limits)
+    }
+
+    /// The same of text in memory.
+    pub(super) fn of_text(
+        file: &str,
+        text: &str,
+        dialect: Dialect,
+        limits: &Limits,
+    ) -> Result<Self, TableError> {
+        let line_error = |(line, problem)| TableError::Line { file: file.to_owned(), line, problem };
+        let mut lexer = Lexer::new(text, dialect.separator.byte());
         if lexer.is_done() {
             return Err(TableError::Empty { file: file.to_owned() });
         }
-        let columns = read_header(file, &mut lexer, limits)?;
-        let mut table =
-            Self { file: file.to_owned(), columns, text: String::new(), ends: vec![], lines: vec![] };
+        let (columns, width) = read_header(file, &mut lexer, dialect.separator, limits)?;
+        let mut table = Self {
+            file: file.to_owned(),
+            columns,
+            text: String::new(),
+            ends: vec![],
+            lines: vec![],
+            numbers: dialect.numbers,
+        };
         while !lexer.is_done() {
             let line = lexer.line();
             if lexer.at_blank_line() {
+                if lexer.only_blank_lines_follow() {
+                    break;
+                }
                 return Err(line_error((line, LineProblem::Blank)));
             }
             let mut found = 0;
             loop {
+                let before = table.text.len();
                 let end = lexer.cell(&mut table.text).map_err(line_error)?;
-                table.ends.push(table.text.len());
                 found += 1;
-                if end != End::Comma {
+                if found <= table.columns.len() {
+                    table.ends.push(table.text.len());
+                } else if table.text.len() > before && found <= width {
+                    let reason = "the column has no name and holds cells; name it in the header line";
+                    return Err(TableError::ColumnName { file: file.to_owned(), column: found, reason });
+                }
+                if end != End::Cell {
                     break;
                 }
             }
-            if found != table.columns.len() {
-                let expected = table.columns.len();
-                return Err(TableError::RowLength { file: file.to_owned(), line, found, expected });
+            if found != width {
+                return Err(TableError::RowLength { file: file.to_owned(), line, found, expected: width });
             }
             table.lines.push(line);
             check_limit(file, "rows", table.lines.len(), limits.rows)?;
         }
+        table.forget_empty_rows_at_the_end();
         if table.lines.is_empty() {
             return Err(TableError::Empty { file: file.to_owned() });
         }
         Ok(table)
+    }
+
+    /// Rows at the end of which every cell is empty. A single column may be one of empty cells.
+    fn forget_empty_rows_at_the_end(&mut self) {
+        let width = self.columns.len();
+        while width > 1 && !self.lines.is_empty() {
+            let before = self.ends.len() - width;
+            let start = before.checked_sub(1).and_then(|at| self.ends.get(at)).copied().unwrap_or(0);
+            if self.text.len() > start {
+                break;
+            }
+            self.ends.truncate(before);
+            self.lines.pop();
+        }
     }
 
     /// Name of the file as given to [`read`](Self::read).
@@ -139,7 +185,7 @@ impl RawTable {
                     if is_missing(cell, missing) {
                         return None;
                     }
-                    number::parse(cell).err().map(|problem| (row, problem))
+                    self.numbers.parse(cell).err().map(|problem| (row, problem))
                 });
                 match first_problem {
                     None => ColumnKind::Numeric,
@@ -317,7 +363,10 @@ impl RawTable {
                 let Some(reading) = &mut reading else {
                     return Err(refused(column, CellProblem::LabelUnnamed));
                 };
-                let value = if is_missing(cell, missing) { reading.missing() } else { reading.read(cell) };
+                let value = match is_missing(cell, missing) {
+                    true => reading.missing(),
+                    false => self.numbers.plain(cell).and_then(|cell| reading.read(&cell)),
+                };
                 value.map_err(|problem| refused(column, problem))
             };
             let seen = match (outcome, event) {
@@ -332,7 +381,7 @@ impl RawTable {
             let value = match is_missing(cell, missing) {
                 true if outcome.rule().is_some_and(|rule| rule.other == super::Other::LeaveOut) => f64::NAN,
                 true => return Err(refused(column, CellProblem::LabelMissing)),
-                false => read_cell(cell, kind).map_err(|problem| refused(column, problem))?,
+                false => read_cell(cell, kind, self.numbers).map_err(|problem| refused(column, problem))?,
             };
             if seen.is_some() && value < 0.0 {
                 return Err(refused(column, CellProblem::NegativeTime));
@@ -387,7 +436,7 @@ impl RawTable {
                 let value = if is_missing(cell, missing) {
                     f64::NAN
                 } else {
-                    read_cell(cell, kind).map_err(refused)?
+                    read_cell(cell, kind, self.numbers).map_err(refused)?
                 };
                 let value = if *zero_is_missing && value == 0.0 { f64::NAN } else { value };
                 if let (true, Some(problem)) = (value.is_nan(), refusal) {
@@ -402,6 +451,11 @@ impl RawTable {
     pub(super) fn index(&self, name: &str) -> Result<usize, TableError> {
         self.columns.iter().position(|column| column == name).ok_or_else(|| {
             let mut header: Vec<&str> = self.columns.iter().map(String::as_str).take(20).collect();
+            let numbers = self.columns.iter().filter(|name| number::parse(name).is_ok()).count();
+            if 2 * numbers > self.columns.len() {
+                let cells = self.columns.len();
+                return TableError::NoHeader { file: self.file.clone(), numbers, cells };
+            }
             if self.columns.len() > header.len() {
                 header.push("…");
             }
@@ -440,31 +494,75 @@ impl fmt::Debug for RawTable {
     }
 }
 
-fn read_header(file: &str, lexer: &mut Lexer<'_>, limits: &Limits) -> Result<Vec<String>, TableError> {
+/// All bytes of a file, or of what is compressed in it, up to a limit.
+pub(super) fn bytes(file: &str, reader: impl Read, limits: &Limits) -> Result<Vec<u8>, TableError> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file of the largest size from a larger one.
+    let most = u64::try_from(limits.bytes).unwrap_or(u64::MAX).saturating_add(1);
+    let unpacking = bgzf::Limits { end_marker: bgzf::EndMarker::Optional, ..bgzf::Limits::default() };
+    bgzf::Reader::new(reader, unpacking)
+        .take(most)
+        .read_to_end(&mut bytes)
+        .map_err(|source| TableError::Read { file: file.to_owned(), source })?;
+    check_limit(file, "bytes", bytes.len(), limits.bytes)?;
+    Ok(bytes)
+}
+
+/// The names of the columns, and how many cells each row has: columns at the end may have no name.
+fn read_header(
+    file: &str,
+    lexer: &mut Lexer<'_>,
+    separator: Separator,
+    limits: &Limits,
+) -> Result<(Vec<String>, usize), TableError> {
     let line_error = |(line, problem)| TableError::Line { file: file.to_owned(), line, problem };
     if lexer.at_blank_line() {
         return Err(line_error((1, LineProblem::Blank)));
     }
     let mut columns = Vec::new();
-    let mut seen = HashMap::new();
     loop {
         let mut name = String::new();
         let end = lexer.cell(&mut name).map_err(line_error)?;
-        let column = columns.len() + 1;
-        check_name(&name).map_err(|reason| TableError::ColumnName {
+        columns.push(name);
+        check_limit(file, "columns", columns.len(), limits.columns)?;
+        if end != End::Cell {
+            break;
+        }
+    }
+    if let [only] = columns.as_slice() {
+        let other = |other: &&Separator| **other != separator && only.contains(other.sign());
+        if let Some(other) = Separator::ALL.iter().find(other) {
+            let file = file.to_owned();
+            return Err(TableError::Separator { file, what: other.says(), sign: other.written() });
+        }
+    }
+    let width = columns.len();
+    let named = columns.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
+    // A header of empty cells is none, and has its error below.
+    columns.truncate(named.max(1));
+    let mut seen = HashMap::new();
+    for (index, name) in columns.iter().enumerate() {
+        let column = index + 1;
+        check_name(name).map_err(|reason| TableError::ColumnName {
             file: file.to_owned(),
             column,
             reason,
         })?;
-        if let Some(first) = seen.insert(name.clone(), column) {
-            return Err(TableError::DuplicateColumn { file: file.to_owned(), name, first, second: column });
-        }
-        columns.push(name);
-        check_limit(file, "columns", columns.len(), limits.columns)?;
-        if end != End::Comma {
-            return Ok(columns);
+        if let Some(first) = seen.insert(name.as_str(), column) {
+            let numbers = columns.iter().filter(|name| number::parse(name).is_ok()).count();
+            return Err(if number::parse(name).is_ok() && 2 * numbers >= columns.len() {
+                TableError::NoHeader { file: file.to_owned(), numbers, cells: columns.len() }
+            } else {
+                TableError::DuplicateColumn {
+                    file: file.to_owned(),
+                    name: name.clone(),
+                    first,
+                    second: column,
+                }
+            });
         }
     }
+    Ok((columns, width))
 }
 
 fn check_limit(file: &str, what: &'static str, found: usize, limit: usize) -> Result<(), TableError> {
@@ -475,10 +573,10 @@ fn check_limit(file: &str, what: &'static str, found: usize, limit: usize) -> Re
 }
 
 /// The value of a cell that is not missing.
-pub(super) fn read_cell(cell: &str, kind: &Kind) -> Result<f64, CellProblem> {
+pub(super) fn read_cell(cell: &str, kind: &Kind, numbers: number::Numbers) -> Result<f64, CellProblem> {
     let value = match kind {
-        Kind::Number => number::parse(cell)?,
-        Kind::Whole => number::whole(cell)?,
+        Kind::Number => numbers.parse(cell)?,
+        Kind::Whole => number::whole(cell, numbers)?,
         Kind::Day => return Ok(f64::from(cell.parse::<Day>()?.since_1970())),
         Kind::Category(levels) => {
             let level = levels.iter().position(|level| level == cell).ok_or(CellProblem::NoLevel)?;
@@ -518,10 +616,18 @@ mod tests {
                 writer.write_record(row).unwrap();
             }
             let file = writer.into_inner().unwrap();
-            let raw = RawTable::read("p.csv", file.as_slice(), &Limits::default()).unwrap();
-            prop_assert_eq!(raw.rows(), rows.len());
+            let raw = RawTable::read("p.csv", file.as_slice(), &Limits::default());
+            // Rows of empty cells at the end are nobody's.
+            let filled = rows.iter().rposition(|row| row.iter().any(|cell| !cell.is_empty()));
+            let Some(last) = filled else {
+                let is_empty = matches!(raw, Err(TableError::Empty { .. }));
+                prop_assert!(is_empty, "nothing but empty rows");
+                return Ok(());
+            };
+            let raw = raw.unwrap();
+            prop_assert_eq!(raw.rows(), last + 1);
             let mut line = 2;
-            for (index, row) in rows.iter().enumerate() {
+            for (index, row) in rows.iter().take(last + 1).enumerate() {
                 prop_assert_eq!(raw.line(index), Some(line));
                 for (column, cell) in row.iter().enumerate() {
                     prop_assert_eq!(raw.cell(index, column), cell);

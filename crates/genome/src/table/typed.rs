@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::{CellProblem, TableError};
 use super::raw::{RawTable, is_missing, read_cell};
 use super::rule::Reading;
-use super::{Day, Kind, MissingRules, YesNo, number};
+use super::{Day, Kind, MissingRules, YesNo};
 
 /// Most levels of a category that [`RawTable::look`] lists.
 pub const MAX_LEVELS: usize = 50;
@@ -46,7 +46,7 @@ impl RawTable {
         let index = self.index(column)?;
         let cells =
             || (0..self.rows()).map(|row| self.cell(row, index)).filter(|cell| !is_missing(cell, missing));
-        let numbers: Result<Vec<f64>, CellProblem> = cells().map(number::parse).collect();
+        let numbers: Result<Vec<f64>, CellProblem> = cells().map(|cell| self.numbers.parse(cell)).collect();
         Ok(match numbers {
             Ok(numbers) if numbers.is_empty() => Looks::Nothing,
             Ok(numbers) => Looks::Numbers {
@@ -84,7 +84,7 @@ impl RawTable {
                 if is_missing(cell, missing) {
                     return Ok(f64::NAN);
                 }
-                number::parse(cell).map_err(|problem| self.refuse(row, index, problem))
+                self.numbers.parse(cell).map_err(|problem| self.refuse(row, index, problem))
             })
             .collect()
     }
@@ -101,7 +101,7 @@ impl RawTable {
                 if is_missing(cell, missing) {
                     return Ok(f64::NAN);
                 }
-                read_cell(cell, kind).map_err(|problem| self.refuse(row, index, problem))
+                read_cell(cell, kind, self.numbers).map_err(|problem| self.refuse(row, index, problem))
             })
             .collect()
     }
@@ -119,7 +119,8 @@ impl RawTable {
                 if is_missing(cell, missing) {
                     return Ok(f64::NAN);
                 }
-                reading.read(cell).map_err(|problem| self.refuse(row, index, problem))
+                let value = self.numbers.plain(cell).and_then(|cell| reading.read(&cell));
+                value.map_err(|problem| self.refuse(row, index, problem))
             })
             .collect()
     }
@@ -134,7 +135,7 @@ impl RawTable {
         let cells =
             (0..self.rows()).map(|row| self.cell(row, index)).filter(|cell| !is_missing(cell, missing));
         Ok(cells.fold((0, 0), |(numbers, all), cell| {
-            let is = match number::parse(cell) {
+            let is = match self.numbers.parse(cell) {
                 Ok(_) => true,
                 Err(problem) => !matches!(problem, CellProblem::Text | CellProblem::Empty),
             };
@@ -163,7 +164,7 @@ impl RawTable {
             if is_missing(cell, missing) {
                 continue;
             }
-            let text = number::parse(cell).map_or_else(|_| cell.to_owned(), |number| number.to_string());
+            let text = self.numbers.parse(cell).map_or_else(|_| cell.to_owned(), |number| number.to_string());
             *counts.entry(text).or_default() += 1;
             if counts.len() > most {
                 return Ok(None);

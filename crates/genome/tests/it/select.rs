@@ -124,7 +124,7 @@ fn refusals_point_at_the_cell() {
     refused(
         "age,num\n1,1\n\"1,5\",0\n",
         &Selection { features: named(&["age"]), ..selection() },
-        "a.csv, line 3, column 1 (`age`): the number has a decimal comma; write a decimal point",
+        "a.csv, line 3, column 1 (`age`): the number has a decimal comma; write a decimal point, or say that the file has such numbers (`format = { decimal = \",\" }`)",
     );
     refused(
         "age,num\n1,1\n2,NA\n",

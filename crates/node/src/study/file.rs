@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::format::FormatFile;
 use super::money::Amount;
 use crate::method::range::End;
 
@@ -32,6 +33,8 @@ pub(super) struct StudyFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TableFile {
+    /// Of every file that has none of its own.
+    pub format: Option<FormatFile>,
     pub label: Option<Spanned<String>>,
     pub time: Option<Spanned<String>>,
     pub event: Option<Spanned<String>>,
@@ -100,6 +103,7 @@ impl<'de> Deserialize<'de> for FeaturesFile {
 pub(super) struct ParticipantFile {
     pub name: Spanned<String>,
     pub data: Spanned<String>,
+    pub format: Option<FormatFile>,
     pub genotypes: Option<Spanned<String>>,
     pub country: Spanned<String>,
     pub consent: Spanned<Vec<Spanned<String>>>,
@@ -192,6 +196,7 @@ pub(super) struct AppraisalFile {
 pub(super) struct EndUserFile {
     pub name: Option<Spanned<String>>,
     pub queries: Spanned<String>,
+    pub format: Option<FormatFile>,
     pub count: Option<Spanned<i64>>,
 }
 

@@ -11,9 +11,10 @@ use toml::Spanned;
 use super::check::{Checker, Outline};
 use super::error::StudyError;
 use super::file::{ParticipantFile, StudyFile};
+use super::format::FormatFile;
 use super::genotypes::Genotyped;
 use super::{EndUser, Files, MAX_CELLS, MIN_ROWS, Participant, Study, TableRules};
-use super::{alone, disclosure, genotypes, kinds, left_out, outcome};
+use super::{alone, disclosure, format, genotypes, kinds, left_out, outcome};
 
 /// Reads the tables of a study: all of them, or, where a party is named, its own alone.
 pub(super) fn fill(
@@ -31,7 +32,7 @@ pub(super) fn fill(
     for participant in &file.participant {
         let name = participant.name.get_ref();
         found.push(match here(name) {
-            true => Some(read(checker, file, name, &participant.data, files)?),
+            true => Some(read(checker, file, name, &participant.data, participant.format.as_ref(), files)?),
             false => None,
         });
     }
@@ -250,15 +251,17 @@ fn read(
     file: &StudyFile,
     party: &str,
     path: &Spanned<String>,
+    format: Option<&FormatFile>,
     files: &dyn Files,
 ) -> Result<RawTable, StudyError> {
     let name = path.get_ref();
+    let dialect = format::dialect(checker, format, file.table.format.as_ref())?;
     let reader = files.open(name).map_err(|source| StudyError::NoData {
         at: checker.place(&path.span()),
         path: name.clone(),
         source,
     })?;
-    RawTable::read(name, reader, &Limits::default())
+    RawTable::read_as(name, reader, dialect, &Limits::default())
         .map_err(|source| data_error(checker, file, party, path, source))
 }
 
@@ -411,7 +414,7 @@ fn end_user(
     files: &dyn Files,
 ) -> Result<EndUser, StudyError> {
     let path = &file.end_user.queries;
-    let raw = read(checker, file, name, path, files)?;
+    let raw = read(checker, file, name, path, file.end_user.format.as_ref(), files)?;
     let refuse = |source| data_error(checker, file, name, path, source);
     let Selection { label, outcome, kinds, missing, .. } = selection;
     let mut queries = match genotyped {

@@ -11,6 +11,7 @@ use histone_protocol::evidence::Platform;
 mod alone;
 mod consent;
 mod disclosure;
+mod formats;
 mod kinds;
 
 const STUDY: &str = r#"name = "small"

@@ -299,6 +299,6 @@ fn columns_that_are_not_numeric_are_told() {
     }
     assert_eq!(
         outcome(STUDY, &files),
-        "study.toml:7:12: \"all numeric\" would leave out `sex`, in which 40 of 40 cells are numbers or look like them; north.csv, line 2, column 4 (`sex`): the number has a decimal comma; write a decimal point; or add the column to `ignore`"
+        "study.toml:7:12: \"all numeric\" would leave out `sex`, in which 40 of 40 cells are numbers or look like them; north.csv, line 2, column 4 (`sex`): the number has a decimal comma; write a decimal point, or say that the file has such numbers (`format = { decimal = \",\" }`); or add the column to `ignore`"
     );
 }
