@@ -61,7 +61,7 @@ pub fn run() -> Result<()> {
 /// Builds the integration tests of the product, all at once: of one package alone they would be other builds of what it is made of.
 /// Gives folder and test program of each crate; `histone` lies beside them.
 fn integration_tests(root: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
-    let output = Command::new("cargo")
+    let output = crate::cargo::cargo()
         .args(["test", "--locked", "--test", "it", "--no-run", "--message-format", "json-render-diagnostics"])
         .current_dir(root)
         .stderr(Stdio::inherit())

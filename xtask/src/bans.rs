@@ -1,7 +1,6 @@
 //! What may be in the dependency tree of the product, and under which licences.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -77,7 +76,7 @@ pub fn run() -> Result<()> {
 
 /// All packages that a package is built of, each with its licence behind a tab.
 fn tree(package: &str) -> Result<BTreeSet<String>> {
-    let output = Command::new("cargo")
+    let output = crate::cargo::cargo()
         .args(["tree", "--locked", "--edges", "normal,build", "--prefix", "none", "--no-dedupe"])
         .args(["--format", "{p}\t{l}", "--package", package])
         .output()

@@ -102,7 +102,7 @@ pub fn anvil(dir: &Path, purpose: &str) -> Result<Option<PathBuf>> {
 
 /// Builds both programs in one go, so that they share what they are made of. Gives their paths.
 fn build(root: &Path) -> Result<(PathBuf, PathBuf)> {
-    let output = Command::new("cargo")
+    let output = crate::cargo::cargo()
         .args(["build", "--release", "--locked", "--message-format", "json-render-diagnostics"])
         .args(["--package", "histone-cli", "--bin", "histone"])
         .args(["--package", "histone-ledger", "--bench", "chain"])

@@ -65,7 +65,7 @@ pub fn run(args: &FuzzArgs) -> Result<()> {
 
 /// Cargo of the nightly compiler: libFuzzer needs what only that one offers.
 fn cargo() -> Command {
-    let mut command = Command::new("cargo");
+    let mut command = crate::cargo::cargo();
     // This chore itself runs under the pinned compiler, which rustup hands on in these.
     command.arg("+nightly").env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").env_remove("RUSTC");
     command

@@ -8,6 +8,7 @@ mod anvil;
 mod audit;
 mod bans;
 mod bench;
+mod cargo;
 mod contracts;
 mod fuzz;
 mod package;

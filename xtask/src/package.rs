@@ -120,7 +120,7 @@ impl Zig {
             ),
         )?;
         let ar = self.script("ar", &format!("exec \"{}\" -m ziglang ar \"$@\"", self.python.display()))?;
-        let mut cargo = Command::new("cargo");
+        let mut cargo = crate::cargo::cargo();
         let name = target.replace('-', "_");
         cargo
             .args([what, "--locked", "--target", target])

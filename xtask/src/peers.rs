@@ -29,7 +29,7 @@ pub fn run() -> anyhow::Result<()> {
         )?;
     }
     // Of the one package alone it would be another build of what it is made of.
-    step(Command::new("cargo").args(["build", "--locked", "--quiet", "--bin", "histone"]))?;
+    step(crate::cargo::cargo().args(["build", "--locked", "--quiet", "--bin", "histone"]))?;
     step(Command::new("node").arg("check.mjs").arg(histone()?).current_dir(&dir))
 }
 

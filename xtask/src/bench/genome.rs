@@ -63,7 +63,7 @@ pub fn genome(args: &GenomeArgs) -> Result<()> {
         }
     }
     step(
-        Command::new("cargo").args(["build", "--release", "--locked", "--bin", "histone"]).current_dir(&root),
+        crate::cargo::cargo().args(["build", "--release", "--locked", "--bin", "histone"]).current_dir(&root),
     )?;
     let histone = root.join("target/release/histone");
     let folder = tempfile::tempdir().context("cannot make a directory")?;

@@ -7,7 +7,6 @@ use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -35,7 +34,7 @@ pub struct GuestArgs {
 pub fn guest(args: &GuestArgs) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let out = env::temp_dir().join(format!("histone-bench-guest-{}.json", std::process::id()));
-    let mut command = Command::new("cargo");
+    let mut command = crate::cargo::cargo();
     command.args(["bench", "--locked", "--package", "histone-enclave", "--bench", "guest"]);
     // As the modules are built: one unit each, so that kernels and their callers are compiled together.
     for package in ["sdk", "linear", "logistic"] {
