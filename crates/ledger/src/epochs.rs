@@ -70,20 +70,24 @@ pub enum ListError {
     },
 }
 
-/// Reads lines `ACCOUNT,NUMBER`, with or without a head; empty lines are passed over.
+/// Reads lines `ACCOUNT,NUMBER`, with or without a head; empty lines are passed over. A byte order mark, CR LF and quotes around a cell are
+/// what spreadsheets write. The first line is a head only if no number stands in it: whoever stands there is somebody who is paid.
 pub fn read_list(reader: impl BufRead) -> Result<Vec<(Address, U256)>, ListError> {
     let mut entries = Vec::new();
     for (line, text) in (1..).zip(reader.lines()) {
         let text = text.map_err(|source| ListError::Read { line, source })?;
-        let text = text.trim();
-        if text.is_empty() || (line == 1 && !text.starts_with("0x")) {
+        let text = if line == 1 { text.strip_prefix('\u{feff}').unwrap_or(&text) } else { &text }.trim();
+        if text.is_empty() {
             continue;
         }
         let wrong = |detail: String| ListError::Line { line, detail };
         let (account, number) =
             text.split_once(',').ok_or_else(|| wrong(format!("`{}` has no comma", short(text))))?;
-        let (account, number) = (account.trim(), number.trim());
-        let account = account.parse().map_err(|_| wrong(format!("`{}` is no account", short(account))))?;
+        let (account, number) = (unquoted(account), unquoted(number));
+        if line == 1 && !account.starts_with("0x") && !number.contains(|c: char| c.is_ascii_digit()) {
+            continue;
+        }
+        let account = read_account(account).map_err(wrong)?;
         let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
         let number = U256::from_str_radix(number, 10)
             .ok()
@@ -92,6 +96,28 @@ pub fn read_list(reader: impl BufRead) -> Result<Vec<(Address, U256)>, ListError
         entries.push((account, number));
     }
     Ok(entries)
+}
+
+/// A cell without the quotes around it.
+fn unquoted(cell: &str) -> &str {
+    let cell = cell.trim();
+    cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"')).unwrap_or(cell).trim()
+}
+
+/// An account as it is written everywhere; where it has small and capital letters, as its checksum demands (ERC-55).
+fn read_account(text: &str) -> Result<Address, String> {
+    let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 40);
+    let digits =
+        digits.ok_or_else(|| format!("`{}` is no account, which is 0x and 40 digits", short(text)))?;
+    let account: Address = text.parse().map_err(|_| format!("`{}` is no account", short(text)))?;
+    let mixed = digits.contains(|c: char| c.is_ascii_lowercase())
+        && digits.contains(|c: char| c.is_ascii_uppercase());
+    match mixed && account.to_checksum(None) != text {
+        true => {
+            Err(format!("`{}` has the capital letters of another account: a digit is mistyped", short(text)))
+        }
+        false => Ok(account),
+    }
 }
 
 fn short(text: &str) -> String {
@@ -266,6 +292,37 @@ mod tests {
         assert_eq!(again, one.entries());
         let other = Epoch::new(list(&[(1, 5), (2, 7), (7, 8)])).unwrap();
         assert_ne!(one.root(), other.root());
+    }
+
+    /// Nobody on the first line is taken for a head.
+    #[test]
+    fn lists_of_spreadsheets_lose_nobody() {
+        let (a, b) =
+            ("0x70997970C51812dc3A010C7d01b50e0d17dc79C8", "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC");
+        let expected = read_list(format!("{a},1000000\n{b},2\n").as_bytes()).unwrap();
+        assert_eq!(expected.len(), 2);
+        for text in [
+            format!("\u{feff}{a},1000000\r\n{b},2\r\n"),
+            format!("\"{a}\",\"1000000\"\n\"{b}\",2\n"),
+            format!("\u{feff}\"account\",\"due\"\r\n{a},1000000\r\n\r\n{b},2"),
+            format!("{},1000000\n{b},2\n", a.to_lowercase()),
+        ] {
+            assert_eq!(read_list(text.as_bytes()).unwrap(), expected, "{text}");
+        }
+        for (text, why) in [
+            (format!("{},1000000\n{b},2\n", &a[2..]), "line 1: `70997970C5"),
+            (format!("{a};1000000\n{b},2\n"), "line 1"),
+            ("account1,due\n".into(), ""),
+            (format!("{b},2\n{},1\n", a.replace("7d01", "7D01")), "line 2: `0x70997970C5"),
+            (format!("{a},\n"), "line 1: `` is no whole number"),
+            (format!("somebody,5\n{b},2\n"), "line 1: `somebody` is no account"),
+            (format!("{a},\"1,000\"\n"), "line 1"),
+        ] {
+            match read_list(text.as_bytes()) {
+                Ok(entries) => assert!(why.is_empty() && entries.is_empty(), "{text}"),
+                Err(error) => assert!(error.to_string().contains(why), "{text}: {error}"),
+            }
+        }
     }
 
     #[test]

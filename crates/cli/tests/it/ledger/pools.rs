@@ -47,7 +47,8 @@ fn lists_have_roots_and_proofs() {
     for (text, why) in [
         ("", "the list is empty"),
         ("0x1111111111111111111111111111111111111111,x\n", "line 1: `x` is no whole number"),
-        ("a\n0x11,1\n", "line 2: `0x11` is no account"),
+        ("a\n0x11,1\n", "line 1: `a` has no comma"),
+        ("account,due\n0x11,1\n", "line 2: `0x11` is no account"),
     ] {
         fs::write(&list, text).unwrap();
         let refused = ran(&["revenue", "root"], &[&list]);
