@@ -115,6 +115,8 @@ enum Command {
 
 #[derive(Subcommand)]
 enum StudyCommand {
+    /// Write a study file from tables, to be read and changed: how each is read, which columns become features, and what is left out.
+    New(study::new::NewArgs),
     /// Run the study: ledger, attestation, consent, training, queries, payments.
     Run {
         /// The study file (docs/study-file.md).
@@ -202,6 +204,7 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let result = match command {
         Command::Demo { sealed, one_enclave, args } => study::demo(sealed, one_enclave, &args, &mut out),
+        Command::Study(StudyCommand::New(args)) => study::new::run(&args, &mut out),
         Command::Study(StudyCommand::Run { study, run }) => study::run(&study, &run, &mut out),
         Command::Study(StudyCommand::Check { study, name: None }) => study::check(&study, &mut out),
         Command::Study(StudyCommand::Check { study, name: Some(name) }) => {

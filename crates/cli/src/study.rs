@@ -1,4 +1,6 @@
-//! `histone demo`, `histone study run`, `histone study check`.
+//! `histone demo`, `histone study run`, `histone study check`, `histone study new`.
+
+pub mod new;
 
 use std::fs;
 use std::io::Write;

@@ -39,6 +39,24 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Tabl
     table
 }
 
+/// A text between quotes, as TOML has it.
+pub fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            // Marks that turn the direction of writing as well: a terminal obeys them.
+            letter if letter.is_control() || !plain(letter.encode_utf8(&mut [0; 4])).starts_with(letter) => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 /// Ascending numbers, with runs as `2-12`.
 fn ranges(numbers: &[u32]) -> String {
     let runs = numbers.chunk_by(|a, b| a + 1 == *b);
@@ -458,6 +476,9 @@ fn described(study: &Study, participants: &[&Participant], out: &mut dyn Write) 
     }
     for (participant, why) in study.deniers() {
         writeln!(out, "warning: {} will take no part: {why}", participant.name)?;
+    }
+    for doubt in &study.doubts {
+        writeln!(out, "warning: {}", plain(doubt))?;
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub use genotypes::MAX_VARIANTS;
 pub use number::{Numbers, Thousands};
 pub use raw::{ColumnKind, LeftOut, RawTable};
 pub use rule::{Other, Rule, YesNo};
-pub use survey::{Doubt, Survey, Surveyed, survey};
+pub use survey::{Doubt, Survey, Surveyed, doubts, survey};
 pub use typed::{Looks, MAX_LEVELS};
 
 /// Largest absolute value of a feature. Sums over a study are made in fixed point; beyond this they could overflow.

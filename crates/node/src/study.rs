@@ -14,6 +14,7 @@ mod alone;
 mod check;
 mod consent;
 mod disclosure;
+mod doubts;
 mod error;
 mod file;
 mod files;
@@ -77,6 +78,8 @@ pub struct Study {
     pub table: TableRules,
     /// The data owners in file order, 2 to [`MAX_PARTICIPANTS`].
     pub participants: Vec<Participant>,
+    /// What a person should look at in the tables that are here: it stops nothing.
+    pub doubts: Vec<String>,
     /// The model that is trained.
     pub model: Model,
     /// Further models that only recruit.

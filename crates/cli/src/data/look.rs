@@ -5,13 +5,15 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use histone_genome::table::{Dialect, Limits, Looks, MissingRules, Separator, Survey, Surveyed, survey};
+use histone_genome::table::{
+    Dialect, Limits, Looks, MissingRules, Separator, Survey, Surveyed, check_levels, survey,
+};
 use serde_json::json;
 
 use crate::progress::STDOUT;
-use crate::tables::{number, plain, table};
+use crate::tables::{number, plain, quoted, table};
 
 /// Levels that a snippet lists; a category of more is for a person to name.
 const MOST_LEVELS: usize = 12;
@@ -29,6 +31,9 @@ pub struct LookArgs {
 /// Looks, and prints. Nothing is kept and nothing leaves the machine; what is printed holds cells of the file.
 pub fn run(args: &LookArgs, out: &mut dyn Write) -> Result<bool> {
     let shown = args.file.display().to_string();
+    if args.file.is_dir() {
+        bail!("`{shown}` is a folder; name a file in it");
+    }
     let file = File::open(&args.file).with_context(|| format!("`{shown}` cannot be opened"))?;
     let survey = survey(&shown, file, &Limits::default())?;
     let text = if args.json { document(&shown, &survey) } else { page(&shown, &survey)? };
@@ -100,7 +105,10 @@ fn page(file: &str, survey: &Survey) -> Result<String> {
         }
     }
     match snippet(survey) {
-        snippet if snippet.is_empty() => write!(text, "\na study reads it as it is")?,
+        snippet if snippet.is_empty() && survey.doubts.is_empty() => {
+            write!(text, "\na study reads it as it is")?
+        }
+        snippet if snippet.is_empty() => write!(text, "\nits format needs no word in a study file")?,
         snippet => write!(text, "\nin the study file (docs/study-file.md):\n\n{}", snippet.trim_end())?,
     }
     Ok(text)
@@ -133,10 +141,10 @@ fn ends(looks: &Looks) -> (Option<String>, Option<String>) {
     }
 }
 
-/// What a study file says so that it reads the table so. What is in doubt is not in it.
+/// What a study file says so that it reads the table so. Of what is in doubt it has the reading that is shown, and columns under `ignore` that
+/// look like somebody's name; no codes, days and levels.
 fn snippet(survey: &Survey) -> String {
     let mut text = String::new();
-    let quoted = |text: &str| toml_text(text);
     let list =
         |of: &mut dyn Iterator<Item = String>| of.map(|text| quoted(&text)).collect::<Vec<_>>().join(", ");
     let mut part = |head: &str, lines: Vec<String>| {
@@ -171,28 +179,14 @@ fn snippet(survey: &Survey) -> String {
     let days = sure().filter(|column| matches!(column.looks, Looks::Days { .. }));
     part("[table.kinds]", days.map(|column| format!("{} = \"day\"", quoted(&column.name))).collect());
     let levels = sure().filter_map(|column| match &column.looks {
-        Looks::Names(levels) if (2..=MOST_LEVELS).contains(&levels.len()) => {
+        Looks::Names(levels)
+            if (2..=MOST_LEVELS).contains(&levels.len())
+                && check_levels(&levels.iter().cloned().collect::<Vec<_>>()).is_ok() =>
+        {
             Some(format!("{} = [{}]", quoted(&column.name), list(&mut levels.iter().cloned())))
         }
         _ => None,
     });
     part("[table.levels]", levels.collect());
     text
-}
-
-/// A text between quotes, as TOML has it.
-fn toml_text(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            letter if letter.is_control() => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(letter));
-            }
-            letter => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
 }

@@ -136,7 +136,11 @@ impl Dialect {
             Some("windows-1252") => Encoding::Windows1252,
             Some("utf-16") => Encoding::Utf16,
             Some(other) => {
-                return Err(wrong("encoding", other, r#"it is one of "utf-8", "windows-1252" and "utf-16""#));
+                return Err(wrong(
+                    "encoding",
+                    other,
+                    r#"it is one of "utf-8", "windows-1252" (which reads Latin-1 as well) and "utf-16""#,
+                ));
             }
         };
         Ok(Self { separator, numbers, encoding })
@@ -194,6 +198,8 @@ pub(super) fn decode<'a>(
         }),
         Encoding::Windows1252 => {
             let mut text = String::with_capacity(bytes.len());
+            // A mark of another encoding is no letter of this one's table.
+            let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
             for (at, byte) in bytes.iter().enumerate() {
                 let letter = match byte {
                     0x80..=0x9f => match UPPER.get(usize::from(byte - 0x80)).copied().unwrap_or_default() {
@@ -240,8 +246,20 @@ fn kind(file: &str, bytes: &[u8], encoding: Encoding) -> Result<(), TableError> 
     let (what, advice) = match bytes {
         [b'P', b'K', 3, 4, ..] => ("a spreadsheet (XLSX, ODS) or another ZIP archive", save),
         [0xd0, 0xcf, 0x11, 0xe0, ..] => ("an old spreadsheet (XLS) or another file of Office", save),
-        [b'P', b'A', b'R', b'1', ..] => ("a Parquet file", "write it as CSV"),
+        [b'P', b'A', b'R', b'1', .., b'P', b'A', b'R', b'1'] => ("a Parquet file", "write it as CSV"),
         [b'%', b'P', b'D', b'F', ..] => ("a PDF document", "export the table as CSV"),
+        bytes
+            if bytes.starts_with(b"##fileformat=VCF")
+                || bytes.starts_with(b"\xef\xbb\xbf##fileformat=VCF") =>
+        {
+            (
+                "a VCF file of genotypes",
+                "a study takes it as `genotypes` of a participant (docs/genome.md), and `histone genome check` looks at it",
+            )
+        }
+        [0x6c, 0x1b, ..] => {
+            ("a BED file of genotypes", "a study takes it as `genotypes` of a participant (docs/genome.md)")
+        }
         [b'S', b'Q', b'L', b'i', b't', b'e', ..] => ("an SQLite database", "export the table as CSV"),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] if encoding != Encoding::Utf16 => {
             ("text in UTF-16", "say `format = { encoding = \"utf-16\" }`, or save it as UTF-8")
@@ -291,9 +309,11 @@ mod tests {
     fn other_files_under_the_name_of_a_table() {
         for (bytes, says) in [
             (&b"PK\x03\x04rest"[..], "XLSX"),
-            (b"PAR1rest", "Parquet"),
+            (b"PAR1restPAR1", "Parquet"),
             (b"\xd0\xcf\x11\xe0\xa1", "XLS"),
             (b"%PDF-1.4", "PDF"),
+            (b"##fileformat=VCFv4.2\n", "VCF"),
+            (b"\x6c\x1b\x01", "BED"),
             (b"SQLite format 3\0", "SQLite"),
         ] {
             let error = decode("x.csv", bytes, Encoding::Utf8).unwrap_err().to_string();

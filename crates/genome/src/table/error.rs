@@ -160,6 +160,8 @@ pub enum LineProblem {
     TextAfterQuote,
     /// A carriage return that is not followed by a line feed.
     BareCarriageReturn,
+    /// An instruction to a spreadsheet, such as `sep=;`.
+    Instruction,
     /// Bytes that are not UTF-8.
     NotUtf8,
     /// A byte that Windows-1252 does not have.
@@ -176,8 +178,9 @@ impl fmt::Display for LineProblem {
             Self::StrayQuote => "a quote stands inside an unquoted cell; put the whole cell in quotes and write the quote twice",
             Self::TextAfterQuote => "text follows a closing quote; only what separates cells or the end of the line may",
             Self::BareCarriageReturn => "a carriage return stands alone; end lines with LF or CR LF",
+            Self::Instruction => "the line tells a spreadsheet which sign separates cells; remove it, the header comes first",
             Self::NotUtf8 => {
-                "the text is not UTF-8; save the file as UTF-8, or, where it comes from an older program of Windows, say `format = { encoding = \"windows-1252\" }` and look at its letters"
+                "the text is not UTF-8; save the file as UTF-8, or, where it comes from an older program of Windows, say `format = { encoding = \"windows-1252\" }` and look at its letters (`histone data look` shows them)"
             }
             Self::NotWindows1252 => "the text has a byte that Windows-1252 does not have; it is of another encoding",
             Self::NotUtf16 => "the text is not UTF-16, as it is said to be; it is cut, or of another encoding",
@@ -230,7 +233,7 @@ pub enum TableError {
     },
     /// A header line of one name that holds what separates cells elsewhere.
     #[error(
-        "{file}, line 1: is one cell, and holds {what}; if these separate its cells, say `format = {{ separator = \"{sign}\" }}`"
+        "{file}, line 1: is one cell, and holds {what}; if these separate its cells, say `format = {{ separator = \"{sign}\" }}` (`histone data look` finds the whole format out)"
     )]
     Separator {
         /// Name of the file.
@@ -242,7 +245,7 @@ pub enum TableError {
     },
     /// A first line that looks like a row.
     #[error(
-        "{file}, line 1: looks like a row, {numbers} of its {cells} cells are numbers; the first line has to name the columns"
+        "{file}, line 1: looks like a row, {numbers} of its {cells} cells are numbers or days; the first line has to name the columns"
     )]
     NoHeader {
         /// Name of the file.

@@ -85,6 +85,10 @@ impl Numbers {
         };
         let mut plain = String::with_capacity(cell.len());
         match self.thousands {
+            // Nobody groups the digits of a number with an exponent: its point or comma is another one.
+            Some(thousands) if whole.contains(|letter| thousands.is(letter)) && rest.contains(['e', 'E']) => {
+                return None;
+            }
             Some(thousands) if whole.contains(|letter| thousands.is(letter)) => {
                 let unsigned = whole.trim_start_matches(['+', '-']);
                 plain.push_str(whole.get(..whole.len() - unsigned.len())?);
@@ -117,9 +121,31 @@ impl Numbers {
     }
 }
 
-/// Digits with points, commas, blanks or apostrophes between them.
+/// Whether a cell is a number in any of the ways in which they are written.
+pub(super) fn is_number(cell: &str) -> bool {
+    ways().any(|way| way.parse(cell).is_ok())
+}
+
+/// The ways in which numbers are written, the most common first.
+pub(super) fn ways() -> impl Iterator<Item = Numbers> {
+    let between = [
+        None,
+        Some(Thousands::Comma),
+        Some(Thousands::Point),
+        Some(Thousands::Blank),
+        Some(Thousands::Apostrophe),
+    ];
+    let of = move |comma| between.into_iter().filter_map(move |thousands| Numbers::new(comma, thousands));
+    of(false).take(1).chain(of(true).take(1)).chain(of(false).skip(1)).chain(of(true).skip(1))
+}
+
+/// Digits with points, commas, blanks or apostrophes between them, which are no day such as 29.02.2020.
 fn looks_grouped(cell: &str) -> bool {
     let unsigned = cell.strip_prefix(['+', '-']).unwrap_or(cell);
+    let lengths: Vec<usize> = unsigned.split('.').map(str::len).collect();
+    if matches!(lengths.as_slice(), [1 | 2, 1 | 2, 2 | 4]) {
+        return false;
+    }
     let between = |letter: char| {
         [Thousands::Point, Thousands::Comma, Thousands::Blank, Thousands::Apostrophe]
             .iter()
@@ -323,9 +349,12 @@ mod tests {
             (english, "1.5", Ok(1.5)),
             (swiss, "1'234.5", Ok(1234.5)),
             (swiss, "1\u{2019}234", Ok(1234.0)),
+            (german, "1.234e+01", Err(OtherPoint)),
+            (german, "1,5e3", Ok(1500.0)),
+            (english, "1,234e3", Err(DecimalComma)),
             (german, "ill", Err(Text)),
             (german, "", Err(Empty)),
-            (german, "03.04.2021", Err(Groups)),
+            (german, "03.04.2021", Err(Text)),
         ] {
             assert_eq!(numbers.parse(cell), expected, "{numbers:?} {cell}");
         }

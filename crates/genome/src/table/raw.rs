@@ -8,11 +8,15 @@ use super::dialect::{self, Dialect, Separator};
 use super::error::{CellPlace, CellProblem, LineProblem, TableError};
 use super::lexer::{End, Lexer};
 use super::rule::Reading;
+use super::survey::is_value;
 use super::{
     Column, Day, Features, Kind, Label, Limits, MAX_ABS_VALUE, MissingCells, MissingRules, Selection, Table,
 };
 use super::{check_name, number};
 use crate::vcf::bgzf;
+
+/// Cells of a file, of which each takes eight bytes beside its text.
+const MAX_CELLS: usize = 1 << 25;
 
 /// A file that is a table: named columns and rows of text cells, all of one length, with their line numbers.
 ///
@@ -129,6 +133,8 @@ impl RawTable {
             }
             table.lines.push(line);
             check_limit(file, "rows", table.lines.len(), limits.rows)?;
+            // A packed file can have cells by the hundred million, of one byte each.
+            check_limit(file, "cells", table.ends.len(), MAX_CELLS)?;
         }
         table.forget_empty_rows_at_the_end();
         if table.lines.is_empty() {
@@ -451,10 +457,15 @@ impl RawTable {
     pub(super) fn index(&self, name: &str) -> Result<usize, TableError> {
         self.columns.iter().position(|column| column == name).ok_or_else(|| {
             let mut header: Vec<&str> = self.columns.iter().map(String::as_str).take(20).collect();
-            let numbers = self.columns.iter().filter(|name| number::parse(name).is_ok()).count();
-            if 2 * numbers > self.columns.len() {
-                let cells = self.columns.len();
-                return TableError::NoHeader { file: self.file.clone(), numbers, cells };
+            // A row taken for a header must not be shown.
+            let numbers = self.columns.iter().filter(|name| is_value(name)).count();
+            let again = |(index, name): (usize, &String)| (0..self.rows()).any(|row| self.cell(row, index) == name);
+            if numbers > 0 || self.columns.iter().enumerate().any(again) {
+                let header = format!(
+                    "names that are not shown, because they look like cells of a row ({numbers} of {} are numbers or days); the first line has to name the columns",
+                    self.columns.len()
+                );
+                return TableError::NoColumn { file: self.file.clone(), name: name.to_owned(), header };
             }
             if self.columns.len() > header.len() {
                 header.push("…");
@@ -529,6 +540,12 @@ fn read_header(
             break;
         }
     }
+    // What Excel writes and obeys.
+    if columns.first().is_some_and(|first| first.len() <= 5 && first.to_lowercase().starts_with("sep="))
+        && columns.len() <= 2
+    {
+        return Err(line_error((1, LineProblem::Instruction)));
+    }
     if let [only] = columns.as_slice() {
         let other = |other: &&Separator| **other != separator && only.contains(other.sign());
         if let Some(other) = Separator::ALL.iter().find(other) {
@@ -549,8 +566,8 @@ fn read_header(
             reason,
         })?;
         if let Some(first) = seen.insert(name.as_str(), column) {
-            let numbers = columns.iter().filter(|name| number::parse(name).is_ok()).count();
-            return Err(if number::parse(name).is_ok() && 2 * numbers >= columns.len() {
+            let numbers = columns.iter().filter(|name| is_value(name)).count();
+            return Err(if numbers > 0 {
                 TableError::NoHeader { file: file.to_owned(), numbers, cells: columns.len() }
             } else {
                 TableError::DuplicateColumn {

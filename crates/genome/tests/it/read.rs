@@ -62,7 +62,7 @@ fn refuses_what_is_not_a_table() {
     check_bytes(
         b"a,b\n1,2\n\xff,4\n",
         &Limits::default(),
-        "a.csv, line 3: the text is not UTF-8; save the file as UTF-8, or, where it comes from an older program of Windows, say `format = { encoding = \"windows-1252\" }` and look at its letters",
+        "a.csv, line 3: the text is not UTF-8; save the file as UTF-8, or, where it comes from an older program of Windows, say `format = { encoding = \"windows-1252\" }` and look at its letters (`histone data look` shows them)",
     );
 }
 
@@ -86,15 +86,35 @@ fn empty_rows_and_columns_at_the_end() {
 fn what_a_file_looks_like_is_said() {
     check(
         "age;sbp\n50;120\n",
-        "a.csv, line 1: is one cell, and holds semicolons; if these separate its cells, say `format = { separator = \";\" }`",
+        "a.csv, line 1: is one cell, and holds semicolons; if these separate its cells, say `format = { separator = \";\" }` (`histone data look` finds the whole format out)",
     );
     check(
         "age\tsbp\n50\t120\n",
-        "a.csv, line 1: is one cell, and holds tabs; if these separate its cells, say `format = { separator = \"\\t\" }`",
+        "a.csv, line 1: is one cell, and holds tabs; if these separate its cells, say `format = { separator = \"\\t\" }` (`histone data look` finds the whole format out)",
+    );
+    check(
+        "sep=;\na;b\n1;2\n",
+        "a.csv, line 1: the line tells a spreadsheet which sign separates cells; remove it, the header comes first",
     );
     check(
         "50,120,1,1\n60,130,0,1\n",
-        "a.csv, line 1: looks like a row, 4 of its 4 cells are numbers; the first line has to name the columns",
+        "a.csv, line 1: looks like a row, 4 of its 4 cells are numbers or days; the first line has to name the columns",
+    );
+}
+
+/// A row that is taken for a header is nobody's to see.
+#[test]
+fn errors_show_no_row() {
+    let file = "Anna Smith,1970-03-01,female,0\nBob Jones,1960-01-01,male,1\nEve Hill,1961-01-01,female,1\n";
+    let raw = RawTable::read("a.csv", file.as_bytes(), &Limits::default()).unwrap();
+    let error = raw.texts("ill").unwrap_err().to_string();
+    assert!(
+        error.contains("has no column `ill`") && error.contains("2 of 4") && !error.contains("Anna"),
+        "{error}"
+    );
+    check(
+        "Smith,Smith,2,1,0\nx,y,2,1,0\n",
+        "a.csv, line 1: looks like a row, 3 of its 5 cells are numbers or days; the first line has to name the columns",
     );
 }
 

@@ -8,7 +8,7 @@ use super::check::Checker;
 use super::error::StudyError;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { separator = \";\", decimal = \",\" }")]
 pub(super) struct FormatFile {
     separator: Option<Spanned<String>>,
     decimal: Option<Spanned<String>>,

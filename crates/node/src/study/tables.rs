@@ -14,7 +14,7 @@ use super::file::{ParticipantFile, StudyFile};
 use super::format::FormatFile;
 use super::genotypes::Genotyped;
 use super::{EndUser, Files, MAX_CELLS, MIN_ROWS, Participant, Study, TableRules};
-use super::{alone, disclosure, format, genotypes, kinds, left_out, outcome};
+use super::{alone, disclosure, doubts, format, genotypes, kinds, left_out, outcome};
 
 /// Reads the tables of a study: all of them, or, where a party is named, its own alone.
 pub(super) fn fill(
@@ -157,6 +157,10 @@ pub(super) fn fill(
             truth: None,
         },
     };
+    let seen = participants.iter().zip(&found).filter_map(|(participant, raw)| {
+        Some(doubts::Seen { name: &participant.name, raw: raw.as_ref()?, table: &participant.table })
+    });
+    let doubts = doubts::of(&seen.collect::<Vec<_>>(), &features, &named.missing);
     let mut panel = None;
     if let Some(genotyped) = genotyped {
         // Last, so that all columns before are where the tables have them.
@@ -192,6 +196,7 @@ pub(super) fn fill(
             rules: outline.rules,
         },
         participants,
+        doubts,
         model: outline.model,
         other_models: outline.other_models,
         training,
@@ -316,11 +321,16 @@ fn common_features(
             .map(|name| (name, *first, participant, raw))
             .or(surplus.map(|name| (name, participant, *first, *first_raw)));
         if let Some((name, with, without, without_raw)) = difference {
+            let (with, at) = (with.name.get_ref(), without.name.get_ref());
+            if let Some(Cells::Text { at: cell, problem }) = kind_of(without_raw, name, &selection.missing) {
+                let message = format!(
+                    "`{name}` is a feature at `{with}`, and cannot be one at `{at}`: {cell}: {problem}; or add the column to `ignore`"
+                );
+                return checker.refuse(&without.data.span(), message);
+            }
             let message = format!(
-                "the features differ: `{}` has `{name}` and `{}` has not ({}); repair the file, add the column to `ignore`, or name the features",
-                with.name.get_ref(),
-                without.name.get_ref(),
-                why_no_feature(without_raw, name, &selection.missing),
+                "the features differ: `{with}` has `{name}` and `{at}` has not ({} has no such column); repair the file, add the column to `ignore`, or name the features",
+                without_raw.file(),
             );
             return checker.refuse(&participant.data.span(), message);
         }
@@ -328,16 +338,9 @@ fn common_features(
     Ok(common.map(|(_, _, features)| features).unwrap_or_default())
 }
 
-fn why_no_feature(raw: &RawTable, name: &str, rules: &MissingRules) -> String {
-    let kind = raw
-        .columns()
-        .iter()
-        .zip(raw.column_kinds(rules))
-        .find_map(|(column, kind)| (column == name).then_some(kind));
-    match kind {
-        Some(Cells::Text { at, problem }) => format!("{at}: {problem}"),
-        Some(Cells::Numeric) | None => format!("{} has no such column", raw.file()),
-    }
+fn kind_of(raw: &RawTable, name: &str, rules: &MissingRules) -> Option<Cells> {
+    let mut kinds = raw.columns().iter().zip(raw.column_kinds(rules));
+    kinds.find_map(|(column, kind)| (column == name).then_some(kind))
 }
 
 /// A name in a list that fits nothing is a slip of the pen.

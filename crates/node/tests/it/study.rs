@@ -506,7 +506,7 @@ fn hospitals_must_have_the_same_features() {
         &[],
         "south.csv",
         "age,chol,ill\n1,2,0\n2,low,1\n",
-        "study.toml:18:8: the features differ: `north` has `chol` and `south` has not (south.csv, line 3, column 2 (`chol`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (under [table.levels] in a study); where the text means that nothing is known, add it to the missing codes); repair the file, add the column to `ignore`, or name the features",
+        "study.toml:18:8: `chol` is a feature at `north`, and cannot be one at `south`: south.csv, line 3, column 2 (`chol`): the cell is not a number; write a plain decimal such as -1.5 or 2e3; where a column holds names, name its levels (under [table.levels] in a study); where the text means that nothing is known, add it to the missing codes; or add the column to `ignore`",
     );
     check_data(
         &[],

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::MissingRules;
+use super::super::number::Thousands;
 use super::*;
 
 fn surveyed(bytes: &[u8]) -> Survey {
@@ -106,6 +107,63 @@ fn levels_columns_and_days_in_other_spellings() {
     let about = about(&found);
     assert_eq!(about, [(Some("sex"), "levels"), (Some("day"), "day"), (Some("age"), "columns")]);
     assert!(found.doubts[1].says.contains("the day seems to come first"));
+}
+
+#[test]
+fn words_among_numbers_change_no_other_number() {
+    let rows: String = (0..40)
+        .map(|i| if i % 9 == 4 { "x;not taken\n".to_owned() } else { format!("x;1,{i:02}\n") })
+        .collect();
+    let found = surveyed(format!("a;k\n{rows}").as_bytes());
+    assert_eq!(found.dialect.written().unwrap(), "{ separator = \";\", decimal = \",\" }");
+    assert_eq!(about(&found), [(Some("k"), "missing")]);
+    assert!(found.doubts[0].says.contains("among them `not taken`"), "{}", found.doubts[0].says);
+    let found = surveyed(b"a,k,t,h\n1,45%,2021-04-03 08:15,x\n2,50%,2021-04-03 08:15,x\n3,55%,2021-04-03 09:15,x\n4,<60%,2021-04-04 08:15,x\n5,60%,2021-04-05 08:15,x\n");
+    assert_eq!(about(&found), [(Some("k"), "unit"), (Some("t"), "day")]);
+    let found = surveyed(b"100001,58,M,1.5\n100002,60,F,1.25\n");
+    assert_eq!(about(&found)[0], (None, "header"));
+}
+
+/// What a hostile reader found: numbers that became others without a word.
+#[test]
+fn no_number_becomes_another_without_a_word() {
+    let found = surveyed(b"a;b\n0,5;1.234e+01\n1,5;2.235e+02\n2,5;3\n");
+    assert_eq!(found.dialect.written().unwrap(), "{ separator = \";\", decimal = \",\" }");
+    assert_eq!(found.columns[1].different, 3);
+    // Answers of several numbers make no other column's points stand between thousands.
+    let found = surveyed(b"id,symptoms,dose\n0,\"1,4\",1.250\n1,\"2,5\",2.253\n2,\"1,3\",1.5\n");
+    assert_eq!(found.dialect.written(), None);
+    let found = surveyed(b"bmi;platelets\n20.5;1.000\n21.5;101\n22;150\n");
+    assert_eq!(about(&found), [(Some("platelets"), "reading")]);
+    let found = surveyed(b"crp;ferritin\n0,5;1.100\n1,5;2.113\n");
+    assert_eq!(about(&found), [(Some("ferritin"), "reading")]);
+    let found = surveyed(b"age,grade\n30,1.100\n31,2.200\n");
+    assert_eq!(about(&found), []);
+    // The code as it stands in the file.
+    let rows: String =
+        (0..40).map(|i| if i == 7 { "-99.0\n".to_owned() } else { format!("{}.5\n", i % 13) }).collect();
+    let found = surveyed(format!("crp\n{rows}").as_bytes());
+    assert!(found.doubts[0].says.contains("add \"-99.0\" to"), "{:?}", found.doubts);
+    // A word that means nothing known here is a finding there.
+    let found = surveyed(b"rh,crp\n+,1.5\n-,2.5\n+,-\n-,3.5\n");
+    assert_eq!(
+        (found.missing_codes.as_slice(), about(&found)),
+        (&["-".to_owned()][..], vec![(Some("rh"), "missing")])
+    );
+    // Half of a column unknown.
+    let rows: String = (0..40)
+        .map(|i| if i % 2 == 0 { "unknown\n".to_owned() } else { format!("{}.5\n", i % 13) })
+        .collect();
+    let found = surveyed(format!("crp\n{rows}").as_bytes());
+    assert_eq!((found.missing_codes.as_slice(), found.columns[0].missing), (&["unknown".to_owned()][..], 20));
+    let rows: String = (0..40)
+        .map(|i| if i == 3 { "2021-02-30\n".to_owned() } else { format!("2021-03-{:02}\n", 1 + i % 28) })
+        .collect();
+    let found = surveyed(format!("seen\n{rows}").as_bytes());
+    assert_eq!(about(&found), [(Some("seen"), "day")]);
+    let found = surveyed(b"x,u;y\n0,5;0\n1,5;1\n2,5;0\n");
+    let otherwise: Vec<String> = found.otherwise.iter().filter_map(|dialect| dialect.written()).collect();
+    assert_eq!(otherwise, ["{ separator = \";\", decimal = \",\" }"]);
 }
 
 #[test]
