@@ -56,5 +56,7 @@ fn a_million_accounts_open_in_a_second_and_200_megabytes() {
     let (milliseconds, kilobytes) = line.split_once(' ').unwrap();
     println!("opened in {milliseconds} ms, peak memory {kilobytes} kB");
     assert!(kilobytes.trim().parse::<u64>().unwrap() < 200 * 1024, "{line}");
-    assert!(milliseconds.parse::<u64>().unwrap() < 1000, "{line}");
+    // A build for tests takes up to three times as long for the same work (`SLOWNESS`).
+    let second = if cfg!(debug_assertions) { 3_000 } else { 1_000 };
+    assert!(milliseconds.parse::<u64>().unwrap() < second, "{line}");
 }
