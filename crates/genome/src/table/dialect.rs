@@ -278,6 +278,8 @@ mod tests {
     fn letters_of_windows() {
         let text = decode("w.csv", b"a;\x80;\xe9\xfc\x9f", Encoding::Windows1252).unwrap();
         assert_eq!(text, "a;\u{20ac};\u{e9}\u{fc}\u{178}");
+        // A mark that says UTF-8 is not part of the first name.
+        assert_eq!(decode("w.csv", b"\xef\xbb\xbfk;\xe9", Encoding::Windows1252).unwrap(), "k;\u{e9}");
         let error = decode("w.csv", b"a\nb\x81", Encoding::Windows1252).unwrap_err().to_string();
         assert!(error.contains("w.csv, line 2"), "{error}");
         // Every byte that is a letter is one letter, and no two the same.

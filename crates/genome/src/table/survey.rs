@@ -56,6 +56,7 @@ const NOTHING_KNOWN: [&str; 36] = [
     "\\n",
     "#div/0!",
 ];
+
 /// Something that a person has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {

@@ -156,6 +156,13 @@ fn dialects() {
     let bomb = bomb.finish().unwrap();
     let limits = Limits { bytes: 1_000, ..Limits::default() };
     assert!(matches!(RawTable::read("b.gz", bomb.as_slice(), &limits), Err(TableError::TooLarge { .. })));
+    // Cells of one byte each, more than are kept.
+    let row = [",".repeat(4_094), "\n".into()].concat();
+    let many =
+        [(1..=4_095).map(|n| format!("c{n}")).collect::<Vec<_>>().join(","), "\n".into(), row.repeat(8_200)]
+            .concat();
+    let error = RawTable::read("m.csv", many.as_bytes(), &Limits::default()).unwrap_err().to_string();
+    assert!(error.contains("more than 33554432 cells"), "{error}");
     let cut = &packed[..packed.len() - 40];
     assert!(matches!(RawTable::read("c.gz", cut, &Limits::default()), Err(TableError::Read { .. })));
 }
